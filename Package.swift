@@ -1,0 +1,87 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// A Swift target of the pipeline; the order of the list is the order of the data (ARCHITECTURE.md).
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: dependencies,
+    swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")])
+}
+
+/// The tests of one target; they see what every client sees plus `package` declarations.
+func tests(of name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [])
+  -> Target
+{
+  .testTarget(
+    name: "\(name)Tests", dependencies: ["TestSupport"] + dependencies, resources: resources)
+}
+
+let package = Package(
+  name: "thaw",
+  products: [
+    .executable(name: "thaw", targets: ["thaw"]),
+    .library(name: "ThawPipeline", targets: ["Pipeline"]),
+    .library(
+      name: "ThawInference",
+      targets: ["Images", "Network", "Execution", "Checkpoints", "Backbones"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    // C libraries behind small, checked, prefixed functions.
+    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
+    .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
+    .target(
+      name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+
+    // The pipeline.
+    module("Tensors", ["COpenBLAS"]),
+    module("Files", [.product(name: "SystemPackage", package: "swift-system")]),
+    module("Images", ["Tensors", "CImageCodecs"]),
+    module("Network", ["Tensors"]),
+    module("Execution", ["Network", "Tensors", "COneDNN"]),
+    module("Checkpoints", ["Files", "Tensors", "Network"]),
+    module(
+      "Backbones",
+      ["Files", "Network", "Checkpoints", "Images", .product(name: "Yams", package: "Yams")]),
+    module("Datasets", ["Files", "Images", "Tensors"]),
+    module("Training", ["Execution", "Datasets", "Network", "Tensors"]),
+    module("Diagnosis", ["Execution", "Datasets", "Network", "Tensors"]),
+    module("Reports", ["Tensors"]),
+    module(
+      "Pipeline",
+      [
+        "Files", "Tensors", "Images", "Network", "Execution", "Checkpoints", "Backbones",
+        "Datasets", "Training", "Diagnosis", "Reports", .product(name: "Yams", package: "Yams"),
+      ]),
+    .executableTarget(
+      name: "thaw",
+      dependencies: [
+        "Pipeline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    // Tests.
+    .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
+    tests(of: "Tensors", ["Tensors"]),
+    tests(of: "Files", ["Files"]),
+    tests(of: "Images", ["Images", "Tensors"], resources: [.copy("Fixtures")]),
+    tests(of: "Network", ["Network", "Tensors"]),
+    tests(of: "Execution", ["Execution", "Network", "Tensors"], resources: [.copy("Fixtures")]),
+    tests(
+      of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
+      resources: [.copy("Fixtures")]),
+    tests(of: "Backbones", ["Backbones", "Execution"], resources: [.copy("Fixtures")]),
+    tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
+    tests(
+      of: "Training", ["Training", "Execution", "Network", "Tensors"],
+      resources: [.copy("Fixtures")]),
+    tests(of: "Reports", ["Reports"]),
+    tests(of: "Pipeline", ["Pipeline", "Files", "Images", "Datasets", "Checkpoints", "Backbones"]),
+    tests(of: "Command", ["Files", "Images", "Checkpoints"]),
+  ]
+)

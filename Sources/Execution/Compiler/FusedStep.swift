@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// A run of consecutive nodes that an engine may execute as one kernel in inference:
+/// a lead (convolution, dense, pooling, …) and what is absorbed behind it.
+///
+/// Steps are a property of the graph alone. They do not depend on what is frozen, and a cut never
+/// falls inside one; that is why a frozen prefix runs the same kernels in training and in prediction.
+public struct FusedStep: Hashable, Sendable {
+  /// Something absorbed behind the lead's own result, in order of computation.
+  public enum Epilogue: Hashable, Sendable {
+    /// An element-wise function.
+    case activation(Activation)
+    /// Adds the result of another node (the residual connection).
+    case addition(of: NodeID)
+  }
+
+  /// The node whose operation does the work.
+  public let lead: Node
+  /// The batch normalisation directly behind a convolution, folded into it.
+  public let batchNormalization: Node?
+  /// What follows; empty for most leads.
+  public let epilogue: [Epilogue]
+  /// The last node of the run: its result is the step's result.
+  public let result: NodeID
+
+  /// Where the lead's inputs come from.
+  public var inputs: [NodeID] { lead.inputs }
+
+  /// Node indices of the run; runs are contiguous and cover the graph without its input node.
+  public var nodes: ClosedRange<Int> { lead.id.index...result.index }
+}
+
+extension Graph {
+  /// The graph as fused steps, in order of computation, without the input node.
+  ///
+  /// A convolution or dense layer absorbs the batch norm behind it (convolution only), then
+  /// activations and one residual addition, as long as each is the next node and the only user of
+  /// the result before it. Every other node is a step of its own.
+  public var fusedSteps: [FusedStep] {
+    let consumers = consumers
+    var steps: [FusedStep] = []
+    var index = 1
+    while index < nodes.count {
+      let step = fusedStep(from: nodes[index], consumers)
+      steps.append(step)
+      index = step.result.index + 1
+    }
+    return steps
+  }
+
+  private func fusedStep(from lead: Node, _ consumers: [[NodeID]]) -> FusedStep {
+    var last = lead
+    var normalization: Node?
+    var epilogue: [FusedStep.Epilogue] = []
+    func next() -> Node? {
+      guard consumers[last.id.index] == [NodeID(last.id.index + 1)] else { return nil }
+      return nodes[last.id.index + 1]
+    }
+    if case .convolution = lead.operation, let node = next(),
+      case .batchNormalization = node.operation
+    {
+      normalization = node
+      last = node
+    }
+    while lead.operation.absorbsEpilogue, let node = next() {
+      if case .activation(let function) = node.operation {
+        epilogue.append(.activation(function))
+      } else if case .add = node.operation, !epilogue.containsAddition,
+        let other = node.inputs.first(where: { $0 != last.id })
+      {
+        epilogue.append(.addition(of: other))
+      } else {
+        break
+      }
+      last = node
+    }
+    return FusedStep(
+      lead: lead, batchNormalization: normalization, epilogue: epilogue, result: last.id)
+  }
+}
+
+extension Operation {
+  fileprivate var absorbsEpilogue: Bool {
+    switch self {
+    case .convolution, .dense: true
+    default: false
+    }
+  }
+}
+
+extension [FusedStep.Epilogue] {
+  fileprivate var containsAddition: Bool {
+    contains { if case .addition = $0 { true } else { false } }
+  }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// Where a ``FreezePlan`` cuts a graph: the frozen prefix, compiled as for inference, and the suffix
+/// that trains. This is the one place where that is decided.
+public struct Partition: Hashable, Sendable {
+  /// The fused steps of the prefix; empty when the first layer already trains.
+  public let prefix: [FusedStep]
+  /// The node whose result crosses from prefix to suffix: what the feature cache stores. The input
+  /// node when the prefix is empty, the output node when nothing trains.
+  public let cut: NodeID
+  /// The nodes of the suffix, in order of computation; their inputs are suffix nodes or the cut.
+  public let suffix: [Node]
+
+  /// Cuts `graph` as late as possible such that every node before the cut is pure
+  /// (``FreezePlan/isPure(_:)``), exactly one value crosses, and no fused step is split.
+  public init(_ graph: Graph, freezing plan: FreezePlan) {
+    let steps = graph.fusedSteps
+    let pure = steps.prefix { step in step.nodes.allSatisfy { plan.isPure(graph.nodes[$0]) } }
+    let length = Partition.longestCleanPrefix(of: graph, steps: pure)
+    prefix = Array(steps[..<length])
+    cut = length == 0 ? graph.nodes[0].id : steps[length - 1].result
+    suffix = Array(graph.nodes[(cut.index + 1)...])
+  }
+
+  /// The number of leading steps after which only the last step's result is still needed.
+  private static func longestCleanPrefix(of graph: Graph, steps: ArraySlice<FusedStep>) -> Int {
+    var lastUse = [Int](repeating: 0, count: graph.nodes.count)
+    for node in graph.nodes {
+      for input in node.inputs { lastUse[input.index] = node.id.index }
+    }
+    var best = 0
+    var furthest = lastUse[0]
+    for (index, step) in steps.enumerated() {
+      // Every value made before this step's result must have been used up by now.
+      if furthest <= step.result.index { best = index + 1 }
+      for node in step.nodes { furthest = max(furthest, lastUse[node]) }
+    }
+    return best
+  }
+}

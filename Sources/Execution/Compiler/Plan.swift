@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// A compiled network: the frozen prefix as for inference, and the suffix that trains.
+public struct Plan {
+  /// Where the network was cut.
+  public let partition: Partition
+  /// Input to cut; nil when the first layer already trains.
+  public let prefix: (any InferencePlan)?
+  /// Cut to logits; nil when nothing trains.
+  public let suffix: (any TrainingPlan)?
+}
+
+/// Compiles networks: Graph + parameters + FreezePlan + input shape -> ``Plan``.
+public struct Compiler: Sendable {
+  /// Runs the frozen prefix, and whole networks in inference.
+  public let inferenceEngine: any Engine
+  /// Runs the suffix that trains.
+  public let trainingEngine: any Engine
+
+  /// A compiler on the given engines.
+  public init(inference: any Engine, training: any Engine) {
+    inferenceEngine = inference
+    trainingEngine = training
+  }
+
+  /// Compiles `graph` for training under `plan`.
+  ///
+  /// - Parameters:
+  ///   - microBatch: images per pass through the prefix.
+  ///   - batch: the largest batch of a training step.
+  ///   - size: of the input image, in pixels.
+  /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError``.
+  public func compile(
+    _ graph: Graph, parameters: Parameters, freezing plan: FreezePlan, microBatch: Int, batch: Int,
+    size: Extent2D
+  ) throws -> Plan {
+    try parameters.validate(for: graph)
+    let partition = Partition(graph, freezing: plan)
+    let input = graph.nodes[0].id
+    let prefix: (any InferencePlan)? =
+      partition.prefix.isEmpty
+      ? nil
+      : try inferenceEngine.compileInference(
+        graph, steps: partition.prefix, from: input, parameters: parameters,
+        microBatch: microBatch, size: size)
+    let suffix: (any TrainingPlan)? =
+      partition.suffix.isEmpty
+      ? nil
+      : try trainingEngine.compileTraining(
+        graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
+        freezing: plan, batch: batch, size: size)
+    return Plan(partition: partition, prefix: prefix, suffix: suffix)
+  }
+
+  /// Compiles the part of `graph` after `source` for inference (the whole network by default).
+  public func compileInference(
+    _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
+    microBatch: Int, size: Extent2D
+  ) throws -> any InferencePlan {
+    let first = (source ?? graph.nodes[0].id).index
+    let last = (end ?? graph.output.id).index
+    let steps = graph.fusedSteps.filter {
+      $0.nodes.lowerBound > first && $0.nodes.upperBound <= last
+    }
+    return try inferenceEngine.compileInference(
+      graph, steps: steps, from: graph.nodes[first].id, parameters: parameters,
+      microBatch: microBatch, size: size)
+  }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// A kernel could not be built or run.
+public enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// A library call failed.
+  case kernel(library: String, operation: String, layer: ParameterPath?, status: String)
+  /// An engine has no kernel for an operation.
+  case unsupported(operation: String, layer: ParameterPath, engine: String)
+
+  /// Where, what, next step.
+  public var description: String {
+    switch self {
+    case .kernel(let library, let operation, let layer, let status):
+      "\(layer.map { "layer '\($0)': " } ?? "")\(library) failed in \(operation): \(status)."
+    case .unsupported(let operation, let layer, let engine):
+      "layer '\(layer)': \(engine) has no kernel for \(operation). Use --engine reference."
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+public import Tensors
+
+/// Which step of which run a training pass belongs to: the key of its dropout masks.
+public struct StepIdentity: Hashable, Sendable {
+  /// The run's seed.
+  public var seed: UInt64
+  /// Number of the optimizer step since the start of the run, 0-based.
+  public var step: Int
+  /// Names a step.
+  public init(seed: UInt64, step: Int) {
+    self.seed = seed
+    self.step = step
+  }
+}
+
+/// A compiled piece of a network that trains: features (or pixels) in, logits out, gradients back.
+///
+/// Owns the working copy of its parameters, in whatever layout suits the engine; an optimizer changes
+/// them in place, element by element, through ``withTrainable(_:)``. Not thread-safe.
+public protocol TrainingPlan: AnyObject {
+  /// [batch, …]: the largest batch a step may have; smaller ones are allowed.
+  var inputShape: Shape { get }
+  /// [batch, classes].
+  var outputShape: Shape { get }
+  /// The parameters that have gradients, in order of computation. A frozen parameter is not here: it
+  /// has no gradient, not a zero one.
+  var trainable: [ParameterDescription] { get }
+
+  /// Forward pass in training, keeping what ``backward(_:)`` needs.
+  ///
+  /// - Parameters:
+  ///   - input: n samples, 1 <= n <= batch.
+  ///   - output: n rows of logits are written here.
+  /// - Throws: ``NetworkError/degenerateBatch(layer:)``, ``ExecutionError``.
+  func forward(
+    _ input: UnsafeBufferPointer<Float>, step: StepIdentity,
+    into output: UnsafeMutableBufferPointer<Float>) throws
+
+  /// Adds the gradient of the last forward pass to the accumulated gradients.
+  ///
+  /// - Parameter gradient: d loss / d logits, n rows, of the batch given to the last forward pass.
+  func backward(_ gradient: UnsafeBufferPointer<Float>) throws
+
+  /// Sets all accumulated gradients to zero.
+  func clearGradients()
+
+  /// Calls `body` once for each of ``trainable`` with its values and accumulated gradient, both in
+  /// the engine's element order (the same for both and from step to step).
+  func withTrainable(
+    _ body: (
+      ParameterDescription, _ values: UnsafeMutableBufferPointer<Float>,
+      _ gradient: UnsafeMutableBufferPointer<Float>
+    ) throws -> Void) rethrows
+
+  /// Forward pass as in inference (running statistics, no dropout), for any number of samples.
+  func evaluate(
+    _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>) throws
+
+  /// The current values of every parameter and statistic of this piece, in PyTorch's layout.
+  func exportParameters() -> Parameters
+
+  /// Replaces the values of every parameter and statistic of this piece.
+  ///
+  /// - Throws: ``NetworkError`` when one is missing or has another shape.
+  func importParameters(_ parameters: Parameters) throws
+
+  /// The accumulated gradient of one trainable parameter, in PyTorch's layout; nil when frozen.
+  func gradient(of path: ParameterPath) -> Tensor<Float>?
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Tensors
+
+/// Something about a network, its parameters or its input that cannot work; names the layer.
+public enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// A layer received an input it cannot take.
+  case shapeMismatch(layer: ParameterPath, expected: String, found: String)
+  /// A parameter has another shape than its layer needs.
+  case parameterShape(ParameterPath, expected: Shape, found: Shape)
+  /// Parameters that the network needs are absent (all of them, sorted).
+  case missingParameters([ParameterPath])
+  /// A parameter holds NaN or infinite values.
+  case nonFiniteParameter(ParameterPath, count: Int)
+  /// Batch statistics over a single value per channel: the variance is zero and the gradient vanishes.
+  case degenerateBatch(layer: ParameterPath)
+  /// No layer group has this name.
+  case unknownGroup(String, known: [String])
+
+  /// Where, what, expected against found, next step.
+  public var description: String {
+    switch self {
+    case .shapeMismatch(let layer, let expected, let found):
+      "layer '\(layer)': expected \(expected), found \(found)."
+    case .parameterShape(let path, let expected, let found):
+      "tensor '\(path)' is \(found), the layer expects \(expected)."
+        + " Check that the weights belong to this architecture."
+    case .missingParameters(let paths):
+      "\(paths.count) tensors are missing: \(NetworkError.list(paths))."
+        + " Check that the weights belong to this architecture."
+    case .nonFiniteParameter(let path, let count):
+      "tensor '\(path)' has \(count) values that are NaN or infinite. Fetch the weights again."
+    case .degenerateBatch(let layer):
+      "layer '\(layer)': batch statistics need more than one value per channel."
+        + " Use a batch of at least 2 or BatchNormMode.inference."
+    case .unknownGroup(let name, let known):
+      "no layer group is called '\(name)'. The groups are \(known.joined(separator: ", "))."
+    }
+  }
+
+  private static func list(_ paths: [ParameterPath]) -> String {
+    let shown = paths.prefix(10).map { "'\($0)'" }.joined(separator: ", ")
+    return paths.count > 10 ? shown + ", …" : shown
+  }
+}

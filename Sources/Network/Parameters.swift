@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Tensors
+
+/// What one stored array of a layer is.
+public enum ParameterRole: Hashable, Sendable {
+  /// A weight matrix or kernel; weight decay applies.
+  case weight
+  /// An additive bias; no weight decay by default.
+  case bias
+  /// The scale (gamma) of a batch normalisation; no weight decay by default.
+  case normScale
+  /// The shift (beta) of a batch normalisation; no weight decay by default.
+  case normShift
+  /// A running mean: a statistic, not trained.
+  case runningMean
+  /// A running variance: a statistic, not trained.
+  case runningVariance
+
+  /// Whether gradients exist for it when its layer group trains.
+  public var isTrainable: Bool { self != .runningMean && self != .runningVariance }
+}
+
+/// Name, shape and role of one array that a layer keeps.
+public struct ParameterDescription: Hashable, Sendable {
+  /// Full path, for example `bn1.running_mean`.
+  public let path: ParameterPath
+  /// Extents.
+  public let shape: Shape
+  /// What it is.
+  public let role: ParameterRole
+}
+
+extension Node {
+  /// The arrays this layer keeps, in PyTorch's order.
+  public var parameters: [ParameterDescription] {
+    switch operation {
+    case .convolution(let layer):
+      let shape: Shape = [
+        layer.outputs, layer.inputs / layer.groups, layer.window.kernel.height,
+        layer.window.kernel.width,
+      ]
+      return [describe("weight", shape, .weight)]
+        + (layer.hasBias ? [describe("bias", [layer.outputs], .bias)] : [])
+    case .dense(let layer):
+      return [describe("weight", [layer.outputs, layer.inputs], .weight)]
+        + (layer.hasBias ? [describe("bias", [layer.outputs], .bias)] : [])
+    case .batchNormalization(let layer):
+      let shape: Shape = [layer.channels]
+      return (layer.hasScale ? [describe("weight", shape, .normScale)] : [])
+        + (layer.hasShift ? [describe("bias", shape, .normShift)] : [])
+        + [
+          describe("running_mean", shape, .runningMean),
+          describe("running_var", shape, .runningVariance),
+        ]
+    default: return []
+    }
+  }
+
+  private func describe(
+    _ name: String, _ shape: Shape, _ role: ParameterRole
+  ) -> ParameterDescription {
+    ParameterDescription(path: path.appending(name), shape: shape, role: role)
+  }
+}
+
+extension Graph {
+  /// The arrays of every layer, in order of computation.
+  public var parameters: [ParameterDescription] { nodes.flatMap(\.parameters) }
+}
+
+/// The arrays of a network by path: trained parameters and running statistics, Float32.
+public struct Parameters: Sendable, Equatable {
+  private var tensors: [ParameterPath: Tensor<Float>]
+
+  /// Wraps arrays by path.
+  public init(_ tensors: [ParameterPath: Tensor<Float>] = [:]) { self.tensors = tensors }
+
+  /// The array at `path`, nil when there is none.
+  public subscript(path: ParameterPath) -> Tensor<Float>? {
+    get { tensors[path] }
+    set { tensors[path] = newValue }
+  }
+
+  /// All paths in byte order.
+  public var paths: [ParameterPath] { tensors.keys.sorted() }
+  /// Number of arrays.
+  public var count: Int { tensors.count }
+
+  /// The array at `path`.
+  ///
+  /// - Throws: ``NetworkError/missingParameters(_:)``.
+  public func tensor(_ path: ParameterPath) throws -> Tensor<Float> {
+    guard let tensor = tensors[path] else { throw NetworkError.missingParameters([path]) }
+    return tensor
+  }
+
+  /// Checks that every array `graph` needs is here with its shape and finite values; extra arrays
+  /// are allowed.
+  ///
+  /// - Throws: ``NetworkError`` naming the tensor.
+  public func validate(for graph: Graph) throws {
+    let needed = graph.parameters
+    let missing = needed.map(\.path).filter { tensors[$0] == nil }
+    guard missing.isEmpty else { throw NetworkError.missingParameters(missing.sorted()) }
+    for parameter in needed {
+      let tensor = try tensor(parameter.path)
+      guard tensor.shape == parameter.shape else {
+        throw NetworkError.parameterShape(
+          parameter.path, expected: parameter.shape, found: tensor.shape)
+      }
+      let bad = tensor.withUnsafeElements { $0.count { !$0.isFinite } }
+      guard bad == 0 else { throw NetworkError.nonFiniteParameter(parameter.path, count: bad) }
+    }
+  }
+}

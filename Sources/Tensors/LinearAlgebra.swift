@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import COpenBLAS
+
+/// A scalar OpenBLAS has kernels for: `Float` and `Double`.
+public protocol BLASScalar: TensorScalar, BinaryFloatingPoint {
+  /// C = alpha * op(A) op(B) + beta * C; see ``LinearAlgebra/multiply(_:_:into:alpha:beta:)``.
+  ///
+  /// The caller has checked every extent.
+  static func gemm(
+    _ a: MatrixView<Self>, _ b: MatrixView<Self>, into c: UnsafeMutablePointer<Self>,
+    rowStride: Int, alpha: Self, beta: Self)
+}
+
+/// A row-major matrix somewhere in memory, possibly seen transposed.
+public struct MatrixView<Scalar> {
+  /// Rows and columns of the matrix as it is *used*, that is after the transposition.
+  public let rows: Int
+  /// Columns as used.
+  public let columns: Int
+  /// First element in memory.
+  public let base: UnsafePointer<Scalar>
+  /// Distance in elements between rows as *stored*.
+  public let rowStride: Int
+  /// Whether the stored matrix is `[columns, rows]`.
+  public let isTransposed: Bool
+
+  /// A view of `rows` x `columns` (as used).
+  ///
+  /// - Parameter rowStride: stored row distance; the stored width when nil.
+  public init(
+    _ base: UnsafePointer<Scalar>, rows: Int, columns: Int, rowStride: Int? = nil,
+    transposed: Bool = false
+  ) {
+    precondition(rows >= 0 && columns >= 0, "A matrix cannot be \(rows) x \(columns).")
+    let width = transposed ? rows : columns
+    self.rows = rows
+    self.columns = columns
+    self.base = base
+    self.rowStride = max(rowStride ?? width, 1)
+    self.isTransposed = transposed
+    precondition(
+      self.rowStride >= width, "Row stride \(self.rowStride) is below the width \(width).")
+  }
+}
+
+/// Dense products on OpenBLAS, with the extents checked here: OpenBLAS itself prints and returns.
+public enum LinearAlgebra {
+  /// C[m, n] = alpha * A[m, k] * B[k, n] + beta * C, all row major.
+  ///
+  /// With `beta` 0 the old contents of C are not read, so they may be anything, NaN included.
+  /// Edge cases: m or n of 0 does nothing; k of 0 scales C by `beta`.
+  public static func multiply<Scalar: BLASScalar>(
+    _ a: MatrixView<Scalar>, _ b: MatrixView<Scalar>, into c: UnsafeMutablePointer<Scalar>,
+    rowStride: Int? = nil, alpha: Scalar = 1, beta: Scalar = 0
+  ) {
+    precondition(
+      a.columns == b.rows,
+      "Cannot multiply \(a.rows) x \(a.columns) by \(b.rows) x \(b.columns).")
+    let stride = rowStride ?? max(b.columns, 1)
+    precondition(stride >= b.columns, "Row stride \(stride) is below the width \(b.columns).")
+    for extent in [a.rows, a.columns, b.columns, a.rowStride, b.rowStride, stride] {
+      precondition(extent <= Int(Int32.max), "Extent \(extent) is beyond this OpenBLAS's Int32.")
+    }
+    guard a.rows > 0, b.columns > 0 else { return }
+    if a.columns == 0 { return scale(c, rows: a.rows, columns: b.columns, stride, by: beta) }
+    Scalar.gemm(a, b, into: c, rowStride: stride, alpha: alpha, beta: beta)
+  }
+
+  /// Sets the size of OpenBLAS's thread pool (at least 1).
+  public static func setThreadCount(_ count: Int) {
+    thaw_blas_set_threads(Int32(clamping: max(count, 1)))
+  }
+
+  private static func scale<Scalar: BLASScalar>(
+    _ c: UnsafeMutablePointer<Scalar>, rows: Int, columns: Int, _ stride: Int, by beta: Scalar
+  ) {
+    for row in 0..<rows {
+      for column in 0..<columns {
+        let index = row * stride + column
+        c[index] = beta == 0 ? 0 : c[index] * beta
+      }
+    }
+  }
+}
+
+extension Float: BLASScalar {
+  /// Single precision, `sgemm`.
+  public static func gemm(
+    _ a: MatrixView<Float>, _ b: MatrixView<Float>, into c: UnsafeMutablePointer<Float>,
+    rowStride: Int, alpha: Float, beta: Float
+  ) {
+    thaw_sgemm(
+      a.isTransposed, b.isTransposed, Int64(a.rows), Int64(b.columns), Int64(a.columns), alpha,
+      a.base, Int64(a.rowStride), b.base, Int64(b.rowStride), beta, c, Int64(rowStride))
+  }
+}
+
+extension Double: BLASScalar {
+  /// Double precision, `dgemm`.
+  public static func gemm(
+    _ a: MatrixView<Double>, _ b: MatrixView<Double>, into c: UnsafeMutablePointer<Double>,
+    rowStride: Int, alpha: Double, beta: Double
+  ) {
+    thaw_dgemm(
+      a.isTransposed, b.isTransposed, Int64(a.rows), Int64(b.columns), Int64(a.columns), alpha,
+      a.base, Int64(a.rowStride), b.base, Int64(b.rowStride), beta, c, Int64(rowStride))
+  }
+}
