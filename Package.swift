@@ -66,9 +66,12 @@ let package = Package(
       ]),
 
     // Tests.
-    .target(name: "TestSupport", dependencies: ["Tensors"], path: "Tests/TestSupport"),
+    .target(
+      name: "TestSupport",
+      dependencies: ["Tensors", .product(name: "SystemPackage", package: "swift-system")],
+      path: "Tests/TestSupport"),
     tests(of: "Tensors", ["Tensors"]),
-    tests(of: "Files", ["Files"]),
+    tests(of: "Files", ["Files", .product(name: "SystemPackage", package: "swift-system")]),
     tests(of: "Images", ["Images", "Tensors"], resources: [.copy("Fixtures")]),
     tests(of: "Network", ["Network", "Tensors"]),
     tests(of: "Execution", ["Execution", "Network", "Tensors"], resources: [.copy("Fixtures")]),
