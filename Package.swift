@@ -78,7 +78,9 @@ let package = Package(
     tests(
       of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
-    tests(of: "Backbones", ["Backbones", "Execution"], resources: [.copy("Fixtures")]),
+    tests(
+      of: "Backbones", ["Backbones", "Execution", "Network", "Tensors"],
+      resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(
       of: "Training", ["Training", "Execution", "Network", "Tensors"],

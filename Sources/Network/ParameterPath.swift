@@ -2,7 +2,7 @@
 
 /// The name of a layer, or of one of its parameters, as PyTorch writes it: `layer4.1.bn2.running_mean`.
 public struct ParameterPath: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
-  ExpressibleByStringLiteral
+  ExpressibleByStringInterpolation
 {
   /// The dotted name; empty for the network itself.
   public let description: String

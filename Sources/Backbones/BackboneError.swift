@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A card or an architecture is not usable.
+public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// No architecture has this name.
+  case unknownArchitecture(String, known: [String])
+  /// No card has this name.
+  case unknownCard(String, known: [String])
+  /// A card's field is missing or wrong.
+  case badCard(file: String, reason: String)
+  /// The card's weights are not on this machine yet.
+  case weightsMissing(card: String, path: String)
+  /// A file is not the one that the card names.
+  case wrongHash(path: String, expected: String, found: String)
+
+  /// Where, what, expected against found, next step.
+  public var description: String {
+    switch self {
+    case .unknownArchitecture(let name, let known):
+      "no architecture is called '\(name)'. Known are \(known.joined(separator: ", "))."
+    case .unknownCard(let name, let known):
+      "no card is called '\(name)'. Known are \(known.joined(separator: ", "))."
+    case .badCard(let file, let reason): "\(file): \(reason)"
+    case .weightsMissing(let card, let path):
+      "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
+    case .wrongHash(let path, let expected, let found):
+      "\(path): sha256 is \(found), the card expects \(expected). Remove the file and fetch it again."
+    }
+  }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, for CPUs.
+///
+/// Layer names are timm's (`tf_efficientnet_lite0`): `conv_stem`, `blocks.STAGE.INDEX.conv_dw`, …
+/// TensorFlow's "same" padding; batch-norm epsilon 1e-3, momentum 0.01 (0.99 in TensorFlow's terms).
+///
+/// Layer groups: `early` (stem, stages 0-2, to stride 8), `middle` (stages 3-4, stride 16), `late`
+/// (stages 5-6 and the 1x1 top, stride 32), `head`.
+///
+/// - Source: Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, models/official/
+///   efficientnet/lite (no scaling of stem and top, first and last stage keep their repeats).
+public struct EfficientNetLite: Sendable {
+  private let name: String
+  private let width: Double
+  private let depth: Double
+
+  /// The variant `number`, 0 to 4; nil for any other.
+  public init?(variant number: Int) {
+    let factors: [(width: Double, depth: Double)] = [
+      (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8),
+    ]
+    guard factors.indices.contains(number) else { return nil }
+    name = "efficientnet_lite\(number)"
+    width = factors[number].width
+    depth = factors[number].depth
+  }
+
+  /// The network with `head` behind its 1280 pooled features.
+  public func graph(head: Head) -> Graph {
+    var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
+    add(&builder, "conv_stem", "bn1", Convolution2D(inputs: 3, outputs: 32, kernel: 3, stride: 2))
+    builder.add("act1", .activation(.relu6))
+    var channels = 32
+    for (stage, shape) in EfficientNetLite.stages.enumerated() {
+      if stage == 3 { builder.beginGroup("middle") }
+      if stage == 5 { builder.beginGroup("late") }
+      let isFixed = stage == 0 || stage == EfficientNetLite.stages.count - 1
+      let repeats = isFixed ? shape.repeats : Int((depth * Double(shape.repeats)).rounded(.up))
+      for index in 0..<repeats {
+        let block = Block(
+          path: "blocks.\(stage).\(index)", inputs: channels, outputs: scaled(shape.channels),
+          expansion: shape.expansion, kernel: shape.kernel, stride: index == 0 ? shape.stride : 1)
+        add(&builder, block)
+        channels = block.outputs
+      }
+    }
+    add(&builder, "conv_head", "bn2", Convolution2D(inputs: channels, outputs: 1280, kernel: 1))
+    builder.add("act2", .activation(.relu6))
+    builder.add("global_pool", .globalAveragePooling)
+    builder.add("flatten", .flatten)
+    builder.addHead(head, features: 1280, path: "classifier")
+    return builder.build()
+  }
+
+  /// Translates a name of the `efficientnet-lite-pytorch` checkpoints (`_blocks.3._bn0.weight`) into
+  /// ours; nil for what the network does not keep (`num_batches_tracked`).
+  public func path(ofPublished name: String) -> ParameterPath? {
+    if name.hasSuffix(".num_batches_tracked") { return nil }
+    let parts = name.split(separator: ".").map(String.init)
+    guard let leaf = parts.last, parts.count >= 2 else { return nil }
+    if parts.count == 2, let layer = EfficientNetLite.publishedTopLevel[parts[0]] {
+      return "\(layer).\(leaf)"
+    }
+    guard parts.count == 4, parts[0] == "_blocks", let number = Int(parts[1]),
+      let block = blockPath(number), let layer = EfficientNetLite.layer(parts[2], of: block)
+    else { return nil }
+    return "blocks.\(block.stage).\(block.index).\(layer).\(leaf)"
+  }
+
+  private struct Block {
+    let path: ParameterPath
+    let inputs: Int
+    let outputs: Int
+    let expansion: Int
+    let kernel: Int
+    let stride: Int
+  }
+
+  /// An inverted residual: expand 1x1, depthwise, project 1x1, and the shortcut when shapes agree.
+  private func add(_ builder: inout GraphBuilder, _ block: Block) {
+    let entry = builder.last
+    let wide = block.inputs * block.expansion
+    var normalization = 1
+    if block.expansion != 1 {
+      add(
+        &builder, "\(block.path).conv_pw", "\(block.path).bn1",
+        Convolution2D(inputs: block.inputs, outputs: wide, kernel: 1))
+      builder.add("\(block.path).act1", .activation(.relu6))
+      normalization = 2
+    }
+    add(
+      &builder, "\(block.path).conv_dw", "\(block.path).bn\(normalization)",
+      Convolution2D(
+        inputs: wide, outputs: wide, kernel: block.kernel, stride: block.stride, groups: wide))
+    builder.add("\(block.path).act\(normalization)", .activation(.relu6))
+    add(
+      &builder, "\(block.path).\(block.expansion == 1 ? "conv_pw" : "conv_pwl")",
+      "\(block.path).bn\(normalization + 1)",
+      Convolution2D(inputs: wide, outputs: block.outputs, kernel: 1))
+    if block.stride == 1 && block.inputs == block.outputs {
+      builder.add("\(block.path).add", .add, [builder.last, entry])
+    }
+  }
+
+  private func add(
+    _ builder: inout GraphBuilder, _ path: ParameterPath, _ normalization: ParameterPath,
+    _ layer: Convolution2D
+  ) {
+    builder.add(path, .convolution(layer))
+    builder.add(
+      normalization,
+      .batchNormalization(
+        BatchNormalization(channels: layer.outputs, epsilon: 1e-3, momentum: 0.01)))
+  }
+
+  /// Channels scaled by the width factor, to a multiple of 8 that is not more than 10 % below.
+  private func scaled(_ channels: Int) -> Int {
+    let wanted = Double(channels) * width
+    let rounded = max(8, Int(wanted + 4) / 8 * 8)
+    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
+  }
+
+  private func blockPath(_ number: Int) -> (stage: Int, index: Int)? {
+    var first = 0
+    for (stage, shape) in EfficientNetLite.stages.enumerated() {
+      let isFixed = stage == 0 || stage == EfficientNetLite.stages.count - 1
+      let repeats = isFixed ? shape.repeats : Int((depth * Double(shape.repeats)).rounded(.up))
+      if number < first + repeats { return number < first ? nil : (stage, number - first) }
+      first += repeats
+    }
+    return nil
+  }
+
+  /// The published names count batch norms from 0 and leave 0 out where there is no expansion.
+  private static func layer(_ published: String, of block: (stage: Int, index: Int)) -> String? {
+    let expands = block.stage > 0
+    return switch published {
+    case "_expand_conv": "conv_pw"
+    case "_depthwise_conv": "conv_dw"
+    case "_project_conv": expands ? "conv_pwl" : "conv_pw"
+    case "_bn0": "bn1"
+    case "_bn1": expands ? "bn2" : "bn1"
+    case "_bn2": expands ? "bn3" : "bn2"
+    default: nil
+    }
+  }
+
+  private static let publishedTopLevel = [
+    "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
+    "_fc": "classifier",
+  ]
+
+  private struct Stage {
+    let repeats: Int
+    let kernel: Int
+    let stride: Int
+    let expansion: Int
+    let channels: Int
+  }
+
+  private static let stages = [
+    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 1, channels: 16),
+    Stage(repeats: 2, kernel: 3, stride: 2, expansion: 6, channels: 24),
+    Stage(repeats: 2, kernel: 5, stride: 2, expansion: 6, channels: 40),
+    Stage(repeats: 3, kernel: 3, stride: 2, expansion: 6, channels: 80),
+    Stage(repeats: 3, kernel: 5, stride: 1, expansion: 6, channels: 112),
+    Stage(repeats: 4, kernel: 5, stride: 2, expansion: 6, channels: 192),
+    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 6, channels: 320),
+  ]
+}
+
+extension Convolution2D {
+  /// A square convolution with TensorFlow's "same" padding and no bias.
+  fileprivate init(inputs: Int, outputs: Int, kernel: Int, stride: Int = 1, groups: Int = 1) {
+    self.init(
+      inputs: inputs, outputs: outputs,
+      window: Window2D(kernel: kernel, stride: stride, padding: .same), groups: groups)
+  }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Backbones
+import Execution
+import Network
+import Tensors
+import Testing
+
+@Suite struct ArchitectureTests {
+  /// Trainable parameters as published: timm's model cards for tf_efficientnet_lite0-4, torchvision's
+  /// documentation for the ResNets.
+  @Test(arguments: [
+    ("efficientnet_lite0", 4_652_008), ("efficientnet_lite1", 5_416_680),
+    ("efficientnet_lite2", 6_092_072), ("efficientnet_lite3", 8_197_096),
+    ("efficientnet_lite4", 13_006_568), ("resnet18", 11_689_512), ("resnet34", 21_797_672),
+    ("resnet50", 25_557_032), ("resnet101", 44_549_160), ("resnet152", 60_192_808),
+  ])
+  func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
+    let graph = try Architecture(named: name).graph(Head(classes: 1000))
+    let trainable = graph.parameters.filter(\.role.isTrainable)
+    #expect(trainable.map(\.shape.count).reduce(0, +) == count)
+  }
+
+  @Test func anUnknownNameListsTheKnownOnes() {
+    let error = #expect(throws: BackboneError.self) { try Architecture(named: "resnet51") }
+    #expect(error?.description.contains("resnet50") == true)
+  }
+
+  @Test(arguments: ["efficientnet_lite0", "resnet18", "resnet50"])
+  func cutsBeforeTheHeadAndBeforeEveryGroupAreClean(name: String) throws {
+    let graph = try Architecture(named: name).graph(Head(classes: 5, dropout: 0.2))
+    for first in 1..<graph.groups.count {
+      let partition = Partition(graph, freezing: .freezing(to: first, of: graph))
+      #expect(graph[partition.cut].group == first - 1)
+      #expect(partition.suffix.allSatisfy { $0.group >= first })
+    }
+  }
+
+  @Test func strideIs32AndFeaturesAre1280() throws {
+    let graph = try Architecture(named: "efficientnet_lite0").graph(Head(classes: 7))
+    let shapes = try graph.shapes(batch: 2, size: Extent2D(224))
+    let top = try #require(graph.nodes.first { $0.path == "conv_head" })
+    #expect(shapes[top.id.index] == [2, 1280, 7, 7])
+    #expect(shapes.last == [2, 7])
+  }
+
+  @Test func everyParameterOfLite1HasExactlyOnePublishedName() throws {
+    // lite1 has other repeats than lite0, so numbering blocks across stages is exercised.
+    let architecture = try Architecture(named: "efficientnet_lite1")
+    let graph = architecture.graph(Head(classes: 1000))
+    var found: [ParameterPath] = []
+    for layer in ["_conv_stem", "_bn0", "_conv_head", "_bn1", "_fc"] {
+      found += names(architecture, layer)
+    }
+    for block in 0..<32 {
+      for layer in ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"] {
+        found += names(architecture, "_blocks.\(block).\(layer)")
+      }
+    }
+    let known = Set(graph.parameters.map(\.path))
+    #expect(Set(found.filter(known.contains)) == known)
+  }
+
+  private func names(_ architecture: Architecture, _ layer: String) -> [ParameterPath] {
+    ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].compactMap {
+      architecture.path(of: "\(layer).\($0)", naming: .published)
+    }
+  }
+
+  @Test func aHiddenLayerIsNamedAsInASequential() throws {
+    let graph = try Architecture(named: "resnet18").graph(
+      Head(classes: 3, hidden: 64, dropout: 0.5))
+    let head = graph.nodes.filter { $0.group == graph.groups.count - 1 }
+    #expect(head.map(\.path) == ["fc.0", "fc.1", "fc.2", "fc.3"])
+  }
+}
