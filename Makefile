@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# One target per pipeline stage. `make` runs the demo pipeline end to end on real photos:
+#
+#   make                                   the demo: 247 photos, 7 classes, EfficientNet-Lite0
+#   make evaluate DATA=photos RUN=runs/me  your photos, with the recipe's settings
+#   make PIPELINE=Pipelines/hymenoptera.yml DATA=hymenoptera
+#
+# Stages are incremental: one whose inputs did not change says so and returns.
+
+SHELL := /bin/bash
+PIPELINE ?= Pipelines/stamps.yml
+NAME := $(basename $(notdir $(PIPELINE)))
+DATA ?= $(if $(filter stamps,$(NAME)),demo-data/stamps,$(NAME))
+RUN ?= runs/$(NAME)
+IMAGES ?= $(DATA)
+BACKBONE := $(shell sed -n 's/^backbone: *//p' $(PIPELINE))
+THAW := .build/release/thaw
+OPTIONS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all setup build demo-data pretrained prepare cache train evaluate tta predict report test \
+  bench check format fixtures clean
+
+all: report predict
+
+# Checks for the toolchain and the system packages and installs what is missing.
+setup:
+	@Tools/setup.sh
+
+build: setup
+	swift build -c release --product thaw
+
+# Photos for the demo: Debian's tuxpaint-stamps-default, unpacked without installing it.
+demo-data: setup
+	@$(if $(filter demo-data/stamps,$(DATA)),Tools/demo-data.sh demo-data/stamps,:)
+
+# The backbone's ImageNet weights, checked against the card's hash.
+pretrained: build
+	$(THAW) pretrained fetch $(BACKBONE)
+
+prepare: build demo-data
+	$(THAW) prepare $(DATA) --run $(RUN) --recipe $(PIPELINE) $(OPTIONS)
+
+cache: prepare pretrained
+	$(THAW) cache --run $(RUN) $(OPTIONS)
+
+train: cache
+	$(THAW) train --run $(RUN) $(OPTIONS)
+
+evaluate: train
+	$(THAW) evaluate --run $(RUN) $(OPTIONS)
+
+# Test-time augmentation: the mean of the probabilities over flips and crops.
+tta: evaluate
+	$(THAW) evaluate --run $(RUN) --tta 10 $(OPTIONS)
+
+predict: train
+	$(THAW) predict --model $(RUN)/model.safetensors $(IMAGES) --format csv --output $(RUN)/predicted.csv $(OPTIONS)
+
+report: tta
+	$(THAW) report --run $(RUN) $(OPTIONS)
+
+test: setup
+	swift build -c release --build-tests
+	swift test -c release --skip-build
+
+# Ratios against PyTorch and ONNX Runtime, in one run on the same photos and threads.
+bench: build demo-data pretrained
+	Benchmarks/run.sh
+
+# What a reviewer runs: format, import rules, build, tests.
+check: setup
+	swift format lint --strict --recursive Package.swift Sources Tests
+	Tools/check-imports.sh
+	$(MAKE) --no-print-directory test
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+# Rebuilds the test fixtures that come from PyTorch and Pillow; needs a network once.
+fixtures:
+	Tools/fixtures.sh
+
+clean:
+	rm -rf .build runs
