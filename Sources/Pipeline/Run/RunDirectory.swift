@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Files
+public import SystemPackage
+
+/// `runs/NAME`: everything one run has made, each file under a fixed name.
+public struct RunDirectory: Sendable {
+  /// The directory itself.
+  public let path: FilePath
+
+  /// Names a run directory; nothing is created yet.
+  public init(_ path: FilePath) { self.path = path }
+
+  /// The recipe in force.
+  public var recipe: FilePath { path.appending("recipe.yml") }
+  /// Which photo belongs to which class and split.
+  public var manifest: FilePath { path.appending("manifest.json") }
+  /// Photos that could not be used, with reasons.
+  public var badFiles: FilePath { path.appending("bad_files.tsv") }
+  /// Features and the journal of verified photos.
+  public var cache: FilePath { path.appending("cache") }
+  /// What a killed training continues from.
+  public var checkpoints: FilePath { path.appending("checkpoints") }
+  /// One line an epoch.
+  public var history: FilePath { path.appending("history.jsonl") }
+  /// The one file to ship.
+  public var model: FilePath { path.appending("model.safetensors") }
+  /// Results of the evaluations.
+  public var metrics: FilePath { path.appending("metrics.json") }
+  /// One row a photo of the split evaluated last.
+  public var predictions: FilePath { path.appending("predictions.csv") }
+  /// The report.
+  public var report: FilePath { path.appending("report.html") }
+
+  /// Creates the directory if needed and takes the right to write in it.
+  ///
+  /// - Throws: `FileError`; reason `inUse` when another process holds it.
+  public func lock() throws -> DirectoryLock {
+    try FileSystem.createDirectory(path)
+    return try DirectoryLock(path)
+  }
+
+  /// The recipe of this run.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, ``RecipeError``, `FileError`.
+  public func loadRecipe() throws -> Recipe {
+    try require(recipe, from: "thaw prepare DATA")
+    let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
+    return try Recipe(yaml: text, file: recipe.displayed)
+  }
+
+  /// Throws unless `file` exists, naming the command that makes it.
+  func require(_ file: FilePath, from command: String) throws {
+    guard FileSystem.exists(file) else {
+      throw PipelineError.notPrepared(
+        path.displayed, needs: file.lastComponent?.string ?? "", command: command)
+    }
+  }
+}
