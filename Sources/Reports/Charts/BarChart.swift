@@ -57,7 +57,7 @@ public struct BarChart: Sendable {
   package var width: Double { 440 }
   package var height: Double { Double(categories.count) * rowHeight + 4 }
 
-  private static let characterWidth = 6.6
+  private static let characterWidth = 7.0
   private static let nameLimit = 22
 
   private var rowHeight: Double {

@@ -18,22 +18,22 @@ public struct ConfusionMatrixChart: Sendable {
   /// Whether cells show their counts.
   package var hasNumbers: Bool { count <= 30 }
   /// Side of a cell in the view box.
-  package var cell: Double { count <= 8 ? 52 : count <= 14 ? 42 : count <= 30 ? 28 : 8.5 }
+  package var cell: Double { count <= 8 ? 52 : count <= 14 ? 42 : count <= 30 ? 28 : 7.5 }
   /// Left edge of the cells.
   package var left: Double { labelLength + 8 }
   /// Upper edge of the cells; column names slant away to the right above it.
   package var top: Double { (isUpright ? labelLength : labelLength * 0.71) + 12 }
   package var width: Double { left + cells + (isUpright ? 8 : labelLength * 0.71 + 12) }
-  package var height: Double { top + cells + 22 }
+  package var height: Double { top + cells + 4 }
 
   private var count: Int { matrix.classNames.count }
   private var cells: Double { Double(count) * cell }
   private var isUpright: Bool { count > 14 }
-  private var fontSize: Double { hasNumbers ? 12 : 7.5 }
+  private var fontSize: Double { hasNumbers ? 12 : 7 }
   private var labelLimit: Int { hasNumbers ? 18 : 22 }
   private var labelLength: Double {
     let longest = matrix.classNames.map { min(VisibleText.escape($0).count, labelLimit) }.max() ?? 1
-    return Double(longest) * fontSize * 0.56
+    return Double(longest) * fontSize * 0.6
   }
 
   /// The figure; wide ones scroll inside their frame.
@@ -44,9 +44,7 @@ public struct ConfusionMatrixChart: Sendable {
     <svg class="\(hasNumbers ? "fit" : "dense")" viewBox="0 0 \(width) \(height)" width="\(width)" \
     height="\(height)" role="img" aria-label="Confusion matrix of \(count) classes, \
     \(matrix.correct) of \(matrix.total) right"><rect class="frame" x="\(left)" y="\(top)" \
-    width="\(cells)" height="\(cells)"/>\(rows)\(names)\
-    <text class="mid name" x="\(left + cells / 2)" y="\(height - 6)">rows: true class, \
-    columns: predicted</text></svg></div></figure>
+    width="\(cells)" height="\(cells)"/>\(rows)\(names)</svg></div></figure>
     """
   }
 

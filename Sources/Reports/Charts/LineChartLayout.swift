@@ -24,6 +24,8 @@ package struct LineChartLayout {
   /// Labelled markers and the row above the plot their label stands in.
   package let markerRows: [(marker: LineChart.Marker, x: Double, row: Int)]
 
+  /// Rows of labels above the plot; the first begins with the vertical axis's title.
+  private let rowCount: Int
   private let chart: LineChart
   private static let characterWidth = 6.4
 
@@ -42,9 +44,9 @@ package struct LineChartLayout {
     let left = Double(labels.max() ?? 3) * Self.characterWidth + 12
     let right = width - 14
     x = AxisScale(chart.xAxis.kind, showing: xs, from: left, to: right, tickCount: 6)
-    let placed = Self.place(chart.markers, on: x, right: right)
-    let rows = (placed.map(\.row).max() ?? -1) + 1
-    let top = 14.0 + (chart.yAxis.title.isEmpty ? 0 : 16) + Double(rows) * 15
+    let placed = Self.place(chart, on: x, right: right)
+    rowCount = (placed.map(\.row).max() ?? 0) + 1
+    let top = 10 + Double(rowCount) * 15
     plot = (left, top, right, top + 190)
     y = vertical(plot.bottom, plot.top)
     height = plot.bottom + 40
@@ -81,11 +83,11 @@ package struct LineChartLayout {
   }
 
   /// Gives each labelled marker the first row in which its label does not touch the one before.
-  private static func place(_ markers: [LineChart.Marker], on x: AxisScale, right: Double)
+  private static func place(_ chart: LineChart, on x: AxisScale, right: Double)
     -> [(marker: LineChart.Marker, x: Double, row: Int)]
   {
-    var ends: [Double] = []
-    return markers.filter { $0.label != nil }.sorted { $0.x < $1.x }.compactMap { marker in
+    var ends = [Double(chart.yAxis.title.count) * characterWidth + 8]
+    return chart.markers.filter { $0.label != nil }.sorted { $0.x < $1.x }.compactMap { marker in
       guard let position = x.position(marker.x), x.domain.contains(marker.x) else { return nil }
       let length = Double(marker.label?.count ?? 0) * characterWidth + 8
       let start = min(position, right - length)
@@ -146,7 +148,7 @@ package struct LineChartLayout {
     return result + """
       <path class="axis" d="M\(plot.left) \(plot.bottom)H\(plot.right)"/>\
       <text class="mid name" x="\(middle)" y="\(plot.bottom + 34)">\(chart.xAxis.title)</text>\
-      <text class="name" x="2" y="12">\(chart.yAxis.title)</text>
+      <text class="name" x="2" y="15">\(chart.yAxis.title)</text>
       """
   }
 
@@ -156,12 +158,11 @@ package struct LineChartLayout {
       guard let position = x.position(marker.x) else { continue }
       result += "<path class=\"mark thin\" d=\"M\(position) \(plot.top)V\(plot.bottom)\"/>"
     }
-    let rows = (markerRows.map(\.row).max() ?? -1) + 1
     for (marker, position, row) in markerRows {
       let label = marker.label ?? ""
       let length = Double(label.count) * Self.characterWidth
       let flips = position + length > plot.right
-      let height = plot.top - 6 - Double(rows - 1 - row) * 15
+      let height = plot.top - 10 - Double(rowCount - 1 - row) * 15
       result += """
         <path class="mark" d="M\(position) \(height - 9)V\(plot.bottom)"/>\
         <text class="\(flips ? "end" : "start")" x="\(position + (flips ? -4 : 4))" \

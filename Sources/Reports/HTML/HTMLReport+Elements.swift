@@ -60,6 +60,11 @@ extension HTMLReport {
   /// A path, which may break anywhere.
   func path(_ text: String) -> Markup { "<bdi class=\"path\">\(text)</bdi>" }
 
+  /// A path that fits below a thumbnail.
+  func shortened(_ path: String) -> String {
+    VisibleText.shortened(VisibleText.escape(path), to: 72)
+  }
+
   /// A paragraph, or nothing.
   func paragraph(_ text: String?) -> Markup { optional(text) { "<p>\($0)</p>\n" } }
 
@@ -69,10 +74,18 @@ extension HTMLReport {
     return "<div class=\"charts\">\(Markup.joined(items))</div>\n"
   }
 
-  /// A number, or a dash where there is none.
-  func number(_ value: Double?, digits: Int = 4) -> String {
+  /// One long chart as two columns of half the items each.
+  func halves<Item>(_ title: String, _ items: [Item], _ chart: ([Item]) -> Markup) -> Markup {
+    let middle = (items.count + 1) / 2
+    let columns = [Array(items[..<middle]), Array(items[middle...])].filter { !$0.isEmpty }
+    let parts = columns.map { "<div>\(chart($0))</div>" as Markup }
+    return "<h3>\(title)</h3><div class=\"charts\">\(Markup.joined(parts))</div>\n"
+  }
+
+  /// Four decimals, or a dash where there is no number.
+  func decimals(_ value: Double?) -> String {
     guard let value, !value.isNaN else { return "–" }
-    return Format.significant(value, digits)
+    return Format.fixed(value, 4)
   }
 
   /// A percentage, or a dash where there is none.
@@ -82,7 +95,7 @@ extension HTMLReport {
   }
 
   /// "1 file" or "3 files".
-  func counted(_ count: Int, _ singular: String) -> String {
-    "\(Format.grouped(count)) \(singular)\(count == 1 ? "" : "s")"
+  func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
+    "\(Format.grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
   }
 }

@@ -6,9 +6,10 @@ extension HTMLReport {
 
   var dataSection: Section? {
     guard let data = content.data else { return nil }
-    let total = data.classes.reduce(0) { $0 + $1.counts.reduce(0, +) }
-    let place = data.root.map { " in \($0)" } ?? ""
-    let text = "\(counted(total, "photo")) of \(data.classes.count) classes\(place)."
+    let total = data.classes.reduce(0) { $0 + $1.total }
+    let place = data.root.map { ", from \($0)" } ?? ""
+    let classes = counted(data.classes.count, "class", plural: "classes")
+    let text = "\(counted(total, "photo")) in \(classes)\(place)."
     let body =
       paragraph(text) + classCounts(data) + duplicates(data.duplicates) + badFiles(data.badFiles)
     return Section(id: "data", title: "Data", body: body)
@@ -16,35 +17,41 @@ extension HTMLReport {
 
   private func classCounts(_ data: ReportContent.DataSection) -> Markup {
     guard !data.classes.isEmpty, !data.splits.isEmpty else { return "" }
-    let isMany = data.classes.count > Self.manyClasses
-    let ranked = data.classes.sorted { $0.counts.reduce(0, +) < $1.counts.reduce(0, +) }
-    let shown = isMany ? Array(ranked.prefix(Self.manyClasses)) : data.classes
-    let series = data.splits.enumerated().map { index, split in
-      (name: split, values: shown.map { Double($0.counts[index]) })
+    let largest = Double(data.classes.map(\.total).max() ?? 1)
+    func chart(_ classes: [ReportContent.ClassCount]) -> Markup {
+      let series = data.splits.enumerated().map { index, split in
+        (name: split, values: classes.map { Double($0.counts[index]) })
+      }
+      return BarChart(
+        title: "Photos of each class", categories: classes.map(\.name), series: series,
+        arrangement: .stacked, maximum: largest
+      ).svg
     }
-    let chart = BarChart(
-      title: "Photos of each class", categories: shown.map(\.name), series: series,
-      arrangement: .stacked)
+    guard data.classes.count > Self.manyClasses else {
+      return """
+        <div class="charts"><div><h3>Photos in each split</h3>\(countTable(data))</div>\
+        <div><h3>Balance</h3>\(chart(data.classes))</div></div>
+
+        """
+    }
+    let sorted = data.classes.enumerated().sorted {
+      ($0.element.total, $0.offset) < ($1.element.total, $1.offset)
+    }
+    let smallest = sorted.prefix(Self.manyClasses).map(\.element)
+    return folded("All \(data.classes.count) classes as a table", countTable(data))
+      + halves("The \(smallest.count) smallest classes", smallest, chart)
+  }
+
+  private func countTable(_ data: ReportContent.DataSection) -> Markup {
     let columns = [Column("Class")] + (data.splits + ["All"]).map { Column($0, numeric: true) }
     let rows = data.classes.map { item -> [Markup] in
-      [name(item.name)]
-        + (item.counts + [item.counts.reduce(0, +)]).map { "\(Format.grouped($0))" }
+      [name(item.name)] + (item.counts + [item.total]).map { "\(Format.grouped($0))" }
     }
     let sums = data.splits.indices.map { split in data.classes.reduce(0) { $0 + $1.counts[split] } }
     let last: [Markup] =
       ["<strong>All</strong>"]
       + (sums + [sums.reduce(0, +)]).map { "<strong>\(Format.grouped($0))</strong>" }
-    let all = table(columns, rows + [last], caption: "Photos of each class")
-    if isMany {
-      let title = "The \(shown.count) smallest classes"
-      return folded("All \(data.classes.count) classes as a table", all)
-        + charts([(title, chart.svg)])
-    }
-    return """
-      <div class="charts"><div><h3>Photos in each split</h3>\(all)</div>\
-      <div><h3>Balance</h3>\(chart.svg)</div></div>
-
-      """
+    return table(columns, rows + [last], caption: "Photos of each class")
   }
 
   private func duplicates(_ duplicates: [ReportContent.Duplicate]) -> Markup {
@@ -77,7 +84,7 @@ extension HTMLReport {
   }
 
   private func rest(_ count: Int) -> Markup {
-    count > Self.longestList ? "<p>and \(counted(count - Self.longestList, "more")).</p>" : ""
+    count > Self.longestList ? "<p>and \(Format.grouped(count - Self.longestList)) more.</p>" : ""
   }
 
   var modelSection: Section? {

@@ -18,7 +18,7 @@ extension HTMLReport {
       return [
         name(variant.name), "\(Format.grouped(variant.count))", "\(percent(variant.accuracy))",
         "\(percent(range.lowerBound)) to \(percent(range.upperBound))",
-        "\(number(variant.loss))", "\(number(variant.macroF1))", "\(number(variant.auc))",
+        "\(decimals(variant.loss))", "\(decimals(variant.macroF1))", "\(decimals(variant.auc))",
       ]
     }
     let body: Markup = """
@@ -30,20 +30,23 @@ extension HTMLReport {
 
   private func perClass(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
     guard !classes.isEmpty else { return "" }
-    let isMany = classes.count > Self.manyClasses
-    let ranked = classes.enumerated().sorted {
-      let (a, b) = (
-        $0.element.f1.isNaN ? 2 : $0.element.f1, $1.element.f1.isNaN ? 2 : $1.element.f1
-      )
-      return (a, $0.offset) < (b, $1.offset)
+    let table = perClassTable(classes)
+    guard classes.count > Self.manyClasses else {
+      return """
+        <div class="charts"><div><h3>Each class</h3>\(table)</div>\
+        <div><h3>Recall, precision, F1</h3>\(perClassChart(classes))</div></div>
+
+        """
     }
-    let shown = isMany ? ranked.prefix(Self.manyClasses).map(\.element) : classes
-    let chart = BarChart(
-      title: "Recall, precision and F1 of each class", categories: shown.map(\.name),
-      series: [
-        ("Recall", shown.map(\.recall)), ("Precision", shown.map(\.precision)),
-        ("F1", shown.map(\.f1)),
-      ], arrangement: .grouped, maximum: 1, isPercent: true)
+    let worst = classes.enumerated().sorted {
+      let (a, b) = ($0.element.f1, $1.element.f1)
+      return (a.isNaN ? 2 : a, $0.offset) < (b.isNaN ? 2 : b, $1.offset)
+    }.prefix(Self.manyClasses).map(\.element)
+    return folded("All \(classes.count) classes as a table", table)
+      + halves("The \(worst.count) classes with the lowest F1", worst, perClassChart)
+  }
+
+  private func perClassTable(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
     let columns =
       [Column("Class")]
       + ["Photos", "Recall", "Precision", "F1"].map { Column($0, numeric: true) }
@@ -53,16 +56,17 @@ extension HTMLReport {
         "\(percent(metrics.precision))", "\(percent(metrics.f1))",
       ]
     }
-    let all = table(columns, rows, caption: "Metrics of each class")
-    if isMany {
-      let title = "The \(shown.count) classes with the lowest F1"
-      return folded("All \(classes.count) classes as a table", all) + charts([(title, chart.svg)])
-    }
-    return """
-      <div class="charts"><div><h3>Each class</h3>\(all)</div>\
-      <div><h3>Recall, precision, F1</h3>\(chart.svg)</div></div>
+    return table(columns, rows, caption: "Metrics of each class")
+  }
 
-      """
+  private func perClassChart(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
+    BarChart(
+      title: "Recall, precision and F1 of each class", categories: classes.map(\.name),
+      series: [
+        ("Recall", classes.map(\.recall)), ("Precision", classes.map(\.precision)),
+        ("F1", classes.map(\.f1)),
+      ], arrangement: .grouped, maximum: 1, isPercent: true
+    ).svg
   }
 
   var confusionSection: Section? {
@@ -83,11 +87,14 @@ extension HTMLReport {
       ? "<p>No photo was taken for another class.</p>"
       : "<h3>Most frequent confusions</h3>"
         + table(columns, rows, caption: "Most frequent confusions")
-    let body: Markup = """
-      <p>Shades are shares of the true class. Classes that are taken for each other stand next to \
-      each other\(matrix.classNames.count > 30 ? "; point at a cell for its numbers" : "").</p>
-      \(ConfusionMatrixChart(matrix).svg)\(list)
-      """
+    let isMany = matrix.classNames.count > Self.manyClasses
+    let text =
+      "Rows are true classes, columns predictions; shades are shares of the row. Classes that are taken for each other stand next to "
+      + "each other\(isMany ? "; point at a cell for its numbers" : "")."
+    let chart = ConfusionMatrixChart(matrix).svg
+    let isSmall = matrix.classNames.count <= 8
+    let pair: Markup = "<div class=\"charts\"><div>\(chart)</div><div>\(list)</div></div>"
+    let body = paragraph(text) + (isSmall ? pair : chart + list)
     return Section(id: "confusion", title: "Confusion", body: body)
   }
 
@@ -103,7 +110,7 @@ extension HTMLReport {
         <li>\(image)<p><span class="bad">\(name(mistake.predicted))</span> \
         \(Format.percent(mistake.probability, decimals: 0))</p>\
         <p>is <strong>\(name(mistake.truth))</strong>\(truth)</p>\
-        <p class="fine">\(path(mistake.path))</p></li>
+        <p class="fine" title="\(mistake.path)">\(path(shortened(mistake.path)))</p></li>
 
         """
     }

@@ -32,11 +32,14 @@ extension HTMLReport {
   var learningRateSection: Section? {
     guard let rates = content.learningRate else { return nil }
     let all = rates.groups.flatMap(\.rates).filter { $0 > 0 && $0.isFinite }
-    let span = (all.max() ?? 1) / (all.min() ?? 1)
+    let top = all.max() ?? 1
+    let isWide = rates.groups.count > 1 && top > 20 * (all.min() ?? 1)
+    // Annealing ends at 0; four decades are enough to compare the groups.
+    let axis = LineChart.Axis(
+      "Learning rate", kind: isWide ? .logarithmic : .linear, including: isWide ? [] : [0],
+      limit: isWide ? top / 1e4...top * 1.2 : nil)
     let chart = LineChart(
-      title: "Learning rate over the steps", xAxis: .init("Step"),
-      yAxis: .init(
-        "Learning rate", kind: rates.groups.count > 1 && span > 20 ? .logarithmic : .linear),
+      title: "Learning rate over the steps", xAxis: .init("Step"), yAxis: axis,
       series: rates.groups.map { .init($0.name, values: $0.rates, startingAt: 0) },
       markers: rates.restarts.map { .init(x: Double($0)) })
     return Section(
@@ -75,14 +78,15 @@ extension HTMLReport {
       body: paragraph(text) + charts([("Sweep", chart.svg)]) + list)
   }
 
-  /// A range for a loss axis that a divergence does not blow up: up to the lowest value plus three
-  /// times the distance to the typical (median) one; nil when nothing lies beyond it.
+  /// A range for a loss axis that a divergence does not blow up, or nil when all values fit anyway.
+  ///
+  /// The typical height is the larger of the first and the median loss; when the largest one is
+  /// more than three times as far above the lowest, the axis ends half above the typical height.
   static func readable(_ losses: [Double]) -> ClosedRange<Double>? {
     let sorted = losses.filter(\.isFinite).sorted()
-    guard let low = sorted.first, let high = sorted.last, sorted.count > 3 else { return nil }
+    guard let low = sorted.first, let high = sorted.last else { return nil }
     let first = losses.first { $0.isFinite } ?? high
-    let typical = max(sorted[sorted.count / 2], first)
-    let cap = low + 1.5 * (typical - low)
-    return cap > low && high > low + 3 * (typical - low) ? low...cap : nil
+    let typical = max(sorted[sorted.count / 2], first) - low
+    return typical > 0 && high - low > 3 * typical ? low...(low + 1.5 * typical) : nil
   }
 }

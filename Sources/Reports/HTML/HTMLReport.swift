@@ -96,9 +96,17 @@ public struct HTMLReport: Sendable {
       <p class="fine">\(Format.grouped(correct)) of \(Format.grouped(headline.count)) \
       \(headline.what) right. With this many photos the true accuracy lies between \
       \(Format.percent(range.lowerBound)) and \(Format.percent(range.upperBound)) \
-      (95&#8239;% confidence).</p></div></div>
+      (95&#8239;% confidence).\(augmentationLine)</p></div></div>
 
       """
+  }
+
+  /// Says next to the result whether photos were varied, because few read as far as the section.
+  private var augmentationLine: Markup {
+    optional(content.augmentation) {
+      let state: Markup = $0.isActive ? "on" : "off"
+      return " <a href=\"#augmentation\">Augmentation was <strong>\(state)</strong>.</a>"
+    }
   }
 
   /// `body` of the value, or nothing.

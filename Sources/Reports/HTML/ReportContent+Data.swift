@@ -36,6 +36,8 @@ extension ReportContent {
     public var name: String
     /// Photos in each split.
     public var counts: [Int]
+    /// Photos in all splits.
+    public var total: Int { counts.reduce(0, +) }
 
     /// A class's counts.
     public init(_ name: String, _ counts: [Int]) {

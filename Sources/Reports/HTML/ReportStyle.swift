@@ -45,7 +45,7 @@ enum ReportStyle {
       border-bottom:1px solid var(--rule);max-width:30rem}
     th:last-child,td:last-child{padding-right:0}
     thead th{font-weight:600;color:var(--soft);vertical-align:bottom;overflow-wrap:normal}
-    tbody th,td{min-width:3.2rem}
+    tbody th,tbody td:not(.n){min-width:6.5rem}
     td .path,tbody th .path{display:inline-block;min-width:11rem}
     .n{text-align:right;white-space:nowrap}
     dl{margin:0 0 12px;font-size:.94rem}
@@ -60,7 +60,7 @@ enum ReportStyle {
     summary{cursor:pointer;font-weight:600;padding:4px 0}
     .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));
       gap:4px 40px}
-    .charts>div{min-width:0;max-width:600px}
+    .charts>div{min-width:0;max-width:530px}
     figure{margin:0 0 12px}
     .chart svg{display:block;width:100%;height:auto;overflow:visible;font-size:12px}
     .chart svg svg{overflow:hidden}
@@ -88,7 +88,7 @@ enum ReportStyle {
     .cell{pointer-events:none}
     .chart text.lb{fill:#000}.chart text.lw{fill:#fff}
     @media screen and (prefers-color-scheme:dark){.chart text.db{fill:#000}.chart text.dw{fill:#fff}}
-    .matrix svg.fit{width:auto;max-width:100%;min-width:min(100%,320px)}
+    .matrix svg.fit{width:auto;max-width:100%}
     .matrix svg.dense{width:auto;max-width:none}
     .gallery{list-style:none;margin:0;padding:0;display:grid;gap:20px 16px;
       grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}
