@@ -11,6 +11,8 @@ public struct OneDNNEngine: Engine {
   /// Images a thread takes through the convolutional part at once; see `ARCHITECTURE.md` for the
   /// measurement behind it.
   package var imagesPerPass = 1
+  /// Threads of the plans it compiles; ``ComputeThreads/count`` when nil.
+  package var threads: Int?
   private let trainingEngine: any Engine
 
   /// An engine for inference; pieces that train are given to `training`.
@@ -35,7 +37,7 @@ public struct OneDNNEngine: Engine {
   ) throws -> any InferencePlan {
     precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
     let shapes = try graph.shapes(batch: microBatch, size: size)
-    let threads = ComputeThreads.count
+    let threads = threads ?? ComputeThreads.count
     func segment(
       _ steps: ArraySlice<FusedStep>, from source: NodeID, inLanes: Bool
     ) throws -> OneDNNSegment {
