@@ -42,13 +42,12 @@ let package = Package(
     // The pipeline.
     module("Tensors", ["COpenBLAS"]),
     module("Files", [.product(name: "SystemPackage", package: "swift-system")]),
+    module("Configuration", [.product(name: "Yams", package: "Yams")]),
     module("Images", ["Tensors", "CImageCodecs"]),
     module("Network", ["Tensors"]),
     module("Execution", ["Network", "Tensors", "COneDNN"]),
     module("Checkpoints", ["Files", "Tensors", "Network"]),
-    module(
-      "Backbones",
-      ["Files", "Network", "Checkpoints", "Images", .product(name: "Yams", package: "Yams")]),
+    module("Backbones", ["Configuration", "Files", "Network", "Checkpoints", "Images"]),
     module("Datasets", ["Files", "Images", "Tensors"]),
     module("Training", ["Execution", "Datasets", "Network", "Tensors"]),
     module("Diagnosis", ["Execution", "Datasets", "Network", "Tensors"]),
@@ -57,7 +56,7 @@ let package = Package(
       "Pipeline",
       [
         "Files", "Tensors", "Images", "Network", "Execution", "Checkpoints", "Backbones",
-        "Datasets", "Training", "Diagnosis", "Reports", .product(name: "Yams", package: "Yams"),
+        "Datasets", "Training", "Diagnosis", "Reports", "Configuration",
       ]),
     .executableTarget(
       name: "thaw",
@@ -72,6 +71,7 @@ let package = Package(
       path: "Tests/TestSupport"),
     tests(of: "Tensors", ["Tensors"]),
     tests(of: "Files", ["Files", .product(name: "SystemPackage", package: "swift-system")]),
+    tests(of: "Configuration", ["Configuration"]),
     tests(of: "Images", ["Images", "Tensors"], resources: [.copy("Fixtures")]),
     tests(of: "Network", ["Network", "Tensors"]),
     tests(of: "Execution", ["Execution", "Network", "Tensors"], resources: [.copy("Fixtures")]),

@@ -1,4 +1,181 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The part of oneDNN that Thaw uses, behind opaque handles. Everything that differs between oneDNN
+// 2.x (descriptor structs, operation descriptors) and 3.x stays behind this header. Every function
+// that can fail returns a status, 0 for success; `thaw_dnnl_status_text` puts it in words.
+// All numbers are Float32. Handles are not synchronised: one owner, one thread at a time.
 #ifndef THAW_DNNL_H
 #define THAW_DNNL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Status values beyond oneDNN's own: see thaw_dnnl_status_text.
+enum { THAW_DNNL_OK = 0, THAW_DNNL_OUT_OF_MEMORY = 1 };
+
+const char *thaw_dnnl_status_text(int status);
+// Whether the status says that no kernel exists for what was asked.
+bool thaw_dnnl_is_unsupported(int status);
+// Major, minor and patch number of the library that runs.
+void thaw_dnnl_version(int version[3]);
+
+// ---- Threads ------------------------------------------------------------------------------------
+
+// Sets the OpenMP team size for work that the calling thread starts from now on. OpenMP keeps this
+// number per thread, so whoever computes calls it on the thread that computes.
+void thaw_dnnl_set_threads(int count);
+int thaw_dnnl_thread_count(void);
+// Writes the numbers of the processors this process may run on, at most `capacity` of them, and
+// returns how many; 0 when the system does not say. (Swift's Glibc lacks the affinity calls.)
+int thaw_allowed_processors(int *processors, int capacity);
+
+// ---- Layouts: shape and order of a tensor in memory ---------------------------------------------
+
+typedef struct thaw_dnnl_layout thaw_dnnl_layout;
+
+typedef enum {
+  THAW_DNNL_ANY,           // the primitive chooses
+  THAW_DNNL_DENSE,         // row major
+  THAW_DNNL_CHANNELS_LAST  // N, H, W, C in memory; 4 extents only
+} thaw_dnnl_order;
+
+int thaw_dnnl_layout_create(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order);
+void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout);
+size_t thaw_dnnl_layout_bytes(const thaw_dnnl_layout *layout);
+bool thaw_dnnl_layout_equal(const thaw_dnnl_layout *left, const thaw_dnnl_layout *right);
+// Whether the bytes in memory are those of the row-major tensor, whatever the layout is called:
+// a 16-blocked [N, 32, 1, 1] is.
+bool thaw_dnnl_layout_is_dense(const thaw_dnnl_layout *layout);
+
+// ---- Primitives ---------------------------------------------------------------------------------
+
+typedef struct thaw_dnnl_primitive thaw_dnnl_primitive;
+
+// The tensors a primitive works on.
+typedef enum {
+  THAW_DNNL_SOURCE,
+  THAW_DNNL_SECOND_SOURCE,
+  THAW_DNNL_WEIGHTS,
+  THAW_DNNL_BIAS,
+  THAW_DNNL_DESTINATION,
+  THAW_DNNL_SCRATCHPAD,
+  THAW_DNNL_CONCAT_SOURCE = 64,    // + index
+  THAW_DNNL_EPILOGUE_SOURCE = 128  // + index in the epilogue
+} thaw_dnnl_role;
+
+typedef enum {
+  THAW_DNNL_RELU,
+  THAW_DNNL_RELU6,
+  THAW_DNNL_SILU,
+  THAW_DNNL_SIGMOID,
+  THAW_DNNL_ACCUMULATE,  // adds what the destination held before
+  THAW_DNNL_ADD          // adds another tensor, `operand`
+} thaw_dnnl_function;
+
+// What follows the operation itself, in order.
+typedef struct {
+  thaw_dnnl_function function;
+  const thaw_dnnl_layout *operand;
+} thaw_dnnl_epilogue;
+
+// Height then width in each pair; dilation 1 is dense; padding before and after may differ.
+typedef struct {
+  int64_t kernel[2], stride[2], dilation[2], before[2], after[2];
+} thaw_dnnl_window;
+
+typedef enum {
+  THAW_DNNL_MAXIMUM,
+  THAW_DNNL_AVERAGE_INCLUDING_PADDING,
+  THAW_DNNL_AVERAGE_EXCLUDING_PADDING
+} thaw_dnnl_pooling_kind;
+
+// Forward convolution in inference; `weights` has 5 extents when grouped.
+int thaw_dnnl_convolution(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
+    const thaw_dnnl_epilogue *epilogue, int epilogue_count);
+int thaw_dnnl_inner_product(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_epilogue *epilogue, int epilogue_count);
+int thaw_dnnl_pooling(
+    thaw_dnnl_primitive **primitive, thaw_dnnl_pooling_kind kind, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window);
+// Element-wise function; destination has the source's layout and may be the same memory.
+int thaw_dnnl_activation(
+    thaw_dnnl_primitive **primitive, thaw_dnnl_function function, const thaw_dnnl_layout *data);
+// destination = first + second, or first * second, then the epilogue; `second` may have extents of
+// 1 where it repeats. The destination has the first's layout and may be the same memory.
+int thaw_dnnl_binary(
+    thaw_dnnl_primitive **primitive, bool multiplies, const thaw_dnnl_layout *first,
+    const thaw_dnnl_layout *second, const thaw_dnnl_epilogue *epilogue, int epilogue_count);
+// Along extent 1; the destination's layout is chosen by the library.
+int thaw_dnnl_concatenation(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *const *sources, int count);
+int thaw_dnnl_reorder(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination);
+
+void thaw_dnnl_primitive_destroy(thaw_dnnl_primitive *primitive);
+// The layout this primitive wants for one of its tensors; the caller destroys it.
+int thaw_dnnl_primitive_layout(
+    const thaw_dnnl_primitive *primitive, thaw_dnnl_role role, thaw_dnnl_layout **layout);
+// Name of the kernel behind it, for example `jit:avx512_core`; valid as long as the primitive.
+const char *thaw_dnnl_primitive_kernel(const thaw_dnnl_primitive *primitive);
+// Runs a primitive that has one source and one destination and no scratchpad, now.
+int thaw_dnnl_run_reorder(
+    const thaw_dnnl_primitive *primitive, const thaw_dnnl_layout *source, const void *from,
+    const thaw_dnnl_layout *destination, void *to);
+
+// ---- Chains: primitives in order, on memory planned beforehand ----------------------------------
+
+typedef struct thaw_dnnl_chain thaw_dnnl_chain;
+
+typedef enum {
+  THAW_DNNL_IN_ARENA,   // `offset` bytes into the lane's arena
+  THAW_DNNL_AT_ADDRESS, // `address`, read only, shared by all lanes
+  THAW_DNNL_AT_INPUT,   // the images of this pass
+  THAW_DNNL_AT_OUTPUT   // the results of this pass
+} thaw_dnnl_place;
+
+// One tensor of one step. `role` is a thaw_dnnl_role (plus an index where it has one).
+typedef struct {
+  int role;
+  const thaw_dnnl_layout *layout;
+  thaw_dnnl_place place;
+  size_t offset;
+  const void *address;
+} thaw_dnnl_argument;
+
+// Makes an empty chain.
+//
+// `lanes` passes can be under way at once, each in an arena of `arena_bytes` of its own. A chain
+// with more than one lane must have been built from primitives created with one OpenMP thread.
+int thaw_dnnl_chain_create(
+    thaw_dnnl_chain **chain, int lanes, size_t arena_bytes, size_t input_bytes,
+    size_t output_bytes);
+void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain);
+// Appends a step. The chain borrows the primitive, which must outlive it.
+int thaw_dnnl_chain_append(
+    thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
+    const thaw_dnnl_argument *arguments, int count);
+// Runs `passes` passes; pass i reads at input + i * input_bytes and writes at output + i *
+// output_bytes. With several lanes each takes the next pass as it becomes free.
+//
+// `threads` is the number of lanes to use when there are several, else the OpenMP team of each
+// primitive. On failure `failed_step` is the index of the step.
+int thaw_dnnl_chain_run(
+    thaw_dnnl_chain *chain, const float *input, float *output, int64_t passes, int threads,
+    int *failed_step);
+// Adds up wall time per step from now on into `seconds` (one element a step, summed over lanes);
+// NULL stops. For measurement only: it reads the clock around every step.
+void thaw_dnnl_chain_profile(thaw_dnnl_chain *chain, double *seconds);
+
+// Memory on a 64-byte boundary, on huge pages where the system offers them; NULL when there is none.
+void *thaw_dnnl_allocate(size_t bytes);
+void thaw_dnnl_free(void *memory);
+
 #endif

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Configuration
+
 extension Recipe {
   /// Reads a recipe.
   ///
   /// - Parameters:
   ///   - yaml: the text of the file; what it leaves out keeps its default.
   ///   - file: the name to give in errors.
-  /// - Throws: ``RecipeError`` with the line.
+  /// - Throws: ``ConfigurationError`` with the line.
   public init(yaml: String, file: String) throws {
     self.init()
-    var fields = try RecipeFields(file: file, text: yaml)
+    var fields = try YAMLFields(file: file, text: yaml)
     try fields.read("name", into: &name)
     try fields.read("backbone", into: &backbone)
     try fields.read("seed", into: &seed)
@@ -27,7 +29,8 @@ extension Recipe {
     try fields.section("evaluate") { try $0.read("tta", into: &evaluate.tta, in: 1...64) }
     try fields.finish()
     guard data.valid + data.test < 1 else {
-      throw RecipeError(file, line: nil, "data.valid and data.test leave nothing to train on.")
+      throw ConfigurationError(
+        file, line: nil, "data.valid and data.test leave nothing to train on.")
     }
   }
 
@@ -60,7 +63,7 @@ extension Recipe {
 }
 
 extension Recipe.Train {
-  fileprivate mutating func read(_ fields: inout RecipeFields) throws {
+  fileprivate mutating func read(_ fields: inout YAMLFields) throws {
     try fields.read("solver", into: &solver)
     try fields.read("epochs", into: &epochs, in: 1...100_000)
     try fields.read("batch", into: &batch, in: 1...65536)

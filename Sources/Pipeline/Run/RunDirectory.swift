@@ -42,7 +42,7 @@ public struct RunDirectory: Sendable {
 
   /// The recipe of this run.
   ///
-  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, ``RecipeError``, `FileError`.
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `ConfigurationError`, `FileError`.
   public func loadRecipe() throws -> Recipe {
     try require(recipe, from: "thaw prepare DATA")
     let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "thaw_dnnl_internal.h"
+
+const char *thaw_dnnl_status_text(int status) {
+  switch ((dnnl_status_t)status) {
+    case dnnl_success: return "success";
+    case dnnl_out_of_memory: return "out of memory";
+    case dnnl_invalid_arguments: return "invalid arguments";
+    case dnnl_unimplemented: return "not implemented";
+    case dnnl_iterator_ends: return "no more implementations";
+    case dnnl_runtime_error: return "runtime error";
+    case dnnl_not_required: return "not required";
+    default: return "unknown status";
+  }
+}
+
+bool thaw_dnnl_is_unsupported(int status) { return status == dnnl_unimplemented; }
+
+void thaw_dnnl_version(int version[3]) {
+  const dnnl_version_t *found = dnnl_version();
+  version[0] = found->major;
+  version[1] = found->minor;
+  version[2] = found->patch;
+}
+
+static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
+static dnnl_engine_t shared_engine;
+static dnnl_status_t engine_status;
+
+static void make_engine(void) {
+  engine_status = dnnl_engine_create(&shared_engine, dnnl_cpu, 0);
+}
+
+int thaw_dnnl_engine(dnnl_engine_t *engine) {
+  pthread_once(&engine_once, make_engine);
+  *engine = shared_engine;
+  return engine_status;
+}
+
+static dnnl_format_tag_t tag_of(int rank, thaw_dnnl_order order) {
+  static const dnnl_format_tag_t dense[] = {dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde};
+  if (order == THAW_DNNL_ANY) return dnnl_format_tag_any;
+  if (order == THAW_DNNL_CHANNELS_LAST) return rank == 4 ? dnnl_nhwc : dnnl_format_tag_undef;
+  return dense[rank - 1];
+}
+
+int thaw_dnnl_layout_create(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order) {
+  *layout = NULL;
+  if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
+  dnnl_format_tag_t tag = tag_of(rank, order);
+  if (tag == dnnl_format_tag_undef) return dnnl_invalid_arguments;
+  thaw_dnnl_layout *made = malloc(sizeof *made);
+  if (!made) return dnnl_out_of_memory;
+  dnnl_dims_t dims = {0};
+  for (int i = 0; i < rank; i++) dims[i] = extents[i];
+  dnnl_status_t status =
+      dnnl_memory_desc_init_by_tag(&made->description, rank, dims, dnnl_f32, tag);
+  if (status != dnnl_success) {
+    free(made);
+    return status;
+  }
+  *layout = made;
+  return dnnl_success;
+}
+
+void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout) { free(layout); }
+
+size_t thaw_dnnl_layout_bytes(const thaw_dnnl_layout *layout) {
+  return dnnl_memory_desc_get_size(&layout->description);
+}
+
+bool thaw_dnnl_layout_equal(const thaw_dnnl_layout *left, const thaw_dnnl_layout *right) {
+  return dnnl_memory_desc_equal(&left->description, &right->description) != 0;
+}
+
+bool thaw_dnnl_layout_is_dense(const thaw_dnnl_layout *layout) {
+  const dnnl_memory_desc_t *found = &layout->description;
+  if (found->format_kind != dnnl_blocked || found->extra.flags != 0) return false;
+  const dnnl_blocking_desc_t *blocking = &found->format_desc.blocking;
+  if (blocking->inner_nblks > 1 || (blocking->inner_nblks == 1 && blocking->inner_idxs[0] != 1))
+    return false;
+  int64_t block = blocking->inner_nblks == 1 ? blocking->inner_blks[0] : 1;
+  int64_t expected = 1;
+  for (int i = found->ndims - 1; i >= 0; i--) {
+    if (found->padded_dims[i] != found->dims[i]) return false;
+    // A block of channels is row major only where nothing lies inside the channels.
+    if (block > 1 && i > 1 && found->dims[i] != 1) return false;
+    int64_t stride = i == 1 ? expected * block : expected;
+    int64_t steps = i == 1 ? found->dims[i] / block : found->dims[i];
+    if (steps != 1 && blocking->strides[i] != stride) return false;
+    expected *= found->dims[i];
+  }
+  return true;
+}
+
+enum { HUGE_PAGE = 2 << 20 };
+
+void *thaw_dnnl_allocate(size_t bytes) {
+  void *memory = NULL;
+  size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
+  size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  if (posix_memalign(&memory, alignment, rounded ? rounded : alignment) != 0) return NULL;
+  if (bytes >= HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE);  // advice: may be refused
+  return memory;
+}
+
+void thaw_dnnl_free(void *memory) { free(memory); }

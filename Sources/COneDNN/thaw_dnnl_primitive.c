@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+
+#include "thaw_dnnl_internal.h"
+
+// ---- Attributes ---------------------------------------------------------------------------------
+
+static dnnl_alg_kind_t algorithm_of(thaw_dnnl_function function, float *alpha, float *beta) {
+  *alpha = 0;
+  *beta = 0;
+  switch (function) {
+    case THAW_DNNL_RELU6: *beta = 6; return dnnl_eltwise_clip;
+    case THAW_DNNL_SILU: *alpha = 1; return dnnl_eltwise_swish;
+    case THAW_DNNL_SIGMOID: return dnnl_eltwise_logistic;
+    default: return dnnl_eltwise_relu;
+  }
+}
+
+static dnnl_status_t append(dnnl_post_ops_t operations, const thaw_dnnl_epilogue *step) {
+  if (step->function == THAW_DNNL_ACCUMULATE) return dnnl_post_ops_append_sum(operations, 1);
+  if (step->function == THAW_DNNL_ADD)
+    return dnnl_post_ops_append_binary(operations, dnnl_binary_add, &step->operand->description);
+  float alpha, beta;
+  dnnl_alg_kind_t algorithm = algorithm_of(step->function, &alpha, &beta);
+  return dnnl_post_ops_append_eltwise(operations, 1, algorithm, alpha, beta);
+}
+
+// User-mode scratchpad, and the epilogue as post-operations.
+static dnnl_status_t make_attributes(
+    dnnl_primitive_attr_t *attributes, const thaw_dnnl_epilogue *epilogue, int count) {
+  dnnl_post_ops_t operations = NULL;
+  dnnl_status_t status = dnnl_primitive_attr_create(attributes);
+  if (status != dnnl_success) return status;
+  status = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
+  if (status == dnnl_success && count > 0) {
+    status = dnnl_post_ops_create(&operations);
+    for (int i = 0; status == dnnl_success && i < count; i++)
+      status = append(operations, &epilogue[i]);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(*attributes, operations);
+    if (operations) dnnl_post_ops_destroy(operations);
+  }
+  if (status != dnnl_success) dnnl_primitive_attr_destroy(*attributes);
+  return status;
+}
+
+// ---- Creation -----------------------------------------------------------------------------------
+
+// Takes over `description`.
+static int finish(thaw_dnnl_primitive **primitive, dnnl_primitive_desc_t description) {
+  dnnl_primitive_t made;
+  dnnl_status_t status = dnnl_primitive_create(&made, description);
+  thaw_dnnl_primitive *result = NULL;
+  if (status == dnnl_success && !(result = malloc(sizeof *result))) {
+    dnnl_primitive_destroy(made);
+    status = dnnl_out_of_memory;
+  }
+  if (status != dnnl_success) {
+    dnnl_primitive_desc_destroy(description);
+    return status;
+  }
+  *result = (thaw_dnnl_primitive){made, description};
+  *primitive = result;
+  return dnnl_success;
+}
+
+static int create(
+    thaw_dnnl_primitive **primitive, const_dnnl_op_desc_t operation,
+    const thaw_dnnl_epilogue *epilogue, int count) {
+  dnnl_engine_t engine;
+  dnnl_primitive_attr_t attributes;
+  dnnl_primitive_desc_t description;
+  int status = thaw_dnnl_engine(&engine);
+  if (status == dnnl_success) status = make_attributes(&attributes, epilogue, count);
+  if (status != dnnl_success) return status;
+  status = dnnl_primitive_desc_create(&description, operation, attributes, engine, NULL);
+  dnnl_primitive_attr_destroy(attributes);
+  return status == dnnl_success ? finish(primitive, description) : status;
+}
+
+static const dnnl_memory_desc_t *optional(const thaw_dnnl_layout *layout) {
+  return layout ? &layout->description : NULL;
+}
+
+// oneDNN 2.x counts dilation from 0.
+static void zero_based(const int64_t dilation[2], dnnl_dims_t result) {
+  result[0] = dilation[0] - 1;
+  result[1] = dilation[1] - 1;
+}
+
+int thaw_dnnl_convolution(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
+    const thaw_dnnl_epilogue *epilogue, int epilogue_count) {
+  *primitive = NULL;
+  dnnl_convolution_desc_t operation;
+  dnnl_dims_t dilation = {0};
+  zero_based(window->dilation, dilation);
+  dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
+      &operation, dnnl_forward_inference, dnnl_convolution_direct, &source->description,
+      &weights->description, optional(bias), &destination->description, window->stride, dilation,
+      window->before, window->after);
+  if (status != dnnl_success) return status;
+  return create(primitive, &operation, epilogue, epilogue_count);
+}
+
+int thaw_dnnl_inner_product(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_epilogue *epilogue, int epilogue_count) {
+  *primitive = NULL;
+  dnnl_inner_product_desc_t operation;
+  dnnl_status_t status = dnnl_inner_product_forward_desc_init(
+      &operation, dnnl_forward_inference, &source->description, &weights->description,
+      optional(bias), &destination->description);
+  if (status != dnnl_success) return status;
+  return create(primitive, &operation, epilogue, epilogue_count);
+}
+
+int thaw_dnnl_pooling(
+    thaw_dnnl_primitive **primitive, thaw_dnnl_pooling_kind kind, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window) {
+  *primitive = NULL;
+  static const dnnl_alg_kind_t algorithms[] = {
+      dnnl_pooling_max, dnnl_pooling_avg_include_padding, dnnl_pooling_avg_exclude_padding};
+  // The undilated descriptor reaches more of the optimised kernels.
+  if (window->dilation[0] == 1 && window->dilation[1] == 1) {
+    dnnl_pooling_desc_t operation;
+    dnnl_status_t status = dnnl_pooling_forward_desc_init(
+        &operation, dnnl_forward_inference, algorithms[kind], &source->description,
+        &destination->description, window->stride, window->kernel, window->before, window->after);
+    return status == dnnl_success ? create(primitive, &operation, NULL, 0) : status;
+  }
+  dnnl_pooling_v2_desc_t operation;
+  dnnl_dims_t dilation = {0};
+  zero_based(window->dilation, dilation);
+  dnnl_status_t status = dnnl_pooling_v2_forward_desc_init(
+      &operation, dnnl_forward_inference, algorithms[kind], &source->description,
+      &destination->description, window->stride, window->kernel, dilation, window->before,
+      window->after);
+  return status == dnnl_success ? create(primitive, &operation, NULL, 0) : status;
+}
+
+int thaw_dnnl_activation(
+    thaw_dnnl_primitive **primitive, thaw_dnnl_function function, const thaw_dnnl_layout *data) {
+  *primitive = NULL;
+  if (function > THAW_DNNL_SIGMOID) return dnnl_invalid_arguments;
+  float alpha, beta;
+  dnnl_alg_kind_t algorithm = algorithm_of(function, &alpha, &beta);
+  dnnl_eltwise_desc_t operation;
+  dnnl_status_t status = dnnl_eltwise_forward_desc_init(
+      &operation, dnnl_forward_inference, algorithm, &data->description, alpha, beta);
+  return status == dnnl_success ? create(primitive, &operation, NULL, 0) : status;
+}
+
+int thaw_dnnl_binary(
+    thaw_dnnl_primitive **primitive, bool multiplies, const thaw_dnnl_layout *first,
+    const thaw_dnnl_layout *second, const thaw_dnnl_epilogue *epilogue, int epilogue_count) {
+  *primitive = NULL;
+  dnnl_binary_desc_t operation;
+  dnnl_status_t status = dnnl_binary_desc_init(
+      &operation, multiplies ? dnnl_binary_mul : dnnl_binary_add, &first->description,
+      &second->description, &first->description);
+  return status == dnnl_success ? create(primitive, &operation, epilogue, epilogue_count) : status;
+}
+
+int thaw_dnnl_concatenation(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *const *sources, int count) {
+  *primitive = NULL;
+  dnnl_engine_t engine;
+  dnnl_primitive_attr_t attributes;
+  dnnl_primitive_desc_t description;
+  int status = thaw_dnnl_engine(&engine);
+  if (status != dnnl_success) return status;
+  dnnl_memory_desc_t *copies = calloc(count > 0 ? (size_t)count : 1, sizeof *copies);
+  if (!copies) return dnnl_out_of_memory;
+  for (int i = 0; i < count; i++) copies[i] = sources[i]->description;
+  status = make_attributes(&attributes, NULL, 0);
+  if (status == dnnl_success) {
+    status = dnnl_concat_primitive_desc_create(
+        &description, NULL, count, 1, copies, attributes, engine);
+    dnnl_primitive_attr_destroy(attributes);
+  }
+  free(copies);
+  return status == dnnl_success ? finish(primitive, description) : status;
+}
+
+int thaw_dnnl_reorder(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination) {
+  *primitive = NULL;
+  dnnl_engine_t engine;
+  dnnl_primitive_attr_t attributes;
+  dnnl_primitive_desc_t description;
+  int status = thaw_dnnl_engine(&engine);
+  if (status == dnnl_success) status = make_attributes(&attributes, NULL, 0);
+  if (status != dnnl_success) return status;
+  status = dnnl_reorder_primitive_desc_create(
+      &description, &source->description, engine, &destination->description, engine, attributes);
+  dnnl_primitive_attr_destroy(attributes);
+  return status == dnnl_success ? finish(primitive, description) : status;
+}
+
+void thaw_dnnl_primitive_destroy(thaw_dnnl_primitive *primitive) {
+  if (!primitive) return;
+  dnnl_primitive_destroy(primitive->primitive);
+  dnnl_primitive_desc_destroy(primitive->description);
+  free(primitive);
+}
+
+// ---- Questions ----------------------------------------------------------------------------------
+
+int thaw_dnnl_argument_index(int role) {
+  if (role >= THAW_DNNL_EPILOGUE_SOURCE)
+    return DNNL_ARG_ATTR_MULTIPLE_POST_OP(role - THAW_DNNL_EPILOGUE_SOURCE) | DNNL_ARG_SRC_1;
+  if (role >= THAW_DNNL_CONCAT_SOURCE)
+    return DNNL_ARG_MULTIPLE_SRC + role - THAW_DNNL_CONCAT_SOURCE;
+  static const int indices[] = {DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
+                                DNNL_ARG_BIAS,  DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
+  return indices[role];
+}
+
+int thaw_dnnl_primitive_layout(
+    const thaw_dnnl_primitive *primitive, thaw_dnnl_role role, thaw_dnnl_layout **layout) {
+  *layout = NULL;
+  const dnnl_memory_desc_t *found = dnnl_primitive_desc_query_md(
+      primitive->description, dnnl_query_exec_arg_md, thaw_dnnl_argument_index(role));
+  if (!found) return dnnl_invalid_arguments;
+  thaw_dnnl_layout *copy = malloc(sizeof *copy);
+  if (!copy) return dnnl_out_of_memory;
+  copy->description = *found;
+  *layout = copy;
+  return dnnl_success;
+}
+
+const char *thaw_dnnl_primitive_kernel(const thaw_dnnl_primitive *primitive) {
+  const char *name = NULL;
+  if (dnnl_primitive_desc_query(
+          primitive->description, dnnl_query_impl_info_str, 0, (void *)&name) != dnnl_success)
+    return "unknown";
+  return name;
+}
+
+int thaw_dnnl_run_reorder(
+    const thaw_dnnl_primitive *primitive, const thaw_dnnl_layout *source, const void *from,
+    const thaw_dnnl_layout *destination, void *to) {
+  dnnl_engine_t engine;
+  dnnl_stream_t stream = NULL;
+  dnnl_memory_t input = NULL, output = NULL;
+  int status = thaw_dnnl_engine(&engine);
+  if (status == dnnl_success)
+    status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+  if (status == dnnl_success)
+    status = dnnl_memory_create(&input, &source->description, engine, (void *)from);
+  if (status == dnnl_success)
+    status = dnnl_memory_create(&output, &destination->description, engine, to);
+  if (status == dnnl_success) {
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, input}, {DNNL_ARG_TO, output}};
+    status = dnnl_primitive_execute(primitive->primitive, stream, 2, arguments);
+  }
+  if (status == dnnl_success) status = dnnl_stream_wait(stream);
+  if (output) dnnl_memory_destroy(output);
+  if (input) dnnl_memory_destroy(input);
+  if (stream) dnnl_stream_destroy(stream);
+  return status;
+}

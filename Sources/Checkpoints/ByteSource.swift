@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Glibc
+import SystemPackage
+
+/// The bytes of a checkpoint, read where they are needed: an open file, or memory.
+///
+/// A file is read and never mapped, so one that shrinks meanwhile gives an error and not a signal.
+/// A file that is replaced by a rename goes on being read as it was.
+final class ByteSource: Sendable {
+  private enum Contents: Sendable {
+    case file(OpenFile, FileStatus)
+    case memory([UInt8])
+  }
+
+  let path: FilePath
+  let count: Int
+  private let contents: Contents
+
+  /// Opens a regular file; never hangs on a pipe or a device.
+  init(_ path: FilePath) throws(CheckpointError) {
+    do throws(FileError) {
+      let file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open")
+      do throws(FileError) {
+        let status = try file.status()
+        self.path = path
+        count = status.size
+        contents = .file(file, status)
+      } catch {
+        file.closeIgnoringErrors()
+        throw error
+      }
+    } catch {
+      throw CheckpointError(error)
+    }
+  }
+
+  /// Wraps bytes in memory; `path` is for messages.
+  init(_ bytes: [UInt8], path: FilePath) {
+    self.path = path
+    count = bytes.count
+    contents = .memory(bytes)
+  }
+
+  deinit {
+    if case .file(let file, _) = contents { file.closeIgnoringErrors() }
+  }
+
+  /// What the path names; memory counts as a regular file.
+  var kind: FileKind {
+    if case .file(_, let status) = contents { status.kind } else { .regular }
+  }
+
+  /// Fills `buffer` from `offset` on.
+  func read(
+    at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(CheckpointError) {
+    guard offset >= 0, offset <= count, buffer.count <= count - offset else {
+      let (end, overflow) = offset.addingReportingOverflow(buffer.count)
+      throw CheckpointError(
+        path, .truncated,
+        "ends at byte \(count), bytes up to \(overflow ? "2^63" : "\(end)") are needed", at: count)
+    }
+    switch contents {
+    case .memory(let bytes):
+      bytes.withUnsafeBytes {
+        buffer.copyMemory(from: .init(rebasing: $0[offset...].prefix(buffer.count)))
+      }
+    case .file(let file, let status): try read(file, status, at: offset, into: buffer)
+    }
+  }
+
+  /// `count` bytes from `offset` on.
+  func bytes(at offset: Int, count: Int) throws(CheckpointError) -> [UInt8] {
+    // Before memory is taken: a count that the file does not have is refused.
+    guard count >= 0, offset >= 0, offset <= self.count, count <= self.count - offset else {
+      throw CheckpointError(
+        path, .truncated, "ends at byte \(self.count), \(count) bytes from \(offset) are needed",
+        at: self.count)
+    }
+    var failure: CheckpointError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      do throws(CheckpointError) {
+        let part = UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
+        try read(at: offset, into: part)
+        filled = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Calls `body` with all bytes of the range, a piece at a time, without holding them all.
+  func forEachPiece(
+    at offset: Int, count: Int, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(CheckpointError) {
+    var done = 0
+    while done < count {
+      let piece = try bytes(at: offset + done, count: min(1 << 20, count - done))
+      piece.withUnsafeBytes(body)
+      done += piece.count
+    }
+  }
+
+  private func read(
+    _ file: OpenFile, _ status: FileStatus, at offset: Int,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws(CheckpointError) {
+    var filled = 0
+    while filled < buffer.count, let base = buffer.baseAddress {
+      let count = pread(
+        file.descriptor, base + filled, buffer.count - filled, off_t(offset + filled))
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else { throw CheckpointError(FileError(path, "read", .system(errno))) }
+      guard count > 0 else { throw changed }
+      filled += count
+    }
+    let now: FileStatus
+    do throws(FileError) { now = try file.status() } catch { throw CheckpointError(error) }
+    guard now.size == status.size && now.modified == status.modified else { throw changed }
+  }
+
+  private var changed: CheckpointError {
+    CheckpointError(
+      path, .unreadable, "the file changed while it was being read",
+      nextStep: "Run again when nothing writes to it.")
+  }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SystemPackage
+
+/// How a checkpoint file is laid out.
+public enum CheckpointFormat: String, Sendable, Hashable {
+  /// Hugging Face safetensors.
+  case safetensors
+  /// PyTorch before 1.6: pickles followed by raw storages.
+  case torchLegacy
+  /// PyTorch 1.6 and later: a zip archive.
+  case torchZip
+}
+
+/// The tensors of a weight file by name, in the file's order.
+public struct Checkpoint: Sendable {
+  /// All tensors; names are unique.
+  public let tensors: [StoredTensor]
+  /// Texts that came with them; empty for PyTorch files.
+  public let metadata: [String: String]
+  /// The layout.
+  public let format: CheckpointFormat
+  /// Where it was read from.
+  public let path: FilePath
+  private let positions: [String: Int]
+
+  /// Names are unique: every reader has checked it.
+  init(
+    tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath
+  ) {
+    self.tensors = tensors
+    self.metadata = metadata
+    self.format = format
+    self.path = path
+    positions = Dictionary(
+      zip(tensors.map(\.name), tensors.indices), uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The tensor called `name`, nil when there is none.
+  public subscript(name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
+
+  /// All names in the file's order.
+  public var names: [String] { tensors.map(\.name) }
+  /// Number of tensors.
+  public var count: Int { tensors.count }
+  /// Size of all elements in bytes.
+  public var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+}
+
+/// What a checkpoint may have at most; generous against real ones, small against memory.
+enum CheckpointLimits {
+  static let tensors = 100_000
+  static let rank = 8
+  static let safetensorsHeader = 100_000_000
+  static let pickle = 1 << 26
+  static let pickleValues = 2_000_000
+  static let pickleStack = 100_000
+  static let zipEntries = 200_000
+}

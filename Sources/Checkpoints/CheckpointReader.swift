@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SystemPackage
+
+/// Reads weight files, whatever their names say; the format is told by the content.
+///
+/// Nothing from a file is ever executed, and every size is checked before memory is taken. Tensors
+/// stay in the file until they are asked for.
+public enum CheckpointReader {
+  /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
+  ///
+  /// Formats: safetensors, and PyTorch's `.pth` in both layouts (``TorchStateDict`` says where the
+  /// tensors are looked for).
+  ///
+  /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
+  public static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
+    let source = try ByteSource(path)
+    switch source.kind {
+    case .regular: return try read(source)
+    case .directory:
+      throw CheckpointError(path, .wrongFormat, "this is a directory")
+    default:
+      throw CheckpointError(path, .wrongFormat, "this is not a regular file")
+    }
+  }
+
+  /// The same for a file that is in memory already; `path` is its name in messages.
+  ///
+  /// - Throws: ``CheckpointError``.
+  public static func read(
+    bytes: [UInt8], named path: FilePath
+  ) throws(CheckpointError) -> Checkpoint {
+    try read(ByteSource(bytes, path: path))
+  }
+
+  private static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
+    let start = try source.bytes(at: 0, count: min(source.count, 512))
+    switch FileSignature(start, size: source.count) {
+    case .torchZip: return try TorchZipReader.read(source)
+    case .pickle: return try TorchLegacyReader.read(source)
+    case .safetensors: return try SafetensorsReader.read(source)
+    case .other(let description):
+      throw CheckpointError(source.path, .wrongFormat, "this is \(description)")
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a file is, told by its first bytes.
+enum FileSignature: Equatable {
+  case torchZip
+  case pickle
+  case safetensors
+  /// Something that is not read, with its article: `a Git LFS pointer, 132 bytes`.
+  case other(String)
+
+  /// - Parameter start: the first 512 bytes, or all of a shorter file.
+  init(_ start: [UInt8], size: Int) {
+    if size == 0 {
+      self = .other("an empty file")
+    } else if let name = FileSignature.foreign(start) {
+      self = .other("\(name), \(size) bytes")
+    } else if start.starts(with: [0x50, 0x4B, 3, 4]) || start.starts(with: [0x50, 0x4B, 5, 6]) {
+      self = .torchZip
+    } else if [0x80, 0x28, 0x63].contains(start[0]), !FileSignature.looksLikeSafetensors(start) {
+      self = .pickle
+    } else {
+      self = .safetensors
+    }
+  }
+
+  /// Whether a header length and an opening brace are there.
+  private static func looksLikeSafetensors(_ start: [UInt8]) -> Bool {
+    start.count > 8 && start[8] == 0x7B
+  }
+
+  private static func foreign(_ start: [UInt8]) -> String? {
+    for (magic, name) in magics where start.starts(with: magic) { return name }
+    if start.count >= 262, start[257..<262].elementsEqual("ustar".utf8) {
+      return "a tar archive (PyTorch before 0.1.10, or something else)"
+    }
+    let text = start.drop { [0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) }
+    if text.starts(with: "<".utf8) { return "a web page or XML (it begins with '<')" }
+    // Eight bytes of text are no header length: a length below 2^32 has four zero bytes.
+    if start.count >= 8, start.prefix(8).allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) {
+      return "text (it begins with \(quoted(String(decoding: start.prefix(16), as: UTF8.self))))"
+    }
+    return nil
+  }
+
+  private static let magics: [([UInt8], String)] = [
+    (Array("version https://git-lfs".utf8), "a Git LFS pointer"),
+    ([0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A], "an HDF5 file (Keras .h5)"),
+    ([0x93] + Array("NUMPY".utf8), "a NumPy array (.npy)"),
+    (Array("GGUF".utf8), "a GGUF file"),
+    ([0x1F, 0x8B], "a gzip file"),
+    ([0x28, 0xB5, 0x2F, 0xFD], "a zstd file"),
+    ([0x42, 0x5A, 0x68], "a bzip2 file"),
+    ([0xFD] + Array("7zXZ".utf8), "an xz file"),
+    ([0x50, 0x4B, 7, 8], "a split zip archive"),
+    ([0x89] + Array("PNG".utf8), "a PNG image"),
+    ([0xFF, 0xD8, 0xFF], "a JPEG image"),
+  ]
+}

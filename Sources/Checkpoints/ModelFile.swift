@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+public import SystemPackage
+import Tensors
+
+/// Thaw's one portable file: a safetensors file whose metadata is a ``ModelRecord``.
+///
+/// Any safetensors reader opens it. Metadata:
+///
+/// | entry | content |
+/// |---|---|
+/// | `format` | `pt`: names and shapes are PyTorch's |
+/// | `thaw.format` | version of this layout, `1` |
+/// | `thaw.version` | version of Thaw that wrote it |
+/// | `thaw.architecture` | for example `efficientnet_lite0` |
+/// | `thaw.class_names` | JSON array in the order of the logits |
+/// | `thaw.preprocessing` | JSON, the preprocessing contract |
+/// | `thaw.freezing` | JSON: `trainable_groups`, `frozen_batch_norm`, `trainable_batch_norm` |
+/// | `thaw.training` | JSON, the training record |
+/// | `thaw.crc32` | checksum, 8 hexadecimal digits |
+///
+/// The checksum is the CRC-32 of the file as ``SafetensorsWriter`` writes it without this entry:
+/// a bit that flips anywhere, in a weight or in a class name, is noticed. A program that changes the
+/// file has to set it anew.
+public enum ModelFile {
+  private static let checksumKey = "thaw.crc32"
+
+  /// Writes `path` anew, complete and synced or not at all; equal arguments give equal bytes.
+  ///
+  /// - Throws: ``CheckpointError`` when the record breaks a rule (class names not unique, a document
+  ///   that is not JSON); `FileError` when writing fails.
+  public static func write(
+    _ path: FilePath, _ record: ModelRecord, _ parameters: Parameters
+  ) throws {
+    var metadata = try wrapping(path) { () throws(ModelRecordError) in try record.metadata() }
+    let tensors = parameters.paths.compactMap { name in
+      parameters[name].map { StoredTensor(name.description, $0) }
+    }
+    metadata[checksumKey] = try checksum(of: tensors, metadata, path)
+    try SafetensorsWriter.write(path, tensors, metadata: metadata)
+  }
+
+  /// Reads and checks a model file.
+  ///
+  /// - Throws: ``CheckpointError``: not a Thaw model file (naming the entry that is missing), written
+  ///   by a later version, or damaged.
+  public static func read(
+    _ path: FilePath
+  ) throws(CheckpointError) -> (record: ModelRecord, parameters: Parameters) {
+    try read(CheckpointReader.read(path))
+  }
+
+  /// The same for a checkpoint that is open already.
+  ///
+  /// - Throws: ``CheckpointError``.
+  public static func read(
+    _ checkpoint: Checkpoint
+  ) throws(CheckpointError) -> (record: ModelRecord, parameters: Parameters) {
+    let path = checkpoint.path
+    let record = try wrapping(path) { () throws(ModelRecordError) in
+      try ModelRecord(metadata: checkpoint.metadata.filter { $0.key != checksumKey })
+    }
+    try verify(checkpoint)
+    var parameters = Parameters()
+    for tensor in checkpoint.tensors {
+      parameters[ParameterPath(tensor.name)] = try tensor.floats()
+    }
+    return (record, parameters)
+  }
+
+  /// Whether a checkpoint says that it is a model file of any version.
+  public static func isModelFile(_ checkpoint: Checkpoint) -> Bool {
+    checkpoint.metadata["thaw.format"] != nil
+  }
+
+  private static func verify(_ checkpoint: Checkpoint) throws(CheckpointError) {
+    var metadata = checkpoint.metadata
+    guard let expected = metadata.removeValue(forKey: checksumKey) else {
+      throw wrapped(checkpoint.path, ModelRecord.missing(checksumKey))
+    }
+    let found = try checksum(
+      of: SafetensorsWriter.sorted(checkpoint.tensors), metadata, checkpoint.path)
+    guard found == expected else {
+      throw CheckpointError(
+        checkpoint.path, .malformed,
+        "damaged: its checksum is \(found), \(quoted(expected)) is expected",
+        nextStep: "Copy it again or train again.")
+    }
+  }
+
+  /// The checksum of the file that these tensors and this metadata would make.
+  private static func checksum(
+    of tensors: [StoredTensor], _ metadata: [String: String], _ path: FilePath
+  ) throws(CheckpointError) -> String {
+    let ordered = SafetensorsWriter.sorted(tensors)
+    var crc = CRC32()
+    crc.update(try SafetensorsWriter.header(of: ordered, metadata, path))
+    for tensor in ordered { try tensor.forEachPiece { crc.update($0) } }
+    let digits = String(crc.value, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+
+  // MARK: Errors
+
+  private static func wrapping<Value>(
+    _ path: FilePath, _ body: () throws(ModelRecordError) -> Value
+  ) throws(CheckpointError) -> Value {
+    do throws(ModelRecordError) { return try body() } catch { throw wrapped(path, error) }
+  }
+
+  private static func wrapped(_ path: FilePath, _ error: ModelRecordError) -> CheckpointError {
+    CheckpointError(path, error.kind, error.reason, nextStep: error.nextStep)
+  }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// What a model file says about its weights: everything that prediction needs besides them.
+public struct ModelRecord: Sendable, Equatable {
+  /// Version of Thaw that wrote the file.
+  public var thawVersion: String
+  /// Architecture name, which the backbones know: `efficientnet_lite0`.
+  public var architecture: String
+  /// Class names in the order of the logits; unique, at least one.
+  public var classNames: [String]
+  /// The preprocessing contract as a JSON document; opaque here.
+  public var preprocessing: String
+  /// What trained and with which batch-norm modes.
+  public var freezing: FreezePlan
+  /// The training record (recipe, data, metrics) as a JSON document; opaque here.
+  public var training: String
+  /// Further texts by name, such as a licence. Names do not begin with `thaw.`.
+  public var notes: [String: String]
+
+  /// Collects the fields.
+  public init(
+    thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
+    freezing: FreezePlan = .inference, training: String = "{}", notes: [String: String] = [:]
+  ) {
+    self.thawVersion = thawVersion
+    self.architecture = architecture
+    self.classNames = classNames
+    self.preprocessing = preprocessing
+    self.freezing = freezing
+    self.training = training
+    self.notes = notes
+  }
+}
+
+/// A rule that a record or a model file's metadata breaks.
+struct ModelRecordError: Error {
+  let kind: CheckpointError.Kind
+  let reason: String
+  var nextStep: String?
+}
+
+extension ModelRecord {
+  /// Version of the layout written here; a reader refuses later ones.
+  static let formatVersion = 1
+
+  private static let prefix = "thaw."
+
+  /// The record as a safetensors file's metadata, without the checksum.
+  func metadata() throws(ModelRecordError) -> [String: String] {
+    try validate()
+    // Loaders of other programs look for this entry: the names are PyTorch's.
+    var metadata = ["format": "pt"]
+    for (name, text) in notes { metadata[name] = text }
+    metadata["thaw.format"] = String(ModelRecord.formatVersion)
+    metadata["thaw.version"] = thawVersion
+    metadata["thaw.architecture"] = architecture
+    metadata["thaw.class_names"] = JSONValue.strings(classNames).serialized
+    metadata["thaw.preprocessing"] = preprocessing
+    metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
+    metadata["thaw.training"] = training
+    return metadata
+  }
+
+  /// Reads the metadata that ``metadata()`` wrote.
+  init(metadata: [String: String]) throws(ModelRecordError) {
+    func text(_ key: String) throws(ModelRecordError) -> String {
+      guard let text = metadata["thaw.\(key)"] else { throw ModelRecord.missing("thaw.\(key)") }
+      return text
+    }
+    let format = try text("format")
+    guard format == String(ModelRecord.formatVersion) else {
+      throw ModelRecordError(
+        kind: .refused,
+        reason: "refuses model file format \(quoted(format)), this version of Thaw reads"
+          + " \(ModelRecord.formatVersion)", nextStep: "Use the version of Thaw that wrote it.")
+    }
+    let names = try? JSONValue(parsing: try text("class_names"))
+    guard let classNames = names?.texts else {
+      throw ModelRecordError(kind: .malformed, reason: "thaw.class_names is no list of texts")
+    }
+    self.init(
+      thawVersion: try text("version"), architecture: try text("architecture"),
+      classNames: classNames, preprocessing: try text("preprocessing"),
+      freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
+      notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
+    try validate()
+  }
+
+  static func missing(_ key: String) -> ModelRecordError {
+    ModelRecordError(
+      kind: .wrongFormat, reason: "the metadata has no '\(key)', so this is not a Thaw model file",
+      nextStep: "Give the model.safetensors of a run, or a pretrained network by its name.")
+  }
+
+  /// The rules that hold on both sides.
+  private func validate() throws(ModelRecordError) {
+    guard !classNames.isEmpty, Set(classNames).count == classNames.count else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "class names must be unique and at least one, found"
+          + " \(classNames.count): \(listed(classNames))")
+    }
+    guard !architecture.isEmpty else {
+      throw ModelRecordError(kind: .malformed, reason: "the architecture has no name")
+    }
+    for (name, document) in [("preprocessing", preprocessing), ("training", training)] {
+      do throws(JSONError) { _ = try JSONValue(parsing: document) } catch {
+        throw ModelRecordError(
+          kind: .malformed, reason: "thaw.\(name) is not JSON: \(error.reason) at \(error.offset)")
+      }
+    }
+    if let name = notes.keys.sorted().first(where: { $0 == "format" || $0.hasPrefix("thaw.") }) {
+      throw ModelRecordError(kind: .malformed, reason: "a note cannot be called \(quoted(name))")
+    }
+  }
+
+  // MARK: Freezing
+
+  private static func json(_ plan: FreezePlan) -> JSONValue {
+    .object([
+      JSONMember("trainable_groups", .array(plan.trainableGroups.map(JSONValue.integer))),
+      JSONMember("frozen_batch_norm", .string(plan.frozenBatchNorm.rawValue)),
+      JSONMember("trainable_batch_norm", .string(plan.trainableBatchNorm.rawValue)),
+    ])
+  }
+
+  private static func freezing(_ text: String) throws(ModelRecordError) -> FreezePlan {
+    let json = try? JSONValue(parsing: text)
+    guard let groups = json?["trainable_groups"]?.integers, groups.allSatisfy({ $0 >= 0 }),
+      let frozen = json?["frozen_batch_norm"]?.text.flatMap(BatchNormMode.init),
+      let trainable = json?["trainable_batch_norm"]?.text.flatMap(BatchNormMode.init)
+    else {
+      throw ModelRecordError(
+        kind: .malformed, reason: "thaw.freezing is not understood: \(quoted(text))")
+    }
+    return FreezePlan(
+      trainable: groups, frozenBatchNorm: frozen, trainableBatchNorm: trainable)
+  }
+}

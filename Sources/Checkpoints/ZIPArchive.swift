@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A zip archive of uncompressed entries, as PyTorch writes it.
+///
+/// A strict reader: what two programs could read in two ways is refused. The directory must end the
+/// file, the first entry must begin it, every local header must agree with the directory, entries
+/// must not overlap, and names must be unique, relative and without `..`.
+///
+/// - Source: PKWARE APPNOTE.TXT 6.3.
+struct ZIPArchive {
+  /// One entry.
+  struct Entry {
+    let name: String
+    let checksum: UInt32
+    /// Size of the contents in bytes.
+    let size: Int
+    let flags: UInt16
+    /// Where the local header begins.
+    let header: Int
+    /// Where the contents begin.
+    var start = 0
+    /// Where the entry, with its data descriptor, ends.
+    var end = 0
+  }
+
+  let source: ByteSource
+  /// The entries in the order of the file.
+  let entries: [Entry]
+  private let positions: [String: Int]
+
+  /// Reads and checks the directory and all local headers; not yet the contents.
+  init(_ source: ByteSource) throws(CheckpointError) {
+    self.source = source
+    let directory = try ZIPDirectory(source)
+    var entries = try directory.entries()
+    for index in entries.indices { try ZIPArchive.locate(&entries[index], source, directory.start) }
+    entries.sort { $0.header < $1.header }
+    guard entries.first.map({ $0.header == 0 }) ?? true else {
+      throw CheckpointError(
+        source.path, .malformed, "the zip archive has something before it", at: 0)
+    }
+    for (first, second) in zip(entries, entries.dropFirst()) where second.header < first.end {
+      throw CheckpointError(
+        source.path, .malformed,
+        "zip entries \(quoted(first.name)) and \(quoted(second.name)) overlap", at: second.header)
+    }
+    var positions: [String: Int] = [:]
+    for (index, entry) in entries.enumerated() {
+      guard positions.updateValue(index, forKey: entry.name) == nil else {
+        throw CheckpointError(
+          source.path, .malformed, "zip entry \(quoted(entry.name)) occurs twice", at: entry.header)
+      }
+    }
+    self.entries = entries
+    self.positions = positions
+  }
+
+  /// The entry called `name`, nil when there is none.
+  subscript(name: String) -> Entry? { positions[name].map { entries[$0] } }
+
+  /// Compares an entry's contents with their checksum.
+  func verify(_ entry: Entry) throws(CheckpointError) {
+    var crc = CRC32()
+    try source.forEachPiece(at: entry.start, count: entry.size) { crc.update($0) }
+    guard crc.value == entry.checksum else {
+      throw CheckpointError(
+        source.path, .malformed, "the checksum of zip entry \(quoted(entry.name)) is wrong",
+        at: entry.start)
+    }
+  }
+
+  /// An entry's verified contents, at most `limit` bytes.
+  func contents(_ entry: Entry, limit: Int) throws(CheckpointError) -> [UInt8] {
+    guard entry.size <= limit else {
+      throw CheckpointError(
+        source.path, .tooLarge,
+        "zip entry \(quoted(entry.name)) has \(entry.size) bytes, at most \(limit) are accepted")
+    }
+    try verify(entry)
+    return try source.bytes(at: entry.start, count: entry.size)
+  }
+
+  /// Reads the local header of `entry`, compares it with the directory and sets `start` and `end`.
+  private static func locate(
+    _ entry: inout Entry, _ source: ByteSource, _ directory: Int
+  ) throws(CheckpointError) {
+    var cursor = ByteCursor(source, from: entry.header, to: directory)
+    let signature = try cursor.integer(UInt32.self)
+    try cursor.skip(2)
+    let flags = try cursor.integer(UInt16.self)
+    let method = try cursor.integer(UInt16.self)
+    try cursor.skip(4)
+    let checksum = try cursor.integer(UInt32.self)
+    let sizes = [try cursor.integer(UInt32.self), try cursor.integer(UInt32.self)]
+    let nameLength = Int(try cursor.integer(UInt16.self))
+    let extraLength = Int(try cursor.integer(UInt16.self))
+    let name = try cursor.bytes(nameLength)
+    try cursor.skip(extraLength)
+    let isLater = flags & 8 != 0  // checksum and sizes follow the contents
+    let agrees =
+      signature == 0x0403_4B50 && flags == entry.flags && method == 0
+      && name.elementsEqual(entry.name.utf8)
+      && (checksum == entry.checksum || isLater && checksum == 0)
+      && sizes.allSatisfy { $0 == .max || Int($0) == entry.size || isLater && $0 == 0 }
+    guard agrees else {
+      throw CheckpointError(
+        source.path, .malformed,
+        "the local header of zip entry \(quoted(entry.name)) contradicts the directory",
+        at: entry.header)
+    }
+    entry.start = cursor.position
+    try cursor.skip(entry.size)
+    if isLater { try skipDescriptor(of: entry, &cursor) }
+    entry.end = cursor.position
+  }
+
+  /// Signature, checksum and twice the size, which takes 4 or 8 bytes.
+  private static func skipDescriptor(
+    of entry: Entry, _ cursor: inout ByteCursor
+  ) throws(CheckpointError) {
+    let start = cursor.position
+    if try cursor.integer(UInt32.self) == 0x0807_4B50,
+      try cursor.integer(UInt32.self) == entry.checksum
+    {
+      let low = [try cursor.integer(UInt32.self), try cursor.integer(UInt32.self)]
+      if low.allSatisfy({ Int($0) == entry.size }) { return }
+      let second = UInt64(try cursor.integer(UInt64.self))
+      if Int(low[1]) << 32 | Int(low[0]) == entry.size && second == UInt64(entry.size) { return }
+    }
+    throw cursor.error(
+      .malformed,
+      "the data descriptor of zip entry \(quoted(entry.name)) contradicts the directory",
+      at: start)
+  }
+}

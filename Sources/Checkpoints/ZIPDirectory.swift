@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The central directory of a zip archive.
+///
+/// The records that end the archive are accepted only at the very end of the file and without a
+/// comment, so that there is one way to find them.
+struct ZIPDirectory {
+  private let source: ByteSource
+  /// Where the directory begins; entries lie before it.
+  let start: Int
+  private let end: Int
+  private let count: Int
+
+  init(_ source: ByteSource) throws(CheckpointError) {
+    self.source = source
+    let tail = source.count - 22
+    guard tail >= 0 else {
+      throw CheckpointError(
+        source.path, .truncated, "a zip archive without its end", at: source.count)
+    }
+    var cursor = ByteCursor(source, from: tail)
+    guard try cursor.integer(UInt32.self) == 0x0605_4B50 else {
+      throw CheckpointError(
+        source.path, .truncated, "the end of the zip archive is missing", at: source.count)
+    }
+    var end = EndRecord()
+    end.isWhole = try cursor.integer(UInt32.self) == 0
+    end.counts = [Int(try cursor.integer(UInt16.self)), Int(try cursor.integer(UInt16.self))]
+    end.size = Int(try cursor.integer(UInt32.self))
+    end.offset = Int(try cursor.integer(UInt32.self))
+    end.isWhole = try cursor.integer(UInt16.self) == 0 && end.isWhole
+    end.position = tail
+    end = try ZIPDirectory.largeEnd(source, end) ?? end
+    guard end.isWhole, end.counts[0] == end.counts[1], end.offset >= 0, end.size >= 0,
+      end.offset <= end.position, end.size == end.position - end.offset
+    else {
+      throw CheckpointError(
+        source.path, .malformed, "the end of the zip archive contradicts itself", at: tail)
+    }
+    guard end.counts[0] <= CheckpointLimits.zipEntries, end.counts[0] * 46 <= end.size else {
+      throw CheckpointError(
+        source.path, .malformed, "the zip archive announces \(end.counts[0]) entries", at: tail)
+    }
+    (start, self.end, count) = (end.offset, end.position, end.counts[0])
+  }
+
+  private struct EndRecord {
+    /// One disk, no comment.
+    var isWhole = true
+    var counts = [0, 0]
+    var size = 0
+    var offset = 0
+    /// Where the record itself begins.
+    var position = 0
+  }
+
+  /// The record of archives that may exceed 4 GiB, when there is one; it must agree with the small
+  /// one wherever that is not saturated.
+  private static func largeEnd(
+    _ source: ByteSource, _ small: EndRecord
+  ) throws(CheckpointError) -> EndRecord? {
+    let locator = small.position - 20
+    guard locator >= 56 else { return nil }
+    var cursor = ByteCursor(source, from: locator)
+    guard try cursor.integer(UInt32.self) == 0x0706_4B50 else { return nil }
+    var large = EndRecord()
+    large.isWhole = try cursor.integer(UInt32.self) == 0
+    large.position = Int(clamping: try cursor.integer(UInt64.self))
+    large.isWhole = try cursor.integer(UInt32.self) == 1 && large.isWhole && small.isWhole
+    // The record has 56 bytes and ends where its locator begins.
+    guard large.position == locator - 56 else {
+      throw CheckpointError(
+        source.path, .malformed, "the zip64 end record is not where it should be", at: locator)
+    }
+    cursor = ByteCursor(source, from: large.position)
+    let signature = try cursor.integer(UInt32.self)
+    let length = try cursor.integer(UInt64.self)
+    try cursor.skip(4)
+    let disks = try cursor.integer(UInt64.self)
+    large.isWhole = signature == 0x0606_4B50 && length == 44 && disks == 0 && large.isWhole
+    large.counts = [
+      Int(clamping: try cursor.integer(UInt64.self)),
+      Int(clamping: try cursor.integer(UInt64.self)),
+    ]
+    large.size = Int(clamping: try cursor.integer(UInt64.self))
+    large.offset = Int(clamping: try cursor.integer(UInt64.self))
+    large.isWhole =
+      large.isWhole && agree(small.counts[0], large.counts[0], 0xFFFF)
+      && agree(small.counts[1], large.counts[1], 0xFFFF)
+      && agree(small.size, large.size, 0xFFFF_FFFF)
+      && agree(small.offset, large.offset, 0xFFFF_FFFF)
+    return large
+  }
+
+  private static func agree(_ small: Int, _ large: Int, _ saturated: Int) -> Bool {
+    small == large || small == saturated
+  }
+
+  /// All entries as the directory describes them.
+  func entries() throws(CheckpointError) -> [ZIPArchive.Entry] {
+    var cursor = ByteCursor(source, from: start, to: end)
+    var entries: [ZIPArchive.Entry] = []
+    for _ in 0..<count { entries.append(try entry(&cursor)) }
+    guard cursor.remaining == 0 else {
+      throw cursor.error(.malformed, "the zip directory has \(cursor.remaining) bytes too many")
+    }
+    return entries
+  }
+
+  private func entry(_ cursor: inout ByteCursor) throws(CheckpointError) -> ZIPArchive.Entry {
+    let place = cursor.position
+    guard try cursor.integer(UInt32.self) == 0x0201_4B50 else {
+      throw cursor.error(.malformed, "the zip directory is damaged", at: place)
+    }
+    try cursor.skip(4)
+    let flags = try cursor.integer(UInt16.self)
+    let method = try cursor.integer(UInt16.self)
+    try cursor.skip(4)
+    let checksum = try cursor.integer(UInt32.self)
+    var numbers = [Int(try cursor.integer(UInt32.self)), Int(try cursor.integer(UInt32.self))]
+    let lengths = [
+      Int(try cursor.integer(UInt16.self)), Int(try cursor.integer(UInt16.self)),
+      Int(try cursor.integer(UInt16.self)),
+    ]
+    let disk = try cursor.integer(UInt16.self)
+    try cursor.skip(6)
+    numbers.append(Int(try cursor.integer(UInt32.self)))
+    let name = try self.name(try cursor.bytes(lengths[0]), place)
+    try widen(&numbers, extra: try cursor.bytes(lengths[1]), name, place)
+    try cursor.skip(lengths[2])
+    // Flags: 3 is a data descriptor, 11 a UTF-8 name, 1 and 2 concern compression.
+    guard flags & ~0x080E == 0 else {
+      throw cursor.error(
+        .refused, "refuses zip entry \(quoted(name)): encrypted or patched", at: place)
+    }
+    guard method == 0, numbers[0] == numbers[1], disk == 0 else {
+      throw cursor.error(
+        .refused,
+        "refuses zip entry \(quoted(name)): compressed (method \(method)), PyTorch's are not",
+        at: place)
+    }
+    return ZIPArchive.Entry(
+      name: name, checksum: checksum, size: numbers[0], flags: flags, header: numbers[2])
+  }
+
+  /// Replaces saturated sizes and offset by those of the zip64 field.
+  private func widen(
+    _ numbers: inout [Int], extra: [UInt8], _ name: String, _ place: Int
+  ) throws(CheckpointError) {
+    let saturated = numbers.indices.filter { numbers[$0] == 0xFFFF_FFFF }
+    guard !saturated.isEmpty else { return }
+    var cursor = ByteCursor(ByteSource(extra, path: source.path))
+    while cursor.remaining >= 4 {
+      let identifier = try cursor.integer(UInt16.self)
+      let length = Int(try cursor.integer(UInt16.self))
+      guard identifier == 1, length >= 8 * saturated.count else {
+        try cursor.skip(length)
+        continue
+      }
+      for index in saturated { numbers[index] = Int(clamping: try cursor.integer(UInt64.self)) }
+      return
+    }
+    throw CheckpointError(
+      source.path, .malformed, "the zip64 sizes of zip entry \(quoted(name)) are missing", at: place
+    )
+  }
+
+  private func name(_ bytes: [UInt8], _ place: Int) throws(CheckpointError) -> String {
+    guard let name = String(validating: bytes, as: UTF8.self), !name.isEmpty,
+      !bytes.contains(0), !bytes.contains(0x5C), !name.hasPrefix("/"),
+      !name.split(separator: "/").contains("..")
+    else {
+      throw CheckpointError(
+        source.path, .refused,
+        "refuses the zip entry name \(quoted(String(decoding: bytes, as: UTF8.self)))", at: place)
+    }
+    return name
+  }
+}

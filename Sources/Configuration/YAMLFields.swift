@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Yams
+
+/// One mapping of a YAML file: hands out typed values and knows which keys nobody asked for.
+///
+/// Ask for every key, then call ``finish()``. A key that is absent leaves its target unchanged.
+public struct YAMLFields {
+  private let file: String
+  private let section: String
+  private let line: Int?
+  private let values: [String: Node]
+  private var known: [String] = []
+
+  /// Parses the text of `file`, whose top level must be a mapping.
+  ///
+  /// - Throws: ``ConfigurationError``.
+  public init(file: String, text: String) throws {
+    let root: Node?
+    do { root = try Yams.compose(yaml: text) } catch {
+      throw ConfigurationError(file, line: nil, "not readable as YAML: \(error)")
+    }
+    try self.init(file: file, section: "", node: root ?? .mapping(Node.Mapping([])))
+  }
+
+  private init(file: String, section: String, node: Node) throws {
+    self.file = file
+    self.section = section
+    line = node.mark?.line
+    if case .scalar(let scalar) = node, scalar.string.isEmpty {
+      values = [:]
+      return
+    }
+    guard case .mapping(let mapping) = node else {
+      throw ConfigurationError(
+        file, line: node.mark?.line, "'\(section)' must hold keys and values.")
+    }
+    var values: [String: Node] = [:]
+    for (key, value) in mapping {
+      guard let name = key.string else {
+        throw ConfigurationError(file, line: key.mark?.line, "a key must be a word.")
+      }
+      values[name] = value
+    }
+    self.values = values
+  }
+
+  /// Reads the keys of the mapping under `name`, if it is there.
+  public mutating func section(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
+    known.append(name)
+    guard let node = values[name] else { return }
+    var fields = try YAMLFields(file: file, section: name, node: node)
+    try body(&fields)
+    try fields.finish()
+  }
+
+  /// Sets `target` to the value under `name`, if it is there.
+  public mutating func read(_ name: String, into target: inout String) throws {
+    guard let node = value(name) else { return }
+    guard let text = node.string else { throw wrong(name, node, "a word") }
+    target = text
+  }
+
+  /// Sets `target` to the whole number under `name`, if it is there.
+  public mutating func read(_ name: String, into target: inout Int, in range: ClosedRange<Int>)
+    throws
+  {
+    guard let node = value(name) else { return }
+    guard let number = node.int, range.contains(number) else {
+      throw wrong(name, node, "a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    target = number
+  }
+
+  /// Sets `target` to the seed under `name`, if it is there.
+  public mutating func read(_ name: String, into target: inout UInt64) throws {
+    guard let node = value(name) else { return }
+    guard let number = node.string.flatMap({ UInt64($0) }) else {
+      throw wrong(name, node, "a whole number of at least 0")
+    }
+    target = number
+  }
+
+  /// Sets `target` to the number under `name`, if it is there.
+  public mutating func read(
+    _ name: String, into target: inout Double, in range: ClosedRange<Double>
+  ) throws {
+    guard let node = value(name) else { return }
+    guard let number = node.float ?? node.string.flatMap(Double.init), range.contains(number) else {
+      throw wrong(name, node, "a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    target = number
+  }
+
+  /// Sets `target` to the number under `name`, if it is there; `auto` and `none` mean nil.
+  public mutating func read(
+    _ name: String, into target: inout Double?, in range: ClosedRange<Double>
+  ) throws {
+    guard let node = values[name], !isAbsent(node) else { return absent(name, &target) }
+    var number = 0.0
+    try read(name, into: &number, in: range)
+    target = number
+  }
+
+  /// Sets `target` to the whole number under `name`, if it is there; `auto` and `none` mean nil.
+  public mutating func read(_ name: String, into target: inout Int?, in range: ClosedRange<Int>)
+    throws
+  {
+    guard let node = values[name], !isAbsent(node) else { return absent(name, &target) }
+    var number = 0
+    try read(name, into: &number, in: range)
+    target = number
+  }
+
+  /// Sets `target` to the choice under `name`, if it is there.
+  public mutating func read<Choice: RawRepresentable<String> & CaseIterable>(
+    _ name: String, into target: inout Choice
+  ) throws {
+    guard let node = value(name) else { return }
+    guard let choice = node.string.flatMap(Choice.init(rawValue:)) else {
+      throw wrong(name, node, Choice.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    target = choice
+  }
+
+  /// Sets `target` to the list of numbers under `name`, if it is there.
+  ///
+  /// - Parameter count: how many there must be.
+  public mutating func read(_ name: String, into target: inout [Double], count: Int) throws {
+    guard let node = value(name) else { return }
+    let numbers = node.sequence?.compactMap(\.float)
+    guard let numbers, numbers.count == count, node.sequence?.count == count else {
+      throw wrong(name, node, "a list of \(count) numbers")
+    }
+    target = numbers
+  }
+
+  /// Whether there is a key `name`.
+  public func has(_ name: String) -> Bool { values[name] != nil }
+
+  /// An error at the place of `name`, for what only the caller can judge.
+  public func error(at name: String, _ text: String) -> ConfigurationError {
+    ConfigurationError(file, line: values[name]?.mark?.line ?? line, text)
+  }
+
+  /// Fails on keys that were never asked for.
+  public func finish() throws {
+    for (key, node) in values where !known.contains(key) {
+      let place = section.isEmpty ? "" : " in '\(section)'"
+      throw ConfigurationError(
+        file, line: node.mark?.line,
+        "unknown key '\(key)'\(place). Known are \(known.joined(separator: ", ")).")
+    }
+  }
+
+  private mutating func value(_ name: String) -> Node? {
+    if !known.contains(name) { known.append(name) }
+    return values[name]
+  }
+
+  private mutating func absent<Value>(_ name: String, _ target: inout Value?) {
+    if value(name) != nil { target = nil }
+  }
+
+  private func isAbsent(_ node: Node) -> Bool {
+    ["auto", "none", "null", "~", ""].contains(node.string ?? "-")
+  }
+
+  private func wrong(_ name: String, _ node: Node, _ expected: String) -> ConfigurationError {
+    let place = section.isEmpty ? name : "\(section).\(name)"
+    return ConfigurationError(
+      file, line: node.mark?.line,
+      "'\(place)' is '\(node.string ?? "a list or mapping")', expected \(expected).")
+  }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Files
+public import SystemPackage
+
+/// A dataset cannot be used as it is; the text says where, what, and the next step.
+public enum DatasetError: Error, Sendable, Equatable {
+  /// The root is absent or not a folder.
+  case notAFolder(FilePath, FileError.Reason?)
+  /// The root holds no class folders.
+  case noClasses(FilePath)
+  /// Only one class: nothing to tell apart. `nested` are folders below it, a sign of a wrong root.
+  case singleClass(FilePath, name: String, nested: [String])
+  /// A class without a usable photo; `bad` of its files were refused.
+  case emptyClass(String, bad: Int)
+  /// A class with fewer different photos than its split needs.
+  case tooFewImages(className: String, count: Int, needed: Int)
+  /// Folders whose class names are equal once blanks around them are dropped.
+  case ambiguousClasses(String, [BytePath])
+  /// Split folders and class folders side by side.
+  case mixedLayout(FilePath, splits: [String], others: [String])
+  /// Two folders for one split, such as `val` and `valid`.
+  case repeatedSplit(Split, [BytePath])
+  /// Split folders, but none to train on.
+  case noTrainingFolder(FilePath)
+  /// A class of the validation or test folder that cannot be learnt.
+  case classNotInTraining(String, Split)
+  /// Classes that the manifest, written once, does not have.
+  case newClasses([String])
+  /// Photos that cannot be used, all of them; nothing was prepared.
+  case badFiles([BadFile], of: Int)
+  /// More bad photos than may be skipped; `limit` is a fraction.
+  case tooManyBadFiles([BadFile], of: Int, limit: Double)
+  /// Results would be written among the photos.
+  case outputInDataset(root: FilePath, output: FilePath)
+  /// A photo's size is not what the manifest says, in bytes; nil when it is gone.
+  case changed(FilePath, oldSize: Int, newSize: Int?)
+  /// A manifest that does not hold together; `key` is the place in it.
+  case invalidManifest(FilePath, key: String, problem: String)
+  /// A photo could not be prepared during a pass over the data.
+  case unusable(FilePath, reason: String)
+  /// Features that are not finite numbers cannot be cached.
+  case nonFiniteFeatures(content: String, view: String)
+  /// The system refused a file or thread for a reason that is not the file's.
+  case system(FileError)
+}
+
+extension DatasetError: CustomStringConvertible {
+  /// Where, what, expected against found, next step.
+  public var description: String { layoutText ?? classText ?? contentText }
+
+  private var layoutText: String? {
+    switch self {
+    case .notAFolder(let path, let reason):
+      "\(path.displayed): \(reason?.text("look at") ?? "a file, not a folder.")"
+        + " Name the folder that holds one folder per class."
+    case .noClasses(let root):
+      "\(root.displayed): no class folders. Make one folder per class and put its photos inside."
+    case .singleClass(let root, let name, let nested):
+      "\(root.displayed): only one class, '\(name)'; at least two are needed."
+        + (nested.isEmpty ? "" : " It holds folders (\(listed(nested))): is it the dataset itself?")
+    case .mixedLayout(let root, let splits, let others):
+      "\(root.displayed): split folders (\(listed(splits))) beside other folders with photos"
+        + " (\(listed(others))). Move the others away, or say which layout it is."
+    case .repeatedSplit(let split, let paths):
+      "two folders for the \(split.rawValue) split: \(listed(paths)). Merge them."
+    case .noTrainingFolder(let root):
+      "\(root.displayed): split folders but no 'train' folder. Add one, or remove this level."
+    case .outputInDataset(let root, let output):
+      "\(output.displayed): lies inside the dataset \(root.displayed), where results would be taken"
+        + " for photos. Choose a run directory outside it."
+    default: nil
+    }
+  }
+
+  private var classText: String? {
+    switch self {
+    case .emptyClass(let name, let bad):
+      "class '\(name)' has 0 usable images"
+        + (bad == 0 ? "" : " (\(bad) of its files are bad)") + ". Add photos or remove its folder."
+    case .tooFewImages(let name, let count, let needed):
+      "class '\(name)' has \(count) different usable images, a split needs \(needed)."
+        + " Add photos or remove its folder."
+    case .ambiguousClasses(let name, let paths):
+      "class '\(name)' has several folders that look alike: \(listed(paths)). Rename or merge them."
+    case .classNotInTraining(let name, let split):
+      "class '\(name)' has photos in the \(split.rawValue) folder but none in the training folder."
+        + " Add training photos or remove it."
+    case .newClasses(let names):
+      "new classes \(listed(names.map { "'\($0)'" })): the class list was written once with the"
+        + " manifest. Start a new run, or allow new classes explicitly."
+    default: nil
+    }
+  }
+
+  private var contentText: String {
+    switch self {
+    case .badFiles(let bad, let total):
+      "\(bad.count) of \(total) files cannot be used:\n"
+        + bad.map { "  \($0)\n" }.joined() + "Repair or remove them, or skip bad images."
+    case .tooManyBadFiles(let bad, let total, let limit):
+      "\(bad.count) of \(total) files cannot be used, more than the \(limit * 100) % that may be"
+        + " skipped:\n" + bad.map { "  \($0)\n" }.joined() + "Repair or remove them."
+    case .changed(let path, let old, let new):
+      "\(path.displayed): dataset changed: \(old) bytes when it was prepared, "
+        + (new.map { "now \($0)" } ?? "now gone") + ". Run prepare again."
+    case .invalidManifest(let path, let key, let problem):
+      "\(path.displayed): \(key): \(problem). Run prepare again."
+    case .unusable(let path, let reason): "\(path.displayed): \(reason)"
+    case .nonFiniteFeatures(let content, let view):
+      "features of photo \(content), view '\(view)': a value is infinite, not a number, or too large"
+        + " for the cache's precision. Check the weights and the preprocessing."
+    case .system(let error): error.description
+    default: ""
+    }
+  }
+}
+
+/// The first few of `items`, and how many more there are.
+func listed(_ items: [some CustomStringConvertible], limit: Int = 10) -> String {
+  items.prefix(limit).map(\.description).joined(separator: ", ")
+    + (items.count > limit ? " and \(items.count - limit) more" : "")
+}

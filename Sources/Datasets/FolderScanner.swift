@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+public import SystemPackage
+
+/// Finds the photos of a dataset: one folder per class, with or without split folders above.
+///
+/// Which layout it is, by these rules. Let a *split folder* be a folder directly in the root that is
+/// named as one (see ``Split/init(folderName:)``) and holds folders.
+/// 1. No split folder: every folder in the root is a class (also one that is named `train`, for
+///    instance beside `bus` and `car`).
+/// 2. Split folders and no other folder with photos: the folders in the split folders are classes.
+///    A folder named as a split that holds no folders has photos without labels and is noted.
+/// 3. Only a training folder, beside other folders with photos: every folder is a class.
+/// 4. Several split folders beside other folders with photos: refused, unless the layout is given.
+///
+/// Everything below a class folder, however deep, belongs to the class. A class is named by its
+/// folder's displayed text without the blanks around it. Hidden and system files, other files,
+/// special files and link loops are noted, never taken for photos or classes; ``FolderWalker`` has
+/// the rules for links.
+public enum FolderScanner {
+  /// What to accept.
+  public struct Options: Sendable {
+    /// The layout, when the rules should not decide.
+    public var layout: DatasetLayout?
+    /// Whether split folders without a training folder are refused. Set it to false to evaluate.
+    public var requiresTraining = true
+    /// Whether fewer than two classes, and classes without photos, are refused.
+    public var requiresAllClasses = true
+    /// Where results will be written; refused inside the dataset.
+    public var output: FilePath?
+
+    /// The defaults: decide by the rules, refuse what cannot be trained on.
+    public init() {}
+  }
+
+  /// Looks through `root` without opening photos.
+  ///
+  /// - Throws: ``DatasetError``.
+  public static func scan(
+    _ root: FilePath, options: Options = Options()
+  ) throws(DatasetError) -> FolderScan {
+    try check(root, options.output)
+    var session = ScanSession(root: root, options: options)
+    return try session.run()
+  }
+
+  private static func check(_ root: FilePath, _ output: FilePath?) throws(DatasetError) {
+    let status: FileStatus
+    do throws(FileError) { status = try FileStatus(of: root) } catch {
+      throw .notAFolder(root, error.reason)
+    }
+    guard status.kind == .directory else { throw .notAFolder(root, nil) }
+    guard let output, let inside = root.canonical else { return }
+    var existing = output
+    while !FileSystem.exists(existing), !existing.removingLastComponent().isEmpty {
+      existing = existing.removingLastComponent()
+    }
+    if !FileSystem.exists(existing) { existing = "." }
+    if let place = existing.canonical, place.starts(with: inside) {
+      throw .outputInDataset(root: root, output: output)
+    }
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Manifest {
+  /// What deserves a look but stops nothing, one line each: notes of the scan, files left out or
+  /// odd, copies, classes without validation photos.
+  public var warnings: [String] {
+    notes.map(\.description) + fileWarnings + duplicateWarnings + classWarnings
+  }
+
+  private var fileWarnings: [String] {
+    var lines: [String] = []
+    if !bad.isEmpty { lines.append("\(bad.count) bad files left out: \(listed(bad, limit: 3))") }
+    let odd = records.filter { !$0.warnings.isEmpty }
+    if !odd.isEmpty {
+      let examples = odd.map { "\($0.path): \($0.warnings.joined(separator: "; "))" }
+      lines.append("\(odd.count) odd files used: \(listed(examples, limit: 3))")
+    }
+    return lines
+  }
+
+  private var duplicateWarnings: [String] {
+    let texts: [(DuplicateGroup.Kind, String)] = [
+      (.acrossSplits, "photos in several splits, so that results look better than they are"),
+      (.acrossClasses, "photos in several classes, so that their labels contradict each other"),
+      (.withinClass, "photos several times in one class"),
+    ]
+    return texts.compactMap { kind, text in
+      let groups = duplicates.filter { $0.kinds.contains(kind) }
+      guard !groups.isEmpty else { return nil }
+      let examples = groups.map { $0.paths.map(\.description).joined(separator: " = ") }
+      return "\(groups.count) \(text): \(listed(examples, limit: 3))"
+    }
+  }
+
+  private var classWarnings: [String] {
+    [Split.valid, .test].compactMap { split in
+      let counts = counts(in: split)
+      guard counts.contains(where: { $0 > 0 }) else { return nil }
+      let missing = zip(classes, counts).filter { $0.1 == 0 }.map { "'\($0.0)'" }
+      return missing.isEmpty
+        ? nil : "no \(split.rawValue) photos of \(missing.count) classes: \(listed(missing))"
+    }
+  }
+}

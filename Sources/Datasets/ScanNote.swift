@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Something that a scan met and left aside, counted: not an error, but never silent.
+public struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
+  /// What was met.
+  public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Hidden and system files and folders: `.*`, `__MACOSX`, `Thumbs.db`, `desktop.ini`.
+    case ignored
+    /// Files that neither are named like an image nor begin like one.
+    case otherFile
+    /// Photos outside any class folder.
+    case looseImage
+    /// Folders beside the split folders that hold no photos.
+    case otherFolder
+    /// Split folders without class folders: photos without labels.
+    case unlabelledFolder
+    /// Class folders without photos in a split that can do without them.
+    case emptyFolder
+    /// Pipes, sockets and devices.
+    case notRegular
+    /// Links back to a folder that is scanned anyway; not followed.
+    case linkLoop
+    /// Links that lead outside the root; followed.
+    case linkOutside
+  }
+
+  /// What was met.
+  public let kind: Kind
+  /// How many.
+  public internal(set) var count: Int
+  /// The first few, in the order of the scan.
+  public internal(set) var examples: [BytePath]
+
+  /// One line for people.
+  public var description: String { "\(count) \(kind.text): \(examples.listedOf(count))" }
+}
+
+extension ScanNote.Kind {
+  fileprivate var text: String {
+    switch self {
+    case .ignored: "hidden or system files ignored"
+    case .otherFile: "other files that are not images ignored"
+    case .looseImage: "images outside a class folder ignored"
+    case .otherFolder: "folders without images beside the split folders ignored"
+    case .unlabelledFolder: "split folders without class folders ignored"
+    case .emptyFolder: "empty class folders ignored"
+    case .notRegular: "skipped, not a regular file"
+    case .linkLoop: "links not followed, they lead to a folder that is scanned anyway"
+    case .linkOutside: "links that leave the dataset followed"
+    }
+  }
+}
+
+extension [BytePath] {
+  fileprivate func listedOf(_ total: Int) -> String {
+    map(\.description).joined(separator: ", ")
+      + (total > count ? " and \(total - count) more" : "")
+  }
+}
+
+/// Counts notes by kind and keeps a few examples of each.
+struct NoteCounter {
+  private var notes: [ScanNote.Kind: ScanNote] = [:]
+
+  mutating func add(_ kind: ScanNote.Kind, _ path: BytePath) {
+    var note = notes[kind] ?? ScanNote(kind: kind, count: 0, examples: [])
+    note.count += 1
+    if note.examples.count < 5 { note.examples.append(path) }
+    notes[kind] = note
+  }
+
+  var all: [ScanNote] { ScanNote.Kind.allCases.compactMap { notes[$0] } }
+}

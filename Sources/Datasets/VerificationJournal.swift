@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Glibc
+import SystemPackage
+
+/// What is known about a file's contents.
+enum VerificationResult: Sendable, Hashable {
+  case good(sha256: String, VerifiedImage)
+  case bad(reason: String)
+}
+
+/// Results of verification kept on disk, so that no photo is decoded twice.
+///
+/// A text file that is only appended to: a header naming the format and the verifier, then one line
+/// a file: checksum, size, time of change, inode, result, path, separated by blanks, everything
+/// percent-encoded. A line that is torn or damaged is skipped, so the journal may be cut anywhere; a
+/// result counts only for a file with the same path, size, time and inode; the last one wins.
+final class VerificationJournal {
+  private struct Identity: Hashable {
+    let size: Int
+    let modified: Int
+    let inode: UInt64
+
+    init(_ status: FileStatus) {
+      (size, modified, inode) = (status.size, status.modified, status.inode)
+    }
+
+    init?(_ fields: ArraySlice<String>) {
+      let values = Array(fields)
+      guard values.count == 3, let size = Int(values[0]), let modified = Int(values[1]),
+        let inode = UInt64(values[2])
+      else { return nil }
+      (self.size, self.modified, self.inode) = (size, modified, inode)
+    }
+
+    var fields: [String] { ["\(size)", "\(modified)", "\(inode)"] }
+  }
+
+  private let file: OpenFile
+  private let entries: [BytePath: (Identity, VerificationResult)]
+
+  /// Opens or creates the journal; one of another verifier is started afresh.
+  init(_ path: FilePath, verifier: String) throws {
+    let header = "thaw-verification 1 " + percentEncoded(verifier.utf8) + "\n"
+    let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
+    if !old.starts(with: header.utf8) { try AtomicFile.write(path, text: header) }
+    entries = VerificationJournal.parse(old, header: header)
+    file = try OpenFile(path, O_WRONLY | O_APPEND, "open")
+    // A torn last line must not swallow the next one.
+    if old.starts(with: header.utf8), old.last != 0x0A { try append("\n") }
+  }
+
+  deinit { file.closeIgnoringErrors() }
+
+  /// The result for this very file, if there is one.
+  func result(_ scanned: ScannedFile) -> VerificationResult? {
+    guard let (identity, result) = entries[scanned.path], identity == Identity(scanned.status)
+    else { return nil }
+    return result
+  }
+
+  /// The line that ``append(_:)`` writes for a result.
+  static func line(_ scanned: ScannedFile, _ result: VerificationResult) -> String {
+    line(scanned.path, Identity(scanned.status), result)
+  }
+
+  /// Adds lines in one write.
+  func append(_ lines: String) throws(FileError) {
+    var failure: FileError?
+    Array(lines.utf8).withUnsafeBytes { bytes in
+      do throws(FileError) { try file.write(bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  private static func line(
+    _ path: BytePath, _ identity: Identity, _ result: VerificationResult
+  ) -> String {
+    let fields = identity.fields + result.fields + ["/" + percentEncoded(path.bytes)]
+    let text = fields.joined(separator: " ")
+    return hexadecimal(Checksum.of(Array(text.utf8))) + " " + text + "\n"
+  }
+
+  private static func parse(
+    _ bytes: [UInt8], header: String
+  ) -> [BytePath: (Identity, VerificationResult)] {
+    guard bytes.starts(with: header.utf8) else { return [:] }
+    var entries: [BytePath: (Identity, VerificationResult)] = [:]
+    for line in bytes.dropFirst(header.utf8.count).split(separator: 0x0A) {
+      if let (path, identity, result) = parse(line) { entries[path] = (identity, result) }
+    }
+    return entries
+  }
+
+  private static func parse(
+    _ line: ArraySlice<UInt8>
+  ) -> (BytePath, Identity, VerificationResult)? {
+    guard line.count > 17, line.dropFirst(16).first == 0x20 else { return nil }
+    let text = Array(line.dropFirst(17))
+    guard line.starts(with: hexadecimal(Checksum.of(text)).utf8) else { return nil }
+    let fields = text.split(separator: 0x20).map { String(decoding: $0, as: UTF8.self) }
+    guard fields.count >= 5, let identity = Identity(fields.prefix(3)),
+      let result = VerificationResult(fields: fields[3..<(fields.count - 1)]),
+      let path = percentDecoded(fields[fields.count - 1].utf8.dropFirst())
+    else { return nil }
+    return (BytePath(bytes: path), identity, result)
+  }
+}
+
+extension VerificationResult {
+  /// `good SHA256 WIDTH HEIGHT =FORMAT =WARNING...` or `bad =REASON`.
+  fileprivate var fields: [String] {
+    switch self {
+    case .good(let sha256, let image):
+      ["good", sha256, "\(image.width)", "\(image.height)"]
+        + ([image.format] + image.warnings).map { "=" + percentEncoded($0.utf8) }
+    case .bad(let reason): ["bad", "=" + percentEncoded(reason.utf8)]
+    }
+  }
+
+  fileprivate init?(fields: ArraySlice<String>) {
+    let values = Array(fields)
+    func text(_ field: String) -> String {
+      String(decoding: percentDecoded(field.utf8.dropFirst()) ?? [], as: UTF8.self)
+    }
+    if values.count == 2, values[0] == "bad" {
+      self = .bad(reason: text(values[1]))
+    } else if values.count >= 5, values[0] == "good", let width = Int(values[2]),
+      let height = Int(values[3])
+    {
+      self = .good(
+        sha256: values[1],
+        VerifiedImage(
+          width: width, height: height, format: text(values[4]),
+          warnings: values.dropFirst(5).map(text)))
+    } else {
+      return nil
+    }
+  }
+}
+
+/// 16 lower-case hexadecimal digits.
+func hexadecimal(_ word: UInt64) -> String {
+  (0..<8).map { Files.hexadecimal(UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0)))) }
+    .joined()
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Offsets of buffers in one block of memory such that buffers in use at the same time are apart.
+///
+/// - Source: greedy by size, Pisarchyk and Lee 2020, arXiv:2001.03288, section 5.2.
+struct ArenaPlan {
+  /// When a buffer holds something.
+  struct Lifetime {
+    let buffer: Int
+    let bytes: Int
+    /// First to last instruction that touches it.
+    let steps: ClosedRange<Int>
+  }
+
+  /// Bytes from the start of the block, by buffer.
+  let offsets: [Int: Int]
+  /// Size of the block.
+  let bytes: Int
+
+  /// Places the largest buffers first, each at the lowest offset where it fits.
+  init(_ lifetimes: [Lifetime]) {
+    var placed: [(lifetime: Lifetime, range: Range<Int>)] = []
+    let order = lifetimes.sorted { ($1.bytes, $0.buffer) < ($0.bytes, $1.buffer) }
+    for lifetime in order {
+      let size = (lifetime.bytes + ArenaPlan.alignment - 1) & ~(ArenaPlan.alignment - 1)
+      let occupied = placed.filter { $0.lifetime.steps.overlaps(lifetime.steps) }.map(\.range)
+        .sorted { $0.lowerBound < $1.lowerBound }
+      var offset = 0
+      for range in occupied where offset + size > range.lowerBound {
+        offset = max(offset, range.upperBound)
+      }
+      placed.append((lifetime, offset..<offset + size))
+    }
+    offsets = Dictionary(
+      uniqueKeysWithValues: placed.map { ($0.lifetime.buffer, $0.range.lowerBound) })
+    bytes = placed.map(\.range.upperBound).max() ?? 0
+  }
+
+  /// A cache line, and the width of the widest vector register.
+  private static let alignment = 64
+}

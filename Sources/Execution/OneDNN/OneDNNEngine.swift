@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// The fast engine: oneDNN kernels in blocked layouts, batch norm folded, epilogues fused.
+///
+/// Convolutional parts run image by image, one image a thread, so the result for an image depends on
+/// nothing else, neither on the batch nor on the number of threads. Dense layers run over the whole
+/// micro-batch.
+public struct OneDNNEngine: Engine {
+  /// Images a thread takes through the convolutional part at once; see `ARCHITECTURE.md` for the
+  /// measurement behind it.
+  package var imagesPerPass = 1
+  private let trainingEngine: any Engine
+
+  /// An engine for inference; pieces that train are given to `training`.
+  public init(training: any Engine) { trainingEngine = training }
+
+  /// For example `oneDNN 2.6.3`.
+  public var name: String { OneDNN.name }
+
+  /// The micro-batch to compile for when nothing else decides.
+  ///
+  /// Convolutional speed does not depend on it; 32 rows are enough for a dense layer to read its
+  /// weights from memory no more often than it must.
+  public static let recommendedMicroBatch = 32
+
+  /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
+  ///
+  /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError`` naming the
+  ///   layer oneDNN has no kernel for.
+  public func compileInference(
+    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    microBatch: Int, size: Extent2D
+  ) throws -> any InferencePlan {
+    precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
+    let shapes = try graph.shapes(batch: microBatch, size: size)
+    let threads = ComputeThreads.count
+    func segment(
+      _ steps: ArraySlice<FusedStep>, from source: NodeID, inLanes: Bool
+    ) throws -> OneDNNSegment {
+      try OneDNNSegment(
+        graph, steps: Array(steps), from: source, parameters: parameters,
+        batch: inLanes ? imagesPerPass : microBatch, lanes: inLanes ? threads : 1,
+        threads: threads, size: size)
+    }
+    let split = Split(steps, from: source)
+    let segments: [OneDNNSegment] =
+      switch split {
+      case .lanes: [try segment(steps[...], from: source, inLanes: true)]
+      case .whole: [try segment(steps[...], from: source, inLanes: false)]
+      case .lanesThenWhole(let first):
+        [
+          try segment(steps[..<first], from: source, inLanes: true),
+          try segment(steps[first...], from: steps[first - 1].result, inLanes: false),
+        ]
+      }
+    let result = steps.last?.result ?? source
+    return OneDNNPlan(
+      segments, inputShape: shapes[source.index], outputShape: shapes[result.index])
+  }
+
+  /// Compiles on the engine this one was made with: oneDNN runs inference only here.
+  public func compileTraining(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan, batch: Int, size: Extent2D
+  ) throws -> any TrainingPlan {
+    try trainingEngine.compileTraining(
+      graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+      size: size)
+  }
+}
+
+/// Where a chain changes from image by image to the whole micro-batch.
+private enum Split {
+  case lanes
+  case whole
+  /// The whole micro-batch from this step on.
+  case lanesThenWhole(Int)
+
+  init(_ steps: [FusedStep], from source: NodeID) {
+    let dense = steps.firstIndex {
+      if case .dense = $0.lead.operation { true } else { false }
+    }
+    guard let dense else {
+      self = .lanes
+      return
+    }
+    let before = steps[..<dense]
+    let worksOnImages = before.contains { step in
+      switch step.lead.operation {
+      case .convolution, .pooling: true
+      default: false
+      }
+    }
+    guard worksOnImages, let crossing = before.last?.result else {
+      self = .whole
+      return
+    }
+    // Only one value may cross; where a later step needs another one too, images stay in lanes.
+    let others = steps[dense...].flatMap(\.allInputs).contains { $0 < crossing }
+    self = others ? .lanes : .lanesThenWhole(dense)
+  }
+}
+
+extension FusedStep {
+  fileprivate var allInputs: [NodeID] {
+    inputs
+      + epilogue.compactMap { if case .addition(let other) = $0 { other } else { nil } }
+  }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why an image could not be decoded or encoded. The caller knows the file and puts its path in front.
+public enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// There are no bytes.
+  case empty
+  /// The content is another format than JPEG or PNG.
+  case unsupportedFormat(ImageFormat)
+  /// JPEG or PNG, but a variant this build cannot decode: `what` names it.
+  case unsupportedVariant(what: String)
+  /// The data ends before the image is complete; `detail` says where.
+  case truncated(ImageFormat, detail: String)
+  /// The data contradicts the format.
+  case corrupt(ImageFormat, detail: String)
+  /// The header asks for more pixels than allowed; nothing was allocated.
+  case tooLarge(ImageFormat, detail: String, maximumPixels: Int)
+  /// A progressive JPEG with more scans than allowed: a way to burn time with a small file.
+  case tooManyScans(maximum: Int)
+  /// Memory ran out.
+  case outOfMemory(detail: String)
+  /// The image cannot be stored in the format (a JPEG side is at most 65 500 pixels).
+  case notEncodable(ImageFormat, detail: String)
+
+  /// What is wrong, as a phrase without a full stop, for tables and after a path.
+  public var reason: String {
+    switch self {
+    case .empty: "empty file"
+    case .unsupportedFormat(.unknown(let bytes)):
+      "not a JPEG or PNG: \(ImageFormat.unknown(firstBytes: bytes))"
+    case .unsupportedFormat(let format): "\(format) is not supported"
+    case .unsupportedVariant(let what): "\(what) is not supported"
+    case .truncated(let format, let detail): "truncated \(format), \(detail)"
+    case .corrupt(let format, let detail): "corrupt \(format): \(detail)"
+    case .tooLarge(_, let detail, let maximum):
+      "\(detail) is more than the limit of \(maximum) pixels"
+    case .tooManyScans(let maximum): "progressive JPEG with more than \(maximum) scans"
+    case .outOfMemory(let detail): "out of memory: \(detail)"
+    case .notEncodable(let format, let detail): "cannot be stored as \(format): \(detail)"
+    }
+  }
+
+  /// What the reader can do about it, as a sentence.
+  public var nextStep: String {
+    switch self {
+    case .empty, .truncated, .corrupt: "Fetch the file again or leave it out."
+    case .unsupportedFormat(.unknown): "Remove it or replace it by a JPEG or PNG."
+    case .unsupportedFormat, .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
+    case .tooLarge: "Scale it down or raise the pixel limit."
+    case .tooManyScans: "Save it again as a baseline JPEG."
+    case .outOfMemory: "Scale it down or free memory."
+    case .notEncodable: "Use PNG or a smaller image."
+    }
+  }
+
+  /// What, expected against found, next step.
+  public var description: String { "\(reason). \(nextStep)" }
+}

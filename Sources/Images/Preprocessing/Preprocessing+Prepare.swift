@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What ``Preprocessing/prepare(_:views:scaledDecoding:into:)`` learned about the file.
+public struct PreparedImage: Sendable, Hashable {
+  /// JPEG or PNG, by content.
+  public let format: ImageFormat
+  /// Extent of the upright photo.
+  public let originalSize: PixelSize
+  /// Things that were wrong without costing a pixel.
+  public let warnings: ImageWarnings
+}
+
+extension Preprocessing {
+  /// From the bytes of a file to the network's input: decode, turn upright, and for each view resize,
+  /// cut, mirror and normalise. The file is decoded once for all views.
+  ///
+  /// - Parameter views: what to prepare, at least one.
+  /// - Parameter scaledDecoding: whether a JPEG may be decoded at 1/2, 1/4 or 1/8 when the result is
+  ///   still at least twice the size it is resized to. A resize from twice the size averages away
+  ///   nearly all that the two ways of halving differ by.
+  /// - Parameter maximumPixels: files that claim more are refused from the header.
+  /// - Parameter output: exactly `views.count * elementCount` floats, [views, C, H, W].
+  /// - Throws: ``ImageError``; the output is then unspecified.
+  @discardableResult
+  public func prepare(
+    _ bytes: UnsafeRawBufferPointer, views: [View] = [.center], scaledDecoding: Bool = true,
+    maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws(ImageError) -> PreparedImage {
+    precondition(!views.isEmpty, "Preparing a photo needs at least one view.")
+    precondition(
+      output.count == views.count * elementCount,
+      "Expected \(views.count * elementCount) floats, got \(output.count).")
+    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    if scaledDecoding {
+      let probe = try ImageDecoder.probe(bytes, options: options)
+      options.minimumSize = smallestSource(of: probe.size, for: views)
+    }
+    let decoded = try ImageDecoder.decode(bytes, options: options)
+    for (index, view) in views.enumerated() {
+      let part = output[(index * elementCount)..<((index + 1) * elementCount)]
+      preprocess(decoded, view: view, into: UnsafeMutableBufferPointer(rebasing: part))
+    }
+    return PreparedImage(
+      format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
+  }
+
+  // Twice the largest size any of the views is resized to.
+  private func smallestSource(of size: PixelSize, for views: [View]) -> PixelSize {
+    let resized = views.map { geometry(of: size, view: $0).resized }
+    return PixelSize(
+      width: 2 * (resized.map(\.width).max() ?? size.width),
+      height: 2 * (resized.map(\.height).max() ?? size.height))
+  }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The contract between a backbone and its pixels: how a photo becomes the numbers it was trained on.
+///
+/// Resize (``resizeRule``, ``interpolation``) to ``resizeTarget``, cut the square of ``inputSize``,
+/// then for output channel c (in ``channelOrder``), x being the 8-bit sample:
+///
+///     value = (x * scale - mean[c]) / std[c]
+///
+/// A value without hidden state: equal contracts give bit-equal numbers. It belongs to the backbone's
+/// card, travels in the model file as ``json`` and is part of every cache key.
+public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
+  /// Order of the channels the network expects.
+  public enum ChannelOrder: String, Codable, Sendable, Hashable {
+    /// Red first, as stored.
+    case rgb
+    /// Blue first, as Caffe and OpenCV have it.
+    case bgr
+  }
+
+  /// Side of the square input in pixels.
+  public let inputSize: Int
+  /// Factor on the 8-bit sample before centring: 1 keeps 0 to 255, 1/255 makes 0 to 1.
+  public let scale: Double
+  /// Order of the output channels.
+  public let channelOrder: ChannelOrder
+  /// Subtracted from the scaled sample, in output channel order.
+  public let mean: [Double]
+  /// Divides the centred sample, in output channel order.
+  public let std: [Double]
+  /// Kernel of the resize.
+  public let interpolation: Interpolation
+  /// Part of the resized side that the square keeps, in (0, 1].
+  public let cropFraction: Double
+  /// How the aspect ratio is treated.
+  public let resizeRule: ResizeRule
+  /// Colour under transparent pixels.
+  public let background: RGBColor
+
+  /// A contract; traps on values that cannot be one (see ``flaw``), which the program itself chose.
+  public init(
+    inputSize: Int, scale: Double, channelOrder: ChannelOrder = .rgb, mean: [Double],
+    std: [Double], interpolation: Interpolation = .bilinear, cropFraction: Double = 0.875,
+    resizeRule: ResizeRule = .shorterSide, background: RGBColor = .white
+  ) {
+    self.inputSize = inputSize
+    self.scale = scale
+    self.channelOrder = channelOrder
+    self.mean = mean
+    self.std = std
+    self.interpolation = interpolation
+    self.cropFraction = cropFraction
+    self.resizeRule = resizeRule
+    self.background = background
+    if let flaw { preconditionFailure("Not a preprocessing contract: \(flaw).") }
+  }
+
+  /// Side the photo is resized to before the crop: floor(inputSize / cropFraction), as timm has it.
+  public var resizeTarget: Int { Int((Double(inputSize) / cropFraction).rounded(.down)) }
+
+  /// The same contract for another input side, for progressive resizing.
+  public func withInputSize(_ inputSize: Int) -> Preprocessing {
+    Preprocessing(
+      inputSize: inputSize, scale: scale, channelOrder: channelOrder, mean: mean, std: std,
+      interpolation: interpolation, cropFraction: cropFraction, resizeRule: resizeRule,
+      background: background)
+  }
+
+  /// The same geometry with the numbers of another contract.
+  public func withValues(of other: Preprocessing) -> Preprocessing {
+    Preprocessing(
+      inputSize: inputSize, scale: other.scale, channelOrder: other.channelOrder, mean: other.mean,
+      std: other.std, interpolation: interpolation, cropFraction: cropFraction,
+      resizeRule: resizeRule, background: background)
+  }
+
+  /// What makes this no contract; nil for a sound one.
+  var flaw: String? {
+    if !(1...65_500).contains(inputSize) { return "input size \(inputSize) is not 1 to 65500" }
+    if mean.count != 3 || std.count != 3 { return "mean and std need three values" }
+    if !(scale.isFinite && scale > 0) { return "scale \(scale) is not positive" }
+    if !mean.allSatisfy(\.isFinite) { return "mean \(mean) is not finite" }
+    if !std.allSatisfy({ $0.isFinite && $0 > 0 }) { return "std \(std) is not positive" }
+    if !(cropFraction > 0.01 && cropFraction <= 1) {
+      return "crop fraction \(cropFraction) is not in (0.01, 1]"
+    }
+    return nil
+  }
+
+  /// One line for people: `224 x 224 RGB, (x - 127) / 128, bicubic, shorter side 256, centre crop`.
+  public var description: String {
+    let geometry =
+      resizeRule == .squash
+      ? "squashed to \(resizeTarget) x \(resizeTarget)" : "shorter side \(resizeTarget)"
+    let crop = resizeTarget == inputSize && resizeRule == .squash ? "" : ", centre crop"
+    return "\(inputSize) x \(inputSize) \(channelOrder.rawValue.uppercased()), \(formula), "
+      + "\(interpolation.rawValue), \(geometry)\(crop)"
+  }
+
+  /// The arithmetic, for people.
+  private var formula: String {
+    let input =
+      scale == 1 ? "x" : "x / \(Self.short(1 / scale))"
+    let centered = mean == [0, 0, 0] ? input : "\(input) - \(Self.short(mean))"
+    if std == [1, 1, 1] { return centered }
+    return (mean == [0, 0, 0] ? input : "(\(centered))") + " / \(Self.short(std))"
+  }
+
+  private static func short(_ values: [Double]) -> String {
+    guard let first = values.first, !values.allSatisfy({ $0 == first }) else {
+      return short(values.first ?? 0)
+    }
+    return "[" + values.map { short($0) }.joined(separator: ", ") + "]"
+  }
+
+  private static func short(_ value: Double) -> String {
+    let rounded = (value * 1e6).rounded() / 1e6
+    return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"
+  }
+}
+
+extension Preprocessing: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case inputSize = "input_size"
+    case scale
+    case channelOrder = "channel_order"
+    case mean, std, interpolation
+    case cropFraction = "crop_fraction"
+    case resizeRule = "resize_rule"
+    case background
+  }
+
+  /// Decodes and checks; a contract that cannot be one is a `DecodingError` that says why.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    inputSize = try values.decode(Int.self, forKey: .inputSize)
+    scale = try values.decode(Double.self, forKey: .scale)
+    channelOrder = try values.decode(ChannelOrder.self, forKey: .channelOrder)
+    mean = try values.decode([Double].self, forKey: .mean)
+    std = try values.decode([Double].self, forKey: .std)
+    interpolation = try values.decode(Interpolation.self, forKey: .interpolation)
+    cropFraction = try values.decode(Double.self, forKey: .cropFraction)
+    resizeRule = try values.decode(ResizeRule.self, forKey: .resizeRule)
+    background = try values.decode(RGBColor.self, forKey: .background)
+    if let flaw {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "not a preprocessing: \(flaw)"))
+    }
+  }
+
+  /// The contract as one line of JSON with sorted keys: the same text for equal contracts.
+  public var json: String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(self) else {
+      preconditionFailure("A preprocessing contract holds finite numbers only.")
+    }
+    return String(decoding: data, as: UTF8.self)
+  }
+
+  /// Reads ``json`` back.
+  ///
+  /// - Throws: `DecodingError` when the text is not a contract.
+  public init(json: String) throws {
+    self = try JSONDecoder().decode(Preprocessing.self, from: Data(json.utf8))
+  }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A report as one self-contained HTML page.
+///
+/// The page needs no network, fonts or scripts and says so in a content security policy; it follows
+/// the reader's light or dark preference, fits screens from 360 pixels and prints. The same content
+/// gives the same bytes.
+public struct HTMLReport: Sendable {
+  /// What it says.
+  public let content: ReportContent
+
+  /// A report that says `content`.
+  public init(_ content: ReportContent) { self.content = content }
+
+  /// The whole file, UTF-8.
+  public var html: String { page.text }
+
+  /// A part of the page with an entry in its table of contents.
+  struct Section {
+    let id: Markup
+    let title: Markup
+    let body: Markup
+  }
+
+  private var page: Markup {
+    let sections = sections
+    let style = Markup(trusted: ChartPalette.css + ReportStyle.css)
+    return """
+      <!DOCTYPE html>
+      <html lang="en">
+      <head>
+      <meta charset="utf-8">
+      <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+      style-src 'unsafe-inline'; img-src data:">
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <meta name="generator" content="thaw">
+      <title>\(content.title)</title>
+      <style>\(style)</style>
+      </head>
+      <body>
+      <header><h1>\(content.title)</h1>\(optional(content.subtitle) { "<p>\($0)</p>" })\
+      \(contents(sections))</header>
+      <main>
+      \(warnings)\(headline)\(Markup.joined(sections.map(element)))</main>
+      <footer><p>Written by thaw. This page is one file and loads nothing.</p></footer>
+      </body>
+      </html>
+
+      """
+  }
+
+  /// All sections with something to say, in reading order.
+  private var sections: [Section] {
+    let all: [Section?] = [
+      evaluationSection, confusionSection, mistakesSection, calibrationSection, diagnosisSection,
+      dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
+      learningRateSection, finderSection, reproductionSection,
+    ]
+    return all.compactMap { $0 }
+  }
+
+  private func contents(_ sections: [Section]) -> Markup {
+    guard sections.count > 2 else { return "" }
+    let links = sections.map { "<a href=\"#\($0.id)\">\($0.title)</a>" as Markup }
+    return "<nav aria-label=\"Sections\">\(Markup.joined(links, separator: " "))</nav>"
+  }
+
+  private func element(_ section: Section) -> Markup {
+    """
+    <section id="\(section.id)" aria-labelledby="\(section.id)-title">
+    <h2 id="\(section.id)-title">\(section.title)</h2>
+    \(section.body)
+    </section>
+
+    """
+  }
+
+  private var warnings: Markup {
+    guard !content.warnings.isEmpty else { return "" }
+    let items = content.warnings.map { "<li>\($0)</li>" as Markup }
+    return """
+      <div class="note warn" id="warnings"><p class="label">Before you trust this</p><ul>\
+      \(Markup.joined(items))</ul></div>
+
+      """
+  }
+
+  private var headline: Markup {
+    guard let headline = content.headline else { return "" }
+    let correct = min(max(headline.correct, 0), max(headline.count, 0))
+    let range = ProportionInterval.wilson(successes: correct, count: max(headline.count, 0))
+    let accuracy = headline.count > 0 ? Double(correct) / Double(headline.count) : .nan
+    return """
+      <div class="headline" id="headline"><p class="figure">\(Format.percent(accuracy))</p>\
+      <div><p class="verdict">\(headline.verdict)</p>\
+      <p class="fine">\(Format.grouped(correct)) of \(Format.grouped(headline.count)) \
+      \(headline.what) right. With this many photos the true accuracy lies between \
+      \(Format.percent(range.lowerBound)) and \(Format.percent(range.upperBound)) \
+      (95&#8239;% confidence).\(augmentationLine)</p></div></div>
+
+      """
+  }
+
+  /// Says next to the result whether photos were varied, because few read as far as the section.
+  private var augmentationLine: Markup {
+    optional(content.augmentation) {
+      let state: Markup = $0.isActive ? "on" : "off"
+      return " <a href=\"#augmentation\">Augmentation was <strong>\(state)</strong>.</a>"
+    }
+  }
+
+  /// `body` of the value, or nothing.
+  func optional<Value>(_ value: Value?, _ body: (Value) -> Markup) -> Markup {
+    value.map(body) ?? ""
+  }
+}

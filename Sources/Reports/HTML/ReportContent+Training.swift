@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension ReportContent {
+  /// What happened in training, one value an epoch (or other unit) in each list that is not empty.
+  public struct TrainingSection: Sendable {
+    /// Training loss.
+    public var trainLoss: [Double]
+    /// Validation loss.
+    public var validLoss: [Double]
+    /// Training accuracy, 0 to 1.
+    public var trainAccuracy: [Double]
+    /// Validation accuracy, 0 to 1.
+    public var validAccuracy: [Double]
+    /// The epoch whose weights were kept, counted from 1.
+    public var bestEpoch: Int?
+    /// Epochs at whose start a schedule restarted or a stage began, with an optional label.
+    public var marks: [(epoch: Double, label: String?)]
+    /// A sentence on how it ended, such as early stopping.
+    public var note: String?
+
+    /// Curves.
+    public init(
+      trainLoss: [Double] = [], validLoss: [Double] = [], trainAccuracy: [Double] = [],
+      validAccuracy: [Double] = [], bestEpoch: Int? = nil,
+      marks: [(epoch: Double, label: String?)] = [], note: String? = nil
+    ) {
+      self.trainLoss = trainLoss
+      self.validLoss = validLoss
+      self.trainAccuracy = trainAccuracy
+      self.validAccuracy = validAccuracy
+      self.bestEpoch = bestEpoch
+      self.marks = marks
+      self.note = note
+    }
+  }
+
+  /// The learning rate as it was, step by step.
+  public struct LearningRateSection: Sendable {
+    /// Name and rates of each layer group, one a step.
+    public var groups: [(name: String, rates: [Double])]
+    /// Steps at which the schedule restarted.
+    public var restarts: [Int]
+    /// Name and settings of the schedule.
+    public var schedule: String?
+
+    /// Rates.
+    public init(
+      groups: [(name: String, rates: [Double])], restarts: [Int] = [], schedule: String? = nil
+    ) {
+      self.groups = groups
+      self.restarts = restarts
+      self.schedule = schedule
+    }
+  }
+
+  /// A sweep of learning rates.
+  public struct LearningRateFinderSection: Sendable {
+    /// Rates tried, ascending.
+    public var rates: [Double]
+    /// Loss at each.
+    public var losses: [Double]
+    /// Smoothed loss at each; may be empty.
+    public var smoothedLosses: [Double]
+    /// Suggestions: what kind, and the rate.
+    public var suggestions: [(name: String, rate: Double)]
+    /// The rate that was used.
+    public var chosen: Double?
+
+    /// A sweep; the lists that are not empty are equally long.
+    public init(
+      rates: [Double], losses: [Double], smoothedLosses: [Double] = [],
+      suggestions: [(name: String, rate: Double)] = [], chosen: Double? = nil
+    ) {
+      precondition(
+        losses.count == rates.count && [0, rates.count].contains(smoothedLosses.count),
+        "A sweep has one loss a rate: \(rates.count), \(losses.count), \(smoothedLosses.count).")
+      self.rates = rates
+      self.losses = losses
+      self.smoothedLosses = smoothedLosses
+      self.suggestions = suggestions
+      self.chosen = chosen
+    }
+  }
+
+  /// Metrics on held-out photos.
+  public struct EvaluationSection: Sendable {
+    /// One way of predicting.
+    public struct Variant: Sendable {
+      /// Such as "one view" or "8 views (TTA)".
+      public var name: String
+      /// Photos.
+      public var count: Int
+      /// Share predicted right, 0 to 1.
+      public var accuracy: Double
+      /// Mean cross-entropy.
+      public var loss: Double?
+      /// Unweighted mean of the classes' F1, 0 to 1.
+      public var macroF1: Double?
+      /// Mean one-vs-rest area under the ROC curve, 0 to 1.
+      public var auc: Double?
+
+      /// A variant's metrics.
+      public init(
+        name: String, count: Int, accuracy: Double, loss: Double? = nil, macroF1: Double? = nil,
+        auc: Double? = nil
+      ) {
+        self.name = name
+        self.count = count
+        self.accuracy = accuracy
+        self.loss = loss
+        self.macroF1 = macroF1
+        self.auc = auc
+      }
+    }
+
+    /// Which photos, such as "test".
+    public var split: String
+    /// With and without test-time augmentation.
+    public var variants: [Variant]
+    /// Metrics of each class.
+    public var classes: [ConfusionMatrix.ClassMetrics]
+
+    /// Metrics on `split`.
+    public init(
+      split: String, variants: [Variant], classes: [ConfusionMatrix.ClassMetrics] = []
+    ) {
+      self.split = split
+      self.variants = variants
+      self.classes = classes
+    }
+  }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Tensors
+
+/// How strongly the weights are pulled towards zero.
+public enum Regularization: Sendable, Equatable, Codable {
+  /// scikit-learn's C, above 0: the inverse of the strength.
+  case inverseStrength(Double)
+  /// The C with the lowest held-out loss in a small cross-validation within the training samples.
+  case automatic
+}
+
+/// Multinomial logistic regression with an L2 penalty, solved exactly: the deterministic baseline
+/// of a head, in seconds.
+///
+/// Minimises  sum_i s[i] * loss[i] + |W|^2 / (2 C)  over W and b; the bias is not penalised. With two
+/// classes the penalty is that of a single weight vector (W[1] - W[0]), as in scikit-learn.
+///
+/// - Source: scikit-learn `LogisticRegression(solver="lbfgs")`.
+public struct LogisticRegression: Sendable, Equatable, Codable {
+  /// The penalty.
+  public var regularization: Regularization
+  /// Whether features are brought to mean 0 and deviation 1 first. The result is expressed in the
+  /// original features all the same.
+  public var standardizes: Bool
+  /// One weight a class; empty for 1.
+  public var classWeights: [Float]
+  /// Iterations of the solver, at most.
+  public var maximumIterations: Int
+  /// Ends when no element of the gradient of the mean loss is larger.
+  public var tolerance: Double
+  /// Parts of the automatic cross-validation, at least 2.
+  public var folds: Int
+  /// Keys the assignment of samples to folds.
+  public var seed: UInt64
+
+  /// A solver.
+  public init(
+    regularization: Regularization = .automatic, standardizes: Bool = true,
+    classWeights: [Float] = [], maximumIterations: Int = 500, tolerance: Double = 1e-5,
+    folds: Int = 5, seed: UInt64 = 0
+  ) {
+    if case .inverseStrength(let c) = regularization {
+      precondition(c > 0 && c.isFinite, "C must be above 0, got \(c).")
+    }
+    precondition(folds >= 2, "Cross-validation needs at least 2 folds, got \(folds).")
+    self.regularization = regularization
+    self.standardizes = standardizes
+    self.classWeights = classWeights
+    self.maximumIterations = maximumIterations
+    self.tolerance = tolerance
+    self.folds = folds
+    self.seed = seed
+  }
+
+  /// Fits all samples of `source`.
+  ///
+  /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/emptyClass(_:)`` when one of the
+  ///   classes has no sample (its bias would run away), ``TrainingError/nonFinite(what:sample:)``.
+  public func fit(_ source: any FeatureSource, classes: Int) throws -> LogisticModel {
+    precondition(classes >= 2, "Classification needs at least 2 classes, got \(classes).")
+    precondition(
+      classWeights.isEmpty || classWeights.count == classes,
+      "\(classWeights.count) class weights do not fit \(classes) classes.")
+    guard source.count > 0 else { throw TrainingError.noSamples(split: "train") }
+    let labels = (0..<source.count).map { source.label($0) }
+    let balance = ClassBalance(labels: labels, classes: classes)
+    if let empty = balance.counts.firstIndex(of: 0) { throw TrainingError.emptyClass(empty) }
+    let features = try readFeatures(source)
+    let scaling = FeatureScaling(
+      features.elements, inputs: source.stride, isIdentity: !standardizes)
+    scaling.apply(to: features.elements)
+    let objective = LogisticObjective(
+      features: features, labels: labels, inputs: source.stride, classes: classes)
+    let base = labels.map { classWeights.isEmpty ? 1 : Double(classWeights[$0]) }
+    let (strength, trials) = chooseStrength(objective, base: base)
+    let start = [Double](repeating: 0, count: objective.dimension)
+    let solution = solve(
+      objective, weights: base, inverseStrength: strength, from: start, tolerance: tolerance)
+    return LogisticModel(
+      solution, scaling: scaling, classes: classes, inverseStrength: strength, trials: trials)
+  }
+
+  /// Minimises the objective for one C and one set of sample weights.
+  func solve(
+    _ objective: LogisticObjective, weights: [Double], inverseStrength: Double,
+    from start: [Double], tolerance: Double
+  ) -> LimitedMemoryBFGS.Solution {
+    objective.sampleWeights = weights
+    // Two rows at plus and minus half a vector have half its squared length: twice the penalty
+    // makes two classes equal to a single weight vector.
+    let factor = objective.classes == 2 ? 2.0 : 1.0
+    objective.penalty = factor / (inverseStrength * weights.reduce(0, +))
+    let solver = LimitedMemoryBFGS(maximumIterations: maximumIterations, tolerance: tolerance)
+    return solver.minimize(from: start) { objective($0, &$1) }
+  }
+
+  private func readFeatures(_ source: any FeatureSource) throws -> AlignedStorage<Float> {
+    let features = AlignedStorage<Float>(count: source.count * source.stride)
+    try source.copyFeatures(
+      of: Array(0..<source.count)[...], view: .clean, into: features.elements)
+    if let bad = features.elements.firstIndex(where: { !$0.isFinite }) {
+      throw TrainingError.nonFinite(what: "the features", sample: bad / source.stride)
+    }
+    return features
+  }
+}
+
+/// One C that was tried.
+public struct RegularizationTrial: Sendable, Equatable, Codable {
+  /// C.
+  public let inverseStrength: Double
+  /// Mean held-out loss over all folds.
+  public let loss: Double
+}
+
+/// A dense layer found by ``LogisticRegression``, in terms of the original features.
+public struct LogisticModel: Sendable, Equatable {
+  /// [classes, inputs], as the `weight` of a dense layer.
+  public let weight: Tensor<Float>
+  /// [classes], its `bias`.
+  public let bias: Tensor<Float>
+  /// The C used.
+  public let inverseStrength: Double
+  /// What the cross-validation tried; empty when C was given.
+  public let trials: [RegularizationTrial]
+  /// Iterations of the final fit.
+  public let iterations: Int
+  /// Whether the gradient fell below the tolerance.
+  public let isConverged: Bool
+  /// Mean training loss plus penalty.
+  public let objective: Double
+
+  init(
+    _ solution: LimitedMemoryBFGS.Solution, scaling: FeatureScaling, classes: Int,
+    inverseStrength: Double, trials: [RegularizationTrial]
+  ) {
+    let (weight, bias) = scaling.fold(solution.point, classes: classes)
+    self.weight = weight
+    self.bias = bias
+    self.inverseStrength = inverseStrength
+    self.trials = trials
+    iterations = solution.iterations
+    isConverged = solution.isConverged
+    objective = solution.value
+  }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a batch should have been answered: borrowed memory, valid during one call.
+public enum BatchTargets {
+  /// One class index a sample, [n].
+  case labels(UnsafeBufferPointer<Int32>)
+  /// One distribution a sample, [n, classes], as mixup makes them; rows should sum to 1.
+  case probabilities(UnsafeBufferPointer<Float>)
+}
+
+/// The loss of some samples, kept as a sum so that parts of a batch or of an epoch can be added.
+public struct LossTotal: Sendable, Equatable, Codable {
+  /// Sum of the weighted losses.
+  public var sum: Double
+  /// Sum of the weights the mean divides by.
+  public var weight: Double
+
+  /// A total, empty by default.
+  public init(sum: Double = 0, weight: Double = 0) {
+    self.sum = sum
+    self.weight = weight
+  }
+
+  /// `sum / weight`; 0 for an empty total.
+  public var mean: Double { weight == 0 ? 0 : sum / weight }
+
+  /// Adds another part.
+  public static func += (total: inout LossTotal, part: LossTotal) {
+    total.sum += part.sum
+    total.weight += part.weight
+  }
+}
+
+/// A function of logits and targets to be made small.
+///
+/// The mean over a batch is `sum / weight`. Because the divisor can be given from outside, a batch
+/// may be computed in parts (accumulation, several processes) with the same gradient as in one.
+public protocol Loss: Sendable {
+  /// What ``LossTotal/weight`` will be for these targets.
+  ///
+  /// - Parameter classes: width of a row of logits.
+  func weight(of targets: BatchTargets, classes: Int) -> Double
+
+  /// The loss of n rows of logits and, in the same pass, its gradient.
+  ///
+  /// - Parameters:
+  ///   - logits: [n, classes].
+  ///   - classes: width of a row, at least 1.
+  ///   - targets: of the same n samples.
+  ///   - divisor: what the gradient's mean divides by: the weight of the *whole* batch.
+  ///   - gradient: [n, classes] is written here: d (sum / divisor) / d logits. Nil to skip it. All
+  ///     zeros when the divisor is 0.
+  func evaluate(
+    _ logits: UnsafeBufferPointer<Float>, classes: Int, targets: BatchTargets, divisor: Double,
+    gradient: UnsafeMutableBufferPointer<Float>?
+  ) -> LossTotal
+}

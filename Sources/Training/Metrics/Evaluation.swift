@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+public import Tensors
+
+/// How good predictions are: the document `evaluate` prints.
+///
+/// Keys in JSON: `split, count, accuracy, loss, macro_f1, auc, per_class[{name, count, precision,
+/// recall, f1}], confusion`. `auc` is null when no class has both positives and negatives.
+public struct Evaluation: Sendable, Equatable, Codable {
+  /// The numbers of one class; 0 where undefined, see ``ConfusionMatrix``.
+  public struct ClassResult: Sendable, Equatable, Codable {
+    /// The class.
+    public let name: String
+    /// Its samples.
+    public let count: Int
+    /// Share of what was taken for it that is it.
+    public let precision: Double
+    /// Share of it that was found.
+    public let recall: Double
+    /// Harmonic mean of the two.
+    public let f1: Double
+  }
+
+  /// Which samples, for example `valid`.
+  public let split: String
+  /// Number of samples, at least 1.
+  public let count: Int
+  /// Share of right predictions.
+  public let accuracy: Double
+  /// Mean of -log of the true class's probability.
+  public let loss: Double
+  /// See ``ConfusionMatrix/macroF1``.
+  public let macroF1: Double
+  /// See ``RankingMetrics/areaUnderCurve(probabilities:labels:)``.
+  public let auc: Double?
+  /// One entry a class, in the model's order.
+  public let perClass: [ClassResult]
+  /// [true][predicted] counts.
+  public let confusion: [[Int]]
+
+  private enum CodingKeys: String, CodingKey {
+    case split, count, accuracy, loss, auc, confusion
+    case macroF1 = "macro_f1"
+    case perClass = "per_class"
+  }
+
+  /// Probabilities below this count as this in the loss, so that one sure mistake cannot make it
+  /// infinite: the loss of a sample is at most 27.6.
+  public static let smallestProbability = 1e-12
+
+  /// Judges probabilities; equal ones count as a prediction of the first class among them.
+  ///
+  /// - Parameters:
+  ///   - classNames: in the order of the columns.
+  ///   - probabilities: [n, classes], rows that sum to 1 (averages over views included).
+  ///   - labels: the true classes; one outside the columns traps.
+  /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/nonFinite(what:sample:)``.
+  public init(
+    split: String, classNames: [String], probabilities: Tensor<Float>, labels: [Int]
+  ) throws {
+    try Evaluation.check(
+      probabilities, labels, classNames, split: split, what: "the probabilities")
+    let classes = classNames.count
+    let sum = labels.indices.reduce(0.0) { sum, sample in
+      let probability = Double(probabilities[sample * classes + labels[sample]])
+      return sum - log(max(probability, Evaluation.smallestProbability))
+    }
+    self.init(
+      split: split, classNames: classNames, scores: probabilities, labels: labels,
+      loss: max(sum / Double(labels.count), 0))
+  }
+
+  /// Judges logits: the loss is computed from them exactly, whatever their size.
+  public init(split: String, classNames: [String], logits: Tensor<Float>, labels: [Int]) throws {
+    try Evaluation.check(logits, labels, classNames, split: split, what: "the logits")
+    let loss = logits.withUnsafeElements { elements in
+      labels.map(Int32.init).withUnsafeBufferPointer {
+        SoftmaxCrossEntropy().evaluate(
+          elements, classes: classNames.count, targets: .labels($0), divisor: 1, gradient: nil)
+      }
+    }
+    self.init(
+      split: split, classNames: classNames, scores: Probabilities.softmax(logits), labels: labels,
+      loss: loss.mean)
+  }
+
+  private init(
+    split: String, classNames: [String], scores: Tensor<Float>, labels: [Int], loss: Double
+  ) {
+    let classes = classNames.count
+    let predictions = Probabilities.predictions(scores)
+    let matrix = ConfusionMatrix(labels: labels, predictions: predictions, classes: classes)
+    self.split = split
+    count = labels.count
+    accuracy = matrix.accuracy
+    self.loss = loss
+    macroF1 = matrix.macroF1
+    auc = RankingMetrics.areaUnderCurve(probabilities: scores, labels: labels)
+    perClass = classNames.indices.map { index in
+      ClassResult(
+        name: classNames[index], count: matrix.actual(index), precision: matrix.precision(index),
+        recall: matrix.recall(index), f1: matrix.f1(index))
+    }
+    confusion = matrix.counts
+  }
+
+  /// Number of right predictions.
+  public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
+
+  /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``.
+  public var accuracyInterval: ClosedRange<Double> {
+    WilsonInterval.interval(successes: correct, trials: count)
+  }
+
+  /// Writes every key, `auc` as null when there is none.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(split, forKey: .split)
+    try container.encode(count, forKey: .count)
+    try container.encode(accuracy, forKey: .accuracy)
+    try container.encode(loss, forKey: .loss)
+    try container.encode(macroF1, forKey: .macroF1)
+    try container.encode(auc, forKey: .auc)
+    try container.encode(perClass, forKey: .perClass)
+    try container.encode(confusion, forKey: .confusion)
+  }
+
+  private static func check(
+    _ scores: Tensor<Float>, _ labels: [Int], _ names: [String], split: String, what: String
+  ) throws {
+    precondition(
+      scores.shape == [labels.count, names.count],
+      "\(what) are \(scores.shape), expected [\(labels.count), \(names.count)].")
+    guard !labels.isEmpty else { throw TrainingError.noSamples(split: split) }
+    let bad = scores.withUnsafeElements { $0.firstIndex { !$0.isFinite } }
+    if let bad { throw TrainingError.nonFinite(what: what, sample: bad / names.count) }
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Tensors
+
+/// Which rendering of a sample is wanted.
+public enum FeatureView: Sendable, Hashable {
+  /// As in evaluation: no augmentation.
+  case clean
+  /// As augmentation makes it in this epoch (0-based); the same as clean where there is none.
+  case training(epoch: Int)
+}
+
+/// Labelled inputs of a training plan: cached features, or pixels.
+public protocol FeatureSource {
+  /// Number of samples.
+  var count: Int { get }
+  /// Elements of one sample.
+  var stride: Int { get }
+  /// The class of a sample in `0..<count`.
+  func label(_ index: Int) -> Int
+  /// Writes the samples at `indices`, one after the other, [indices.count, stride].
+  ///
+  /// What is written depends on index and view only, never on the order of the calls.
+  func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView,
+    into output: UnsafeMutableBufferPointer<Float>) throws
+}
+
+/// Features in memory, without augmentation.
+public struct InMemoryFeatures: FeatureSource, Sendable {
+  /// [n, ...].
+  public let features: Tensor<Float>
+  /// n classes.
+  public let labels: [Int]
+
+  /// Wraps features [n, ...]; traps unless there is one label a row.
+  public init(_ features: Tensor<Float>, labels: [Int]) {
+    precondition(
+      features.shape.rank >= 2 && features.shape[0] == labels.count,
+      "Features \(features.shape) do not fit \(labels.count) labels.")
+    self.features = features
+    self.labels = labels
+  }
+
+  /// Number of samples.
+  public var count: Int { labels.count }
+  /// Elements of one sample.
+  public var stride: Int { features.shape.extents.dropFirst().reduce(1, *) }
+  /// The class of sample `index`.
+  public func label(_ index: Int) -> Int { labels[index] }
+
+  /// Copies rows; the view makes no difference.
+  public func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
+  ) {
+    let stride = stride
+    precondition(output.count >= indices.count * stride, "The output is too small.")
+    features.withUnsafeElements { elements in
+      for (row, index) in indices.enumerated() {
+        let sample = elements[index * stride..<(index + 1) * stride]
+        _ = output[(row * stride)...].update(fromContentsOf: sample)
+      }
+    }
+  }
+}

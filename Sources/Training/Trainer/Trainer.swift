@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Execution
+import Network
+
+/// Trains a plan: epochs, batches, steps, validation, early stopping, best weights.
+///
+/// Works on one thread, the one that calls ``run(_:)``; hooks are called on it. A run can be stopped
+/// between any two batches, exported, and continued in another process to the same bits.
+public final class Trainer {
+  /// Where the run is.
+  public private(set) var progress: TrainerProgress
+  /// The schedule in steps; a pure function, also for drawing it.
+  public let curve: ScheduleCurve
+
+  private let plan: any TrainingPlan
+  private let validation: (any FeatureSource)?
+  private let gradient: any BatchGradient
+  private let optimizer: Optimizer
+  private let order: BatchOrder
+  private let rates: LearningRates
+  private let parameterRates: [Double]
+  private var stepRates: [Double]
+  private var best: Parameters?
+  private var lastGood: Parameters
+  private var divergence: TrainingError?
+
+  /// A run at its start, from the plan's present weights.
+  ///
+  /// - Parameters:
+  ///   - rates: learning rates before the schedule's factor.
+  ///   - validation: judged after each epoch; nil or empty for none (then the last weights are kept).
+  ///   - loss: what is made small. Validation uses plain cross-entropy, the number that evaluation
+  ///     reports too.
+  ///   - gradient: where gradients come from; this process by default.
+  /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty.
+  public init(
+    _ configuration: TrainerConfiguration, plan: any TrainingPlan, rates: LearningRates,
+    training: any FeatureSource, validation: (any FeatureSource)? = nil,
+    loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil
+  ) throws {
+    guard training.count > 0 else { throw TrainingError.noSamples(split: "train") }
+    self.plan = plan
+    self.rates = rates
+    self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
+    self.gradient = gradient ?? LocalBatchGradient(plan: plan, source: training, loss: loss)
+    optimizer = Optimizer(configuration.optimizer)
+    order = BatchOrder(
+      count: training.count, batchSize: configuration.batchSize, seed: configuration.seed)
+    curve = configuration.schedule.curve(
+      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+    parameterRates = plan.trainable.map { rates.rate(of: $0.path) }
+    stepRates = parameterRates
+    progress = TrainerProgress(configuration: configuration, sampleCount: training.count)
+    lastGood = plan.exportParameters()
+  }
+
+  /// Trains until the last epoch, early stopping or cancellation.
+  ///
+  /// Unless cancelled, the plan holds the best weights at the end (lowest validation loss, the
+  /// earliest of equals; the last weights without validation).
+  ///
+  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:)`` with the last good weights
+  ///   in the plan: the best so far, or those before the epoch. Errors of the plan, the source and
+  ///   the hooks.
+  public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
+    if let divergence { throw divergence }
+    while !progress.isFinished {
+      let indices = order.indices(epoch: progress.epoch)
+      while progress.batch < order.batches.count {
+        if hooks.isCancelled() { return result(.cancelled) }
+        let clock = ContinuousClock.now
+        try trainBatch(indices[order.batches[progress.batch]])
+        progress.seconds += clock.secondsUntilNow
+        try hooks.onBatch(self)
+      }
+      let record = try finishEpoch()
+      try hooks.onEpoch(record, self)
+    }
+    if let best { try plan.importParameters(best) }
+    return result(progress.hasStoppedEarly ? .stoppedEarly : .finished)
+  }
+
+  private func trainBatch(_ samples: ArraySlice<Int>) throws {
+    let identity = StepIdentity(seed: progress.configuration.seed, step: progress.step)
+    let batch = TrainingBatch(samples: samples, epoch: progress.epoch, identity: identity)
+    let part = try gradient.compute(batch)
+    guard part.loss.sum.isFinite else { throw diverge(batch: progress.batch) }
+    let point = curve(progress.step)
+    for index in stepRates.indices { stepRates[index] = parameterRates[index] * point.factor }
+    optimizer.update(plan, rates: stepRates, momentum: point.momentum)
+    progress.totals += part
+    progress.batch += 1
+    progress.step += 1
+  }
+
+  private func finishEpoch() throws -> EpochRecord {
+    let clock = ContinuousClock.now
+    let valid = try validation.map {
+      try PlanEvaluator.score($0, by: plan, loss: SoftmaxCrossEntropy())
+    }
+    let parameters = plan.exportParameters()
+    guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else { throw diverge(batch: nil) }
+    lastGood = parameters
+    if let valid, progress.note(validLoss: valid.loss.mean) { best = parameters }
+    let factor = curve(progress.step - 1).factor
+    let record = EpochRecord(
+      epoch: progress.epoch, trainLoss: progress.totals.loss.mean,
+      trainAccuracy: progress.totals.accuracy, validLoss: valid?.loss.mean,
+      validAccuracy: valid?.accuracy, learningRates: rates.rates.map { $0 * factor },
+      seconds: progress.seconds + clock.secondsUntilNow)
+    progress.history.append(record)
+    progress.epoch += 1
+    progress.batch = 0
+    progress.totals = BatchResult()
+    progress.seconds = 0
+    return record
+  }
+
+  /// Puts the last good weights back and makes the error.
+  private func diverge(batch: Int?) -> any Error {
+    let step = batch == nil ? progress.step - 1 : progress.step
+    let rate = (rates.rates.max() ?? 0) * curve(step).factor
+    let error = TrainingError.diverged(
+      epoch: progress.epoch, batch: batch, step: step, learningRate: rate)
+    divergence = error
+    do { try plan.importParameters(best ?? lastGood) } catch { return error }
+    return error
+  }
+
+  private func result(_ outcome: TrainingResult.Outcome) -> TrainingResult {
+    TrainingResult(outcome: outcome, bestEpoch: progress.bestEpoch, history: progress.history)
+  }
+
+  /// The run as a value, between two steps.
+  ///
+  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:)`` instead of a state with
+  ///   weights that are NaN or infinite, so that none is ever saved.
+  public func exportState() throws -> TrainerState {
+    if let divergence { throw divergence }
+    let parameters = plan.exportParameters()
+    guard parameters.areFinite else { throw diverge(batch: max(progress.batch - 1, 0)) }
+    return TrainerState(
+      progress: progress, parameters: parameters, best: best, optimizer: optimizer.exportState())
+  }
+
+  /// Continues from `state`; ``run(_:)`` then goes on with its next batch.
+  ///
+  /// - Throws: ``TrainingError/incompatibleState(_:)`` when it is of another run, `NetworkError` when
+  ///   its parameters do not fit the plan.
+  public func importState(_ state: TrainerState) throws {
+    guard state.progress.configuration == progress.configuration else {
+      throw TrainingError.incompatibleState("its configuration differs")
+    }
+    guard state.progress.sampleCount == progress.sampleCount else {
+      throw TrainingError.incompatibleState(
+        "it was trained on \(state.progress.sampleCount) samples, there are"
+          + " \(progress.sampleCount) now")
+    }
+    try plan.importParameters(state.parameters)
+    try optimizer.importState(state.optimizer, parameterCount: plan.trainable.count)
+    progress = state.progress
+    best = state.best
+    lastGood = state.parameters
+    divergence = nil
+  }
+}
+
+extension ContinuousClock.Instant {
+  /// Seconds from this instant until now.
+  fileprivate var secondsUntilNow: Double { duration(to: .now) / .seconds(1) }
+}
+
+extension Parameters {
+  /// Whether no array holds NaN or infinity.
+  fileprivate var areFinite: Bool {
+    paths.allSatisfy { path in
+      self[path]?.withUnsafeElements { $0.allSatisfy(\.isFinite) } ?? true
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// When to stop before the last epoch.
+public struct EarlyStopping: Sendable, Equatable, Codable {
+  /// Stop after this many epochs in a row without improvement, at least 1.
+  public var patience: Int
+  /// By how much the validation loss must fall to count as an improvement.
+  public var minimumImprovement: Double
+
+  /// A rule.
+  public init(patience: Int, minimumImprovement: Double = 0) {
+    precondition(patience > 0, "Patience must be at least 1, got \(patience).")
+    self.patience = patience
+    self.minimumImprovement = minimumImprovement
+  }
+}
+
+/// The numbers of a training run. Two runs with equal configuration, learning rates, data and
+/// starting weights end in the same bits.
+public struct TrainerConfiguration: Sendable, Equatable, Codable {
+  /// Passes over the training samples, at least 1.
+  public var epochs: Int
+  /// Samples of a step, at least 1; the last batch of an epoch may have fewer, or one more.
+  public var batchSize: Int
+  /// Keys shuffling and dropout.
+  public var seed: UInt64
+  /// The update.
+  public var optimizer: OptimizerConfiguration
+  /// How the learning rate moves; stepped per batch.
+  public var schedule: Schedule
+  /// When to stop early; nil for never. Needs validation samples.
+  public var earlyStopping: EarlyStopping?
+
+  /// A configuration; traps on numbers below 1.
+  public init(
+    epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
+    optimizer: OptimizerConfiguration = OptimizerConfiguration(),
+    schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil
+  ) {
+    precondition(
+      epochs > 0 && batchSize > 0,
+      "Epochs and batch size must be at least 1, got \(epochs) and \(batchSize).")
+    self.epochs = epochs
+    self.batchSize = batchSize
+    self.seed = seed
+    self.optimizer = optimizer
+    self.schedule = schedule
+    self.earlyStopping = earlyStopping
+  }
+}
+
+/// What one epoch did.
+public struct EpochRecord: Sendable, Equatable, Codable {
+  /// 0-based.
+  public var epoch: Int
+  /// Mean loss over the epoch's batches, each before its step, as trained (dropout, smoothing).
+  public var trainLoss: Double
+  /// Share of right predictions in the same passes.
+  public var trainAccuracy: Double
+  /// Plain cross-entropy on the validation samples after the epoch; nil without any.
+  public var validLoss: Double?
+  /// Accuracy on the validation samples; nil without any.
+  public var validAccuracy: Double?
+  /// Learning rate of each layer group (or the single one) at the epoch's last step.
+  public var learningRates: [Double]
+  /// Time of the epoch, validation included.
+  public var seconds: Double
+
+  private enum CodingKeys: String, CodingKey {
+    case epoch, seconds
+    case trainLoss = "train_loss"
+    case trainAccuracy = "train_accuracy"
+    case validLoss = "valid_loss"
+    case validAccuracy = "valid_accuracy"
+    case learningRates = "learning_rates"
+  }
+}

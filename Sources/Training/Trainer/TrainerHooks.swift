@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a run calls while it trains; every hook runs on the training thread.
+public struct TrainerHooks {
+  /// After each epoch. The trainer may be exported here: the epoch boundary.
+  public var onEpoch: (EpochRecord, Trainer) throws -> Void
+  /// After each step: for progress, and for checkpoints every so many minutes.
+  public var onBatch: (Trainer) throws -> Void
+  /// Asked before each batch; true ends the run there, with the present weights in the plan.
+  public var isCancelled: () -> Bool
+
+  /// Hooks; by default none does anything.
+  public init(
+    onEpoch: @escaping (EpochRecord, Trainer) throws -> Void = { _, _ in },
+    onBatch: @escaping (Trainer) throws -> Void = { _ in },
+    isCancelled: @escaping () -> Bool = { false }
+  ) {
+    self.onEpoch = onEpoch
+    self.onBatch = onBatch
+    self.isCancelled = isCancelled
+  }
+}
+
+/// How a run ended.
+public struct TrainingResult: Sendable, Equatable {
+  /// Why it ended.
+  public enum Outcome: String, Sendable {
+    /// All epochs are done.
+    case finished
+    /// The validation loss stopped improving.
+    case stoppedEarly
+    /// ``TrainerHooks/isCancelled`` said so.
+    case cancelled
+  }
+  /// Why it ended.
+  public let outcome: Outcome
+  /// The epoch whose weights were kept, 0-based; nil without validation.
+  public let bestEpoch: Int?
+  /// Finished epochs.
+  public let history: [EpochRecord]
+
+  /// The record of ``bestEpoch``, or the last one without validation.
+  public var best: EpochRecord? {
+    bestEpoch.flatMap { best in history.first { $0.epoch == best } } ?? history.last
+  }
+}

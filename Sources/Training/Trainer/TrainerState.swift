@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+public import Tensors
+
+/// Where a run is, apart from its arrays: small, and exact as JSON.
+public struct TrainerProgress: Sendable, Equatable, Codable {
+  /// The run's numbers.
+  public var configuration: TrainerConfiguration
+  /// Number of training samples.
+  public var sampleCount: Int
+  /// The epoch under way, 0-based; `configuration.epochs` after the last.
+  public var epoch = 0
+  /// The next batch of it.
+  public var batch = 0
+  /// Optimizer steps made.
+  public var step = 0
+  /// Sums over the epoch's batches so far.
+  public var totals = BatchResult()
+  /// Seconds spent in the epoch so far.
+  public var seconds = 0.0
+  /// The epoch with the lowest validation loss, the earliest of equals.
+  public var bestEpoch: Int?
+  /// That loss.
+  public var bestLoss: Double?
+  /// The loss that early stopping compares with.
+  public var improvedLoss: Double?
+  /// Epochs since that one.
+  public var epochsWithoutImprovement = 0
+  /// Finished epochs.
+  public var history: [EpochRecord] = []
+
+  /// The start of a run.
+  public init(configuration: TrainerConfiguration, sampleCount: Int) {
+    self.configuration = configuration
+    self.sampleCount = sampleCount
+  }
+
+  /// Whether early stopping has ended the run.
+  public var hasStoppedEarly: Bool {
+    guard let rule = configuration.earlyStopping else { return false }
+    return epochsWithoutImprovement >= rule.patience
+  }
+
+  /// Whether no epoch is left to train.
+  public var isFinished: Bool { epoch >= configuration.epochs || hasStoppedEarly }
+
+  /// Notes the validation loss of the epoch under way; returns whether it is the best so far.
+  mutating func note(validLoss: Double) -> Bool {
+    let needed = configuration.earlyStopping?.minimumImprovement ?? 0
+    if improvedLoss.map({ validLoss < $0 - needed }) ?? true {
+      improvedLoss = validLoss
+      epochsWithoutImprovement = 0
+    } else {
+      epochsWithoutImprovement += 1
+    }
+    guard bestLoss.map({ validLoss < $0 }) ?? true else { return false }
+    (bestEpoch, bestLoss) = (epoch, validLoss)
+    return true
+  }
+}
+
+/// A whole run between two steps, as a value: what a checkpoint stores.
+///
+/// Save ``progress`` as JSON and ``tensors`` as arrays. Random numbers need no place here: they are
+/// functions of seed, epoch and step.
+public struct TrainerState: Sendable, Equatable {
+  /// Where the run is.
+  public var progress: TrainerProgress
+  /// Every parameter and statistic of the plan.
+  public var parameters: Parameters
+  /// Those of the best epoch; nil before the first validation.
+  public var best: Parameters?
+  /// What the optimizer remembers.
+  public var optimizer: OptimizerState
+
+  /// A state.
+  public init(
+    progress: TrainerProgress, parameters: Parameters, best: Parameters?, optimizer: OptimizerState
+  ) {
+    self.progress = progress
+    self.parameters = parameters
+    self.best = best
+    self.optimizer = optimizer
+  }
+
+  /// All arrays by name: `model/PATH`, `best/PATH`, `optimizer/INDEX.SLOT`.
+  public var tensors: [String: Tensor<Float>] {
+    var result: [String: Tensor<Float>] = [:]
+    for path in parameters.paths { result["model/\(path)"] = parameters[path] }
+    for path in best?.paths ?? [] { result["best/\(path)"] = best?[path] }
+    for (name, array) in optimizer.arrays { result["optimizer/\(name)"] = array }
+    return result
+  }
+
+  /// Puts a state together again.
+  ///
+  /// - Throws: ``TrainingError/incompatibleState(_:)`` when a name is unknown or the best weights are
+  ///   missing.
+  public init(progress: TrainerProgress, tensors: [String: Tensor<Float>]) throws {
+    var (parameters, best) = (Parameters(), Parameters())
+    var arrays: [String: Tensor<Float>] = [:]
+    for (name, tensor) in tensors {
+      let parts = name.split(separator: "/", maxSplits: 1)
+      switch parts.first {
+      case "model" where parts.count == 2: parameters[ParameterPath(String(parts[1]))] = tensor
+      case "best" where parts.count == 2: best[ParameterPath(String(parts[1]))] = tensor
+      case "optimizer" where parts.count == 2: arrays[String(parts[1])] = tensor
+      default: throw TrainingError.incompatibleState("it has an unknown array '\(name)'")
+      }
+    }
+    guard (progress.bestEpoch != nil) == (best.count > 0) else {
+      throw TrainingError.incompatibleState("the best weights are missing or unexpected")
+    }
+    self.init(
+      progress: progress, parameters: parameters, best: best.count > 0 ? best : nil,
+      optimizer: OptimizerState(step: progress.step, arrays: arrays))
+  }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Training, solving or evaluating could not go on.
+public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// A loss or a weight became NaN or infinite. The plan holds the last good weights again.
+  ///
+  /// Epoch and batch are 0-based; batch is nil when it showed after the epoch's last batch.
+  case diverged(epoch: Int, batch: Int?, step: Int, learningRate: Double)
+  /// There is nothing to train on or to evaluate.
+  case noSamples(split: String)
+  /// Features, logits or probabilities that are NaN or infinite.
+  case nonFinite(what: String, sample: Int)
+  /// A class, by index, without a single training sample where the method needs one.
+  case emptyClass(Int)
+  /// A saved state belongs to another run.
+  case incompatibleState(String)
+
+  /// Where, what, next step.
+  public var description: String {
+    switch self {
+    case .diverged(let epoch, let batch, let step, let rate):
+      "epoch \(epoch + 1), \(batch.map { "batch \($0 + 1)" } ?? "after the last batch")"
+        + " (step \(step)): the loss is not a finite number at learning rate \(rate)."
+        + " The last good weights are kept. Lower the learning rate, or find one with find-lr."
+    case .noSamples(let split):
+      "split '\(split)' has no samples. Add photos or choose another split."
+    case .nonFinite(let what, let sample):
+      "sample \(sample): \(what) are NaN or infinite. Check its photo and the weights."
+    case .emptyClass(let index):
+      "class \(index) has no training samples. Add photos to it or remove its folder."
+    case .incompatibleState(let reason):
+      "the saved state does not fit this run: \(reason). Start the training afresh."
+    }
+  }
+}

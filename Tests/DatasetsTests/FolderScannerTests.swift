@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Files
+import Glibc
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite struct FolderScannerTests {
+  private func count(_ kind: ScanNote.Kind, _ scan: FolderScan) -> Int {
+    scan.notes.first { $0.kind == kind }?.count ?? 0
+  }
+
+  @Test func oneFolderPerClassAtAnyDepth() throws {
+    let data = try PhotoFolder()
+    try data.addPhoto("dog/b.jpg")
+    try data.addPhoto("dog/2020/may/a.PNG")
+    try data.addPhoto("cat/x.jpeg")
+    let scan = try data.scan()
+    #expect(scan.layout == .classes)
+    #expect(scan.classes == ["cat", "dog"])
+    #expect(
+      scan.files.map(\.path.description) == ["cat/x.jpeg", "dog/2020/may/a.PNG", "dog/b.jpg"])
+    #expect(scan.files.map(\.className) == ["cat", "dog", "dog"])
+    #expect(scan.files.allSatisfy { $0.split == nil } && scan.bad.isEmpty && scan.notes.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("train", "valid", "test"), ("Training", "VAL", "Testing"), ("TRAIN", "Validation", "test"),
+  ])
+  func splitFoldersGiveTheSplit(names: (String, String, String)) throws {
+    let data = try PhotoFolder()
+    for split in [names.0, names.1, names.2] {
+      for name in ["ant", "bee"] { try data.addPhotos(name, 0..<2, split: split) }
+    }
+    let scan = try data.scan()
+    #expect(scan.layout == .splits)
+    #expect(scan.classes == ["ant", "bee"])
+    #expect(
+      Dictionary(grouping: scan.files, by: \.split).mapValues(\.count)
+        == [.train: 4, .valid: 4, .test: 4])
+  }
+
+  @Test func aClassMayBeCalledTrain() throws {
+    let data = try PhotoFolder()
+    try data.addPhoto("bus/1.jpg")
+    try data.addPhoto("train/1.jpg")
+    #expect(try data.scan().classes == ["bus", "train"])
+    try data.addPhoto("train/steam/2.jpg")
+    let scan = try data.scan()
+    #expect(scan.layout == .classes && scan.files.count == 3)
+  }
+
+  @Test func splitFoldersBesideClassesAreAmbiguousUnlessTheLayoutIsGiven() throws {
+    let data = try PhotoFolder()
+    for path in ["train/a/1.jpg", "train/b/1.jpg", "valid/a/2.jpg", "valid/b/2.jpg", "more/3.jpg"] {
+      try data.addPhoto(path)
+    }
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    #expect(error == .mixedLayout(data.root, splits: ["train", "valid"], others: ["more"]))
+    let scan = try data.scan { $0.layout = .splits }
+    #expect(scan.files.count == 4 && count(.otherFolder, scan) == 1)
+    #expect(try data.scan { $0.layout = .classes }.classes == ["more", "train", "valid"])
+  }
+
+  @Test func foldersWithoutPhotosOrLabelsBesideSplitsAreNoted() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("train/\(name)/1.jpg") }
+    try data.add(BytePath("labels/train.txt"), [0x61])
+    try data.addPhoto("test/unlabelled.jpg")
+    try data.addPhoto("train/loose.jpg")
+    let scan = try data.scan()
+    #expect(scan.layout == .splits && scan.files.count == 2)
+    #expect(count(.otherFolder, scan) == 1 && count(.unlabelledFolder, scan) == 1)
+    #expect(count(.looseImage, scan) == 1)
+  }
+
+  @Test func twoFoldersForOneSplitAreRefused() throws {
+    let data = try PhotoFolder()
+    for split in ["train", "val", "valid"] { try data.addPhotos("a", 0..<1, split: split) }
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    #expect(error == .repeatedSplit(.valid, [BytePath("val"), BytePath("valid")]))
+  }
+
+  @Test func validationWithoutTrainingIsRefusedUnlessAsked() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhotos(name, 0..<1, split: "test") }
+    #expect(throws: DatasetError.noTrainingFolder(data.root)) { try data.scan() }
+    let scan = try data.scan { $0.requiresTraining = false }
+    #expect(scan.files.map(\.split) == [.test, .test])
+  }
+
+  @Test func hiddenAndSystemFilesAreNeverClassesOrPhotos() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    for path in [
+      ".ipynb_checkpoints/x.jpg", "__MACOSX/._1.jpg", "a/._1.jpg", "a/.DS_Store", "b/Thumbs.db",
+      "b/desktop.ini", ".git/config",
+    ] { try data.addPhoto(path) }
+    let scan = try data.scan()
+    #expect(scan.classes == ["a", "b"] && scan.files.count == 2)
+    #expect(scan.notes.map(\.kind) == [.ignored] && scan.notes[0].count == 7)
+    #expect(scan.notes[0].examples.count == 5)
+  }
+
+  @Test func filesAreJudgedByContentNotByName() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    try data.add(BytePath("a/photo"), [0xFF, 0xD8, 0xFF, 0xE0])
+    try data.add(BytePath("a/photo.txt"), [0x89, 0x50, 0x4E, 0x47, 0x0D])
+    try data.add(BytePath("a/notes.md"), Array("hello".utf8))
+    try data.add(BytePath("b/labels.csv"), [])
+    let scan = try data.scan()
+    #expect(scan.files.map(\.path.description) == ["a/1.jpg", "a/photo", "a/photo.txt", "b/1.jpg"])
+    #expect(count(.otherFile, scan) == 2 && scan.bad.isEmpty)
+  }
+
+  @Test func linkLoopsEndAndAreNoted() throws {
+    let data = try PhotoFolder()
+    try data.addPhoto("a/deep/1.jpg")
+    try data.addPhoto("b/1.jpg")
+    try data.addLink("a/up", to: "..")
+    try data.addLink("a/deep/root", to: "../../..")
+    try data.addLink("a/deep/self", to: ".")
+    try data.addLink("a/other", to: "../b")
+    try data.addLink("a/again", to: "deep")
+    try data.addLink("b/itself", to: "itself")
+    try data.addLink("c", to: ".")
+    let scan = try data.scan()
+    #expect(scan.classes == ["a", "b"])
+    #expect(scan.files.map(\.path.description) == ["a/deep/1.jpg", "b/1.jpg"])
+    #expect(count(.linkLoop, scan) == 7 && scan.bad.isEmpty)
+  }
+
+  @Test func linksToFilesAndFoldersAreFollowedAndThoseThatLeaveAreNoted() throws {
+    let data = try PhotoFolder()
+    try data.addPhoto("a/1.jpg")
+    try data.addPhoto("b/1.jpg")
+    let elsewhere = try PhotoFolder()
+    try elsewhere.addPhoto("photos/2.jpg")
+    try data.addLink("b/linked", to: elsewhere.root.string + "/photos")
+    try data.addLink("b/file.jpg", to: elsewhere.root.string + "/photos/2.jpg")
+    try data.addLink("a/same.jpg", to: "1.jpg")
+    let scan = try data.scan()
+    #expect(
+      scan.files.map(\.path.description)
+        == ["a/1.jpg", "a/same.jpg", "b/1.jpg", "b/file.jpg", "b/linked/2.jpg"])
+    #expect(count(.linkOutside, scan) == 2)
+  }
+
+  @Test func aLinkToNothingIsABadPhoto() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    try data.addLink("a/lost.jpg", to: "nowhere")
+    #expect(
+      try data.scan().bad
+        == [BadFile(path: BytePath("a/lost.jpg"), reason: "gone, or a link to nothing")])
+  }
+
+  @Test func pipesAndDevicesAreSkippedWithoutWaiting() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    #expect(data.root.appending("a/pipe.jpg").withPlatformString { mkfifo($0, 0o600) } == 0)
+    try data.addLink("b/zero.jpg", to: "/dev/zero")
+    let scan = try data.scan()
+    #expect(scan.files.count == 2 && count(.notRegular, scan) == 2)
+  }
+
+  @Test func strangeNamesAreKeptByteForByte() throws {
+    let data = try PhotoFolder()
+    try data.addPhoto("b/1.jpg")
+    var names = [
+      "new\nline.jpg", "tab\t.jpg", "\u{1B}[31m.jpg", "\u{202E}gpj.exe.jpg", "-rf.jpg", "=cmd.jpg",
+      "<img src=x>.jpg", "quo\"te's, comma.jpg", "A.jpg", "a.jpg", "caf\u{E9}.jpg",
+      "cafe\u{301}.jpg", String(repeating: "x", count: 251) + ".jpg",
+    ].map { Array($0.utf8) }
+    names.append([0xFF, 0xFE] + Array(".jpg".utf8))
+    for name in names { try data.add(BytePath(bytes: Array("a/".utf8) + name), [1]) }
+    let files = try data.scan().files.filter { $0.className == "a" }
+    let expected = names.map { BytePath(bytes: Array("a/".utf8) + $0) }.sorted()
+    #expect(files.map(\.path) == expected)
+    #expect(Set(files.map(\.path)).count == 14)
+    #expect(files.allSatisfy { !$0.path.description.contains { $0.isNewline || $0 == "\u{1B}" } })
+  }
+
+  @Test func classNamesMayBeAnythingThatCanBeToldApart() throws {
+    let data = try PhotoFolder()
+    for name in ["big cat", "🐕", "new\nline"] { try data.addPhoto("\(name)/1.jpg") }
+    try data.add(BytePath(bytes: [0xFF, 0x2F, 0x61, 0x2E, 0x6A, 0x70, 0x67]), [1])
+    #expect(try data.scan().classes == ["\\xff", "big cat", "new\\nline", "🐕"])
+  }
+
+  @Test(arguments: [("cat", "cat "), ("caf\u{E9}", "cafe\u{301}")])
+  func classNamesThatLookAlikeAreRefused(names: (String, String)) throws {
+    let data = try PhotoFolder()
+    for name in [names.0, names.1, "dog"] { try data.addPhoto("\(name)/1.jpg") }
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    guard case .ambiguousClasses(_, let paths) = error else {
+      Issue.record("expected ambiguous classes, got \(String(describing: error))")
+      return
+    }
+    #expect(paths == [BytePath(names.0), BytePath(names.1)].sorted())
+  }
+
+  @Test func unusableRootsHaveTheirOwnErrors() throws {
+    let data = try PhotoFolder()
+    #expect(throws: DatasetError.noClasses(data.root)) { try data.scan() }
+    let missing = data.root.appending("missing")
+    #expect(throws: DatasetError.notAFolder(missing, .system(ENOENT))) {
+      try FolderScanner.scan(missing)
+    }
+    try data.addPhoto("file.jpg")
+    let file = data.root.appending("file.jpg")
+    #expect(throws: DatasetError.notAFolder(file, nil)) { try FolderScanner.scan(file) }
+    try data.addPhoto("only/sub/1.jpg")
+    #expect(throws: DatasetError.singleClass(data.root, name: "only", nested: ["sub"])) {
+      try data.scan()
+    }
+    try data.addFolder("void")
+    #expect(throws: DatasetError.emptyClass("void", bad: 0)) { try data.scan() }
+  }
+
+  @Test func aClassThatCannotBeLearntIsRefused() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhotos(name, 0..<1, split: "train") }
+    try data.addPhotos("c", 0..<1, split: "valid")
+    #expect(throws: DatasetError.classNotInTraining("c", .valid)) { try data.scan() }
+  }
+
+  @Test func outputInsideTheDatasetIsRefused() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    for place in [data.root, data.root.appending("a"), data.root.appending("runs").appending("x")] {
+      #expect(throws: DatasetError.outputInDataset(root: data.root, output: place)) {
+        try data.scan { $0.output = place }
+      }
+    }
+    #expect(try data.scan { $0.output = data.run }.files.count == 2)
+  }
+}

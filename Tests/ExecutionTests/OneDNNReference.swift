@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Execution
+import Network
+import Tensors
+
+/// A graph computed node by node in Double with plain loops: the oracle of the engine's tests.
+enum NaiveNetwork {
+  /// The result of the last node for `input`, [N, C, H, W].
+  static func run(
+    _ graph: Graph, _ parameters: Parameters, _ input: Tensor<Float>
+  ) throws -> [Double] {
+    let size =
+      input.shape.rank == 4
+      ? Extent2D(height: input.shape[2], width: input.shape[3]) : Extent2D(1)
+    let shapes = try graph.shapes(batch: input.shape[0], size: size)
+    var values: [[Double]] = [input.elements.map(Double.init)]
+    for node in graph.nodes.dropFirst() {
+      func parameter(_ name: String) -> [Double]? {
+        parameters[node.path.appending(name)]?.elements.map(Double.init)
+      }
+      let inputs = node.inputs.map { (values[$0.index], shapes[$0.index]) }
+      values.append(result(node.operation, inputs, shapes[node.id.index], parameter))
+    }
+    return values[values.count - 1]
+  }
+
+  private static func result(
+    _ operation: Operation, _ inputs: [([Double], Shape)], _ output: Shape,
+    _ parameter: (String) -> [Double]?
+  ) -> [Double] {
+    let (x, shape) = inputs[0]
+    switch operation {
+    case .input, .flatten, .dropout: return x
+    case .convolution(let layer):
+      return convolution(layer, x, shape, output, parameter("weight") ?? [], parameter("bias"))
+    case .batchNormalization(let layer):
+      let inner = shape.extents.dropFirst(2).reduce(1, *)
+      let (gamma, beta) = (parameter("weight"), parameter("bias"))
+      let (mean, variance) = (parameter("running_mean") ?? [], parameter("running_var") ?? [])
+      return x.enumerated().map { index, value in
+        let c = index / inner % layer.channels
+        return (value - mean[c]) / (variance[c] + layer.epsilon).squareRoot() * (gamma?[c] ?? 1)
+          + (beta?[c] ?? 0)
+      }
+    case .activation(let function): return x.map { activation(function, $0) }
+    case .add: return zip(x, inputs[1].0).map(+)
+    case .concatenate:
+      return (0..<shape[0]).flatMap { n in
+        inputs.flatMap { values, shape in
+          let stride = shape.count / shape[0]
+          return Array(values[n * stride..<(n + 1) * stride])
+        }
+      }
+    case .pooling(let kind, let window): return pooling(kind, window, x, shape, output)
+    case .globalAveragePooling:
+      let inner = shape[2] * shape[3]
+      return (0..<output.count).map {
+        x[$0 * inner..<($0 + 1) * inner].reduce(0, +) / Double(inner)
+      }
+    case .globalMaximumPooling:
+      let inner = shape[2] * shape[3]
+      return (0..<output.count).map { x[$0 * inner..<($0 + 1) * inner].max() ?? 0 }
+    case .dense(let layer):
+      let (weight, bias) = (parameter("weight") ?? [], parameter("bias"))
+      return (0..<output.count).map { index in
+        let (n, o) = (index / layer.outputs, index % layer.outputs)
+        return (0..<layer.inputs).reduce(bias?[o] ?? 0) {
+          $0 + x[n * layer.inputs + $1] * weight[o * layer.inputs + $1]
+        }
+      }
+    }
+  }
+
+  private static func activation(_ function: Activation, _ x: Double) -> Double {
+    switch function {
+    case .relu: max(x, 0)
+    case .relu6: min(max(x, 0), 6)
+    case .silu: x / (1 + exponential(-x))
+    case .sigmoid: 1 / (1 + exponential(-x))
+    }
+  }
+
+  private static func convolution(
+    _ layer: Convolution2D, _ x: [Double], _ shape: Shape, _ output: Shape, _ weight: [Double],
+    _ bias: [Double]?
+  ) -> [Double] {
+    let window = layer.window
+    let insets = window.insets(for: Extent2D(height: shape[2], width: shape[3]))
+    let (kH, kW) = (window.kernel.height, window.kernel.width)
+    let (inputs, outputs) = (layer.inputs / layer.groups, layer.outputs / layer.groups)
+    return positions(output).map { n, o, h, w in
+      var sum = bias?[o] ?? 0
+      for c in 0..<inputs {
+        for i in 0..<kH {
+          for j in 0..<kW {
+            let y = h * window.stride.height + i * window.dilation.height - insets.top
+            let z = w * window.stride.width + j * window.dilation.width - insets.left
+            guard y >= 0, y < shape[2], z >= 0, z < shape[3] else { continue }
+            let channel = o / outputs * inputs + c
+            sum +=
+              x[((n * shape[1] + channel) * shape[2] + y) * shape[3] + z]
+              * weight[((o * inputs + c) * kH + i) * kW + j]
+          }
+        }
+      }
+      return sum
+    }
+  }
+
+  private static func pooling(
+    _ kind: PoolingKind, _ window: Window2D, _ x: [Double], _ shape: Shape, _ output: Shape
+  ) -> [Double] {
+    let insets = window.insets(for: Extent2D(height: shape[2], width: shape[3]))
+    return positions(output).map { n, c, h, w in
+      var values: [Double] = []
+      var padded = 0
+      for i in 0..<window.kernel.height {
+        for j in 0..<window.kernel.width {
+          let y = h * window.stride.height + i * window.dilation.height - insets.top
+          let z = w * window.stride.width + j * window.dilation.width - insets.left
+          if y < shape[2] + insets.bottom && z < shape[3] + insets.right { padded += 1 }
+          guard y >= 0, y < shape[2], z >= 0, z < shape[3] else { continue }
+          values.append(x[((n * shape[1] + c) * shape[2] + y) * shape[3] + z])
+        }
+      }
+      switch kind {
+      case .maximum: return values.max() ?? -.infinity
+      case .average(let includesPadding):
+        return values.reduce(0, +) / Double(includesPadding ? padded : values.count)
+      }
+    }
+  }
+
+  private static func positions(_ shape: Shape) -> [(Int, Int, Int, Int)] {
+    (0..<shape[0]).flatMap { n in
+      (0..<shape[1]).flatMap { c in
+        (0..<shape[2]).flatMap { h in (0..<shape[3]).map { w in (n, c, h, w) } }
+      }
+    }
+  }
+
+  /// e^x by its series after halving x until it is small: needs no C library.
+  private static func exponential(_ x: Double) -> Double {
+    if abs(x) > 0.5 {
+      let half = exponential(x / 2)
+      return half * half
+    }
+    var (sum, term) = (1.0, 1.0)
+    for k in 1..<20 {
+      term *= x / Double(k)
+      sum += term
+    }
+    return sum
+  }
+}
+
+/// Refuses everything: these tests compile nothing that trains.
+struct NoEngine: Engine {
+  let name = "no engine"
+
+  func compileInference(
+    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    microBatch: Int, size: Extent2D
+  ) throws -> any InferencePlan {
+    throw ExecutionError.unsupported(operation: "inference", layer: "", engine: name)
+  }
+
+  func compileTraining(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan, batch: Int, size: Extent2D
+  ) throws -> any TrainingPlan {
+    throw ExecutionError.unsupported(operation: "training", layer: "", engine: name)
+  }
+}
+
+extension OneDNNEngine {
+  /// Compiles a whole graph with random parameters.
+  static func plan(
+    _ graph: Graph, parameters: Parameters? = nil, microBatch: Int = 2, size: Extent2D,
+    from source: NodeID? = nil, to end: NodeID? = nil
+  ) throws -> OneDNNPlan {
+    let engine = OneDNNEngine(training: NoEngine())
+    let plan = try Compiler(inference: engine, training: engine).compileInference(
+      graph, parameters: parameters ?? SampleNetworks.parameters(of: graph), from: source, to: end,
+      microBatch: microBatch, size: size)
+    guard let plan = plan as? OneDNNPlan else { throw WrongPlan() }
+    return plan
+  }
+
+  private struct WrongPlan: Error {}
+}
