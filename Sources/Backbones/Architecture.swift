@@ -36,7 +36,7 @@ public struct Architecture: Sendable {
     (0...4).map { "efficientnet_lite\($0)" } + [18, 34, 50, 101, 152].map { "resnet\($0)" }
 
   /// How the tensors of a checkpoint are named.
-  public enum Naming: String, Sendable, Codable {
+  public enum Naming: String, Sendable, Codable, CaseIterable {
     /// As in this project's graphs, which follow torchvision and timm.
     case native
     /// As the authors of the PyTorch port published them.

@@ -12,6 +12,8 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   case weightsMissing(card: String, path: String)
   /// A file is not the one that the card names.
   case wrongHash(path: String, expected: String, found: String)
+  /// A download did not work.
+  case fetchFailed(source: String, reason: String)
 
   /// Where, what, expected against found, next step.
   public var description: String {
@@ -23,6 +25,9 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
     case .badCard(let file, let reason): "\(file): \(reason)"
     case .weightsMissing(let card, let path):
       "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
+    case .fetchFailed(let source, let reason):
+      "cannot fetch the weights from \(source): \(reason)"
+        + " Check the network, or put the file there by hand."
     case .wrongHash(let path, let expected, let found):
       "\(path): sha256 is \(found), the card expects \(expected). Remove the file and fetch it again."
     }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Foundation
+public import SystemPackage
+
+/// The folder `Pretrained/`: one YAML card a checkpoint, and beside it the weights once fetched.
+public struct PretrainedStore: Sendable {
+  /// The folder.
+  public let directory: FilePath
+
+  /// Uses `directory`.
+  public init(directory: FilePath) { self.directory = directory }
+
+  /// Finds the folder: `THAW_PRETRAINED` in the environment, `Pretrained` in the working directory,
+  /// or in a directory above the program itself (a checkout's root).
+  ///
+  /// - Throws: ``BackboneError/badCard(file:reason:)`` when there is none.
+  public static func locate() throws(BackboneError) -> PretrainedStore {
+    if let named = ProcessInfo.processInfo.environment["THAW_PRETRAINED"] {
+      return PretrainedStore(directory: FilePath(named))
+    }
+    var candidates: [FilePath] = ["Pretrained"]
+    var place = FilePath(
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
+    while place.removeLastComponent() { candidates.append(place.appending("Pretrained")) }
+    if let found = candidates.first(where: FileSystem.exists) {
+      return PretrainedStore(directory: found)
+    }
+    throw .badCard(
+      file: "Pretrained",
+      reason:
+        "no such folder here or above the program. Set THAW_PRETRAINED to the folder of cards.")
+  }
+
+  /// All cards by name.
+  ///
+  /// - Throws: ``BackboneError``, `ConfigurationError` when one is wrong.
+  public func cards() throws -> [BackboneCard] {
+    let names = try FileSystem.list(directory).filter { $0.string.hasSuffix(".yml") }
+    return try names.map { try BackboneCard(file: directory.appending($0)) }
+  }
+
+  /// The card called `name`.
+  ///
+  /// - Throws: ``BackboneError/unknownCard(_:known:)``.
+  public func card(named name: String) throws -> BackboneCard {
+    let cards = try cards()
+    guard let card = cards.first(where: { $0.name == name }) else {
+      throw BackboneError.unknownCard(name, known: cards.map(\.name))
+    }
+    return card
+  }
+
+  /// Where the weights of `card` are or will be.
+  public func weights(of card: BackboneCard) -> FilePath { directory.appending(card.file) }
+
+  /// Whether the weights of `card` are here (their hash is checked when they are read).
+  public func hasWeights(of card: BackboneCard) -> Bool { FileSystem.exists(weights(of: card)) }
+
+  /// Makes sure the weights of `card` are here with the right hash, downloading them if need be.
+  ///
+  /// - Parameter report: called with what is about to happen, a sentence.
+  /// - Returns: whether anything was downloaded.
+  /// - Throws: ``BackboneError``, `FileError`.
+  @discardableResult
+  public func fetch(_ card: BackboneCard, report: (String) -> Void) throws -> Bool {
+    if hasWeights(of: card) {
+      try verify(card)
+      return false
+    }
+    let work = directory.appending(
+      ".fetch-\(card.name)-\(ProcessInfo.processInfo.processIdentifier)")
+    try FileSystem.createDirectory(work)
+    defer { try? FileManager.default.removeItem(atPath: work.string) }
+    report("Fetching \(card.name) from \(card.source.displayed)")
+    let bytes = try FileSystem.read(try card.source.download(into: work))
+    try check(bytes, of: card, at: weights(of: card))
+    try AtomicFile.write(weights(of: card), bytes: bytes)
+    return true
+  }
+
+  /// Checks the hash of weights that are here.
+  ///
+  /// - Throws: ``BackboneError/wrongHash(path:expected:found:)`` or
+  ///   ``BackboneError/weightsMissing(card:path:)``.
+  public func verify(_ card: BackboneCard) throws {
+    guard hasWeights(of: card) else {
+      throw BackboneError.weightsMissing(card: card.name, path: weights(of: card).displayed)
+    }
+    try check(try FileSystem.read(weights(of: card)), of: card, at: weights(of: card))
+  }
+
+  private func check(_ bytes: [UInt8], of card: BackboneCard, at path: FilePath) throws {
+    let found = SHA256.hexadecimal(of: bytes)
+    guard found == card.sha256 else {
+      throw BackboneError.wrongHash(path: path.displayed, expected: card.sha256, found: found)
+    }
+  }
+}

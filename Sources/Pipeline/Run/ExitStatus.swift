@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Backbones
+import Checkpoints
+import Configuration
+import Datasets
+import Execution
+import Files
+import Images
+import Network
+import Training
+
+/// The exit code of a command that ended with `error`: 1 training diverged, 64 bad usage, 65 bad
+/// data, 70 internal, 74 input or output, 75 run directory in use, 130 interrupted.
+public func exitCode(of error: any Error) -> Int32 {
+  switch error {
+  case PipelineError.interrupted: 130
+  case PipelineError.usage: 64
+  case is PipelineError, is ConfigurationError, is BackboneError, is NetworkError: 65
+  case let error as FileError:
+    if case .inUse = error.reason { 75 } else { 74 }
+  default: 70
+  }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Synchronization
+
+/// Whether the user asked to stop (SIGINT, SIGTERM or SIGHUP).
+///
+/// The handler only sets a flag; stages look at it between two photos or two batches, save what they
+/// have and throw ``PipelineError/interrupted``. A second signal ends the process at once, which is
+/// as safe as a kill: files appear complete or not at all.
+public enum Interruption {
+  private static let requested = Atomic<Bool>(false)
+
+  /// Installs the handlers. Also turns the signals of a broken pipe and of a file-size limit into
+  /// ordinary errors of `write`.
+  public static func install() {
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      signal(number) { _ in
+        if Interruption.requested.exchange(true, ordering: .relaxed) { _exit(130) }
+      }
+    }
+    signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
+  }
+
+  /// Whether a stop was asked for.
+  public static var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+  /// - Throws: ``PipelineError/interrupted`` when a stop was asked for.
+  public static func check() throws(PipelineError) {
+    if isRequested { throw .interrupted }
+  }
+}
