@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes what all contenders read: weights, ONNX models and a batch of preprocessed photos.
+
+    prepare.py WORK PHOTOS
+
+WORK/efficientnet_lite0.safetensors, WORK/resnet50.safetensors   names as published
+WORK/efficientnet_lite0.onnx, WORK/resnet50.onnx                 the same networks
+WORK/pixels.f32                                                  [32, 3, 224, 224] Float32
+"""
+
+import json
+import os
+import sys
+
+import numpy
+import torch
+
+import networks
+import photos
+import safetensors_file
+
+BATCH = {"efficientnet_lite0": 32, "resnet50": 16}
+
+
+def main(work, folder):
+    os.makedirs(work, exist_ok=True)
+    pixels = torch.stack([photos.preprocess(path) for path in photos.listing(folder)[:32]])
+    if len(pixels) < 32:
+        pixels = pixels.repeat(32 // len(pixels) + 1, 1, 1, 1)[:32]
+    pixels.numpy().astype("<f4").tofile(os.path.join(work, "pixels.f32"))
+    weights = {}
+    for name, batch in BATCH.items():
+        model = networks.trunk(name)
+        weights[name] = "random"
+        published = networks.pretrained_file() if name == "efficientnet_lite0" else None
+        if published:
+            state = torch.load(published, map_location="cpu", weights_only=True)
+            model.network.load_state_dict(state)
+            weights[name] = "ImageNet"
+        arrays = {
+            key: value.numpy() for key, value in model.network.state_dict().items()
+            if not key.endswith("num_batches_tracked") and not key.startswith("_fc.")}
+        safetensors_file.write(os.path.join(work, name + ".safetensors"), arrays)
+        torch.onnx.export(
+            model.eval(), (pixels[:batch],), os.path.join(work, name + ".onnx"), dynamo=False,
+            input_names=["pixels"], output_names=["features"])
+    versions = {
+        "torch": torch.__version__, "numpy": numpy.__version__, "python": sys.version.split()[0]}
+    for package in ("torchvision", "onnxruntime", "PIL"):
+        versions[package] = __import__(package).__version__
+    print(json.dumps({"versions": versions, "weights": weights}))
+
+
+if __name__ == "__main__":
+    replies = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(replies, "w")
+    main(sys.argv[1], sys.argv[2])

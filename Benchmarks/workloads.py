@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: the contenders of each workload, its targets and its limits."""
+
+import dataclasses
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """One row of contenders.
+
+    `thaw` is the workload's name in thaw-bench, `peers` maps a contender's name to its script,
+    `targets` to how many times faster Thaw has to be; `limits` are Thaw's own: the largest
+    `seconds` a round, `megabytes` of peak memory and `relative` difference from PyTorch's result.
+    """
+
+    name: str
+    title: str
+    thaw: str
+    peers: dict
+    targets: dict
+    group: str = "inference"
+    network: str = "efficientnet_lite0"
+    variant: str = "frozen-bn"
+    batch: int = 32
+    images: int = 128
+    compares: bool = False
+    limits: dict = dataclasses.field(default_factory=dict)
+
+    def commands(self, options):
+        """(name, command line) of each contender, Thaw last."""
+        arguments = [
+            "--work", options.work, "--photos", options.photos, "--network", self.network,
+            "--variant", self.variant, "--threads", str(options.threads),
+            "--batch", str(self.batch), "--images", str(self.images)]
+        commands = [
+            (name, [sys.executable, os.path.join(HERE, "peers", script)] + arguments)
+            for name, script in self.peers.items()]
+        return commands + [("thaw", [options.thaw, self.thaw, "--serve"] + arguments)]
+
+    def missed(self, rows, agreement):
+        """One sentence for each target that was missed."""
+        texts = [
+            f"{row['name']}: {row['ratio']:.2f}x, target {row['target']:.2f}x"
+            for row in rows if row.get("target") and row["ratio"] < row["target"]]
+        for row in rows:
+            if row["name"] != f"{self.name}-thaw":
+                continue
+            found = {
+                "seconds": row["median_seconds_per_image"] * self.images,
+                "megabytes": row["peak_rss_bytes"] / 1e6,
+                "relative": agreement.get(row["name"], {}).get("relative", 0)}
+            texts += [
+                f"{row['name']}: {found[key]:.3g} {key}, limit {limit:g}"
+                for key, limit in self.limits.items() if not found[key] <= limit]
+        return texts
+
+
+FORWARD = {"torch": "forward_torch.py", "onnxruntime": "forward_onnxruntime.py"}
+TRAINING = {"torch": "training_torch.py"}
+
+
+def training(name, title, network, variant, target, images=32):
+    return Workload(
+        name=name, title=title, thaw="training", peers=TRAINING, targets={"torch": target},
+        group="training", network=network, variant=variant, batch=16, images=images)
+
+
+ALL = [
+    Workload(
+        name="features", title="EfficientNet-Lite0, 224, batch 32, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 2.0, "onnxruntime": 1.2}, compares=True,
+        limits={"megabytes": 700, "relative": 1e-3}),
+    Workload(
+        name="jpeg", title="JPEG files to EfficientNet-Lite0 features, 224, batch 32",
+        thaw="jpeg", peers={"torch": "jpeg_torch.py"}, targets={"torch": 2.0}, compares=True),
+    Workload(
+        name="resnet50", title="ResNet50, 224, batch 16, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 1.3}, network="resnet50", batch=16,
+        images=32, compares=True, limits={"relative": 1e-3}),
+    Workload(
+        name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
+        thaw="head", peers={"torch": "head_torch.py"}, targets={}, images=1000,
+        limits={"seconds": 3}),
+    training(
+        "lite0-frozen-bn", "EfficientNet-Lite0 training step, batch norm in inference",
+        "efficientnet_lite0", "frozen-bn", 2.5),
+    training(
+        "resnet50-frozen-bn", "ResNet50 training step, batch norm in inference",
+        "resnet50", "frozen-bn", 1.2),
+    training(
+        "lite0-training-bn", "EfficientNet-Lite0 training step, batch norm in training",
+        "efficientnet_lite0", "training-bn", 1.15),
+    training(
+        "resnet50-training-bn", "ResNet50 training step, batch norm in training",
+        "resnet50", "training-bn", 1.15),
+    training(
+        "lite0-late", "EfficientNet-Lite0, the group `late` and the head train, prefix cached",
+        "efficientnet_lite0", "late", None),
+    training(
+        "lite0-head", "EfficientNet-Lite0, only the last group trains, prefix cached",
+        "efficientnet_lite0", "head", 10, images=128),
+]
