@@ -2,7 +2,7 @@
 
 import Files
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// What two names of one folder share.
 struct FileIdentity: Hashable {
@@ -147,7 +147,7 @@ struct FolderWalker {
 
 extension FilePath {
   /// The same place without links, `.` and `..`; nil when there is nothing.
-  var canonical: FilePath? {
+  package var canonical: FilePath? {
     guard let resolved = withPlatformString({ realpath($0, nil) }) else { return nil }
     defer { free(resolved) }
     return FilePath(platformString: resolved)

@@ -48,10 +48,22 @@ public struct Compiler: Sendable {
     let suffix: (any TrainingPlan)? =
       partition.suffix.isEmpty
       ? nil
-      : try trainingEngine.compileTraining(
-        graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
-        freezing: plan, batch: batch, size: size)
+      : try compileSuffix(
+        graph, partition: partition, parameters: parameters, freezing: plan, batch: batch,
+        size: size)
     return Plan(partition: partition, prefix: prefix, suffix: suffix)
+  }
+
+  /// Compiles only the suffix, for training on the cached results of the prefix.
+  ///
+  /// - Parameter batch: the largest batch of a training step.
+  public func compileSuffix(
+    _ graph: Graph, partition: Partition, parameters: Parameters, freezing plan: FreezePlan,
+    batch: Int, size: Extent2D
+  ) throws -> any TrainingPlan {
+    try trainingEngine.compileTraining(
+      graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
+      freezing: plan, batch: batch, size: size)
   }
 
   /// Compiles the part of `graph` after `source` for inference (the whole network by default).
