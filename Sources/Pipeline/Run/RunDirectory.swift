@@ -50,6 +50,16 @@ public struct RunDirectory: Sendable {
     return try Recipe(yaml: text, file: recipe.displayed)
   }
 
+  /// Puts another recipe in force.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before the first stage; `FileError`.
+  public func change(_ recipe: Recipe) throws {
+    guard try loadRecipe() != recipe else { return }
+    let lock = try lock()
+    defer { withExtendedLifetime(lock) {} }
+    try AtomicFile.write(self.recipe, text: recipe.yaml)
+  }
+
   /// The manifest of this run.
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `DatasetError`, `FileError`.

@@ -81,6 +81,25 @@ struct HeadTraining {
   }
 
   private var configuration: TrainerConfiguration {
+    HeadTraining.configuration(
+      recipe, samples: data.train.count, hasValidation: data.valid.count > 0)
+  }
+
+  /// The learning rate of a recipe's training, step by step; nil for a solver without one.
+  static func curve(_ recipe: Recipe, photos: Manifest) -> (rate: Double, curve: ScheduleCurve)? {
+    guard recipe.train.solver != .lbfgs else { return nil }
+    let samples = photos.records(in: .train).count
+    let configuration = configuration(recipe, samples: samples, hasValidation: false)
+    let order = BatchOrder(
+      count: samples, batchSize: configuration.batchSize, seed: configuration.seed)
+    let curve = configuration.schedule.curve(
+      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+    return (recipe.train.rate, curve)
+  }
+
+  private static func configuration(
+    _ recipe: Recipe, samples: Int, hasValidation: Bool
+  ) -> TrainerConfiguration {
     let settings = recipe.train
     let schedule: Schedule =
       switch settings.schedule {
@@ -96,20 +115,21 @@ struct HeadTraining {
       : OptimizerConfiguration(
         rule: .sgd(momentum: settings.momentum), weightDecay: .l2(settings.weightDecay))
     return TrainerConfiguration(
-      epochs: epochs(schedule), batchSize: min(settings.batch, data.train.count),
+      epochs: epochs(schedule, atLeast: settings.epochs),
+      batchSize: min(settings.batch, samples),
       seed: recipe.seed, optimizer: optimizer, schedule: schedule,
-      earlyStopping: settings.patience == 0 || data.valid.count == 0
+      earlyStopping: settings.patience == 0 || !hasValidation
         ? nil : EarlyStopping(patience: settings.patience))
   }
 
   /// The recipe's epochs; with restarts, as many whole cycles as reach them.
-  private func epochs(_ schedule: Schedule) -> Int {
+  private static func epochs(_ schedule: Schedule, atLeast epochs: Int) -> Int {
     var cycles = 1
     while let whole = schedule.epochs(cycles: cycles) {
-      if whole >= recipe.train.epochs { return whole }
+      if whole >= epochs { return whole }
       cycles += 1
     }
-    return recipe.train.epochs
+    return epochs
   }
 
   private func observe(_ trainer: Trainer) throws -> TrainingResult {
