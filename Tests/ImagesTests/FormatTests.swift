@@ -4,21 +4,19 @@ import Images
 import Testing
 
 @Suite struct FormatTests {
-  @Test(arguments: [
-    ("GIF89a......", ImageFormat.gif, "GIF is not supported"),
-    ("RIFF\u{1}\u{2}\u{3}\u{4}WEBPVP8 ", .webp, "WebP is not supported"),
-    ("BM......", .bmp, "BMP is not supported"),
-    ("II*\u{0}....", .tiff, "TIFF is not supported"),
-    ("\u{0}\u{0}\u{0}\u{18}ftypheic....", .heic, "HEIC is not supported"),
-    ("\u{0}\u{0}\u{0}\u{18}ftypavif....", .avif, "AVIF is not supported"),
-  ])
-  func otherFormatsAreRecognisedAndNamed(
-    _ text: String, _ format: ImageFormat, _ reason: String
-  ) {
-    let bytes = text.unicodeScalars.map { UInt8($0.value) }
-    #expect(bytes.withUnsafeBytes { ImageFormat.detect($0) } == format)
-    #expect(decodingError(bytes)?.reason == reason)
-    #expect(!format.isSupported)
+  @Test func otherFormatsAreRecognisedAndNamed() {
+    let cases: [(String, ImageFormat, String)] = [
+      ("GIF89a......", .gif, "GIF"), ("RIFF\u{1}\u{2}\u{3}\u{4}WEBPVP8 ", .webp, "WebP"),
+      ("BM......", .bmp, "BMP"), ("II*\u{0}....", .tiff, "TIFF"),
+      ("\u{0}\u{0}\u{0}\u{18}ftypheic....", .heic, "HEIC"),
+      ("\u{0}\u{0}\u{0}\u{18}ftypavif....", .avif, "AVIF"),
+    ]
+    for (text, format, name) in cases {
+      let bytes = text.unicodeScalars.map { UInt8($0.value) }
+      #expect(bytes.withUnsafeBytes { ImageFormat.detect($0) } == format)
+      #expect(decodingError(bytes)?.reason == "\(name) is not supported")
+      #expect(!format.isSupported)
+    }
   }
 
   @Test func contentDecidesAndUnknownContentIsQuoted() throws {

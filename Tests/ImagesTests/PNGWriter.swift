@@ -46,7 +46,7 @@ struct PNGWriter {
     var bytes = [UInt8](repeating: 0, count: (row.count * depth + 7) / 8)
     for (index, sample) in row.enumerated() {
       let bit = index * depth
-      bytes[bit / 8] |= UInt8(sample << (8 - depth - bit % 8))
+      bytes[bit / 8] |= UInt8(truncatingIfNeeded: sample << (8 - depth - bit % 8))
     }
     return bytes
   }

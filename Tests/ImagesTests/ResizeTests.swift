@@ -13,11 +13,14 @@ import Testing
       let sizes = [words[0], words[2]].map { $0.split(separator: "x").compactMap { Int($0) } }
       let (width, height) = (sizes[0][0], sizes[0][1])
       let kernel = try #require(Interpolation(rawValue: words[3]))
-      let box = SourceBox(
-        left: 2.25, top: 3.5, right: Double(width) - 4.75, bottom: Double(height) - 1.125)
+      let box: SourceBox? =
+        words.count > 4
+        ? SourceBox(
+          left: 2.25, top: 3.5, right: Double(width) - 4.75, bottom: Double(height) - 1.125)
+        : nil
       let resized = ImageFixtures.pattern(width, height).resized(
         to: PixelSize(width: sizes[1][0], height: sizes[1][1]), interpolation: kernel,
-        box: words.count > 4 ? box : nil)
+        box: box)
       let difference = largestDifference(resized, try ImageFixtures.image("resize/\(name).png"))
       #expect(difference <= 1, "\(name): \(difference)")
     }
