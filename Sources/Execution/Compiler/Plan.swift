@@ -66,7 +66,8 @@ public struct Compiler: Sendable {
       freezing: plan, batch: batch, size: size)
   }
 
-  /// Compiles the part of `graph` after `source` for inference (the whole network by default).
+  /// Compiles the part of `graph` after `source` up to `end` for inference (the whole network by
+  /// default). Traps when one of the two lies inside a fused step.
   public func compileInference(
     _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
     microBatch: Int, size: Extent2D
@@ -76,6 +77,9 @@ public struct Compiler: Sendable {
     let steps = graph.fusedSteps.filter {
       $0.nodes.lowerBound > first && $0.nodes.upperBound <= last
     }
+    precondition(
+      steps.reduce(0) { $0 + $1.nodes.count } == last - first,
+      "'\(graph.nodes[first].path)' or '\(graph.nodes[last].path)' lies inside a fused step.")
     return try inferenceEngine.compileInference(
       graph, steps: steps, from: graph.nodes[first].id, parameters: parameters,
       microBatch: microBatch, size: size)

@@ -65,7 +65,7 @@ public struct RunDirectory: Sendable {
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `DatasetError`, `FileError`.
   public func loadManifest() throws -> Manifest {
     try require(manifest, from: "thaw prepare DATA")
-    return try Manifest(from: manifest)
+    return try Manifest(contentsOf: manifest)
   }
 
   /// Throws unless `file` exists, naming the command that makes it.

@@ -61,10 +61,10 @@ public struct PrepareStage {
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
     let verification = try verify(scan)
-    try AtomicFile.write(run.badFiles, text: badFileTable(verification.bad))
+    try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)
     let existing = try existingManifest(of: scan)
     var builder = ManifestBuilder()
-    builder.policy = recipe.data.onBadImage == .stop ? .stop : .skip(limit: 0.5)
+    builder.policy = recipe.data.onBadImage == .stop ? .stop : .skip
     builder.fractions = SplitFractions(valid: recipe.data.valid, test: recipe.data.test)
     builder.seed = recipe.seed
     let manifest = try builder.build(verification, existing: existing)
@@ -76,7 +76,7 @@ public struct PrepareStage {
   private func verify(_ scan: FolderScan) throws -> DatasetVerification {
     let progress = context.console.progress("Checking photos", total: scan.files.count)
     let result = try DatasetVerification.run(
-      scan, with: PhotoVerifier(),
+      scan, with: DecodingVerifier(),
       options: .init(threads: context.threads, journal: run.cache.appending("verified"))
     ) { state in
       try Interruption.check()
@@ -89,17 +89,13 @@ public struct PrepareStage {
   /// The manifest of an earlier call, nil when there is none.
   private func existingManifest(of scan: FolderScan) throws -> Manifest? {
     guard FileSystem.exists(run.manifest) else { return nil }
-    let manifest = try Manifest(from: run.manifest)
+    let manifest = try Manifest(contentsOf: run.manifest)
     guard manifest.root == BytePath(scan.root.canonical ?? scan.root) else {
       throw PipelineError.data(
         "\(run.path.displayed): was prepared from \(manifest.root), not from"
           + " \(scan.root.displayed). Use another run directory.")
     }
     return manifest
-  }
-
-  private func badFileTable(_ bad: [BadFile]) -> String {
-    "path\treason\n" + bad.map { "\($0.path)\t\($0.reason)\n" }.joined()
   }
 
   private func summary(_ manifest: Manifest, unchanged: Bool) -> Summary {
