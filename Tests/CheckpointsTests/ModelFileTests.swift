@@ -44,14 +44,16 @@ struct ModelFileTests {
   @Test func everyFlippedBitIsRefused() throws {
     try ModelFile.write(path, record, parameters)
     var bytes = try FileSystem.read(path)
+    var accepted: [Int] = []
     for index in 0..<8 * bytes.count {
       bytes[index / 8] ^= 1 << (index % 8)
-      // A flipped bit of the padding leaves a space a space only if it is none: nothing passes.
-      #expect(throws: CheckpointError.self, "bit \(index)") {
-        try ModelFile.read(CheckpointReader.read(bytes: bytes, named: "model.safetensors"))
-      }
+      do throws(CheckpointError) {
+        _ = try ModelFile.read(CheckpointReader.read(bytes: bytes, named: "model.safetensors"))
+        accepted.append(index)
+      } catch {}
       bytes[index / 8] ^= 1 << (index % 8)
     }
+    #expect(accepted.isEmpty)
   }
 
   /// A model file whose metadata was changed after it was written.
