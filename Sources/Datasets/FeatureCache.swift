@@ -119,7 +119,7 @@ public final class FeatureCache {
         throw DatasetError.nonFiniteFeatures(content: key.content, view: key.view)
       }
       let checksum = encoded.withUnsafeBytes { bytes in
-        format.checksum(UnsafeRawBufferPointer(rebasing: bytes.suffix(format.rowBytes)), of: id)
+        Checksum.of(UnsafeRawBufferPointer(rebasing: bytes.suffix(format.rowBytes)))
       }
       entries.append(FeatureEntry(id: id, row: nextRow + entries.count, checksum: checksum))
     }

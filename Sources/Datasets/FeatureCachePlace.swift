@@ -41,7 +41,7 @@ struct FeatureCachePlace {
         guard entry.row < available else { return false }
         let row = UnsafeRawBufferPointer(
           rebasing: bytes[(entry.row * format.rowBytes)...].prefix(format.rowBytes))
-        return format.checksum(row, of: entry.id) == entry.checksum
+        return Checksum.of(row) == entry.checksum
       }
     }
   }

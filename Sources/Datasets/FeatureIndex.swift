@@ -20,15 +20,9 @@ struct FeatureFormat: Equatable {
   let precision: FeaturePrecision
 
   var rowBytes: Int { rowLength * precision.byteCount }
-
-  /// The checksum of a row; it depends on what the row was computed from, so a row cannot be taken
-  /// for another one.
-  func checksum(_ row: UnsafeRawBufferPointer, of id: FeatureID) -> UInt64 {
-    Checksum.of(row, seed: Checksum.of(id.bytes, seed: Checksum.of(Array(key.utf8))))
-  }
 }
 
-/// One line of the index: where a row lies and what its bytes must add up to.
+/// One line of the index: where the row of a photo and view lies and what its bytes must add up to.
 struct FeatureEntry {
   static let byteCount = 72
 
