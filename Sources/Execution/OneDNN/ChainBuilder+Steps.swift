@@ -90,8 +90,10 @@ extension ChainBuilder {
     let target = mayOverwrite(input, at: index) ? data : makeTensor(data.layout)
     let scale = Tensor(map.scale.map(Float.init), shape: shape)
     let shift = Tensor(map.shift.map(Float.init), shape: shape)
-    try appendBroadcast("batch normalization", multiplies: true, data, scale, into: target, node)
-    try appendBroadcast("batch normalization", multiplies: false, target, shift, into: target, node)
+    try appendBroadcast(
+      "batch normalization", multiplies: true, perChannel: true, data, scale, into: target, node)
+    try appendBroadcast(
+      "batch normalization", multiplies: false, perChannel: true, target, shift, into: target, node)
     define(node.id, as: target)
   }
 
@@ -100,10 +102,15 @@ extension ChainBuilder {
   /// `values` lies in the data's channel blocks: row major, it would take the library's plain loop
   /// where the data is blocked.
   private mutating func appendBroadcast(
-    _ operation: String, multiplies: Bool, _ data: ChainTensor, _ values: Tensor<Float>,
+    _ operation: String, multiplies: Bool, perChannel: Bool, _ data: ChainTensor,
+    _ values: Tensor<Float>,
     into target: ChainTensor, _ node: Node
   ) throws {
-    let layout = try OneDNNLayout(values.shape, like: data.layout, node.path)
+    // One value a pixel stays row major: in channel blocks the library reads it wrongly (2.6.3, AVX2).
+    let layout =
+      perChannel
+      ? try OneDNNLayout(values.shape, like: data.layout, node.path)
+      : try OneDNNLayout(values.shape, THAW_DNNL_DENSE, node.path)
     let primitive = try OneDNNPrimitive(operation, node.path) {
       thaw_dnnl_binary($0, multiplies, data.layout.handle, layout.handle, nil, 0)
     }
@@ -177,7 +184,8 @@ extension ChainBuilder {
     let shape: Shape = [1, 1, output[2], output[3]]
     let data = tensor(of: node.id)
     try appendBroadcast(
-      "pooling divisor", multiplies: true, data, Tensor(factors, shape: shape), into: data, node)
+      "pooling divisor", multiplies: true, perChannel: false, data, Tensor(factors, shape: shape),
+      into: data, node)
   }
 }
 
