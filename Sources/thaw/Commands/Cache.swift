@@ -10,14 +10,14 @@ struct Cache: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compute the frozen layers once for every photo.")
 
-  @Option(help: "Run directory.")
-  var run: String
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var runPath: String
 
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let stage = CacheStage(RunDirectory(FilePath(run)), context: try session.context())
+    let stage = CacheStage(RunDirectory(FilePath(runPath)), context: try session.context())
     let summary = try stage.fill()
     try session.print(summary, text: summary.text)
   }

@@ -16,8 +16,8 @@ struct Evaluate: ParsableCommand {
       pretrained backbone) on a folder of photos.
       """)
 
-  @Option(help: "Run directory.")
-  var run: String?
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var runPath: String?
 
   @Option(help: "Model file, or the name of a pretrained backbone.")
   var model: String?
@@ -40,7 +40,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (run == nil) != (model == nil) else {
+    guard (runPath == nil) != (model == nil) else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     }
     guard (model == nil) == (data == nil) else {
@@ -61,7 +61,7 @@ struct Evaluate: ParsableCommand {
         ModelReference(model), data: FilePath(data), split: split, tta: tta ?? 1,
         renaming: try renaming(), policy: onBadImage)
     } else {
-      let directory = RunDirectory(FilePath(run ?? ""))
+      let directory = RunDirectory(FilePath(runPath ?? ""))
       let views = try tta ?? directory.loadRecipe().evaluate.tta
       result = try stage.evaluate(directory, split: split, tta: views)
     }

@@ -14,8 +14,8 @@ struct Fit: ParsableCommand {
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: String
 
-  @Option(help: "Run directory; created if needed.")
-  var run: String
+  @Option(name: .customLong("run"), help: "Run directory; created if needed.")
+  var runPath: String
 
   @Option(help: "Views of each photo whose probabilities are averaged in the evaluation.")
   var tta: Int?
@@ -26,7 +26,7 @@ struct Fit: ParsableCommand {
   func run() throws {
     let session = Session(global)
     let context = try session.context()
-    let directory = RunDirectory(FilePath(run))
+    let directory = RunDirectory(FilePath(runPath))
     var recipe = try recipe.resolved(run: directory, seed: global.seed)
     if let tta { recipe.evaluate.tta = tta }
     let prepared = try PrepareStage(directory, context: context).prepare(

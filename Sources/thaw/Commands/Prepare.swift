@@ -13,15 +13,15 @@ struct Prepare: ParsableCommand {
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: String
 
-  @Option(help: "Run directory; created if needed.")
-  var run: String
+  @Option(name: .customLong("run"), help: "Run directory; created if needed.")
+  var runPath: String
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let directory = RunDirectory(FilePath(run))
+    let directory = RunDirectory(FilePath(runPath))
     let recipe = try recipe.resolved(run: directory, seed: global.seed)
     let stage = PrepareStage(directory, context: try session.context())
     let summary = try stage.prepare(FilePath(data), recipe: recipe)

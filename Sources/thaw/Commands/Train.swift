@@ -11,15 +11,15 @@ struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a new head on the cached features and write the model file.")
 
-  @Option(help: "Run directory.")
-  var run: String
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var runPath: String
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let directory = RunDirectory(FilePath(run))
+    let directory = RunDirectory(FilePath(runPath))
     try directory.change(try recipe.resolved(run: directory, seed: global.seed))
     let summary = try TrainStage(directory, context: try session.context()).train()
     try session.print(summary, text: summary.text)
