@@ -86,7 +86,7 @@ public struct TrainStage {
     var hash = SHA256()
     hash.update("training 1 \(thawVersion)")
     hash.update(try network.featureKey(engine: context.compiler.inferenceEngine.name))
-    hash.update("\(recipe.seed) \(recipe.head) \(recipe.train)")
+    hash.update("\(recipe.seed) \(recipe.head) \(recipe.train) \(recipe.train.rate)")
     for name in manifest.classes { hash.update(name) }
     for record in manifest.records {
       hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")
