@@ -20,7 +20,8 @@ struct TrainingData {
 struct TrainedHead {
   /// Of the whole network.
   let parameters: Parameters
-  let summary: TrainStage.Summary
+  let outcome: TrainingOutcome
+  let time: TrainingTime
 }
 
 /// Finds the weights of a head by the recipe's solver.
@@ -72,12 +73,11 @@ struct HeadTraining {
     let seconds = result.history.reduce(0) { $0 + $1.seconds }
     return TrainedHead(
       parameters: parameters.restricted(to: network.graph),
-      summary: TrainStage.Summary(
+      outcome: TrainingOutcome(
         epochs: result.history.count, bestValidAccuracy: result.best?.validAccuracy,
-        bestValidLoss: result.best?.validLoss, seconds: seconds,
-        imagesPerSecond: Double(result.history.count * data.train.count) / max(seconds, 1e-9),
-        trainableParameters: plan.trainable.reduce(0) { $0 + $1.shape.count }, cached: true,
-        unchanged: false))
+        bestValidLoss: result.best?.validLoss,
+        trainableParameters: plan.trainable.reduce(0) { $0 + $1.shape.count }, cached: true),
+      time: TrainingTime(photos: result.history.count * data.train.count, seconds: seconds))
   }
 
   private var configuration: TrainerConfiguration {
@@ -191,11 +191,10 @@ struct HeadTraining {
     let valid = try validation(parameters)
     return TrainedHead(
       parameters: parameters.restricted(to: network.graph),
-      summary: TrainStage.Summary(
+      outcome: TrainingOutcome(
         epochs: 0, bestValidAccuracy: valid?.accuracy, bestValidLoss: valid?.loss,
-        seconds: seconds, imagesPerSecond: Double(data.train.count) / max(seconds, 1e-9),
-        trainableParameters: model.weight.count + model.bias.count, cached: true,
-        unchanged: false))
+        trainableParameters: model.weight.count + model.bias.count, cached: true),
+      time: TrainingTime(photos: data.train.count, seconds: seconds))
   }
 
   private func validation(_ parameters: Parameters) throws -> Evaluation? {

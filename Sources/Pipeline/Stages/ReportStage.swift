@@ -138,7 +138,7 @@ private struct RunReport {
     let card = network.backbone.card
     return .init(
       name: card.name, parameters: count,
-      trainableParameters: training.summary.trainableParameters, licence: card.license,
+      trainableParameters: training.outcome.trainableParameters, licence: card.license,
       source: card.source.displayed, preprocessing: network.preprocessing.description,
       details: [("Summary", card.summary), ("Weights' sha256", card.sha256)])
   }
@@ -228,6 +228,12 @@ private struct RunReport {
     return (try? Thumbnail.jpeg(of: bytes, longerSide: 160)) ?? []
   }
 
+  private var trainingTime: [(String, String)] {
+    TrainingTime(in: run, key: training.key).map {
+      [("Training time", Format.duration(seconds: $0.seconds))]
+    } ?? []
+  }
+
   private var reproduction: ReportContent.ReproductionSection {
     .init(
       command: "thaw fit \(manifest.root) --run \(run.path.displayed)"
@@ -236,7 +242,6 @@ private struct RunReport {
         ("Thaw", training.recipe.isEmpty ? "" : model.record.thawVersion),
         ("Seed", "\(recipe.seed)"), ("Threads", "\(context.threads)"),
         ("Engine", context.compiler.inferenceEngine.name),
-        ("Training time", Format.duration(seconds: training.summary.seconds)),
-      ])
+      ] + trainingTime)
   }
 }

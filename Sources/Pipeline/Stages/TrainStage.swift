@@ -21,7 +21,7 @@ public struct TrainStage {
   }
 
   /// What was trained.
-  public struct Summary: Codable, Sendable {
+  public struct Summary: Encodable, Sendable {
     /// Passes over the training photos; 0 for a convex solver.
     public var epochs: Int
     /// Of the weights that were kept; nil without validation photos.
@@ -38,6 +38,17 @@ public struct TrainStage {
     public var cached: Bool
     /// Whether nothing had to be done.
     public var unchanged: Bool
+
+    init(_ outcome: TrainingOutcome, _ time: TrainingTime, unchanged: Bool) {
+      epochs = outcome.epochs
+      bestValidAccuracy = outcome.bestValidAccuracy
+      bestValidLoss = outcome.bestValidLoss
+      trainableParameters = outcome.trainableParameters
+      cached = outcome.cached
+      seconds = time.seconds
+      imagesPerSecond = time.imagesPerSecond
+      self.unchanged = unchanged
+    }
   }
 
   /// Trains, or returns at once when the model is up to date.
@@ -53,9 +64,8 @@ public struct TrainStage {
     if let record = try? ModelFile.read(run.model).record,
       let training = try? TrainingRecord(json: record.training), training.key == key
     {
-      var summary = training.summary
-      summary.unchanged = true
-      return summary
+      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
+      return Summary(training.outcome, time, unchanged: true)
     }
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
     _ = try store.fill(manifest.records, views: [.center])
@@ -67,7 +77,7 @@ public struct TrainStage {
       history: run.history, context: context
     ).run()
     try write(trained, key: key, recipe: recipe, manifest: manifest, network: network)
-    return trained.summary
+    return Summary(trained.outcome, trained.time, unchanged: false)
   }
 
   private func features(
@@ -103,12 +113,13 @@ public struct TrainStage {
     let training = TrainingRecord(
       key: key, recipe: recipe.yaml, backbone: network.backbone.card.name,
       weightsHash: network.backbone.card.sha256, photos: counts, head: recipe.head,
-      summary: trained.summary)
+      outcome: trained.outcome)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.graph.name, classNames: manifest.classes,
       preprocessing: network.preprocessing.json, freezing: network.plan,
       training: try training.json())
     record.notes["license"] = network.backbone.card.license
+    try trained.time.write(to: run, key: key)
     try ModelFile.write(run.model, record, trained.parameters)
     try TrainerCheckpoint(run, key: key).remove()
   }
