@@ -75,6 +75,8 @@ public struct Recipe: Hashable, Sendable {
       case cosine
       /// Cosine annealing with warm restarts.
       case sgdr
+      /// Up to the full rate for a quarter of the run, then down; momentum the other way.
+      case oneCycle = "one_cycle"
     }
     /// How much each class counts in the loss.
     public enum ClassWeights: String, Hashable, Sendable, CaseIterable {
@@ -82,6 +84,8 @@ public struct Recipe: Hashable, Sendable {
       case none
       /// Every class counts the same.
       case balanced
+      /// Half-way between the two: weights are the square roots of the balanced ones.
+      case squareRoot = "square_root"
     }
     /// See ``Solver``.
     public var solver = Solver.sgd

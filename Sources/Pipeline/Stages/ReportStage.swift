@@ -65,7 +65,8 @@ private struct RunReport {
     try run.require(run.model, from: "thaw train")
     model = try ModelFile.read(run.model)
     training = try TrainingRecord(json: model.record.training)
-    network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
+    network = try TransferNetwork(
+      recipe, trained: model.parameters, classes: manifest.classes, context: context)
     entries = try MetricsFile(run).entries()
     // The mistakes shown are those of the evaluation with the most views.
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
@@ -135,7 +136,7 @@ private struct RunReport {
     let count = network.graph.parameters.filter(\.role.isTrainable).reduce(0) {
       $0 + $1.shape.count
     }
-    let card = network.backbone.card
+    let card = network.card
     return .init(
       name: card.name, parameters: count,
       trainableParameters: training.outcome.trainableParameters, licence: card.license,
@@ -176,12 +177,17 @@ private struct RunReport {
   }
 
   private var learningRate: ReportContent.LearningRateSection? {
-    guard !history.isEmpty, let schedule = HeadTraining.curve(recipe, photos: manifest) else {
-      return nil
-    }
-    let steps = schedule.curve.stepsPerEpoch * history.count
-    let factors = (0..<steps).map { schedule.rate * schedule.curve($0).factor }
-    return .init(groups: [("head", factors)], schedule: recipe.train.schedule.rawValue)
+    guard !history.isEmpty else { return nil }
+    let samples = manifest.records(in: .train).count
+    let settings = recipe.train
+    let configuration = settings.configuration(
+      samples: samples, hasValidation: false, seed: recipe.seed)
+    let order = BatchOrder(
+      count: samples, batchSize: configuration.batchSize, seed: configuration.seed)
+    let curve = configuration.schedule.curve(
+      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+    let rates = (0..<order.batches.count * history.count).map { settings.rate * curve($0).factor }
+    return .init(groups: [("head", rates)], schedule: settings.schedule.rawValue)
   }
 
   private var evaluationSection: ReportContent.EvaluationSection {

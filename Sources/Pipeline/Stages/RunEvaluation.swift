@@ -35,7 +35,8 @@ struct RunEvaluation {
         "\(run.model.displayed): was trained for other classes than the manifest has."
           + " Run: thaw train --run \(run.path.displayed)")
     }
-    let network = try TransferNetwork(recipe, classes: classes, context: context)
+    let network = try TransferNetwork(
+      recipe, trained: model.parameters, classes: classes, context: context)
     guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
         "\(run.model.displayed): was trained with another preprocessing than the recipe says now."
