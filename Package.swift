@@ -61,7 +61,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Pipeline", "Reports", "Training",
+        "Backbones", "Checkpoints", "Datasets", "Files", "Network", "Pipeline", "Reports",
+        "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
