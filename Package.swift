@@ -90,6 +90,9 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(of: "Reports", ["Reports"]),
     tests(of: "Pipeline", ["Pipeline", "Files", "Images", "Datasets", "Checkpoints", "Backbones"]),
-    tests(of: "Command", ["Files", "Images", "Checkpoints"]),
+    // The built command is a dependency so that it is built, not to be linked.
+    tests(
+      of: "Command",
+      ["thaw", "Files", "Images", "Network", "Tensors", "Checkpoints", "Backbones"]),
   ]
 )

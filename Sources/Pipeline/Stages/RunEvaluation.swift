@@ -55,12 +55,8 @@ struct RunEvaluation {
     }
     self.labels = labels
     probabilities = Probabilities.mean(of: logits.map(Probabilities.softmax))
-    evaluation =
-      tta == 1
-      ? try Evaluation(
-        split: chosen.rawValue, classNames: classes, logits: logits[0], labels: labels)
-      : try Evaluation(
-        split: chosen.rawValue, classNames: classes, probabilities: probabilities, labels: labels)
+    evaluation = try Evaluation(
+      split: chosen.rawValue, classNames: classes, views: logits, labels: labels)
   }
 
   /// The index of the most probable class of each photo.
