@@ -61,7 +61,9 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Pipeline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Backbones", "Checkpoints", "Datasets", "Files", "Pipeline", "Reports", "Training",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ]),
 
     // Measured against PyTorch and ONNX Runtime by `make bench`.

@@ -80,6 +80,15 @@ public struct PretrainedStore: Sendable {
     return true
   }
 
+  /// Takes the weights of `card` from a file that was downloaded by other means.
+  ///
+  /// - Throws: ``BackboneError/wrongHash(path:expected:found:)``, `FileError`.
+  public func importWeights(of card: BackboneCard, from file: FilePath) throws {
+    let bytes = try FileSystem.read(file)
+    try check(bytes, of: card, at: file)
+    try AtomicFile.write(weights(of: card), bytes: bytes)
+  }
+
   /// Checks the hash of weights that are here.
   ///
   /// - Throws: ``BackboneError/wrongHash(path:expected:found:)`` or

@@ -69,6 +69,8 @@ _Noreturn static void on_error(j_common_ptr library) {
   jpeg_decoder *decoder = owner(library);
   thaw_image_report *report = decoder->report;
   int parameter = library->err->msg_parm.i[0];
+  // The end marker that `on_fill` made up was taken for the contents of a segment.
+  if (decoder->ended) fail_truncated(decoder);
   switch (library->err->msg_code) {
     case JERR_SOF_UNSUPPORTED:
       thaw_report_fail(report, "%s", unsupported_frame(parameter));

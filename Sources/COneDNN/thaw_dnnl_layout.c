@@ -48,11 +48,8 @@ static dnnl_format_tag_t tag_of(int rank, thaw_dnnl_order order) {
   return dense[rank - 1];
 }
 
-int thaw_dnnl_layout_create(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order) {
-  *layout = NULL;
-  if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
-  dnnl_format_tag_t tag = tag_of(rank, order);
+static int create(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, dnnl_format_tag_t tag) {
   if (tag == dnnl_format_tag_undef) return dnnl_invalid_arguments;
   thaw_dnnl_layout *made = malloc(sizeof *made);
   if (!made) return dnnl_out_of_memory;
@@ -66,6 +63,28 @@ int thaw_dnnl_layout_create(
   }
   *layout = made;
   return dnnl_success;
+}
+
+int thaw_dnnl_layout_create(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order) {
+  *layout = NULL;
+  if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
+  return create(layout, extents, rank, tag_of(rank, order));
+}
+
+int thaw_dnnl_layout_create_like(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like) {
+  *layout = NULL;
+  if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
+  const dnnl_blocking_desc_t *blocking = &like->description.format_desc.blocking;
+  dnnl_format_tag_t tag = tag_of(rank, THAW_DNNL_DENSE);
+  if (rank == 4 && like->description.ndims == 4 && blocking->inner_nblks == 1 &&
+      blocking->inner_idxs[0] == 1) {
+    if (blocking->inner_blks[0] == 16) tag = dnnl_nChw16c;
+    if (blocking->inner_blks[0] == 8) tag = dnnl_nChw8c;
+    if (blocking->inner_blks[0] == 4) tag = dnnl_nChw4c;
+  }
+  return create(layout, extents, rank, tag);
 }
 
 void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout) { free(layout); }

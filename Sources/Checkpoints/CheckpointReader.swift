@@ -9,8 +9,10 @@ public import SystemPackage
 public enum CheckpointReader {
   /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
   ///
-  /// Formats: safetensors, and PyTorch's `.pth` in both layouts (``TorchStateDict`` says where the
-  /// tensors are looked for).
+  /// Formats: safetensors, and PyTorch's `.pth` in both layouts. There the tensors are those of the
+  /// top-level dict, or if it has none those under `state_dict`, `model_state_dict`, `model`,
+  /// `model_state`, `net_dict` or `net`, the first that has some; a `module.` before every name is
+  /// removed; entries that are no tensors are passed over.
   ///
   /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
   public static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
@@ -40,7 +42,10 @@ public enum CheckpointReader {
     case .pickle: return try TorchLegacyReader.read(source)
     case .safetensors: return try SafetensorsReader.read(source)
     case .other(let description):
-      throw CheckpointError(source.path, .wrongFormat, "this is \(description)")
+      let isPointer = description.hasPrefix("a Git LFS pointer")
+      throw CheckpointError(
+        source.path, .wrongFormat, "this is \(description)",
+        nextStep: isPointer ? "Fetch the file that it stands for: git lfs pull." : nil)
     }
   }
 }

@@ -12,20 +12,34 @@ enum FileSignature: Equatable {
   init(_ start: [UInt8], size: Int) {
     if size == 0 {
       self = .other("an empty file")
+    } else if FileSignature.looksLikePickle(start) {
+      self = .pickle
     } else if let name = FileSignature.foreign(start) {
       self = .other("\(name), \(size) bytes")
     } else if start.starts(with: [0x50, 0x4B, 3, 4]) || start.starts(with: [0x50, 0x4B, 5, 6]) {
       self = .torchZip
-    } else if [0x80, 0x28, 0x63].contains(start[0]), !FileSignature.looksLikeSafetensors(start) {
-      self = .pickle
     } else {
       self = .safetensors
     }
   }
 
-  /// Whether a header length and an opening brace are there.
-  private static func looksLikeSafetensors(_ start: [UInt8]) -> Bool {
-    start.count > 8 && start[8] == 0x7B
+  /// A protocol number, or, before there was one, a name of two lines: `cos`, `system`.
+  private static func looksLikePickle(_ start: [UInt8]) -> Bool {
+    // A safetensors header may have 128 bytes: then a brace follows its length.
+    if start[0] == 0x80 { return start.count <= 8 || start[8] != 0x7B }
+    let text = start.drop { $0 == UInt8(ascii: "(") }
+    guard let first = text.first, [UInt8(ascii: "c"), UInt8(ascii: "i")].contains(first) else {
+      return false
+    }
+    let lines = text.dropFirst().split(
+      separator: 0x0A, maxSplits: 2, omittingEmptySubsequences: false)
+    return lines.count == 3
+      && lines[..<2].allSatisfy { line in
+        !line.isEmpty
+          && line.allSatisfy {
+            Unicode.Scalar($0).properties.isAlphabetic || $0 == 0x5F || $0 == 0x2E
+          }
+      }
   }
 
   private static func foreign(_ start: [UInt8]) -> String? {

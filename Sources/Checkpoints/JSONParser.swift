@@ -10,11 +10,19 @@ struct JSONParser {
   private let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
 
-  private init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
+  private let memberLimit: Int
 
-  static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+  private init(_ bytes: UnsafeBufferPointer<UInt8>, _ memberLimit: Int) {
+    self.bytes = bytes
+    self.memberLimit = memberLimit
+  }
+
+  /// - Parameter memberLimit: how many members one object may have.
+  static func parse(
+    _ bytes: [UInt8], memberLimit: Int = .max
+  ) throws(JSONError) -> JSONValue {
     try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) in
-      var parser = JSONParser(buffer)
+      var parser = JSONParser(buffer, memberLimit)
       let value = try parser.value(depth: 0)
       parser.skipSpace()
       guard parser.position == buffer.count else {
@@ -86,6 +94,9 @@ struct JSONParser {
       skipSpace()
       guard take(0x3A) else { throw error("':' is expected") }
       members.append(JSONMember(name, try value(depth: depth + 1)))
+      guard members.count <= memberLimit else {
+        throw JSONError(offset: start, reason: "more than \(memberLimit) entries", isLimit: true)
+      }
       if members.count == 8 { names = Set(members.map(\.name)) }
       skipSpace()
     } while take(0x2C)

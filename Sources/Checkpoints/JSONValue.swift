@@ -78,6 +78,14 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   public let offset: Int
   /// What was expected or found, one clause.
   public let reason: String
+  /// Whether the document may be good, only too large.
+  let isLimit: Bool
+
+  init(offset: Int, reason: String, isLimit: Bool = false) {
+    self.offset = offset
+    self.reason = reason
+    self.isLimit = isLimit
+  }
 
   /// Where and what.
   public var description: String { "JSON, byte \(offset): \(reason)." }

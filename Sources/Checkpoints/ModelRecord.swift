@@ -76,8 +76,8 @@ extension ModelRecord {
         reason: "refuses model file format \(quoted(format)), this version of Thaw reads"
           + " \(ModelRecord.formatVersion)", nextStep: "Use the version of Thaw that wrote it.")
     }
-    let names = try? JSONValue(parsing: try text("class_names"))
-    guard let classNames = names?.texts else {
+    let names = try text("class_names")
+    guard let classNames = (try? JSONValue(parsing: names))?.texts else {
       throw ModelRecordError(kind: .malformed, reason: "thaw.class_names is no list of texts")
     }
     self.init(

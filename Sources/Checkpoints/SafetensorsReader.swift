@@ -52,10 +52,6 @@ struct SafetensorsReader {
         tensors.append(try Entry(member, self))
       }
     }
-    guard tensors.count <= CheckpointLimits.tensors else {
-      throw failure(
-        "\(tensors.count) tensors, at most \(CheckpointLimits.tensors) are read", .tooLarge)
-    }
     tensors.sort { ($0.start, $0.end) < ($1.start, $1.end) }
     try checkCoverage(tensors)
     let stored = tensors.map { entry in
@@ -73,10 +69,13 @@ struct SafetensorsReader {
       throw failure("the safetensors header does not begin with '{'", at: 8)
     }
     do throws(JSONError) {
-      guard case .object(let members) = try JSONParser.parse(bytes) else { return [] }
+      let json = try JSONParser.parse(bytes, memberLimit: CheckpointLimits.tensors)
+      guard case .object(let members) = json else { return [] }
       return members
     } catch {
-      throw failure("the safetensors header: \(error.reason)", at: 8 + error.offset)
+      throw failure(
+        "the safetensors header: \(error.reason)", error.isLimit ? .tooLarge : .malformed,
+        at: 8 + error.offset)
     }
   }
 

@@ -41,7 +41,7 @@ struct TorchLegacyReader {
     try machine.cursor.skip(magic.count)
     let version = try machine.run()
     guard version == .integer(1001) else {
-      throw machine.error(.malformed, "the protocol version is not 1001 but \(version)")
+      throw machine.error(.malformed, "the protocol version is not 1001")
     }
     let writer = try machine.run()
     if case .dictionary(let index) = writer,

@@ -55,7 +55,7 @@ extension [BadFile] {
 
 extension FileError {
   /// Why a photo cannot be read, in the words of a person who looks for it.
-  var photoReason: String {
+  package var photoReason: String {
     switch reason {
     case .system(EACCES), .system(EPERM): "permission denied"
     case .system(ENOENT): "gone, or a link to nothing"
@@ -66,7 +66,7 @@ extension FileError {
   }
 
   /// Whether the machine, not the file, is at fault: no descriptors or memory left.
-  var isExhaustion: Bool {
+  package var isExhaustion: Bool {
     [.system(EMFILE), .system(ENFILE), .system(ENOMEM)].contains(reason)
   }
 }

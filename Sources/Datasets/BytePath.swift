@@ -128,6 +128,22 @@ func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
   return result
 }
 
+/// The bytes that an even number of lower-case hexadecimal digits stands for; nil for other text.
+func hexadecimalBytes(_ text: String) -> [UInt8]? {
+  let digits = Array(text.utf8)
+  guard digits.count % 2 == 0, !digits.contains(where: { (0x41...0x5A).contains($0) }) else {
+    return nil
+  }
+  var bytes: [UInt8] = []
+  bytes.reserveCapacity(digits.count / 2)
+  for start in stride(from: 0, to: digits.count, by: 2) {
+    guard let high = hexadecimalValue(digits[start]), let low = hexadecimalValue(digits[start + 1])
+    else { return nil }
+    bytes.append(high << 4 | low)
+  }
+  return bytes
+}
+
 private func hexadecimalValue(_ digit: UInt8) -> UInt8? {
   switch digit {
   case 0x30...0x39: digit - 0x30

@@ -35,6 +35,8 @@ public enum DatasetError: Error, Sendable, Equatable {
   case outputInDataset(root: FilePath, output: FilePath)
   /// A photo's size is not what the manifest says, in bytes; nil when it is gone.
   case changed(FilePath, oldSize: Int, newSize: Int?)
+  /// A photo of the same size as in the manifest has other contents.
+  case contentsChanged(FilePath)
   /// A manifest that does not hold together; `key` is the place in it.
   case invalidManifest(FilePath, key: String, problem: String)
   /// A photo could not be prepared during a pass over the data.
@@ -104,6 +106,9 @@ extension DatasetError: CustomStringConvertible {
     case .changed(let path, let old, let new):
       "\(path.displayed): dataset changed: \(old) bytes when it was prepared, "
         + (new.map { "now \($0)" } ?? "now gone") + ". Run prepare again."
+    case .contentsChanged(let path):
+      "\(path.displayed): dataset changed: its contents are not those it had when it was prepared."
+        + " Run prepare again."
     case .invalidManifest(let path, let key, let problem):
       "\(path.displayed): \(key): \(problem). Run prepare again."
     case .unusable(let path, let reason): "\(path.displayed): \(reason)"

@@ -2,7 +2,7 @@
 
 import Files
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 /// What two names of one folder share.
 struct FileIdentity: Hashable {
@@ -29,6 +29,8 @@ struct FolderWalker {
   let root: FilePath
   private(set) var notes = NoteCounter()
   private(set) var bad: [BadFile] = []
+  /// The machine ran out of descriptors or memory: what was found is not all there is.
+  private(set) var exhaustion: FileError?
   private var barriers: Set<FileIdentity> = []
   private let canonicalRoot: FilePath
 
@@ -109,7 +111,7 @@ struct FolderWalker {
     do throws(FileError) {
       return try entries(of: folder)
     } catch {
-      bad.append(BadFile(path: folder, error: error))
+      refuse(folder, error)
       return []
     }
   }
@@ -140,6 +142,14 @@ struct FolderWalker {
     } else if error.reason == .system(ENOENT), !FileNames.promisesImage(path.lastComponent) {
       notes.add(.otherFile, path)
     } else {
+      refuse(path, error)
+    }
+  }
+
+  private mutating func refuse(_ path: BytePath, _ error: FileError) {
+    if error.isExhaustion {
+      exhaustion = error
+    } else {
       bad.append(BadFile(path: path, error: error))
     }
   }
@@ -147,7 +157,7 @@ struct FolderWalker {
 
 extension FilePath {
   /// The same place without links, `.` and `..`; nil when there is nothing.
-  var canonical: FilePath? {
+  package var canonical: FilePath? {
     guard let resolved = withPlatformString({ realpath($0, nil) }) else { return nil }
     defer { free(resolved) }
     return FilePath(platformString: resolved)

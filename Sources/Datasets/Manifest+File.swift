@@ -26,7 +26,7 @@ extension Manifest {
   ///
   /// - Throws: `FileError`; ``DatasetError/invalidManifest(_:key:problem:)`` with the place in the
   ///   file and what is wrong there.
-  public init(from path: FilePath) throws {
+  public init(contentsOf path: FilePath) throws {
     let bytes = try FileSystem.read(path)
     do {
       self = try JSONDecoder().decode(Manifest.self, from: Data(bytes))

@@ -15,6 +15,12 @@ extension Manifest {
       let examples = odd.map { "\($0.path): \($0.warnings.joined(separator: "; "))" }
       lines.append("\(odd.count) odd files used: \(listed(examples, limit: 3))")
     }
+    let misnamed = records.filter(\.isMisnamed)
+    if !misnamed.isEmpty {
+      let examples = misnamed.map { "\($0.path) is \($0.format)" }
+      lines.append(
+        "\(misnamed.count) files named for another format: \(listed(examples, limit: 3))")
+    }
     return lines
   }
 
@@ -40,5 +46,23 @@ extension Manifest {
       return missing.isEmpty
         ? nil : "no \(split.rawValue) photos of \(missing.count) classes: \(listed(missing))"
     }
+  }
+}
+
+extension Manifest.Record {
+  /// Whether the name promises another format than the content has.
+  fileprivate var isMisnamed: Bool {
+    let name = path.lastComponent
+    guard let dot = name.lastIndex(of: 0x2E) else { return false }
+    let promised: String? =
+      switch String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased() {
+      case "jpg", "jpeg", "jpe", "jfif": "JPEG"
+      case "png", "apng": "PNG"
+      case "gif": "GIF"
+      case "webp": "WebP"
+      case "bmp": "BMP"
+      default: nil
+      }
+    return promised.map { $0 != format } ?? false
   }
 }

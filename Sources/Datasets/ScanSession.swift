@@ -40,6 +40,7 @@ struct ScanSession {
           ScannedFile(path: path, className: entry.className, split: entry.split, status: status))
       }
     }
+    if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
     let names = try checkClasses(classes, files)
     return FolderScan(

@@ -69,7 +69,7 @@ final class WorkerThreads: Sendable {
 ///
 /// Indices are handed out in order. After an error no new index begins, and the error of the lowest
 /// index is thrown.
-func forEachIndex(
+package func forEachIndex(
   below count: Int, threads: Int, _ body: @escaping @Sendable (Int) throws -> Void
 ) throws {
   let progress = IndexProgress()

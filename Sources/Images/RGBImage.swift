@@ -3,7 +3,7 @@
 /// A photo in memory: interleaved 8-bit red, green and blue, rows from the top, without padding.
 ///
 /// A value: copies are independent. Neither side is ever zero.
-public struct RGBImage: Hashable, Sendable {
+public struct RGBImage: Hashable, Sendable, CustomStringConvertible {
   /// Extent in pixels.
   public let size: PixelSize
   /// height * width * 3 samples: `pixels[(y * width + x) * 3 + channel]`.
@@ -51,6 +51,9 @@ public struct RGBImage: Hashable, Sendable {
     self.size = size
     if let failure { throw failure }
   }
+
+  /// For example `500 x 375 pixels`; the samples would flood a log.
+  public var description: String { "\(size) pixels" }
 
   /// The three samples of a pixel; traps outside the image.
   public subscript(x: Int, y: Int) -> RGBColor {

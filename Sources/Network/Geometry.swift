@@ -108,9 +108,11 @@ public struct Window2D: Hashable, Sendable {
     _ roundsUp: Bool
   ) -> Int? {
     let span = size + before + after - ((kernel - 1) * dilation + 1)
-    guard size > 0, span >= 0 else { return nil }
-    guard roundsUp else { return span / stride + 1 }
-    let count = (span + stride - 1) / stride + 1
+    // Rounding up, a first window that overhangs by less than a stride counts too (PyTorch's rule).
+    let reach = roundsUp ? span + stride - 1 : span
+    guard size > 0, reach >= 0 else { return nil }
+    let count = reach / stride + 1
+    guard roundsUp else { return count }
     // The last window must start inside the image or its leading padding (PyTorch's rule).
     return (count - 1) * stride >= size + before ? count - 1 : count
   }

@@ -15,10 +15,13 @@ public struct Convolution2D: Hashable, Sendable {
   /// Whether a bias is added to each output channel.
   public var hasBias: Bool
 
-  /// Describes a convolution.
+  /// Describes a convolution; traps unless `groups` divides both channel counts.
   public init(
     inputs: Int, outputs: Int, window: Window2D, groups: Int = 1, hasBias: Bool = false
   ) {
+    precondition(
+      groups >= 1 && inputs % groups == 0 && outputs % groups == 0,
+      "\(groups) groups do not divide \(inputs) input and \(outputs) output channels.")
     self.inputs = inputs
     self.outputs = outputs
     self.window = window

@@ -59,9 +59,8 @@ public enum LinearAlgebra {
       "Cannot multiply \(a.rows) x \(a.columns) by \(b.rows) x \(b.columns).")
     let stride = rowStride ?? max(b.columns, 1)
     precondition(stride >= b.columns, "Row stride \(stride) is below the width \(b.columns).")
-    for extent in [a.rows, a.columns, b.columns, a.rowStride, b.rowStride, stride] {
-      precondition(extent <= Int(Int32.max), "Extent \(extent) is beyond this OpenBLAS's Int32.")
-    }
+    let largest = max(max(a.rows, a.rowStride), max(b.rows, b.rowStride), max(b.columns, stride))
+    precondition(largest <= Int(Int32.max), "Extent \(largest) is beyond this OpenBLAS's Int32.")
     guard a.rows > 0, b.columns > 0 else { return }
     if a.columns == 0 { return scale(c, rows: a.rows, columns: b.columns, stride, by: beta) }
     Scalar.gemm(a, b, into: c, rowStride: stride, alpha: alpha, beta: beta)

@@ -66,7 +66,10 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   /// A number in `[range.lowerBound, range.upperBound)`; the lower bound when the range is empty.
   public mutating func uniform(in range: ClosedRange<Double>) -> Double {
     let unit = Double(next() >> 11) * 0x1p-53
-    return range.lowerBound + (range.upperBound - range.lowerBound) * unit
+    let number = range.lowerBound + (range.upperBound - range.lowerBound) * unit
+    // Rounding can reach the upper bound though the unit never reaches 1.
+    return number < range.upperBound
+      ? number : max(range.lowerBound, range.upperBound.nextDown)
   }
 
   /// A whole number in `0..<bound`, one draw each (multiply and shift; the bias is below

@@ -65,7 +65,9 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   public func withUnsafeElements<Result, Failure: Error>(
     _ body: (UnsafeBufferPointer<Scalar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    try body(UnsafeBufferPointer(storage.elements))
+    // The memory must outlive `body` even when this is the tensor's last use.
+    defer { withExtendedLifetime(storage) {} }
+    return try body(UnsafeBufferPointer(storage.elements))
   }
 
   /// Calls `body` with the elements to change; copies them first when they are shared.
@@ -73,6 +75,7 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
     _ body: (UnsafeMutableBufferPointer<Scalar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     makeUnique()
+    defer { withExtendedLifetime(storage) {} }
     return try body(storage.elements)
   }
 

@@ -21,7 +21,8 @@ struct ErrorReport {
     if code == .success {
       print(message)
     } else if !message.isEmpty {
-      standardError((message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message) + "\n")
+      standardError(
+        (message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message) + "\n")
     }
     exit(code.rawValue)
   }

@@ -16,7 +16,10 @@ struct Thaw: ParsableCommand {
         thaw predict --model runs/mine/model.safetensors new.jpg
       """,
     version: "thaw \(thawVersion)",
-    subcommands: [])
+    subcommands: [
+      Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
+      Predict.self, Report.self,
+    ])
 
   static func main() {
     Interruption.install()

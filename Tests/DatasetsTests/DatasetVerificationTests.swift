@@ -2,6 +2,7 @@
 
 import Datasets
 import Files
+import Glibc
 import Synchronization
 import SystemPackage
 import TestSupport
@@ -52,13 +53,13 @@ import Testing
     let data = try sample()
     let first = try data.verification(journal: true)
     try data.addPhoto("a/new.jpg")
-    try data.addPhoto("a/3.jpg", payload: "other")
+    try data.addPhoto("a/3.pnm", payload: "other")
     let verifier = FakeVerifier()
     let second = try data.verification(verifier, journal: true)
     // The empty file is judged without the verifier and kept like the others.
     #expect(verifier.callCount == 2 && second.reused == 17 + 2 - 1)
     #expect(second.photos.count == first.photos.count + 1 && second.bad == first.bad)
-    let changed = try #require(second.photos.first { $0.file.path == BytePath("a/3.jpg") })
+    let changed = try #require(second.photos.first { $0.file.path == BytePath("a/3.pnm") })
     #expect(changed.sha256 == SHA256.hexadecimal(of: Array("FAKE 4 3 other".utf8)))
     let fresh = try data.verification()
     #expect(fresh.photos == second.photos && fresh.bad == second.bad)
@@ -129,10 +130,10 @@ import Testing
   @Test func aFileThatVanishesIsBadNotFatal() throws {
     let data = try sample()
     let scan = try data.scan()
-    try data.remove("a/1.jpg")
+    try data.remove("a/1.pnm")
     let result = try DatasetVerification.run(
       scan, with: FakeVerifier(), options: .init(threads: 2))
-    #expect(result.bad.map(\.path.description).contains("a/1.jpg") && result.photos.count == 16)
+    #expect(result.bad.map(\.path.description).contains("a/1.pnm") && result.photos.count == 16)
   }
 
   @Test func oversizedFilesAreNotRead() throws {
@@ -141,6 +142,15 @@ import Testing
     options.fileSizeLimit = 15
     let result = try DatasetVerification.run(data.scan(), with: FakeVerifier(), options: options)
     #expect(result.bad.contains { $0.reason.contains("at most 15 are accepted") })
+  }
+
+  @Test func theMachinesTroubleIsNotTheFiles() {
+    func error(_ code: Int32) -> FileError { FileError("a.jpg", "open", .system(code)) }
+    #expect(error(EACCES).photoReason == "permission denied")
+    #expect(error(ELOOP).photoReason == "a link that leads to itself")
+    #expect(error(EIO).photoReason.hasPrefix("cannot open: Input/output error"))
+    #expect([EMFILE, ENFILE, ENOMEM].allSatisfy { error($0).isExhaustion })
+    #expect(![EACCES, EIO, ENOENT].contains { error($0).isExhaustion })
   }
 
   @Test func badFilesMakeAHarmlessTable() {

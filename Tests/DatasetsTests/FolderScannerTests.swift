@@ -221,6 +221,17 @@ import Testing
     #expect(throws: DatasetError.emptyClass("void", bad: 0)) { try data.scan() }
   }
 
+  @Test func aPathBeyondTheSystemsLimitIsBadNotFatal() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    try data.addPhoto("a/" + String(repeating: "d/", count: 200) + "2.jpg")
+    try data.addLink("a/long", to: String(repeating: "x", count: 300))
+    let scan = try data.scan()
+    #expect(scan.files.count == 3)
+    #expect(scan.bad.map(\.path) == [BytePath("a/long")])
+    #expect(scan.bad[0].reason.contains("File name too long"))
+  }
+
   @Test func aClassThatCannotBeLearntIsRefused() throws {
     let data = try PhotoFolder()
     for name in ["a", "b"] { try data.addPhotos(name, 0..<1, split: "train") }

@@ -20,15 +20,15 @@ import Testing
   @Test func aManifestReadsBackAsItWasWritten() throws {
     let data = try sample(4)
     try data.add(
-      BytePath(bytes: Array("a/".utf8) + [0xFF] + Array("%.jpg".utf8)), Array("FAKE 9 8 odd".utf8))
+      BytePath(bytes: Array("a/".utf8) + [0xFF] + Array("%.pnm".utf8)), Array("FAKE 9 8 odd".utf8))
     try data.addPhoto("a/cafe\u{301}/.hidden")
-    try data.addPhoto("b/cafe\u{301}.jpg", payload: "x")
-    try data.addPhoto("c/caf\u{E9}\n\\/x.jpg", payload: "x")
-    try data.add(BytePath("c/bad.jpg"), [])
+    try data.addPhoto("b/cafe\u{301}.pnm", payload: "x")
+    try data.addPhoto("c/caf\u{E9}\n\\/x.pnm", payload: "x")
+    try data.add(BytePath("c/bad.pnm"), [])
     let manifest = try data.manifest { $0.policy = .skip }
     let path = data.run.appending("manifest.json")
     try manifest.write(to: path)
-    let read = try Manifest(from: path)
+    let read = try Manifest(contentsOf: path)
     #expect(read == manifest)
     #expect(read.records.map(\.path.bytes) == manifest.records.map(\.path.bytes))
     #expect(try read.json == FileSystem.read(path))
@@ -47,12 +47,12 @@ import Testing
     #expect(before.allSatisfy { after[$0.key] == $0.value })
     let moved = try PhotoFolder()
     for number in 0..<60 {
-      try moved.addPhoto("a/renamed \(number).png", payload: "a/\(number).jpg")
-      try moved.addPhoto("b/\(number).jpg", payload: "other \(number)")
+      try moved.addPhoto("a/renamed \(number).png", payload: "a/\(number).pnm")
+      try moved.addPhoto("b/\(number).pnm", payload: "other \(number)")
     }
     for (path, split) in splits(try moved.manifest()) where path.description.hasPrefix("a/") {
       let number = path.description.split(separator: " ")[1].dropLast(4)
-      #expect(before[BytePath("a/\(number).jpg")] == split)
+      #expect(before[BytePath("a/\(number).pnm")] == split)
     }
   }
 
@@ -94,8 +94,8 @@ import Testing
 
   @Test func aClassWithOnePhotoCannotBeSplit() throws {
     let data = try sample(3)
-    try data.addPhoto("d/1.jpg", payload: "same")
-    try data.addPhoto("d/2.jpg", payload: "same")
+    try data.addPhoto("d/1.pnm", payload: "same")
+    try data.addPhoto("d/2.pnm", payload: "same")
     #expect(throws: DatasetError.tooFewImages(className: "d", count: 1, needed: 2)) {
       try data.manifest()
     }
@@ -104,8 +104,8 @@ import Testing
   @Test func copiesStayTogetherAndAreReported() throws {
     let data = try sample(20)
     for number in 0..<10 {
-      try data.addPhoto("a/copy \(number).jpg", payload: "a/\(number).jpg")
-      try data.addPhoto("b/copy \(number).jpg", payload: "c/\(number).jpg")
+      try data.addPhoto("a/copy \(number).pnm", payload: "a/\(number).pnm")
+      try data.addPhoto("b/copy \(number).pnm", payload: "c/\(number).pnm")
     }
     let manifest = try data.manifest()
     #expect(manifest.duplicates.count == 20)
@@ -120,13 +120,13 @@ import Testing
       try data.addPhotos(name, 0..<5, split: "train")
       try data.addPhotos(name, 0..<2, split: "valid")
     }
-    try data.addPhoto("valid/a/leak.jpg", payload: "train/a/1.jpg")
+    try data.addPhoto("valid/a/leak.pnm", payload: "train/a/1.pnm")
     let manifest = try data.manifest()
     #expect(manifest.counts(in: .train) == [5, 5] && manifest.counts(in: .valid) == [3, 2])
     #expect(manifest.fractions == nil)
     #expect(manifest.duplicates.map(\.kinds) == [[.acrossSplits, .withinClass].reversed()])
     #expect(
-      manifest.duplicates[0].paths == [BytePath("train/a/1.jpg"), BytePath("valid/a/leak.jpg")])
+      manifest.duplicates[0].paths == [BytePath("train/a/1.pnm"), BytePath("valid/a/leak.pnm")])
     #expect(manifest.warnings.contains { $0.contains("1 photos in several splits") })
   }
 
@@ -152,7 +152,7 @@ import Testing
 
   @Test func aFinishedModelMayBeEvaluatedOnAnyFolder() throws {
     let data = try PhotoFolder()
-    try data.addPhoto("a/1.jpg")
+    try data.addPhoto("a/1.pnm")
     var builder = ManifestBuilder()
     builder.everythingIn = .test
     let scan = try data.scan {
@@ -166,13 +166,13 @@ import Testing
 
   @Test func badFilesStopOrAreSkippedUpToALimit() throws {
     let data = try sample(10)
-    for number in 0..<3 { try data.add(BytePath("a/bad \(number).jpg"), []) }
+    for number in 0..<3 { try data.add(BytePath("a/bad \(number).pnm"), []) }
     let error = #expect(throws: DatasetError.self) { try data.manifest() }
     guard case .badFiles(let bad, of: 33) = error else {
       Issue.record("expected the list of bad files, got \(String(describing: error))")
       return
     }
-    #expect(bad.count == 3 && error?.description.contains("  a/bad 2.jpg: empty file\n") == true)
+    #expect(bad.count == 3 && error?.description.contains("  a/bad 2.pnm: empty file\n") == true)
     let manifest = try data.manifest { $0.policy = .skip }
     #expect(manifest.records.count == 30 && manifest.bad == bad)
     #expect(throws: DatasetError.tooManyBadFiles(bad, of: 33, limit: 0.05)) {
@@ -182,7 +182,7 @@ import Testing
 
   @Test func skippingNeverEmptiesAClass() throws {
     let data = try sample(10)
-    for number in 0..<2 { try data.add(BytePath("d/\(number).jpg"), []) }
+    for number in 0..<2 { try data.add(BytePath("d/\(number).pnm"), []) }
     #expect(throws: DatasetError.emptyClass("d", bad: 2)) {
       try data.manifest { $0.policy = .skip }
     }
@@ -201,25 +201,25 @@ import Testing
     let data = try sample(5)
     let first = try data.manifest()
     #expect(first.changedFiles().isEmpty)
-    try data.addPhoto("a/new.jpg")
-    try data.remove("b/1.jpg")
-    try data.addPhoto("c/2.jpg", payload: "changed")
+    try data.addPhoto("a/new.pnm")
+    try data.remove("b/1.pnm")
+    try data.addPhoto("c/2.pnm", payload: "changed")
     let difference = first.difference(to: try data.manifest(existing: first))
-    #expect(difference.added == [BytePath("a/new.jpg")])
-    #expect(difference.removed == [BytePath("b/1.jpg")])
-    #expect(difference.changed == [BytePath("c/2.jpg")])
+    #expect(difference.added == [BytePath("a/new.pnm")])
+    #expect(difference.removed == [BytePath("b/1.pnm")])
+    #expect(difference.changed == [BytePath("c/2.pnm")])
     #expect(difference.classesAreEqual && !difference.isEmpty)
-    #expect(first.changedFiles() == [BytePath("b/1.jpg"), BytePath("c/2.jpg")])
+    #expect(first.changedFiles() == [BytePath("b/1.pnm"), BytePath("c/2.pnm")])
     #expect(first.difference(to: first).isEmpty)
   }
 
   @Test(arguments: [
     ("\"version\" : 1", "\"version\" : 2", "version"),
     ("\"class\" : \"b\"", "\"class\" : \"z\"", "records[3].class"),
-    ("\"path\" : \"a/1.jpg\"", "\"path\" : \"../1.jpg\"", "records[1].path"),
-    ("\"path\" : \"a/1.jpg\"", "\"path\" : \"/etc/passwd\"", "records[1].path"),
-    ("\"path\" : \"a/1.jpg\"", "\"path\" : \"a/0.jpg\"", "records[1].path"),
-    ("\"path\" : \"a/1.jpg\"", "\"path\" : {\"bytes\": \"%f\"}", "records[1].path.bytes"),
+    ("\"path\" : \"a/1.pnm\"", "\"path\" : \"../1.pnm\"", "records[1].path"),
+    ("\"path\" : \"a/1.pnm\"", "\"path\" : \"/etc/passwd\"", "records[1].path"),
+    ("\"path\" : \"a/1.pnm\"", "\"path\" : \"a/0.pnm\"", "records[1].path"),
+    ("\"path\" : \"a/1.pnm\"", "\"path\" : {\"bytes\": \"%f\"}", "records[1].path.bytes"),
     ("\"split\" : \"train\"", "\"split\" : \"tran\"", "split"),
     ("\"width\" : 4", "\"width\" : 0", "records[0].width"),
     ("\"width\" : 4", "\"width\" : \"4\"", "records[0].width"),
@@ -235,7 +235,7 @@ import Testing
     let text = String(decoding: try data.manifest().json, as: UTF8.self)
     let range = try #require(text.firstRange(of: old))
     try AtomicFile.write(path, text: text.replacingCharacters(in: range, with: new))
-    let error = #expect(throws: DatasetError.self) { try Manifest(from: path) }
+    let error = #expect(throws: DatasetError.self) { try Manifest(contentsOf: path) }
     guard case .invalidManifest(path, let place, _) = error else {
       Issue.record("expected an invalid manifest, got \(String(describing: error))")
       return

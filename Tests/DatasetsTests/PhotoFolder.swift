@@ -30,7 +30,7 @@ final class PhotoFolder: Sendable {
 
   func addPhotos(_ className: String, _ numbers: Range<Int>, split: String? = nil) throws {
     let folder = (split.map { $0 + "/" } ?? "") + className
-    for number in numbers { try addPhoto("\(folder)/\(number).jpg") }
+    for number in numbers { try addPhoto("\(folder)/\(number).pnm") }
   }
 
   func add(_ path: BytePath, _ bytes: [UInt8]) throws {

@@ -178,9 +178,12 @@ extension OneDNNEngine {
   /// Compiles a whole graph with random parameters.
   static func plan(
     _ graph: Graph, parameters: Parameters? = nil, microBatch: Int = 2, size: Extent2D,
-    from source: NodeID? = nil, to end: NodeID? = nil
+    from source: NodeID? = nil, to end: NodeID? = nil, threads: Int? = nil,
+    imagesPerPass: Int = 1
   ) throws -> OneDNNPlan {
-    let engine = OneDNNEngine(training: NoEngine())
+    var engine = OneDNNEngine(training: NoEngine())
+    engine.threads = threads
+    engine.imagesPerPass = imagesPerPass
     let plan = try Compiler(inference: engine, training: engine).compileInference(
       graph, parameters: parameters ?? SampleNetworks.parameters(of: graph), from: source, to: end,
       microBatch: microBatch, size: size)

@@ -157,7 +157,9 @@ struct ConvolutionCase: Sendable, CustomTestStringConvertible {
       Window2D(kernel: 3, stride: 1, dilation: 2, padding: .explicit(EdgeInsets(1))),
     ])
   func poolingAgreesWithPlainLoops(_ kind: PoolingKind, _ window: Window2D) throws {
-    for (channels, size) in [(20, Extent2D(8)), (3, Extent2D(height: 9, width: 6))] {
+    for (channels, size) in [
+      (20, Extent2D(8)), (3, Extent2D(height: 9, width: 6)), (16, Extent2D(5)), (24, Extent2D(3)),
+    ] {
       let plain = Self.build("pool", channels: channels) { $0.add("pool", .pooling(kind, window)) }
       try Self.expectAgreement(plain, size: size, "\(kind) \(window)")
       let inner = Self.build("conv and pool", channels: channels) {

@@ -45,6 +45,31 @@ private func makePlan(dropout: Double = 0, batch: Int = 16) -> DensePlan {
   }
 }
 
+@Suite struct TrainerConfigurationTests {
+  @Test func impossibleNumbersOfARecipeAreNamed() {
+    let good = TrainerConfiguration(epochs: 3, earlyStopping: EarlyStopping(patience: 2))
+    #expect(good.problem == nil)
+    let changes: [(String, (inout TrainerConfiguration) -> Void)] = [
+      ("epochs", { $0.epochs = 0 }), ("batch size", { $0.batchSize = -1 }),
+      ("patience", { $0.earlyStopping?.patience = 0 }),
+      ("momentum", { $0.optimizer.rule = .sgd(momentum: 1) }),
+      ("beta2", { $0.optimizer.rule = .adam(beta2: .nan) }),
+      ("epsilon", { $0.optimizer.rule = .rmsProp(epsilon: 0) }),
+      ("weight decay", { $0.optimizer.weightDecay = .l2(-1) }),
+      ("gradient norm", { $0.optimizer.maximumGradientNorm = 0 }),
+      ("cosine.minimum", { $0.schedule = .cosine(minimum: -1) }),
+    ]
+    for (word, change) in changes {
+      var bad = good
+      change(&bad)
+      #expect(bad.problem?.contains(word) == true, "\(word)")
+    }
+    #expect(LogisticRegression().problem == nil)
+    #expect(LogisticRegression(regularization: .inverseStrength(0)).problem?.contains("C") == true)
+    #expect(LogisticRegression(folds: 1).problem?.contains("folds") == true)
+  }
+}
+
 @Suite struct TrainerTests {
   @Test func learnsSeparableClassesAndReportsEveryEpoch() throws {
     let plan = makePlan()

@@ -42,6 +42,10 @@ typedef enum {
 
 int thaw_dnnl_layout_create(
     thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order);
+// The layout with other extents that has its channels in the same blocks as `like`: row major where
+// `like` is not blocked.
+int thaw_dnnl_layout_create_like(
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like);
 void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout);
 size_t thaw_dnnl_layout_bytes(const thaw_dnnl_layout *layout);
 bool thaw_dnnl_layout_equal(const thaw_dnnl_layout *left, const thaw_dnnl_layout *right);

@@ -48,13 +48,26 @@ public struct Compiler: Sendable {
     let suffix: (any TrainingPlan)? =
       partition.suffix.isEmpty
       ? nil
-      : try trainingEngine.compileTraining(
-        graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
-        freezing: plan, batch: batch, size: size)
+      : try compileSuffix(
+        graph, partition: partition, parameters: parameters, freezing: plan, batch: batch,
+        size: size)
     return Plan(partition: partition, prefix: prefix, suffix: suffix)
   }
 
-  /// Compiles the part of `graph` after `source` for inference (the whole network by default).
+  /// Compiles only the suffix, for training on the cached results of the prefix.
+  ///
+  /// - Parameter batch: the largest batch of a training step.
+  public func compileSuffix(
+    _ graph: Graph, partition: Partition, parameters: Parameters, freezing plan: FreezePlan,
+    batch: Int, size: Extent2D
+  ) throws -> any TrainingPlan {
+    try trainingEngine.compileTraining(
+      graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
+      freezing: plan, batch: batch, size: size)
+  }
+
+  /// Compiles the part of `graph` after `source` up to `end` for inference (the whole network by
+  /// default). Traps when one of the two lies inside a fused step.
   public func compileInference(
     _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
     microBatch: Int, size: Extent2D
@@ -64,6 +77,9 @@ public struct Compiler: Sendable {
     let steps = graph.fusedSteps.filter {
       $0.nodes.lowerBound > first && $0.nodes.upperBound <= last
     }
+    precondition(
+      steps.reduce(0) { $0 + $1.nodes.count } == last - first,
+      "'\(graph.nodes[first].path)' or '\(graph.nodes[last].path)' lies inside a fused step.")
     return try inferenceEngine.compileInference(
       graph, steps: steps, from: graph.nodes[first].id, parameters: parameters,
       microBatch: microBatch, size: size)

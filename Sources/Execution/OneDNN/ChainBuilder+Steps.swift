@@ -80,31 +80,51 @@ extension ChainBuilder {
     define(node.id, as: target)
   }
 
-  /// A batch norm that could not be folded: y = scale * x + shift per channel, in one kernel.
+  /// A batch norm that could not be folded: y = scale * x + shift per channel.
   private mutating func appendAffine(_ node: Node, at index: Int) throws {
     guard let map = try ChannelAffine(node, parameters) else { return }
     let input = node.inputs[0]
     let shape = Shape(
       shape(of: input).extents.enumerated().map { $0.offset == 1 ? $0.element : 1 })
-    let layout = try OneDNNLayout(shape, THAW_DNNL_DENSE, node.path)
-    let scale = try constant(
-      Tensor(map.scale.map(Float.init), shape: shape), as: shape, in: layout, node.path)
-    let shift = try constant(
-      Tensor(map.shift.map(Float.init), shape: shape), as: shape, in: layout, node.path)
     let data = tensor(of: input)
     let target = mayOverwrite(input, at: index) ? data : makeTensor(data.layout)
-    let epilogue = [thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: layout.handle)]
-    let primitive = try OneDNNPrimitive("batch normalization", node.path) {
-      thaw_dnnl_binary($0, true, data.layout.handle, layout.handle, epilogue, 1)
+    let scale = Tensor(map.scale.map(Float.init), shape: shape)
+    let shift = Tensor(map.shift.map(Float.init), shape: shape)
+    try appendBroadcast(
+      "batch normalization", multiplies: true, perChannel: true, data, scale, into: target, node)
+    try appendBroadcast(
+      "batch normalization", multiplies: false, perChannel: true, target, shift, into: target, node)
+    define(node.id, as: target)
+  }
+
+  /// target = data * values or data + values; `values` has extents of 1 where it repeats.
+  ///
+  /// `values` lies in the data's channel blocks: row major, it would take the library's plain loop
+  /// where the data is blocked.
+  private mutating func appendBroadcast(
+    _ operation: String, multiplies: Bool, perChannel: Bool, _ data: ChainTensor,
+    _ values: Tensor<Float>,
+    into target: ChainTensor, _ node: Node
+  ) throws {
+    // One value a pixel stays row major: in channel blocks the library reads it wrongly (2.6.3, AVX2).
+    let layout =
+      perChannel
+      ? try OneDNNLayout(values.shape, like: data.layout, node.path)
+      : try OneDNNLayout(values.shape, THAW_DNNL_DENSE, node.path)
+    let primitive = try OneDNNPrimitive(operation, node.path) {
+      thaw_dnnl_binary($0, multiplies, data.layout.handle, layout.handle, nil, 0)
     }
     append(
       ChainInstruction(
-        "batch normalization", node.path, primitive,
+        operation, node.path, primitive,
         [
-          (THAW_DNNL_SOURCE, 0, .tensor(data)), (THAW_DNNL_SECOND_SOURCE, 0, scale),
-          (THAW_DNNL_EPILOGUE_SOURCE, 0, shift), (THAW_DNNL_DESTINATION, 0, .tensor(target)),
+          (THAW_DNNL_SOURCE, 0, .tensor(data)),
+          (
+            THAW_DNNL_SECOND_SOURCE, 0,
+            try constant(values, as: values.shape, in: layout, node.path)
+          ),
+          (THAW_DNNL_DESTINATION, 0, .tensor(target)),
         ]))
-    define(node.id, as: target)
   }
 
   private mutating func appendConcatenation(_ node: Node) throws {
@@ -162,19 +182,10 @@ extension ChainBuilder {
     guard let factors else { return }
     let output = shape(of: node.id)
     let shape: Shape = [1, 1, output[2], output[3]]
-    let layout = try OneDNNLayout(shape, THAW_DNNL_DENSE, node.path)
-    let map = try constant(Tensor(factors, shape: shape), as: shape, in: layout, node.path)
     let data = tensor(of: node.id)
-    let primitive = try OneDNNPrimitive("pooling divisor", node.path) {
-      thaw_dnnl_binary($0, true, data.layout.handle, layout.handle, nil, 0)
-    }
-    append(
-      ChainInstruction(
-        "pooling divisor", node.path, primitive,
-        [
-          (THAW_DNNL_SOURCE, 0, .tensor(data)), (THAW_DNNL_SECOND_SOURCE, 0, map),
-          (THAW_DNNL_DESTINATION, 0, .tensor(data)),
-        ]))
+    try appendBroadcast(
+      "pooling divisor", multiplies: true, perChannel: false, data, Tensor(factors, shape: shape),
+      into: data, node)
   }
 }
 

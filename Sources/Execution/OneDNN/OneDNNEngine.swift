@@ -8,9 +8,14 @@ public import Network
 /// nothing else, neither on the batch nor on the number of threads. Dense layers run over the whole
 /// micro-batch.
 public struct OneDNNEngine: Engine {
-  /// Images a thread takes through the convolutional part at once; see `ARCHITECTURE.md` for the
-  /// measurement behind it.
+  /// Images a thread takes through the convolutional part at once.
+  ///
+  /// One is as fast as any and needs no padding. Measured at 224 on 2 AVX-512 cores, images/s for
+  /// 1, 2, 4, 8, 16: EfficientNet-Lite0 455, 467, 421, 389, 369; ResNet-50 57, 57, 52, 54, 53. The
+  /// activations of one image stay in the cache, those of eight do not.
   package var imagesPerPass = 1
+  /// Threads of the plans it compiles; ``ComputeThreads/count`` when nil.
+  package var threads: Int?
   private let trainingEngine: any Engine
 
   /// An engine for inference; pieces that train are given to `training`.
@@ -35,7 +40,7 @@ public struct OneDNNEngine: Engine {
   ) throws -> any InferencePlan {
     precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
     let shapes = try graph.shapes(batch: microBatch, size: size)
-    let threads = ComputeThreads.count
+    let threads = threads ?? ComputeThreads.count
     func segment(
       _ steps: ArraySlice<FusedStep>, from source: NodeID, inLanes: Bool
     ) throws -> OneDNNSegment {

@@ -16,6 +16,14 @@ final class OneDNNLayout {
     }
   }
 
+  /// A layout for `shape` whose channels lie in the same blocks as those of `like`.
+  init(_ shape: Shape, like: OneDNNLayout, _ layer: ParameterPath?) throws(ExecutionError) {
+    let extents = shape.extents.map(Int64.init)
+    handle = try make("memory layout \(shape)", layer) {
+      thaw_dnnl_layout_create_like($0, extents, CInt(extents.count), like.handle)
+    }
+  }
+
   /// Takes over a description made by the library.
   init(adopting handle: OpaquePointer) { self.handle = handle }
 

@@ -141,7 +141,7 @@ private enum Codec {
   private func check(
     _ status: thaw_image_status, _ report: thaw_image_report, _ options: DecodeOptions
   ) throws(ImageError) {
-    let detail = text(report.message)
+    let detail = messageText(report.message)
     switch status {
     case THAW_IMAGE_OK: return
     case THAW_IMAGE_TRUNCATED: throw .truncated(format, detail: detail)
@@ -156,13 +156,13 @@ private enum Codec {
   }
 
   private func warnings(of report: thaw_image_report) -> ImageWarnings {
-    let first = text(report.first_warning)
+    let first = messageText(report.first_warning)
     return ImageWarnings(count: Int(report.warning_count), first: first.isEmpty ? nil : first)
   }
 }
 
 /// The text in a fixed C array of characters.
-func text<Characters>(_ characters: Characters) -> String {
+func messageText<Characters>(_ characters: Characters) -> String {
   withUnsafeBytes(of: characters) { raw in
     String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
   }

@@ -47,7 +47,7 @@ private func encoded(
   defer { thaw_image_free(bytes) }
   guard status != THAW_IMAGE_NO_MEMORY else { throw .outOfMemory(detail: "encoding \(format)") }
   guard status == THAW_IMAGE_OK, let bytes else {
-    throw .notEncodable(format, detail: text(report.message))
+    throw .notEncodable(format, detail: messageText(report.message))
   }
   return Array(UnsafeBufferPointer(start: bytes, count: count))
 }

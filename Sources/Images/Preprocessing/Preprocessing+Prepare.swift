@@ -11,13 +11,20 @@ public struct PreparedImage: Sendable, Hashable {
 }
 
 extension Preprocessing {
+  /// How much larger than the resized photo a JPEG decoded at a fraction of its size must stay.
+  ///
+  /// Measured against full decoding on 80 photos, in levels of 255: mean difference 0.24, 99 % within 1
+  /// with a margin of 4; 0.45 and 3 with about 2; 1.5 to 1.7 and 13 with 1.2. Most of the time is
+  /// saved by the first halving (12 megapixels: 95 ms whole, 41 at 1/2, 34 at 1/4), so 4 it is: at
+  /// 224 pixels photos below 2048 pixels a side are decoded in full.
+  static let scaledDecodingMargin = 4
+
   /// From the bytes of a file to the network's input: decode, turn upright, and for each view resize,
   /// cut, mirror and normalise. The file is decoded once for all views.
   ///
   /// - Parameter views: what to prepare, at least one.
   /// - Parameter scaledDecoding: whether a JPEG may be decoded at 1/2, 1/4 or 1/8 when the result is
-  ///   still at least twice the size it is resized to. A resize from twice the size averages away
-  ///   nearly all that the two ways of halving differ by.
+  ///   still at least ``scaledDecodingMargin`` times the size it is resized to.
   /// - Parameter maximumPixels: files that claim more are refused from the header.
   /// - Parameter output: exactly `views.count * elementCount` floats, [views, C, H, W].
   /// - Throws: ``ImageError``; the output is then unspecified.
@@ -45,11 +52,11 @@ extension Preprocessing {
       format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
   }
 
-  // Twice the largest size any of the views is resized to.
+  // The margin times the largest size any of the views is resized to.
   private func smallestSource(of size: PixelSize, for views: [View]) -> PixelSize {
     let resized = views.map { geometry(of: size, view: $0).resized }
     return PixelSize(
-      width: 2 * (resized.map(\.width).max() ?? size.width),
-      height: 2 * (resized.map(\.height).max() ?? size.height))
+      width: Self.scaledDecodingMargin * (resized.map(\.width).max() ?? size.width),
+      height: Self.scaledDecodingMargin * (resized.map(\.height).max() ?? size.height))
   }
 }

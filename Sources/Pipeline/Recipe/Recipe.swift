@@ -49,7 +49,7 @@ public struct Recipe: Hashable, Sendable {
   }
 
   /// The layers that replace the backbone's own classifier.
-  public struct Head: Hashable, Sendable {
+  public struct Head: Hashable, Sendable, Codable {
     /// Width of a hidden layer; nil for none.
     public var hidden: Int?
     /// Probability of dropping a feature in training.

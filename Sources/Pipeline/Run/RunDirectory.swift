@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Datasets
 public import Files
 public import SystemPackage
 
@@ -47,6 +48,24 @@ public struct RunDirectory: Sendable {
     try require(recipe, from: "thaw prepare DATA")
     let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
     return try Recipe(yaml: text, file: recipe.displayed)
+  }
+
+  /// Puts another recipe in force.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before the first stage; `FileError`.
+  public func change(_ recipe: Recipe) throws {
+    guard try loadRecipe() != recipe else { return }
+    let lock = try lock()
+    defer { withExtendedLifetime(lock) {} }
+    try AtomicFile.write(self.recipe, text: recipe.yaml)
+  }
+
+  /// The manifest of this run.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `DatasetError`, `FileError`.
+  public func loadManifest() throws -> Manifest {
+    try require(manifest, from: "thaw prepare DATA")
+    return try Manifest(contentsOf: manifest)
   }
 
   /// Throws unless `file` exists, naming the command that makes it.

@@ -43,8 +43,10 @@ public enum Format {
   /// A proportion as percent: `percent(0.9482)` is "94.8 %".
   ///
   /// Rounding never claims perfection: a value below 1 is never written as 100 %, nor one above 0
-  /// as 0 %. The space is a no-break one.
-  public static func percent(_ proportion: Double, decimals: Int = 1) -> String {
+  /// as 0 %. `separator` stands before the sign; terminals get a plain space.
+  public static func percent(
+    _ proportion: Double, decimals: Int = 1, separator: String = "\u{A0}"
+  ) -> String {
     guard proportion.isFinite else { return nonFinite(proportion) }
     var text = fixed(proportion * 100, decimals)
     let step = pow(10, Double(-decimals))
@@ -52,7 +54,7 @@ public enum Format {
       text = fixed(100 - step, decimals)
     }
     if proportion > 0, text == fixed(0, decimals) { text = "<" + fixed(step, decimals) }
-    return text + "\u{A0}%"
+    return text + separator + "%"
   }
 
   /// A length of time: "0.42 s", "12.3 s", "2 min 03 s", "1 h 02 min", "3 d 04 h".

@@ -20,6 +20,8 @@ public enum ProportionInterval {
     let p = Double(successes) / n
     let centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     let half = quantile * (p * (1 - p) / n + z2 / (4 * n * n)).squareRoot() / (1 + z2 / n)
-    return max(centre - half, 0)...min(centre + half, 1)
+    // Exact ends, which the formula misses by a rounding error.
+    let low = successes == 0 ? 0 : max(centre - half, 0)
+    return low...(successes == count ? 1 : min(centre + half, 1))
   }
 }

@@ -80,7 +80,7 @@ extension HTMLReport {
     }
     let columns = [
       Column("True class"), Column("Taken for"), Column("Photos", numeric: true),
-      Column("Share of the class", numeric: true),
+      Column("Share", numeric: true),
     ]
     let list: Markup =
       pairs.isEmpty

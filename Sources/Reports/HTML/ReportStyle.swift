@@ -45,7 +45,7 @@ enum ReportStyle {
       border-bottom:1px solid var(--rule);max-width:30rem}
     th:last-child,td:last-child{padding-right:0}
     thead th{font-weight:600;color:var(--soft);vertical-align:bottom;overflow-wrap:normal}
-    tbody th,tbody td:not(.n){min-width:6.5rem}
+    tbody th,tbody td:not(.n){min-width:7.5rem}
     td .path,tbody th .path{display:inline-block;min-width:11rem}
     .n{text-align:right;white-space:nowrap}
     dl{margin:0 0 12px;font-size:.94rem}

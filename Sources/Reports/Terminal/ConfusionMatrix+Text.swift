@@ -4,14 +4,17 @@ extension ConfusionMatrix {
   /// Recall, precision and F1 of each class as a table for a terminal.
   public func metricsText(width: Int = 80) -> String {
     var table = TextTable("Class", ">Photos", ">Recall", ">Precision", ">F1")
-    func percent(_ value: Double) -> String { value.isNaN ? "-" : Format.percent(value) }
     for metrics in classMetrics {
       table.append([
-        metrics.name, "\(metrics.count)", percent(metrics.recall), percent(metrics.precision),
-        percent(metrics.f1),
+        metrics.name, "\(metrics.count)", Self.percent(metrics.recall),
+        Self.percent(metrics.precision), Self.percent(metrics.f1),
       ])
     }
     return table.text(width: width)
+  }
+
+  private static func percent(_ value: Double) -> String {
+    value.isNaN ? "-" : Format.percent(value, separator: " ")
   }
 
   /// The counts as a table for a terminal, confused classes next to each other.
@@ -42,7 +45,7 @@ extension ConfusionMatrix {
     for pair in pairs {
       table.append([
         classNames[pair.truth], classNames[pair.predicted], "\(pair.count)",
-        Format.percent(pair.share),
+        Self.percent(pair.share),
       ])
     }
     return table.text(width: width)

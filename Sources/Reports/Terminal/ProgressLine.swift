@@ -156,7 +156,9 @@ public final class ProgressLine: Sendable {
       parts.append("\(state.completed) \(unit)")
     }
     if let left = total.flatMap({ state.estimate.secondsLeft(total: $0, time: now) }) {
-      parts.append(Format.duration(seconds: left < 60 ? left.rounded(.up) : left) + " left")
+      let whole = left.rounded(.up)
+      let text = whole < 60 ? "\(Int(whole)) s" : Format.duration(seconds: whole)
+      parts.append(text + " left")
     }
     if let rate = state.estimate.rate { parts.append("\(Format.significant(rate)) \(unit)/s") }
     if !state.detail.isEmpty { parts.append(state.detail) }

@@ -34,16 +34,12 @@ public struct LogisticRegression: Sendable, Equatable, Codable {
   /// Keys the assignment of samples to folds.
   public var seed: UInt64
 
-  /// A solver.
+  /// A solver; see ``problem`` for what the numbers must be.
   public init(
     regularization: Regularization = .automatic, standardizes: Bool = true,
     classWeights: [Float] = [], maximumIterations: Int = 500, tolerance: Double = 1e-5,
     folds: Int = 5, seed: UInt64 = 0
   ) {
-    if case .inverseStrength(let c) = regularization {
-      precondition(c > 0 && c.isFinite, "C must be above 0, got \(c).")
-    }
-    precondition(folds >= 2, "Cross-validation needs at least 2 folds, got \(folds).")
     self.regularization = regularization
     self.standardizes = standardizes
     self.classWeights = classWeights
@@ -53,11 +49,25 @@ public struct LogisticRegression: Sendable, Equatable, Codable {
     self.seed = seed
   }
 
+  /// What is wrong with the numbers, as a sentence; nil when nothing is.
+  public var problem: String? {
+    if case .inverseStrength(let c) = regularization, !(c > 0 && c.isFinite) {
+      return "C must be above 0, got \(c)."
+    }
+    if let weight = classWeights.first(where: { !($0 >= 0 && $0.isFinite) }) {
+      return "class weights must be finite and at least 0, got \(weight)."
+    }
+    if maximumIterations < 1 { return "the solver needs at least 1 iteration." }
+    if !(tolerance > 0) { return "the tolerance must be above 0, got \(tolerance)." }
+    return folds < 2 ? "cross-validation needs at least 2 folds, got \(folds)." : nil
+  }
+
   /// Fits all samples of `source`.
   ///
   /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/emptyClass(_:)`` when one of the
   ///   classes has no sample (its bias would run away), ``TrainingError/nonFinite(what:sample:)``.
   public func fit(_ source: any FeatureSource, classes: Int) throws -> LogisticModel {
+    precondition(problem == nil, problem ?? "")
     precondition(classes >= 2, "Classification needs at least 2 classes, got \(classes).")
     precondition(
       classWeights.isEmpty || classWeights.count == classes,

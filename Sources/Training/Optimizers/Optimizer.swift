@@ -4,66 +4,6 @@ public import Execution
 package import Network
 public import Tensors
 
-/// Which update is made from a gradient.
-public enum UpdateRule: Sendable, Equatable, Codable {
-  /// b = momentum * b + g (b starts as g); p -= rate * b, or rate * (g + momentum * b) with Nesterov.
-  ///
-  /// - Source: PyTorch `SGD`, dampening 0.
-  case sgd(momentum: Double = 0.9, nesterov: Bool = false)
-  /// p -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
-  ///
-  /// - Source: Kingma and Ba 2015, arXiv:1412.6980; PyTorch `Adam`.
-  case adam(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8)
-  /// v = alpha * v + (1 - alpha) * g^2; step g / (sqrt(v) + epsilon), with momentum b = momentum * b + step.
-  ///
-  /// - Source: PyTorch `RMSprop`, not centred.
-  case rmsProp(alpha: Double = 0.99, epsilon: Double = 1e-8, momentum: Double = 0)
-}
-
-/// How weights are pulled towards zero.
-public enum WeightDecay: Sendable, Equatable, Codable {
-  /// Not at all.
-  case none
-  /// g += decay * p before the rule sees the gradient.
-  case l2(Double)
-  /// p *= 1 - rate * decay, apart from the gradient.
-  ///
-  /// - Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
-  case decoupled(Double)
-}
-
-/// Everything about an optimizer but the learning rate.
-public struct OptimizerConfiguration: Sendable, Equatable, Codable {
-  /// The update.
-  public var rule: UpdateRule
-  /// The pull towards zero.
-  public var weightDecay: WeightDecay
-  /// Whether biases and the scales and shifts of norms decay too.
-  public var decaysBiasesAndNorms: Bool
-  /// Gradients are scaled down together when their joint Euclidean norm is above this; nil for never.
-  public var maximumGradientNorm: Double?
-
-  /// A configuration; by default SGD with momentum 0.9 and no decay.
-  public init(
-    rule: UpdateRule = .sgd(), weightDecay: WeightDecay = .none, decaysBiasesAndNorms: Bool = false,
-    maximumGradientNorm: Double? = nil
-  ) {
-    self.rule = rule
-    self.weightDecay = weightDecay
-    self.decaysBiasesAndNorms = decaysBiasesAndNorms
-    self.maximumGradientNorm = maximumGradientNorm
-  }
-
-  /// Adam with decoupled weight decay; the defaults are PyTorch's.
-  public static func adamW(
-    beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0.01
-  ) -> OptimizerConfiguration {
-    OptimizerConfiguration(
-      rule: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon),
-      weightDecay: .decoupled(weightDecay))
-  }
-}
-
 /// Changes parameters in place along their gradients and keeps what the rule remembers.
 ///
 /// Element-wise, so the engine's element order does not matter as long as it stays the same. Not

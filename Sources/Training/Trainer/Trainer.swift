@@ -39,6 +39,7 @@ public final class Trainer {
     training: any FeatureSource, validation: (any FeatureSource)? = nil,
     loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil
   ) throws {
+    precondition(configuration.problem == nil, configuration.problem ?? "")
     guard training.count > 0 else { throw TrainingError.noSamples(split: "train") }
     self.plan = plan
     self.rates = rates

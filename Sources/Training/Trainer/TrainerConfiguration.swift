@@ -49,6 +49,19 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
   }
 }
 
+extension TrainerConfiguration {
+  /// What is wrong with the numbers, as a sentence; nil when nothing is. Ask before training with a
+  /// configuration that was decoded: ``Trainer`` traps on impossible ones.
+  public var problem: String? {
+    if epochs < 1 { return "epochs must be at least 1, got \(epochs)." }
+    if batchSize < 1 { return "the batch size must be at least 1, got \(batchSize)." }
+    if let patience = earlyStopping?.patience, patience < 1 {
+      return "patience must be at least 1, got \(patience)."
+    }
+    return optimizer.problem ?? schedule.problem
+  }
+}
+
 /// What one epoch did.
 public struct EpochRecord: Sendable, Equatable, Codable {
   /// 0-based.

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Images
+
+/// Verifies photos with ``/Images/ImageDecoder``.
+///
+/// All data of a file is read and entropy-decoded, so that damage anywhere is found; of a JPEG only
+/// every eighth pixel is computed, which takes a sixtieth of the memory.
+public struct DecodingVerifier: ImageVerifier {
+  private struct Refusal: Error, CustomStringConvertible { let description: String }
+
+  private let options: DecodeOptions
+
+  /// Verifies with the limits of `options`.
+  public init(options: DecodeOptions = DecodeOptions()) {
+    var options = options
+    options.minimumSize = PixelSize(width: 1, height: 1)
+    self.options = options
+  }
+
+  /// The decoder's version and the limits that decide what is refused.
+  public var identity: String {
+    "images 1, pixels \(options.maximumPixels), scans \(options.maximumScans),"
+      + " missing end \(options.allowsMissingEnd)"
+  }
+
+  /// Decodes all of `bytes`.
+  ///
+  /// - Throws: an error whose description is `ImageError.reason`.
+  public func verify(_ bytes: UnsafeRawBufferPointer) throws -> VerifiedImage {
+    do throws(ImageError) {
+      let decoded = try ImageDecoder.decode(bytes, options: options)
+      let size = decoded.originalSize
+      return VerifiedImage(
+        width: size.width, height: size.height, format: decoded.format.description,
+        warnings: decoded.warnings.texts)
+    } catch {
+      throw Refusal(description: error.reason)
+    }
+  }
+}
+
+extension ImageWarnings {
+  /// At most one line: the first warning and how many more there are.
+  fileprivate var texts: [String] {
+    guard count > 0 else { return [] }
+    let text = first ?? "damage that costs no pixel"
+    return [count > 1 ? "\(text) (and \(count - 1) more warnings)" : text]
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Glibc
+public import SystemPackage
+
+extension FeatureCache {
+  /// The cache of one key on disk.
+  public struct Summary: Sendable, Hashable {
+    /// The key, 64 lower-case hexadecimal digits.
+    public let key: String
+    /// Bytes on disk.
+    public let size: Int
+  }
+
+  /// The caches in `directory`, by key; empty when there is no such directory.
+  ///
+  /// - Throws: `FileError`.
+  public static func list(_ directory: FilePath) throws -> [Summary] {
+    guard FileSystem.exists(directory) else { return [] }
+    return try FileSystem.list(directory).compactMap { name in
+      guard hexadecimalBytes(name.string)?.count == 32 else { return nil }
+      let place = FeatureCachePlace(directory: directory.appending(name))
+      let sizes = [place.rows, place.index].map { (try? FileStatus(of: $0))?.size ?? 0 }
+      return Summary(key: name.string, size: sizes.reduce(0, +))
+    }
+  }
+
+  /// Deletes the caches in `directory` of keys that are not in `kept` and that no process has open.
+  /// Nothing else ever deletes one.
+  ///
+  /// - Returns: the caches that were deleted.
+  /// - Throws: `FileError`.
+  @discardableResult
+  public static func prune(_ directory: FilePath, keeping kept: Set<String>) throws -> [Summary] {
+    try list(directory).filter { summary in
+      guard !kept.contains(summary.key) else { return false }
+      let place = FeatureCachePlace(directory: directory.appending(summary.key))
+      guard let lock = try? DirectoryLock(place.directory) else { return false }
+      defer { withExtendedLifetime(lock) {} }
+      for name in try FileSystem.list(place.directory) {
+        try FileSystem.remove(place.directory.appending(name))
+      }
+      return place.directory.withPlatformString { rmdir($0) } == 0
+    }
+  }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Execution
+import Files
+import Images
+import SystemPackage
+import Tensors
+
+/// The features of a run's photos at the network's cut: computed once, then read from the cache.
+struct FeatureStore {
+  let rowLength: Int
+  private let network: TransferNetwork
+  private let root: FilePath
+  private let cache: FeatureCache
+  private let context: StageContext
+
+  /// Opens the cache of `network` in the run.
+  init(_ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext)
+    throws
+  {
+    self.network = network
+    self.context = context
+    root = manifest.root.filePath
+    let shapes = try network.graph.shapes(batch: 1, size: network.size)
+    rowLength = shapes[network.partition.cut.index].count
+    cache = try FeatureCache(
+      directory: run.cache.appending("features"),
+      key: try network.featureKey(engine: context.compiler.inferenceEngine.name),
+      rowLength: rowLength)
+    if cache.recovery.droppedRows > 0 {
+      context.console.warn(
+        "\(cache.recovery.droppedRows) damaged rows of the feature cache are computed again.")
+    }
+  }
+
+  /// The features of `records`, one row for each, under `view`.
+  func matrix(_ records: [Manifest.Record], view: View) throws -> FeatureMatrix {
+    try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
+  }
+
+  /// Computes the rows that are missing; returns how many photos were read.
+  ///
+  /// Interrupted at any moment, it continues where it was: rows are added every few batches.
+  func fill(_ records: [Manifest.Record], views: [View]) throws -> Int {
+    var groups: [[View]: [Manifest.Record]] = [:]
+    var seen: Set<String> = []
+    for record in records where seen.insert(record.sha256).inserted {
+      let missing = views.filter {
+        !cache.contains(FeatureKey(content: record.sha256, view: $0.name))
+      }
+      if !missing.isEmpty { groups[missing, default: []].append(record) }
+    }
+    let total = groups.values.reduce(0) { $0 + $1.count }
+    guard total > 0 else { return 0 }
+    let progress = context.console.progress("Computing features", total: total)
+    for (missing, group) in groups.sorted(by: { $0.key.count < $1.key.count }) {
+      try compute(group, views: missing) { progress.advance(by: $0) }
+    }
+    progress.finish()
+    return total
+  }
+
+  private func compute(
+    _ records: [Manifest.Record], views: [View], advance: (Int) -> Void
+  ) throws {
+    let plan = try prefixPlan()
+    let preprocessing = network.preprocessing
+    var options = PrefetchingLoader.Options(
+      batchSize: max(OneDNNEngine.recommendedMicroBatch / views.count, 1),
+      threads: context.threads)
+    options.depth = 2
+    let items = records.map { PrefetchingLoader.Item($0, root: root, verifyingContents: true) }
+    let loader = try PrefetchingLoader(
+      items, elementCount: views.count * preprocessing.elementCount, options: options
+    ) { bytes, _, _, output in
+      try preprocessing.prepare(bytes, views: views, into: output)
+    }
+    var pending = PendingRows(cache: cache)
+    // On any way out, what was computed is kept.
+    do {
+      while try loader.next({ try add($0, of: records, views, plan, &pending, advance) }) != nil {
+        try Interruption.check()
+      }
+    } catch {
+      try pending.flush()
+      throw error
+    }
+    try pending.flush()
+  }
+
+  /// Runs the prefix on a batch of photos and puts the rows on their way to the cache.
+  private func add(
+    _ batch: PrefetchingLoader.Batch, of records: [Manifest.Record], _ views: [View],
+    _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) -> Void
+  ) throws {
+    let keys = batch.items.flatMap { item in
+      views.map { FeatureKey(content: records[item].sha256, view: $0.name) }
+    }
+    try pending.add(keys, rowLength: rowLength) { try plan.run(batch.elements, into: $0) }
+    advance(batch.items.count)
+  }
+
+  private func prefixPlan() throws -> any InferencePlan {
+    try context.compiler.compileInference(
+      network.graph, parameters: network.backbone.parameters, to: network.partition.cut,
+      microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
+  }
+}
+
+/// Rows on their way to the cache: a call to it syncs the disk, so they go in bundles.
+private struct PendingRows {
+  private let cache: FeatureCache
+  private var keys: [FeatureKey] = []
+  private var values: [Float] = []
+
+  init(cache: FeatureCache) { self.cache = cache }
+
+  mutating func add(
+    _ new: [FeatureKey], rowLength: Int,
+    writing body: (UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws {
+    let start = values.count
+    values.append(contentsOf: repeatElement(0, count: new.count * rowLength))
+    try values.withUnsafeMutableBufferPointer {
+      try body(UnsafeMutableBufferPointer(rebasing: $0[start...]))
+    }
+    keys += new
+    if keys.count >= 128 { try flush() }
+  }
+
+  mutating func flush() throws {
+    guard !keys.isEmpty else { return }
+    try cache.append(keys, values)
+    keys.removeAll(keepingCapacity: true)
+    values.removeAll(keepingCapacity: true)
+  }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Backbones
+import Foundation
+
+/// How a model came about; travels in its file as `thaw.training`.
+struct TrainingRecord: Codable, Sendable {
+  /// Hash of everything the training depended on.
+  var key: String
+  /// The recipe, as YAML.
+  var recipe: String
+  /// The card the backbone came from.
+  var backbone: String
+  /// Hash of its weights.
+  var weightsHash: String
+  /// Photos by split.
+  var photos: [String: Int]
+  /// The head's shape: with the architecture, all that is needed to build the graph again.
+  var head: Recipe.Head
+  /// What training reported.
+  var summary: TrainStage.Summary
+
+  init(
+    key: String, recipe: String, backbone: String, weightsHash: String, photos: [String: Int],
+    head: Recipe.Head, summary: TrainStage.Summary
+  ) {
+    self.key = key
+    self.recipe = recipe
+    self.backbone = backbone
+    self.weightsHash = weightsHash
+    self.photos = photos
+    self.head = head
+    self.summary = summary
+  }
+
+  init(json: String) throws {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    self = try decoder.decode(TrainingRecord.self, from: Data(json.utf8))
+  }
+
+  func json() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+}

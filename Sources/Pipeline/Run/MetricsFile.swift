@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Foundation
+import SystemPackage
+import Training
+
+/// `metrics.json`: the evaluation made last, and the last one for each split and number of views.
+struct MetricsFile {
+  private let path: FilePath
+  private let model: FilePath
+
+  /// One entry of the file's `evaluations`.
+  struct Entry: Codable {
+    /// Views whose probabilities were averaged.
+    let tta: Int
+    /// Change time of the model that was judged, so that a new model's numbers do not mix with old.
+    let model: Int
+    let result: Evaluation
+  }
+
+  private struct Contents: Codable {
+    var latest: Evaluation
+    var evaluations: [Entry]
+  }
+
+  init(_ run: RunDirectory) {
+    path = run.metrics
+    model = run.model
+  }
+
+  /// Evaluations of the model as it is now.
+  func entries() throws -> [Entry] {
+    guard FileSystem.exists(path), FileSystem.exists(model) else { return [] }
+    let contents = try JSONDecoder().decode(Contents.self, from: Data(try FileSystem.read(path)))
+    let current = try FileStatus(of: model).modified
+    return contents.evaluations.filter { $0.model == current }
+  }
+
+  func add(_ evaluation: Evaluation, tta: Int) throws {
+    var entries = (try? entries()) ?? []
+    entries.removeAll { $0.tta == tta && $0.result.split == evaluation.split }
+    let current = try FileStatus(of: model).modified
+    entries.append(Entry(tta: tta, model: current, result: evaluation))
+    let text = try JSONText.of(Contents(latest: evaluation, evaluations: entries))
+    try AtomicFile.write(path, text: text + "\n")
+  }
+}

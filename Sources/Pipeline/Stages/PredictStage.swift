@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Files
+import Images
+public import SystemPackage
+import Tensors
+
+/// Predict the class of photos, by a model file alone.
+public struct PredictStage {
+  private let context: StageContext
+
+  /// Uses the context's threads and console.
+  public init(context: StageContext) { self.context = context }
+
+  /// A class and how probable it is.
+  public struct Ranked: Encodable, Sendable {
+    /// Class name.
+    public let label: String
+    /// In 0...1.
+    public let probability: Float
+  }
+
+  /// The prediction for one photo.
+  public struct Prediction: Encodable, Sendable {
+    /// As displayed.
+    public let path: String
+    /// The most probable class.
+    public let label: String
+    /// Its probability.
+    public let probability: Float
+    /// The most probable classes, best first.
+    public let top: [Ranked]
+    /// One a class, of the first view; only when asked for.
+    public let logits: [Float]?
+  }
+
+  /// A photo without a prediction.
+  public struct Failure: Sendable {
+    /// As displayed.
+    public let path: String
+    /// Why.
+    public let reason: String
+  }
+
+  /// Predicts photos and, recursively, folders of photos.
+  ///
+  /// - Parameters:
+  ///   - top: how many classes to rank.
+  ///   - tta: views whose probabilities are averaged.
+  /// - Returns: predictions in the order of the arguments, and the photos that have none.
+  /// - Throws: what loading the model throws; ``PipelineError/interrupted``.
+  public func predict(
+    _ inputs: [FilePath], model: ModelReference, top: Int, tta: Int, withLogits: Bool = false
+  ) throws -> (predictions: [Prediction], failures: [Failure]) {
+    let classifier = try model.load(context: context)
+    var failures: [Failure] = []
+    var paths: [FilePath] = []
+    for input in inputs {
+      do { paths += try photos(at: input) } catch {
+        failures.append(
+          Failure(path: input.displayed, reason: error.reason.text(error.operation)))
+      }
+    }
+    let progress = context.console.progress("Predicting", total: paths.count)
+    let outcomes = try classifier.classify(paths, views: View.testTimeViews(count: tta)) {
+      progress.update(completed: $0)
+    }
+    progress.finish()
+    var predictions: [Prediction] = []
+    for (path, outcome) in zip(paths, outcomes) {
+      switch outcome {
+      case .unusable(let reason): failures.append(Failure(path: path.displayed, reason: reason))
+      case .logits(let logits):
+        predictions.append(
+          prediction(path, logits, classifier.classNames, top: top, withLogits: withLogits))
+      }
+    }
+    return (predictions, failures)
+  }
+
+  private func prediction(
+    _ path: FilePath, _ logits: Tensor<Float>, _ names: [String], top: Int, withLogits: Bool
+  ) -> Prediction {
+    let probabilities = logits.meanProbabilities
+    // Equal probabilities keep the order of the classes.
+    let order = probabilities.indices.sorted {
+      (probabilities[$1], $0) < (probabilities[$0], $1)
+    }
+    let ranked = order.prefix(max(top, 1)).map {
+      Ranked(label: names[$0], probability: probabilities[$0])
+    }
+    return Prediction(
+      path: path.displayed, label: ranked[0].label, probability: ranked[0].probability,
+      top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
+  }
+
+  /// The file itself, or the files in a folder that begin or are named like images.
+  private func photos(at path: FilePath) throws(FileError) -> [FilePath] {
+    guard try FileStatus(of: path).kind == .directory else { return [path] }
+    var found: [FilePath] = []
+    for name in try FileSystem.list(path) where !name.string.hasPrefix(".") {
+      let child = path.appending(name)
+      guard let status = try? FileStatus(of: child, followingLinks: false) else { continue }
+      if status.kind == .directory {
+        found += try photos(at: child)
+      } else if ["jpg", "jpeg", "jpe", "png"].contains(name.extension?.lowercased() ?? "") {
+        found.append(child)
+      }
+    }
+    return found
+  }
+}

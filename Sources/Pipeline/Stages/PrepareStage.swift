@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Files
+public import SystemPackage
+
+/// Scan, verify, split: from a folder of photos to `manifest.json`.
+public struct PrepareStage {
+  private let run: RunDirectory
+  private let context: StageContext
+
+  /// Works in `run`.
+  public init(_ run: RunDirectory, context: StageContext) {
+    self.run = run
+    self.context = context
+  }
+
+  /// What was found.
+  public struct Summary: Encodable, Sendable {
+    /// One class's photos.
+    public struct ClassCount: Encodable, Sendable {
+      /// The class.
+      public let name: String
+      /// Photos to train on.
+      public let train: Int
+      /// Photos to choose by.
+      public let valid: Int
+      /// Photos to measure by.
+      public let test: Int
+    }
+    /// A file left out.
+    public struct Bad: Encodable, Sendable {
+      /// Below the root.
+      public let path: String
+      /// Why.
+      public let reason: String
+    }
+    /// The folder.
+    public let root: String
+    /// Usable photos.
+    public let count: Int
+    /// By class.
+    public let classes: [ClassCount]
+    /// Files left out.
+    public let bad: [Bad]
+    /// Whether the manifest is as it was before.
+    public let unchanged: Bool
+    /// What deserves a look.
+    public let warnings: [String]
+  }
+
+  /// Scans `data` and writes the manifest and the recipe.
+  ///
+  /// - Throws: `DatasetError` when the folder is no dataset or photos are bad and the recipe says
+  ///   stop; `bad_files.tsv` then names all of them.
+  public func prepare(_ data: FilePath, recipe: Recipe) throws -> Summary {
+    var options = FolderScanner.Options()
+    options.output = run.path
+    let scan = try FolderScanner.scan(data, options: options)
+    let lock = try run.lock()
+    defer { withExtendedLifetime(lock) {} }
+    try FileSystem.createDirectory(run.cache)
+    let verification = try verify(scan)
+    try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)
+    let existing = try existingManifest(of: scan)
+    var builder = ManifestBuilder()
+    builder.policy = recipe.data.onBadImage == .stop ? .stop : .skip
+    builder.fractions = SplitFractions(valid: recipe.data.valid, test: recipe.data.test)
+    builder.seed = recipe.seed
+    let manifest = try builder.build(verification, existing: existing)
+    if manifest != existing { try manifest.write(to: run.manifest) }
+    try AtomicFile.write(run.recipe, text: recipe.yaml)
+    return summary(manifest, unchanged: manifest == existing)
+  }
+
+  private func verify(_ scan: FolderScan) throws -> DatasetVerification {
+    let progress = context.console.progress("Checking photos", total: scan.files.count)
+    let result = try DatasetVerification.run(
+      scan, with: DecodingVerifier(),
+      options: .init(threads: context.threads, journal: run.cache.appending("verified"))
+    ) { state in
+      try Interruption.check()
+      progress.update(completed: state.done)
+    }
+    progress.finish()
+    return result
+  }
+
+  /// The manifest of an earlier call, nil when there is none.
+  private func existingManifest(of scan: FolderScan) throws -> Manifest? {
+    guard FileSystem.exists(run.manifest) else { return nil }
+    let manifest = try Manifest(contentsOf: run.manifest)
+    guard manifest.root == BytePath(scan.root.canonical ?? scan.root) else {
+      throw PipelineError.data(
+        "\(run.path.displayed): was prepared from \(manifest.root), not from"
+          + " \(scan.root.displayed). Use another run directory.")
+    }
+    return manifest
+  }
+
+  private func summary(_ manifest: Manifest, unchanged: Bool) -> Summary {
+    let counts = Split.allCases.map(manifest.counts)
+    let classes = manifest.classes.indices.map { index in
+      Summary.ClassCount(
+        name: manifest.classes[index], train: counts[0][index], valid: counts[1][index],
+        test: counts[2][index])
+    }
+    for warning in manifest.warnings { context.console.warn(warning) }
+    return Summary(
+      root: manifest.root.description, count: manifest.records.count, classes: classes,
+      bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
+      unchanged: unchanged, warnings: manifest.warnings)
+  }
+}

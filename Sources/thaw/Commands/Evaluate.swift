@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Datasets
+import Pipeline
+import Reports
+import SystemPackage
+import Training
+
+/// `thaw evaluate`
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Judge a model on photos it was not trained on.",
+    discussion: """
+      Either the model of a run on the run's own split, or any model file (or the name of a
+      pretrained backbone) on a folder of photos.
+      """)
+
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var runPath: String?
+
+  @Option(help: "Model file, or the name of a pretrained backbone.")
+  var model: String?
+
+  @Option(help: "With --model: folder with one sub-folder per class.")
+  var data: String?
+
+  @Option(help: "train, valid or test (default: test if there is one, else valid).")
+  var split: Split?
+
+  @Option(help: "Views of each photo whose probabilities are averaged.")
+  var tta: Int?
+
+  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
+  var rename: [String] = []
+
+  @Option(help: "With --model: stop at photos that cannot be decoded, or skip them.")
+  var onBadImage = Recipe.Data.BadImagePolicy.stop
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    guard (runPath == nil) != (model == nil) else {
+      throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
+    }
+    guard (model == nil) == (data == nil) else {
+      throw ValidationError("--model and --data belong together.")
+    }
+    if let tta, !(1...64).contains(tta) {
+      throw ValidationError("--tta is \(tta), expected 1 to 64.")
+    }
+    _ = try renaming()
+  }
+
+  func run() throws {
+    let session = Session(global)
+    let stage = EvaluateStage(context: try session.context())
+    let result: Evaluation
+    if let model, let data {
+      result = try stage.evaluate(
+        ModelReference(model), data: FilePath(data), split: split, tta: tta ?? 1,
+        renaming: try renaming(), policy: onBadImage)
+    } else {
+      let directory = RunDirectory(FilePath(runPath ?? ""))
+      let views = try tta ?? directory.loadRecipe().evaluate.tta
+      result = try stage.evaluate(directory, split: split, tta: views)
+    }
+    try session.print(result, text: result.text)
+  }
+
+  private func renaming() throws -> [String: String] {
+    var names: [String: String] = [:]
+    for pair in rename {
+      guard let sign = pair.firstIndex(of: "=") else {
+        throw ValidationError("--rename is '\(pair)', expected FOLDER=CLASS.")
+      }
+      names[String(pair[..<sign])] = String(pair[pair.index(after: sign)...])
+    }
+    return names
+  }
+}
+
+extension Split: ExpressibleByArgument {}
+
+extension Evaluation {
+  /// A summary, the metrics of each class and the confusion matrix, for people.
+  var text: String {
+    let present = perClass.indices.filter { perClass[$0].count > 0 || columnTotal($0) > 0 }
+    let matrix = Reports.ConfusionMatrix(
+      classNames: present.map { perClass[$0].name },
+      counts: present.map { row in present.map { confusion[row][$0] } })
+    let interval = accuracyInterval
+    var lines = [
+      "\(split): \(count) photos, accuracy \(Format.percent(accuracy))"
+        + " (95 % interval \(Format.percent(interval.lowerBound)) to"
+        + " \(Format.percent(interval.upperBound))), loss \(Format.fixed(loss, 4)),"
+        + " macro F1 \(Format.fixed(macroF1, 3))"
+        + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
+      "", matrix.metricsText(),
+    ]
+    if present.count <= 12 { lines.append(matrix.text()) }
+    return lines.joined(separator: "\n")
+  }
+
+  private func columnTotal(_ column: Int) -> Int { confusion.reduce(0) { $0 + $1[column] } }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Writes zip archives of stored entries; every field can be made to lie.
+struct ZIPBytes {
+  struct Entry {
+    var name: String
+    var contents: [UInt8]
+    var flags: UInt16 = 0
+    var method: UInt16 = 0
+    var localName: String?
+    var directoryChecksum: UInt32?
+    var directorySize: UInt32?
+    /// Offset of the local header in the directory, when it is not the true one.
+    var directoryOffset: UInt32?
+  }
+
+  var entries: [Entry] = []
+  var prefix: [UInt8] = []
+  var countOffset = 0
+  /// Adds the zip64 end records, the first with this many entries too many.
+  var largeCountOffset: Int?
+
+  mutating func add(_ name: String, _ contents: [UInt8]) {
+    entries.append(Entry(name: name, contents: contents))
+  }
+
+  /// A PyTorch archive of a pickled object with one storage called 0.
+  static func checkpoint(
+    _ object: [UInt8], data: [UInt8] = [], byteOrder: String = "little", version: String = "3\n"
+  ) -> ZIPBytes {
+    var zip = ZIPBytes()
+    zip.add("net/data.pkl", object)
+    zip.add("net/byteorder", Array(byteOrder.utf8))
+    zip.add("net/data/0", data)
+    zip.add("net/version", Array(version.utf8))
+    return zip
+  }
+
+  var bytes: [UInt8] {
+    var file = prefix
+    var directory: [UInt8] = []
+    for entry in entries {
+      let offset = entry.directoryOffset ?? UInt32(file.count)
+      let checksum = ZIPBytes.checksum(entry.contents)
+      let size = UInt32(entry.contents.count)
+      let local = Array((entry.localName ?? entry.name).utf8)
+      file += littleEndian(UInt32(0x0403_4B50)) + [20, 0] + littleEndian(entry.flags)
+      file += littleEndian(entry.method) + [0, 0, 0, 0] + littleEndian(checksum)
+      file += littleEndian(size) + littleEndian(size) + littleEndian(UInt16(local.count)) + [0, 0]
+      file += local + entry.contents
+      let listed = entry.directorySize ?? size
+      directory += littleEndian(UInt32(0x0201_4B50)) + [20, 0, 20, 0] + littleEndian(entry.flags)
+      directory += littleEndian(entry.method) + [0, 0, 0, 0]
+      directory += littleEndian(entry.directoryChecksum ?? checksum) + littleEndian(listed)
+      directory += littleEndian(listed) + littleEndian(UInt16(entry.name.utf8.count))
+      directory += [UInt8](repeating: 0, count: 12) + littleEndian(offset) + entry.name.utf8
+    }
+    return file + directory + end(file.count, directory.count)
+  }
+
+  private func end(_ start: Int, _ size: Int) -> [UInt8] {
+    let count = UInt16(entries.count + countOffset)
+    var end: [UInt8] = []
+    if let largeCountOffset {
+      let many = littleEndian(UInt64(entries.count + largeCountOffset))
+      end += littleEndian(UInt32(0x0606_4B50)) + littleEndian(UInt64(44)) + [30, 3, 45, 0]
+      end += [UInt8](repeating: 0, count: 8) + many + many
+      end += littleEndian(UInt64(size)) + littleEndian(UInt64(start))
+      end += littleEndian(UInt32(0x0706_4B50)) + [0, 0, 0, 0]
+      end += littleEndian(UInt64(start + size)) + [1, 0, 0, 0]
+    }
+    end += littleEndian(UInt32(0x0605_4B50)) + [0, 0, 0, 0] + littleEndian(count)
+    return end + littleEndian(count) + littleEndian(UInt32(size)) + littleEndian(UInt32(start))
+      + [0, 0]
+  }
+
+  /// CRC-32 bit by bit.
+  static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    var crc = UInt32.max
+    for byte in bytes {
+      crc ^= UInt32(byte)
+      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+    }
+    return ~crc
+  }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Execution
+import Network
+import Testing
+
+@Suite struct FusedStepTests {
+  private func convolution(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+    .convolution(Convolution2D(inputs: inputs, outputs: outputs, window: Window2D(kernel: 1)))
+  }
+
+  @Test(arguments: [ParityNetworks.residual, ParityNetworks.inception])
+  func stepsCoverTheGraphOnceInOrder(_ graph: Graph) {
+    #expect(graph.fusedSteps.flatMap { Array($0.nodes) } == Array(1..<graph.nodes.count))
+    let consumers = graph.consumers
+    for step in graph.fusedSteps {
+      // Nothing inside a step is seen from outside.
+      for node in step.nodes.dropLast() {
+        #expect(consumers[node].allSatisfy { step.nodes.contains($0.index) })
+      }
+    }
+  }
+
+  @Test func aStepAbsorbsNormActivationAndOneAddition() {
+    let steps = ParityNetworks.residual.fusedSteps
+    let nodes = ParityNetworks.residual.nodes
+    let described = steps.map { step in step.nodes.map { nodes[$0].path.description } }
+    #expect(
+      described == [
+        ["stem.conv", "stem.bn", "stem.act"], ["block1.dw", "block1.bn1", "block1.act"],
+        ["block1.pw", "block1.bn2", "block1.add"], ["block2.conv", "block2.bn", "block2.act"],
+        ["block2.down", "block2.down_bn", "block2.add", "block2.out"], ["pool"], ["gap"],
+        ["flatten"], ["fc1"], ["bn"], ["fc1_act"], ["fc"],
+      ])
+    #expect(steps[2].epilogue == [.addition(of: nodes[3].id)])
+    #expect(steps[4].epilogue == [.addition(of: steps[3].result), .activation(.relu)])
+    #expect(steps[4].batchNormalization?.path == "block2.down_bn")
+    #expect(steps[8].batchNormalization == nil)
+  }
+
+  @Test func aResultWithTwoUsersEndsItsStep() {
+    var builder = GraphBuilder(name: "test", inputChannels: 2)
+    let convolved = builder.add("conv", convolution(2, 2))
+    let active = builder.add("act", .activation(.relu))
+    builder.add("sum", .add, [convolved, active])
+    let steps = builder.build().fusedSteps
+    #expect(steps.map(\.nodes.count) == [1, 1, 1])
+  }
+
+  @Test func aSumOfAResultWithItselfIsNotAbsorbed() {
+    var builder = GraphBuilder(name: "test", inputChannels: 2)
+    let convolved = builder.add("conv", convolution(2, 2))
+    builder.add("sum", .add, [convolved, convolved])
+    #expect(builder.build().fusedSteps.map(\.nodes.count) == [1, 1])
+  }
+
+  @Test func aSecondAdditionStartsItsOwnStep() {
+    var builder = GraphBuilder(name: "test", inputChannels: 2)
+    let convolved = builder.add("conv", convolution(2, 2))
+    let sum = builder.add("sum", .add, [convolved, builder.input])
+    builder.add("again", .add, [sum, builder.input])
+    #expect(builder.build().fusedSteps.map(\.nodes.count) == [2, 1])
+  }
+}

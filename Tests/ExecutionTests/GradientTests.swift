@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Execution
+import Network
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct GradientTests {
+  /// conv -> the operation -> flatten: the convolution's gradient passes through the operation.
+  private func behindConvolution(
+    _ operation: Network.Operation, channels: Int = 4,
+    size: Extent2D = Extent2D(height: 7, width: 6)
+  ) throws -> (graph: Graph, input: Tensor<Float>) {
+    var builder = GraphBuilder(name: "behind", inputChannels: 3)
+    builder.add(
+      "before",
+      .convolution(
+        Convolution2D(inputs: 3, outputs: channels, window: Window2D(kernel: 1), hasBias: true)))
+    builder.add("layer", operation)
+    builder.add("flatten", .flatten)
+    let input = Tensor<Float>.procedural(
+      "image", shape: [3, 3, size.height, size.width], spread: 2)
+    return (builder.build(), input)
+  }
+
+  private func expectGradients(
+    _ graph: Graph, _ input: Tensor<Float>, _ plan: FreezePlan? = nil,
+    within tolerance: Double = 1e-7,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let findings = try GradientCheck().run(
+      graph, parameters: .procedural(for: graph), freezing: plan ?? everything(in: graph),
+      input: input, loss: { weightedSum($0.map { $0 + $0 * $0 / 4 }, of: $0) })
+    let expected = Set((plan ?? everything(in: graph)).trainableParameters(of: graph).map(\.path))
+    #expect(Set(findings.map(\.path)) == expected, sourceLocation: sourceLocation)
+    for finding in findings {
+      #expect(
+        finding.relativeError < tolerance, "\(finding)", sourceLocation: sourceLocation)
+    }
+  }
+
+  /// The weighted sum of x + x^2 / 4 over the logits, so that the loss is not linear in them.
+  private func weightedSum(
+    _ curved: [Double], of logits: [Double]
+  ) -> (value: Double, gradient: [Double]) {
+    let weights = Tensor<Float>.procedural("loss", shape: [logits.count]).elements.map(Double.init)
+    return (
+      zip(curved, weights).reduce(0) { $0 + $1.0 * $1.1 },
+      zip(logits, weights).map { (1 + $0 / 2) * $1 }
+    )
+  }
+
+  @Test(arguments: ConvolutionCase.all)
+  func convolution(_ convolution: ConvolutionCase) throws {
+    for size in [Extent2D(height: 7, width: 6), Extent2D(height: 8, width: 5)] {
+      let (graph, input) = try behindConvolution(.convolution(convolution.layer), size: size)
+      try expectGradients(graph, input)
+    }
+  }
+
+  @Test(arguments: PoolingCase.all)
+  func pooling(_ pooling: PoolingCase) throws {
+    let (graph, input) = try behindConvolution(.pooling(pooling.kind, pooling.window))
+    try expectGradients(graph, input)
+  }
+
+  @Test(arguments: [
+    Network.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
+    .activation(.relu6), .activation(.silu), .activation(.sigmoid), .dropout(probability: 0.4),
+    .dropout(probability: 0),
+  ])
+  func operation(_ operation: Network.Operation) throws {
+    let (graph, input) = try behindConvolution(operation)
+    try expectGradients(graph, input)
+  }
+
+  @Test(arguments: BatchNormMode.allCases, [true, false])
+  func batchNormalization(_ mode: BatchNormMode, hasAffine: Bool) throws {
+    let layer = BatchNormalization(
+      channels: 4, epsilon: 1e-3, hasScale: hasAffine, hasShift: hasAffine)
+    let (graph, input) = try behindConvolution(.batchNormalization(layer))
+    try expectGradients(graph, input, everything(in: graph, mode))
+  }
+
+  @Test(arguments: BatchNormMode.allCases)
+  func residualNetwork(_ mode: BatchNormMode) throws {
+    let graph = ParityNetworks.residual
+    let input = Tensor<Float>.procedural("image", shape: [4, 3, 15, 17])
+    try expectGradients(graph, input, everything(in: graph, mode), within: 1e-6)
+  }
+
+  @Test(arguments: BatchNormMode.allCases)
+  func inceptionNetwork(_ mode: BatchNormMode) throws {
+    let graph = ParityNetworks.inception
+    let input = Tensor<Float>.procedural("image", shape: [3, 3, 11, 12])
+    try expectGradients(graph, input, everything(in: graph, mode), within: 1e-6)
+  }
+
+  @Test func frozenLowerGroupsLeaveTheUpperGradientsRight() throws {
+    let graph = ParityNetworks.residual
+    let input = Tensor<Float>.procedural("image", shape: [4, 3, 15, 17])
+    try expectGradients(
+      graph, input, .freezing(to: 2, of: graph, frozenBatchNorm: .batchStatistics), within: 1e-6)
+  }
+
+  @Test func aGradientThatIsOneInAThousandOffIsFound() throws {
+    let (graph, input) = try behindConvolution(.activation(.silu))
+    let findings = try GradientCheck().run(
+      graph, parameters: .procedural(for: graph), freezing: everything(in: graph), input: input,
+      loss: { logits in
+        let right = weightedSum(logits, of: logits.map { _ in 0 })
+        return (right.value, right.gradient.map { $0 * 1.001 })
+      })
+    #expect(findings.count == 2)
+    #expect(findings.allSatisfy { $0.relativeError > 5e-4 })
+  }
+
+  @Test func equalMaximaGiveTheGradientToTheFirst() throws {
+    var builder = GraphBuilder(name: "ties", inputChannels: 1)
+    builder.add(
+      "scale",
+      .convolution(Convolution2D(inputs: 1, outputs: 4, window: Window2D(kernel: 1), groups: 1)))
+    builder.add(
+      "weigh",
+      .convolution(
+        Convolution2D(inputs: 4, outputs: 4, window: Window2D(kernel: 1), groups: 4, hasBias: true))
+    )
+    builder.add("pool", .globalMaximumPooling)
+    builder.add("flatten", .flatten)
+    let graph = builder.build()
+    let plan: ReferenceTrainingPlan<Double> = try trainingPlan(
+      graph, freezing: everything(in: graph), batch: 1, size: Extent2D(2))
+    // The same pixel everywhere but in scale: only the first place of the tie may count once.
+    _ = try plan.forward(scalars: [1, 1, 1, 1], step: StepIdentity(seed: 0, step: 0))
+    plan.backward(scalars: [1, 1, 1, 1])
+    #expect(plan.gradient(of: "weigh.bias")?.elements == [1, 1, 1, 1])
+  }
+
+  @Test func kinksHaveNoSlope() throws {
+    for (function, inputs) in [(Activation.relu, [0.0, 1]), (.relu6, [0, 1, 6])] {
+      var builder = GraphBuilder(name: "kink", inputChannels: 1)
+      let norm = BatchNormalization(channels: 1, hasScale: false)
+      builder.add("norm", .batchNormalization(norm))
+      builder.add("act", .activation(function))
+      builder.add("flatten", .flatten)
+      let graph = builder.build()
+      for value in inputs {
+        let plan: ReferenceTrainingPlan<Double> = try trainingPlan(
+          graph, freezing: everything(in: graph, .training), batch: 2, size: Extent2D(1))
+        // Two equal values normalise to exactly 0, the shift is then the activation's input.
+        var parameters = plan.exportParameters()
+        parameters["norm.bias"] = Tensor([Float(value)], shape: [1])
+        try plan.importParameters(parameters)
+        _ = try plan.forward(scalars: [3, 3], step: StepIdentity(seed: 0, step: 0))
+        plan.backward(scalars: [1, 1])
+        #expect(plan.gradient(of: "norm.bias")?.elements == [value == 1 ? 2 : 0])
+      }
+    }
+  }
+}
