@@ -67,6 +67,16 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
 
+    // Measured against PyTorch and ONNX Runtime by `make bench`.
+    .executableTarget(
+      name: "thaw-bench",
+      dependencies: [
+        "Tensors", "Images", "Network", "Execution", "Checkpoints", "Backbones", "Datasets",
+        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Benchmarks/thaw-bench"),
+
     // Tests.
     .target(
       name: "TestSupport",

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 
+import processors
 import workloads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,6 +27,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = 900
 # Seconds between rounds: the thread pools of the last contender spin for a while before they sleep.
 SETTLE = 0.3
+# Processors that other programs may keep busy before a result counts as disturbed. Runtimes whose
+# threads wait for each other after every layer suffer more from that than those that do not.
+QUIET = 0.1
 
 
 class ContenderFailed(Exception):
@@ -35,17 +39,18 @@ class ContenderFailed(Exception):
 class Contender:
     """A running contender process and its results."""
 
-    def __init__(self, name, command, threads):
+    def __init__(self, name, command, variables, threads):
         self.name = name
         self.rounds = []
+        self.cpu = []
         self.peak = 0
         environment = dict(
             os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads),
-            MKL_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")
+            MKL_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore", **variables)
         self.errors = open(os.path.join(HERE, "work", f"{name}.log"), "w+")
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            bufsize=1, env=environment)
+            bufsize=1, env=environment, process_group=0)
         try:
             self.description = self.read()["description"]
         except ContenderFailed:
@@ -75,9 +80,14 @@ class Contender:
         return self.read()
 
     def round(self):
+        """One timed round; returns what other programs used of the processors, and its seconds."""
+        busy, own = processors.busy_seconds(), processors.group_seconds(self.process.pid)
         answer = self.ask("round")
+        own = processors.group_seconds(self.process.pid) - own
         self.rounds.append(answer["seconds"] / answer["images"])
+        self.cpu.append(own / answer["images"])
         self.peak = max(self.peak, answer["peak_rss_bytes"])
+        return max(processors.busy_seconds() - busy - own, 0), answer["seconds"]
 
     def stop(self):
         if self.process.poll() is None:
@@ -96,6 +106,7 @@ class Contender:
             "seconds_per_image": self.rounds,
             "median_seconds_per_image": statistics.median(self.rounds),
             "images_per_second": 1 / statistics.median(self.rounds),
+            "median_cpu_seconds_per_image": statistics.median(self.cpu),
             "peak_rss_bytes": self.peak}
 
 
@@ -140,8 +151,8 @@ def selected(options):
     names = options.only.split(",")
     chosen = [w for w in workloads.ALL if w.name in names or w.group in names]
     known = {w.name for w in workloads.ALL} | {w.group for w in workloads.ALL}
-    if unknown := [name for name in names if name not in known]:
-        sys.exit(f"error: no workload called {', '.join(unknown)}. Known: {', '.join(sorted(known))}")
+    if unknown := ", ".join(name for name in names if name not in known):
+        sys.exit(f"error: no workload called {unknown}. Known: {', '.join(sorted(known))}")
     return chosen
 
 
@@ -150,36 +161,44 @@ def measure(workload, options):
     print(f"\n{workload.name}: {workload.title}")
     running, missed, failed = [], [], {}
     try:
-        for name, command in workload.commands(options):
+        for name, command, variables in workload.commands(options):
+            label = f"{workload.name}-{name}"
             try:
-                running.append(Contender(f"{workload.name}-{name}", command, options.threads))
+                running.append(Contender(label, command, variables, options.threads))
             except ContenderFailed as error:
                 failed[name] = str(error)
                 print(f"  {name:12} not measured: {error}")
             time.sleep(SETTLE)
+        foreign = elapsed = 0.0
         for _ in range(options.rounds):
             for contender in running:
-                contender.round()
+                others, seconds = contender.round()
+                foreign, elapsed = foreign + others, elapsed + seconds
                 time.sleep(SETTLE)
         agreement = compare_outputs(workload, running, options)
     except ContenderFailed as error:
         failed["round"] = str(error)
-        running_reports, agreement, missed = [], {}, [f"{workload.name}: {error}"]
+        running_reports, agreement, disturbance = [], {}, 0.0
+        missed = [f"{workload.name}: {error}"]
         print(f"  stopped: {error}")
     else:
         running_reports = [contender.report() for contender in running]
+        disturbance = foreign / elapsed if elapsed else 0.0
     finally:
         for contender in running:
             contender.stop()
     rows = add_ratios(workload, running_reports)
     if running_reports:
         print_rows(rows, agreement)
+        if disturbance > QUIET:
+            print(f"  note: other programs kept {disturbance:.2f} processors busy meanwhile; "
+                  "these numbers are not to be quoted")
         missed = workload.missed(rows, agreement)
         if "thaw" in failed:
             missed.append(f"{workload.name}: Thaw was not measured")
     return {
         "name": workload.name, "title": workload.title, "contenders": rows, "missed": missed,
-        "agreement": agreement, "not_measured": failed}
+        "agreement": agreement, "not_measured": failed, "disturbance": disturbance}
 
 
 def add_ratios(workload, reports):
@@ -200,6 +219,7 @@ def add_ratios(workload, reports):
 def print_rows(rows, agreement):
     for row in rows:
         text = (f"  {row['name']:26} {row['images_per_second']:9.1f} images/s   "
+                f"{row['median_cpu_seconds_per_image'] * 1e3:7.2f} CPU ms   "
                 f"peak {row['peak_rss_bytes'] / 1e6:5.0f} MB")
         if "ratio" in row:
             text += (f"   Thaw is {row['ratio']:.2f}x "
@@ -209,7 +229,8 @@ def print_rows(rows, agreement):
         print(f"      {row['description']}")
     for name, difference in agreement.items():
         print(f"  {name}: largest difference from PyTorch {difference['absolute']:.2g}, "
-              f"{difference['relative']:.2g} of the largest feature")
+              f"{difference['relative']:.2g} of the largest feature, "
+              f"cosine {difference['cosine']:.6f}")
 
 
 def compare_outputs(workload, running, options):

@@ -53,6 +53,8 @@ def serve(description, run_round, output=None):
         replies.write(json.dumps(fields) + "\n")
         replies.flush()
 
+    if "MALLOC_MMAP_MAX_" in os.environ:
+        description += ", allocator keeps its memory"
     run_round()
     reply(ready=True, description=description)
     for line in sys.stdin:

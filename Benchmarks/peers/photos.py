@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Photos from a folder to what EfficientNet-Lite expects, as torchvision's documentation does it."""
+"""Photos of a folder to what EfficientNet-Lite expects, with torchvision's own transforms."""
 
 import os
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Backbones
+import Checkpoints
+import Execution
+import Foundation
+import Network
+import SystemPackage
+import Tensors
+
+/// A network and inputs to measure: those the driver prepared for all contenders, or made-up ones.
+struct BenchmarkNetwork {
+  /// The engine that is measured.
+  static let engine = OneDNNEngine(training: ReferenceEngine<Float>())
+  /// Classes of the head.
+  static let classes = 10
+  /// Side of the input image.
+  static let size = Extent2D(height: 224, width: 224)
+
+  let graph: Graph
+  let parameters: Parameters
+
+  /// Reads `WORK/NETWORK.safetensors`; without a folder all weights are made up.
+  init(_ options: WorkloadOptions) throws {
+    let architecture = try Architecture(named: options.network)
+    graph = architecture.graph(Head(classes: BenchmarkNetwork.classes))
+    var parameters = Parameters.procedural(for: graph)
+    if let work = options.work {
+      let path = FilePath(work).appending("\(options.network).safetensors")
+      for tensor in try CheckpointReader.read(path).tensors {
+        guard let target = architecture.path(of: tensor.name, naming: .published) else { continue }
+        parameters[target] = try tensor.floats()
+      }
+    }
+    try parameters.validate(for: graph)
+    self.parameters = parameters
+  }
+
+  /// The network from pixels to pooled features: all before the head.
+  func trunk(microBatch: Int) throws -> any InferencePlan {
+    let frozen = FreezePlan.freezing(to: -1, of: graph)
+    return try BenchmarkNetwork.engine.compileInference(
+      graph, steps: Partition(graph, freezing: frozen).prefix, from: graph.nodes[0].id,
+      parameters: parameters, microBatch: microBatch, size: BenchmarkNetwork.size)
+  }
+
+  /// `count` preprocessed photos, [count, 3, 224, 224].
+  ///
+  /// Those in `WORK/pixels.f32` over and over, or noise without a folder.
+  static func pixels(_ options: WorkloadOptions, count: Int) throws -> Tensor<Float> {
+    let stride = 3 * size.height * size.width
+    let shape: Shape = [count, 3, size.height, size.width]
+    guard let work = options.work else {
+      var stream = RandomStream(seed: 0, purpose: .procedural)
+      return Tensor(shape: shape) { output in
+        for index in output.indices { output[index] = 2 * stream.uniform() - 1 }
+      }
+    }
+    let data = try Data(contentsOf: URL(fileURLWithPath: work).appending(path: "pixels.f32"))
+    return Tensor(shape: shape) { output in
+      data.withUnsafeBytes { bytes in
+        let stored = bytes.bindMemory(to: Float.self)
+        let available = stored.count / stride * stride
+        for index in output.indices { output[index] = stored[index % available] }
+      }
+    }
+  }
+}
