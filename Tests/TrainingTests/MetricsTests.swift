@@ -119,6 +119,9 @@ private struct MetricCase: Decodable {
 @Suite struct WilsonIntervalTests {
   /// statsmodels' `proportion_confint(method="wilson")` of 8 of 10, 0 of 10 and 145 of 153.
   @Test func intervalsOfSmallSamples() {
+    // Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
+    let usual = WilsonInterval.interval(successes: 81, trials: 263)
+    #expect(abs(usual.lowerBound - 0.2553) < 5e-5 && abs(usual.upperBound - 0.3662) < 5e-5)
     let some = WilsonInterval.interval(successes: 8, trials: 10)
     expectClose([some.lowerBound, some.upperBound], [0.4901625, 0.9433178])
     let none = WilsonInterval.interval(successes: 0, trials: 10)

@@ -89,7 +89,8 @@ private struct RunReport {
     let evaluation = result.evaluation
     content.headline = .init(
       correct: evaluation.correct, count: evaluation.count,
-      what: "held-out \(evaluation.split) photos", verdict: verdict)
+      what: "held-out \(evaluation.split) photos", verdict: verdict,
+      interval: evaluation.accuracyInterval)
     content.warnings = manifest.warnings
     content.data = data
     content.model = modelSection
@@ -208,7 +209,8 @@ private struct RunReport {
   ) -> ReportContent.EvaluationSection.Variant {
     .init(
       name: tta == 1 ? "one view" : "\(tta) views averaged (TTA)", count: result.count,
-      accuracy: result.accuracy, loss: result.loss, macroF1: result.macroF1, auc: result.auc)
+      accuracy: result.accuracy, accuracyInterval: result.accuracyInterval, loss: result.loss,
+      macroF1: result.macroF1, auc: result.auc)
   }
 
   /// The most confident mistakes, worst first.

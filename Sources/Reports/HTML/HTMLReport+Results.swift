@@ -12,12 +12,10 @@ extension HTMLReport {
         Column($0, numeric: true)
       }
     let rows = evaluation.variants.map { variant -> [Markup] in
-      let hits = Int((variant.accuracy * Double(variant.count)).rounded())
-      let range = ProportionInterval.wilson(
-        successes: min(max(hits, 0), variant.count), count: variant.count)
+      let range = variant.accuracyInterval
       return [
         name(variant.name), "\(Format.grouped(variant.count))", "\(percent(variant.accuracy))",
-        "\(percent(range.lowerBound)) to \(percent(range.upperBound))",
+        optional(range) { "\(percent($0.lowerBound)) to \(percent($0.upperBound))" },
         "\(decimals(variant.loss))", "\(decimals(variant.macroF1))", "\(decimals(variant.auc))",
       ]
     }

@@ -88,17 +88,23 @@ public struct HTMLReport: Sendable {
   private var headline: Markup {
     guard let headline = content.headline else { return "" }
     let correct = min(max(headline.correct, 0), max(headline.count, 0))
-    let range = ProportionInterval.wilson(successes: correct, count: max(headline.count, 0))
     let accuracy = headline.count > 0 ? Double(correct) / Double(headline.count) : .nan
     return """
       <div class="headline" id="headline"><p class="figure">\(Format.percent(accuracy))</p>\
       <div><p class="verdict">\(headline.verdict)</p>\
       <p class="fine">\(Format.grouped(correct)) of \(Format.grouped(headline.count)) \
-      \(headline.what) right. With this many photos the true accuracy lies between \
-      \(Format.percent(range.lowerBound)) and \(Format.percent(range.upperBound)) \
-      (95&#8239;% confidence).\(augmentationLine)</p></div></div>
+      \(headline.what) right.\(intervalSentence(headline.interval))\(augmentationLine)</p></div></div>
 
       """
+  }
+
+  private func intervalSentence(_ interval: ClosedRange<Double>?) -> Markup {
+    optional(interval) {
+      """
+       With this many photos the true accuracy lies between \(Format.percent($0.lowerBound)) and \
+      \(Format.percent($0.upperBound)) (95&#8239;% confidence).
+      """
+    }
   }
 
   /// Says next to the result whether photos were varied, because few read as far as the section.

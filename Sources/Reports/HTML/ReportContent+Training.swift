@@ -92,6 +92,8 @@ extension ReportContent {
       public var count: Int
       /// Share predicted right, 0 to 1.
       public var accuracy: Double
+      /// Where it lies with 95 % confidence, 0 to 1.
+      public var accuracyInterval: ClosedRange<Double>?
       /// Mean cross-entropy.
       public var loss: Double?
       /// Unweighted mean of the classes' F1, 0 to 1.
@@ -101,12 +103,13 @@ extension ReportContent {
 
       /// A variant's metrics.
       public init(
-        name: String, count: Int, accuracy: Double, loss: Double? = nil, macroF1: Double? = nil,
-        auc: Double? = nil
+        name: String, count: Int, accuracy: Double, accuracyInterval: ClosedRange<Double>? = nil,
+        loss: Double? = nil, macroF1: Double? = nil, auc: Double? = nil
       ) {
         self.name = name
         self.count = count
         self.accuracy = accuracy
+        self.accuracyInterval = accuracyInterval
         self.loss = loss
         self.macroF1 = macroF1
         self.auc = auc

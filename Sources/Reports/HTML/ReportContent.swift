@@ -57,13 +57,18 @@ extension ReportContent {
     public var what: String
     /// What to make of it.
     public var verdict: String
+    /// Where the true accuracy lies with 95 % confidence, 0 to 1.
+    public var interval: ClosedRange<Double>?
 
-    /// `correct` of `count`; the report adds the 95 % interval (``ProportionInterval``).
-    public init(correct: Int, count: Int, what: String, verdict: String) {
+    /// `correct` of `count`.
+    public init(
+      correct: Int, count: Int, what: String, verdict: String, interval: ClosedRange<Double>? = nil
+    ) {
       self.correct = correct
       self.count = count
       self.what = what
       self.verdict = verdict
+      self.interval = interval
     }
   }
 
