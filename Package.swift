@@ -61,7 +61,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Pipeline", "Reports", "Training",
+        "Backbones", "Checkpoints", "Datasets", "Files", "Network", "Pipeline", "Reports",
+        "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
@@ -99,6 +100,9 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(of: "Reports", ["Reports"]),
     tests(of: "Pipeline", ["Pipeline", "Files", "Images", "Datasets", "Checkpoints", "Backbones"]),
-    tests(of: "Command", ["Files", "Images", "Checkpoints"]),
+    // The built command is a dependency so that it is built, not to be linked.
+    tests(
+      of: "Command",
+      ["thaw", "Files", "Images", "Network", "Tensors", "Checkpoints", "Backbones"]),
   ]
 )

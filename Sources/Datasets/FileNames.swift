@@ -2,6 +2,7 @@
 
 import Files
 import Glibc
+import Images
 import SystemPackage
 
 /// Which names and contents can be photos.
@@ -17,32 +18,34 @@ enum FileNames {
 
   /// Whether the name promises an image. Whether there is one is decided by the content.
   static func promisesImage(_ name: [UInt8]) -> Bool {
-    guard let dot = name.lastIndex(of: 0x2E), dot > 0 else { return false }
-    let end = String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
-    return imageExtensions.contains(end)
+    promisesPhoto(name) || otherImageExtensions.contains(extensionText(name))
   }
 
-  private static let imageExtensions: Set<String> = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "tif", "tiff", "heic",
+  /// Whether the name promises a photo in a format that is decoded.
+  static func promisesPhoto(_ name: [UInt8]) -> Bool {
+    ["jpg", "jpeg", "jpe", "jfif", "png"].contains(extensionText(name))
+  }
+
+  private static func extensionText(_ name: [UInt8]) -> String {
+    guard let dot = name.lastIndex(of: 0x2E), dot > 0 else { return "" }
+    return String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()
+  }
+
+  private static let otherImageExtensions: Set<String> = [
+    "apng", "gif", "webp", "bmp", "tif", "tiff", "heic",
     "heif", "avif", "jxl", "jp2", "ppm", "pgm", "pbm", "pnm", "ico", "tga",
   ]
 
-  /// Whether the file begins like a JPEG, PNG, GIF, WebP, HEIC or AVIF image. An unreadable file
-  /// does not.
-  static func beginsLikeImage(_ path: FilePath) -> Bool {
-    guard let file = try? OpenFile(path, O_RDONLY | O_NONBLOCK, "open") else { return false }
+  /// The format that the file's first bytes say it has; nil for one that cannot be read.
+  static func format(of path: FilePath) -> ImageFormat? {
+    guard let file = try? OpenFile(path, O_RDONLY | O_NONBLOCK, "open") else { return nil }
     defer { file.closeIgnoringErrors() }
-    var start = [UInt8](repeating: 0, count: 12)
-    let count = start.withUnsafeMutableBytes { (try? file.read(into: $0)) ?? 0 }
-    return beginsLikeImage(start.prefix(count))
-  }
-
-  private static func beginsLikeImage(_ start: ArraySlice<UInt8>) -> Bool {
-    func has(_ text: String, at offset: Int = 0) -> Bool {
-      start.dropFirst(offset).starts(with: text.utf8)
+    var start = [UInt8](repeating: 0, count: 32)
+    guard let count = try? start.withUnsafeMutableBytes({ try file.read(into: $0) }) else {
+      return nil
     }
-    return start.starts(with: [0xFF, 0xD8, 0xFF]) || start.starts(with: [0x89, 0x50, 0x4E, 0x47])
-      || has("GIF8") || (has("RIFF") && has("WEBP", at: 8))
-      || ["ftypheic", "ftypavif", "ftypmif1"].contains { has($0, at: 4) }
+    return start.withUnsafeBytes {
+      ImageFormat.detect(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+    }
   }
 }

@@ -2,6 +2,7 @@
 
 import Files
 import Glibc
+import Images
 package import SystemPackage
 
 /// What two names of one folder share.
@@ -100,10 +101,19 @@ struct FolderWalker {
   func leadsUpwards(_ status: FileStatus) -> Bool { barriers.contains(FileIdentity(status)) }
 
   /// Whether the file should be a photo; notes it when not.
+  ///
+  /// A file named as a photo is one, and bad if its content is not. Any other file is one if its
+  /// content is. A file that neither is nor is named as one, such as an honest `.gif`, is noted.
   mutating func isPhoto(_ path: BytePath) -> Bool {
-    if FileNames.promisesImage(path.lastComponent) { return true }
-    if FileNames.beginsLikeImage(path.resolved(in: root)) { return true }
-    notes.add(.otherFile, path)
+    let name = path.lastComponent
+    if FileNames.promisesPhoto(name) { return true }
+    switch FileNames.format(of: path.resolved(in: root)) {
+    case .some(.jpeg), .some(.png): return true
+    case .none, .some(.unknown):
+      if FileNames.promisesImage(name) { return true }
+      notes.add(.otherFile, path)
+    case .some: notes.add(.unsupportedFormat, path)
+    }
     return false
   }
 

@@ -8,6 +8,8 @@ public struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case ignored
     /// Files that neither are named like an image nor begin like one.
     case otherFile
+    /// Images named and made in a format that is not decoded, such as GIF or WebP.
+    case unsupportedFormat
     /// Photos outside any class folder.
     case looseImage
     /// Folders beside the split folders that hold no photos.
@@ -40,6 +42,7 @@ extension ScanNote.Kind {
     switch self {
     case .ignored: "hidden or system files ignored"
     case .otherFile: "other files that are not images ignored"
+    case .unsupportedFormat: "images left out, their format (GIF, WebP, …) is not supported"
     case .looseImage: "images outside a class folder ignored"
     case .otherFolder: "folders without images beside the split folders ignored"
     case .unlabelledFolder: "split folders without class folders ignored"

@@ -193,6 +193,24 @@ import Testing
     expectClose(logits.elements, expected)
   }
 
+  @Test func theFrozenPrefixComputesTheSameBitsInTrainingAndInference() throws {
+    let graph = ParityNetworks.residual
+    let size = Extent2D(height: 15, width: 17)
+    let engine = ReferenceEngine<Float>()
+    let compiler = Compiler(inference: engine, training: engine)
+    let parameters = Parameters.procedural(for: graph)
+    let images = Tensor<Float>.procedural("images", shape: [3, 3, 15, 17])
+    for first in 1..<graph.groups.count {
+      let plan = try compiler.compile(
+        graph, parameters: parameters,
+        freezing: .freezing(to: first, of: graph, trainableBatchNorm: .training), microBatch: 2,
+        batch: 3, size: size)
+      let inference = try compiler.compileInference(
+        graph, parameters: parameters, to: plan.partition.cut, microBatch: 3, size: size)
+      #expect(try #require(plan.prefix).run(images) == inference.run(images))
+    }
+  }
+
   @Test func aPartOfTheNetworkIsCompiledBetweenTwoSteps() async throws {
     let graph = ParityNetworks.residual
     let engine = ReferenceEngine<Float>()

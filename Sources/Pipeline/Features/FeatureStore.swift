@@ -39,6 +39,15 @@ struct FeatureStore {
     try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
   }
 
+  /// The features and labels of one split, which must have been filled; centre crops.
+  func features(_ split: Split, _ manifest: Manifest) throws -> CachedFeatures {
+    let records = manifest.records(in: split)
+    let indices = manifest.classIndices
+    return CachedFeatures(
+      matrix: try matrix(records, view: .center),
+      labels: records.compactMap { indices[$0.className] })
+  }
+
   /// Computes the rows that are missing; returns how many photos were read.
   ///
   /// Interrupted at any moment, it continues where it was: rows are added every few batches.
@@ -103,7 +112,7 @@ struct FeatureStore {
 
   private func prefixPlan() throws -> any InferencePlan {
     try context.compiler.compileInference(
-      network.graph, parameters: network.backbone.parameters, to: network.partition.cut,
+      network.graph, parameters: network.parameters, to: network.partition.cut,
       microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
   }
 }

@@ -149,16 +149,11 @@ public final class Classifier {
 }
 
 extension Tensor<Float> {
-  /// The mean over the rows of the softmax of each: probabilities averaged over views.
+  /// Probabilities averaged over views, as evaluations average them.
   ///
   /// Shapes: self [views, classes], result `classes` numbers that sum to 1.
   var meanProbabilities: [Float] {
-    let probabilities = Probabilities.softmax(self)
-    let classes = shape[1]
-    return (0..<classes).map { column in
-      var sum: Float = 0
-      for row in 0..<shape[0] { sum += probabilities[row * classes + column] }
-      return sum / Float(shape[0])
-    }
+    let views = Tensor.transposed([self], views: shape[0])
+    return Array(Probabilities.mean(of: views.map(Probabilities.softmax)).elements)
   }
 }

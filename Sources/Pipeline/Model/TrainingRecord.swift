@@ -4,6 +4,9 @@ import Backbones
 import Foundation
 
 /// How a model came about; travels in its file as `thaw.training`.
+///
+/// Nothing in it depends on the clock or on how often the training was interrupted, so that the same
+/// training always writes the same file.
 struct TrainingRecord: Codable, Sendable {
   /// Hash of everything the training depended on.
   var key: String
@@ -18,11 +21,11 @@ struct TrainingRecord: Codable, Sendable {
   /// The head's shape: with the architecture, all that is needed to build the graph again.
   var head: Recipe.Head
   /// What training reported.
-  var summary: TrainStage.Summary
+  var outcome: TrainingOutcome
 
   init(
     key: String, recipe: String, backbone: String, weightsHash: String, photos: [String: Int],
-    head: Recipe.Head, summary: TrainStage.Summary
+    head: Recipe.Head, outcome: TrainingOutcome
   ) {
     self.key = key
     self.recipe = recipe
@@ -30,7 +33,7 @@ struct TrainingRecord: Codable, Sendable {
     self.weightsHash = weightsHash
     self.photos = photos
     self.head = head
-    self.summary = summary
+    self.outcome = outcome
   }
 
   init(json: String) throws {
@@ -45,4 +48,18 @@ struct TrainingRecord: Codable, Sendable {
     encoder.keyEncodingStrategy = .convertToSnakeCase
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
+}
+
+/// What a training came to, apart from the time it took.
+struct TrainingOutcome: Codable, Sendable, Equatable {
+  /// Passes over the training photos; 0 for a convex solver.
+  var epochs: Int
+  /// Of the weights that were kept; nil without validation photos.
+  var bestValidAccuracy: Double?
+  /// Their validation loss.
+  var bestValidLoss: Double?
+  /// Numbers with a gradient.
+  var trainableParameters: Int
+  /// Whether the frozen layers came from the cache.
+  var cached: Bool
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Backbones
+import Checkpoints
 import Datasets
 import Execution
 import Files
@@ -8,23 +9,48 @@ import Images
 import Network
 import Tensors
 
-/// A pretrained backbone with a new head for the classes of a dataset, and what of it is frozen.
+/// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
 struct TransferNetwork {
-  let backbone: PretrainedBackbone
+  let card: BackboneCard
   let preprocessing: Preprocessing
   let graph: Graph
   let plan: FreezePlan
   let partition: Partition
+  /// Of the whole graph.
+  let parameters: Parameters
 
-  /// The network a recipe describes, with only the head training.
+  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
   init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
-    backbone = try PretrainedBackbone(card, from: context.pretrained)
+    let backbone = try PretrainedBackbone(card, from: context.pretrained)
+    let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
+    self.init(
+      card, recipe, graph, .freezing(to: -1, of: graph),
+      backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
+  }
+
+  /// The same network with trained weights, and another plan.
+  init(
+    _ recipe: Recipe, trained parameters: Parameters, classes: [String], context: StageContext,
+    freezing plan: (Graph) throws -> FreezePlan = { .freezing(to: -1, of: $0) }
+  ) throws {
+    let card = try context.pretrained.card(named: recipe.backbone)
+    let graph = try Architecture(named: card.architecture).graph(
+      Head(recipe.head, classes: classes.count))
+    try parameters.validate(for: graph)
+    self.init(card, recipe, graph, try plan(graph), parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
+    self.card = card
     preprocessing =
       recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
-    graph = try backbone.graph(
-      head: Head(classes: classes.count, hidden: recipe.head.hidden, dropout: recipe.head.dropout))
-    plan = FreezePlan.freezing(to: -1, of: graph)
+    self.graph = graph
+    self.plan = plan
+    self.parameters = parameters
     partition = Partition(graph, freezing: plan)
   }
 
@@ -55,11 +81,17 @@ struct TransferNetwork {
     for node in graph.nodes[...partition.cut.index] {
       hash.update("\(node.path) \(node.operation) \(node.inputs.map(\.index))")
       for parameter in node.parameters {
-        try backbone.parameters.tensor(parameter.path).withUnsafeElements {
+        try parameters.tensor(parameter.path).withUnsafeElements {
           hash.update(UnsafeRawBufferPointer($0))
         }
       }
     }
     return hash.hexadecimalDigest
+  }
+}
+
+extension Head {
+  init(_ head: Recipe.Head, classes: Int) {
+    self.init(classes: classes, hidden: head.hidden, dropout: head.dropout)
   }
 }

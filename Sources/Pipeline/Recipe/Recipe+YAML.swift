@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Configuration
+import Network
 
 extension Recipe {
   /// Reads a recipe.
@@ -26,6 +27,7 @@ extension Recipe {
       try fields.read("dropout", into: &head.dropout, in: 0...0.99)
     }
     try fields.section("train") { try train.read(&$0) }
+    try fields.section("fine_tune") { try fineTune.read(&$0) }
     try fields.section("evaluate") { try $0.read("tta", into: &evaluate.tta, in: 1...64) }
     try fields.finish()
     guard data.valid + data.test < 1 else {
@@ -51,6 +53,8 @@ extension Recipe {
       dropout: \(head.dropout)
     train:
     \(train.yaml)
+    fine_tune:
+    \(fineTune.yaml)
     evaluate:
       tta: \(evaluate.tta)
 
@@ -95,6 +99,40 @@ extension Recipe.Train {
       class_weights: \(classWeights.rawValue)
       patience: \(patience)
     """
+  }
+}
+
+extension Recipe.FineTune {
+  fileprivate mutating func read(_ fields: inout YAMLFields) throws {
+    try fields.read("freeze_to", into: &freezeTo, in: -1000...1000)
+    var names = groups.joined(separator: ",")
+    try fields.read("groups", into: &names)
+    groups = names.split(separator: ",").map { $0.trimmed }
+    try fields.read("frozen_batch_norm", into: &frozenBatchNorm)
+    try fields.read("trainable_batch_norm", into: &trainableBatchNorm)
+    try fields.read("lowest_learning_rate", into: &lowestLearningRate, in: 1e-12...1000)
+    try train.read(&fields)
+    guard train.solver != .lbfgs else {
+      throw fields.error(at: "solver", "'fine_tune.solver' is lbfgs, expected sgd or adam.")
+    }
+  }
+
+  fileprivate var yaml: String {
+    """
+      freeze_to: \(freezeTo)
+      groups: "\(groups.joined(separator: ","))"
+      frozen_batch_norm: \(frozenBatchNorm.rawValue)
+      trainable_batch_norm: \(trainableBatchNorm.rawValue)
+      lowest_learning_rate: \(text(lowestLearningRate))
+    \(train.yaml)
+    """
+  }
+}
+
+extension Substring {
+  /// Without blanks around it.
+  fileprivate var trimmed: String {
+    String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Network
+
 /// Everything that decides what a pipeline does, apart from the photos: `Pipelines/*.yml` hold one
 /// each, and a run keeps the one it used as `recipe.yml`.
 ///
@@ -19,6 +21,8 @@ public struct Recipe: Hashable, Sendable {
   public var head = Head()
   /// How the head is trained.
   public var train = Train()
+  /// How the backbone is thawed once the head is trained.
+  public var fineTune = FineTune()
   /// How the result is judged.
   public var evaluate = Evaluate()
 
@@ -56,7 +60,7 @@ public struct Recipe: Hashable, Sendable {
     public var dropout = 0.2
   }
 
-  /// How the head is trained on cached features.
+  /// How layers are trained.
   public struct Train: Hashable, Sendable {
     /// How the weights are found.
     public enum Solver: String, Hashable, Sendable, CaseIterable {
@@ -75,6 +79,8 @@ public struct Recipe: Hashable, Sendable {
       case cosine
       /// Cosine annealing with warm restarts.
       case sgdr
+      /// Up to the full rate for a quarter of the run, then down; momentum the other way.
+      case oneCycle = "one_cycle"
     }
     /// How much each class counts in the loss.
     public enum ClassWeights: String, Hashable, Sendable, CaseIterable {
@@ -82,6 +88,8 @@ public struct Recipe: Hashable, Sendable {
       case none
       /// Every class counts the same.
       case balanced
+      /// Half-way between the two: weights are the square roots of the balanced ones.
+      case squareRoot = "square_root"
     }
     /// See ``Solver``.
     public var solver = Solver.sgd
@@ -111,9 +119,40 @@ public struct Recipe: Hashable, Sendable {
     public var patience = 20
   }
 
+  /// How the backbone is thawed once the head is trained.
+  public struct FineTune: Hashable, Sendable {
+    /// Layer groups before this one stay frozen; negative counts from the end (-1: the head alone,
+    /// 0: everything trains).
+    public var freezeTo = -2
+    /// Names of the groups that train; empty to go by ``freezeTo``.
+    public var groups: [String] = []
+    /// Batch norms of frozen groups.
+    public var frozenBatchNorm = BatchNormMode.inference
+    /// Batch norms of the groups that train.
+    public var trainableBatchNorm = BatchNormMode.inference
+    /// Learning rate of the first layer group; the rates rise geometrically to that of the head.
+    /// Nil: a tenth of the head's for every group before it.
+    public var lowestLearningRate: Double?
+    /// Everything else, as for the head.
+    public var train = Train.fineTuning
+  }
+
   /// How the result is judged.
   public struct Evaluate: Hashable, Sendable {
     /// Views of each photo whose probabilities are averaged; 1 for the centre crop alone.
     public var tta = 1
+  }
+}
+
+extension Recipe.Train {
+  /// The defaults of fine-tuning: fewer, smaller steps.
+  public static var fineTuning: Recipe.Train {
+    var train = Recipe.Train()
+    train.epochs = 10
+    train.batch = 16
+    train.learningRate = 1e-3
+    train.weightDecay = 1e-4
+    train.patience = 5
+    return train
   }
 }

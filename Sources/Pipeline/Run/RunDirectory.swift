@@ -22,6 +22,10 @@ public struct RunDirectory: Sendable {
   public var cache: FilePath { path.appending("cache") }
   /// What a killed training continues from.
   public var checkpoints: FilePath { path.appending("checkpoints") }
+  /// How long the training of the model took.
+  public var trainingTime: FilePath { checkpoints.appending("time.json") }
+  /// The model as head training left it: what fine-tuning starts from.
+  public var headModel: FilePath { checkpoints.appending("head.safetensors") }
   /// One line an epoch.
   public var history: FilePath { path.appending("history.jsonl") }
   /// The one file to ship.

@@ -59,12 +59,12 @@ public struct EvaluateStage {
       photos.files.map { $0.path.resolved(in: data) }, views: View.testTimeViews(count: tta)
     ) { progress.update(completed: $0) }
     progress.finish()
-    var (probabilities, labels, bad): ([Float], [Int], [String]) = ([], [], [])
+    var (logits, labels, bad): ([Tensor<Float>], [Int], [String]) = ([], [], [])
     for (file, outcome) in zip(photos.files, outcomes) {
       switch outcome {
       case .unusable(let reason): bad.append("\(file.path): \(reason)")
-      case .logits(let logits):
-        probabilities += logits.meanProbabilities
+      case .logits(let ofPhoto):
+        logits.append(ofPhoto)
         labels.append(indices[renaming[file.className] ?? file.className] ?? 0)
       }
     }
@@ -74,10 +74,9 @@ public struct EvaluateStage {
         "\(bad.count) of \(photos.files.count) photos cannot be used (listed above)."
           + " Use --on-bad-image skip to leave them out.")
     }
-    let classes = classifier.classNames
     return try Evaluation(
-      split: photos.name, classNames: classes,
-      probabilities: Tensor(probabilities, shape: [labels.count, classes.count]), labels: labels)
+      split: photos.name, classNames: classifier.classNames,
+      views: Tensor.transposed(logits, views: tta), labels: labels)
   }
 
   private func labelledPhotos(

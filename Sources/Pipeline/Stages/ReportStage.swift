@@ -65,7 +65,8 @@ private struct RunReport {
     try run.require(run.model, from: "thaw train")
     model = try ModelFile.read(run.model)
     training = try TrainingRecord(json: model.record.training)
-    network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
+    network = try TransferNetwork(
+      recipe, trained: model.parameters, classes: manifest.classes, context: context)
     entries = try MetricsFile(run).entries()
     // The mistakes shown are those of the evaluation with the most views.
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
@@ -135,10 +136,10 @@ private struct RunReport {
     let count = network.graph.parameters.filter(\.role.isTrainable).reduce(0) {
       $0 + $1.shape.count
     }
-    let card = network.backbone.card
+    let card = network.card
     return .init(
       name: card.name, parameters: count,
-      trainableParameters: training.summary.trainableParameters, licence: card.license,
+      trainableParameters: training.outcome.trainableParameters, licence: card.license,
       source: card.source.displayed, preprocessing: network.preprocessing.description,
       details: [("Summary", card.summary), ("Weights' sha256", card.sha256)])
   }
@@ -176,12 +177,17 @@ private struct RunReport {
   }
 
   private var learningRate: ReportContent.LearningRateSection? {
-    guard !history.isEmpty, let schedule = HeadTraining.curve(recipe, photos: manifest) else {
-      return nil
-    }
-    let steps = schedule.curve.stepsPerEpoch * history.count
-    let factors = (0..<steps).map { schedule.rate * schedule.curve($0).factor }
-    return .init(groups: [("head", factors)], schedule: recipe.train.schedule.rawValue)
+    guard !history.isEmpty else { return nil }
+    let samples = manifest.records(in: .train).count
+    let settings = recipe.train
+    let configuration = settings.configuration(
+      samples: samples, hasValidation: false, seed: recipe.seed)
+    let order = BatchOrder(
+      count: samples, batchSize: configuration.batchSize, seed: configuration.seed)
+    let curve = configuration.schedule.curve(
+      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+    let rates = (0..<order.batches.count * history.count).map { settings.rate * curve($0).factor }
+    return .init(groups: [("head", rates)], schedule: settings.schedule.rawValue)
   }
 
   private var evaluationSection: ReportContent.EvaluationSection {
@@ -228,6 +234,12 @@ private struct RunReport {
     return (try? Thumbnail.jpeg(of: bytes, longerSide: 160)) ?? []
   }
 
+  private var trainingTime: [(String, String)] {
+    TrainingTime(in: run, key: training.key).map {
+      [("Training time", Format.duration(seconds: $0.seconds))]
+    } ?? []
+  }
+
   private var reproduction: ReportContent.ReproductionSection {
     .init(
       command: "thaw fit \(manifest.root) --run \(run.path.displayed)"
@@ -236,7 +248,6 @@ private struct RunReport {
         ("Thaw", training.recipe.isEmpty ? "" : model.record.thawVersion),
         ("Seed", "\(recipe.seed)"), ("Threads", "\(context.threads)"),
         ("Engine", context.compiler.inferenceEngine.name),
-        ("Training time", Format.duration(seconds: training.summary.seconds)),
-      ])
+      ] + trainingTime)
   }
 }

@@ -35,7 +35,8 @@ struct RunEvaluation {
         "\(run.model.displayed): was trained for other classes than the manifest has."
           + " Run: thaw train --run \(run.path.displayed)")
     }
-    let network = try TransferNetwork(recipe, classes: classes, context: context)
+    let network = try TransferNetwork(
+      recipe, trained: model.parameters, classes: classes, context: context)
     guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
         "\(run.model.displayed): was trained with another preprocessing than the recipe says now."
@@ -54,12 +55,8 @@ struct RunEvaluation {
     }
     self.labels = labels
     probabilities = Probabilities.mean(of: logits.map(Probabilities.softmax))
-    evaluation =
-      tta == 1
-      ? try Evaluation(
-        split: chosen.rawValue, classNames: classes, logits: logits[0], labels: labels)
-      : try Evaluation(
-        split: chosen.rawValue, classNames: classes, probabilities: probabilities, labels: labels)
+    evaluation = try Evaluation(
+      split: chosen.rawValue, classNames: classes, views: logits, labels: labels)
   }
 
   /// The index of the most probable class of each photo.

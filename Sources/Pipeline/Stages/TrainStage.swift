@@ -21,7 +21,7 @@ public struct TrainStage {
   }
 
   /// What was trained.
-  public struct Summary: Codable, Sendable {
+  public struct Summary: Encodable, Sendable {
     /// Passes over the training photos; 0 for a convex solver.
     public var epochs: Int
     /// Of the weights that were kept; nil without validation photos.
@@ -38,6 +38,17 @@ public struct TrainStage {
     public var cached: Bool
     /// Whether nothing had to be done.
     public var unchanged: Bool
+
+    init(_ outcome: TrainingOutcome, _ time: TrainingTime, unchanged: Bool) {
+      epochs = outcome.epochs
+      bestValidAccuracy = outcome.bestValidAccuracy
+      bestValidLoss = outcome.bestValidLoss
+      trainableParameters = outcome.trainableParameters
+      cached = outcome.cached
+      seconds = time.seconds
+      imagesPerSecond = time.imagesPerSecond
+      self.unchanged = unchanged
+    }
   }
 
   /// Trains, or returns at once when the model is up to date.
@@ -50,34 +61,42 @@ public struct TrainStage {
     defer { withExtendedLifetime(lock) {} }
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
     let key = try trainingKey(recipe, manifest, network)
-    if let record = try? ModelFile.read(run.model).record,
-      let training = try? TrainingRecord(json: record.training), training.key == key
+    if let known = RunModel.record(at: run.headModel), known.key == key,
+      FileSystem.exists(run.model)
     {
-      var summary = training.summary
-      summary.unchanged = true
-      return summary
+      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
+      return Summary(known.outcome, time, unchanged: true)
     }
-    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    _ = try store.fill(manifest.records, views: [.center])
-    let data = TrainingData(
-      train: try features(.train, manifest, store), valid: try features(.valid, manifest, store),
-      classes: manifest.classes)
-    let trained = try HeadTraining(
-      recipe: recipe, network: network, data: data, checkpoint: TrainerCheckpoint(run, key: key),
-      history: run.history, context: context
-    ).run()
-    try write(trained, key: key, recipe: recipe, manifest: manifest, network: network)
-    return trained.summary
+    let trained = try solve(recipe, manifest, network, key: key)
+    try trained.time.write(to: run, key: key)
+    for path in [run.model, run.headModel] {
+      try RunModel.write(
+        trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network)
+    }
+    try TrainerCheckpoint(run, key: key).remove()
+    return Summary(trained.outcome, trained.time, unchanged: false)
   }
 
-  private func features(
-    _ split: Split, _ manifest: Manifest, _ store: FeatureStore
-  ) throws -> CachedFeatures {
-    let records = manifest.records(in: split)
-    let indices = manifest.classIndices
-    return CachedFeatures(
-      matrix: try store.matrix(records, view: .center),
-      labels: records.compactMap { indices[$0.className] })
+  private func solve(
+    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork, key: String
+  ) throws -> TrainedNetwork {
+    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
+    _ = try store.fill(manifest.records, views: [.center])
+    let train = try store.features(.train, manifest)
+    let data = TrainingData(
+      train: train, valid: try store.features(.valid, manifest), classes: manifest.classes,
+      labels: train.labels, isCached: true)
+    if recipe.train.solver == .lbfgs {
+      return try ConvexTraining(
+        recipe: recipe, network: network, train: train, data: data, history: run.history,
+        context: context
+      ).run()
+    }
+    return try GradientTraining(
+      label: "Training the head", settings: recipe.train, seed: recipe.seed,
+      rates: LearningRates(recipe.train.rate), network: network, data: data,
+      checkpoint: TrainerCheckpoint(run, key: key), history: run.history, context: context
+    ).run()
   }
 
   private func trainingKey(
@@ -86,30 +105,11 @@ public struct TrainStage {
     var hash = SHA256()
     hash.update("training 1 \(thawVersion)")
     hash.update(try network.featureKey(engine: context.compiler.inferenceEngine.name))
-    hash.update("\(recipe.seed) \(recipe.head) \(recipe.train)")
+    hash.update("\(recipe.seed) \(recipe.head) \(recipe.train) \(recipe.train.rate)")
     for name in manifest.classes { hash.update(name) }
     for record in manifest.records {
       hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")
     }
     return hash.hexadecimalDigest
-  }
-
-  private func write(
-    _ trained: TrainedHead, key: String, recipe: Recipe, manifest: Manifest,
-    network: TransferNetwork
-  ) throws {
-    let counts = Dictionary(
-      uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
-    let training = TrainingRecord(
-      key: key, recipe: recipe.yaml, backbone: network.backbone.card.name,
-      weightsHash: network.backbone.card.sha256, photos: counts, head: recipe.head,
-      summary: trained.summary)
-    var record = ModelRecord(
-      thawVersion: thawVersion, architecture: network.graph.name, classNames: manifest.classes,
-      preprocessing: network.preprocessing.json, freezing: network.plan,
-      training: try training.json())
-    record.notes["license"] = network.backbone.card.license
-    try ModelFile.write(run.model, record, trained.parameters)
-    try TrainerCheckpoint(run, key: key).remove()
   }
 }

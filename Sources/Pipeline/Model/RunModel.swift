@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Datasets
+import Files
+import SystemPackage
+
+/// A model file of a run: what was trained, under the key of everything it depends on.
+struct RunModel {
+  /// Writes a model file.
+  static func write(
+    _ trained: TrainedNetwork, to path: FilePath, key: String, recipe: Recipe, manifest: Manifest,
+    network: TransferNetwork
+  ) throws {
+    let counts = Dictionary(
+      uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
+    let training = TrainingRecord(
+      key: key, recipe: recipe.yaml, backbone: network.card.name,
+      weightsHash: network.card.sha256, photos: counts, head: recipe.head,
+      outcome: trained.outcome)
+    var record = ModelRecord(
+      thawVersion: thawVersion, architecture: network.graph.name, classNames: manifest.classes,
+      preprocessing: network.preprocessing.json, freezing: network.plan,
+      training: try training.json())
+    record.notes["license"] = network.card.license
+    try FileSystem.createDirectory(path.removingLastComponent())
+    try ModelFile.write(path, record, trained.parameters.restricted(to: network.graph))
+  }
+
+  /// The record of the model at `path`; nil when there is none that can be read.
+  static func record(at path: FilePath) -> TrainingRecord? {
+    guard let model = try? ModelFile.read(path) else { return nil }
+    return try? TrainingRecord(json: model.record.training)
+  }
+}

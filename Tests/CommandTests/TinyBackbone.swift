@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Backbones
+import Checkpoints
+import Files
+import Foundation
+import Network
+import SystemPackage
+import Tensors
+
+/// A folder like `Pretrained/` with one card whose weights are made up, so that the tests need no
+/// download. It is made once a test run.
+enum TinyBackbone {
+  /// The card's name.
+  static let name = "tiny"
+  /// The folder.
+  static let directory: FilePath = {
+    let path = FilePath(
+      FileManager.default.temporaryDirectory.appendingPathComponent("thaw-tests-tiny-\(getpid())")
+        .path)
+    atexit { TinyBackbone.remove() }
+    do { try write(to: path) } catch {
+      fatalError("The tests' backbone cannot be written: \(error)")
+    }
+    return path
+  }()
+
+  private static func remove() { try? FileManager.default.removeItem(atPath: directory.string) }
+
+  /// Writes card, class list and weights to `directory`.
+  static func write(to directory: FilePath) throws {
+    try FileSystem.createDirectory(directory)
+    let classes = ["this", "that", "something else"]
+    let graph = try Architecture(named: "efficientnet_lite0").graph(Head(classes: classes.count))
+    let parameters = Parameters.procedural(for: graph)
+    let tensors = parameters.paths.compactMap { path in
+      parameters[path].map { StoredTensor(path.description, $0) }
+    }
+    let weights = directory.appending("\(name).safetensors")
+    try SafetensorsWriter.write(weights, tensors)
+    try AtomicFile.write(
+      directory.appending("classes.txt"), text: classes.joined(separator: "\n") + "\n")
+    try AtomicFile.write(
+      directory.appending("\(name).yml"),
+      text: card(sha256: SHA256.hexadecimal(of: try FileSystem.read(weights))))
+  }
+
+  /// The card's text.
+  static func card(sha256: String) -> String {
+    """
+    name: \(name)
+    summary: made-up weights
+    architecture: efficientnet_lite0
+    naming: native
+    file: \(name).safetensors
+    sha256: \(sha256)
+    license: CC0-1.0
+    classes: classes.txt
+    source:
+      address: https://example.invalid/tiny.safetensors
+    preprocessing:
+      size: 32
+      mean: [127, 127, 127]
+      std: [128, 128, 128]
+
+    """
+  }
+}

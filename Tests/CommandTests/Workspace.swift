@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import Foundation
+import Images
+import SystemPackage
+import Tensors
+import TestSupport
+import Testing
+
+/// A directory to run commands in, with generated photos in `photos/CLASS`.
+final class Workspace {
+  private let directory: TemporaryDirectory
+  var path: FilePath { directory.path }
+  /// Added to the environment of every command.
+  var environment: [String: String]
+
+  /// - Parameters:
+  ///   - classes: names of the classes; their photos look different.
+  ///   - count: photos of each.
+  init(classes: [String] = ["blue", "red"], count: Int = 12) throws {
+    directory = try TemporaryDirectory()
+    environment = ["THAW_PRETRAINED": TinyBackbone.directory.string]
+    for (index, name) in classes.enumerated() {
+      for number in 0..<count { try addPhoto(name, kind: index, number: number) }
+    }
+  }
+
+  /// The path of a file of the workspace.
+  func file(_ name: String) -> FilePath { path.pushing(FilePath(name)) }
+
+  /// Writes `photos/CLASS/NUMBER.png`, an image that looks like its `kind` and is unlike any other.
+  @discardableResult
+  func addPhoto(_ className: String, kind: Int, number: Int, named name: String? = nil) throws
+    -> FilePath
+  {
+    let folder = file("photos").appending(className)
+    try FileSystem.createDirectory(folder)
+    let photo = folder.appending(name ?? "\(number).png")
+    try AtomicFile.write(photo, bytes: try Workspace.photo(kind: kind, number: number))
+    return photo
+  }
+
+  /// A PNG: colour and stripes tell the kind, noise the number.
+  static func photo(kind: Int, number: Int) throws -> [UInt8] {
+    let side = 40
+    var stream = RandomStream(
+      seed: UInt64(kind), purpose: .procedural, epoch: number, sample: 0)
+    let image = RGBImage(size: PixelSize(width: side, height: side)) { samples in
+      for index in samples.indices {
+        let (pixel, channel) = (index / 3, index % 3)
+        let stripe = kind == 0 ? pixel % side : pixel / side
+        let bright = channel == kind % 3 ? 150 : 60
+        samples[index] = UInt8(bright + (stripe / 4 % 2) * 40 + Int(60 * stream.uniform()))
+      }
+    }
+    return try PNGEncoder.encode(image)
+  }
+
+  /// Starts the command in the workspace.
+  func start(_ arguments: [String], shell: String? = nil) throws -> ThawProcess {
+    try ThawProcess(arguments, in: path, environment: environment, shell: shell)
+  }
+
+  /// Runs the command to its end.
+  func thaw(_ arguments: String..., shell: String? = nil) throws -> Outcome {
+    try start(arguments, shell: shell).wait()
+  }
+
+  /// `fit photos --run run` with the tests' backbone and few epochs.
+  func fit(_ more: String...) throws -> Outcome {
+    try start(["fit", "photos", "--run", "run"] + Workspace.recipe + more).wait()
+  }
+
+  /// `prepare photos --run run` with the tests' backbone.
+  func prepare(_ more: String...) throws -> Outcome {
+    try start(["prepare", "photos", "--run", "run"] + Workspace.recipe + more).wait()
+  }
+
+  static let recipe = ["--backbone", TinyBackbone.name, "--epochs", "30"]
+
+  /// The bytes of a file of the workspace.
+  func read(_ name: String) throws -> [UInt8] { try FileSystem.read(file(name)) }
+
+  /// The text of a file of the workspace.
+  func text(_ name: String) throws -> String { String(decoding: try read(name), as: UTF8.self) }
+
+  /// A workspace with a finished run, shared by tests that change nothing in it.
+  static let fitted = Result { () throws -> FittedWorkspace in
+    let workspace = try Workspace(classes: ["blue", "red", "green stripes 🌿"])
+    let outcome = try workspace.fit("--json", "--test", "0.2")
+    return FittedWorkspace(workspace: workspace, outcome: outcome)
+  }
+}
+
+/// A finished run and what `thaw fit` said about it.
+struct FittedWorkspace: @unchecked Sendable {
+  let workspace: Workspace
+  let outcome: Outcome
+}
