@@ -35,7 +35,7 @@ find_python() {
     echo "Making $environment with PyTorch and ONNX Runtime (once, some GB)"
     rm -rf "$environment"
     if ! { python3 -m venv "$environment" \
-      && "$environment/bin/pip" install --quiet --disable-pip-version-check \
+      && "$environment/bin/pip" install --quiet --disable-pip-version-check --retries 2 \
         -r Benchmarks/requirements.txt; }; then
       echo "note: the peers could not be installed (no network, or python3-venv is missing)." >&2
       rm -rf "$environment"

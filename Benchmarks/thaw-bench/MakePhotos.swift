@@ -34,8 +34,7 @@ struct MakePhotos: ParsableCommand {
         : try MakePhotos.photo(sources[index * sources.count / MakePhotos.count])
       try Data(try JPEGEncoder.encode(image, quality: 90)).write(to: file, options: .atomic)
     }
-    let origin = sources.isEmpty ? "made up" : "from \(from)"
-    print("\(MakePhotos.count) photos of \(MakePhotos.size) in \(output), \(origin)")
+    print("\(MakePhotos.count) photos of \(MakePhotos.size) in \(output)")
   }
 
   /// Paths below `folder` in byte order; none when the folder does not exist.
