@@ -61,10 +61,7 @@ struct HeadTraining {
     let trainer = try Trainer(
       configuration, plan: plan, rates: LearningRates(settings.rate), training: data.train,
       validation: data.valid, loss: loss)
-    if let state = try checkpoint.load() {
-      try trainer.importState(state)
-      context.console.say("Continuing after epoch \(state.progress.epoch).")
-    }
+    try resume(trainer)
     let result = try observe(trainer)
     try writeHistory(result.history)
     var parameters = network.backbone.parameters(for: network.graph, seed: recipe.seed)
@@ -78,6 +75,17 @@ struct HeadTraining {
         bestValidLoss: result.best?.validLoss,
         trainableParameters: plan.trainable.reduce(0) { $0 + $1.shape.count }, cached: true),
       time: TrainingTime(photos: result.history.count * data.train.count, seconds: seconds))
+  }
+
+  /// Continues from the checkpoint if there is one; a damaged one must not block the training.
+  private func resume(_ trainer: Trainer) throws {
+    let state: TrainerState?
+    do { state = try checkpoint.load() } catch let error where !(error is FileError) {
+      return context.console.warn("\(error) The training starts from its beginning.")
+    }
+    guard let state else { return }
+    try trainer.importState(state)
+    context.console.say("Continuing after epoch \(state.progress.epoch).")
   }
 
   private var configuration: TrainerConfiguration {
