@@ -18,6 +18,10 @@ public struct PretrainedStore: Sendable {
   /// - Throws: ``BackboneError/badCard(file:reason:)`` when there is none.
   public static func locate() throws(BackboneError) -> PretrainedStore {
     if let named = ProcessInfo.processInfo.environment["THAW_PRETRAINED"] {
+      guard FileSystem.exists(FilePath(named)) else {
+        throw .badCard(
+          file: named, reason: "no such folder. Set THAW_PRETRAINED to the folder of cards.")
+      }
       return PretrainedStore(directory: FilePath(named))
     }
     var candidates: [FilePath] = ["Pretrained"]
@@ -45,6 +49,11 @@ public struct PretrainedStore: Sendable {
   ///
   /// - Throws: ``BackboneError/unknownCard(_:known:)``.
   public func card(named name: String) throws -> BackboneCard {
+    // By its file's name first, so that a mistake in another card does not matter.
+    if let component = FilePath.Component(name + ".yml"), component.kind == .regular {
+      let file = directory.appending(component)
+      if FileSystem.exists(file) { return try BackboneCard(file: file) }
+    }
     let cards = try cards()
     guard let card = cards.first(where: { $0.name == name }) else {
       throw BackboneError.unknownCard(name, known: cards.map(\.name))

@@ -2,11 +2,20 @@
 
 /// A YAML file of ours is wrong; names the file, the line and what would be right.
 public struct ConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// The file, as displayed.
+  public let file: String
+  /// Its line, counted from 1; nil for the whole file.
+  public let line: Int?
+  /// What is wrong there.
+  public let reason: String
+
   /// For example `Pipelines/me.yml:12: unknown key 'epoch' in 'train'. Known are …`.
-  public let description: String
+  public var description: String { "\(file)\(line.map { ":\($0)" } ?? ""): \(reason)" }
 
   /// Names a place (1-based line, nil for the whole file) and what is wrong there.
   public init(_ file: String, line: Int?, _ text: String) {
-    description = "\(file)\(line.map { ":\($0)" } ?? ""): \(text)"
+    self.file = file
+    self.line = line
+    reason = text
   }
 }

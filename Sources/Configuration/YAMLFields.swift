@@ -18,9 +18,22 @@ public struct YAMLFields {
   public init(file: String, text: String) throws {
     let root: Node?
     do { root = try Yams.compose(yaml: text) } catch {
-      throw ConfigurationError(file, line: nil, "not readable as YAML: \(error)")
+      throw YAMLFields.unreadable(file, error)
     }
     try self.init(file: file, section: "", node: root ?? .mapping(Node.Mapping([])))
+  }
+
+  private static func unreadable(_ file: String, _ error: any Error) -> ConfigurationError {
+    let (line, reason): (Int?, String) =
+      switch error as? YamlError {
+      case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+        .composer(_, let problem, let mark, _):
+        (mark.line, problem)
+      case .duplicatedKeysInMapping(let keys, let context):
+        (context.mark.line, "'\(keys.joined(separator: "', '"))' is there twice")
+      default: (nil, "\(error)")
+      }
+    return ConfigurationError(file, line: line, "not readable as YAML: \(reason).")
   }
 
   private init(file: String, section: String, node: Node) throws {

@@ -81,7 +81,8 @@ extension DatasetError: CustomStringConvertible {
       "class '\(name)' has 0 usable images"
         + (bad == 0 ? "" : " (\(bad) of its files are bad)") + ". Add photos or remove its folder."
     case .tooFewImages(let name, let count, let needed):
-      "class '\(name)' has \(count) different usable images, a split needs \(needed)."
+      "class '\(name)' has \(count) different usable images, a split needs \(needed)"
+        + " that no other class has."
         + " Add photos or remove its folder."
     case .ambiguousClasses(let name, let paths):
       "class '\(name)' has several folders that look alike: \(listed(paths)). Rename or merge them."
@@ -99,7 +100,8 @@ extension DatasetError: CustomStringConvertible {
     switch self {
     case .badFiles(let bad, let total):
       "\(bad.count) of \(total) files cannot be used:\n"
-        + bad.map { "  \($0)\n" }.joined() + "Repair or remove them, or skip bad images."
+        + bad.map { "  \($0)\n" }.joined() + "Repair or remove them, or leave them out with"
+        + " --on-bad-image skip."
     case .tooManyBadFiles(let bad, let total, let limit):
       "\(bad.count) of \(total) files cannot be used, more than the \(limit * 100) % that may be"
         + " skipped:\n" + bad.map { "  \($0)\n" }.joined() + "Repair or remove them."

@@ -93,7 +93,9 @@ enum HashSplit {
   private static func check(
     _ classes: [(name: String, contents: [String])], _ result: [String: Split], needsValid: Bool
   ) throws(DatasetError) {
-    for (name, contents) in classes {
+    // A photo that is in two classes can leave the larger one short; the smaller one is the reason.
+    for (name, contents) in classes.sorted(by: { Set($0.contents).count < Set($1.contents).count })
+    {
       let splits = Set(contents.compactMap { result[$0] })
       if !splits.contains(.train) || (needsValid && !splits.contains(.valid)) {
         throw .tooFewImages(

@@ -11,6 +11,7 @@ struct ErrorReport {
   init(_ error: any Error) { self.error = error }
 
   func printAndExit() -> Never {
+    if error is ReaderHasGone { exit(74) }
     guard isFromParser else {
       let text = "\(error)".split(separator: "\n", omittingEmptySubsequences: false)
       standardError("error: " + text.joined(separator: "\n       ") + "\n")
@@ -19,7 +20,7 @@ struct ErrorReport {
     let code = Thaw.exitCode(for: error)
     let message = Thaw.fullMessage(for: error)
     if code == .success {
-      print(message)
+      do { try standardOutput(message + "\n") } catch { ErrorReport(error).printAndExit() }
     } else if !message.isEmpty {
       standardError(
         (message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message) + "\n")
@@ -32,10 +33,4 @@ struct ErrorReport {
     error is CleanExit || error is ValidationError || error is ExitCode
       || "\(type(of: error))" == "CommandError"
   }
-}
-
-/// Writes to stderr; a closed stderr is not an error.
-func standardError(_ text: String) {
-  var text = text
-  text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

@@ -9,7 +9,7 @@ import SystemPackage
 /// the defaults.
 struct RecipeOptions: ParsableArguments {
   @Option(help: "Recipe file (Pipelines/*.yml).")
-  var recipe: String?
+  var recipe: FilePath?
 
   @Option(help: "Name of the pretrained backbone (thaw pretrained list).")
   var backbone: String?
@@ -64,9 +64,8 @@ struct RecipeOptions: ParsableArguments {
   func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
     var result = Recipe()
     if let recipe {
-      let path = FilePath(recipe)
-      let text = String(decoding: try FileSystem.read(path, limit: 1 << 20), as: UTF8.self)
-      result = try Recipe(yaml: text, file: path.displayed)
+      let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
+      result = try Recipe(yaml: text, file: recipe.displayed)
     } else if FileSystem.exists(run.recipe) {
       result = try run.loadRecipe()
     } else {
@@ -74,8 +73,7 @@ struct RecipeOptions: ParsableArguments {
     }
     if let seed { result.seed = seed }
     apply(to: &result)
-    // Reading it back checks the ranges, with the same words as for a file.
-    return try Recipe(yaml: result.yaml, file: "options")
+    return try result.checked()
   }
 
   private func apply(to recipe: inout Recipe) {
@@ -97,8 +95,3 @@ struct RecipeOptions: ParsableArguments {
     if let patience { recipe.train.patience = patience }
   }
 }
-
-extension Recipe.Data.BadImagePolicy: ExpressibleByArgument {}
-extension Recipe.Train.Solver: ExpressibleByArgument {}
-extension Recipe.Train.Schedule: ExpressibleByArgument {}
-extension Recipe.Train.ClassWeights: ExpressibleByArgument {}

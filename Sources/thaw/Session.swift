@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Backbones
-import Files
 import Pipeline
-import SystemPackage
 
 /// What a command works with, made from the global options.
 struct Session {
@@ -27,13 +25,5 @@ struct Session {
     } else if !options.quiet {
       try standardOutput(text + (text.hasSuffix("\n") ? "" : "\n"))
     }
-  }
-}
-
-/// Writes to stdout; a full disk or a reader that has gone is an error.
-func standardOutput(_ text: String) throws {
-  var text = text
-  try text.withUTF8 { bytes in
-    _ = try FileDescriptor.standardOutput.writeAll(UnsafeRawBufferPointer(bytes))
   }
 }

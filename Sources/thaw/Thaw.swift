@@ -22,6 +22,7 @@ struct Thaw: ParsableCommand {
     ])
 
   static func main() {
+    StandardStreams.occupy()
     Interruption.install()
     do {
       var command = try parseAsRoot()

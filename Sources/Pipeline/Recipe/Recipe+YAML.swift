@@ -36,6 +36,15 @@ extension Recipe {
     }
   }
 
+  /// This recipe, made from a valid one by changing fields, when they are valid as well.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)`` in the same words as for a file.
+  public func checked() throws -> Recipe {
+    do { return try Recipe(yaml: yaml, file: "options") } catch let error as ConfigurationError {
+      throw PipelineError.usage("options: \(error.reason)")
+    }
+  }
+
   /// The recipe as a YAML file that reads back as the same recipe.
   public var yaml: String {
     """

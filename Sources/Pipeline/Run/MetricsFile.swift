@@ -32,7 +32,12 @@ struct MetricsFile {
   /// Evaluations of the model as it is now.
   func entries() throws -> [Entry] {
     guard FileSystem.exists(path), FileSystem.exists(model) else { return [] }
-    let contents = try JSONDecoder().decode(Contents.self, from: Data(try FileSystem.read(path)))
+    let bytes = Data(try FileSystem.read(path))
+    guard let contents = try? JSONDecoder().decode(Contents.self, from: bytes) else {
+      throw PipelineError.data(
+        "\(path.displayed): damaged. Run again: thaw evaluate --run"
+          + " \(path.removingLastComponent().displayed)")
+    }
     let current = try FileStatus(of: model).modified
     return contents.evaluations.filter { $0.model == current }
   }

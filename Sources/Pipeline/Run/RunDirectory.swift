@@ -42,8 +42,26 @@ public struct RunDirectory: Sendable {
   /// - Throws: `FileError`; reason `inUse` when another process holds it.
   public func lock() throws -> DirectoryLock {
     try FileSystem.createDirectory(path)
-    return try DirectoryLock(path)
+    let lock = try DirectoryLock(path)
+    for directory in [path, checkpoints, cache] { RunDirectory.removeLeftovers(in: directory) }
+    return lock
   }
+
+  /// Removes what killed processes had begun to write. Only the holder of the lock writes artifacts,
+  /// so an unfinished one that is there when the lock is taken is nobody's.
+  private static func removeLeftovers(in directory: FilePath) {
+    for name in (try? FileSystem.list(directory)) ?? [] {
+      let parts = name.string.split(separator: ".tmp.", omittingEmptySubsequences: false)
+      if parts.count == 2, artifacts.contains(String(parts[0])) {
+        try? FileSystem.remove(directory.appending(name))
+      }
+    }
+  }
+
+  private static let artifacts: Set = [
+    "recipe.yml", "manifest.json", "bad_files.tsv", "verified", "trainer.safetensors", "time.json",
+    "history.jsonl", "model.safetensors", "metrics.json", "predictions.csv", "report.html",
+  ]
 
   /// The recipe of this run.
   ///

@@ -49,10 +49,7 @@ struct GradientTraining {
       loss: SoftmaxCrossEntropy(
         labelSmoothing: settings.labelSmoothing,
         classWeights: settings.classWeights(data, console: context.console)))
-    if let state = try checkpoint.load() {
-      try trainer.importState(state)
-      context.console.say("Continuing after epoch \(state.progress.epoch).")
-    }
+    try resume(trainer)
     let result = try observe(trainer)
     try history.write(result.history)
     return TrainedNetwork(
@@ -65,6 +62,17 @@ struct GradientTraining {
       time: TrainingTime(
         photos: result.history.count * data.train.count,
         seconds: result.history.reduce(0) { $0 + $1.seconds }))
+  }
+
+  /// Continues from the checkpoint if there is one; a damaged one must not block the training.
+  private func resume(_ trainer: Trainer) throws {
+    let state: TrainerState?
+    do { state = try checkpoint.load() } catch let error where !(error is FileError) {
+      return context.console.warn("\(error) The training starts from its beginning.")
+    }
+    guard let state else { return }
+    try trainer.importState(state)
+    context.console.say("Continuing after epoch \(state.progress.epoch).")
   }
 
   private func observe(_ trainer: Trainer) throws -> TrainingResult {

@@ -26,6 +26,7 @@ public struct EvaluateStage {
   ///   - tta: views whose probabilities are averaged.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   public func evaluate(_ run: RunDirectory, split: Split?, tta: Int) throws -> Evaluation {
+    try run.require(run.recipe, from: "thaw prepare DATA")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let results = try RunEvaluation(run, split: split, tta: tta, context: context)

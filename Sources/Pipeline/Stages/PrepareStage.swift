@@ -54,6 +54,8 @@ public struct PrepareStage {
   /// - Throws: `DatasetError` when the folder is no dataset or photos are bad and the recipe says
   ///   stop; `bad_files.tsv` then names all of them.
   public func prepare(_ data: FilePath, recipe: Recipe) throws -> Summary {
+    // A wrong name is better told now than after the photos have been checked.
+    _ = try context.pretrained.card(named: recipe.backbone)
     var options = FolderScanner.Options()
     options.output = run.path
     let scan = try FolderScanner.scan(data, options: options)
@@ -89,7 +91,13 @@ public struct PrepareStage {
   /// The manifest of an earlier call, nil when there is none.
   private func existingManifest(of scan: FolderScan) throws -> Manifest? {
     guard FileSystem.exists(run.manifest) else { return nil }
-    let manifest = try Manifest(contentsOf: run.manifest)
+    let manifest: Manifest
+    do { manifest = try Manifest(contentsOf: run.manifest) } catch let error as DatasetError {
+      guard case .invalidManifest(let path, let key, let problem) = error else { throw error }
+      throw PipelineError.data(
+        "\(path.displayed): \(key): \(problem). Delete the file to prepare afresh: splits follow"
+          + " from the photos' contents, so hardly any photo will change its own.")
+    }
     guard manifest.root == BytePath(scan.root.canonical ?? scan.root) else {
       throw PipelineError.data(
         "\(run.path.displayed): was prepared from \(manifest.root), not from"

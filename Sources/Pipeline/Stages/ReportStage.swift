@@ -34,6 +34,7 @@ public struct ReportStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   public func write() throws -> Summary {
+    try run.require(run.recipe, from: "thaw prepare DATA")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let content = try RunReport(run, context: context).content
@@ -79,8 +80,13 @@ private struct RunReport {
   private static func history(_ run: RunDirectory) throws -> [EpochRecord] {
     guard FileSystem.exists(run.history) else { return [] }
     let lines = String(decoding: try FileSystem.read(run.history), as: UTF8.self)
-    return try lines.split(separator: "\n").map {
-      try JSONDecoder().decode(EpochRecord.self, from: Data($0.utf8))
+    return try lines.split(separator: "\n").enumerated().map { index, line in
+      guard let record = try? JSONDecoder().decode(EpochRecord.self, from: Data(line.utf8)) else {
+        throw PipelineError.data(
+          "\(run.history.displayed):\(index + 1): damaged. Delete the file to get the report"
+            + " without training curves.")
+      }
+      return record
     }
   }
 

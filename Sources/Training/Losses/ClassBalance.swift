@@ -68,7 +68,6 @@ public struct ClassBalance: Sendable, Equatable {
       let least = present.min(by: { counts[$0] < counts[$1] })
     else { return nil }
     return "'\(names[most])' has \(counts[most]) photos and '\(names[least])' \(counts[least]):"
-      + " judge by macro F1, and try class weights (\(Weighting.squareRoot.rawValue) or"
-      + " \(Weighting.balanced.rawValue))."
+      + " judge by macro F1, and try class weights."
   }
 }

@@ -11,13 +11,13 @@ struct Cache: ParsableCommand {
     abstract: "Compute the frozen layers once for every photo.")
 
   @Option(name: .customLong("run"), help: "Run directory.")
-  var runPath: String
+  var directory: RunDirectory
 
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let stage = CacheStage(RunDirectory(FilePath(runPath)), context: try session.context())
+    let stage = CacheStage(directory, context: try session.context())
     let summary = try stage.fill()
     try session.print(summary, text: summary.text)
   }

@@ -17,13 +17,13 @@ struct Evaluate: ParsableCommand {
       """)
 
   @Option(name: .customLong("run"), help: "Run directory.")
-  var runPath: String?
+  var directory: RunDirectory?
 
   @Option(help: "Model file, or the name of a pretrained backbone.")
   var model: String?
 
   @Option(help: "With --model: folder with one sub-folder per class.")
-  var data: String?
+  var data: FilePath?
 
   @Option(help: "train, valid or test (default: test if there is one, else valid).")
   var split: Split?
@@ -40,9 +40,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (runPath == nil) != (model == nil) else {
-      throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
-    }
+    guard (directory == nil) != (model == nil) else { throw Evaluate.neitherOrBoth }
     guard (model == nil) == (data == nil) else {
       throw ValidationError("--model and --data belong together.")
     }
@@ -56,17 +54,21 @@ struct Evaluate: ParsableCommand {
     let session = Session(global)
     let stage = EvaluateStage(context: try session.context())
     let result: Evaluation
-    if let model, let data {
-      result = try stage.evaluate(
-        ModelReference(model), data: FilePath(data), split: split, tta: tta ?? 1,
-        renaming: try renaming(), policy: onBadImage)
-    } else {
-      let directory = RunDirectory(FilePath(runPath ?? ""))
+    if let directory {
       let views = try tta ?? directory.loadRecipe().evaluate.tta
       result = try stage.evaluate(directory, split: split, tta: views)
+    } else if let model, let data {
+      result = try stage.evaluate(
+        ModelReference(model), data: data, split: split, tta: tta ?? 1,
+        renaming: try renaming(), policy: onBadImage)
+    } else {
+      throw Evaluate.neitherOrBoth
     }
     try session.print(result, text: result.text)
   }
+
+  private static let neitherOrBoth = ValidationError(
+    "Give either --run RUN, or --model FILE with --data DIR.")
 
   private func renaming() throws -> [String: String] {
     var names: [String: String] = [:]
@@ -79,8 +81,6 @@ struct Evaluate: ParsableCommand {
     return names
   }
 }
-
-extension Split: ExpressibleByArgument {}
 
 extension Evaluation {
   /// A summary, the metrics of each class and the confusion matrix, for people.

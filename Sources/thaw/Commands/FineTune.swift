@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Files
 import Network
 import Pipeline
 import Reports
-import SystemPackage
 
 /// `thaw fine-tune`
 struct FineTune: ParsableCommand {
@@ -18,7 +16,7 @@ struct FineTune: ParsableCommand {
       """)
 
   @Option(name: .customLong("run"), help: "Run directory.")
-  var runPath: String
+  var directory: RunDirectory
 
   @Option(help: "Layer groups before this one stay frozen; -1 is the head alone, 0 thaws all.")
   var freezeTo: Int?
@@ -67,8 +65,7 @@ struct FineTune: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let directory = RunDirectory(FilePath(runPath))
-    try directory.change(try recipe(directory))
+    try directory.change(try recipe())
     let stage = FineTuneStage(directory, context: try session.context())
     let plan = try stage.plan()
     if planOnly { return try session.print(plan, text: plan.text) }
@@ -77,7 +74,7 @@ struct FineTune: ParsableCommand {
     try session.print(summary, text: summary.text)
   }
 
-  private func recipe(_ directory: RunDirectory) throws -> Recipe {
+  private func recipe() throws -> Recipe {
     var recipe = try directory.loadRecipe()
     if let seed = global.seed { recipe.seed = seed }
     if let freezeTo { recipe.fineTune.freezeTo = freezeTo }

@@ -12,10 +12,10 @@ struct Fit: ParsableCommand {
     abstract: "Every stage at good defaults: from a folder of photos to a model and a report.")
 
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
-  var data: String
+  var data: FilePath
 
   @Option(name: .customLong("run"), help: "Run directory; created if needed.")
-  var runPath: String
+  var directory: RunDirectory
 
   @Option(help: "Views of each photo whose probabilities are averaged in the evaluation.")
   var tta: Int?
@@ -26,11 +26,10 @@ struct Fit: ParsableCommand {
   func run() throws {
     let session = Session(global)
     let context = try session.context()
-    let directory = RunDirectory(FilePath(runPath))
     var recipe = try recipe.resolved(run: directory, seed: global.seed)
     if let tta { recipe.evaluate.tta = tta }
     let prepared = try PrepareStage(directory, context: context).prepare(
-      FilePath(data), recipe: recipe)
+      data, recipe: recipe)
     if !global.json && !global.quiet { try standardOutput(prepared.text + "\n") }
     let card = try context.pretrained.card(named: recipe.backbone)
     try context.pretrained.fetch(card) { session.console.say($0) }

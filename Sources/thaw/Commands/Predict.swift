@@ -22,7 +22,7 @@ struct Predict: ParsableCommand {
   var model: String
 
   @Argument(help: "Photos, or folders that are searched for photos.")
-  var images: [String]
+  var images: [FilePath]
 
   @Option(help: "How many classes to rank.")
   var top = 5
@@ -34,7 +34,7 @@ struct Predict: ParsableCommand {
   var format: Format?
 
   @Option(help: "Write to this file instead of stdout.")
-  var output: String?
+  var output: FilePath?
 
   @Flag(help: "With JSON: add the logits, one a class, of the first view.")
   var logits = false
@@ -54,7 +54,7 @@ struct Predict: ParsableCommand {
   func run() throws {
     let session = Session(global)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
-      images.map { FilePath($0) }, model: ModelReference(model), top: top, tta: tta,
+      images, model: ModelReference(model), top: top, tta: tta,
       withLogits: logits)
     let text =
       switch global.json ? .json : format ?? .text {
@@ -63,7 +63,7 @@ struct Predict: ParsableCommand {
       case .text: table(predictions)
       }
     if let output {
-      try AtomicFile.write(FilePath(output), text: text)
+      try AtomicFile.write(output, text: text)
     } else {
       try standardOutput(text)
     }

@@ -11,20 +11,19 @@ struct Prepare: ParsableCommand {
     abstract: "Scan a folder of photos, verify every file, split into training and validation.")
 
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
-  var data: String
+  var data: FilePath
 
   @Option(name: .customLong("run"), help: "Run directory; created if needed.")
-  var runPath: String
+  var directory: RunDirectory
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let directory = RunDirectory(FilePath(runPath))
     let recipe = try recipe.resolved(run: directory, seed: global.seed)
     let stage = PrepareStage(directory, context: try session.context())
-    let summary = try stage.prepare(FilePath(data), recipe: recipe)
+    let summary = try stage.prepare(data, recipe: recipe)
     try session.print(summary, text: summary.text)
   }
 }

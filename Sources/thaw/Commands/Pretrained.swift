@@ -77,13 +77,13 @@ struct Pretrained: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Take the weights of a card from a file that is here already.")
     @Argument(help: "Name of the card.") var name: String
-    @Argument(help: "The downloaded file.") var file: String
+    @Argument(help: "The downloaded file.") var file: FilePath
     @OptionGroup(title: "Every command") var global: GlobalOptions
 
     func run() throws {
       let store = try PretrainedStore.locate()
       let card = try store.card(named: name)
-      try store.importWeights(of: card, from: FilePath(file))
+      try store.importWeights(of: card, from: file)
       try Session(global).print(
         Entry(card, store), text: "\(store.weights(of: card).displayed): imported.")
     }

@@ -10,13 +10,13 @@ struct Report: ParsableCommand {
     abstract: "Write report.html: one page with everything about a run.")
 
   @Option(name: .customLong("run"), help: "Run directory.")
-  var runPath: String
+  var directory: RunDirectory
 
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let stage = ReportStage(RunDirectory(FilePath(runPath)), context: try session.context())
+    let stage = ReportStage(directory, context: try session.context())
     let summary = try stage.write()
     try session.print(
       summary, text: "\(summary.report)\(summary.unchanged ? " is up to date." : " written.")")

@@ -12,14 +12,13 @@ struct Train: ParsableCommand {
     abstract: "Train a new head on the cached features and write the model file.")
 
   @Option(name: .customLong("run"), help: "Run directory.")
-  var runPath: String
+  var directory: RunDirectory
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let directory = RunDirectory(FilePath(runPath))
     try directory.change(try recipe.resolved(run: directory, seed: global.seed))
     let summary = try TrainStage(directory, context: try session.context()).train()
     try session.print(summary, text: summary.text)

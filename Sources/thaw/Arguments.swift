@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Datasets
+import Pipeline
+import SystemPackage
+
+// An empty argument is most often a shell variable that is not set. As a path it would mean the
+// working directory, which nobody asked for.
+
+extension RunDirectory: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    self.init(FilePath(argument))
+  }
+}
+
+extension FilePath: @retroactive ExpressibleByArgument {
+  public init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    self.init(argument)
+  }
+}
+
+extension Split: ExpressibleByArgument {}
+extension Recipe.Data.BadImagePolicy: ExpressibleByArgument {}
+extension Recipe.Train.Solver: ExpressibleByArgument {}
+extension Recipe.Train.Schedule: ExpressibleByArgument {}
+extension Recipe.Train.ClassWeights: ExpressibleByArgument {}
