@@ -33,20 +33,6 @@ public enum Dihedral: String, Codable, Hashable, Sendable, CaseIterable {
     }
   }
 
-  /// Where a point of the output, relative to the centre, is read: the linear part only.
-  var map: ProjectiveMap {
-    switch self {
-    case .identity: .identity
-    case .flipHorizontal: ProjectiveMap(-1, 0, 0, 0, 1, 0)
-    case .flipVertical: ProjectiveMap(1, 0, 0, 0, -1, 0)
-    case .rotate180: ProjectiveMap(-1, 0, 0, 0, -1, 0)
-    case .transpose: ProjectiveMap(0, 1, 0, 1, 0, 0)
-    case .rotateClockwise: ProjectiveMap(0, 1, 0, -1, 0, 0)
-    case .rotateCounterclockwise: ProjectiveMap(0, -1, 0, 1, 0, 0)
-    case .transverse: ProjectiveMap(0, -1, 0, -1, 0, 0)
-    }
-  }
-
   /// Horizontal and vertical flip as one symmetry.
   public init(horizontal: Bool, vertical: Bool) {
     self =

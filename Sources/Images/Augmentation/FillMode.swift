@@ -38,7 +38,7 @@ public enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
   }
 
   /// The positions read for `positions` that partly lie outside; never empty.
-  func sources(of positions: ClosedRange<Int>, count: Int) -> ClosedRange<Int> {
+  package func sources(of positions: ClosedRange<Int>, count: Int) -> ClosedRange<Int> {
     let last = count - 1
     let (low, high) = (positions.lowerBound, positions.upperBound)
     if low >= 0 && high <= last { return positions }

@@ -101,7 +101,7 @@ extension Preprocessing {
   }
 
   /// From the square's edge coordinates to those of the full photo, before turning.
-  func photoMap(of draw: AugmentationDraw, size: PixelSize) -> ProjectiveMap {
+  package func photoMap(of draw: AugmentationDraw, size: PixelSize) -> ProjectiveMap {
     let frame: ProjectiveMap
     let side = Double(inputSize)
     if let crop = draw.crop {

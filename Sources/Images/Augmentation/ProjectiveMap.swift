@@ -98,7 +98,7 @@ public struct ProjectiveMap: Hashable, Sendable {
   ///
   /// - Source: fastai 2 `Warp` (vision/augment.py), whose draw_x is h and draw_y is v. Solving its
   ///   eight equations by hand gives the matrix below from input to output.
-  static func perspective(horizontal h: Double, vertical v: Double) -> ProjectiveMap {
+  package static func perspective(horizontal h: Double, vertical v: Double) -> ProjectiveMap {
     ProjectiveMap(1 - v * v, -h * v, h, -h * v, 1 - h * h, v, h, v, 1).inverse
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Tensors
+package import Tensors
 
 extension RandomStream {
   /// The logarithm of a sample of Gamma(`shape`, 1): small shapes give numbers below the smallest
@@ -25,7 +25,7 @@ extension RandomStream {
   }
 
   /// A sample of Beta(`alpha`, `beta`) in 0...1; both above 0.
-  mutating func beta(_ alpha: Double, _ beta: Double) -> Double {
+  package mutating func beta(_ alpha: Double, _ beta: Double) -> Double {
     let (first, second) = (logGamma(shape: alpha), logGamma(shape: beta))
     return 1 / (1 + exp(second - first))
   }
