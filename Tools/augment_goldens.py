@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Prints the numbers that AugmentKerasTests and AugmentColorTests compare with.
 
@@ -21,7 +20,9 @@ def keras_matrix(theta, tx, ty, shear, zx, zy, rows, columns, old):
     m = m @ np.diag([zx, zy, 1])
     offset = 0.5 if old else -0.5
     x, y = rows / 2 + offset, columns / 2 + offset
-    m = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]]) @ m @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = (x, y), (-x, -y)
+    m = there @ m @ back
     if not old:
         m[:, [0, 1]] = m[:, [1, 0]]
         m[[0, 1]] = m[[1, 0]]
@@ -30,7 +31,8 @@ def keras_matrix(theta, tx, ty, shear, zx, zy, rows, columns, old):
 
 def pattern(width, height):
     """The red channel of ImageFixtures.pattern."""
-    return np.array([[(x * 37 + y * 91 + x * y * 3) % 256 for x in range(width)] for y in range(height)])
+    y, x = np.mgrid[:height, :width]
+    return (x * 37 + y * 91 + x * y * 3) % 256
 
 
 for old in (True, False):

@@ -37,8 +37,8 @@ public struct ContactSheet: Sendable {
 
   /// The squares of one row: plain, then what epochs 0, 1, ... of training would draw.
   ///
-  /// - Parameter sample: the photo's index in the manifest, so that the sheet shows the very squares
-  ///   the network will see.
+  /// - Parameter sample: the photo's index in the manifest, so that the sheet shows the squares the
+  ///   network will see (very large JPEGs are decoded in full here and scaled there).
   /// - Throws: ``ImageError``.
   public func row(
     _ bytes: UnsafeRawBufferPointer, sample: Int

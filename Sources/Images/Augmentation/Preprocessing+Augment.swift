@@ -175,7 +175,7 @@ extension Preprocessing {
   }
 
   // The margin times the largest extent any of the draws needs the whole photo in.
-  private func smallestSource(of size: PixelSize, for draws: [AugmentationDraw]) -> PixelSize {
+  func smallestSource(of size: PixelSize, for draws: [AugmentationDraw]) -> PixelSize {
     let center = Double(inputSize) / 2
     var (width, height) = (1.0, 1.0)
     for draw in draws {

@@ -10,13 +10,17 @@ extension Preprocessing {
   @discardableResult
   public func prepare(
     _ bytes: UnsafeRawBufferPointer, testTimeViews views: [TestTimeView], sample: Int,
-    maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
+    scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>
   ) throws(ImageError) -> PreparedImage {
     precondition(
       !views.isEmpty && output.count == views.count * elementCount,
       "Expected \(views.count * elementCount) floats, got \(output.count).")
-    let options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    if scaledDecoding {
+      let probe = try ImageDecoder.probe(bytes, options: options)
+      options.minimumSize = smallestSource(of: probe.size, for: views, sample: sample)
+    }
     let decoded = try ImageDecoder.decode(bytes, options: options)
     for (index, view) in views.enumerated() {
       let part = UnsafeMutableBufferPointer(
@@ -31,5 +35,22 @@ extension Preprocessing {
     }
     return PreparedImage(
       format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
+  }
+
+  // Large enough for every view.
+  private func smallestSource(
+    of size: PixelSize, for views: [TestTimeView], sample: Int
+  ) -> PixelSize {
+    let sizes = views.map { view in
+      switch view {
+      case .plain(let view): return smallestSource(of: size, for: [view])
+      default:
+        let draw = view.draw(sample: sample, size: size, side: inputSize)
+        return smallestSource(of: size, for: [draw ?? AugmentationDraw()])
+      }
+    }
+    return PixelSize(
+      width: sizes.map(\.width).max() ?? size.width,
+      height: sizes.map(\.height).max() ?? size.height)
   }
 }

@@ -30,6 +30,13 @@ struct WarpSampler {
     return Int(bounded * Double(one) + (Double(bias) + 0.5)) &- bias
   }
 
+  // Added to a number below 2^31 it leaves the nearest whole number in the low bits: cheaper than a
+  // checked conversion, and the row's ends were checked.
+  private static let rounding = 0x1.8p52
+
+  @inline(__always)
+  private static func rounded(_ sum: Double) -> Int { Int(sum.bitPattern & 0x7FFF_FFFF) }
+
   /// One row of output pixels, whose centres have the vertical coordinate `v`.
   ///
   /// The row is a straight line in the photo: with both ends well inside, all of it is.
@@ -62,15 +69,15 @@ struct WarpSampler {
     let one = Double(WarpSampler.one)
     let (xx, yx, px) = (map.xx * one, map.yx * one, map.px)
     let (startX, startY) = (start.x * one, start.y * one)
-    // Half a pixel back and half a step for rounding, in the part's own coordinates.
-    let offsetX = 0.5 - (0.5 + Double(x)) * one
-    let offsetY = 0.5 - (0.5 + Double(y)) * one
+    // Half a pixel back, in the part's own coordinates.
+    let offsetX = WarpSampler.rounding - (0.5 + Double(x)) * one
+    let offsetY = WarpSampler.rounding - (0.5 + Double(y)) * one
     var out = output
     for column in 0..<count {
       let u = Double(column) + 0.5
       let scale = isAffine ? 1 : 1 / (px * u + start.d)
-      let fx = Int((xx * u + startX) * scale + offsetX)
-      let fy = Int((yx * u + startY) * scale + offsetY)
+      let fx = WarpSampler.rounded((xx * u + startX) * scale + offsetX)
+      let fy = WarpSampler.rounded((yx * u + startY) * scale + offsetY)
       mix(((fy >> 11) &* width &+ fx >> 11) &* 3, fx & 2047, fy & 2047, into: out)
       out += 3
     }
@@ -104,6 +111,7 @@ struct WarpSampler {
   // The three channels are mixed at once, in lanes of 21 bits of a word. Across: 8 bits of sample and
   // 11 of weight, rounded to 10 bits (a quarter level); down: those and 11 bits of weight again, at
   // most 1020 * 2048 + 4096 < 2^21, so no lane spills into the next.
+  // a * (2048 - w) + b * w is computed as a * 2048 + (b - a) * w: the same modulo 2^64.
   private static let lanes: UInt64 = 1 | 1 << 21 | 1 << 42
 
   @inline(__always)
@@ -111,9 +119,9 @@ struct WarpSampler {
     _ upper: Int, _ wx: Int, _ wy: Int, into out: UnsafeMutablePointer<UInt8>
   ) {
     let down = UInt64(truncatingIfNeeded: wy)
-    let sum =
-      across(upper, wx) &* (2048 &- down) &+ across(upper &+ width &* 3, wx) &* down
-      &+ WarpSampler.lanes &<< 12
+    let top = across(upper, wx)
+    let bottom = across(upper &+ width &* 3, wx)
+    let sum = top &<< 11 &+ (bottom &- top) &* down &+ WarpSampler.lanes &<< 12
     out[0] = UInt8(truncatingIfNeeded: sum &>> 13)
     out[1] = UInt8(truncatingIfNeeded: sum &>> 34)
     out[2] = UInt8(truncatingIfNeeded: sum &>> 55)
@@ -128,7 +136,7 @@ struct WarpSampler {
     let right =
       (two &>> 24 & 0xFF) | (two & 0xFF_0000_0000) &>> 11 | (two & 0xFF00_0000_0000) &<< 2
     let wx = UInt64(truncatingIfNeeded: weight)
-    let sum = left &* (2048 &- wx) &+ right &* wx &+ WarpSampler.lanes &<< 8
+    let sum = left &<< 11 &+ (right &- left) &* wx &+ WarpSampler.lanes &<< 8
     return sum &>> 9 & (WarpSampler.lanes &* 0x3FF)
   }
 
