@@ -50,7 +50,8 @@ import Testing
     draw.fill = .constant
     draw.fillColor = RGBColor(red: 200, green: 0, blue: 90)
     try expectSquare(draw) { x, y in (15.5 + 1.2 * (x - 15.5), 15.5 + 1.3 * (y - 15.5)) }
-    // Inside the photo the contract's own kernel is used: bilinear too, rounded after each of its two passes.
+    // Inside the photo the contract's own kernel is used: bilinear too, rounded after each of its
+    // two passes.
     (draw.affine.rowZoom, draw.affine.columnZoom) = (0.5, 0.75)
     try expectSquare(draw, tolerance: 1.01) { x, y in
       (15.5 + 0.75 * (x - 15.5), 15.5 + 0.5 * (y - 15.5))

@@ -5,11 +5,13 @@ import Glibc
 /// Whose arithmetic turns a rotation, a shift, a shear and a zoom into a matrix.
 ///
 /// All three apply, from output to input on (row, column), shift after shear after zoom and before
-/// rotation: `C * R * S * H * Z * C^-1`. They differ in the fixed point C and in which axis is which.
+/// rotation: `C * R * S * H * Z * C^-1`. They differ in the fixed point C and in which axis is
+/// which.
 public enum AffineSemantics: String, Codable, Hashable, Sendable, CaseIterable {
   /// The fixed point is the centre: (size - 1) / 2 in pixel indices.
   case exact
-  /// Keras 2.1 to keras-preprocessing of October 2020: C = size / 2 + 0.5, one pixel off the centre.
+  /// Keras 2.1 to keras-preprocessing of October 2020: C = size / 2 + 0.5, one pixel off the
+  /// centre.
   case kerasBefore2020 = "keras-before-2020"
   /// Since then: C = size / 2 - 0.5, then rows and columns change places. Rotation turns the other
   /// way, the row shift moves columns, and a photo that is not square turns about the transposed

@@ -32,7 +32,7 @@ extension Augmentation {
     photo.flipsHorizontally = true
     photo.rotationDegrees = 10
     photo.warp = 0.2
-    photo.fill = .reflect
+    photo.fill = .reflect101
     photo.geometryProbability = 0.75
     photo.lighting = 0.2
     photo.lightingProbability = 0.75
@@ -45,14 +45,15 @@ extension Augmentation {
     topDown.randomCrop = RandomCrop(scale: 0.5...1)
     topDown.isDihedral = true
     topDown.rotationDegrees = 20
-    topDown.fill = .reflect
+    topDown.fill = .reflect101
     topDown.geometryProbability = 0.75
     topDown.lighting = 0.2
     topDown.lightingProbability = 0.75
     return topDown
   }()
 
-  /// Turns of 3 degrees, small shifts and zooms of the whole page, a hint of perspective, and light.
+  /// Turns of 3 degrees, small shifts and zooms of the whole page, a hint of perspective, and
+  /// light.
   public static let document: Augmentation = {
     var document = Augmentation()
     document.rotationDegrees = 3

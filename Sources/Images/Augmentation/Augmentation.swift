@@ -6,8 +6,8 @@
 /// seed, the epoch and the photo's index (``draw(seed:epoch:sample:size:side:)``), whatever thread
 /// asks and in whatever order. Order of the operations, from the photo to the network:
 ///
-/// 1. geometry, one map and one resampling: the frame (the contract's centre crop or a random crop),
-///    perspective, affine (rotation, shift, shear, zoom), flips and symmetries;
+/// 1. geometry, one map and one resampling: the frame (the contract's centre crop or a random
+///    crop), perspective, affine (rotation, shift, shear, zoom), flips and symmetries;
 /// 2. colour: channel shift, brightness factor, lighting (brightness, contrast), saturation;
 /// 3. erasing; then normalisation as the contract says.
 ///
@@ -34,8 +34,8 @@ public struct Augmentation: Hashable, Sendable {
   public var isDihedral = false
   /// Rotation by up to this many degrees either way.
   public var rotationDegrees = 0.0
-  /// Largest shift along the width. Below 1: a fraction of the square. From 1: pixels, drawn as whole
-  /// numbers below it (Keras's rule).
+  /// Largest shift along the width. Below 1: a fraction of the square. From 1: pixels, drawn as
+  /// whole numbers below it (Keras's rule).
   public var widthShift = 0.0
   /// Largest shift along the height, by the same rule.
   public var heightShift = 0.0

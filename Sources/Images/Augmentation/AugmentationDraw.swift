@@ -52,7 +52,8 @@ public struct AugmentationDraw: Codable, Hashable, Sendable {
   /// Whether there is no perspective.
   var isFlat: Bool { horizontalWarp == 0 && verticalWarp == 0 }
 
-  /// From the output square's edge coordinates to those of the frame, both of `side`, before turning.
+  /// From the output square's edge coordinates to those of the frame, both of `side`, before
+  /// turning.
   func map(side: Int) -> ProjectiveMap {
     let square = PixelSize(width: side, height: side)
     let moved = affine.map(affineSemantics, size: square)

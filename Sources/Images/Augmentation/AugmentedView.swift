@@ -2,8 +2,8 @@
 
 /// One augmented look at every photo, with a name under which its features can be cached.
 ///
-/// View number k draws what epoch k of uncached training would draw, so K cached views are the first
-/// K epochs, repeated.
+/// View number k draws what epoch k of uncached training would draw, so K cached views are the
+/// first K epochs, repeated.
 public struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertible {
   /// Where the numbers are drawn from.
   public let augmentation: Augmentation
@@ -32,8 +32,8 @@ public struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertibl
     augmentation.draw(seed: seed, epoch: number, sample: sample, size: size, side: side)
   }
 
-  /// A stable name, for example `augmented-5f1d3a90c47be286-3`: 64 bits of the settings and the seed,
-  /// and the number.
+  /// A stable name, for example `augmented-5f1d3a90c47be286-3`: 64 bits of the settings and the
+  /// seed, and the number.
   ///
   /// Two photos with the same content but different indices draw differently: a cache keyed by
   /// content must add the index.

@@ -5,10 +5,11 @@ import Tensors
 /// Mixing the samples of a batch with one another, targets included.
 ///
 /// Each sample keeps the larger share of itself in mixup (lambda is mirrored to at least 1/2, as in
-/// fastai, so that no two samples of a batch end up the same); in cutmix a box of area 1 - lambda is
-/// replaced. Partners are a random permutation: a sample may meet itself.
+/// fastai, so that no two samples of a batch end up the same); in cutmix a box of area 1 - lambda
+/// is replaced. Partners are a random permutation: a sample may meet itself.
 ///
-/// - Source: Zhang et al. 2017, arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899 (cutmix).
+/// - Source: Zhang et al. 2017, arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899
+///   (cutmix).
 public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible {
   /// What is mixed.
   public enum Kind: String, Codable, Hashable, Sendable, CaseIterable {

@@ -4,12 +4,12 @@ import Glibc
 
 /// Changes of colour of one photo; by default none. Applied to the 8-bit square in this order.
 public struct ColorDraw: Codable, Hashable, Sendable {
-  /// Levels added to red, green and blue, the sums clipped to the smallest and largest sample of the
-  /// square (Keras `channel_shift`; the source truncates to whole levels later, this rounds).
+  /// Levels added to red, green and blue, the sums clipped to the smallest and largest sample of
+  /// the square (Keras `channel_shift`; the source truncates to whole levels later, this rounds).
   public var channelShift = [0.0, 0, 0]
   /// Factor on every sample, in single precision, cut off to a whole level at once (Pillow's
-  /// `ImageEnhance.Brightness`, which Keras calls; Keras 2.1 also stretched the contrast to 0...255 on
-  /// the way, by mistake, which is not offered).
+  /// `ImageEnhance.Brightness`, which Keras calls; Keras 2.1 also stretched the contrast to 0...255
+  /// on the way, by mistake, which is not offered).
   public var brightness = 1.0
   /// Logit-space brightness, 0.5 for none: x becomes sigmoid(logit(x) + logit(b)).
   public var lightingBrightness = 0.5

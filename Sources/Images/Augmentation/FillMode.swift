@@ -3,8 +3,8 @@
 /// What lies beyond the edge of a photo, for the row `abcd`.
 ///
 /// - Source: the first four have the meaning Keras documents; scipy, which Keras calls, differs in
-///   two: its `wrap` repeats with period n - 1 for interpolated samples, its `constant` does not blend
-///   the outermost half pixel with the colour.
+///   two: its `wrap` repeats with period n - 1 for interpolated samples, its `constant` does not
+///   blend the outermost half pixel with the colour.
 public enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
   /// `aaaa|abcd|dddd`.
   case nearest
@@ -12,8 +12,9 @@ public enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
   case constant
   /// `dcba|abcd|dcba`: mirrored, the edge repeated (scipy `reflect`, NumPy and torch `symmetric`).
   case reflect
-  /// `..dcb|abcd|cba..`: mirrored, the edge not repeated (scipy `mirror`, NumPy and torch `reflect`,
-  /// OpenCV `REFLECT_101`); what fastai's `PadMode.Reflection` does with aligned corners.
+  /// `..dcb|abcd|cba..`: mirrored, the edge not repeated (scipy `mirror`, NumPy and torch
+  /// `reflect`, OpenCV `REFLECT_101`); what fastai's `PadMode.Reflection` does with aligned
+  /// corners.
   case reflect101
   /// `abcd|abcd|abcd`.
   case wrap

@@ -4,7 +4,7 @@ extension Preprocessing {
   /// From the bytes of a file to one augmented input: decode, turn upright, draw, one resampling,
   /// colour, erasing, normalise.
   ///
-  /// With an augmentation that does nothing the result equals ``prepare(_:views:scaledDecoding:maximumPixels:into:)``
+  /// With an augmentation that does nothing the result equals that of plain preparation
   /// bit for bit.
   ///
   /// - Parameters:
@@ -72,12 +72,12 @@ extension Preprocessing {
 
   /// The square of ``inputSize`` a draw shows, in 8 bits, before normalisation.
   ///
-  /// A draw that keeps the contract's frame, perhaps turned or mirrored, gives exactly the pixels of
-  /// ``square(of:view:)``. One that only cuts and scales a box inside the photo is resized as the
-  /// contract says. Any other is one map from the square to the photo, sampled bilinearly.
+  /// A draw that keeps the contract's frame, perhaps turned or mirrored, gives exactly the pixels
+  /// of ``square(of:view:)``. One that only cuts and scales a box inside the photo is resized as
+  /// the contract says. Any other is one map from the square to the photo, sampled bilinearly.
   ///
-  /// Sampling alone would alias where the map shrinks, so a photo with more than about 1.6 pixels to
-  /// one of the square's is first brought to √2 with the contract's kernel. √2 because the
+  /// Sampling alone would alias where the map shrinks, so a photo with more than about 1.6 pixels
+  /// to one of the square's is first brought to √2 with the contract's kernel. √2 because the
   /// variances of the two triangles then add up to that of the one triangle of width 1 that a plain
   /// bilinear resize uses: augmented photos are as sharp as those the network will be tested on.
   public func augmentedSquare(of decoded: DecodedImage, draw: AugmentationDraw) -> RGBImage {

@@ -3,7 +3,8 @@
 /// A projective map of the plane, used from output to input: where in the photo an output pixel is
 /// read.
 ///
-///     (x, y) -> ((xx * x + xy * y + x0) / d, (yx * x + yy * y + y0) / d),  d = px * x + py * y + p0
+///     (x, y) -> ((xx * x + xy * y + x0) / d, (yx * x + yy * y + y0) / d)
+///     d = px * x + py * y + p0
 ///
 /// Coordinates are edges: pixel (0, 0) covers 0 to 1 and its centre is (0.5, 0.5), so maps between
 /// images of different size need no half-pixel corrections.

@@ -5,10 +5,10 @@ extension RGBImage {
   /// pixels around the point its centre is mapped to.
   ///
   /// Positions and weights are in steps of 1/2048 of a pixel, which keeps every sample within one
-  /// level of exact arithmetic; integers after that, so the result does not depend on the processor.
-  /// Nothing is smoothed: when the map shrinks by more than about 1.5 the image should be resized
-  /// first (``Preprocessing/augmentedSquare(of:draw:)`` does). Points behind the viewer of a
-  /// perspective are filled as if very far away.
+  /// level of exact arithmetic; integers after that, so the result does not depend on the
+  /// processor. Nothing is smoothed: when the map shrinks by more than about 1.5 the image should
+  /// be resized first (``Preprocessing/augmentedSquare(of:draw:)`` does). Points behind the viewer
+  /// of a perspective are filled as if very far away.
   ///
   /// - Parameters:
   ///   - map: from the output's edge coordinates to this image's.

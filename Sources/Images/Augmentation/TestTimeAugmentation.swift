@@ -55,8 +55,8 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   public enum Combination: Hashable, Sendable {
     /// The weighted mean; the weights sum to 1.
     case weighted([Double])
-    /// For each class the larger of the clean prediction and of the largest augmented one. Rows then
-    /// sum to more than 1: good for a ranking, not as probabilities.
+    /// For each class the larger of the clean prediction and of the largest augmented one. Rows
+    /// then sum to more than 1: good for a ranking, not as probabilities.
     case maximum
   }
 
@@ -87,8 +87,8 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
       description: "mean of \(count) deterministic crops")
   }
 
-  /// fastai 0.7: the mean of the clean prediction, `ceil(count / 4)` times, and `count` draws of the
-  /// training augmentation; with 4 the clean one weighs 1/5.
+  /// fastai 0.7: the mean of the clean prediction, `ceil(count / 4)` times, and `count` draws of
+  /// the training augmentation; with 4 the clean one weighs 1/5.
   ///
   /// - Source: fastai 0.7 `Learner.TTA(n_aug=4)` with the mean of probabilities its notebooks take.
   public static func mean(
@@ -122,8 +122,8 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
       description: "\(beta) clean + \(1 - beta) mean of 8 magnified corners")
   }
 
-  /// fastai 2: `beta` times the clean prediction and 1 - beta times the mean of `count` draws of the
-  /// training augmentation (beta is the *clean* share: `lerp(augmented, clean, beta)`).
+  /// fastai 2: `beta` times the clean prediction and 1 - beta times the mean of `count` draws of
+  /// the training augmentation (beta is the *clean* share: `lerp(augmented, clean, beta)`).
   ///
   /// - Source: fastai 2 `Learner.tta(n=4, beta=0.25)`.
   public static func blend(

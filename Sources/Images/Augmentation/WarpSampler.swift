@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The inner loop of ``RGBImage/warped(by:to:fill:fillColor:)``: borrowed memory, integer arithmetic.
+/// The inner loop of ``RGBImage/warped(by:to:fill:fillColor:)``: borrowed memory, integer
+/// arithmetic.
 struct WarpSampler {
   /// Interleaved RGB of the part in memory.
   let pixels: UnsafePointer<UInt8>
@@ -108,10 +109,10 @@ struct WarpSampler {
     }
   }
 
-  // The three channels are mixed at once, in lanes of 21 bits of a word. Across: 8 bits of sample and
-  // 11 of weight, rounded to 10 bits (a quarter level); down: those and 11 bits of weight again, at
-  // most 1020 * 2048 + 4096 < 2^21, so no lane spills into the next.
-  // a * (2048 - w) + b * w is computed as a * 2048 + (b - a) * w: the same modulo 2^64.
+  // The three channels are mixed at once, in lanes of 21 bits of a word. Across: 8 bits of sample
+  // and 11 of weight, rounded to 10 bits (a quarter level); down: those and 11 bits of weight
+  // again, at most 1020 * 2048 + 4096 < 2^21, so no lane spills into the next. a * (2048 - w) + b *
+  // w is computed as a * 2048 + (b - a) * w: the same modulo 2^64.
   private static let lanes: UInt64 = 1 | 1 << 21 | 1 << 42
 
   @inline(__always)
