@@ -53,7 +53,7 @@ extension Preprocessing {
   }
 
   // The margin times the largest size any of the views is resized to.
-  private func smallestSource(of size: PixelSize, for views: [View]) -> PixelSize {
+  func smallestSource(of size: PixelSize, for views: [View]) -> PixelSize {
     let resized = views.map { geometry(of: size, view: $0).resized }
     return PixelSize(
       width: Self.scaledDecodingMargin * (resized.map(\.width).max() ?? size.width),

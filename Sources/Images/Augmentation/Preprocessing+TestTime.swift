@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Preprocessing {
+  /// From the bytes of a file to the inputs of several test-time views; the file is decoded once.
+  ///
+  /// - Parameters:
+  ///   - sample: the photo's index in its split: what augmented views draw by.
+  ///   - output: exactly `testTimeViews.count * elementCount` floats, [views, C, H, W].
+  /// - Throws: ``ImageError``; the output is then unspecified.
+  @discardableResult
+  public func prepare(
+    _ bytes: UnsafeRawBufferPointer, testTimeViews views: [TestTimeView], sample: Int,
+    scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws(ImageError) -> PreparedImage {
+    precondition(
+      !views.isEmpty && output.count == views.count * elementCount,
+      "Expected \(views.count * elementCount) floats, got \(output.count).")
+    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    if scaledDecoding {
+      let probe = try ImageDecoder.probe(bytes, options: options)
+      options.minimumSize = smallestSource(of: probe.size, for: views, sample: sample)
+    }
+    let decoded = try ImageDecoder.decode(bytes, options: options)
+    for (index, view) in views.enumerated() {
+      let part = UnsafeMutableBufferPointer(
+        rebasing: output[(index * elementCount)..<((index + 1) * elementCount)])
+      switch view {
+      case .plain(let view): preprocess(decoded, view: view, into: part)
+      default:
+        let draw = view.draw(sample: sample, size: decoded.originalSize, side: inputSize)
+        normalize(
+          augmentedSquare(of: decoded, draw: draw ?? AugmentationDraw()), into: part)
+      }
+    }
+    return PreparedImage(
+      format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
+  }
+
+  // Large enough for every view.
+  private func smallestSource(
+    of size: PixelSize, for views: [TestTimeView], sample: Int
+  ) -> PixelSize {
+    let sizes = views.map { view in
+      switch view {
+      case .plain(let view): return smallestSource(of: size, for: [view])
+      default:
+        let draw = view.draw(sample: sample, size: size, side: inputSize)
+        return smallestSource(of: size, for: [draw ?? AugmentationDraw()])
+      }
+    }
+    return PixelSize(
+      width: sizes.map(\.width).max() ?? size.width,
+      height: sizes.map(\.height).max() ?? size.height)
+  }
+}
