@@ -58,7 +58,7 @@ extension Preprocessing {
       !draws.isEmpty && output.count == draws.count * elementCount,
       "Expected \(draws.count * elementCount) floats for \(draws.count) draws, got \(output.count)."
     )
-    if scaledDecoding { options.minimumSize = smallestSource(of: probe.size, for: draws) }
+    if scaledDecoding { options.minimumSize = smallestSource(of: probe.size) }
     let decoded = try ImageDecoder.decode(bytes, options: options)
     for (index, draw) in draws.enumerated() {
       let part = output[(index * elementCount)..<((index + 1) * elementCount)]
@@ -172,21 +172,6 @@ extension Preprocessing {
     return PixelRectangle(
       x: columns.lowerBound, y: rows.lowerBound,
       size: PixelSize(width: columns.count, height: rows.count))
-  }
-
-  // The margin times the largest extent any of the draws needs the whole photo in.
-  func smallestSource(of size: PixelSize, for draws: [AugmentationDraw]) -> PixelSize {
-    let center = Double(inputSize) / 2
-    var (width, height) = (1.0, 1.0)
-    for draw in draws {
-      let extent = photoMap(of: draw, size: size).inputExtent(x: center, y: center)
-      width = max(width, Double(size.width) / extent.x)
-      height = max(height, Double(size.height) / extent.y)
-    }
-    let margin = Double(Self.scaledDecodingMargin)
-    return PixelSize(
-      width: min(Int((margin * width).rounded()), size.width),
-      height: min(Int((margin * height).rounded()), size.height))
   }
 
   /// The 8-bit colour that normalises to about 0.

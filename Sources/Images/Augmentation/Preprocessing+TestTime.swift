@@ -19,7 +19,7 @@ extension Preprocessing {
     var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
     if scaledDecoding {
       let probe = try ImageDecoder.probe(bytes, options: options)
-      options.minimumSize = smallestSource(of: probe.size, for: views, sample: sample)
+      options.minimumSize = smallestSource(of: probe.size)
     }
     let decoded = try ImageDecoder.decode(bytes, options: options)
     for (index, view) in views.enumerated() {
@@ -35,22 +35,5 @@ extension Preprocessing {
     }
     return PreparedImage(
       format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
-  }
-
-  // Large enough for every view.
-  private func smallestSource(
-    of size: PixelSize, for views: [TestTimeView], sample: Int
-  ) -> PixelSize {
-    let sizes = views.map { view in
-      switch view {
-      case .plain(let view): return smallestSource(of: size, for: [view])
-      default:
-        let draw = view.draw(sample: sample, size: size, side: inputSize)
-        return smallestSource(of: size, for: [draw ?? AugmentationDraw()])
-      }
-    }
-    return PixelSize(
-      width: sizes.map(\.width).max() ?? size.width,
-      height: sizes.map(\.height).max() ?? size.height)
   }
 }

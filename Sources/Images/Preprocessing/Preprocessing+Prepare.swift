@@ -41,7 +41,7 @@ extension Preprocessing {
     var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
     if scaledDecoding {
       let probe = try ImageDecoder.probe(bytes, options: options)
-      options.minimumSize = smallestSource(of: probe.size, for: views)
+      options.minimumSize = smallestSource(of: probe.size)
     }
     let decoded = try ImageDecoder.decode(bytes, options: options)
     for (index, view) in views.enumerated() {
@@ -52,11 +52,12 @@ extension Preprocessing {
       format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
   }
 
-  // The margin times the largest size any of the views is resized to.
-  func smallestSource(of size: PixelSize, for views: [View]) -> PixelSize {
-    let resized = views.map { geometry(of: size, view: $0).resized }
+  // The margin times the size the contract resizes to. Views do not come into it, so that the pixels
+  // of a view do not depend on which others are prepared with it: they are cached under its name.
+  func smallestSource(of size: PixelSize) -> PixelSize {
+    let resized = geometry(of: size).resized
     return PixelSize(
-      width: Self.scaledDecodingMargin * (resized.map(\.width).max() ?? size.width),
-      height: Self.scaledDecodingMargin * (resized.map(\.height).max() ?? size.height))
+      width: Self.scaledDecodingMargin * resized.width,
+      height: Self.scaledDecodingMargin * resized.height)
   }
 }
