@@ -61,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Network", "Pipeline", "Reports",
+        "Backbones", "Checkpoints", "Datasets", "Files", "Images", "Network", "Pipeline", "Reports",
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),

@@ -20,7 +20,7 @@ THAW = pathlib.Path(__file__).resolve().parent.parent / ".build/release/thaw"
 SEEDS = range(1, 6)
 COMMON = {
     "dropout": "0.2", "weight-decay": "0.001", "schedule": "cosine", "batch": "32", "epochs": "60",
-    "patience": "20", "solver": "sgd", "learning-rate": "0.01",
+    "patience": "20", "solver": "sgd", "learning-rate": "0.01", "augmentation": "none",
 }
 SETTINGS = {
     "sgd 0.1": {"learning-rate": "0.1"},
@@ -36,6 +36,7 @@ SETTINGS = {
     "adam 0.001": {"solver": "adam", "learning-rate": "0.001"},
     "adam 0.001, SGDR": {"solver": "adam", "learning-rate": "0.001", "schedule": "sgdr"},
     "lbfgs": {"solver": "lbfgs"},
+    "sgd 0.01, 4 cached views of preset photo": {"augmentation": "photo"},
 }
 
 

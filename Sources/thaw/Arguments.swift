@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Datasets
+import Images
 import Pipeline
 import SystemPackage
 
@@ -27,3 +28,4 @@ extension Recipe.Data.BadImagePolicy: ExpressibleByArgument {}
 extension Recipe.Train.Solver: ExpressibleByArgument {}
 extension Recipe.Train.Schedule: ExpressibleByArgument {}
 extension Recipe.Train.ClassWeights: ExpressibleByArgument {}
+extension Augmentation.Preset: ExpressibleByArgument {}

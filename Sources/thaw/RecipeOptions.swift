@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Files
+import Images
 import Pipeline
 import SystemPackage
 
@@ -57,6 +58,12 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "none, or balanced: every class counts the same.")
   var classWeights: Recipe.Train.ClassWeights?
 
+  @Option(help: "How training photos are varied: none, photo, top-down or document.")
+  var augmentation: Augmentation.Preset?
+
+  @Option(help: "Augmented views of each training photo in the cache.")
+  var views: Int?
+
   @Option(help: "Epochs without improvement before training stops; 0 never stops early.")
   var patience: Int?
 
@@ -92,6 +99,8 @@ struct RecipeOptions: ParsableArguments {
     if let dropout { recipe.head.dropout = dropout }
     if let labelSmoothing { recipe.train.labelSmoothing = labelSmoothing }
     if let classWeights { recipe.train.classWeights = classWeights }
+    if let augmentation { recipe.train.augmentation = augmentation }
+    if let views { recipe.train.views = views }
     if let patience { recipe.train.patience = patience }
   }
 }

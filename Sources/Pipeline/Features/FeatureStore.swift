@@ -35,24 +35,32 @@ struct FeatureStore {
   }
 
   /// The features of `records`, one row for each, under `view`.
-  func matrix(_ records: [Manifest.Record], view: View) throws -> FeatureMatrix {
+  func matrix(_ records: [Manifest.Record], view: TestTimeView = .plain(.center)) throws
+    -> FeatureMatrix
+  {
     try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
   }
 
-  /// The features and labels of one split, which must have been filled; centre crops.
-  func features(_ split: Split, _ manifest: Manifest) throws -> CachedFeatures {
+  /// The features and labels of one split, which must have been filled.
+  ///
+  /// - Parameter training: the views that epochs of training take turns with; none for the centre.
+  func features(
+    _ split: Split, _ manifest: Manifest, training: [TestTimeView] = []
+  ) throws -> CachedFeatures {
     let records = manifest.records(in: split)
     let indices = manifest.classIndices
     return CachedFeatures(
-      matrix: try matrix(records, view: .center),
+      clean: try matrix(records), training: try training.map { try matrix(records, view: $0) },
       labels: records.compactMap { indices[$0.className] })
   }
 
   /// Computes the rows that are missing; returns how many photos were read.
   ///
   /// Interrupted at any moment, it continues where it was: rows are added every few batches.
-  func fill(_ records: [Manifest.Record], views: [View]) throws -> Int {
-    var groups: [[View]: [Manifest.Record]] = [:]
+  func fill(
+    _ records: [Manifest.Record], views: [TestTimeView] = [.plain(.center)]
+  ) throws -> Int {
+    var groups: [[TestTimeView]: [Manifest.Record]] = [:]
     var seen: Set<String> = []
     for record in records where seen.insert(record.sha256).inserted {
       let missing = views.filter {
@@ -71,7 +79,7 @@ struct FeatureStore {
   }
 
   private func compute(
-    _ records: [Manifest.Record], views: [View], advance: (Int) -> Void
+    _ records: [Manifest.Record], views: [TestTimeView], advance: (Int) -> Void
   ) throws {
     let plan = try prefixPlan()
     let preprocessing = network.preprocessing
@@ -82,8 +90,9 @@ struct FeatureStore {
     let items = records.map { PrefetchingLoader.Item($0, root: root, verifyingContents: true) }
     let loader = try PrefetchingLoader(
       items, elementCount: views.count * preprocessing.elementCount, options: options
-    ) { bytes, _, _, output in
-      try preprocessing.prepare(bytes, views: views, into: output)
+    ) { bytes, item, _, output in
+      try preprocessing.prepare(
+        bytes, testTimeViews: views, sample: records[item].drawNumber, into: output)
     }
     var pending = PendingRows(cache: cache)
     // On any way out, what was computed is kept.
@@ -100,7 +109,7 @@ struct FeatureStore {
 
   /// Runs the prefix on a batch of photos and puts the rows on their way to the cache.
   private func add(
-    _ batch: PrefetchingLoader.Batch, of records: [Manifest.Record], _ views: [View],
+    _ batch: PrefetchingLoader.Batch, of records: [Manifest.Record], _ views: [TestTimeView],
     _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) -> Void
   ) throws {
     let keys = batch.items.flatMap { item in
@@ -115,6 +124,12 @@ struct FeatureStore {
       network.graph, parameters: network.parameters, to: network.partition.cut,
       microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
   }
+}
+
+extension Manifest.Record {
+  /// The number that augmentation draws by. It comes from the contents, as the cache's key does:
+  /// adding photos changes no draw.
+  var drawNumber: Int { Int(sha256.prefix(8), radix: 16) ?? 0 }
 }
 
 /// Rows on their way to the cache: a call to it syncs the disk, so they go in bundles.

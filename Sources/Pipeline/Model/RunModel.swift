@@ -10,13 +10,13 @@ struct RunModel {
   /// Writes a model file.
   static func write(
     _ trained: TrainedNetwork, to path: FilePath, key: String, recipe: Recipe, manifest: Manifest,
-    network: TransferNetwork
+    network: TransferNetwork, isHeadAlone: Bool
   ) throws {
     let counts = Dictionary(
       uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
     let training = TrainingRecord(
       key: key, recipe: recipe.yaml, backbone: network.card.name,
-      weightsHash: network.card.sha256, photos: counts, head: recipe.head,
+      weightsHash: network.card.sha256, photos: counts, head: recipe.head, isHeadAlone: isHeadAlone,
       outcome: trained.outcome)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.graph.name, classNames: manifest.classes,

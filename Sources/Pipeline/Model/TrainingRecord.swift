@@ -20,12 +20,14 @@ struct TrainingRecord: Codable, Sendable {
   var photos: [String: Int]
   /// The head's shape: with the architecture, all that is needed to build the graph again.
   var head: Recipe.Head
+  /// Whether only the head was trained, and the backbone is as it was published.
+  var isHeadAlone: Bool
   /// What training reported.
   var outcome: TrainingOutcome
 
   init(
     key: String, recipe: String, backbone: String, weightsHash: String, photos: [String: Int],
-    head: Recipe.Head, outcome: TrainingOutcome
+    head: Recipe.Head, isHeadAlone: Bool, outcome: TrainingOutcome
   ) {
     self.key = key
     self.recipe = recipe
@@ -33,6 +35,7 @@ struct TrainingRecord: Codable, Sendable {
     self.weightsHash = weightsHash
     self.photos = photos
     self.head = head
+    self.isHeadAlone = isHeadAlone
     self.outcome = outcome
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Configuration
+import Images
 import Network
 
 extension Recipe {
@@ -89,6 +90,8 @@ extension Recipe.Train {
     try fields.read("cycle_mult", into: &cycleMultiplier, in: 1...10)
     try fields.read("label_smoothing", into: &labelSmoothing, in: 0...0.9)
     try fields.read("class_weights", into: &classWeights)
+    try fields.read("augmentation", into: &augmentation)
+    try fields.read("views", into: &views, in: 1...256)
     try fields.read("patience", into: &patience, in: 0...100_000)
   }
 
@@ -106,6 +109,8 @@ extension Recipe.Train {
       cycle_mult: \(cycleMultiplier)
       label_smoothing: \(labelSmoothing)
       class_weights: \(classWeights.rawValue)
+      augmentation: \(augmentation.rawValue)
+      views: \(views)
       patience: \(patience)
     """
   }

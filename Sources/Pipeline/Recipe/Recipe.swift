@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Images
 public import Network
 
 /// Everything that decides what a pipeline does, apart from the photos: `Pipelines/*.yml` hold one
@@ -115,6 +116,10 @@ public struct Recipe: Hashable, Sendable {
     public var labelSmoothing = 0.0
     /// See ``ClassWeights``.
     public var classWeights = ClassWeights.none
+    /// How training photos are varied.
+    public var augmentation = Augmentation.Preset.none
+    /// Augmented views of each training photo in the cache; epochs take turns with them.
+    public var views = 4
     /// Epochs without a better validation loss before training stops; 0 never stops early.
     public var patience = 20
   }

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Images
 import Training
 
 extension Recipe.Train {
   /// The learning rate; the defaults did best on held-out parts of training photos
   /// (Documentation/head-defaults.md).
   var rate: Double { learningRate ?? (solver == .adam ? 1e-3 : 0.01) }
+
+  /// The augmented views of every training photo whose features are cached; none without
+  /// augmentation.
+  func cachedViews(seed: UInt64) -> [TestTimeView] {
+    guard augmentation != .none, solver != .lbfgs else { return [] }
+    return AugmentedView.views(Augmentation(augmentation), seed: seed, count: views).map(
+      TestTimeView.augmented)
+  }
 
   /// What the trainer is told.
   func configuration(samples: Int, hasValidation: Bool, seed: UInt64) -> TrainerConfiguration {

@@ -40,7 +40,9 @@ public struct CacheStage {
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
     let clock = ContinuousClock.now
-    let computed = try store.fill(manifest.records, views: [.center])
+    var computed = try store.fill(manifest.records)
+    let views = recipe.train.cachedViews(seed: recipe.seed)
+    computed += try store.fill(manifest.records(in: .train), views: views)
     let seconds = clock.duration(to: .now) / .seconds(1)
     return Summary(
       count: manifest.records.count, computed: computed, features: store.rowLength,

@@ -83,8 +83,10 @@ public struct FineTuneStage {
       return summary(known.outcome, time, start, rows, unchanged: true)
     }
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    _ = try store.fill(manifest.records.filter { $0.split != .test }, views: [.center])
-    let train = try store.features(.train, manifest)
+    _ = try store.fill(manifest.records.filter { $0.split != .test })
+    let views = recipe.fineTune.train.cachedViews(seed: recipe.seed)
+    _ = try store.fill(manifest.records(in: .train), views: views)
+    let train = try store.features(.train, manifest, training: views)
     let checkpoint = TrainerCheckpoint(run, key: key)
     var trained = try GradientTraining(
       label: "Fine-tuning", settings: recipe.fineTune.train, seed: recipe.seed,
@@ -97,7 +99,8 @@ public struct FineTuneStage {
     trained = keepingStart(trained, start: start, network)
     try trained.time.write(to: run, key: key)
     try RunModel.write(
-      trained, to: run.model, key: key, recipe: recipe, manifest: manifest, network: network)
+      trained, to: run.model, key: key, recipe: recipe, manifest: manifest, network: network,
+      isHeadAlone: false)
     try checkpoint.remove()
     return summary(trained.outcome, trained.time, start, rows, unchanged: false)
   }

@@ -101,10 +101,7 @@ private struct RunReport {
     content.data = data
     content.model = modelSection
     content.freezePlan = freezePlan
-    content.augmentation = .init(
-      isActive: false,
-      statement: "No augmentation: the head was trained on cached features of one view a photo"
-        + " (the centre crop). Augmented photos would not reach it through the cache.")
+    content.augmentation = augmentation
     content.training = curves
     content.learningRate = learningRate
     content.evaluation = evaluationSection
@@ -151,6 +148,28 @@ private struct RunReport {
       details: [("Summary", card.summary), ("Weights' sha256", card.sha256)])
   }
 
+  /// Whether the backbone was thawed after the head.
+  private var isFineTuned: Bool { !training.isHeadAlone }
+
+  /// The settings of the training that made the model.
+  private var settings: Recipe.Train { isFineTuned ? recipe.fineTune.train : recipe.train }
+
+  private var augmentation: ReportContent.AugmentationSection {
+    let augmentation = Augmentation(settings.augmentation)
+    guard augmentation.isActive, settings.solver != .lbfgs else {
+      return .init(
+        isActive: false,
+        statement: "No augmentation: training used cached features of one view a photo (the centre"
+          + " crop). Augmented photos would not reach it through the cache.")
+    }
+    return .init(
+      isActive: true,
+      statement:
+        "Each training photo was seen in \(settings.views) augmented views, computed once and"
+        + " cached; epochs took turns with them. Validation photos were not augmented.",
+      operations: augmentation.operations.map { ($0.name, $0.range) })
+  }
+
   private var freezePlan: ReportContent.FreezePlanSection {
     let rate = history.map(\.learningRates).compactMap(\.first).max()
     let rows = network.graph.groups.enumerated().map { index, group in
@@ -159,9 +178,9 @@ private struct RunReport {
       let norm = nodes.first { if case .batchNormalization = $0.operation { true } else { false } }
       return ReportContent.FreezePlanSection.Row(
         group: group.name, parameters: parameters.reduce(0) { $0 + $1.shape.count },
-        isTrainable: network.plan.trains(group: index),
-        batchNorm: norm.map { network.plan.batchNormMode(of: $0).rawValue },
-        learningRate: network.plan.trains(group: index) ? rate : nil)
+        isTrainable: model.record.freezing.trains(group: index),
+        batchNorm: norm.map { model.record.freezing.batchNormMode(of: $0).rawValue },
+        learningRate: model.record.freezing.trains(group: index) ? rate : nil)
     }
     return .init(
       rows: rows,

@@ -43,13 +43,13 @@ struct RunEvaluation {
           + " Run: thaw train --run \(run.path.displayed)")
     }
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    let views = View.testTimeViews(count: tta)
+    let views = View.testTimeViews(count: tta).map(TestTimeView.plain)
     _ = try store.fill(records, views: views)
     let indices = manifest.classIndices
     let labels = records.compactMap { indices[$0.className] }
     let photos = records
     let logits = try views.map { view in
-      let features = CachedFeatures(matrix: try store.matrix(photos, view: view), labels: labels)
+      let features = CachedFeatures(clean: try store.matrix(photos, view: view), labels: labels)
       return try network.logits(
         of: features.tensor, parameters: model.parameters, compiler: context.compiler)
     }

@@ -71,7 +71,8 @@ public struct TrainStage {
     try trained.time.write(to: run, key: key)
     for path in [run.model, run.headModel] {
       try RunModel.write(
-        trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network)
+        trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
+        isHeadAlone: true)
     }
     try TrainerCheckpoint(run, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
@@ -81,8 +82,10 @@ public struct TrainStage {
     _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork, key: String
   ) throws -> TrainedNetwork {
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    _ = try store.fill(manifest.records, views: [.center])
-    let train = try store.features(.train, manifest)
+    _ = try store.fill(manifest.records)
+    let views = recipe.train.cachedViews(seed: recipe.seed)
+    _ = try store.fill(manifest.records(in: .train), views: views)
+    let train = try store.features(.train, manifest, training: views)
     let data = TrainingData(
       train: train, valid: try store.features(.valid, manifest), classes: manifest.classes,
       labels: train.labels, isCached: true)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Images
 import Network
 import Pipeline
 import Reports
@@ -51,6 +52,12 @@ struct FineTune: ParsableCommand {
   @Option(help: "sgd or adam.")
   var solver: Recipe.Train.Solver?
 
+  @Option(help: "How training photos are varied: none, photo, top-down or document.")
+  var augmentation: Augmentation.Preset?
+
+  @Option(help: "Augmented views of each training photo in the cache.")
+  var views: Int?
+
   @Flag(help: "Print the plan and stop.")
   var planOnly = false
 
@@ -90,6 +97,8 @@ struct FineTune: ParsableCommand {
     if let epochs { recipe.fineTune.train.epochs = epochs }
     if let batch { recipe.fineTune.train.batch = batch }
     if let schedule { recipe.fineTune.train.schedule = schedule }
+    if let augmentation { recipe.fineTune.train.augmentation = augmentation }
+    if let views { recipe.fineTune.train.views = views }
     if let solver { recipe.fineTune.train.solver = solver }
     return try Recipe(yaml: recipe.yaml, file: "options")
   }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Files
+public import Images
+public import SystemPackage
+
+/// Show what augmentation does to the training photos of a run.
+public struct AugmentStage {
+  private let run: RunDirectory
+  private let context: StageContext
+
+  /// Works in `run`.
+  public init(_ run: RunDirectory, context: StageContext) {
+    self.run = run
+    self.context = context
+  }
+
+  /// What was drawn.
+  public struct Summary: Encodable, Sendable {
+    /// One operation and the range its numbers come from.
+    public struct Operation: Encodable, Sendable {
+      /// For example `rotation`.
+      public let name: String
+      /// For example `-10 to 10 degrees`.
+      public let range: String
+    }
+    /// The sheet.
+    public let preview: String
+    /// Name of the preset.
+    public let augmentation: String
+    /// What it does; empty when it does nothing.
+    public let operations: [Operation]
+  }
+
+  /// Writes a contact sheet as PNG: a row a photo, first as it is, then as training would see it.
+  ///
+  /// - Parameters:
+  ///   - preset: nil for the one the recipe trains the head with.
+  ///   - photos: rows; photos are taken evenly from the training split.
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, errors of the photos.
+  public func preview(
+    _ preset: Augmentation.Preset?, to output: FilePath, photos: Int, draws: Int
+  ) throws -> Summary {
+    let recipe = try run.loadRecipe()
+    let manifest = try run.loadManifest()
+    let card = try context.pretrained.card(named: recipe.backbone)
+    let augmentation = Augmentation(preset ?? recipe.train.augmentation)
+    let contract = recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
+    let sheet = ContactSheet(contract, augmentation: augmentation, seed: recipe.seed, draws: draws)
+    let records = manifest.records(in: .train)
+    let count = min(photos, records.count)
+    let rows = try (0..<count).map { row in
+      let record = records[row * records.count / count]
+      let path = record.path.resolved(in: manifest.root.filePath)
+      let bytes = try FileSystem.read(path, limit: 1 << 30)
+      return try bytes.withUnsafeBytes { try sheet.row($0, sample: record.drawNumber) }
+    }
+    try AtomicFile.write(output, bytes: try PNGEncoder.encode(sheet.image(rows: rows)))
+    return Summary(
+      preview: output.displayed, augmentation: augmentation.preset?.rawValue ?? "custom",
+      operations: augmentation.operations.map { .init(name: $0.name, range: $0.range) })
+  }
+}
