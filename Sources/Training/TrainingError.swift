@@ -5,7 +5,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A loss or a weight became NaN or infinite. The plan holds the last good weights again.
   ///
   /// Epoch and batch are 0-based; batch is nil when it showed after the epoch's last batch.
-  case diverged(epoch: Int, batch: Int?, step: Int, learningRate: Double)
+  /// `overflow` is where it began, as far as the plan can tell.
+  case diverged(epoch: Int, batch: Int?, step: Int, learningRate: Double, overflow: Overflow?)
   /// There is nothing to train on or to evaluate.
   case noSamples(split: String)
   /// Features, logits or probabilities that are NaN or infinite.
@@ -18,9 +19,10 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Where, what, next step.
   public var description: String {
     switch self {
-    case .diverged(let epoch, let batch, let step, let rate):
+    case .diverged(let epoch, let batch, let step, let rate, let overflow):
       "epoch \(epoch + 1), \(batch.map { "batch \($0 + 1)" } ?? "after the last batch")"
-        + " (step \(step)): the loss is not a finite number at learning rate \(rate)."
+        + " (step \(step)): training diverged at learning rate \(rate),"
+        + " \(overflow?.description ?? "the loss is not a finite number")."
         + " The last good weights are kept. Lower the learning rate, or find one with find-lr."
     case .noSamples(let split):
       "split '\(split)' has no samples. Add photos or choose another split."

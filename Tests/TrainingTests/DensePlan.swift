@@ -6,7 +6,7 @@ import Tensors
 import Training
 
 /// Input dropout and one dense layer, written plainly: a training plan to test trainers with.
-final class DensePlan: TrainingPlan {
+class DensePlan: TrainingPlan {
   let inputShape: Shape
   let outputShape: Shape
   let trainable: [ParameterDescription]

@@ -170,12 +170,14 @@ private func makePlan(dropout: Double = 0, batch: Int = 16) -> DensePlan {
       plan, TrainerConfiguration(epochs: 5, batchSize: 16, schedule: .constant), rate: 1e38)
     let start = plan.exportParameters()
     let error = #expect(throws: TrainingError.self) { try trainer.run() }
-    guard case .diverged(let epoch, let batch, let step, let rate) = error else {
+    guard case .diverged(let epoch, let batch, let step, let rate, let overflow) = error else {
       Issue.record("expected divergence, got \(String(describing: error))")
       return
     }
     #expect((epoch, batch, step, rate) == (0, step, step, 1e38))
     #expect(step > 0)
+    // The weights are still finite: it was the logits, of which this plan cannot tell.
+    #expect(overflow == nil)
     #expect(plan.exportParameters() == start)
     #expect(throws: TrainingError.self) { try trainer.exportState() }
     #expect(error?.description.contains("1e+38") == true)
@@ -197,106 +199,6 @@ private func makePlan(dropout: Double = 0, batch: Int = 16) -> DensePlan {
       try makeTrainer(
         makePlan(), TrainerConfiguration(epochs: 1),
         on: InMemoryFeatures(Tensor(zeros: [0, 6]), labels: []))
-    }
-  }
-}
-
-@Suite struct ResumeTests {
-  static let optimizers: [OptimizerConfiguration] = [
-    OptimizerConfiguration(rule: .sgd(nesterov: true), weightDecay: .l2(1e-3)), .adamW(),
-    OptimizerConfiguration(rule: .rmsProp(momentum: 0.9)),
-  ]
-
-  private func configuration(_ optimizer: OptimizerConfiguration) -> TrainerConfiguration {
-    TrainerConfiguration(
-      epochs: 6, batchSize: 16, seed: 11, optimizer: optimizer, schedule: .oneCycleDefault,
-      earlyStopping: EarlyStopping(patience: 5))
-  }
-
-  /// A trip through what a checkpoint stores.
-  private func stored(_ state: TrainerState) throws -> TrainerState {
-    let json = try JSONEncoder().encode(state.progress)
-    return try TrainerState(
-      progress: JSONDecoder().decode(TrainerProgress.self, from: json), tensors: state.tensors)
-  }
-
-  /// Numbers only: the time an epoch takes differs from run to run.
-  private func untimed(_ history: [EpochRecord]) -> [EpochRecord] {
-    history.map { record in
-      var copy = record
-      copy.seconds = 0
-      return copy
-    }
-  }
-
-  @Test(arguments: optimizers) func everyStepResumesToTheSameBits(
-    optimizer: OptimizerConfiguration
-  ) throws {
-    let configuration = configuration(optimizer)
-    let plan = makePlan(dropout: 0.3)
-    var states: [TrainerState] = []
-    let whole = try makeTrainer(plan, configuration, rate: 0.02).run(
-      TrainerHooks(
-        onEpoch: { states.append(try $1.exportState()) },
-        onBatch: { states.append(try $0.exportState()) }))
-    #expect(states.count == 6 * 6 + 6)
-    for state in states {
-      let other = makePlan(dropout: 0.3)
-      let trainer = try makeTrainer(other, configuration, rate: 0.02)
-      try trainer.importState(stored(state))
-      let resumed = try trainer.run()
-      #expect(other.exportParameters() == plan.exportParameters())
-      #expect(untimed(resumed.history) == untimed(whole.history))
-      #expect(resumed.bestEpoch == whole.bestEpoch)
-    }
-  }
-
-  @Test func forgettingAnyPartOfTheStateChangesTheResult() throws {
-    let configuration = configuration(.adamW())
-    let plan = makePlan(dropout: 0.3)
-    var middle: TrainerState?
-    _ = try makeTrainer(plan, configuration, rate: 0.02).run(
-      TrainerHooks(onBatch: { if $0.progress.step == 14 { middle = try $0.exportState() } }))
-    let state = try #require(middle)
-    let changes: [(inout TrainerState) -> Void] = [
-      { $0.optimizer = OptimizerState() }, { $0.optimizer.step = 1 }, { $0.progress.step = 0 },
-      { $0.progress.epoch = 1 }, { $0.progress.batch = 0 },
-    ]
-    for change in changes {
-      var damaged = state
-      change(&damaged)
-      let other = makePlan(dropout: 0.3)
-      let trainer = try makeTrainer(other, configuration, rate: 0.02)
-      try trainer.importState(damaged)
-      _ = try trainer.run()
-      #expect(other.exportParameters() != plan.exportParameters())
-    }
-  }
-
-  @Test func cancellationStopsBetweenBatchesAndContinues() throws {
-    let configuration = configuration(.adamW())
-    let whole = makePlan(dropout: 0.3)
-    _ = try makeTrainer(whole, configuration).run()
-    let plan = makePlan(dropout: 0.3)
-    let trainer = try makeTrainer(plan, configuration)
-    let result = try trainer.run(TrainerHooks(isCancelled: { trainer.progress.step == 8 }))
-    #expect(result.outcome == .cancelled)
-    #expect((trainer.progress.epoch, trainer.progress.batch) == (1, 2))
-    #expect(try trainer.run().outcome == .finished)
-    #expect(plan.exportParameters() == whole.exportParameters())
-  }
-
-  @Test func stateOfAnotherRunIsRefused() throws {
-    let state = try makeTrainer(makePlan(), configuration(.adamW())).exportState()
-    #expect(throws: TrainingError.incompatibleState("its configuration differs")) {
-      try makeTrainer(makePlan(), TrainerConfiguration(epochs: 6)).importState(state)
-    }
-    let fewer = clouds(80, inputs: 6, classes: 3, seed: 1)
-    #expect(throws: TrainingError.self) {
-      try makeTrainer(makePlan(), configuration(.adamW()), on: fewer).importState(state)
-    }
-    #expect(throws: TrainingError.self) {
-      try TrainerState(progress: state.progress, tensors: ["surprise": Tensor(zeros: [1])])
     }
   }
 }

@@ -46,12 +46,15 @@ struct ParameterElements {
     let (keep2, new2) = (Float(beta2), Float(1 - beta2))
     let stepSize = Float(rate / (1 - power(beta1, step)))
     let correction = Float(1 / (1 - power(beta2, step)).squareRoot())
-    for index in values.indices {
-      let slope = gradient[index] * scale + l2 * values[index]
-      mean[index] = keep1 * mean[index] + new1 * slope
-      square[index] = keep2 * square[index] + new2 * slope * slope
-      let denominator = square[index].squareRoot() * correction + epsilon
-      values[index] -= stepSize * mean[index] / denominator
+    forEachChunk { chunk in
+      let value = values.load(chunk)
+      let slope = gradient.load(chunk) * scale + l2 * value
+      let newMean = keep1 * mean.load(chunk) + new1 * slope
+      let newSquare = keep2 * square.load(chunk) + new2 * slope * slope
+      mean.store(newMean, chunk)
+      square.store(newSquare, chunk)
+      let denominator = newSquare.squareRoot() * correction + epsilon
+      values.store(value - stepSize * newMean / denominator, chunk)
     }
   }
 
@@ -61,16 +64,28 @@ struct ParameterElements {
     let (keep, new) = (Float(alpha), Float(1 - alpha))
     let buffer = slots.count > 1 ? slots[1].elements : nil
     let momentum = Float(momentum)
-    for index in values.indices {
-      let slope = gradient[index] * scale + l2 * values[index]
-      square[index] = keep * square[index] + new * slope * slope
-      var step = slope / (square[index].squareRoot() + epsilon)
+    forEachChunk { chunk in
+      let value = values.load(chunk)
+      let slope = gradient.load(chunk) * scale + l2 * value
+      let newSquare = keep * square.load(chunk) + new * slope * slope
+      square.store(newSquare, chunk)
+      var step = slope / (newSquare.squareRoot() + epsilon)
       if let buffer {
-        step += momentum * buffer[index]
-        buffer[index] = step
+        step += momentum * buffer.load(chunk)
+        buffer.store(step, chunk)
       }
-      values[index] -= rate * step
+      values.store(value - rate * step, chunk)
     }
+  }
+
+  /// Calls `body` with runs of eight elements and at last with what remains.
+  @inline(__always)
+  private func forEachChunk(_ body: (ElementChunk) -> Void) {
+    let whole = values.count / ElementChunk.width * ElementChunk.width
+    for start in stride(from: 0, to: whole, by: ElementChunk.width) {
+      body(ElementChunk(start: start, count: ElementChunk.width))
+    }
+    if whole < values.count { body(ElementChunk(start: whole, count: values.count - whole)) }
   }
 
   /// base^exponent by repeated multiplication in a fixed order.

@@ -10,7 +10,8 @@ import Network
 public final class Trainer {
   /// Where the run is.
   public private(set) var progress: TrainerProgress
-  /// The schedule in steps; a pure function, also for drawing it.
+  /// The schedule in steps; a pure function, also for drawing it. Its first step is that of the run,
+  /// or that of the trainer's own epochs when they restart the schedule.
   public let curve: ScheduleCurve
 
   private let plan: any TrainingPlan
@@ -24,6 +25,9 @@ public final class Trainer {
   private var best: Parameters?
   private var lastGood: Parameters
   private var divergence: TrainingError?
+  private let epochs: Range<Int>
+  /// The step at which ``curve`` begins.
+  private let firstStep: Int
 
   /// A run at its start, from the plan's present weights.
   ///
@@ -34,22 +38,40 @@ public final class Trainer {
   ///     reports too.
   ///   - gradient: where gradients come from; this process by default.
   /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty.
-  public init(
+  public convenience init(
     _ configuration: TrainerConfiguration, plan: any TrainingPlan, rates: LearningRates,
     training: any FeatureSource, validation: (any FeatureSource)? = nil,
     loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil
+  ) throws {
+    try self.init(
+      configuration, span: TrainerSpan(epochs: 0..<max(configuration.epochs, 0)), plan: plan,
+      rates: rates, training: training, validation: validation, loss: loss, gradient: gradient)
+  }
+
+  /// A part of a run: see ``PhasedTraining``.
+  init(
+    _ configuration: TrainerConfiguration, span: TrainerSpan, plan: any TrainingPlan,
+    rates: LearningRates, training: any FeatureSource, validation: (any FeatureSource)?,
+    loss: any Loss, gradient: (any BatchGradient)?
   ) throws {
     precondition(configuration.problem == nil, configuration.problem ?? "")
     guard training.count > 0 else { throw TrainingError.noSamples(split: "train") }
     self.plan = plan
     self.rates = rates
     self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
-    self.gradient = gradient ?? LocalBatchGradient(plan: plan, source: training, loss: loss)
+    self.gradient =
+      gradient
+      ?? LocalBatchGradient(
+        plan: plan, source: training, loss: loss,
+        microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil)
     optimizer = Optimizer(configuration.optimizer)
     order = BatchOrder(
-      count: training.count, batchSize: configuration.batchSize, seed: configuration.seed)
-    curve = configuration.schedule.curve(
-      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+      count: training.count, batchSize: configuration.stepSize, seed: configuration.seed)
+    epochs = span.epochs
+    firstStep = span.restartsSchedule ? span.epochs.lowerBound * order.batches.count : 0
+    curve = (span.schedule ?? configuration.schedule).curve(
+      stepsPerEpoch: order.batches.count,
+      epochs: span.restartsSchedule ? span.epochs.count : configuration.epochs)
     parameterRates = plan.trainable.map { rates.rate(of: $0.path) }
     stepRates = parameterRates
     progress = TrainerProgress(configuration: configuration, sampleCount: training.count)
@@ -61,38 +83,70 @@ public final class Trainer {
   /// Unless cancelled, the plan holds the best weights at the end (lowest validation loss, the
   /// earliest of equals; the last weights without validation).
   ///
-  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:)`` with the last good weights
-  ///   in the plan: the best so far, or those before the epoch. Errors of the plan, the source and
-  ///   the hooks.
+  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:overflow:)`` with the last good
+  ///   weights in the plan: the best so far, or those before the epoch. Errors of the plan, the
+  ///   source and the hooks.
   public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
+    let outcome = try train(hooks)
+    if outcome != .cancelled, let best { try plan.importParameters(best) }
+    return result(outcome)
+  }
+
+  /// The same, but the plan keeps the weights of the last step.
+  func train(_ hooks: TrainerHooks) throws -> TrainingResult.Outcome {
     if let divergence { throw divergence }
-    while !progress.isFinished {
+    while progress.epoch < epochs.upperBound && !progress.hasStoppedEarly {
       let indices = order.indices(epoch: progress.epoch)
       while progress.batch < order.batches.count {
-        if hooks.isCancelled() { return result(.cancelled) }
+        if hooks.isCancelled() { return .cancelled }
         let clock = ContinuousClock.now
         try trainBatch(indices[order.batches[progress.batch]])
         progress.seconds += clock.secondsUntilNow
+        if let onCycle = hooks.onCycle, let snapshot = try cycleSnapshot() {
+          try onCycle(snapshot, self)
+        }
         try hooks.onBatch(self)
       }
       let record = try finishEpoch()
       try hooks.onEpoch(record, self)
     }
-    if let best { try plan.importParameters(best) }
-    return result(progress.hasStoppedEarly ? .stoppedEarly : .finished)
+    return progress.hasStoppedEarly ? .stoppedEarly : .finished
   }
+
+  /// What the plan is left with when the run ends well: the best weights, or the last ones.
+  func finalParameters() -> Parameters { best ?? plan.exportParameters() }
 
   private func trainBatch(_ samples: ArraySlice<Int>) throws {
     let identity = StepIdentity(seed: progress.configuration.seed, step: progress.step)
     let batch = TrainingBatch(samples: samples, epoch: progress.epoch, identity: identity)
     let part = try gradient.compute(batch)
-    guard part.loss.sum.isFinite else { throw diverge(batch: progress.batch) }
-    let point = curve(progress.step)
+    guard part.loss.sum.isFinite, OverflowProbe.gradientsAreFinite(plan) else {
+      throw diverge(batch: progress.batch, overflow: try? gradient.findOverflow(in: batch))
+    }
+    let point = curve(progress.step - firstStep)
     for index in stepRates.indices { stepRates[index] = parameterRates[index] * point.factor }
     optimizer.update(plan, rates: stepRates, momentum: point.momentum)
     progress.totals += part
     progress.batch += 1
     progress.step += 1
+  }
+
+  /// The weights, when the last step ended a cycle.
+  private func cycleSnapshot() throws -> CycleSnapshot? {
+    guard let position = curve.cyclePosition(of: progress.step - 1 - firstStep), position.isLast
+    else { return nil }
+    return CycleSnapshot(
+      cycle: position.cycle, epoch: progress.epoch, parameters: try finiteParameters())
+  }
+
+  private func finiteParameters() throws -> Parameters {
+    if let divergence { throw divergence }
+    let parameters = plan.exportParameters()
+    guard parameters.areFinite else {
+      throw diverge(
+        batch: max(progress.batch - 1, 0), overflow: OverflowProbe.firstParameter(of: plan))
+    }
+    return parameters
   }
 
   private func finishEpoch() throws -> EpochRecord {
@@ -101,10 +155,12 @@ public final class Trainer {
       try PlanEvaluator.score($0, by: plan, loss: SoftmaxCrossEntropy())
     }
     let parameters = plan.exportParameters()
-    guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else { throw diverge(batch: nil) }
+    guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else {
+      throw diverge(batch: nil, overflow: OverflowProbe.firstParameter(of: plan))
+    }
     lastGood = parameters
     if let valid, progress.note(validLoss: valid.loss.mean) { best = parameters }
-    let factor = curve(progress.step - 1).factor
+    let factor = curve(progress.step - 1 - firstStep).factor
     let record = EpochRecord(
       epoch: progress.epoch, trainLoss: progress.totals.loss.mean,
       trainAccuracy: progress.totals.accuracy, validLoss: valid?.loss.mean,
@@ -119,30 +175,28 @@ public final class Trainer {
   }
 
   /// Puts the last good weights back and makes the error.
-  private func diverge(batch: Int?) -> any Error {
+  private func diverge(batch: Int?, overflow: Overflow?) -> any Error {
     let step = batch == nil ? progress.step - 1 : progress.step
-    let rate = (rates.rates.max() ?? 0) * curve(step).factor
+    let rate = (rates.rates.max() ?? 0) * curve(step - firstStep).factor
     let error = TrainingError.diverged(
-      epoch: progress.epoch, batch: batch, step: step, learningRate: rate)
+      epoch: progress.epoch, batch: batch, step: step, learningRate: rate, overflow: overflow)
     divergence = error
     do { try plan.importParameters(best ?? lastGood) } catch { return error }
     return error
   }
 
-  private func result(_ outcome: TrainingResult.Outcome) -> TrainingResult {
+  func result(_ outcome: TrainingResult.Outcome) -> TrainingResult {
     TrainingResult(outcome: outcome, bestEpoch: progress.bestEpoch, history: progress.history)
   }
 
   /// The run as a value, between two steps.
   ///
-  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:)`` instead of a state with
-  ///   weights that are NaN or infinite, so that none is ever saved.
+  /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:overflow:)`` instead of a
+  ///   state with weights that are NaN or infinite, so that none is ever saved.
   public func exportState() throws -> TrainerState {
-    if let divergence { throw divergence }
-    let parameters = plan.exportParameters()
-    guard parameters.areFinite else { throw diverge(batch: max(progress.batch - 1, 0)) }
-    return TrainerState(
-      progress: progress, parameters: parameters, best: best, optimizer: optimizer.exportState())
+    TrainerState(
+      progress: progress, parameters: try finiteParameters(), best: best,
+      optimizer: optimizer.exportState(from: plan))
   }
 
   /// Continues from `state`; ``run(_:)`` then goes on with its next batch.
@@ -158,12 +212,45 @@ public final class Trainer {
         "it was trained on \(state.progress.sampleCount) samples, there are"
           + " \(progress.sampleCount) now")
     }
+    guard epochs.contains(state.progress.epoch) || state.progress.epoch == epochs.upperBound else {
+      throw TrainingError.incompatibleState(
+        "it is in epoch \(state.progress.epoch + 1), outside \(epochs.lowerBound + 1)"
+          + "...\(epochs.upperBound)")
+    }
     try plan.importParameters(state.parameters)
-    try optimizer.importState(state.optimizer, parameterCount: plan.trainable.count)
+    try optimizer.importState(state.optimizer, into: plan)
+    restore(state)
+  }
+
+  /// Begins this part of a run where the part before it ended: `state` is that part's, with the
+  /// weights of this plan. Batches, steps and patience begin anew; what the optimizer remembers is
+  /// kept by parameter.
+  func begin(after state: TrainerState) throws {
+    try optimizer.importState(state.optimizer, into: plan, allowingNew: true)
+    restore(state)
+    progress.beginPart(epoch: epochs.lowerBound, step: epochs.lowerBound * order.batches.count)
+  }
+
+  private func restore(_ state: TrainerState) {
     progress = state.progress
     best = state.best
     lastGood = state.parameters
     divergence = nil
+  }
+}
+
+/// Which epochs of a run a trainer trains.
+struct TrainerSpan {
+  /// Numbered from the start of the run.
+  let epochs: Range<Int>
+  /// A schedule of its own, over these epochs; nil to go on with the run's.
+  var schedule: Schedule?
+  /// Whether the schedule begins anew with these epochs.
+  var restartsSchedule: Bool { schedule != nil }
+
+  init(epochs: Range<Int>, schedule: Schedule? = nil) {
+    self.epochs = epochs
+    self.schedule = schedule
   }
 }
 

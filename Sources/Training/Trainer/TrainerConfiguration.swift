@@ -20,8 +20,12 @@ public struct EarlyStopping: Sendable, Equatable, Codable {
 public struct TrainerConfiguration: Sendable, Equatable, Codable {
   /// Passes over the training samples, at least 1.
   public var epochs: Int
-  /// Samples of a step, at least 1; the last batch of an epoch may have fewer, or one more.
+  /// Samples of a batch, at least 1; the last of an epoch may have fewer, or one more.
   public var batchSize: Int
+  /// Batches whose gradients are added before each step, at least 1. A step is then that of one
+  /// batch of `accumulation * batchSize` samples; the last of an epoch is made with what is left.
+  /// Everything counted in batches (schedule, hooks, progress) counts these steps.
+  public var accumulation: Int
   /// Keys shuffling and dropout.
   public var seed: UInt64
   /// The update.
@@ -35,13 +39,16 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
   public init(
     epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
     optimizer: OptimizerConfiguration = OptimizerConfiguration(),
-    schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil
+    schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil,
+    accumulation: Int = 1
   ) {
     precondition(
-      epochs > 0 && batchSize > 0,
-      "Epochs and batch size must be at least 1, got \(epochs) and \(batchSize).")
+      epochs > 0 && batchSize > 0 && accumulation > 0,
+      "Epochs, batch size and accumulation must be at least 1, got \(epochs), \(batchSize) and"
+        + " \(accumulation).")
     self.epochs = epochs
     self.batchSize = batchSize
+    self.accumulation = accumulation
     self.seed = seed
     self.optimizer = optimizer
     self.schedule = schedule
@@ -50,11 +57,15 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
 }
 
 extension TrainerConfiguration {
+  /// Samples of an optimizer step.
+  public var stepSize: Int { batchSize * accumulation }
+
   /// What is wrong with the numbers, as a sentence; nil when nothing is. Ask before training with a
   /// configuration that was decoded: ``Trainer`` traps on impossible ones.
   public var problem: String? {
     if epochs < 1 { return "epochs must be at least 1, got \(epochs)." }
     if batchSize < 1 { return "the batch size must be at least 1, got \(batchSize)." }
+    if accumulation < 1 { return "accumulation must be at least 1, got \(accumulation)." }
     if let patience = earlyStopping?.patience, patience < 1 {
       return "patience must be at least 1, got \(patience)."
     }
@@ -78,6 +89,20 @@ public struct EpochRecord: Sendable, Equatable, Codable {
   public var learningRates: [Double]
   /// Time of the epoch, validation included.
   public var seconds: Double
+
+  /// A record.
+  public init(
+    epoch: Int, trainLoss: Double, trainAccuracy: Double, validLoss: Double?,
+    validAccuracy: Double?, learningRates: [Double], seconds: Double
+  ) {
+    self.epoch = epoch
+    self.trainLoss = trainLoss
+    self.trainAccuracy = trainAccuracy
+    self.validLoss = validLoss
+    self.validAccuracy = validAccuracy
+    self.learningRates = learningRates
+    self.seconds = seconds
+  }
 
   private enum CodingKeys: String, CodingKey {
     case epoch, seconds

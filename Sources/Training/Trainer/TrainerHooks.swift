@@ -6,6 +6,10 @@ public struct TrainerHooks {
   public var onEpoch: (EpochRecord, Trainer) throws -> Void
   /// After each step: for progress, and for checkpoints every so many minutes.
   public var onBatch: (Trainer) throws -> Void
+  /// After the last step of each whole cycle of a schedule with restarts, before ``onBatch``: the
+  /// moment for a snapshot. A run that is resumed may repeat the call with the same weights; a cycle
+  /// that the end of the run cuts short has none.
+  public var onCycle: ((CycleSnapshot, Trainer) throws -> Void)?
   /// Asked before each batch; true ends the run there, with the present weights in the plan.
   public var isCancelled: () -> Bool
 
@@ -13,10 +17,12 @@ public struct TrainerHooks {
   public init(
     onEpoch: @escaping (EpochRecord, Trainer) throws -> Void = { _, _ in },
     onBatch: @escaping (Trainer) throws -> Void = { _ in },
+    onCycle: ((CycleSnapshot, Trainer) throws -> Void)? = nil,
     isCancelled: @escaping () -> Bool = { false }
   ) {
     self.onEpoch = onEpoch
     self.onBatch = onBatch
+    self.onCycle = onCycle
     self.isCancelled = isCancelled
   }
 }

@@ -45,6 +45,13 @@ public struct TrainerProgress: Sendable, Equatable, Codable {
   /// Whether no epoch is left to train.
   public var isFinished: Bool { epoch >= configuration.epochs || hasStoppedEarly }
 
+  /// Goes on with another part of the run.
+  mutating func beginPart(epoch: Int, step: Int) {
+    (self.epoch, batch, self.step) = (epoch, 0, step)
+    (totals, seconds) = (BatchResult(), 0)
+    (improvedLoss, epochsWithoutImprovement) = (nil, 0)
+  }
+
   /// Notes the validation loss of the epoch under way; returns whether it is the best so far.
   mutating func note(validLoss: Double) -> Bool {
     let needed = configuration.earlyStopping?.minimumImprovement ?? 0
@@ -84,12 +91,18 @@ public struct TrainerState: Sendable, Equatable {
     self.optimizer = optimizer
   }
 
-  /// All arrays by name: `model/PATH`, `best/PATH`, `optimizer/INDEX.SLOT`.
+  /// All arrays by name: `model/PATH`, `best/PATH`, `optimizer/SLOT/PATH`, and `optimizer/step/PATH`
+  /// with a parameter's number of steps, [1], exact up to 2^24.
   public var tensors: [String: Tensor<Float>] {
     var result: [String: Tensor<Float>] = [:]
     for path in parameters.paths { result["model/\(path)"] = parameters[path] }
     for path in best?.paths ?? [] { result["best/\(path)"] = best?[path] }
-    for (name, array) in optimizer.arrays { result["optimizer/\(name)"] = array }
+    for (slot, arrays) in optimizer.slots {
+      for path in arrays.paths { result["optimizer/\(slot)/\(path)"] = arrays[path] }
+    }
+    for (path, step) in optimizer.steps {
+      result["optimizer/step/\(path)"] = Tensor([Float(step)], shape: [1])
+    }
     return result
   }
 
@@ -98,14 +111,16 @@ public struct TrainerState: Sendable, Equatable {
   /// - Throws: ``TrainingError/incompatibleState(_:)`` when a name is unknown or the best weights are
   ///   missing.
   public init(progress: TrainerProgress, tensors: [String: Tensor<Float>]) throws {
-    var (parameters, best) = (Parameters(), Parameters())
-    var arrays: [String: Tensor<Float>] = [:]
+    var (parameters, best, optimizer) = (Parameters(), Parameters(), OptimizerState())
     for (name, tensor) in tensors {
-      let parts = name.split(separator: "/", maxSplits: 1)
-      switch parts.first {
-      case "model" where parts.count == 2: parameters[ParameterPath(String(parts[1]))] = tensor
-      case "best" where parts.count == 2: best[ParameterPath(String(parts[1]))] = tensor
-      case "optimizer" where parts.count == 2: arrays[String(parts[1])] = tensor
+      let parts = name.split(separator: "/", maxSplits: 2).map(String.init)
+      switch (parts.first, parts.count) {
+      case ("model", 2): parameters[ParameterPath(parts[1])] = tensor
+      case ("best", 2): best[ParameterPath(parts[1])] = tensor
+      case ("optimizer", 3) where parts[1] != "step":
+        optimizer.slots[parts[1], default: Parameters()][ParameterPath(parts[2])] = tensor
+      case ("optimizer", 3) where tensor.count == 1 && tensor[0] >= 0 && tensor[0] <= 0x1p24:
+        optimizer.steps[ParameterPath(parts[2])] = Int(tensor[0])
       default: throw TrainingError.incompatibleState("it has an unknown array '\(name)'")
       }
     }
@@ -114,6 +129,6 @@ public struct TrainerState: Sendable, Equatable {
     }
     self.init(
       progress: progress, parameters: parameters, best: best.count > 0 ? best : nil,
-      optimizer: OptimizerState(step: progress.step, arrays: arrays))
+      optimizer: optimizer)
   }
 }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Execution
+public import Network
+import Tensors
+
+/// What an optimizer remembers between steps, by parameter path and in PyTorch's layout: it fits any
+/// engine and any plan that trains the same parameters.
+public struct OptimizerState: Sendable, Equatable {
+  /// Steps each parameter has made.
+  public var steps: [ParameterPath: Int]
+  /// The arrays of each slot of the rule (`momentum`; `mean` and `square`; ...), shaped like their
+  /// parameters.
+  public var slots: [String: Parameters]
+
+  /// A state, by default that of an optimizer that has made no step.
+  public init(steps: [ParameterPath: Int] = [:], slots: [String: Parameters] = [:]) {
+    self.steps = steps
+    self.slots = slots
+  }
+}
+
+extension Optimizer {
+  /// Everything the optimizer remembers of the trainable parameters of `plan`, as values.
+  ///
+  /// The plan itself turns the arrays into PyTorch's layout: for a moment they stand in the place of
+  /// its weights, which are back when this returns. (An engine in Double rounds them to Float.)
+  public func exportState(from plan: any TrainingPlan) -> OptimizerState {
+    var state = OptimizerState()
+    plan.withTrainable { description, values, _ in
+      state.steps[description.path] = memory(of: description.path, count: values.count).step
+    }
+    for (slot, name) in configuration.rule.slotNames.enumerated() {
+      exchange(slot, with: plan)
+      let exported = plan.exportParameters()
+      exchange(slot, with: plan)
+      var arrays = Parameters()
+      for parameter in plan.trainable { arrays[parameter.path] = exported[parameter.path] }
+      state.slots[name] = arrays
+    }
+    return state
+  }
+
+  /// Continues from what an optimizer of the same configuration exported.
+  ///
+  /// - Parameter allowingNew: parameters that the state does not know start afresh, and what the
+  ///   state knows beyond the plan's is dropped: the way from one freeze plan to another. Otherwise
+  ///   the state must be that of exactly these parameters: the way to resume.
+  /// - Throws: ``TrainingError/incompatibleState(_:)`` naming the parameter; nothing has changed then.
+  public func importState(
+    _ state: OptimizerState, into plan: any TrainingPlan, allowingNew: Bool = false
+  ) throws {
+    let state = allowingNew ? completed(state, for: plan) : state
+    try check(state, for: plan)
+    let weights = plan.exportParameters()
+    var imported: [ParameterPath: ParameterMemory] = [:]
+    plan.withTrainable { description, values, _ in
+      let memory = ParameterMemory(
+        slots: configuration.rule.slotNames.count, elements: values.count)
+      memory.step = state.steps[description.path] ?? 0
+      imported[description.path] = memory
+    }
+    for (slot, name) in configuration.rule.slotNames.enumerated() {
+      var arrays = weights
+      for parameter in plan.trainable {
+        arrays[parameter.path] = state.slots[name]?[parameter.path]
+      }
+      try plan.importParameters(arrays)
+      plan.withTrainable { description, values, _ in
+        _ = imported[description.path]?.slots[slot].elements.update(fromContentsOf: values)
+      }
+    }
+    try plan.importParameters(weights)
+    memories = imported
+  }
+
+  /// Swaps the weights of `plan` for the arrays of one slot, or back.
+  private func exchange(_ slot: Int, with plan: any TrainingPlan) {
+    plan.withTrainable { description, values, _ in
+      let array = memory(of: description.path, count: values.count).slots[slot].elements
+      for index in values.indices { swap(&values[index], &array[index]) }
+    }
+  }
+
+  /// The state of exactly the parameters of `plan`: zeros for those it does not know in their shape.
+  private func completed(_ state: OptimizerState, for plan: any TrainingPlan) -> OptimizerState {
+    let names = configuration.rule.slotNames
+    var result = OptimizerState()
+    for name in names { result.slots[name] = Parameters() }
+    for parameter in plan.trainable {
+      let path = parameter.path
+      let known =
+        state.steps[path] != nil
+        && names.allSatisfy { state.slots[$0]?[path]?.shape == parameter.shape }
+      result.steps[path] = known ? state.steps[path] : 0
+      for name in names {
+        result.slots[name]?[path] =
+          known ? state.slots[name]?[path] : Tensor(zeros: parameter.shape)
+      }
+    }
+    return result
+  }
+
+  private func check(_ state: OptimizerState, for plan: any TrainingPlan) throws {
+    let names = configuration.rule.slotNames
+    let paths = plan.trainable.map(\.path).sorted()
+    guard state.steps.keys.sorted() == paths else {
+      let difference = Set(paths).symmetricDifference(state.steps.keys).sorted()
+      throw TrainingError.incompatibleState(
+        "it was trained with other layers frozen: '\(difference.first ?? "")' is the first of"
+          + " \(difference.count) differences")
+    }
+    guard state.slots.keys.sorted() == names.sorted() else {
+      throw TrainingError.incompatibleState(
+        "the optimizer needs the arrays \(names.sorted()), the state has"
+          + " \(state.slots.keys.sorted())")
+    }
+    for name in names {
+      for parameter in plan.trainable {
+        let shape = state.slots[name]?[parameter.path]?.shape
+        guard shape == parameter.shape else {
+          throw TrainingError.incompatibleState(
+            "the optimizer's array '\(name)' of '\(parameter.path)' is"
+              + " \(shape.map { "\($0)" } ?? "missing"), expected \(parameter.shape)")
+        }
+      }
+    }
+  }
+}

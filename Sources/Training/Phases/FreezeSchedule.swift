@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Network
+
+/// One stretch of a gradual unfreezing.
+public struct FreezePhase: Sendable, Equatable, Codable {
+  /// Length in epochs, at least 1.
+  public var epochs: Int
+  /// What trains.
+  public var plan: FreezePlan
+  /// Highest learning rates: a single one, or one for every layer group of the network.
+  public var rates: [Double]
+  /// A schedule of its own, over these epochs; nil to go on with the run's where it is.
+  public var schedule: Schedule?
+
+  /// A phase.
+  public init(epochs: Int, plan: FreezePlan, rates: [Double], schedule: Schedule? = nil) {
+    self.epochs = epochs
+    self.plan = plan
+    self.rates = rates
+    self.schedule = schedule
+  }
+}
+
+/// What trains when: the phases of a run, one after the other.
+public struct FreezeSchedule: Sendable, Equatable, Codable {
+  /// In order.
+  public var phases: [FreezePhase]
+
+  /// A schedule of phases.
+  public init(_ phases: [FreezePhase]) { self.phases = phases }
+
+  /// Epochs of all phases.
+  public var epochs: Int { phases.reduce(0) { $0 + $1.epochs } }
+
+  /// The epochs of phase `index`, numbered from the start of the run.
+  public func epochs(ofPhase index: Int) -> Range<Int> {
+    let start = phases[..<index].reduce(0) { $0 + $1.epochs }
+    return start..<start + phases[index].epochs
+  }
+
+  /// What is wrong with it for `graph`, as a sentence; nil when nothing is.
+  public func problem(for graph: Graph) -> String? {
+    if phases.isEmpty { return "a freeze schedule needs at least one phase." }
+    for (index, phase) in phases.enumerated() {
+      let name = "phase \(index + 1)"
+      if phase.epochs < 1 { return "\(name): epochs must be at least 1, got \(phase.epochs)." }
+      if phase.rates.count != 1 && phase.rates.count != graph.groups.count {
+        return
+          "\(name): \(phase.rates.count) learning rates for \(graph.groups.count) layer groups."
+      }
+      if !phase.rates.allSatisfy({ $0 >= 0 && $0.isFinite }) {
+        return "\(name): learning rates must be finite and at least 0, got \(phase.rates)."
+      }
+      if phase.plan.trainableParameters(of: graph).isEmpty { return "\(name): nothing trains." }
+      if let problem = phase.schedule?.problem { return "\(name): \(problem)" }
+    }
+    return nil
+  }
+
+  /// One more layer group thawed with every phase, from the head towards the input.
+  ///
+  /// - Parameters:
+  ///   - epochs: of each phase; there are as many phases, at most one a group.
+  ///   - rates: a single one, or one a group; the same in all phases.
+  /// - Source: gradual unfreezing, Howard and Ruder 2018, arXiv:1801.06146.
+  public static func gradual(
+    epochs: [Int], rates: [Double], of graph: Graph, frozenBatchNorm: BatchNormMode = .inference,
+    trainableBatchNorm: BatchNormMode = .inference, schedule: Schedule? = nil
+  ) -> FreezeSchedule {
+    precondition(
+      epochs.count <= graph.groups.count,
+      "\(epochs.count) phases need as many layer groups, there are \(graph.groups.count).")
+    return FreezeSchedule(
+      epochs.enumerated().map { index, epochs in
+        FreezePhase(
+          epochs: epochs,
+          plan: .freezing(
+            to: -1 - index, of: graph, frozenBatchNorm: frozenBatchNorm,
+            trainableBatchNorm: trainableBatchNorm), rates: rates, schedule: schedule)
+      })
+  }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Execution
+public import Network
+
+/// What a phase trains on: the cut of the network, and with it the features, follow the freeze plan.
+public struct PhaseSetting {
+  /// Compiled for the phase's freeze plan.
+  public let plan: any TrainingPlan
+  /// Inputs of the plan; the same samples in the same order in every phase.
+  public let training: any FeatureSource
+  /// Judged after each epoch; nil for none.
+  public let validation: (any FeatureSource)?
+
+  /// A setting.
+  public init(
+    plan: any TrainingPlan, training: any FeatureSource, validation: (any FeatureSource)? = nil
+  ) {
+    self.plan = plan
+    self.training = training
+    self.validation = validation
+  }
+}
+
+/// Trains a network phase by phase, each with its own freeze plan: gradual unfreezing.
+///
+/// A phase starts from the weights its predecessor ended with. The optimizer's memory is kept by
+/// parameter path: what trains on keeps its momentum and its step count, what is thawed starts afresh,
+/// what is frozen again is forgotten. Epochs and steps are numbered through, so shuffling and dropout
+/// never repeat. The learning-rate schedule goes on over the whole run, or begins anew in a phase with
+/// a schedule of its own. Early stopping ends the *phase*; the next one starts at its own epoch with
+/// new patience. The best weights are those of the lowest validation loss over all phases.
+///
+/// Not thread-safe; hooks as for ``Trainer``, except that a checkpoint is this type's
+/// ``exportState()``, not the trainer's.
+public final class PhasedTraining {
+  /// Compiles a phase: the plan for the freeze plan from the *whole* network's weights, with features
+  /// that fit its cut.
+  public typealias Compile = (FreezePlan, Parameters) throws -> PhaseSetting
+
+  /// The phases.
+  public let schedule: FreezeSchedule
+  /// The phase under way, 0-based.
+  public private(set) var phase = 0
+  /// Trains the phase under way.
+  public private(set) var trainer: Trainer
+
+  private let configuration: TrainerConfiguration
+  private let graph: Graph
+  private let loss: any Loss
+  private let compile: Compile
+  /// Weights of the whole network before the run.
+  private let start: Parameters
+  /// Those that earlier phases may have changed.
+  private var changed = Parameters()
+  private var plan: any TrainingPlan
+  /// Whether ``run(_:)`` has put the best weights in place.
+  private var hasEnded = false
+
+  /// A run at its start.
+  ///
+  /// - Parameters:
+  ///   - configuration: of the run; its epochs are those of `schedule`, whatever it says.
+  ///   - graph: the whole network.
+  ///   - parameters: of the whole network.
+  /// - Throws: errors of `compile`, ``TrainingError/noSamples(split:)``.
+  public init(
+    _ schedule: FreezeSchedule, configuration: TrainerConfiguration, graph: Graph,
+    parameters: Parameters, loss: any Loss = SoftmaxCrossEntropy(), compile: @escaping Compile
+  ) throws {
+    let problem = schedule.problem(for: graph)
+    precondition(problem == nil, problem ?? "")
+    self.schedule = schedule
+    self.configuration = configuration.lasting(schedule.epochs)
+    self.graph = graph
+    self.loss = loss
+    self.compile = compile
+    start = parameters
+    let setting = try compile(schedule.phases[0].plan, parameters)
+    plan = setting.plan
+    trainer = try Trainer(
+      self.configuration, phase: 0, of: schedule, graph: graph, setting: setting, loss: loss)
+  }
+
+  /// Trains until the last phase ends or a hook cancels; see ``Trainer/run(_:)``.
+  ///
+  /// - Throws: as ``Trainer/run(_:)``, and errors of the compilation of a phase.
+  public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
+    while true {
+      let outcome = try trainer.train(hooks)
+      if outcome == .cancelled { return trainer.result(outcome) }
+      guard phase + 1 < schedule.phases.count else {
+        try plan.importParameters(trainer.finalParameters())
+        hasEnded = true
+        return trainer.result(outcome)
+      }
+      try beginNextPhase()
+    }
+  }
+
+  /// Weights and statistics of the whole network: after ``run(_:)`` the best, until then the present.
+  public var parameters: Parameters {
+    start.overlaid(with: changed).overlaid(with: plan.exportParameters())
+      .overlaid(with: hasEnded ? trainer.finalParameters() : Parameters())
+  }
+
+  private func beginNextPhase() throws {
+    var state = try trainer.exportState()
+    changed = changed.overlaid(with: state.parameters)
+    try enter(phase + 1)
+    // The best weights so far must tell the whole of what has been trained, or will be.
+    let present = plan.exportParameters()
+    state.best = state.best.map { changed.overlaid(with: present).overlaid(with: $0) }
+    state.parameters = present
+    try trainer.begin(after: state)
+  }
+
+  private func enter(_ index: Int) throws {
+    let setting = try compile(schedule.phases[index].plan, start.overlaid(with: changed))
+    trainer = try Trainer(
+      configuration, phase: index, of: schedule, graph: graph, setting: setting, loss: loss)
+    (plan, phase) = (setting.plan, index)
+  }
+
+  /// The run as a value, between two steps.
+  ///
+  /// - Throws: as ``Trainer/exportState()``.
+  public func exportState() throws -> PhasedTrainingState {
+    let state = try trainer.exportState()
+    var earlier = changed
+    for path in state.parameters.paths { earlier[path] = nil }
+    return PhasedTrainingState(phase: phase, schedule: schedule, trainer: state, earlier: earlier)
+  }
+
+  /// Continues from `state`; ``run(_:)`` then goes on with its next batch.
+  ///
+  /// - Throws: ``TrainingError/incompatibleState(_:)`` when it is of another run; errors of the
+  ///   compilation of its phase.
+  public func importState(_ state: PhasedTrainingState) throws {
+    guard state.schedule == schedule, schedule.phases.indices.contains(state.phase) else {
+      throw TrainingError.incompatibleState("its phases differ")
+    }
+    changed = state.earlier.overlaid(
+      with: state.phase == 0 ? Parameters() : state.trainer.parameters)
+    hasEnded = false
+    try enter(state.phase)
+    try trainer.importState(state.trainer)
+  }
+}
+
+/// A phased run between two steps: what a checkpoint stores.
+///
+/// Save ``trainer``'s progress, ``phase`` and ``schedule`` as JSON; its ``TrainerState/tensors`` and
+/// those of ``earlier`` (by any prefix of their own) as arrays.
+public struct PhasedTrainingState: Sendable, Equatable {
+  /// The phase under way, 0-based.
+  public var phase: Int
+  /// The phases of the run.
+  public var schedule: FreezeSchedule
+  /// The run, with the weights of the phase's plan.
+  public var trainer: TrainerState
+  /// What earlier phases changed and the phase's plan does not hold; empty when phases only thaw.
+  public var earlier: Parameters
+
+  /// A state.
+  public init(
+    phase: Int, schedule: FreezeSchedule, trainer: TrainerState, earlier: Parameters = Parameters()
+  ) {
+    self.phase = phase
+    self.schedule = schedule
+    self.trainer = trainer
+    self.earlier = earlier
+  }
+}
+
+extension Trainer {
+  fileprivate convenience init(
+    _ configuration: TrainerConfiguration, phase index: Int, of schedule: FreezeSchedule,
+    graph: Graph, setting: PhaseSetting, loss: any Loss
+  ) throws {
+    let phase = schedule.phases[index]
+    try self.init(
+      configuration,
+      span: TrainerSpan(epochs: schedule.epochs(ofPhase: index), schedule: phase.schedule),
+      plan: setting.plan,
+      rates: phase.rates.count == 1
+        ? LearningRates(phase.rates[0]) : LearningRates(phase.rates, for: graph),
+      training: setting.training, validation: setting.validation, loss: loss, gradient: nil)
+  }
+}
+
+extension TrainerConfiguration {
+  fileprivate func lasting(_ epochs: Int) -> TrainerConfiguration {
+    var copy = self
+    copy.epochs = epochs
+    return copy
+  }
+}
+
+extension Parameters {
+  /// These arrays, with those of `other` in their place where it has some.
+  fileprivate func overlaid(with other: Parameters) -> Parameters {
+    var result = self
+    for path in other.paths { result[path] = other[path] }
+    return result
+  }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Execution
+public import Network
+
+/// Where NaN or infinity was met first.
+public enum Overflow: Sendable, Equatable, CustomStringConvertible {
+  /// In what the plan was given: the sample's index in the training source.
+  case input(sample: Int)
+  /// In the result of a layer, of finite inputs.
+  case activation(ParameterPath)
+  /// In a parameter's values.
+  case weight(ParameterPath)
+  /// In a parameter's gradient, all weights being finite.
+  case gradient(ParameterPath)
+
+  /// Half a sentence.
+  public var description: String {
+    switch self {
+    case .input(let sample): "the input of training sample \(sample) is not finite"
+    case .activation(let layer): "the result of layer '\(layer)' overflowed first"
+    case .weight(let path): "the weights of '\(path)' overflowed first"
+    case .gradient(let path): "the gradient of '\(path)' overflowed first"
+    }
+  }
+}
+
+/// A plan that can tell which of its layers gave the first result that is NaN or infinite.
+public protocol LayerInspectable: TrainingPlan {
+  /// Repeats a forward pass in training, looking at the result of every layer in order.
+  ///
+  /// Running statistics may move: the plan's weights are put back by whoever asks.
+  ///
+  /// - Parameters:
+  ///   - input: as for `forward`.
+  ///   - step: of the pass to repeat, for the same dropout masks.
+  /// - Returns: the first layer with a non-finite result; nil when there is none.
+  func firstNonFiniteLayer(
+    _ input: UnsafeBufferPointer<Float>, step: StepIdentity
+  ) throws -> ParameterPath?
+}
+
+/// Looks for what overflowed, after the fact.
+public enum OverflowProbe {
+  /// The parameter of `plan` that overflowed first; nil when all values and gradients are finite.
+  ///
+  /// Bad values come first, in order of computation. A bad gradient spreads from the output towards
+  /// the input, so of those it is the last in order of computation.
+  public static func firstParameter(of plan: any TrainingPlan) -> Overflow? {
+    var (weight, gradient): (ParameterPath?, ParameterPath?)
+    plan.withTrainable { description, values, slope in
+      if weight == nil, !values.areFinite { weight = description.path }
+      if !slope.areFinite { gradient = description.path }
+    }
+    return weight.map(Overflow.weight) ?? gradient.map(Overflow.gradient)
+  }
+
+  /// Whether the accumulated gradient of every parameter is finite.
+  static func gradientsAreFinite(_ plan: any TrainingPlan) -> Bool {
+    var result = true
+    plan.withTrainable { _, _, gradient in result = result && gradient.areFinite }
+    return result
+  }
+
+  /// The first of `samples` whose features are not all finite.
+  static func firstSample(
+    _ samples: ArraySlice<Int>, features: UnsafeMutableBufferPointer<Float>
+  ) -> Overflow? {
+    guard !samples.isEmpty, !features.areFinite else { return nil }
+    let bad = features.firstIndex { !$0.isFinite } ?? 0
+    return .input(sample: samples[samples.startIndex + bad / (features.count / samples.count)])
+  }
+}
