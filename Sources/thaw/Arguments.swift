@@ -9,6 +9,7 @@ import SystemPackage
 // working directory, which nobody asked for.
 
 extension RunDirectory: ExpressibleByArgument {
+  /// The directory of this name; nil for an empty name.
   public init?(argument: String) {
     guard !argument.isEmpty else { return nil }
     self.init(FilePath(argument))
@@ -16,6 +17,7 @@ extension RunDirectory: ExpressibleByArgument {
 }
 
 extension FilePath: @retroactive ExpressibleByArgument {
+  /// The path; nil for an empty one.
   public init?(argument: String) {
     guard !argument.isEmpty else { return nil }
     self.init(argument)

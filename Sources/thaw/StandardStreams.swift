@@ -45,7 +45,8 @@ func standardOutput(_ text: String) throws {
 ///
 /// - Throws: `FileError`.
 func deliver(_ text: String, to path: FilePath) throws {
-  guard let status = try? FileStatus(of: path, followingLinks: false), status.kind != .regular else {
+  guard let status = try? FileStatus(of: path, followingLinks: false), status.kind != .regular
+  else {
     return try AtomicFile.write(path, text: text)
   }
   let file = try OpenFile(path, O_WRONLY | O_TRUNC, "open")

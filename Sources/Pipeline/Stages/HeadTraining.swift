@@ -144,15 +144,12 @@ struct HeadTraining {
     let progress = context.console.progress(
       "Training the head", total: trainer.progress.configuration.epochs, unit: "epochs",
       completed: trainer.progress.epoch)
-    var saved = ContinuousClock.now
+    var pace = SavingPace()
     let hooks = TrainerHooks(
       onEpoch: { record, trainer in
         let accuracy = record.validAccuracy.map { "valid accuracy \(Console.percent($0))" }
         progress.update(completed: record.epoch + 1, detail: accuracy, loss: record.trainLoss)
-        if saved.duration(to: .now) > .seconds(2) {
-          try checkpoint.save(try trainer.exportState())
-          saved = .now
-        }
+        try pace.save { try checkpoint.save(try trainer.exportState()) }
       },
       isCancelled: { Interruption.isRequested })
     let result = try trainer.run(hooks)
