@@ -99,7 +99,12 @@ let package = Package(
       of: "Training", ["Training", "Execution", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(of: "Reports", ["Reports"]),
-    tests(of: "Pipeline", ["Pipeline", "Files", "Images", "Datasets", "Checkpoints", "Backbones"]),
+    tests(
+      of: "Pipeline",
+      [
+        "Pipeline", "Configuration", "Files", "Tensors", "Images", "Network", "Datasets",
+        "Checkpoints", "Backbones", "Training",
+      ]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",

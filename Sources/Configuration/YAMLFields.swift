@@ -46,7 +46,8 @@ public struct YAMLFields {
     }
     guard case .mapping(let mapping) = node else {
       throw ConfigurationError(
-        file, line: node.mark?.line, "'\(section)' must hold keys and values.")
+        file, line: node.mark?.line,
+        (section.isEmpty ? "the file" : "'\(section)'") + " must hold keys and values.")
     }
     var values: [String: Node] = [:]
     for (key, value) in mapping {

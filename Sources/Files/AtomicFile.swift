@@ -17,8 +17,12 @@ public struct AtomicFile: ~Copyable {
     let random = String(UInt32.random(in: 0 ... .max), radix: 16)
     let name = (path.lastComponent?.string ?? "file") + ".tmp.\(getpid()).\(random)"
     self.path = path
-    file = try OpenFile(
-      path.removingLastComponent().appending(name), O_WRONLY | O_CREAT | O_EXCL, "create")
+    let temporary = path.removingLastComponent().appending(name)
+    do throws(FileError) {
+      file = try OpenFile(temporary, O_WRONLY | O_CREAT | O_EXCL, "create")
+    } catch {
+      throw FileError(path, error.operation, error.reason)
+    }
   }
 
   deinit {
@@ -67,8 +71,13 @@ public struct AtomicFile: ~Copyable {
     _ path: FilePath, _ body: (borrowing AtomicFile) throws -> Void
   ) throws {
     var file = try AtomicFile(path)
-    try body(file)
-    try file.commit()
+    do {
+      try body(file)
+      try file.commit()
+    } catch let error as FileError where error.path == file.file.path {
+      // The temporary name means nothing to anybody.
+      throw FileError(path, error.operation, error.reason)
+    }
   }
 
   /// Writes `path` anew with `bytes`.

@@ -10,6 +10,7 @@ import SystemPackage
 // working directory, which nobody asked for.
 
 extension RunDirectory: ExpressibleByArgument {
+  /// The directory of this name; nil for an empty name.
   public init?(argument: String) {
     guard !argument.isEmpty else { return nil }
     self.init(FilePath(argument))
@@ -17,6 +18,7 @@ extension RunDirectory: ExpressibleByArgument {
 }
 
 extension FilePath: @retroactive ExpressibleByArgument {
+  /// The path; nil for an empty one.
   public init?(argument: String) {
     guard !argument.isEmpty else { return nil }
     self.init(argument)

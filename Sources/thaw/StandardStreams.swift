@@ -2,6 +2,7 @@
 
 import Files
 import Glibc
+import SystemPackage
 
 /// Stdin, stdout and stderr as the caller handed them over.
 enum StandardStreams {
@@ -37,6 +38,21 @@ func standardOutput(_ text: String) throws {
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }
   }
+}
+
+/// Writes to a file that the user named: anew and complete or not at all, but into a device, a pipe
+/// or a link as it is, rather than putting a file in its place.
+///
+/// - Throws: `FileError`.
+func deliver(_ text: String, to path: FilePath) throws {
+  guard let status = try? FileStatus(of: path, followingLinks: false), status.kind != .regular
+  else {
+    return try AtomicFile.write(path, text: text)
+  }
+  let file = try OpenFile(path, O_WRONLY | O_TRUNC, "open")
+  var text = text
+  try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
+  try file.close()
 }
 
 /// Writes to stderr; a closed stderr is not an error.

@@ -7,16 +7,21 @@ import TestSupport
 import Testing
 
 /// How a command ended and what it wrote.
-struct Outcome {
+struct Outcome: Sendable {
   /// Exit code; the number of the signal when one ended it.
   let status: Int32
   let wasKilled: Bool
   let stdout: String
   let stderr: String
 
+  /// Expects the exit code 0.
+  func succeeded(sourceLocation: SourceLocation = #_sourceLocation) {
+    #expect(status == 0 && !wasKilled, "\(stderr)", sourceLocation: sourceLocation)
+  }
+
   /// Stdout as one JSON document.
   func json(sourceLocation: SourceLocation = #_sourceLocation) throws -> JSON {
-    #expect(status == 0, "\(stderr)", sourceLocation: sourceLocation)
+    succeeded(sourceLocation: sourceLocation)
     return try JSON(stdout)
   }
 

@@ -28,11 +28,18 @@ enum TinyBackbone {
   private static func remove() { try? FileManager.default.removeItem(atPath: directory.string) }
 
   /// Writes card, class list and weights to `directory`.
-  static func write(to directory: FilePath) throws {
+  ///
+  /// - Parameter scale: of the first convolution, to make other weights.
+  static func write(to directory: FilePath, scale: Float = 1) throws {
     try FileSystem.createDirectory(directory)
     let classes = ["this", "that", "something else"]
     let graph = try Architecture(named: "efficientnet_lite0").graph(Head(classes: classes.count))
-    let parameters = Parameters.procedural(for: graph)
+    var parameters = Parameters.procedural(for: graph)
+    if let first = parameters.paths.first(where: { $0.description.hasSuffix("weight") }),
+      let tensor = parameters[first]
+    {
+      parameters[first] = Tensor(tensor.elements.map { $0 * scale }, shape: tensor.shape)
+    }
     let tensors = parameters.paths.compactMap { path in
       parameters[path].map { StoredTensor(path.description, $0) }
     }

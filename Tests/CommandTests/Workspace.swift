@@ -9,18 +9,21 @@ import TestSupport
 import Testing
 
 /// A directory to run commands in, with generated photos in `photos/CLASS`.
-final class Workspace {
+final class Workspace: Sendable {
   private let directory: TemporaryDirectory
   var path: FilePath { directory.path }
-  /// Added to the environment of every command.
-  var environment: [String: String]
+  /// Added to the environment of every command. A folder `cards` here replaces the common ones.
+  private var environment: [String: String] {
+    let own = file("cards")
+    let cards = FileSystem.exists(own) ? own : TinyBackbone.directory
+    return ["THAW_PRETRAINED": cards.string]
+  }
 
   /// - Parameters:
   ///   - classes: names of the classes; their photos look different.
   ///   - count: photos of each.
   init(classes: [String] = ["blue", "red"], count: Int = 12) throws {
     directory = try TemporaryDirectory()
-    environment = ["THAW_PRETRAINED": TinyBackbone.directory.string]
     for (index, name) in classes.enumerated() {
       for number in 0..<count { try addPhoto(name, kind: index, number: number) }
     }
@@ -94,7 +97,7 @@ final class Workspace {
 }
 
 /// A finished run and what `thaw fit` said about it.
-struct FittedWorkspace: @unchecked Sendable {
+struct FittedWorkspace: Sendable {
   let workspace: Workspace
   let outcome: Outcome
 }

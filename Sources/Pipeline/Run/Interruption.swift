@@ -14,13 +14,26 @@ public enum Interruption {
   /// Installs the handlers. Also turns the signals of a broken pipe and of a file-size limit into
   /// ordinary errors of `write`.
   public static func install() {
-    for number in [SIGINT, SIGTERM, SIGHUP] {
+    var handled = sigset_t()
+    sigemptyset(&handled)
+    for number in [SIGINT, SIGTERM, SIGHUP] where !isLeftToNohup(number) {
       signal(number) { _ in
         if Interruption.requested.exchange(true, ordering: .relaxed) { _exit(130) }
       }
+      sigaddset(&handled, number)
     }
+    // A parent that starts programs from a thread pool hands its blocked signals down.
+    pthread_sigmask(SIG_UNBLOCK, &handled, nil)
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
+  }
+
+  /// Whether the program was started so that it outlives its terminal (`nohup`).
+  private static func isLeftToNohup(_ number: Int32) -> Bool {
+    var action = sigaction()
+    return number == SIGHUP && sigaction(number, nil, &action) == 0
+      && unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+        == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
   /// Whether a stop was asked for.

@@ -3,20 +3,20 @@
 import Files
 import Foundation
 import SystemPackage
-import Training
+package import Training
 
 /// `metrics.json`: the evaluation made last, and the last one for each split and number of views.
-struct MetricsFile {
+package struct MetricsFile {
   private let path: FilePath
   private let model: FilePath
 
   /// One entry of the file's `evaluations`.
-  struct Entry: Codable {
+  package struct Entry: Codable {
     /// Views whose probabilities were averaged.
-    let tta: Int
+    package let tta: Int
     /// Change time of the model that was judged, so that a new model's numbers do not mix with old.
-    let model: Int
-    let result: Evaluation
+    package let model: Int
+    package let result: Evaluation
   }
 
   private struct Contents: Codable {
@@ -24,13 +24,13 @@ struct MetricsFile {
     var evaluations: [Entry]
   }
 
-  init(_ run: RunDirectory) {
+  package init(_ run: RunDirectory) {
     path = run.metrics
     model = run.model
   }
 
   /// Evaluations of the model as it is now.
-  func entries() throws -> [Entry] {
+  package func entries() throws -> [Entry] {
     guard FileSystem.exists(path), FileSystem.exists(model) else { return [] }
     let bytes = Data(try FileSystem.read(path))
     guard let contents = try? JSONDecoder().decode(Contents.self, from: bytes) else {
@@ -42,7 +42,7 @@ struct MetricsFile {
     return contents.evaluations.filter { $0.model == current }
   }
 
-  func add(_ evaluation: Evaluation, tta: Int) throws {
+  package func add(_ evaluation: Evaluation, tta: Int) throws {
     var entries = (try? entries()) ?? []
     entries.removeAll { $0.tta == tta && $0.result.split == evaluation.split }
     let current = try FileStatus(of: model).modified

@@ -80,11 +80,9 @@ struct GradientTraining {
     let steps = trainer.curve.stepsPerEpoch
     let progress = context.console.progress(
       label, total: epochs * steps, unit: "steps", completed: trainer.progress.step)
-    var saved = ContinuousClock.now
-    func saveSometimes(_ trainer: Trainer, after wait: Duration) throws {
-      guard saved.duration(to: .now) > wait else { return }
-      try checkpoint.save(try trainer.exportState())
-      saved = .now
+    var pace = SavingPace()
+    func saveSometimes(_ trainer: Trainer) throws {
+      try pace.save { try checkpoint.save(try trainer.exportState()) }
     }
     var detail: String?
     let hooks = TrainerHooks(
@@ -92,11 +90,11 @@ struct GradientTraining {
         let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
         detail = "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
-        try saveSometimes(trainer, after: .seconds(2))
+        try saveSometimes(trainer)
       },
       onBatch: { trainer in
         progress.update(completed: trainer.progress.step, detail: detail)
-        try saveSometimes(trainer, after: .seconds(30))
+        try saveSometimes(trainer)
       },
       isCancelled: { Interruption.isRequested })
     let result = try trainer.run(hooks)

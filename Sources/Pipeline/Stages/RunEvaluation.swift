@@ -28,7 +28,8 @@ struct RunEvaluation {
     classes = manifest.classes
     guard !records.isEmpty else {
       throw PipelineError.data(
-        "\(run.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split.")
+        "\(run.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split."
+          + " Choose another with --split.")
     }
     guard model.record.classNames == classes else {
       throw PipelineError.data(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Files
 import Pipeline
 import Reports
 import SystemPackage
@@ -62,11 +61,7 @@ struct Predict: ParsableCommand {
       case .csv: csv(predictions)
       case .text: table(predictions)
       }
-    if let output {
-      try AtomicFile.write(output, text: text)
-    } else {
-      try standardOutput(text)
-    }
+    if let output { try deliver(text, to: output) } else { try standardOutput(text) }
     for failure in failures { standardError("error: \(failure.path): \(failure.reason)\n") }
     if !failures.isEmpty { throw ExitCode(65) }
   }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+/// What the command says about itself, and about being called wrongly.
+struct HelpTests {
+  private let workspace: Workspace
+
+  init() throws { workspace = try Workspace(classes: []) }
+
+  @Test func rootHelpSaysWhatToDoFirst() throws {
+    let help = try workspace.thaw("--help")
+    #expect(help.status == 0)
+    let before = help.stdout.components(separatedBy: "SUBCOMMANDS:\n")[0]
+    #expect(
+      before == """
+        OVERVIEW: Fine-tune pretrained image classifiers on a folder of photos.
+
+        One command from photos to a classifier:
+          thaw fit photos --run runs/mine        (photos/CLASS/*.jpg)
+          thaw predict --model runs/mine/model.safetensors new.jpg
+
+        USAGE: thaw <subcommand>
+
+        OPTIONS:
+          --version               Show the version.
+          -h, --help              Show help information.
+
+
+        """)
+  }
+
+  @Test func everyCommandHasHelpAndTheCommonOptions() throws {
+    let commands = try names(in: workspace.thaw("--help").stdout)
+    #expect(Set(commands).isSuperset(of: ["fit", "prepare", "cache", "train", "evaluate"]))
+    #expect(Set(commands).isSuperset(of: ["predict", "report", "pretrained"]))
+    for command in commands {
+      let help = try workspace.thaw(command, "--help")
+      #expect(help.status == 0 && help.stderr.isEmpty, "\(command)")
+      #expect(help.stdout.hasPrefix("OVERVIEW: "), "\(command)")
+      let leaves = names(in: help.stdout).map { [command, $0] }
+      for leaf in leaves.isEmpty ? [[command]] : leaves {
+        let text = try workspace.start(leaf + ["--help"]).wait().stdout
+        for option in ["--json", "--seed <seed>", "--threads <threads>", "--quiet"] {
+          #expect(text.contains("  \(option)"), "\(leaf) lacks \(option)")
+        }
+      }
+    }
+  }
+
+  private func names(in help: String) -> [String] {
+    let parts = help.components(separatedBy: "SUBCOMMANDS:\n")
+    guard parts.count == 2 else { return [] }
+    return parts[1].split(separator: "\n").compactMap { line in
+      guard line.hasPrefix("  "), line.dropFirst(2).first != " ", !line.contains("See '") else {
+        return nil
+      }
+      return line.split(separator: " ").first.map(String.init)
+    }
+  }
+
+  @Test(arguments: [
+    ["bogus"], ["fit"], ["fit", "photos"], ["train", "--run", ""], ["fit", "", "--run", "run"],
+    ["fit", "photos", "--run", "run", "--threads", "0"],
+    ["fit", "photos", "--run", "run", "--seed", "18446744073709551616"],
+    ["fit", "photos", "--run", "run", "--epochs", "0"],
+    ["fit", "photos", "--run", "run", "--valid", "nan"],
+    ["fit", "photos", "--run", "run", "--valid", "0.6", "--test", "0.6"],
+    ["fit", "photos", "--run", "run", "--solver", "magic"],
+    ["evaluate"], ["evaluate", "--run", "a", "--model", "b"], ["evaluate", "--model", "b"],
+    ["evaluate", "--run", "run", "--tta", "0"], ["predict", "--model", "m"],
+    ["predict", "--model", "m", "x.png", "--json", "--format", "csv"],
+  ])
+  func wrongUsageEndsWith64AndOneErrorLine(arguments: [String]) throws {
+    let outcome = try workspace.start(arguments).wait()
+    #expect(outcome.status == 64)
+    #expect(outcome.stdout.isEmpty)
+    #expect(outcome.errors.count == 1)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: workspace.path.string).isEmpty)
+  }
+}
