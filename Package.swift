@@ -35,6 +35,7 @@ let package = Package(
   targets: [
     // C libraries behind small, checked, prefixed functions.
     .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
+    .target(name: "CKernels"),
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
@@ -45,7 +46,7 @@ let package = Package(
     module("Configuration", [.product(name: "Yams", package: "Yams")]),
     module("Images", ["Tensors", "CImageCodecs"]),
     module("Network", ["Tensors"]),
-    module("Execution", ["Network", "Tensors", "COneDNN"]),
+    module("Execution", ["Network", "Tensors", "COneDNN", "CKernels"]),
     module("Checkpoints", ["Files", "Tensors", "Network"]),
     module("Backbones", ["Configuration", "Files", "Network", "Checkpoints", "Images"]),
     module("Datasets", ["Files", "Images", "Tensors"]),

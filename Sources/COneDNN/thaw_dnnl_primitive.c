@@ -104,6 +104,58 @@ int thaw_dnnl_convolution(
   return create(primitive, &operation, epilogue, epilogue_count);
 }
 
+// The forward description that backward primitives take as a hint.
+static dnnl_status_t make_hint(
+    dnnl_primitive_desc_t *hint, const thaw_dnnl_layout *source, const thaw_dnnl_layout *weights,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
+    const dnnl_dims_t dilation) {
+  dnnl_convolution_desc_t operation;
+  dnnl_engine_t engine;
+  dnnl_status_t status = thaw_dnnl_engine(&engine);
+  if (status != dnnl_success) return status;
+  status = dnnl_dilated_convolution_forward_desc_init(
+      &operation, dnnl_forward_training, dnnl_convolution_direct, &source->description,
+      &weights->description, NULL, &destination->description, window->stride, dilation,
+      window->before, window->after);
+  if (status != dnnl_success) return status;
+  return dnnl_primitive_desc_create(hint, &operation, NULL, engine, NULL);
+}
+
+int thaw_dnnl_convolution_backward(
+    thaw_dnnl_primitive **primitive, bool of_weights, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *destination,
+    const thaw_dnnl_window *window) {
+  *primitive = NULL;
+  dnnl_convolution_desc_t operation;
+  dnnl_primitive_desc_t hint, description;
+  dnnl_primitive_attr_t attributes;
+  dnnl_engine_t engine;
+  dnnl_dims_t dilation = {0};
+  zero_based(window->dilation, dilation);
+  dnnl_status_t status =
+      of_weights
+          ? dnnl_dilated_convolution_backward_weights_desc_init(
+                &operation, dnnl_convolution_direct, &source->description, &weights->description,
+                NULL, &destination->description, window->stride, dilation, window->before,
+                window->after)
+          : dnnl_dilated_convolution_backward_data_desc_init(
+                &operation, dnnl_convolution_direct, &source->description, &weights->description,
+                &destination->description, window->stride, dilation, window->before,
+                window->after);
+  if (status != dnnl_success) return status;
+  status = thaw_dnnl_engine(&engine);
+  if (status != dnnl_success) return status;
+  status = make_hint(&hint, source, weights, destination, window, dilation);
+  if (status != dnnl_success) return status;
+  status = make_attributes(&attributes, NULL, 0);
+  if (status == dnnl_success) {
+    status = dnnl_primitive_desc_create(&description, &operation, attributes, engine, hint);
+    dnnl_primitive_attr_destroy(attributes);
+  }
+  dnnl_primitive_desc_destroy(hint);
+  return status == dnnl_success ? finish(primitive, description) : status;
+}
+
 int thaw_dnnl_inner_product(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
@@ -188,13 +240,27 @@ int thaw_dnnl_concatenation(
 int thaw_dnnl_reorder(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *destination) {
+  return thaw_dnnl_scaled_reorder(primitive, source, destination, NULL, 0, 0, false);
+}
+
+int thaw_dnnl_scaled_reorder(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination, const float *scales, int64_t count, int extents,
+    bool accumulates) {
   *primitive = NULL;
   dnnl_engine_t engine;
   dnnl_primitive_attr_t attributes;
   dnnl_primitive_desc_t description;
+  static const thaw_dnnl_epilogue sum = {THAW_DNNL_ACCUMULATE, NULL};
   int status = thaw_dnnl_engine(&engine);
-  if (status == dnnl_success) status = make_attributes(&attributes, NULL, 0);
+  if (status == dnnl_success) status = make_attributes(&attributes, &sum, accumulates ? 1 : 0);
   if (status != dnnl_success) return status;
+  if (scales)
+    status = dnnl_primitive_attr_set_output_scales(attributes, count, (1 << extents) - 1, scales);
+  if (status != dnnl_success) {
+    dnnl_primitive_attr_destroy(attributes);
+    return status;
+  }
   status = dnnl_reorder_primitive_desc_create(
       &description, &source->description, engine, &destination->description, engine, attributes);
   dnnl_primitive_attr_destroy(attributes);
@@ -215,8 +281,10 @@ int thaw_dnnl_argument_index(int role) {
     return DNNL_ARG_ATTR_MULTIPLE_POST_OP(role - THAW_DNNL_EPILOGUE_SOURCE) | DNNL_ARG_SRC_1;
   if (role >= THAW_DNNL_CONCAT_SOURCE)
     return DNNL_ARG_MULTIPLE_SRC + role - THAW_DNNL_CONCAT_SOURCE;
-  static const int indices[] = {DNNL_ARG_SRC_0, DNNL_ARG_SRC_1, DNNL_ARG_WEIGHTS,
-                                DNNL_ARG_BIAS,  DNNL_ARG_DST,   DNNL_ARG_SCRATCHPAD};
+  static const int indices[] = {DNNL_ARG_SRC_0,        DNNL_ARG_SRC_1,      DNNL_ARG_WEIGHTS,
+                                DNNL_ARG_BIAS,         DNNL_ARG_DST,        DNNL_ARG_SCRATCHPAD,
+                                DNNL_ARG_DIFF_SRC,     DNNL_ARG_DIFF_WEIGHTS,
+                                DNNL_ARG_DIFF_DST};
   return indices[role];
 }
 

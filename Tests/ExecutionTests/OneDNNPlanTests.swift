@@ -173,18 +173,6 @@ import Testing
     #expect(error?.description.contains("oneDNN") == true)
   }
 
-  @Test func trainingIsGivenToTheOtherEngine() throws {
-    let graph = Self.classifier()
-    let engine = OneDNNEngine(training: NoEngine())
-    #expect(
-      throws: ExecutionError.unsupported(operation: "training", layer: "", engine: "no engine")
-    ) {
-      _ = try engine.compileTraining(
-        graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
-        parameters: Parameters(), freezing: .inference, batch: 2, size: Extent2D(32))
-    }
-  }
-
   @Test func nameSaysWhichLibraryRuns() {
     #expect(OneDNNEngine(training: NoEngine()).name.hasPrefix("oneDNN 2."))
   }

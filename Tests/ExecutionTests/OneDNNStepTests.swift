@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// One geometry of a convolution test.
-struct FusedConvolutionCase: Sendable, CustomTestStringConvertible {
+struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
   var inputs = 16
   var outputs = 24
   var kernel = 3
@@ -30,37 +30,36 @@ struct FusedConvolutionCase: Sendable, CustomTestStringConvertible {
   }
 
   static let all = [
-    FusedConvolutionCase(),
-    FusedConvolutionCase(images: 1),
-    FusedConvolutionCase(inputs: 3, outputs: 32, stride: 2, padding: .same, size: Extent2D(32)),
-    FusedConvolutionCase(inputs: 5, outputs: 7, size: Extent2D(height: 7, width: 11)),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(),
+    OneDNNConvolutionCase(images: 1),
+    OneDNNConvolutionCase(inputs: 3, outputs: 32, stride: 2, padding: .same, size: Extent2D(32)),
+    OneDNNConvolutionCase(inputs: 5, outputs: 7, size: Extent2D(height: 7, width: 11)),
+    OneDNNConvolutionCase(
       kernel: 3, stride: 2,
       padding: .explicit(EdgeInsets(top: 0, left: 2, bottom: 1, right: 0))),
-    FusedConvolutionCase(kernel: 3, stride: 2, padding: .same, size: Extent2D(10)),
-    FusedConvolutionCase(kernel: 3, dilation: 2, padding: .explicit(EdgeInsets(2))),
-    FusedConvolutionCase(inputs: 24, outputs: 144, kernel: 1, padding: .explicit(EdgeInsets(0))),
-    FusedConvolutionCase(inputs: 40, outputs: 13, kernel: 1, padding: .explicit(EdgeInsets(0))),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(kernel: 3, stride: 2, padding: .same, size: Extent2D(10)),
+    OneDNNConvolutionCase(kernel: 3, dilation: 2, padding: .explicit(EdgeInsets(2))),
+    OneDNNConvolutionCase(inputs: 24, outputs: 144, kernel: 1, padding: .explicit(EdgeInsets(0))),
+    OneDNNConvolutionCase(inputs: 40, outputs: 13, kernel: 1, padding: .explicit(EdgeInsets(0))),
+    OneDNNConvolutionCase(
       inputs: 16, outputs: 32, kernel: 1, stride: 2, padding: .explicit(EdgeInsets(0))),
-    FusedConvolutionCase(inputs: 24, outputs: 24, groups: 24),
-    FusedConvolutionCase(inputs: 10, outputs: 10, stride: 2, groups: 10, padding: .same),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(inputs: 24, outputs: 24, groups: 24),
+    OneDNNConvolutionCase(inputs: 10, outputs: 10, stride: 2, groups: 10, padding: .same),
+    OneDNNConvolutionCase(
       inputs: 96, outputs: 96, stride: 2, groups: 96, padding: .same, size: Extent2D(8)),
-    FusedConvolutionCase(inputs: 40, outputs: 40, kernel: 5, groups: 40, padding: .same),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(inputs: 40, outputs: 40, kernel: 5, groups: 40, padding: .same),
+    OneDNNConvolutionCase(
       inputs: 40, outputs: 40, kernel: 5, stride: 2, groups: 40, padding: .same,
       size: Extent2D(height: 12, width: 7)),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(
       inputs: 20, outputs: 20, dilation: 2, groups: 20, padding: .same, size: Extent2D(11)),
-    FusedConvolutionCase(inputs: 12, outputs: 18, groups: 3),
-    FusedConvolutionCase(inputs: 64, outputs: 64, groups: 2),
-    FusedConvolutionCase(inputs: 8, outputs: 16, groups: 8),
-    FusedConvolutionCase(
+    OneDNNConvolutionCase(inputs: 12, outputs: 18, groups: 3),
+    OneDNNConvolutionCase(inputs: 64, outputs: 64, groups: 2),
+    OneDNNConvolutionCase(inputs: 8, outputs: 16, groups: 8),
+    OneDNNConvolutionCase(
       inputs: 16, outputs: 16, kernel: 7, stride: 2, padding: .explicit(EdgeInsets(3)),
       size: Extent2D(17)),
-    FusedConvolutionCase(
-      inputs: 1, outputs: 1, padding: .explicit(EdgeInsets(1)), size: Extent2D(1)),
+    OneDNNConvolutionCase(inputs: 1, outputs: 1, padding: .explicit(EdgeInsets(1)), size: Extent2D(1)),
   ]
 }
 
@@ -88,16 +87,16 @@ struct FusedConvolutionCase: Sendable, CustomTestStringConvertible {
     return builder.build()
   }
 
-  @Test(arguments: FusedConvolutionCase.all)
-  func convolutionAgreesWithPlainLoops(_ example: FusedConvolutionCase) throws {
+  @Test(arguments: OneDNNConvolutionCase.all)
+  func convolutionAgreesWithPlainLoops(_ example: OneDNNConvolutionCase) throws {
     let graph = Self.build("bare", channels: example.inputs) {
       $0.add("conv", .convolution(example.layer))
     }
     try Self.expectAgreement(graph, size: example.size, images: example.images)
   }
 
-  @Test(arguments: FusedConvolutionCase.all)
-  func foldedBatchNormAndActivationAgreeWithPlainLoops(_ example: FusedConvolutionCase) throws {
+  @Test(arguments: OneDNNConvolutionCase.all)
+  func foldedBatchNormAndActivationAgreeWithPlainLoops(_ example: OneDNNConvolutionCase) throws {
     let graph = Self.build("fused", channels: example.inputs) {
       $0.add("conv", .convolution(example.layer))
       $0.add("bn", .batchNormalization(BatchNormalization(channels: example.outputs)))

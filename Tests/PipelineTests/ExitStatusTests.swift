@@ -19,7 +19,7 @@ struct ExitStatusTests {
 
   @Test func everyKindOfErrorHasItsDocumentedCode() {
     let cases: [(any Error, Int32)] = [
-      (TrainingError.diverged(epoch: 0, batch: 0, step: 0, learningRate: 1), 1),
+      (TrainingError.diverged(epoch: 0, batch: 0, step: 0, learningRate: 1, overflow: nil), 1),
       (PipelineError.usage(""), 64),
       (PipelineError.data(""), 65),
       (PipelineError.notPrepared("run", needs: "x", command: "y"), 65),

@@ -79,7 +79,9 @@ struct RunFilesTests {
     best["head.weight"] = Tensor([3, 2, 1], shape: [1, 3])
     return TrainerState(
       progress: progress, parameters: now, best: best,
-      optimizer: OptimizerState(step: 13, arrays: ["0.momentum": Tensor([7, 8, 9], shape: [3])]))
+      optimizer: OptimizerState(
+        steps: ["head.weight": 13],
+        slots: ["momentum": Parameters(["head.weight": Tensor([7, 8, 9], shape: [1, 3])])]))
   }
 
   @Test func aCheckpointComesBackToTheBit() throws {

@@ -65,6 +65,9 @@ typedef enum {
   THAW_DNNL_BIAS,
   THAW_DNNL_DESTINATION,
   THAW_DNNL_SCRATCHPAD,
+  THAW_DNNL_SOURCE_GRADIENT,
+  THAW_DNNL_WEIGHTS_GRADIENT,
+  THAW_DNNL_DESTINATION_GRADIENT,
   THAW_DNNL_CONCAT_SOURCE = 64,    // + index
   THAW_DNNL_EPILOGUE_SOURCE = 128  // + index in the epilogue
 } thaw_dnnl_role;
@@ -101,6 +104,11 @@ int thaw_dnnl_convolution(
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
     const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
     const thaw_dnnl_epilogue *epilogue, int epilogue_count);
+// Gradient of a convolution by its weights, else by its source, from that by its destination.
+int thaw_dnnl_convolution_backward(
+    thaw_dnnl_primitive **primitive, bool of_weights, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *weights, const thaw_dnnl_layout *destination,
+    const thaw_dnnl_window *window);
 int thaw_dnnl_inner_product(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
@@ -122,6 +130,12 @@ int thaw_dnnl_concatenation(
 int thaw_dnnl_reorder(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *destination);
+// A reorder that multiplies by `count` factors, one for each index of the first `extents` extents
+// (NULL: none), and adds to what the destination holds when `accumulates`.
+int thaw_dnnl_scaled_reorder(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
+    const thaw_dnnl_layout *destination, const float *scales, int64_t count, int extents,
+    bool accumulates);
 
 void thaw_dnnl_primitive_destroy(thaw_dnnl_primitive *primitive);
 // The layout this primitive wants for one of its tensors; the caller destroys it.
@@ -133,6 +147,26 @@ const char *thaw_dnnl_primitive_kernel(const thaw_dnnl_primitive *primitive);
 int thaw_dnnl_run_reorder(
     const thaw_dnnl_primitive *primitive, const thaw_dnnl_layout *source, const void *from,
     const thaw_dnnl_layout *destination, void *to);
+
+// ---- Calls: one primitive with its arguments, on memory that may differ each time ----------------
+
+typedef struct thaw_dnnl_call thaw_dnnl_call;
+
+enum { THAW_DNNL_MOST_ARGUMENTS = 8 };
+
+// Binds `primitive` (borrowed) to `count` arguments, at most THAW_DNNL_MOST_ARGUMENTS. One call is used by one thread at a time; any
+// number of calls may share a primitive.
+int thaw_dnnl_call_create(
+    thaw_dnnl_call **call, const thaw_dnnl_primitive *primitive, const int *roles,
+    const thaw_dnnl_layout *const *layouts, int count);
+// Runs on the memory at `addresses`, one for each argument.
+int thaw_dnnl_call_run(thaw_dnnl_call *call, void *const *addresses);
+void thaw_dnnl_call_destroy(thaw_dnnl_call *call);
+
+// Calls body(context, i) for i in 0..<workers at the same time, each on a thread of its own and with
+// OpenMP teams of one thread inside; the calling thread does its share and keeps `threads`.
+void thaw_dnnl_parallel(
+    int workers, int threads, void (*body)(void *context, int worker), void *context);
 
 // ---- Chains: primitives in order, on memory planned beforehand ----------------------------------
 

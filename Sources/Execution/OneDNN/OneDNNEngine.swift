@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import COneDNN
 public import Network
 
 /// The fast engine: oneDNN kernels in blocked layouts, batch norm folded, epilogues fused.
@@ -18,7 +19,7 @@ public struct OneDNNEngine: Engine {
   package var threads: Int?
   private let trainingEngine: any Engine
 
-  /// An engine for inference; pieces that train are given to `training`.
+  /// An engine; pieces that train and that it has no kernel for are given to `training`.
   public init(training: any Engine) { trainingEngine = training }
 
   /// For example `oneDNN 2.6.3`.
@@ -65,14 +66,37 @@ public struct OneDNNEngine: Engine {
       segments, inputShape: shapes[source.index], outputShape: shapes[result.index])
   }
 
-  /// Compiles on the engine this one was made with: oneDNN runs inference only here.
+  /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
+  ///
+  /// A network this engine has no kernel for is given to the engine it was made with.
   public func compileTraining(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
   ) throws -> any TrainingPlan {
-    try trainingEngine.compileTraining(
+    do {
+      return try trainingPlan(
+        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+        size: size)
+    } catch ExecutionError.unsupported {
+      return try trainingEngine.compileTraining(
+        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+        size: size)
+    }
+  }
+
+  /// The same with its own type, and without another engine behind it.
+  package func trainingPlan(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan, batch: Int, size: Extent2D
+  ) throws -> OneDNNTrainingPlan {
+    let threads = threads ?? ComputeThreads.count
+    // The kernels of a lane run on its thread alone.
+    thaw_dnnl_set_threads(1)
+    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
+    let program = try TrainingProgram(
       graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
-      size: size)
+      size: size, lanes: max(min(threads, batch), 1))
+    return try OneDNNTrainingPlan(program, threads: threads)
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CKernels
 import Network
 import Tensors
 
@@ -22,46 +23,44 @@ struct DropoutMask {
     key = layer.description.utf8.reduce(0x811C_9DC5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
   }
 
-  /// Writes 0 for dropped and 1 / (1 - probability) for kept elements.
+  /// Writes 0 for dropped and 1 / (1 - probability) for kept elements, from element `first` on.
+  func fill(
+    _ factors: UnsafeMutablePointer<Float>, from first: Int = 0, count: Int,
+    identity: StepIdentity
+  ) {
+    fill(factors, from: first, count: count, kept: Float(keptFactor), identity)
+  }
+
+  /// The same for any scalar, through Float.
   func fill<Scalar: BLASScalar>(
     _ factors: UnsafeMutablePointer<Scalar>, count: Int, identity: StepIdentity
   ) {
-    let threshold = UInt64((probability * 0x1p16).rounded())
-    let stream = RandomStream(
-      seed: identity.seed, purpose: .dropout, epoch: identity.step, sample: Int(key))
-    // Looked up, not decided: a branch on random bits is mispredicted every few elements.
-    withUnsafeTemporaryAllocation(of: Scalar.self, capacity: 2) { choices in
-      guard let choices = choices.baseAddress else { return }
-      choices[0] = threshold >= 1 << 16 ? 0 : Scalar(1 / (1 - probability))
-      choices[1] = 0
-      DropoutMask.fill(
-        factors, count: count, with: choices, droppingBelow: threshold, from: stream)
+    let kept = Scalar(keptFactor)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: DropoutMask.chunk) { chunk in
+      guard let marks = chunk.baseAddress else { return }
+      for first in stride(from: 0, to: count, by: DropoutMask.chunk) {
+        let length = min(DropoutMask.chunk, count - first)
+        fill(marks, from: first, count: length, kept: 1, identity)
+        for index in 0..<length { factors[first + index] = marks[index] == 0 ? 0 : kept }
+      }
     }
   }
 
-  /// factors[i] = choices[1] where the i-th 16 bits of `stream` are below `threshold`, else choices[0].
-  @specialized(where Scalar == Float)
-  @specialized(where Scalar == Double)
-  private static func fill<Scalar: BLASScalar>(
-    _ factors: UnsafeMutablePointer<Scalar>, count: Int, with choices: UnsafePointer<Scalar>,
-    droppingBelow threshold: UInt64, from stream: RandomStream
+  private static let chunk = 4096
+
+  private var threshold: UInt32 { UInt32((probability * 0x1p16).rounded()) }
+  private var keptFactor: Double { threshold >= 1 << 16 ? 0 : 1 / (1 - probability) }
+
+  /// The stream is that of ``RandomStream`` for this purpose, step and layer.
+  private func fill(
+    _ factors: UnsafeMutablePointer<Float>, from first: Int, count: Int, kept: Float,
+    _ identity: StepIdentity
   ) {
-    var stream = stream
-    func factor(_ bits: UInt64) -> Scalar {
-      choices[Int(truncatingIfNeeded: ((bits & 0xFFFF) &- threshold) >> 63)]
-    }
-    let whole = count / 4 * 4
-    for index in stride(from: 0, to: whole, by: 4) {
-      let bits = stream.next()
-      factors[index] = factor(bits)
-      factors[index + 1] = factor(bits >> 16)
-      factors[index + 2] = factor(bits >> 32)
-      factors[index + 3] = factor(bits >> 48)
-    }
-    var bits = whole < count ? stream.next() : 0
-    for index in whole..<count {
-      factors[index] = factor(bits)
-      bits >>= 16
-    }
+    let seed = [
+      UInt32(truncatingIfNeeded: identity.seed), UInt32(truncatingIfNeeded: identity.seed >> 32),
+    ]
+    let phase = UInt32(truncatingIfNeeded: identity.step) & 0x00FF_FFFF
+    let domain = [RandomPurpose.dropout.rawValue << 24 | phase, key]
+    thaw_keep_mask(seed, domain, Int64(first), Int64(count), threshold, kept, factors)
   }
 }

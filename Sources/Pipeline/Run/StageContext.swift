@@ -22,9 +22,9 @@ public struct StageContext: Sendable {
     ComputeThreads.configure(self.threads)
   }
 
-  /// Runs frozen layers on oneDNN and trains on OpenBLAS.
+  /// Runs and trains on oneDNN; what it has no kernel for trains on OpenBLAS.
   public var compiler: Compiler {
-    let reference = ReferenceEngine<Float>()
-    return Compiler(inference: OneDNNEngine(training: reference), training: reference)
+    let engine = OneDNNEngine(training: ReferenceEngine<Float>())
+    return Compiler(inference: engine, training: engine)
   }
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loops over channels-last images that training needs and oneDNN 2.6 lacks or runs slowly: depthwise
+// convolutions in all three directions, and everything that is one pass over memory. Every function
+// works on the calling thread alone and is compiled for AVX-512, AVX2 and the plain instruction set;
+// the best one the processor has is chosen at the first call. All numbers are Float32 unless said
+// otherwise; an image is [H, W, C] with nothing between the elements.
+#ifndef THAW_KERNELS_H
+#define THAW_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Instruction sets, worst first.
+typedef enum { THAW_PLAIN, THAW_AVX2, THAW_AVX512 } thaw_instructions;
+
+// The set in use.
+thaw_instructions thaw_kernels_instructions(void);
+// Uses nothing better than `limit` from now on (for tests, before other threads compute).
+void thaw_kernels_limit(thaw_instructions limit);
+
+// A function with a derivative that its own result gives away.
+typedef enum { THAW_IDENTITY, THAW_RELU, THAW_RELU6 } thaw_rectifier;
+
+// Height then width in each pair; dilation 1 is dense; `before` is the padding above and left.
+typedef struct {
+  int64_t channels;
+  int64_t input[2], output[2], kernel[2], stride[2], dilation[2], before[2];
+} thaw_geometry;
+
+// ---- Depthwise convolution; weights are [kH * kW, C] --------------------------------------------
+
+// y = rectifier(x * w + bias); bias [C] or NULL.
+void thaw_depthwise_forward(
+    const thaw_geometry *geometry, const float *x, const float *w, const float *bias,
+    thaw_rectifier rectifier, float *y);
+// dx = the transpose of the convolution, applied to dy.
+void thaw_depthwise_backward_data(
+    const thaw_geometry *geometry, const float *dy, const float *w, float *dx);
+// dw += sum over the output's pixels of dy * x.
+void thaw_depthwise_backward_weights(
+    const thaw_geometry *geometry, const float *x, const float *dy, float *dw);
+
+// ---- Pooling ------------------------------------------------------------------------------------
+
+// y = the largest value under each window and `winner` its tap (ky * kW + kx), -1 where a window sees
+// no pixel. The first of equal values wins, NaN beats everything. `winner` may be NULL.
+void thaw_maximum_forward(const thaw_geometry *geometry, const float *x, float *y, int32_t *winner);
+// dx += dy at the winners.
+void thaw_maximum_backward(
+    const thaw_geometry *geometry, const float *dy, const int32_t *winner, float *dx);
+// y = factor[pixel] * the sum under each window.
+void thaw_average_forward(
+    const thaw_geometry *geometry, const float *x, const float *factor, float *y);
+// dx += factor[pixel] * dy, spread over each window.
+void thaw_average_backward(
+    const thaw_geometry *geometry, const float *dy, const float *factor, float *dx);
+
+// ---- Elements -----------------------------------------------------------------------------------
+
+// target += source.
+void thaw_add(float *target, const float *source, int64_t count);
+// result = rectifier(left + right).
+void thaw_sum(
+    const float *left, const float *right, thaw_rectifier rectifier, float *result, int64_t count);
+// result = rectifier(x).
+void thaw_rectify(const float *x, thaw_rectifier rectifier, float *result, int64_t count);
+// dx = dy where the rectifier has slope 1, else 0; y is the rectifier's result. dx may be dy.
+void thaw_rectify_backward(
+    const float *dy, const float *y, thaw_rectifier rectifier, float *dx, int64_t count);
+// result = left * right, added to what is there when `accumulates`.
+void thaw_product(
+    const float *left, const float *right, bool accumulates, float *result, int64_t count);
+
+// target *= factors.
+void thaw_scale(float *target, const float *factors, int64_t count);
+// y = 1 / (1 + e^-x), and x times that. y may be x.
+void thaw_sigmoid(const float *x, float *y, int64_t count);
+void thaw_silu(const float *x, float *y, int64_t count);
+// dx = dy * the derivative at x. dx may be dy.
+void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count);
+void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
+// factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
+// `threshold`, else `kept`. Number j is the j % 8th of block j / 8, low halves first; the counter is
+// (block, domain).
+void thaw_keep_mask(
+    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    uint32_t threshold, float kept, float *factors);
+
+// ---- Rows of channels: x is [rows, C] ------------------------------------------------------------
+
+// sums[c] += x - origin[c], squares[c] += (x - origin[c])^2.
+void thaw_moments(
+    const float *x, const float *origin, int64_t rows, int64_t channels, double *sums,
+    double *squares);
+// sums[c] += dy, products[c] += dy * (x - mean[c]).
+void thaw_gradient_moments(
+    const float *dy, const float *x, const float *mean, int64_t rows, int64_t channels,
+    double *sums, double *products);
+// sums[c] += x.
+void thaw_channel_sums(const float *x, int64_t rows, int64_t channels, double *sums);
+// y = rectifier(scale[c] * x + shift[c] + other); `other` [rows, C] or NULL. y may be x or other.
+void thaw_affine(
+    const float *x, const float *scale, const float *shift, const float *other,
+    thaw_rectifier rectifier, int64_t rows, int64_t channels, float *y);
+// dx = a[c] * dy + b[c] * x + c[c], added to what is there when `accumulates`; x may be NULL where b
+// is 0.
+void thaw_affine_backward(
+    const float *dy, const float *x, const float *a, const float *b, const float *c,
+    bool accumulates, int64_t rows, int64_t channels, float *dx);
+
+// ---- Order --------------------------------------------------------------------------------------
+
+// target[c, r] = source[r, c], added to what is there when `accumulates`.
+void thaw_transpose(
+    const float *source, int64_t rows, int64_t columns, bool accumulates, float *target);
+
+#endif

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// In which order the steps of a program run, and where what is in memory lies.
+///
+/// Items that can run image after image without waiting for the rest of the batch form a segment;
+/// within one, a lane takes its images one after the other through all items.
+struct TrainingSchedule {
+  /// One phase of a step.
+  struct Item {
+    let step: Int
+    let phase: Int
+  }
+
+  /// Items in order.
+  struct Segment {
+    /// The step whose phases the start of this segment separates.
+    let combines: Int?
+    var items: [Item]
+    /// Images a lane takes at once; 0 for all images on the calling thread.
+    let passImages: Int
+  }
+
+  let forward: [Segment]
+  let backward: [Segment]
+  /// Places by buffer.
+  let places: [Int: TrainingPlace]
+  let batchBytes: Int
+  let laneBytes: Int
+
+  /// Plans the memory of `program`.
+  init(_ program: TrainingProgram) {
+    let indices = program.steps.indices
+    forward = TrainingSchedule.segments(program, Array(indices))
+    backward = TrainingSchedule.segments(
+      program, indices.reversed().filter { program.steps[$0].output.hasGradient })
+    var uses = Uses()
+    var clock = Clock()
+    for segment in forward {
+      for item in segment.items {
+        let step = program.steps[item.step]
+        for value in step.inputs + [step.output] { uses.note(value.buffer, value, clock, segment) }
+        clock.item += 1
+      }
+      clock.segment += 1
+    }
+    for segment in backward {
+      for item in segment.items {
+        let step = program.steps[item.step]
+        uses.note(step.output.gradientBuffer, step.output, clock, segment)
+        if step.keepsOutput { uses.note(step.output.buffer, step.output, clock, segment) }
+        for (index, value) in step.inputs.enumerated() {
+          if step.keepsInputs[index] { uses.note(value.buffer, value, clock, segment) }
+          if value.hasGradient { uses.note(value.gradientBuffer, value, clock, segment) }
+        }
+        clock.item += 1
+      }
+      clock.segment += 1
+    }
+    // The caller's data enters and leaves outside the segments.
+    uses.keep(program.input.buffer, program.input, from: 0)
+    uses.keep(program.output.buffer, program.output, from: forward.count - 1)
+    if program.output.hasGradient {
+      uses.keep(program.output.gradientBuffer, program.output, from: forward.count)
+    }
+    (places, batchBytes, laneBytes) = uses.plan(batch: program.batch)
+  }
+
+  private static func segments(_ program: TrainingProgram, _ steps: [Int]) -> [Segment] {
+    var result: [Segment] = []
+    for step in steps {
+      let images = program.passImages[step]
+      for phase in 0..<program.steps[step].phases {
+        if phase == 0, let last = result.last, last.passImages == images {
+          result[result.count - 1].items.append(Item(step: step, phase: 0))
+        } else {
+          result.append(
+            Segment(
+              combines: phase > 0 ? step : nil, items: [Item(step: step, phase: phase)],
+              passImages: images))
+        }
+      }
+    }
+    return result
+  }
+
+  private struct Clock {
+    var item = 0
+    var segment = 0
+  }
+
+  /// When each buffer is touched.
+  private struct Uses {
+    private struct Use {
+      var stride: Int
+      var items: ClosedRange<Int>
+      var segments: ClosedRange<Int>
+      var passImages: Int
+      var isShared = false
+    }
+    private var byBuffer: [Int: Use] = [:]
+
+    mutating func note(
+      _ buffer: Int, _ value: TrainingValue, _ clock: Clock, _ segment: Segment
+    ) {
+      var use =
+        byBuffer[buffer]
+        ?? Use(
+          stride: value.stride, items: clock.item...clock.item,
+          segments: clock.segment...clock.segment, passImages: segment.passImages)
+      use.items = use.items.lowerBound...clock.item
+      use.segments = use.segments.lowerBound...clock.segment
+      byBuffer[buffer] = use
+    }
+
+    mutating func keep(_ buffer: Int, _ value: TrainingValue, from segment: Int) {
+      var use =
+        byBuffer[buffer]
+        ?? Use(
+          stride: value.stride, items: 0...0, segments: max(segment, 0)...max(segment, 0),
+          passImages: 0)
+      let end = max(use.segments.upperBound, segment)
+      use.segments = min(use.segments.lowerBound, max(segment, 0))...max(end, 0)
+      use.isShared = true
+      byBuffer[buffer] = use
+    }
+
+    /// Buffers used in one segment only lie in the lanes, reused item by item; the others hold the
+    /// whole batch and are reused segment by segment, because lanes are at different images.
+    func plan(batch: Int) -> ([Int: TrainingPlace], Int, Int) {
+      var local: [ArenaPlan.Lifetime] = []
+      var shared: [ArenaPlan.Lifetime] = []
+      for (buffer, use) in byBuffer.sorted(by: { $0.key < $1.key }) {
+        let image = use.stride * MemoryLayout<Float>.stride
+        if use.segments.count == 1 && use.passImages > 0 && !use.isShared {
+          local.append(.init(buffer: buffer, bytes: image * use.passImages, steps: use.items))
+        } else {
+          shared.append(.init(buffer: buffer, bytes: image * batch, steps: use.segments))
+        }
+      }
+      let (lanes, whole) = (ArenaPlan(local), ArenaPlan(shared))
+      var places = lanes.offsets.mapValues { TrainingPlace.lane($0) }
+      places.merge(whole.offsets.mapValues { TrainingPlace.batch($0) }) { first, _ in first }
+      return (places, whole.bytes, lanes.bytes)
+    }
+  }
+}
