@@ -59,7 +59,8 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
     OneDNNConvolutionCase(
       inputs: 16, outputs: 16, kernel: 7, stride: 2, padding: .explicit(EdgeInsets(3)),
       size: Extent2D(17)),
-    OneDNNConvolutionCase(inputs: 1, outputs: 1, padding: .explicit(EdgeInsets(1)), size: Extent2D(1)),
+    OneDNNConvolutionCase(
+      inputs: 1, outputs: 1, padding: .explicit(EdgeInsets(1)), size: Extent2D(1)),
   ]
 }
 

@@ -77,7 +77,8 @@ struct TrainingPair {
   /// The largest difference of logits over the largest logit.
   static func error(_ actual: [Float], _ expected: [Double]) -> Double {
     let largest = expected.map(abs).max() ?? 1
-    return zip(actual, expected).map { abs(Double($0) - $1) }.max().map { $0 / largest } ?? .infinity
+    return zip(actual, expected).map { abs(Double($0) - $1) }.max().map { $0 / largest }
+      ?? .infinity
   }
 
   /// One pass of `count` images and its agreement.

@@ -118,6 +118,26 @@ import Testing
     expectSameStatistics(pair)
   }
 
+  /// Layers with more weights than pixels, which lanes take several images at a time.
+  @Test(arguments: [1, 4, 5, 9, 16])
+  func severalImagesAPass(_ count: Int) throws {
+    var builder = GraphBuilder(name: "wide", inputChannels: 3)
+    builder.convolve("stem", 3, 16, kernel: 3, activation: .relu)
+    builder.convolve("down", 16, 64, kernel: 3, stride: 2, activation: .relu)
+    builder.bottleneck("l0", 64, 32, stride: 2)
+    builder.invertedResidual("l1", 128, 128, kernel: 5, stride: 1, expansion: 2)
+    builder.add("pool", .globalAveragePooling)
+    builder.add("flatten", .flatten)
+    builder.add("fc", .dense(Dense(inputs: 128, outputs: 3)))
+    let graph = builder.build()
+    for mode in [BatchNormMode.inference, .training] {
+      let pair = try TrainingPair(
+        graph, freezing: everything(in: graph, mode), batch: 16, size: Extent2D(12))
+      try pair.expectAgreement(images: count)
+      try pair.expectAgreement(images: 16 - count / 2)
+    }
+  }
+
   @Test(arguments: 1...6)
   func residualForms(_ form: Int) throws {
     let graph = TrainingNetworks.residualForm(form)

@@ -98,30 +98,32 @@ final class ConvolutionKernels {
     forwardCalls = try (0..<d.lanes).map { [forward] _ in
       try OneDNNCall("convolution", d.layer, forward, arguments)
     }
-    dataCalls = try data.map { data in
-      let weights = try data.layout(THAW_DNNL_WEIGHTS)
-      return try (0..<d.lanes).map { _ in
-        try OneDNNCall(
-          "convolution backward", d.layer, data,
-          [
-            (Int(THAW_DNNL_DESTINATION_GRADIENT.rawValue), destination),
-            (Int(THAW_DNNL_WEIGHTS.rawValue), weights),
-            (Int(THAW_DNNL_SOURCE_GRADIENT.rawValue), source),
-          ])
-      }
-    } ?? []
-    weightCalls = try weights.map { weights in
-      let gradient = try weights.layout(THAW_DNNL_WEIGHTS_GRADIENT)
-      return try (0..<d.lanes).map { _ in
-        try OneDNNCall(
-          "convolution backward", d.layer, weights,
-          [
-            (Int(THAW_DNNL_SOURCE.rawValue), source),
-            (Int(THAW_DNNL_DESTINATION_GRADIENT.rawValue), destination),
-            (Int(THAW_DNNL_WEIGHTS_GRADIENT.rawValue), gradient),
-          ])
-      }
-    } ?? []
+    dataCalls =
+      try data.map { data in
+        let weights = try data.layout(THAW_DNNL_WEIGHTS)
+        return try (0..<d.lanes).map { _ in
+          try OneDNNCall(
+            "convolution backward", d.layer, data,
+            [
+              (Int(THAW_DNNL_DESTINATION_GRADIENT.rawValue), destination),
+              (Int(THAW_DNNL_WEIGHTS.rawValue), weights),
+              (Int(THAW_DNNL_SOURCE_GRADIENT.rawValue), source),
+            ])
+        }
+      } ?? []
+    weightCalls =
+      try weights.map { weights in
+        let gradient = try weights.layout(THAW_DNNL_WEIGHTS_GRADIENT)
+        return try (0..<d.lanes).map { _ in
+          try OneDNNCall(
+            "convolution backward", d.layer, weights,
+            [
+              (Int(THAW_DNNL_SOURCE.rawValue), source),
+              (Int(THAW_DNNL_DESTINATION_GRADIENT.rawValue), destination),
+              (Int(THAW_DNNL_WEIGHTS_GRADIENT.rawValue), gradient),
+            ])
+        }
+      } ?? []
     scratchBytes =
       try [forward, data, weights].compactMap { try $0?.layout(THAW_DNNL_SCRATCHPAD).bytes }.max()
       ?? 0

@@ -55,7 +55,10 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
     geometry = Geometry(window, from: input, to: output)
     factors = AlignedStorage(count: output.plane)
     let insets = window.insets(for: input.image)
-    func counts(_ outputs: Int, _ size: Int, _ before: Int, _ after: Int, _ taps: Int, _ stride: Int, _ step: Int) -> [Int] {
+    func counts(
+      _ outputs: Int, _ size: Int, _ before: Int, _ after: Int, _ taps: Int, _ stride: Int,
+      _ step: Int
+    ) -> [Int] {
       (0..<outputs).map { output in
         (0..<taps).count { tap in
           let at = output * stride - before + tap * step

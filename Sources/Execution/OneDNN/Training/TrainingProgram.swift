@@ -41,6 +41,7 @@ struct TrainingProgram {
       all += list
     }
     let sizes = TrainingProgram.passImages(fusions, shapes, batch: batch, lanes: lanes)
+    let lanes = sizes.allSatisfy { $0 == 0 } ? 1 : lanes
     var steps: [any TrainingStep] = []
     for (index, fusion) in fusions.enumerated() {
       let context = TrainingContext(
@@ -129,7 +130,9 @@ struct TrainingProgram {
 
   /// How many images a lane takes through each step at once, 0 for all images on one thread.
   ///
-  /// Dense layers and what follows them take the whole batch: they read their weights once.
+  /// One image keeps activations in the core's cache. Towards the end of a network the weights are the
+  /// larger part: there each reading of them, and each addition to their gradient, has to serve
+  /// several images. Dense layers and what follows them take the whole batch for the same reason.
   private static func passImages(
     _ fusions: [TrainingFusion], _ shapes: [Shape], batch: Int, lanes: Int
   ) -> [Int] {
@@ -140,12 +143,27 @@ struct TrainingProgram {
       }
     }
     guard worksOnImages else { return fusions.map { _ in 0 } }
-    var isWhole = false
-    return fusions.map { fusion in
-      if case .dense = fusion.lead.operation { isWhole = true }
-      return isWhole ? 0 : 1
+    let dense = fusions.firstIndex {
+      if case .dense = $0.lead.operation { true } else { false }
     }
+    var result = fusions.map { _ in 0 }
+    var (weights, activations, largest) = (0, 0, 1)
+    for index in fusions.indices.prefix(dense ?? fusions.count).reversed() {
+      let fusion = fusions[index]
+      weights += fusion.lead.parameters.reduce(0) { $0 + $1.shape.count }
+      let output = shapes[fusion.result.index].count / batch
+      let input = fusion.inputs.map { shapes[$0.index].count / batch }.max() ?? 0
+      activations += output
+      largest = max(largest, input, output)
+      let images = min(
+        weights / max(activations, 1), cachedElements / largest, batch / lanes, 8)
+      result[index] = images >= 8 ? 8 : images >= 4 ? 4 : images >= 2 ? 2 : 1
+    }
+    return result
   }
+
+  /// Elements of one activation that a lane's part of the last cache has room for: 4 MB.
+  private static let cachedElements = 1 << 20
 }
 
 extension TrainingFusion {
