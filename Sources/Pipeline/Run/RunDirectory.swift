@@ -28,6 +28,8 @@ public struct RunDirectory: Sendable {
   public var headModel: FilePath { checkpoints.appending("head.safetensors") }
   /// One line an epoch.
   public var history: FilePath { path.appending("history.jsonl") }
+  /// The last sweep of the learning rate.
+  public var learningRateSearch: FilePath { path.appending("lr_finder.json") }
   /// The one file to ship.
   public var model: FilePath { path.appending("model.safetensors") }
   /// Results of the evaluations.

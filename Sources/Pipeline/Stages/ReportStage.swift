@@ -104,6 +104,7 @@ private struct RunReport {
     content.augmentation = augmentation
     content.training = curves
     content.learningRate = learningRate
+    content.learningRateFinder = finder
     content.evaluation = evaluationSection
     content.confusion = Reports.ConfusionMatrix(
       classNames: result.classes, counts: evaluation.confusion)
@@ -214,6 +215,18 @@ private struct RunReport {
       stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
     let rates = (0..<order.batches.count * history.count).map { settings.rate * curve($0).factor }
     return .init(groups: [("head", rates)], schedule: settings.schedule.rawValue)
+  }
+
+  private var finder: ReportContent.LearningRateFinderSection? {
+    guard let search = FindLearningRateStage.search(of: run) else { return nil }
+    let named = [
+      ("valley", search.suggestions.valley), ("slide", search.suggestions.slide),
+      ("minimum", search.suggestions.minimum), ("steep", search.suggestions.steep),
+    ]
+    return .init(
+      rates: search.rates, losses: search.losses, smoothedLosses: search.smoothed,
+      suggestions: named.compactMap { name, rate in rate.map { (name, $0) } },
+      chosen: recipe.train.solver == .lbfgs ? nil : recipe.train.rate)
   }
 
   private var evaluationSection: ReportContent.EvaluationSection {
