@@ -25,7 +25,7 @@ import Testing
     ("count: three", "r.yml:1: 'count' is 'three', expected a whole number from 1 to 10."),
     ("\ncount: 11", "r.yml:2: 'count' is '11', expected a whole number from 1 to 10."),
     ("cuont: 3", "r.yml:1: unknown key 'cuont'. Known are count."),
-    ("count: 1\ncount: 2", "duplicated key(s): 'count'"),
+    ("count: 1\ncount: 2", "'count' is there twice"),
     ("- 1", "must hold keys and values"),
     ("count: [", "not readable as YAML"),
   ])
