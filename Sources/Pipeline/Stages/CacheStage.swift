@@ -41,6 +41,7 @@ public struct CacheStage {
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
     let clock = ContinuousClock.now
     let computed = try store.fill(manifest.records, views: [.center])
+    try lock.verify()
     let seconds = clock.duration(to: .now) / .seconds(1)
     return Summary(
       count: manifest.records.count, computed: computed, features: store.rowLength,

@@ -76,6 +76,7 @@ public struct TrainStage {
       recipe: recipe, network: network, data: data, checkpoint: TrainerCheckpoint(run, key: key),
       history: run.history, context: context
     ).run()
+    try lock.verify()
     try write(trained, key: key, recipe: recipe, manifest: manifest, network: network)
     return Summary(trained.outcome, trained.time, unchanged: false)
   }
