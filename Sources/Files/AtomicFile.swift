@@ -55,7 +55,7 @@ public struct AtomicFile: ~Copyable {
       let status = file.path.withPlatformString { old in
         path.withPlatformString { rename(old, $0) }
       }
-      guard status == 0 else { throw FileError(path, "rename to", .system(errno)) }
+      guard status == 0 else { throw FileError(path, "put in place", .system(errno)) }
     } catch {
       try? FileSystem.remove(file.path)
       throw error

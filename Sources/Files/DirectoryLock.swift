@@ -10,6 +10,7 @@ public import SystemPackage
 /// the message.
 public final class DirectoryLock: Sendable {
   private let descriptor: Int32
+  private let directory: FilePath
 
   /// Takes the lock, or fails at once.
   ///
@@ -25,9 +26,22 @@ public final class DirectoryLock: Sendable {
       throw FileError(directory, "lock", reason)
     }
     descriptor = file.descriptor
+    self.directory = directory
     _ = ftruncate(descriptor, 0)
     let text = "\(getpid())\n"
     _ = text.withCString { Glibc.write(file.descriptor, $0, strlen($0)) }
+  }
+
+  /// Makes sure that the directory is still the one that was locked: what is written into files of a
+  /// removed one is lost without any error.
+  ///
+  /// - Throws: ``FileError`` with ``FileError/Reason/removedWhileInUse``.
+  public func verify() throws(FileError) {
+    var held = stat()
+    guard fstat(descriptor, &held) == 0,
+      let now = try? FileStatus(of: directory.appending(".lock")),
+      (now.device, now.inode) == (UInt64(held.st_dev), UInt64(held.st_ino))
+    else { throw FileError(directory, "use", .removedWhileInUse) }
   }
 
   deinit { _ = close(descriptor) }

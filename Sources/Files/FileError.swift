@@ -17,11 +17,13 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     case changedWhileReading(expected: Int, found: Int)
     /// Another process holds the lock; its process number when it is known.
     case inUse(process: Int32?)
+    /// Somebody removed or replaced it while it was locked.
+    case removedWhileInUse
   }
 
   /// The file or directory.
   public let path: FilePath
-  /// What was tried, as a verb: `open`, `write`, `rename to`.
+  /// What was tried, as a verb: `open`, `write`, `put in place`.
   public let operation: String
   /// Why it did not work.
   public let reason: Reason
@@ -55,6 +57,7 @@ extension FileError.Reason {
     case .inUse(let process):
       "in use by \(process.map { "process \($0)" } ?? "another process")."
         + " Wait for it or use another run directory."
+    case .removedWhileInUse: "was removed or replaced while it was in use. Run again."
     }
   }
 

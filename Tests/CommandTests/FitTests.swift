@@ -32,7 +32,7 @@ struct FitTests {
   }
 
   @Test func evaluateHasTheDocumentedKeys() throws {
-    let json = try workspace.thaw("evaluate", "--run", "run", "--json").json()
+    let json = try fitted.evaluation.json()
     for key in [
       "split", "count", "accuracy", "loss", "macro_f1", "auc", "per_class", "confusion",
     ] {
@@ -94,7 +94,7 @@ struct FitTests {
       try AtomicFile.write(
         folder.pushing(path), bytes: try FileSystem.read(workspace.file("photos").pushing(path)))
     }
-    let ofRun = try workspace.thaw("evaluate", "--run", "run", "--json").json()
+    let ofRun = try fitted.evaluation.json()
     let ofModel = try workspace.thaw(
       "evaluate", "--model", "run/model.safetensors", "--data", "held-out", "--json"
     ).json()

@@ -71,6 +71,18 @@ import Testing
     try expectEveryRowOnce(workspace, run, photos: 300)
   }
 
+  @Test func aRunThatIsRemovedUnderneathIsNoSuccess() throws {
+    let workspace = try InterruptionTests.large.get()
+    try workspace.start(["prepare", "photos", "--run", "gone", "--backbone", TinyBackbone.name])
+      .wait().succeeded()
+    let process = try workspace.start(["cache", "--run", "gone"])
+    #expect(process.wait { rows(workspace, "gone") != nil })
+    try FileManager.default.removeItem(atPath: workspace.file("gone").string)
+    let outcome = process.wait()
+    #expect(outcome.status == 74)
+    #expect(outcome.errors.count == 1)
+  }
+
   @Test func aTerminalThatClosesDoesNotEndWhatNohupStarted() throws {
     let workspace = try InterruptionTests.large.get()
     try workspace.start(["prepare", "photos", "--run", "nohup", "--backbone", TinyBackbone.name])

@@ -92,12 +92,17 @@ final class Workspace: Sendable {
   static let fitted = Result { () throws -> FittedWorkspace in
     let workspace = try Workspace(classes: ["blue", "red", "green stripes 🌿"])
     let outcome = try workspace.fit("--json", "--test", "0.2")
-    return FittedWorkspace(workspace: workspace, outcome: outcome)
+    // Here because it writes in the run, which only one process may do at a time.
+    let evaluation = try workspace.thaw("evaluate", "--run", "run", "--json")
+    return FittedWorkspace(workspace: workspace, outcome: outcome, evaluation: evaluation)
   }
 }
 
-/// A finished run and what `thaw fit` said about it.
+/// A finished run and what was said about it.
 struct FittedWorkspace: Sendable {
   let workspace: Workspace
+  /// What `thaw fit --json` said.
   let outcome: Outcome
+  /// What `thaw evaluate --json` said.
+  let evaluation: Outcome
 }

@@ -93,6 +93,18 @@ import Testing
     _ = try DirectoryLock(directory.path)
   }
 
+  @Test func aLockNoticesThatItsDirectoryHasGone() throws {
+    let directory = try TemporaryDirectory()
+    let place = directory.path.appending("run")
+    try FileSystem.createDirectory(place)
+    let lock = try DirectoryLock(place)
+    try lock.verify()
+    try FileSystem.remove(place.appending(".lock"))
+    #expect(throws: FileError(place, "use", .removedWhileInUse)) { try lock.verify() }
+    try AtomicFile.write(place.appending(".lock"), text: "another")
+    #expect(throws: FileError(place, "use", .removedWhileInUse)) { try lock.verify() }
+  }
+
   @Test func aMappedFileShowsItsBytes() throws {
     let directory = try TemporaryDirectory()
     let path = directory.path.appending("cache")

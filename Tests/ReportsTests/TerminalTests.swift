@@ -104,6 +104,18 @@ private final class Recorder: Sendable {
     #expect(recorder.written.contains("\r\u{1B}[Kskipped \\x1b[31mbad.jpg\n\r\u{1B}[Kcache"))
   }
 
+  @Test func aLineThatAnErrorLeavesBehindIsEnded() {
+    let recorder = Recorder()
+    do { recorder.line(10, isTerminal: true).advance() }
+    #expect(recorder.written.hasSuffix("\n"))
+    let length = recorder.written.utf8.count
+    do {
+      let line = recorder.line(10, isTerminal: true)
+      line.finish("done")
+    }
+    #expect(recorder.written.dropFirst(length).filter { $0 == "\n" }.count == 1)
+  }
+
   @Test func timeLeftIsSmoothAndNeverNegative() {
     var estimate = ProgressEstimate(time: 0, count: 500)
     #expect(estimate.rate == nil && estimate.secondsLeft(total: 1000, time: 0) == nil)

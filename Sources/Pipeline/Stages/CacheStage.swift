@@ -43,6 +43,7 @@ public struct CacheStage {
     var computed = try store.fill(manifest.records)
     let views = recipe.train.cachedViews(seed: recipe.seed)
     computed += try store.fill(manifest.records(in: .train), views: views)
+    try lock.verify()
     let seconds = clock.duration(to: .now) / .seconds(1)
     return Summary(
       count: manifest.records.count, computed: computed, features: store.rowLength,

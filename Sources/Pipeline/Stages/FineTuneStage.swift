@@ -96,6 +96,7 @@ public struct FineTuneStage {
         labels: train.labels, isCached: true),
       checkpoint: checkpoint, history: run.history, context: context
     ).run()
+    try lock.verify()
     trained = keepingStart(trained, start: start, network)
     try trained.time.write(to: run, key: key)
     try RunModel.write(

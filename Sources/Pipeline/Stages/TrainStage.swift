@@ -68,6 +68,7 @@ public struct TrainStage {
       return Summary(known.outcome, time, unchanged: true)
     }
     let trained = try solve(recipe, manifest, network, key: key)
+    try lock.verify()
     try trained.time.write(to: run, key: key)
     for path in [run.model, run.headModel] {
       try RunModel.write(

@@ -55,6 +55,12 @@ public final class ProgressLine: Sendable {
         completed: completed, estimate: .init(time: start, count: completed), lastTenth: tenth))
   }
 
+  /// A line that an error leaves behind is ended, so that the error has a line of its own.
+  deinit {
+    let isOpen = state.withLock { $0.isShown && !$0.isFinished }
+    if isOpen { sink?.write("\n") }
+  }
+
   /// Seconds on the system's monotonic clock.
   public static let monotonicSeconds: @Sendable () -> Double = {
     var time = timespec()

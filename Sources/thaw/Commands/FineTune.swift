@@ -19,7 +19,9 @@ struct FineTune: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory
 
-  @Option(help: "Layer groups before this one stay frozen; -1 is the head alone, 0 thaws all.")
+  @Option(
+    parsing: .unconditional,
+    help: "Layer groups before this one stay frozen; -1 is the head alone, 0 thaws all.")
   var freezeTo: Int?
 
   @Flag(help: "Thaw everything; the same as --freeze-to 0.")
@@ -100,7 +102,7 @@ struct FineTune: ParsableCommand {
     if let augmentation { recipe.fineTune.train.augmentation = augmentation }
     if let views { recipe.fineTune.train.views = views }
     if let solver { recipe.fineTune.train.solver = solver }
-    return try Recipe(yaml: recipe.yaml, file: "options")
+    return try recipe.checked()
   }
 }
 
