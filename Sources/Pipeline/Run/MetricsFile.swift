@@ -14,8 +14,8 @@ package struct MetricsFile {
   package struct Entry: Codable {
     /// Views whose probabilities were averaged.
     package let tta: Int
-    /// Change time of the model that was judged, so that a new model's numbers do not mix with old.
-    package let model: Int
+    /// Which file was judged, so that a new model's numbers do not mix with the old one's.
+    package let model: String
     package let result: Evaluation
   }
 
@@ -38,16 +38,23 @@ package struct MetricsFile {
         "\(path.displayed): damaged. Run again: thaw evaluate --run"
           + " \(path.removingLastComponent().displayed)")
     }
-    let current = try FileStatus(of: model).modified
+    let current = try identity()
     return contents.evaluations.filter { $0.model == current }
   }
 
   package func add(_ evaluation: Evaluation, tta: Int) throws {
     var entries = (try? entries()) ?? []
     entries.removeAll { $0.tta == tta && $0.result.split == evaluation.split }
-    let current = try FileStatus(of: model).modified
+    let current = try identity()
     entries.append(Entry(tta: tta, model: current, result: evaluation))
     let text = try JSONText.of(Contents(latest: evaluation, evaluations: entries))
     try AtomicFile.write(path, text: text + "\n")
+  }
+
+  /// A model is replaced by renaming a new file over it, so its inode differs even when the two were
+  /// written within one tick of the clock that stamps files.
+  private func identity() throws -> String {
+    let status = try FileStatus(of: model)
+    return "\(status.inode) \(status.modified) \(status.size)"
   }
 }
