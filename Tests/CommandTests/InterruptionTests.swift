@@ -97,20 +97,9 @@ import Testing
 
   @Test func aKilledOrInterruptedTrainingContinues() throws {
     let workspace = try InterruptionTests.large.get()
-    let epochs = try epochsOfSeconds(4, workspace)
-    let long = ["--hidden", "512", "--epochs", "\(epochs)", "--patience", "0"]
-    for run in ["straight/run", "resumed/run"] {
-      try workspace.start(
-        ["prepare", "photos", "--run", run, "--backbone", TinyBackbone.name] + long
-      ).wait().succeeded()
-      try workspace.thaw("cache", "--run", run).succeeded()
-    }
+    let (epochs, checkpoint) = try killAtFirstCheckpoint(workspace)
+    try prepare("straight/run", epochs: epochs, workspace)
     try workspace.thaw("train", "--run", "straight/run").succeeded()
-    let checkpoint = workspace.file("resumed/run/checkpoints/trainer.safetensors")
-    let killed = try workspace.start(["train", "--run", "resumed/run"])
-    #expect(killed.wait { FileSystem.exists(checkpoint) })
-    killed.send(SIGKILL)
-    #expect(killed.wait().wasKilled)
     let first = try FileStatus(of: checkpoint)
     let interrupted = try workspace.start(["train", "--run", "resumed/run"])
     #expect(interrupted.wait { interrupted.stderr.contains("Continuing after epoch ") })
@@ -129,15 +118,33 @@ import Testing
     #expect(!FileSystem.exists(checkpoint), "a finished training needs none")
   }
 
-  /// How many epochs this machine trains in so many seconds. The first checkpoint is written after
-  /// one second, and a test needs to find it.
-  private func epochsOfSeconds(_ seconds: Double, _ workspace: Workspace) throws -> Int {
-    let short = ["--hidden", "512", "--epochs", "40", "--patience", "0", "--json"]
-    let json = try workspace.start(
-      ["fit", "photos", "--run", "speed", "--backbone", TinyBackbone.name] + short
-    ).wait().json()
-    return Int(40 * seconds / max(try #require(json["train"]["seconds"].double), 0.02))
+  private func prepare(_ run: String, epochs: Int, _ workspace: Workspace) throws {
+    let long = ["--hidden", "512", "--epochs", "\(epochs)", "--patience", "0"]
+    try workspace.start(
+      ["prepare", "photos", "--run", run, "--backbone", TinyBackbone.name] + long
+    ).wait().succeeded()
+    try workspace.thaw("cache", "--run", run).succeeded()
   }
+
+  /// Kills a training in `resumed/run` as soon as its first checkpoint is there, which takes a second.
+  /// A training that was done before that is tried again with four times the epochs.
+  private func killAtFirstCheckpoint(
+    _ workspace: Workspace
+  ) throws -> (epochs: Int, checkpoint: FilePath) {
+    let checkpoint = workspace.file("resumed/run/checkpoints/trainer.safetensors")
+    for epochs in [100, 400, 1600, 6400] {
+      try prepare("resumed/run", epochs: epochs, workspace)
+      let training = try workspace.start(["train", "--run", "resumed/run"])
+      let isThere = training.wait { FileSystem.exists(checkpoint) }
+      training.send(SIGKILL)
+      if isThere, training.wait().wasKilled, FileSystem.exists(checkpoint) {
+        return (epochs, checkpoint)
+      }
+    }
+    throw NeverKilled()
+  }
+
+  private struct NeverKilled: Error {}
 
   @Test func aDamagedCheckpointDoesNotBlockTheTraining() throws {
     let workspace = try Workspace(count: 4)
