@@ -22,7 +22,7 @@ typedef struct {
   void (*rectify)(const float *, thaw_rectifier, float *, int64_t);
   void (*rectify_backward)(const float *, const float *, thaw_rectifier, float *, int64_t);
   void (*product)(const float *, const float *, bool, float *, int64_t);
-  void (*moments)(const float *, const float *, int64_t, int64_t, double *, double *);
+  void (*moments)(const float *, int64_t, int64_t, int64_t, double *, double *);
   void (*gradient_moments)(
       const float *, const float *, const float *, int64_t, int64_t, double *, double *);
   void (*channel_sums)(const float *, int64_t, int64_t, double *);
@@ -166,9 +166,9 @@ void thaw_product(
 }
 
 void thaw_moments(
-    const float *x, const float *origin, int64_t rows, int64_t channels, double *sums,
+    const float *x, int64_t rows, int64_t channels, int64_t seen, double *means,
     double *squares) {
-  table()->moments(x, origin, rows, channels, sums, squares);
+  table()->moments(x, rows, channels, seen, means, squares);
 }
 
 void thaw_gradient_moments(

@@ -511,14 +511,31 @@ static void NAME(keep_mask)(
     }                                                                                   \
   }
 
+// Two passes over each run of rows, which the first level of cache holds, then one merge in Double.
 static void NAME(moments)(
-    const float *restrict x, const float *restrict origin, int64_t rows, int64_t channels,
-    double *restrict sums, double *restrict pairs) {
-  SUM_BLOCKS({
-    float centred = x[at + i] - origin[first + i];
-    one[i] += centred;
-    two[i] += centred * centred;
-  })
+    const float *restrict x, int64_t rows, int64_t channels, int64_t seen, double *restrict means,
+    double *restrict squares) {
+  for (int64_t begin = 0; begin < rows; begin += RUN_ROWS) {
+    int64_t end = rows - begin < RUN_ROWS ? rows : begin + RUN_ROWS;
+    double count = (double)(end - begin), before = (double)(seen + begin);
+    for (int64_t first = 0; first < channels; first += CHANNEL_BLOCK) {
+      int64_t size = channels - first < CHANNEL_BLOCK ? channels - first : CHANNEL_BLOCK;
+      float sum[CHANNEL_BLOCK] = {0}, mean[CHANNEL_BLOCK], square[CHANNEL_BLOCK] = {0};
+      for (int64_t row = begin; row < end; row++)
+        for (int64_t i = 0; i < size; i++) sum[i] += x[row * channels + first + i];
+      for (int64_t i = 0; i < size; i++) mean[i] = sum[i] / (float)(end - begin);
+      for (int64_t row = begin; row < end; row++)
+        for (int64_t i = 0; i < size; i++) {
+          float centred = x[row * channels + first + i] - mean[i];
+          square[i] += centred * centred;
+        }
+      for (int64_t i = 0; i < size; i++) {
+        double delta = (double)mean[i] - means[first + i];
+        means[first + i] += delta * count / (before + count);
+        squares[first + i] += (double)square[i] + delta * delta * before * count / (before + count);
+      }
+    }
+  }
 }
 
 static void NAME(gradient_moments)(

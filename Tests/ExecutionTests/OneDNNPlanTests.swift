@@ -173,6 +173,23 @@ import Testing
     #expect(error?.description.contains("oneDNN") == true)
   }
 
+  @Test func trainingWithoutAKernelIsGivenToTheOtherEngine() throws {
+    var builder = GraphBuilder(name: "cropping", inputChannels: 4)
+    let window = Window2D(
+      kernel: 3, padding: .explicit(EdgeInsets(top: -1, left: 0, bottom: 0, right: 0)))
+    builder.add("cropping", .convolution(Convolution2D(inputs: 4, outputs: 4, window: window)))
+    let graph = builder.build()
+    let engine = OneDNNEngine(training: NoEngine())
+    #expect(
+      throws: ExecutionError.unsupported(operation: "training", layer: "", engine: "no engine")
+    ) {
+      _ = try engine.compileTraining(
+        graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
+        parameters: .procedural(for: graph), freezing: everything(in: graph), batch: 2,
+        size: Extent2D(8))
+    }
+  }
+
   @Test func nameSaysWhichLibraryRuns() {
     #expect(OneDNNEngine(training: NoEngine()).name.hasPrefix("oneDNN 2."))
   }

@@ -89,9 +89,12 @@ void thaw_keep_mask(
 
 // ---- Rows of channels: x is [rows, C] ------------------------------------------------------------
 
-// sums[c] += x - origin[c], squares[c] += (x - origin[c])^2.
+// Takes these rows into the mean of each channel and its sum of squared distances from the mean,
+// which `seen` rows are in already (0 and zeros at first).
+//
+// Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
 void thaw_moments(
-    const float *x, const float *origin, int64_t rows, int64_t channels, double *sums,
+    const float *x, int64_t rows, int64_t channels, int64_t seen, double *means,
     double *squares);
 // sums[c] += dy, products[c] += dy * (x - mean[c]).
 void thaw_gradient_moments(

@@ -68,7 +68,7 @@ public struct OneDNNEngine: Engine {
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
   ///
-  /// A network this engine has no kernel for is given to the engine it was made with.
+  /// A network that oneDNN refuses is given to the engine this one was made with.
   public func compileTraining(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
@@ -77,7 +77,7 @@ public struct OneDNNEngine: Engine {
       return try trainingPlan(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)
-    } catch ExecutionError.unsupported {
+    } catch is ExecutionError {
       return try trainingEngine.compileTraining(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)

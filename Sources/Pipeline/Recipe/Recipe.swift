@@ -155,8 +155,9 @@ extension Recipe.Train {
     var train = Recipe.Train()
     train.epochs = 10
     train.batch = 16
-    train.learningRate = 1e-3
+    train.learningRate = 1e-2
     train.weightDecay = 1e-4
+    train.augmentation = .photo
     train.patience = 5
     return train
   }

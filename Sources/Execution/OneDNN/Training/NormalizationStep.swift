@@ -8,9 +8,9 @@ import Tensors
 ///
 /// y = rectifier(gamma * (x - mean) * inverse + beta + residual), inverse = 1 / sqrt(variance +
 /// epsilon). With batch statistics it has two phases each way: sums over the batch, then the map.
-/// Lanes sum up their images apart, and their sums are added in the lanes' order.
+/// Lanes take the moments of their images apart, and those are merged in the lanes' order.
 ///
-/// - Source: Ioffe and Szegedy 2015, arXiv:1502.03167; PyTorch's BatchNorm2d (the running variance
+/// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167; PyTorch's BatchNorm2d (the running variance
 ///   takes the unbiased estimate, n / (n - 1)).
 final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let layer: BatchNormalization
@@ -23,6 +23,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let runningVariance: ReferenceParameter<Float>
   private let sums: [AlignedStorage<Double>]
   private let squares: [AlignedStorage<Double>]
+  /// Rows that are in the lanes' sums.
+  private var seen: [Int]
   /// Of the last forward pass, by channel.
   private let mean: AlignedStorage<Float>
   private let inverse: AlignedStorage<Double>
@@ -46,6 +48,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     runningVariance = context.required(.runningVariance)
     let channels = layer.channels
     sums = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
+    seen = [Int](repeating: 0, count: context.lanes)
     squares = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
     (mean, inverse) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
@@ -94,7 +97,11 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   }
 
   private func clearSums() {
-    for sum in sums + squares { sum.elements.update(repeating: 0) }
+    for lane in sums.indices {
+      sums[lane].elements.update(repeating: 0)
+      squares[lane].elements.update(repeating: 0)
+      seen[lane] = 0
+    }
   }
 
   func forward(
@@ -103,11 +110,10 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     let source = input.values(work)
     if usesBatch && phase == 0 {
       guard work.pass.isTraining else { return }
-      if work.pass.isTraining {
-        thaw_moments(
-          source, runningMean.values, rows(work), channels, sums[work.lane].start,
-          squares[work.lane].start)
-      }
+      thaw_moments(
+        source, rows(work), channels, Int64(seen[work.lane]), sums[work.lane].start,
+        squares[work.lane].start)
+      seen.withUnsafeMutableBufferPointer { $0[work.lane] += Int(rows(work)) }
       return
     }
     thaw_affine(
@@ -117,21 +123,17 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
 
   override func combineForward(_ pass: TrainingPass) {
     guard pass.isTraining else { return useRunningStatistics() }
-    let count = Double(pass.count * input.plane)
     for channel in 0..<layer.channels {
-      var (sum, square) = (0.0, 0.0)
-      for lane in sums.indices {
-        sum += sums[lane].start[channel]
-        square += squares[lane].start[channel]
+      var (count, mean, square) = (0.0, 0.0, 0.0)
+      for lane in sums.indices where seen[lane] > 0 {
+        let more = Double(seen[lane])
+        let delta = sums[lane].start[channel] - mean
+        mean += delta * more / (count + more)
+        square += squares[lane].start[channel] + delta * delta * count * more / (count + more)
+        count += more
       }
-      // The sums are of x - origin, which keeps the difference below from cancelling.
-      let shifted = sum / count
-      let origin = Double(runningMean.values[channel])
-      let variance = max(square / count - shifted * shifted, 0)
-      setMap(channel, origin + shifted, variance)
-      if mode.movesRunningStatistics {
-        move(channel, origin + shifted, variance * count / (count - 1))
-      }
+      setMap(channel, mean, square / count)
+      if mode.movesRunningStatistics { move(channel, mean, square / (count - 1)) }
     }
     clearSums()
   }

@@ -205,3 +205,16 @@ extension OneDNNTrainingPlan {
   /// Memory for activations, their gradients and scratchpads, in bytes.
   package var arenaBytes: Int { executor.arenaBytes }
 }
+
+/// The instruction sets that the kernels beside oneDNN's exist for.
+package enum KernelInstructions: UInt32, CaseIterable, Sendable {
+  case plain, avx2, avx512
+
+  /// The set in use: the best one the processor has, unless limited.
+  package static var current: KernelInstructions {
+    KernelInstructions(rawValue: thaw_kernels_instructions().rawValue) ?? .plain
+  }
+
+  /// Uses nothing better than `self` from now on, in the whole process: for tests.
+  package func limit() { thaw_kernels_limit(thaw_instructions(rawValue: rawValue)) }
+}

@@ -49,11 +49,14 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
   private let geometry: Geometry
   /// 1 / the number of pixels that count, by output pixel.
   private let factors: AlignedStorage<Float>
+  /// Whether one window sees the whole image: such long sums are taken in Double.
+  private let isGlobal: Bool
 
   init(_ window: Window2D, includesPadding: Bool, _ context: TrainingContext) {
     let (input, output) = (context.input, context.output)
     geometry = Geometry(window, from: input, to: output)
     factors = AlignedStorage(count: output.plane)
+    isGlobal = window.kernel == input.image && output.plane == 1 && !includesPadding
     let insets = window.insets(for: input.image)
     func counts(
       _ outputs: Int, _ size: Int, _ before: Int, _ after: Int, _ taps: Int, _ stride: Int,
@@ -80,14 +83,26 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
     super.init(context.node.path, context.inputs, context.output)
   }
 
+  override var scratchBytes: Int {
+    isGlobal ? input.channels * MemoryLayout<Double>.stride : 0
+  }
+
   func forward(
     _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
-      thaw_average_forward(
-        geometry.pointer, source + image * input.stride, factors.start,
-        result + image * output.stride)
+      let (pixels, target) = (source + image * input.stride, result + image * output.stride)
+      guard isGlobal else {
+        thaw_average_forward(geometry.pointer, pixels, factors.start, target)
+        continue
+      }
+      let sums = scratch.assumingMemoryBound(to: Double.self)
+      sums.update(repeating: 0, count: input.channels)
+      thaw_channel_sums(pixels, Int64(input.plane), Int64(input.channels), sums)
+      for channel in 0..<input.channels {
+        target[channel] = Float(sums[channel] / Double(input.plane))
+      }
     }
   }
 
