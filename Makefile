@@ -19,7 +19,7 @@ THAW := .build/release/thaw
 OPTIONS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache train evaluate tta predict report test \
+.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta predict report test \
   bench check format fixtures clean
 
 all: report predict
@@ -45,8 +45,16 @@ prepare: build demo-data
 cache: prepare pretrained
 	$(THAW) cache --run $(RUN) $(OPTIONS)
 
+# Suggests a learning rate for the head; changes nothing.
+find-lr: cache
+	$(THAW) find-lr --run $(RUN) $(OPTIONS)
+
 train: cache
 	$(THAW) train --run $(RUN) $(OPTIONS)
+
+# Thaws layer groups of the backbone, from the trained head on.
+fine-tune: train
+	$(THAW) fine-tune --run $(RUN) $(OPTIONS)
 
 evaluate: train
 	$(THAW) evaluate --run $(RUN) $(OPTIONS)
