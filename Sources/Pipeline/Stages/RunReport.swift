@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Datasets
+import Execution
+import Files
+import Foundation
+import Images
+import Network
+import Reports
+import Training
+
+/// The content of a run's report.
+struct RunReport {
+  private let run: RunDirectory
+  private let recipe: Recipe
+  private let manifest: Manifest
+  private let model: (record: ModelRecord, parameters: Parameters)
+  private let training: TrainingRecord
+  private let network: TransferNetwork
+  private let result: RunEvaluation
+  private let entries: [MetricsFile.Entry]
+  private let history: [EpochRecord]
+  private let context: StageContext
+
+  init(_ run: RunDirectory, context: StageContext) throws {
+    self.run = run
+    self.context = context
+    recipe = try run.loadRecipe()
+    manifest = try run.loadManifest()
+    try run.require(run.model, from: "thaw train")
+    model = try ModelFile.read(run.model)
+    training = try TrainingRecord(json: model.record.training)
+    network = try TransferNetwork(
+      recipe, trained: model.parameters, classes: manifest.classes, context: context)
+    entries = try MetricsFile(run).entries()
+    // The mistakes shown are those of the evaluation with the most views.
+    let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
+    result = try RunEvaluation(
+      run, split: shown.flatMap { Split(rawValue: $0.result.split) },
+      tta: shown?.tta ?? recipe.evaluate.tta, context: context)
+    history = try RunReport.history(run)
+  }
+
+  private static func history(_ run: RunDirectory) throws -> [EpochRecord] {
+    guard FileSystem.exists(run.history) else { return [] }
+    let lines = String(decoding: try FileSystem.read(run.history), as: UTF8.self)
+    return try lines.split(separator: "\n").enumerated().map { index, line in
+      guard let record = try? JSONDecoder().decode(EpochRecord.self, from: Data(line.utf8)) else {
+        throw PipelineError.data(
+          "\(run.history.displayed):\(index + 1): damaged. Delete the file to get the report"
+            + " without training curves.")
+      }
+      return record
+    }
+  }
+
+  var content: ReportContent {
+    var content = ReportContent(title: recipe.name, subtitle: manifest.root.description)
+    let evaluation = result.evaluation
+    content.headline = .init(
+      correct: evaluation.correct, count: evaluation.count,
+      what: "held-out \(evaluation.split) photos", verdict: verdict,
+      interval: evaluation.accuracyInterval)
+    content.warnings = manifest.warnings
+    content.data = data
+    content.model = modelSection
+    content.freezePlan = freezePlan
+    content.augmentation = augmentation
+    content.training = curves
+    content.learningRate = learningRate
+    content.learningRateFinder = finder
+    content.evaluation = evaluationSection
+    content.confusion = Reports.ConfusionMatrix(
+      classNames: result.classes, counts: evaluation.confusion)
+    content.mistakes = mistakes
+    content.reproduction = reproduction
+    return content
+  }
+
+  private var verdict: String {
+    let confusion = Reports.ConfusionMatrix(
+      classNames: result.classes, counts: result.evaluation.confusion)
+    guard let worst = confusion.confusions(limit: 1).first else { return "No mistakes." }
+    return "Most often '\(result.classes[worst.truth])' was taken for"
+      + " '\(result.classes[worst.predicted])' (\(worst.count) photos)."
+  }
+
+  private var data: ReportContent.DataSection {
+    let splits = Split.allCases.filter { !manifest.records(in: $0).isEmpty }
+    let counts = splits.map(manifest.counts)
+    return .init(
+      root: manifest.root.description, splits: splits.map(\.rawValue),
+      classes: manifest.classes.indices.map { index in
+        .init(manifest.classes[index], counts.map { $0[index] })
+      },
+      badFiles: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
+      duplicates: manifest.duplicates.map { group in
+        .init(
+          paths: group.paths.map(\.description), isLeak: group.kinds.contains(.acrossSplits),
+          note: group.kinds.contains(.acrossClasses) ? "labels contradict each other" : "")
+      })
+  }
+
+  private var modelSection: ReportContent.ModelSection {
+    let count = network.graph.parameters.filter(\.role.isTrainable).reduce(0) {
+      $0 + $1.shape.count
+    }
+    let card = network.card
+    return .init(
+      name: card.name, parameters: count,
+      trainableParameters: training.outcome.trainableParameters, licence: card.license,
+      source: card.source.displayed, preprocessing: network.preprocessing.description,
+      details: [("Summary", card.summary), ("Weights' sha256", card.sha256)])
+  }
+
+  /// Whether the backbone was thawed after the head.
+  private var isFineTuned: Bool { !training.isHeadAlone }
+
+  /// The settings of the training that made the model.
+  private var settings: Recipe.Train { isFineTuned ? recipe.fineTune.train : recipe.train }
+
+  private var augmentation: ReportContent.AugmentationSection {
+    let augmentation = Augmentation(settings.augmentation)
+    guard augmentation.isActive, settings.solver != .lbfgs else {
+      return .init(
+        isActive: false,
+        statement: "No augmentation: training used cached features of one view a photo (the centre"
+          + " crop). Augmented photos would not reach it through the cache.")
+    }
+    return .init(
+      isActive: true,
+      statement:
+        "Each training photo was seen in \(settings.views) augmented views, computed once and"
+        + " cached; epochs took turns with them. Validation photos were not augmented.",
+      operations: augmentation.operations.map { ($0.name, $0.range) })
+  }
+
+  private var freezePlan: ReportContent.FreezePlanSection {
+    let plan = model.record.freezing
+    let rows = network.graph.groups.enumerated().map { index, group in
+      let nodes = network.graph.nodes.filter { $0.group == index }
+      let parameters = nodes.flatMap(\.parameters).filter(\.role.isTrainable)
+      let norm = nodes.first { if case .batchNormalization = $0.operation { true } else { false } }
+      return ReportContent.FreezePlanSection.Row(
+        group: group.name, parameters: parameters.reduce(0) { $0 + $1.shape.count },
+        isTrainable: plan.trains(group: index),
+        batchNorm: norm.map { plan.batchNormMode(of: $0).rawValue },
+        learningRate: plan.trains(group: index) && settings.solver != .lbfgs ? rates[index] : nil)
+    }
+    let cut = network.graph[Partition(network.graph, freezing: plan).cut].path
+    return .init(
+      rows: rows,
+      note: "The frozen groups are compiled as for inference, up to '\(cut)'; their output is"
+        + " cached, the same code predicts.")
+  }
+
+  /// The largest learning rate of each layer group.
+  private var rates: [Double] {
+    let count = network.graph.groups.count
+    return isFineTuned
+      ? recipe.fineTune.rates(groups: count) : [Double](repeating: recipe.train.rate, count: count)
+  }
+
+  private var curves: ReportContent.TrainingSection? {
+    guard !history.isEmpty else { return nil }
+    let best = history.min { ($0.validLoss ?? .infinity) < ($1.validLoss ?? .infinity) }
+    return .init(
+      trainLoss: history.map(\.trainLoss), validLoss: history.compactMap(\.validLoss),
+      trainAccuracy: history.map(\.trainAccuracy),
+      validAccuracy: history.compactMap(\.validAccuracy),
+      bestEpoch: best?.validLoss == nil ? nil : best.map { $0.epoch + 1 },
+      note: history.count < settings.epochs
+        ? "Stopped early: the validation loss had not improved for \(settings.patience) epochs."
+        : nil)
+  }
+
+  private var learningRate: ReportContent.LearningRateSection? {
+    guard !history.isEmpty else { return nil }
+    let samples = manifest.records(in: .train).count
+    let configuration = settings.configuration(
+      samples: samples, hasValidation: false, seed: recipe.seed)
+    let order = BatchOrder(
+      count: samples, batchSize: configuration.batchSize, seed: configuration.seed)
+    let curve = configuration.schedule.curve(
+      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
+    let factors = (0..<order.batches.count * history.count).map { curve($0).factor }
+    let groups = network.graph.groups.indices.filter(model.record.freezing.trains)
+    return .init(
+      groups: groups.map { index in
+        (network.graph.groups[index].name, factors.map { $0 * rates[index] })
+      }, schedule: settings.schedule.rawValue)
+  }
+
+  private var finder: ReportContent.LearningRateFinderSection? {
+    guard let search = FindLearningRateStage.search(of: run) else { return nil }
+    let named = [
+      ("valley", search.suggestions.valley), ("slide", search.suggestions.slide),
+      ("minimum", search.suggestions.minimum), ("steep", search.suggestions.steep),
+    ]
+    return .init(
+      rates: search.rates, losses: search.losses, smoothedLosses: search.smoothed,
+      suggestions: named.compactMap { name, rate in rate.map { (name, $0) } },
+      chosen: recipe.train.solver == .lbfgs ? nil : recipe.train.rate)
+  }
+
+  private var evaluationSection: ReportContent.EvaluationSection {
+    let split = result.evaluation.split
+    var variants = entries.filter { $0.result.split == split }.sorted { $0.tta < $1.tta }.map {
+      RunReport.variant($0.result, tta: $0.tta)
+    }
+    if variants.isEmpty {
+      variants = [RunReport.variant(result.evaluation, tta: recipe.evaluate.tta)]
+    }
+    let confusion = Reports.ConfusionMatrix(
+      classNames: result.classes, counts: result.evaluation.confusion)
+    return .init(split: split, variants: variants, classes: confusion.classMetrics)
+  }
+
+  private static func variant(
+    _ result: Evaluation, tta: Int
+  ) -> ReportContent.EvaluationSection.Variant {
+    .init(
+      name: tta == 1 ? "one view" : "\(tta) views averaged (TTA)", count: result.count,
+      accuracy: result.accuracy, accuracyInterval: result.accuracyInterval, loss: result.loss,
+      macroF1: result.macroF1, auc: result.auc)
+  }
+
+  /// The most confident mistakes, worst first.
+  private var mistakes: [ReportContent.Mistake] {
+    let predictions = result.predictions
+    let wrong = predictions.indices.filter { predictions[$0] != result.labels[$0] }.sorted {
+      (result.probability($1, predictions[$1]), $0) < (result.probability($0, predictions[$0]), $1)
+    }
+    return wrong.prefix(24).map { row in
+      ReportContent.Mistake(
+        path: result.records[row].path.description, predicted: result.classes[predictions[row]],
+        truth: result.classes[result.labels[row]],
+        probability: Double(result.probability(row, predictions[row])),
+        truthProbability: Double(result.probability(row, result.labels[row])),
+        thumbnail: thumbnail(result.records[row]))
+    }
+  }
+
+  /// A small JPEG of the photo, empty when it cannot be read any more.
+  private func thumbnail(_ record: Manifest.Record) -> [UInt8] {
+    let path = record.path.resolved(in: manifest.root.filePath)
+    guard let bytes = try? FileSystem.read(path, limit: 1 << 28) else { return [] }
+    return (try? Thumbnail.jpeg(of: bytes, longerSide: 160)) ?? []
+  }
+
+  private var trainingTime: [(String, String)] {
+    TrainingTime(in: run, key: training.key).map {
+      [("Training time", Format.duration(seconds: $0.seconds))]
+    } ?? []
+  }
+
+  private var reproduction: ReportContent.ReproductionSection {
+    .init(
+      command: "thaw fit \(manifest.root) --run \(run.path.displayed)"
+        + " --recipe \(run.recipe.displayed)"
+        + (isFineTuned ? " && thaw fine-tune --run \(run.path.displayed)" : ""),
+      facts: [
+        ("Thaw", training.recipe.isEmpty ? "" : model.record.thawVersion),
+        ("Seed", "\(recipe.seed)"), ("Threads", "\(context.threads)"),
+        ("Engine", context.compiler.inferenceEngine.name),
+      ] + trainingTime)
+  }
+}
