@@ -31,3 +31,4 @@ extension Recipe.Train.Solver: ExpressibleByArgument {}
 extension Recipe.Train.Schedule: ExpressibleByArgument {}
 extension Recipe.Train.ClassWeights: ExpressibleByArgument {}
 extension Augmentation.Preset: ExpressibleByArgument {}
+extension StageContext.EngineChoice: ExpressibleByArgument {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Pipeline
 
 /// What every command takes.
 struct GlobalOptions: ParsableArguments {
@@ -12,6 +13,9 @@ struct GlobalOptions: ParsableArguments {
 
   @Option(name: .long, help: "Compute threads (default: the number of cores).")
   var threads: Int?
+
+  @Option(name: .long, help: "Kernels: onednn, or reference (slow, for comparison).")
+  var engine = StageContext.EngineChoice.oneDNN
 
   @Flag(name: .long, help: "No progress and no remarks; errors and results only.")
   var quiet = false

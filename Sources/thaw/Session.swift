@@ -15,7 +15,8 @@ struct Session {
 
   /// The context of a stage.
   func context() throws -> StageContext {
-    StageContext(console: console, threads: options.threads, pretrained: try .locate())
+    StageContext(
+      console: console, threads: options.threads, engine: options.engine, pretrained: try .locate())
   }
 
   /// Prints a result: the JSON document, or the text for people unless quiet.
