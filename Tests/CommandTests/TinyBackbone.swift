@@ -20,6 +20,7 @@ enum TinyBackbone {
         .path)
     atexit { TinyBackbone.remove() }
     do { try write(to: path) } catch {
+      // Every command test needs it and a static value cannot throw: the run ends here, saying why.
       fatalError("The tests' backbone cannot be written: \(error)")
     }
     return path

@@ -5,6 +5,7 @@ import Datasets
 import Execution
 import Files
 import Network
+import Reports
 import Training
 
 /// Thaw layer groups of the backbone and train them, from the model that head training left.
@@ -114,7 +115,8 @@ public struct FineTuneStage {
       after >= before
     else { return trained }
     context.console.warn(
-      "fine-tuning did not lower the validation loss (\(before) before, \(after) after);"
+      "fine-tuning did not lower the validation loss (\(Format.significant(before, 4)) before,"
+        + " \(Format.significant(after, 4)) after);"
         + " the model it started from is kept. Try a lower learning rate or fewer groups.")
     var outcome = trained.outcome
     outcome.bestValidAccuracy = start.outcome.bestValidAccuracy
