@@ -19,6 +19,7 @@ struct Thaw: ParsableCommand {
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, Predict.self, Report.self, Augment.self,
+      Diagnose.self,
     ])
 
   static func main() {

@@ -36,6 +36,8 @@ public struct RunDirectory: Sendable {
   public var metrics: FilePath { path.appending("metrics.json") }
   /// One row a photo of the split evaluated last.
   public var predictions: FilePath { path.appending("predictions.csv") }
+  /// The last result of `thaw diagnose KIND`.
+  public func diagnosis(_ kind: String) -> FilePath { path.appending("diagnosis_\(kind).json") }
   /// The report.
   public var report: FilePath { path.appending("report.html") }
 
