@@ -7,7 +7,7 @@ public import Tensors
 ///
 /// Element order is PyTorch's. With `Double`, values and gradients are rounded to Float on their way
 /// out and kept in full inside.
-public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
+public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable {
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Scalar>]
@@ -50,6 +50,16 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
     try program.runAll(input, into: output)
   }
 
+  /// See ``BatchNormInspectable/inspect(_:_:into:)``.
+  public func inspect(
+    _ input: UnsafeBufferPointer<Float>, _ inspection: BatchNormInspection,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try run(
+      input, step: StepIdentity(seed: 0, step: 0), inspection: inspection, into: output)
+    lastPass = nil
+  }
+
   /// Sets all accumulated gradients to zero.
   public func clearGradients() {
     for parameter in trained {
@@ -74,7 +84,7 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
 
   private func run<Outside: BLASScalar>(
     _ input: UnsafeBufferPointer<Outside>, step: StepIdentity,
-    into output: UnsafeMutableBufferPointer<Outside>
+    inspection: BatchNormInspection? = nil, into output: UnsafeMutableBufferPointer<Outside>
   ) throws {
     let count = input.count / program.input.stride
     precondition(
@@ -84,7 +94,8 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
     precondition(
       output.count >= count * program.output.stride,
       "\(count) results of \(program.output.stride) elements need more room than \(output.count).")
-    let pass = ReferencePass(count: count, isTraining: true, identity: step)
+    let pass = ReferencePass(
+      count: count, isTraining: inspection == nil, identity: step, inspection: inspection)
     lastPass = nil
     guard let from = input.baseAddress, let to = output.baseAddress else { return }
     ReferenceElements.convert(from, to: program.input.values, count: input.count)
