@@ -46,3 +46,24 @@ public enum BatchNormConvention: String, Hashable, Sendable, CaseIterable {
   /// Mode of the batch norms in groups that train.
   public var trainable: BatchNormMode { .training }
 }
+
+extension BatchNormMode {
+  /// What a mode's name, or a system's, means for a frozen batch norm; nil for an unknown name.
+  public init?(frozen name: String) {
+    guard let mode = BatchNormMode(rawValue: name) ?? BatchNormConvention(rawValue: name)?.frozen
+    else { return nil }
+    self = mode
+  }
+
+  /// What a mode's name, or a system's, means for a batch norm in a group that trains; nil for an
+  /// unknown name.
+  public init?(trainable name: String) {
+    guard let mode = BatchNormMode(rawValue: name) ?? BatchNormConvention(rawValue: name)?.trainable
+    else { return nil }
+    self = mode
+  }
+
+  /// All names that are understood.
+  public static let knownNames =
+    allCases.map(\.rawValue) + BatchNormConvention.allCases.map(\.rawValue)
+}

@@ -52,6 +52,9 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Probability of dropping a feature in training.")
   var dropout: Double?
 
+  @Option(help: "Batch norms of the frozen backbone: a mode, or a system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
+
   @Option(help: "Share of the target spread over all classes.")
   var labelSmoothing: Double?
 
@@ -97,6 +100,7 @@ struct RecipeOptions: ParsableArguments {
     if let weightDecay { recipe.train.weightDecay = weightDecay }
     if let hidden { recipe.head.hidden = hidden == 0 ? nil : hidden }
     if let dropout { recipe.head.dropout = dropout }
+    if let frozenBatchNorm { recipe.head.frozenBatchNorm = frozenBatchNorm.mode }
     if let labelSmoothing { recipe.train.labelSmoothing = labelSmoothing }
     if let classWeights { recipe.train.classWeights = classWeights }
     if let augmentation { recipe.train.augmentation = augmentation }

@@ -31,7 +31,7 @@ public struct BatchNormJudgement: Sendable, Equatable {
     let judge = Judge(facts: facts, suspects: suspects)
     let kind = judge.kind
     self.kind = kind
-    self.suspects = kind == .corruptedStatistics || kind == .healthy ? suspects : []
+    self.suspects = kind == .corruptedStatistics ? suspects : []
     betterInput = kind == .preprocessing ? judge.betterInput : nil
     signature = facts.signature
     verdict = judge.verdict(kind)
@@ -84,6 +84,7 @@ private struct Judge {
       return option.kind
     }
     if isFedWrongly { return .preprocessing }
+    if !suspects.isEmpty { return .corruptedStatistics }
     if !facts.renamed.isEmpty { return .labelOrder }
     if isOverfitted { return .overfitting }
     return isWeak ? .weak : .healthy
@@ -108,8 +109,12 @@ private struct Judge {
     guard let declared = facts.inputs.first else { return nil }
     let better = facts.inputs.indices.dropFirst().filter { index in
       let other = facts.inputs[index]
-      let fits = (other.divergence ?? 0) <= 1.25 * (declared.divergence ?? 0) + 0.05
-      return fits && isMaterial(declared.results, other.results)
+      let (own, new) = (declared.divergence ?? 0, other.divergence ?? 0)
+      if new <= 1.25 * own + 0.05 && isMaterial(declared.results, other.results) { return true }
+      // Two weaker signs that agree: closer to the running statistics, and better.
+      let pair = PairedLosses(first: declared.results, second: other.results)
+      return new < own / 1.5 && pair.difference > 2 * pair.standardError
+        && pair.difference > max(0.02, 0.3 * declared.results.loss) && pair.accuracyGain >= 0
     }
     return better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
       ?? (isFedWrongly ? closestInput : nil)
@@ -122,12 +127,13 @@ private struct Judge {
   }
 
   /// The data is far from the first running statistics and another contract is close to them: the
-  /// head has learned to live with wrong inputs.
+  /// head has learned to live with wrong inputs, or the difference happens to cost little.
   private var isFedWrongly: Bool {
     guard let declared = facts.inputs.first?.divergence, let closest = closestInput,
       let best = facts.inputs[closest].divergence
     else { return false }
-    return !isPhaseWorse && declared > 3 && best < declared / 20
+    if isPhaseWorse { return false }
+    return (declared > 3 && best < declared / 20) || (suspects == [0] && best < declared / 10)
   }
 
   private var isOverfitted: Bool {
@@ -160,6 +166,12 @@ extension Judge {
       return
         "Batch-norm problem: every running mean is 0 and every running variance 1, the values a"
         + " new layer starts with. They were never trained, or not loaded; \(phases)."
+    case .corruptedStatistics where !isRepairBetter:
+      return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
+        + " statistics do not fit this network: the data is far from them, and close to those of the"
+        + " layers around. On these photos it costs little: loss"
+        + " \(significant(facts.inference.loss)), and \(significant(facts.repaired?.loss ?? 0)) with"
+        + " the data's own statistics there."
     case .corruptedStatistics:
       return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
         + " statistics do not belong to this network. With"
@@ -227,9 +239,6 @@ extension Judge {
         "\(layer.path): mean shift \(significant(layer.own.meanShift)) running deviations, variance"
           + " ratio \(significant(layer.own.varianceRatio)), divergence"
           + " \(significant(layer.own.divergence)); out of line with the layers around it.")
-    }
-    if kind == .healthy, !suspects.isEmpty {
-      lines.append("These layers stand out, but switching them makes no difference that matters.")
     }
     if kind == .healthy, facts.training.accuracy < facts.inference.accuracy - 0.02 {
       lines.append(

@@ -14,8 +14,9 @@ public struct PhaseAttribution: Sendable {
   public let trainingLoss: Double
   /// Loss with that layer alone on the batch's statistics, by layer in order of computation.
   public let alone: [Double]
-  /// Loss with all layers up to and including that one on the batch's statistics.
-  public let upTo: [Double]
+  /// Loss with all layers up to and including that one on the batch's statistics; nil for every other
+  /// layer, which saves a third of the time and changes no picture.
+  public let upTo: [Double?]
   /// Loss with that layer group alone on the batch's statistics; nil for groups without batch norm.
   public let groups: [Double?]
 
@@ -27,7 +28,8 @@ public struct PhaseAttribution: Sendable {
     check: () throws -> Void = {}
   ) throws {
     let count = network.layers.count
-    var (alone, upTo) = ([Double](repeating: 0, count: count), [Double](repeating: 0, count: count))
+    var alone = [Double](repeating: 0, count: count)
+    var upTo = [Double?](repeating: nil, count: count)
     var groups = [Double?](repeating: nil, count: network.graph.groups.count)
     var (inference, training) = (0.0, 0.0)
     for indices in photos.batches(of: batch, seed: seed) {
@@ -46,11 +48,12 @@ public struct PhaseAttribution: Sendable {
           try network.logits(
             from: layer.piece, of: running,
             BatchNormInspection(batchStatistics: .only([layer.path]))))
+        try check()
+        guard (count - 1 - index) % 2 == 0 else { continue }
         let first = Set(network.layers[...index].map(\.path))
-        upTo[index] += loss(
+        upTo[index, default: 0] += loss(
           try network.logits(
             from: layer.piece, of: switched, BatchNormInspection(batchStatistics: .only(first))))
-        try check()
       }
       for group in groups.indices {
         let own = network.layers.filter { $0.group == group }

@@ -15,7 +15,7 @@ extension BatchNormDiagnosis {
     }
     let attribution = examination.attribution
     let training = examination.batchSizes.first { $0.batch == examination.batch }
-    let training_ = Phase(
+    let switched = Phase(
       accuracy: facts.training.accuracy, loss: facts.training.loss, auc: training?.auc)
     let layers = facts.layers.enumerated().map { index, layer in
       Layer(
@@ -32,7 +32,7 @@ extension BatchNormDiagnosis {
     self.init(
       kind: judgement.kind, verdict: judgement.verdict, recommendation: "",
       evidence: judgement.evidence, signature: judgement.signature,
-      inference: examination.inference, training: training_,
+      inference: examination.inference, training: switched,
       gap: facts.training.accuracy - facts.inference.accuracy, batch: examination.batch,
       batchSizes: examination.batchSizes, photos: examination.photos.main.count,
       split: examination.photos.names.main, heldOutPhotos: examination.photos.heldOut.count,

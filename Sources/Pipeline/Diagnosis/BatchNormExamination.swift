@@ -25,12 +25,12 @@ struct BatchNormExamination {
   /// Photos of a batch when nobody says how many the network was trained with.
   static let usualBatch = 32
   private static let largestBatch = 64
-  private static let attributionPhotos = 64
-  private static let inputPhotos = 128
+  private static let attributionPhotos = 32
+  private static let inputPhotos = 160
 
   init(
-    _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?, seed: UInt64,
-    context: StageContext
+    _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?,
+    switchesLayers: Bool, seed: UInt64, context: StageContext
   ) throws {
     let count = given.main.count
     batch = min(max(trainedBatch ?? BatchNormExamination.usualBatch, 2), count, 64)
@@ -61,7 +61,7 @@ struct BatchNormExamination {
     suspects = BatchNormFacts.suspects(layers)
     let attributed = main.sample(BatchNormExamination.attributionPhotos, seed: seed)
     attribution =
-      network.layers.isEmpty
+      network.layers.isEmpty || !switchesLayers
       ? nil
       : try passes.attribution(attributed, batch: min(batch, 32))
     let sampled = main.sample(BatchNormExamination.inputPhotos, seed: seed)

@@ -19,13 +19,16 @@ struct TransferNetwork {
   /// Of the whole graph.
   let parameters: Parameters
 
-  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
+  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains
+  /// (but for batch norms in a mode that moves them).
   init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     self.init(
-      card, recipe, graph, .freezing(to: -1, of: graph),
+      card, recipe, graph,
+      .freezing(
+        to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
       backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
   }
 
@@ -53,6 +56,9 @@ struct TransferNetwork {
     self.parameters = parameters
     partition = Partition(graph, freezing: plan)
   }
+
+  /// Whether any layer's results are cached; else the cache holds pixels and the whole network runs.
+  var cachesLayers: Bool { !partition.prefix.isEmpty }
 
   /// Side of the input image.
   var size: Extent2D { Extent2D(preprocessing.inputSize) }

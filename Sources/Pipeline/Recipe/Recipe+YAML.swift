@@ -26,6 +26,7 @@ extension Recipe {
     try fields.section("head") { fields in
       try fields.read("hidden", into: &head.hidden, in: 1...65536)
       try fields.read("dropout", into: &head.dropout, in: 0...0.99)
+      try fields.readBatchNorm("frozen_batch_norm", into: &head.frozenBatchNorm)
     }
     try fields.section("train") { try train.read(&$0) }
     try fields.section("fine_tune") { try fineTune.read(&$0) }
@@ -61,6 +62,7 @@ extension Recipe {
     head:
       hidden: \(text(head.hidden))
       dropout: \(head.dropout)
+      frozen_batch_norm: \((head.frozenBatchNorm ?? .inference).rawValue)
     train:
     \(train.yaml)
     fine_tune:
@@ -122,8 +124,12 @@ extension Recipe.FineTune {
     var names = groups.joined(separator: ",")
     try fields.read("groups", into: &names)
     groups = names.split(separator: ",").map { $0.trimmed }
-    try fields.read("frozen_batch_norm", into: &frozenBatchNorm)
-    try fields.read("trainable_batch_norm", into: &trainableBatchNorm)
+    var frozen: BatchNormMode? = frozenBatchNorm
+    try fields.readBatchNorm("frozen_batch_norm", into: &frozen)
+    frozenBatchNorm = frozen ?? .inference
+    var trainable: BatchNormMode? = trainableBatchNorm
+    try fields.readBatchNorm("trainable_batch_norm", into: &trainable, isFrozen: false)
+    trainableBatchNorm = trainable ?? .inference
     try fields.read("lowest_learning_rate", into: &lowestLearningRate, in: 1e-12...1000)
     try train.read(&fields)
     guard train.solver != .lbfgs else {

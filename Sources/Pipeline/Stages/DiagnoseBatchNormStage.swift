@@ -18,6 +18,8 @@ public struct DiagnoseBatchNormStage {
     public var photos = 500
     /// Photos in a batch of the training phase; nil for what the network was trained with, or 32.
     public var batch: Int?
+    /// Whether layers are switched one by one, the longest part.
+    public var switchesLayers = true
     /// Whether fixes are tried when something is wrong.
     public var triesFixes = true
     /// Draws photos and batches.
@@ -87,7 +89,7 @@ public struct DiagnoseBatchNormStage {
     let training = classifier.record.flatMap { try? TrainingRecord(json: $0.training) }
     let examination = try BatchNormExamination(
       classifier, photos: photos, trainedBatch: options.batch ?? training?.batch,
-      seed: options.seed, context: context)
+      switchesLayers: options.switchesLayers, seed: options.seed, context: context)
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
     let fixes = BatchNormFixes(

@@ -94,7 +94,7 @@ public struct FineTuneStage {
       rates: rates(recipe.fineTune, network.graph), network: network,
       data: TrainingData(
         train: train, valid: try store.features(.valid, manifest), classes: manifest.classes,
-        labels: train.labels, isCached: true),
+        labels: train.labels, isCached: network.cachesLayers),
       checkpoint: checkpoint, history: run.history, context: context
     ).run()
     try lock.verify()

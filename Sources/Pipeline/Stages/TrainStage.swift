@@ -73,7 +73,7 @@ public struct TrainStage {
     for path in [run.model, run.headModel] {
       try RunModel.write(
         trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
-        isHeadAlone: true)
+        isHeadAlone: network.plan.frozenBatchNorm == .inference)
     }
     try TrainerCheckpoint(run, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
@@ -89,7 +89,7 @@ public struct TrainStage {
     let train = try store.features(.train, manifest, training: views)
     let data = TrainingData(
       train: train, valid: try store.features(.valid, manifest), classes: manifest.classes,
-      labels: train.labels, isCached: true)
+      labels: train.labels, isCached: network.cachesLayers)
     if recipe.train.solver == .lbfgs {
       return try ConvexTraining(
         recipe: recipe, network: network, train: train, data: data, history: run.history,

@@ -41,6 +41,9 @@ struct DiagnoseBatchNorm: ParsableCommand {
   @Option(help: "With --apply: this fix instead of the recommended one.")
   var fix: String?
 
+  @Flag(help: "Do not switch layers one by one: half the time, the same verdict.")
+  var quick = false
+
   @Flag(help: "Find out what is wrong; try no fixes.")
   var noFixes = false
 
@@ -70,6 +73,7 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.photos = photos
     options.batch = batch
     options.triesFixes = !noFixes
+    options.switchesLayers = !quick
     options.apply = apply
     options.fix = fix
     options.renaming = try renaming()

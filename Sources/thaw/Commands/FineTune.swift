@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Images
-import Network
 import Pipeline
 import Reports
 
@@ -30,11 +29,11 @@ struct FineTune: ParsableCommand {
   @Option(help: "Names of the groups that train, separated by commas.")
   var unfreezeGroups: String?
 
-  @Option(help: "Batch norms of frozen groups: inference, training, batchStatistics, staleUpdate.")
-  var frozenBatchNorm: BatchNormMode?
+  @Option(help: "Batch norms of frozen groups: a mode, or a system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
 
   @Option(help: "Batch norms of the groups that train.")
-  var trainableBatchNorm: BatchNormMode?
+  var trainableBatchNorm: TrainableBatchNorm?
 
   @Option(help: "Largest learning rate of the head.")
   var learningRate: Double?
@@ -92,8 +91,10 @@ struct FineTune: ParsableCommand {
     if let unfreezeGroups {
       recipe.fineTune.groups = unfreezeGroups.split(separator: ",").map(String.init)
     }
-    if let frozenBatchNorm { recipe.fineTune.frozenBatchNorm = frozenBatchNorm }
-    if let trainableBatchNorm { recipe.fineTune.trainableBatchNorm = trainableBatchNorm }
+    if let frozenBatchNorm { recipe.fineTune.frozenBatchNorm = frozenBatchNorm.mode }
+    if let trainableBatchNorm {
+      recipe.fineTune.trainableBatchNorm = trainableBatchNorm.mode
+    }
     if let learningRate { recipe.fineTune.train.learningRate = learningRate }
     if let lowestLearningRate { recipe.fineTune.lowestLearningRate = lowestLearningRate }
     if let epochs { recipe.fineTune.train.epochs = epochs }
@@ -105,8 +106,6 @@ struct FineTune: ParsableCommand {
     return try recipe.checked()
   }
 }
-
-extension BatchNormMode: ExpressibleByArgument {}
 
 extension [FineTuneStage.GroupPlan] {
   /// A table for people.
