@@ -14,7 +14,7 @@ import Training
 ///
 /// A sample's features depend on its photo, the augmentation and the epoch alone, so a training that
 /// is resumed sees the same ones.
-final class PhotoFeatures: FeatureSource {
+final class PhotoFeatures: MixingFeatureSource {
   private let photos: PhotoPreparation
   private let labels: [Int]
   /// The frozen layers; nil when the first layer already trains.
@@ -44,11 +44,26 @@ final class PhotoFeatures: FeatureSource {
   }
 
   var count: Int { labels.count }
+  var photoSize: PixelSize { PixelSize(width: photos.side, height: photos.side) }
 
   func label(_ index: Int) -> Int { labels[index] }
 
   func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try copyFeatures(of: indices, view, mixing: nil, into: output)
+  }
+
+  func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView, mixing draw: MixingDraw,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try copyFeatures(of: indices, view, mixing: draw, into: output)
+  }
+
+  private func copyFeatures(
+    of indices: ArraySlice<Int>, _ view: FeatureView, mixing draw: MixingDraw?,
+    into output: UnsafeMutableBufferPointer<Float>
   ) throws {
     let size = photos.elementCount
     if pixels.elements.count < indices.count * size {
@@ -60,6 +75,7 @@ final class PhotoFeatures: FeatureSource {
       let target = pixels.elements[(place * size)..<((place + 1) * size)]
       try photos.prepare(samples[place], view, into: UnsafeMutableBufferPointer(rebasing: target))
     }
+    draw?.mix(pixels.elements, channels: size / (photos.side * photos.side), size: photoSize)
     let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(samples.count * size)])
     let result = UnsafeMutableBufferPointer(rebasing: output[..<(samples.count * stride)])
     if let prefix {
@@ -90,6 +106,8 @@ private final class PhotoPreparation: Sendable {
     self.preprocessing = preprocessing
   }
 
+  /// Pixels along one side.
+  var side: Int { preprocessing.inputSize }
   /// Numbers of one photo.
   var elementCount: Int { preprocessing.elementCount }
 

@@ -30,6 +30,10 @@ struct TrainingSourceMaker {
   /// - Throws: ``PipelineError/interrupted`` after saving what is done; errors of the photos.
   func sources(of network: TransferNetwork) throws -> TrainingSources {
     context.console.say(statement(of: network))
+    if let mixing = settings.mixing {
+      let place = network.partition.prefix.isEmpty || isFresh ? MixingPlace.photos : .features
+      context.console.say("Mixing: \(mixing) of \(place).")
+    }
     guard !network.partition.prefix.isEmpty else {
       return TrainingSources(
         train: photos(.train, of: network, prefix: nil),
