@@ -6,7 +6,7 @@ import Network
 extension BatchNormDiagnosis {
   /// What was measured and judged, before any fix is tried.
   init(
-    _ examination: BatchNormExamination, _ judgement: BatchNormJudgement, _ classifier: Classifier
+    _ examination: BatchNormExamination, _ judgement: BatchNormJudgement, _ classifier: DiagnosedNetwork
   ) {
     let facts = examination.facts
     let graph = classifier.graph

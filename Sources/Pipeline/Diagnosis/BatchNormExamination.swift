@@ -29,7 +29,7 @@ struct BatchNormExamination {
   private static let inputPhotos = 160
 
   init(
-    _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?,
+    _ classifier: DiagnosedNetwork, photos given: DiagnosisPhotos, trainedBatch: Int?,
     switchesLayers: Bool, seed: UInt64, context: StageContext
   ) throws {
     let count = given.main.count

@@ -33,7 +33,7 @@ struct DiagnosisPhotos {
   /// With split folders (or a manifest) `train` is looked at and `valid`, else `test`, judges fixes;
   /// without, all photos are looked at and two in five of them judge fixes.
   init(
-    _ items: [Item], columns: [String: Int], limit: Int, seed: UInt64, classifier: Classifier,
+    _ items: [Item], columns: [String: Int], limit: Int, seed: UInt64, classifier: DiagnosedNetwork,
     context: StageContext
   ) throws {
     let present = Set(items.compactMap(\.split))
@@ -109,7 +109,7 @@ private struct LoadedPhotos {
   private(set) var reasons: [String] = []
 
   init(
-    _ items: [DiagnosisPhotos.Item], _ columns: [String: Int], _ classifier: Classifier,
+    _ items: [DiagnosisPhotos.Item], _ columns: [String: Int], _ classifier: DiagnosedNetwork,
     _ context: StageContext
   ) throws {
     let progress = context.console.progress("Reading photos", total: items.count)
@@ -119,7 +119,7 @@ private struct LoadedPhotos {
       try Interruption.check()
       let part = Array(items[start..<min(start + 32, items.count)])
       let pixels = AlignedStorage<Float>(count: part.count * stride)
-      let bad = try classifier.prepare(part.map(\.path), views: [.center], into: pixels)
+      let bad = try classifier.prepare(part.map(\.path), into: pixels)
       for (index, item) in part.enumerated() {
         if let reason = bad[index] {
           reasons.append("\(item.path.displayed): \(reason)")

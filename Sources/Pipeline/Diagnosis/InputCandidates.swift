@@ -21,7 +21,7 @@ struct InputCandidates {
   let results: [Result]
 
   /// Runs `photos`, prepared as `classifier` declares, as each contract would have prepared them.
-  init(_ classifier: Classifier, _ photos: LabelledTensors, context: StageContext) throws {
+  init(_ classifier: DiagnosedNetwork, _ photos: LabelledTensors, context: StageContext) throws {
     let declared = classifier.preprocessing
     let probe = try FirstNormalization(classifier, context: context)
     var candidates = Preprocessing.candidates(like: declared).map { ($0.name, $0.preprocessing) }
@@ -76,14 +76,19 @@ extension LabelledTensors {
   }
 }
 
-extension Classifier {
+extension DiagnosedNetwork {
   /// The logits of prepared photos, [photos, classes], by the plan that prediction uses.
   func logits(_ photos: LabelledTensors) throws -> Tensor<Float> {
     var rows: [Float] = []
     for start in stride(from: 0, to: photos.count, by: 32) {
       try Interruption.check()
       let pixels = photos.copy(start..<min(start + 32, photos.count))
-      rows += try pixels.withUnsafeBufferPointer { try logits($0) }.elements
+      let output = try Tensor<Float>(
+        shape: [pixels.count / photos.stride, classNames.count]
+      ) { output in
+        try pixels.withUnsafeBufferPointer { try plan.run($0, into: output) }
+      }
+      rows += output.elements
     }
     return Tensor(rows, shape: [photos.count, classNames.count])
   }
@@ -99,7 +104,7 @@ private struct FirstNormalization {
   private let batch = 16
 
   /// Nil when the network has no batch norm.
-  init?(_ classifier: Classifier, context: StageContext) throws {
+  init?(_ classifier: DiagnosedNetwork, context: StageContext) throws {
     let graph = classifier.graph
     let step = graph.fusedSteps.first { step in
       step.nodes.contains {

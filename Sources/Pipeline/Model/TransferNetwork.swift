@@ -8,6 +8,7 @@ import Files
 import Images
 import Network
 import Tensors
+import Training
 
 /// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
 struct TransferNetwork {
@@ -19,15 +20,13 @@ struct TransferNetwork {
   /// Of the whole graph.
   let parameters: Parameters
 
-  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains
-  /// (but for batch norms in a mode that moves them).
+  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
   init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     self.init(
-      card, recipe, graph,
-      .freezing(
+      card, recipe, graph, .freezing(
         to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
       backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
   }
@@ -48,17 +47,30 @@ struct TransferNetwork {
     _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
     _ parameters: Parameters
   ) {
+    self.init(
+      card, recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing, graph,
+      plan, parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ preprocessing: Preprocessing, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
     self.card = card
-    preprocessing =
-      recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
+    self.preprocessing = preprocessing
     self.graph = graph
     self.plan = plan
     self.parameters = parameters
     partition = Partition(graph, freezing: plan)
   }
 
-  /// Whether any layer's results are cached; else the cache holds pixels and the whole network runs.
-  var cachesLayers: Bool { !partition.prefix.isEmpty }
+  /// The same network as a phase of training has it: with its plan, its input size, and the weights
+  /// reached so far.
+  func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
+    TransferNetwork(
+      card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
+      parameters)
+  }
 
   /// Side of the input image.
   var size: Extent2D { Extent2D(preprocessing.inputSize) }
@@ -79,9 +91,10 @@ struct TransferNetwork {
   }
 
   /// The cache key of features at the cut: everything they depend on but the photo and the view.
-  func featureKey(engine: String) throws -> String {
+  func featureKey(engine: String, precision: FeaturePrecision = .float32) throws -> String {
     var hash = SHA256()
     hash.update("features 1")
+    if precision != .float32 { hash.update("\(precision)") }
     hash.update(engine)
     hash.update(preprocessing.json)
     for node in graph.nodes[...partition.cut.index] {

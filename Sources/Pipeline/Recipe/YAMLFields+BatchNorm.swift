@@ -18,6 +18,15 @@ extension YAMLFields {
         "'\(key)' is '\(name)', expected one of \(BatchNormMode.knownNames.joined(separator: ", "))."
       )
     }
-    mode = known == .inference ? nil : known
+    mode = known == .inference && mode == nil ? nil : known
+  }
+
+  /// The same where a mode is always there.
+  mutating func readBatchNorm(
+    _ key: String, into mode: inout BatchNormMode, isFrozen: Bool = true
+  ) throws {
+    var other: BatchNormMode? = mode
+    try readBatchNorm(key, into: &other, isFrozen: isFrozen)
+    mode = other ?? .inference
   }
 }

@@ -28,6 +28,9 @@ public struct DiagnoseBatchNormStage {
     public var apply: FilePath?
     /// The fix to write instead of the recommended one.
     public var fix: String?
+    /// For a checkpoint that says nothing about itself: the card with its architecture and
+    /// preprocessing.
+    public var card: String?
     /// The model's name for a folder's, where they differ.
     public var renaming: [String: String] = [:]
 
@@ -46,8 +49,7 @@ public struct DiagnoseBatchNormStage {
     try run.require(run.model, from: "thaw train")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
-    let classifier = try Classifier(
-      modelFile: run.model, compiler: context.compiler, threads: context.threads)
+    let classifier = try DiagnosedNetwork(modelFile: run.model, context: context)
     let root = manifest.root.filePath
     let items = manifest.records.map {
       DiagnosisPhotos.Item(
@@ -62,9 +64,11 @@ public struct DiagnoseBatchNormStage {
 
   /// Diagnoses any model on a folder of photos, one sub-folder per class.
   ///
+  /// - Parameter model: a model file, a card's name, or with a card in the options any checkpoint.
+  ///
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
   public func diagnose(
-    _ model: ModelReference, data: FilePath, options: Options
+    _ model: String, data: FilePath, options: Options
   ) throws -> BatchNormDiagnosis {
     var scanning = FolderScanner.Options()
     scanning.requiresTraining = false
@@ -75,11 +79,13 @@ public struct DiagnoseBatchNormStage {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: data), className: $0.className, split: $0.split)
     }
-    return try diagnose(try model.load(context: context), items, of: data, options)
+    let network = try DiagnosedNetwork(
+      model, card: options.card, folders: Set(items.map(\.className)), context: context)
+    return try diagnose(network, items, of: data, options)
   }
 
   private func diagnose(
-    _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath, _ options: Options
+    _ classifier: DiagnosedNetwork, _ items: [DiagnosisPhotos.Item], of data: FilePath, _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
@@ -108,29 +114,5 @@ extension TrainingRecord {
   fileprivate var batch: Int? {
     guard let recipe = try? Recipe(yaml: recipe, file: "recipe") else { return nil }
     return isHeadAlone ? recipe.train.batch : recipe.fineTune.train.batch
-  }
-}
-
-extension Classifier {
-  /// The output for each class folder, matched by name.
-  ///
-  /// - Throws: ``PipelineError/data(_:)`` naming classes the model does not know.
-  func columns(
-    of folders: Set<String>, renaming: [String: String], data: FilePath
-  ) throws -> [String: Int] {
-    var indices: [String: Int] = [:]
-    for (index, name) in classNames.enumerated() { indices[name] = index }
-    var columns: [String: Int] = [:]
-    for folder in folders { columns[folder] = indices[renaming[folder] ?? folder] }
-    let unknown = folders.filter { columns[$0] == nil }.sorted()
-    guard unknown.isEmpty else {
-      let shown = classNames.prefix(10).joined(separator: ", ")
-      throw PipelineError.data(
-        "\(data.displayed): the model \(source) does not know"
-          + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)"
-          + (classNames.count > 10 ? ", …" : "")
-          + ". Rename the folders, or pass --rename FOLDER=CLASS.")
-    }
-    return columns
   }
 }
