@@ -11,7 +11,9 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The card's weights are not on this machine yet.
   case weightsMissing(card: String, path: String)
   /// A file is not the one that the card names.
-  case wrongHash(path: String, expected: String, found: String)
+  case wrongHash(path: String, expected: String, found: String, advice: String)
+  /// A layer has no counterpart in the format.
+  case notExportable(layer: String, reason: String)
   /// A download did not work.
   case fetchFailed(source: String, reason: String)
 
@@ -25,11 +27,13 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
     case .badCard(let file, let reason): "\(file): \(reason)"
     case .weightsMissing(let card, let path):
       "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
+    case .notExportable(let layer, let reason):
+      "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
     case .fetchFailed(let source, let reason):
       "cannot fetch the weights from \(source): \(reason)"
-        + " Check the network, or put the file there by hand."
-    case .wrongHash(let path, let expected, let found):
-      "\(path): sha256 is \(found), the card expects \(expected). Remove the file and fetch it again."
+        + " Check the network, or bring the file: thaw pretrained import FILE --card NAME"
+    case .wrongHash(let path, let expected, let found, let advice):
+      "\(path): the contents have \(found), expected \(expected). \(advice)"
     }
   }
 }

@@ -9,7 +9,8 @@ public import SystemPackage
 public enum CheckpointReader {
   /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
   ///
-  /// Formats: safetensors, and PyTorch's `.pth` in both layouts. There the tensors are those of the
+  /// Formats: safetensors, ONNX (the constants of its graph; see ``ONNXReader`` for the graph), and
+  /// PyTorch's `.pth` in both layouts. There the tensors are those of the
   /// top-level dict, or if it has none those under `state_dict`, `model_state_dict`, `model`,
   /// `model_state`, `net_dict` or `net`, the first that has some; a `module.` before every name is
   /// removed; entries that are no tensors are passed over.
@@ -41,6 +42,11 @@ public enum CheckpointReader {
     case .torchZip: return try TorchZipReader.read(source)
     case .pickle: return try TorchLegacyReader.read(source)
     case .safetensors: return try SafetensorsReader.read(source)
+    case .onnx:
+      let model = try ONNXReader.read(source, .refused)
+      return Checkpoint(
+        tensors: model.graph.initializers, metadata: model.metadata, format: .onnx,
+        path: source.path)
     case .other(let description):
       let isPointer = description.hasPrefix("a Git LFS pointer")
       throw CheckpointError(

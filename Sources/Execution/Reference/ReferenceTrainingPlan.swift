@@ -7,7 +7,7 @@ public import Tensors
 ///
 /// Element order is PyTorch's. With `Double`, values and gradients are rounded to Float on their way
 /// out and kept in full inside.
-public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
+public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan, LayerInspectable {
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Scalar>]
@@ -48,6 +48,18 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
   ) throws {
     lastPass = nil
     try program.runAll(input, into: output)
+  }
+
+  /// See ``LayerInspectable/firstNonFiniteLayer(_:step:)``. Every node is looked at by itself.
+  public func firstNonFiniteLayer(
+    _ input: UnsafeBufferPointer<Float>, step: StepIdentity
+  ) throws -> ParameterPath? {
+    lastPass = nil
+    guard let from = input.baseAddress else { return nil }
+    ReferenceElements.convert(from, to: program.input.values, count: input.count)
+    return try program.firstNonFiniteLayer(
+      ReferencePass(
+        count: input.count / program.input.stride, isTraining: true, identity: step))
   }
 
   /// Sets all accumulated gradients to zero.

@@ -5,10 +5,17 @@ import SystemPackage
 
 /// What `--model` names: a model file, or a card's untouched pretrained network.
 public struct ModelReference: Sendable {
-  private let text: String
+  let text: String
+  private let snapshots: Bool
 
   /// Takes the option's text.
-  public init(_ text: String) { self.text = text }
+  ///
+  /// - Parameter snapshots: in place of the model the snapshots of its training, which are in
+  ///   `checkpoints` beside it.
+  public init(_ text: String, snapshots: Bool = false) {
+    self.text = text
+    self.snapshots = snapshots
+  }
 
   /// Loads it. A file of that name comes first, then a card.
   ///
@@ -17,7 +24,8 @@ public struct ModelReference: Sendable {
     let path = FilePath(text)
     if FileSystem.exists(path) {
       return try Classifier(
-        modelFile: path, compiler: context.compiler, threads: context.threads)
+        ensemble: snapshots ? SnapshotFiles.members(of: path) : [path],
+        compiler: context.compiler, threads: context.threads)
     }
     guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
       throw PipelineError.data(
@@ -25,6 +33,9 @@ public struct ModelReference: Sendable {
           + " a card (thaw pretrained list).")
     }
     let card = try context.pretrained.card(named: text)
+    guard !snapshots else {
+      throw PipelineError.usage("a pretrained network has no snapshots; give a model file.")
+    }
     return try Classifier(
       card: card, store: context.pretrained, compiler: context.compiler, threads: context.threads)
   }

@@ -8,6 +8,7 @@ import Files
 import Images
 import Network
 import Tensors
+import Training
 
 /// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
 struct TransferNetwork {
@@ -45,13 +46,29 @@ struct TransferNetwork {
     _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
     _ parameters: Parameters
   ) {
+    self.init(
+      card, recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing, graph,
+      plan, parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ preprocessing: Preprocessing, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
     self.card = card
-    preprocessing =
-      recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
+    self.preprocessing = preprocessing
     self.graph = graph
     self.plan = plan
     self.parameters = parameters
     partition = Partition(graph, freezing: plan)
+  }
+
+  /// The same network as a phase of training has it: with its plan, its input size, and the weights
+  /// reached so far.
+  func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
+    TransferNetwork(
+      card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
+      parameters)
   }
 
   /// Side of the input image.
@@ -73,9 +90,10 @@ struct TransferNetwork {
   }
 
   /// The cache key of features at the cut: everything they depend on but the photo and the view.
-  func featureKey(engine: String) throws -> String {
+  func featureKey(engine: String, precision: FeaturePrecision = .float32) throws -> String {
     var hash = SHA256()
     hash.update("features 1")
+    if precision != .float32 { hash.update("\(precision)") }
     hash.update(engine)
     hash.update(preprocessing.json)
     for node in graph.nodes[...partition.cut.index] {

@@ -15,7 +15,6 @@ import Tensors
 final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let layer: BatchNormalization
   private let mode: BatchNormMode
-  private let rectifier: thaw_rectifier
   private let hasResidual: Bool
   private let gamma: ReferenceParameter<Float>?
   private let beta: ReferenceParameter<Float>?
@@ -40,7 +39,6 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   ) {
     self.layer = layer
     mode = context.mode
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     hasResidual = residual != nil
     gamma = context.parameter(.normScale)
     beta = context.parameter(.normShift)
@@ -54,7 +52,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     (slope, offset) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     super.init(
-      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output)
+      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output,
+      rectifier: rectifier)
   }
 
   private var usesBatch: Bool { mode.usesBatchStatistics }
@@ -117,7 +116,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
       return
     }
     thaw_affine(
-      source, scale.start, shift.start, hasResidual ? inputs[0].values(work) : nil, rectifier,
+      source, scale.start, shift.start, hasResidual ? inputs[0].values(work) : nil,
+      forwardRectifier,
       rows(work), channels, output.values(work))
   }
 
