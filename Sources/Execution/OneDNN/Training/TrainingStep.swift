@@ -155,7 +155,7 @@ extension Activation {
     switch self {
     case .relu: THAW_RELU
     case .relu6: THAW_RELU6
-    case .silu, .sigmoid: nil
+    case .silu, .sigmoid, .gelu: nil
     }
   }
 }
