@@ -54,7 +54,7 @@ extension Preprocessing {
 
   // The margin times the size the contract resizes to. Views do not come into it, so that the pixels
   // of a view do not depend on which others are prepared with it: they are cached under its name.
-  func smallestSource(of size: PixelSize) -> PixelSize {
+  package func smallestSource(of size: PixelSize) -> PixelSize {
     let resized = geometry(of: size).resized
     return PixelSize(
       width: Self.scaledDecodingMargin * resized.width,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Backbones
-import Checkpoints
+package import Checkpoints
 import Datasets
 public import Execution
 import Files
 public import Images
-import Network
+package import Network
 import Synchronization
 public import SystemPackage
 public import Tensors
@@ -27,6 +27,11 @@ public final class Classifier {
   public let preprocessing: Preprocessing
   /// The card or file it came from, for messages.
   public let source: String
+  /// The network itself, for diagnosis.
+  package let graph: Graph
+  package let parameters: Parameters
+  /// What its file says about it; nil for a card's network.
+  package let record: ModelRecord?
   private let plan: any InferencePlan
   private let threads: Int
 
@@ -54,7 +59,7 @@ public final class Classifier {
     let graph = try Architecture(named: record.architecture).graph(head)
     try self.init(
       graph, parameters, classNames: record.classNames, preprocessing: contract,
-      source: modelFile.displayed, compiler: compiler, threads: threads)
+      source: modelFile.displayed, record: record, compiler: compiler, threads: threads)
   }
 
   /// The untouched pretrained network of a card, with its own classes.
@@ -69,8 +74,11 @@ public final class Classifier {
 
   private init(
     _ graph: Graph, _ parameters: Parameters, classNames: [String], preprocessing: Preprocessing,
-    source: String, compiler: Compiler, threads: Int
+    source: String, record: ModelRecord? = nil, compiler: Compiler, threads: Int
   ) throws {
+    self.graph = graph
+    self.parameters = parameters
+    self.record = record
     self.classNames = classNames
     self.preprocessing = preprocessing
     self.source = source
@@ -109,8 +117,16 @@ public final class Classifier {
     return outcomes
   }
 
+  /// The logits of photos that are prepared already.
+  ///
+  /// Shapes: `pixels` n photos of ``Preprocessing/elementCount`` elements; result [n, classes].
+  package func logits(_ pixels: UnsafeBufferPointer<Float>) throws -> Tensor<Float> {
+    let count = pixels.count / preprocessing.elementCount
+    return try Tensor<Float>(shape: [count, classNames.count]) { try plan.run(pixels, into: $0) }
+  }
+
   /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.
-  private func prepare(
+  package func prepare(
     _ paths: [FilePath], views: [View], into pixels: AlignedStorage<Float>
   ) throws -> [String?] {
     let perPhoto = views.count * preprocessing.elementCount
@@ -132,7 +148,7 @@ public final class Classifier {
     return reasons.withLock { $0 }
   }
 
-  private static func reason(_ error: any Error) -> String {
+  static func reason(_ error: any Error) -> String {
     switch error {
     case let error as ImageError: error.description
     case let error as FileError: error.reason.text(error.operation)
