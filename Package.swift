@@ -100,6 +100,7 @@ let package = Package(
     tests(
       of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
+    tests(of: "Diagnosis", ["Diagnosis", "Execution", "Network", "Tensors"]),
     tests(of: "Reports", ["Reports"]),
     tests(
       of: "Pipeline",
