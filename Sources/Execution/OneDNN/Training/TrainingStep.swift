@@ -157,7 +157,7 @@ extension Activation {
     switch self {
     case .relu: THAW_RELU
     case .relu6: THAW_RELU6
-    case .silu, .sigmoid: nil
+    case .silu, .sigmoid, .gelu: nil
     }
   }
 }
