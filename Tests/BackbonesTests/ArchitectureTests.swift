@@ -22,6 +22,8 @@ import Testing
     ("efficientnet_b4", 19_341_616), ("tf_efficientnet_b0", 5_288_548),
     ("efficientnet_b1_keras", 7_794_184), ("convnext_tiny", 28_589_128),
     ("convnext_small", 50_223_688), ("convnext_base", 88_591_464),
+    ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
+    ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 1000))
