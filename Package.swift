@@ -62,7 +62,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Images", "Network", "Pipeline", "Reports",
+        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network", "Pipeline",
+        "Reports",
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),

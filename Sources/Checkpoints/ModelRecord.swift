@@ -129,8 +129,8 @@ extension ModelRecord {
   private static func freezing(_ text: String) throws(ModelRecordError) -> FreezePlan {
     let json = try? JSONValue(parsing: text)
     guard let groups = json?["trainable_groups"]?.integers, groups.allSatisfy({ $0 >= 0 }),
-      let frozen = json?["frozen_batch_norm"]?.text.flatMap(BatchNormMode.init),
-      let trainable = json?["trainable_batch_norm"]?.text.flatMap(BatchNormMode.init)
+      let frozen = json?["frozen_batch_norm"]?.text.flatMap({ BatchNormMode(rawValue: $0) }),
+      let trainable = json?["trainable_batch_norm"]?.text.flatMap({ BatchNormMode(rawValue: $0) })
     else {
       throw ModelRecordError(
         kind: .malformed, reason: "thaw.freezing is not understood: \(quoted(text))")

@@ -56,17 +56,20 @@ public struct BatchNormalization: Hashable, Sendable {
   public var hasScale: Bool
   /// Whether a shift (`bias`, beta) exists.
   public var hasShift: Bool
+  /// What the running variance takes from a batch; the forward pass always uses the biased one.
+  public var runningVarianceCorrection: VarianceCorrection
 
   /// Describes a batch normalisation; the defaults are PyTorch's.
   public init(
     channels: Int, epsilon: Double = 1e-5, momentum: Double = 0.1, hasScale: Bool = true,
-    hasShift: Bool = true
+    hasShift: Bool = true, runningVarianceCorrection: VarianceCorrection = .bessel
   ) {
     self.channels = channels
     self.epsilon = epsilon
     self.momentum = momentum
     self.hasScale = hasScale
     self.hasShift = hasShift
+    self.runningVarianceCorrection = runningVarianceCorrection
   }
 }
 

@@ -11,6 +11,8 @@ struct ReferencePass {
   let isTraining: Bool
   /// The key of the dropout masks.
   let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
 }
 
 /// One node bound to its buffers. Layers own what they need between forward and backward.

@@ -12,6 +12,8 @@ struct TrainingPass {
   let isTraining: Bool
   /// The key of the dropout masks.
   let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
 }
 
 /// What one lane does at once: some images of a pass.
