@@ -19,6 +19,11 @@ import Testing
     ("densenet121_keras", 7_978_856), ("densenet169", 14_149_480), ("densenet201", 20_013_928),
     ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
     ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
+    ("efficientnet_b0", 5_288_548), ("efficientnet_b1", 7_794_184),
+    ("efficientnet_b2", 9_109_994), ("efficientnet_b3", 12_233_232),
+    ("efficientnet_b4", 19_341_616), ("tf_efficientnet_b0", 5_288_548),
+    ("efficientnet_b1_keras", 7_794_184), ("convnext_tiny", 28_589_128),
+    ("convnext_small", 50_223_688), ("convnext_base", 88_591_464),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 1000))
