@@ -22,6 +22,12 @@ public struct Architecture: Sendable {
     throw .unknownArchitecture(name, known: Architecture.names)
   }
 
+  /// A network that is not built by name.
+  init(name: String, _ network: any NetworkFamily) {
+    self.name = name
+    self.network = network
+  }
+
   /// Every family of networks, one file each.
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, DenseNet.self, EfficientNetLite.self, InceptionV3.self, MobileNetV2.self,

@@ -4,6 +4,7 @@ public import Checkpoints
 public import Images
 public import Network
 public import SystemPackage
+import Tensors
 
 /// A classifier from an ONNX file: the network, its weights, and what the file says about itself.
 ///
@@ -17,6 +18,8 @@ public struct ONNXNetwork: Sendable {
   public let parameters: Parameters
   /// The size of the image it was made for; nil when the file leaves it free.
   public let inputSize: Extent2D?
+  /// Shape of the value that the head takes, for one image.
+  private let features: Shape
   /// What Thaw wrote into the file; nil for a file of another program.
   public let record: ModelRecord?
 
@@ -45,7 +48,9 @@ public struct ONNXNetwork: Sendable {
     parameters = draft.parameters
     inputSize = importer.fixedSize
     try parameters.validate(for: graph)
-    _ = try graph.shapes(batch: 1, size: importer.size)
+    let shapes = try graph.shapes(batch: 1, size: importer.size)
+    let head = graph.groups.count - 1
+    features = shapes[(graph.nodes.lastIndex { $0.group < head }) ?? 0]
   }
 
   /// The preprocessing contract in the file; nil when another program wrote it.
@@ -69,9 +74,7 @@ public struct ONNXNetwork: Sendable {
 
   /// The network with another head: everything but the last layer group, global average pooling when
   /// that is still an image, then `head`.
-  ///
-  /// - Throws: `NetworkError` when the layers do not fit.
-  public func graph(head: Head) throws -> Graph {
+  public func graph(head: Head) -> Graph {
     let old = graph.groups.count - 1
     let body = graph.nodes.filter { $0.group < old }
     var builder = GraphBuilder(
@@ -84,8 +87,6 @@ public struct ONNXNetwork: Sendable {
       }
       builder.add(node.path, node.operation, node.inputs)
     }
-    let size = inputSize ?? Extent2D(224)
-    let features = try graph.shapes(batch: 1, size: size)[body.count - 1]
     if features.rank == 4 {
       builder.add(headPath(in: body, "pool"), .globalAveragePooling)
       builder.add(headPath(in: body, "flatten"), .flatten)

@@ -96,6 +96,22 @@ public final class Classifier {
     self.threads = threads
   }
 
+  /// Compiles a model that was read.
+  ///
+  /// - Throws: `NetworkError`, `ExecutionError`.
+  init(_ model: StoredModel, source: String, compiler: Compiler, threads: Int) throws {
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
+    augmentation = .none
+    seed = 0
+    self.source = source
+    plans = [
+      try compiler.compileClassifier(
+        model.graph, model.parameters, inputSize: model.preprocessing.inputSize)
+    ]
+    self.threads = threads
+  }
+
   /// How many models answer together.
   public var memberCount: Int { plans.count }
 
@@ -191,7 +207,7 @@ private struct Member {
     let head = Head(
       classes: record.classNames.count, hidden: training?.head.hidden,
       dropout: training?.head.dropout ?? 0)
-    let graph = try Architecture(named: record.architecture).graph(head)
+    let graph = try Architecture.graph(of: record, parameters, head: head, file: file)
     classNames = record.classNames
     preprocessing = contract
     recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: file.displayed) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Checkpoints
 import Files
 import SystemPackage
 
@@ -23,6 +24,11 @@ public struct ModelReference: Sendable {
   public func load(context: StageContext) throws -> Classifier {
     let path = FilePath(text)
     if FileSystem.exists(path) {
+      if try CheckpointReader.isONNX(path) {
+        return try Classifier(
+          StoredModel(onnx: path), source: path.displayed, compiler: context.compiler,
+          threads: context.threads)
+      }
       return try Classifier(
         ensemble: snapshots ? SnapshotFiles.members(of: path) : [path],
         compiler: context.compiler, threads: context.threads)

@@ -28,8 +28,18 @@ struct StoredModel {
     let head = Head(
       classes: record.classNames.count, hidden: training?.head.hidden,
       dropout: training?.head.dropout ?? 0)
-    graph = try Architecture(named: record.architecture).graph(head)
+    graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
     try parameters.validate(for: graph)
+  }
+
+  /// Collects what was read elsewhere; the parameters are `graph`'s.
+  init(
+    graph: Graph, parameters: Parameters, preprocessing: Preprocessing, record: ModelRecord
+  ) {
+    self.graph = graph
+    self.parameters = parameters
+    self.preprocessing = preprocessing
+    self.record = record
   }
 
   /// The untouched pretrained network of a card.
@@ -40,7 +50,10 @@ struct StoredModel {
     preprocessing = card.preprocessing
     record = ModelRecord(
       thawVersion: thawVersion, architecture: card.architecture, classNames: backbone.classNames,
-      preprocessing: card.preprocessing.json, notes: ["license": card.license])
+      preprocessing: card.preprocessing.json,
+      structure: card.architecture == Architecture.onnxName
+        ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
+      notes: ["license": card.license])
   }
 }
 
@@ -50,7 +63,10 @@ extension ModelReference {
   /// - Throws: errors of ``StoredModel``; `BackboneError.unknownCard` when it is neither.
   func read(context: StageContext) throws -> StoredModel {
     let path = FilePath(text)
-    if FileSystem.exists(path) { return try StoredModel(modelFile: path) }
+    if FileSystem.exists(path) {
+      return try CheckpointReader.isONNX(path)
+        ? StoredModel(onnx: path) : StoredModel(modelFile: path)
+    }
     guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
       throw PipelineError.data(
         "\(path.displayed): no such model file. Give the model.safetensors of a run, or the name of"
