@@ -182,21 +182,14 @@ private struct Member {
   let plan: any InferencePlan
 
   init(_ file: FilePath, compiler: Compiler) throws {
-    let (record, parameters) = try ModelFile.read(file)
-    let training = try? TrainingRecord(json: record.training)
-    guard let contract = try? Preprocessing(json: record.preprocessing) else {
-      throw PipelineError.data(
-        "\(file.displayed): the preprocessing contract in it is not understood.")
-    }
-    let head = Head(
-      classes: record.classNames.count, hidden: training?.head.hidden,
-      dropout: training?.head.dropout ?? 0)
-    let graph = try Architecture(named: record.architecture).graph(head)
-    classNames = record.classNames
-    preprocessing = contract
+    let model = try StoredModel(modelFile: file)
+    let training = try? TrainingRecord(json: model.record.training)
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
     recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: file.displayed) }
     isHeadAlone = training?.isHeadAlone ?? true
-    plan = try compiler.compileClassifier(graph, parameters, inputSize: contract.inputSize)
+    plan = try compiler.compileClassifier(
+      model.graph, model.parameters, inputSize: preprocessing.inputSize)
   }
 }
 
