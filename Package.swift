@@ -63,8 +63,7 @@ let package = Package(
       name: "thaw",
       dependencies: [
         "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network", "Pipeline",
-        "Reports",
-        "Training",
+        "Reports", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
@@ -104,6 +103,9 @@ let package = Package(
     tests(
       of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
+    tests(
+      of: "Diagnosis",
+      ["Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "Tensors"]),
     tests(of: "Reports", ["Reports"]),
     tests(
       of: "Pipeline",

@@ -193,6 +193,8 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   public var groups: [Group]
   /// Layers to blame, the worst first.
   public var suspects: [String]
+  /// Loss in inference of the photos that layers were switched on; nil when they were not.
+  public var lossBeforeSwitching: Double?
   /// The layer whose switch alone changes the loss most; nil without batch norms.
   public var decisiveLayer: String?
   /// The group whose switch alone changes the loss most.
@@ -214,7 +216,8 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
     kind: BatchNormFinding, verdict: String, recommendation: String, evidence: [String],
     signature: String?, inference: Phase, training: Phase, gap: Double, batch: Int,
     batchSizes: [BatchSize], photos: Int, split: String, heldOutPhotos: Int, heldOut: Phase?,
-    layers: [Layer], groups: [Group], suspects: [String], decisiveLayer: String?,
+    layers: [Layer], groups: [Group], suspects: [String], lossBeforeSwitching: Double?,
+    decisiveLayer: String?,
     decisiveGroup: String?, boundary: String?, inputs: [Input], fixes: [Fix],
     recommendedFix: String?, renamedClasses: [String: String]
   ) {
@@ -235,6 +238,7 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
     self.layers = layers
     self.groups = groups
     self.suspects = suspects
+    self.lossBeforeSwitching = lossBeforeSwitching
     self.decisiveLayer = decisiveLayer
     self.decisiveGroup = decisiveGroup
     self.boundary = boundary

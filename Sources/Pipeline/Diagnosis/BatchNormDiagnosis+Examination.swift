@@ -6,7 +6,8 @@ import Network
 extension BatchNormDiagnosis {
   /// What was measured and judged, before any fix is tried.
   init(
-    _ examination: BatchNormExamination, _ judgement: BatchNormJudgement, _ classifier: DiagnosedNetwork
+    _ examination: BatchNormExamination, _ judgement: BatchNormJudgement,
+    _ classifier: DiagnosedNetwork
   ) {
     let facts = examination.facts
     let graph = classifier.graph
@@ -38,6 +39,7 @@ extension BatchNormDiagnosis {
       split: examination.photos.names.main, heldOutPhotos: examination.photos.heldOut.count,
       heldOut: examination.heldOut, layers: layers, groups: groups,
       suspects: judgement.suspects.map { layers[$0].path },
+      lossBeforeSwitching: attribution?.inferenceLoss,
       decisiveLayer: attribution.flatMap { $0.decisive($0.alone.map(Optional.some)) }.map {
         layers[$0].path
       },
@@ -71,7 +73,7 @@ extension BatchNormDiagnosis {
       + " \(place) part."
   }
 
-  private var lossInInference: Double? { inputs.first?.loss }
+  private var lossInInference: Double? { lossBeforeSwitching }
 }
 
 extension PhaseAttribution {

@@ -33,7 +33,8 @@ final class BatchNormFixes {
   private var results: [String: PhotoResults] = [:]
 
   init(
-    _ classifier: DiagnosedNetwork, _ examination: BatchNormExamination, _ judgement: BatchNormJudgement,
+    _ classifier: DiagnosedNetwork, _ examination: BatchNormExamination,
+    _ judgement: BatchNormJudgement,
     seed: UInt64, context: StageContext
   ) {
     self.classifier = classifier

@@ -8,7 +8,6 @@ import Tensors
 /// y = rectifier(scale * x + residual).
 final class ChannelScaleStep: TrainingStepBase, TrainingStep {
   private let scale: ReferenceParameter<Float>
-  private let rectifier: thaw_rectifier
   private let hasResidual: Bool
   private let zeros: AlignedStorage<Float>
   /// Of each lane: sums of dy, which nobody needs, and of dy * x.
@@ -17,14 +16,14 @@ final class ChannelScaleStep: TrainingStepBase, TrainingStep {
 
   init(_ context: TrainingContext, residual: TrainingValue?, rectifier: Activation?) {
     scale = context.required(.normScale)
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     hasResidual = residual != nil
     zeros = AlignedStorage(count: scale.count)
     let (count, lanes) = (scale.count, scale.gradient == nil ? 0 : context.lanes)
     sums = (0..<lanes).map { _ in AlignedStorage(count: count) }
     products = (0..<lanes).map { _ in AlignedStorage(count: count) }
     super.init(
-      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output)
+      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output,
+      rectifier: rectifier)
   }
 
   private func rows(_ work: TrainingWork) -> Int64 { Int64(work.images.count * input.plane) }
@@ -41,7 +40,7 @@ final class ChannelScaleStep: TrainingStepBase, TrainingStep {
   func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
     thaw_affine(
       input.values(work), scale.values, zeros.start, hasResidual ? inputs[0].values(work) : nil,
-      rectifier, rows(work), channels, output.values(work))
+      forwardRectifier, rows(work), channels, output.values(work))
   }
 
   override func startBackward() {
