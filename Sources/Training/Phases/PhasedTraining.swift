@@ -213,12 +213,3 @@ extension TrainerConfiguration {
     return copy
   }
 }
-
-extension Parameters {
-  /// These arrays, with those of `other` in their place where it has some.
-  fileprivate func overlaid(with other: Parameters) -> Parameters {
-    var result = self
-    for path in other.paths { result[path] = other[path] }
-    return result
-  }
-}
