@@ -62,7 +62,9 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Images", "Network", "Pipeline", "Reports",
+        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network",
+        "Pipeline",
+        "Reports",
         "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -99,6 +101,9 @@ let package = Package(
     tests(
       of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
+    tests(
+      of: "Diagnosis",
+      ["Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "Tensors"]),
     tests(of: "Reports", ["Reports"]),
     tests(
       of: "Pipeline",

@@ -78,7 +78,7 @@ extension YAMLFields {
 
   /// Sets `target` to the list of words under `name`, if it is there; words separated by commas are
   /// a list too.
-  public mutating func read(_ name: String, into target: inout [String]) throws {
+  public mutating func read(_ name: String, words target: inout [String]) throws {
     guard let node = value(name) else { return }
     guard let sequence = node.sequence else {
       guard let text = node.string else { throw wrong(name, node, "a list of words") }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Backbones
 import Files
 import SystemPackage
 
@@ -17,22 +18,44 @@ public struct ModelReference: Sendable {
     self.snapshots = snapshots
   }
 
-  /// Loads it. A file of that name comes first, then a card.
+  /// The network alone: graph, weights, classes and preprocessing.
   ///
-  /// - Throws: errors of ``Classifier``; `BackboneError.unknownCard` when it is neither.
-  public func load(context: StageContext) throws -> Classifier {
-    let path = FilePath(text)
-    if FileSystem.exists(path) {
-      return try Classifier(
-        ensemble: snapshots ? SnapshotFiles.members(of: path) : [path],
-        compiler: context.compiler, threads: context.threads)
+  /// - Throws: as ``load(context:)``.
+  func network(context: StageContext) throws -> LoadedNetwork {
+    switch try found(context) {
+    case .file(let path): try LoadedNetwork(modelFile: path)
+    case .card(let card): try LoadedNetwork(card: card, store: context.pretrained)
     }
+  }
+
+  private enum Found {
+    case file(FilePath)
+    case card(BackboneCard)
+  }
+
+  private func found(_ context: StageContext) throws -> Found {
+    let path = FilePath(text)
+    if FileSystem.exists(path) { return .file(path) }
     guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
       throw PipelineError.data(
         "\(path.displayed): no such model file. Give the model.safetensors of a run, or the name of"
           + " a card (thaw pretrained list).")
     }
-    let card = try context.pretrained.card(named: text)
+    return .card(try context.pretrained.card(named: text))
+  }
+
+  /// Loads it. A file of that name comes first, then a card.
+  ///
+  /// - Throws: errors of ``Classifier``; `BackboneError.unknownCard` when it is neither.
+  public func load(context: StageContext) throws -> Classifier {
+    let card: BackboneCard
+    switch try found(context) {
+    case .card(let known): card = known
+    case .file(let path):
+      return try Classifier(
+        ensemble: snapshots ? SnapshotFiles.members(of: path) : [path],
+        compiler: context.compiler, threads: context.threads)
+    }
     guard !snapshots else {
       throw PipelineError.usage("a pretrained network has no snapshots; give a model file.")
     }

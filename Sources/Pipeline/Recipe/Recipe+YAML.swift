@@ -118,7 +118,7 @@ extension Recipe.FineTune {
   fileprivate mutating func read(_ fields: inout YAMLFields) throws {
     try fields.read("enabled", into: &enabled)
     try fields.read("freeze_to", into: &freezeTo, in: -1000...1000)
-    try fields.read("groups", into: &groups)
+    try fields.read("groups", words: &groups)
     try fields.read("gradual", into: &gradual, in: 1...100_000)
     var phases: [Recipe.Phase] = []
     try fields.list("phases") { phases.append(try Recipe.Phase(&$0)) }
@@ -142,7 +142,7 @@ extension Recipe.Phase {
     self.init()
     try fields.read("epochs", into: &epochs, in: 1...100_000)
     try fields.read("freeze_to", into: &freezeTo, in: -1000...1000)
-    try fields.read("groups", into: &groups)
+    try fields.read("groups", words: &groups)
     try fields.read("size", into: &size, in: Recipe.sides)
     try fields.read("learning_rate", into: &learningRate)
     if fields.kind(of: "schedule") != .absent {
