@@ -62,10 +62,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network",
-        "Pipeline",
-        "Reports",
-        "Training",
+        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network", "Pipeline",
+        "Reports", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
@@ -95,7 +93,11 @@ let package = Package(
       of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(
-      of: "Backbones", ["Backbones", "Execution", "Network", "Tensors"],
+      of: "Backbones",
+      [
+        "Backbones", "Checkpoints", "Execution", "Files", "Images", "Network", "Tensors",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(

@@ -10,6 +10,8 @@ public enum CheckpointFormat: String, Sendable, Hashable {
   case torchLegacy
   /// PyTorch 1.6 and later: a zip archive.
   case torchZip
+  /// ONNX: a graph of operations with its constants.
+  case onnx
 }
 
 /// The tensors of a weight file by name, in the file's order.

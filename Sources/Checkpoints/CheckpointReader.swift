@@ -9,7 +9,8 @@ public import SystemPackage
 public enum CheckpointReader {
   /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
   ///
-  /// Formats: safetensors, and PyTorch's `.pth` in both layouts. There the tensors are those of the
+  /// Formats: safetensors, ONNX (the constants of its graph; see ``ONNXReader`` for the graph), and
+  /// PyTorch's `.pth` in both layouts. There the tensors are those of the
   /// top-level dict, or if it has none those under `state_dict`, `model_state_dict`, `model`,
   /// `model_state`, `net_dict` or `net`, the first that has some; a `module.` before every name is
   /// removed; entries that are no tensors are passed over.
@@ -35,12 +36,27 @@ public enum CheckpointReader {
     try read(ByteSource(bytes, path: path))
   }
 
+  /// Whether a file looks like ONNX by its first bytes.
+  ///
+  /// - Throws: ``CheckpointError`` when it cannot be opened.
+  public static func isONNX(_ path: FilePath) throws(CheckpointError) -> Bool {
+    let source = try ByteSource(path)
+    guard source.kind == .regular else { return false }
+    let start = try source.bytes(at: 0, count: min(source.count, 512))
+    return FileSignature(start, size: source.count) == .onnx
+  }
+
   private static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
     let start = try source.bytes(at: 0, count: min(source.count, 512))
     switch FileSignature(start, size: source.count) {
     case .torchZip: return try TorchZipReader.read(source)
     case .pickle: return try TorchLegacyReader.read(source)
     case .safetensors: return try SafetensorsReader.read(source)
+    case .onnx:
+      let model = try ONNXReader.read(source, .refused)
+      return Checkpoint(
+        tensors: model.graph.initializers, metadata: model.metadata, format: .onnx,
+        path: source.path)
     case .other(let description):
       let isPointer = description.hasPrefix("a Git LFS pointer")
       throw CheckpointError(

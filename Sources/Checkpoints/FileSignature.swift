@@ -5,6 +5,7 @@ enum FileSignature: Equatable {
   case torchZip
   case pickle
   case safetensors
+  case onnx
   /// Something that is not read, with its article: `a Git LFS pointer, 132 bytes`.
   case other(String)
 
@@ -14,6 +15,8 @@ enum FileSignature: Equatable {
       self = .other("an empty file")
     } else if FileSignature.looksLikePickle(start) {
       self = .pickle
+    } else if FileSignature.looksLikeONNX(start) {
+      self = .onnx
     } else if let name = FileSignature.foreign(start) {
       self = .other("\(name), \(size) bytes")
     } else if start.starts(with: [0x50, 0x4B, 3, 4]) || start.starts(with: [0x50, 0x4B, 5, 6]) {
@@ -40,6 +43,14 @@ enum FileSignature: Equatable {
             Unicode.Scalar($0).properties.isAlphabetic || $0 == 0x5F || $0 == 0x2E
           }
       }
+  }
+
+  /// The version of the layout (field 1), then the next field of a model: a text, or the graph.
+  private static func looksLikeONNX(_ start: [UInt8]) -> Bool {
+    guard start.count > 8, start[0] == 0x08, (1...31).contains(start[1]), start[8] != 0x7B else {
+      return false
+    }
+    return [0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72].contains(start[2])
   }
 
   private static func foreign(_ start: [UInt8]) -> String? {

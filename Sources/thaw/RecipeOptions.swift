@@ -33,6 +33,9 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Probability of dropping a feature in training.")
   var dropout: Double?
 
+  @Option(help: "Batch norms of the frozen backbone: a mode, or a system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
+
   @Option(help: "Numbers of the feature cache in training: float32, or float16 for half the disk.")
   var cache: Recipe.CachePrecision?
 
@@ -65,5 +68,6 @@ struct RecipeOptions: ParsableArguments {
     if let hidden { recipe.head.hidden = hidden == 0 ? nil : hidden }
     if let dropout { recipe.head.dropout = dropout }
     if let cache { recipe.cache = cache }
+    if let frozenBatchNorm { recipe.head.frozenBatchNorm = frozenBatchNorm.mode }
   }
 }

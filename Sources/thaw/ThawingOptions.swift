@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Network
 import Pipeline
 
 /// What of the backbone thaws, and when.
@@ -21,11 +20,11 @@ struct ThawingOptions: ParsableArguments {
     help: "Gradual unfreezing: epochs of the head alone, with one more group, and so on: 3,3,6.")
   var gradual: NumberList?
 
-  @Option(help: "Batch norms of frozen groups: inference, training, batchStatistics, staleUpdate.")
-  var frozenBatchNorm: BatchNormMode?
+  @Option(help: "Batch norms of frozen groups: a mode, or a system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
 
   @Option(help: "Batch norms of the groups that train.")
-  var trainableBatchNorm: BatchNormMode?
+  var trainableBatchNorm: TrainableBatchNorm?
 
   func validate() throws {
     let ways = [freezeTo != nil, unfreeze, unfreezeGroups != nil, gradual != nil].count { $0 }
@@ -44,9 +43,7 @@ struct ThawingOptions: ParsableArguments {
     }
     if let freezeTo { fineTune.freezeTo = freezeTo }
     if unfreeze { fineTune.freezeTo = 0 }
-    if let frozenBatchNorm { fineTune.frozenBatchNorm = frozenBatchNorm }
-    if let trainableBatchNorm { fineTune.trainableBatchNorm = trainableBatchNorm }
+    if let frozenBatchNorm { fineTune.frozenBatchNorm = frozenBatchNorm.mode }
+    if let trainableBatchNorm { fineTune.trainableBatchNorm = trainableBatchNorm.mode }
   }
 }
-
-extension BatchNormMode: ExpressibleByArgument {}

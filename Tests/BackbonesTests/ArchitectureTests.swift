@@ -17,6 +17,13 @@ import Testing
     ("resnet50_keras", 25_583_592), ("mobilenet_v2", 3_504_872), ("mobilenet_v2_keras", 3_504_872),
     ("inception_v3", 23_834_568), ("inception_v3_keras", 23_817_352), ("densenet121", 7_978_856),
     ("densenet121_keras", 7_978_856), ("densenet169", 14_149_480), ("densenet201", 20_013_928),
+    ("efficientnet_b0", 5_288_548), ("efficientnet_b1", 7_794_184),
+    ("efficientnet_b2", 9_109_994), ("efficientnet_b3", 12_233_232),
+    ("efficientnet_b4", 19_341_616), ("tf_efficientnet_b0", 5_288_548),
+    ("efficientnet_b1_keras", 7_794_184), ("convnext_tiny", 28_589_128),
+    ("convnext_small", 50_223_688), ("convnext_base", 88_591_464),
+    ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
+    ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 1000))
@@ -29,7 +36,9 @@ import Testing
     #expect(error?.description.contains("resnet50") == true)
   }
 
-  @Test(arguments: ["efficientnet_lite0", "resnet18", "resnet50"])
+  @Test(arguments: [
+    "efficientnet_lite0", "resnet18", "resnet50", "efficientnet_b0", "convnext_tiny",
+  ])
   func cutsBeforeTheHeadAndBeforeEveryGroupAreClean(name: String) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 5, dropout: 0.2))
     for first in 1..<graph.groups.count {

@@ -62,7 +62,7 @@ import Testing
     var resumed: Set<String> = []
     // Each attempt is killed as soon as it has saved a newer state than the one before.
     let checkpoint = workspace.file("killed/checkpoints/trainer.safetensors")
-    for _ in 0..<20 {
+    for _ in 0..<8 {
       let before = try? FileStatus(of: checkpoint)
       let process = try workspace.start(["fine-tune", "--run", "killed"])
       _ = process.wait {

@@ -26,7 +26,8 @@ struct TransferNetwork {
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     self.init(
-      card, recipe, graph, .freezing(to: -1, of: graph),
+      card, recipe, graph, .freezing(
+        to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
       backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
   }
 
@@ -36,7 +37,7 @@ struct TransferNetwork {
     freezing plan: (Graph) throws -> FreezePlan = { .freezing(to: -1, of: $0) }
   ) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
-    let graph = try Architecture(named: card.architecture).graph(
+    let graph = try context.pretrained.architecture(of: card).graph(
       Head(recipe.head, classes: classes.count))
     try parameters.validate(for: graph)
     self.init(card, recipe, graph, try plan(graph), parameters)
@@ -69,6 +70,17 @@ struct TransferNetwork {
     TransferNetwork(
       card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
       parameters)
+  }
+
+  /// The name that a model file gives its architecture.
+  var architecture: String {
+    card.architecture == Architecture.onnxName ? Architecture.onnxName : graph.name
+  }
+
+  /// What a model file says of a network that is not built by name; nil for one that is.
+  func structure(_ parameters: Parameters) throws -> String? {
+    guard card.architecture == Architecture.onnxName else { return nil }
+    return try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing)
   }
 
   /// Side of the input image.

@@ -96,7 +96,9 @@ extension Recipe.Train {
   /// The phases of training the head of `graph` alone: one at each size.
   ///
   /// - Throws: ``PipelineError/usage(_:)``.
-  func schedule(ofHead graph: Graph, size: Int) throws -> FreezeSchedule {
+  func schedule(
+    ofHead graph: Graph, size: Int, frozenBatchNorm: BatchNormMode? = nil
+  ) throws -> FreezeSchedule {
     let last = sizes.last ?? size
     guard last == size else {
       throw PipelineError.usage(
@@ -105,7 +107,8 @@ extension Recipe.Train {
     }
     let rates = try (learningRate ?? .single(defaultRate)).rates(
       of: graph, for: "train.learning_rate")
-    let plan = FreezePlan.freezing(to: -1, of: graph)
+    let plan = FreezePlan.freezing(
+      to: -1, of: graph, frozenBatchNorm: frozenBatchNorm ?? .inference)
     return try FreezeSchedule(
       (sizes.isEmpty ? [size] : sizes).map { side in
         FreezePhase(

@@ -20,6 +20,7 @@ extension Recipe {
     head:
       hidden: \(text(head.hidden))
       dropout: \(head.dropout)
+      frozen_batch_norm: \((head.frozenBatchNorm ?? .inference).rawValue)
     train:
     \(train.yaml)
     fine_tune:

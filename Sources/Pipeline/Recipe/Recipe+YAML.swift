@@ -28,6 +28,7 @@ extension Recipe {
     try fields.section("head") { fields in
       try fields.read("hidden", into: &head.hidden, in: 1...65536)
       try fields.read("dropout", into: &head.dropout, in: 0...0.99)
+      try fields.readBatchNorm("frozen_batch_norm", into: &head.frozenBatchNorm)
     }
     try fields.section("train") { try train.read(&$0) }
     if fields.kind(of: "fine_tune") != .absent { fineTune.enabled = true }
@@ -123,8 +124,8 @@ extension Recipe.FineTune {
     var phases: [Recipe.Phase] = []
     try fields.list("phases") { phases.append(try Recipe.Phase(&$0)) }
     if fields.kind(of: "phases") != .absent { self.phases = phases }
-    try fields.read("frozen_batch_norm", into: &frozenBatchNorm)
-    try fields.read("trainable_batch_norm", into: &trainableBatchNorm)
+    try fields.readBatchNorm("frozen_batch_norm", into: &frozenBatchNorm)
+    try fields.readBatchNorm("trainable_batch_norm", into: &trainableBatchNorm, isFrozen: false)
     try train.read(&fields)
     guard train.solver != .lbfgs else {
       throw fields.error(
@@ -150,8 +151,8 @@ extension Recipe.Phase {
       try fields.read("schedule", into: &own)
       schedule = own
     }
-    try fields.read("frozen_batch_norm", into: &frozenBatchNorm)
-    try fields.read("trainable_batch_norm", into: &trainableBatchNorm)
+    try fields.readBatchNorm("frozen_batch_norm", into: &frozenBatchNorm)
+    try fields.readBatchNorm("trainable_batch_norm", into: &trainableBatchNorm, isFrozen: false)
     guard groups.isEmpty || freezeTo == nil else {
       throw fields.error(
         at: "groups", "'groups' and 'freeze_to' of a phase contradict each other.")

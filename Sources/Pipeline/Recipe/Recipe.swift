@@ -68,6 +68,9 @@ public struct Recipe: Hashable, Sendable {
     public var hidden: Int?
     /// Probability of dropping a feature in training.
     public var dropout = 0.2
+    /// Batch norms of the frozen backbone while the head trains; nil for `inference`. With any other
+    /// mode the whole network runs in training and nothing but pixels is cached.
+    public var frozenBatchNorm: BatchNormMode?
   }
 
   /// How the backbone is thawed once the head is trained.

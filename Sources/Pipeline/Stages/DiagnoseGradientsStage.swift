@@ -41,7 +41,8 @@ public struct DiagnoseGradientsStage {
     try run.require(run.model, from: "thaw train")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
-    let report = try diagnose(LoadedNetwork(modelFile: run.model), check, freezing)
+    let report = try diagnose(
+      StoredModel(modelFile: run.model), named: run.model.displayed, check, freezing)
     try lock.verify()
     try AtomicFile.write(run.diagnosis("gradients"), text: try JSONText.of(report) + "\n")
     return report
@@ -53,16 +54,16 @@ public struct DiagnoseGradientsStage {
   public func diagnose(
     _ model: ModelReference, _ check: GradientDiagnosis, freezing: Freezing
   ) throws -> GradientReport {
-    try diagnose(model.network(context: context), check, freezing)
+    try diagnose(model.read(context: context), named: model.text, check, freezing)
   }
 
   private func diagnose(
-    _ network: LoadedNetwork, _ check: GradientDiagnosis, _ freezing: Freezing
+    _ network: StoredModel, named name: String, _ check: GradientDiagnosis, _ freezing: Freezing
   ) throws -> GradientReport {
     let groups = network.graph.groups.count
     guard (-groups..<groups).contains(freezing.freezeTo) else {
       throw PipelineError.usage(
-        "--freeze-to is \(freezing.freezeTo), \(network.source) has \(groups) layer groups.")
+        "--freeze-to is \(freezing.freezeTo), \(name) has \(groups) layer groups.")
     }
     let plan = FreezePlan.freezing(
       to: freezing.freezeTo, of: network.graph, frozenBatchNorm: freezing.frozenBatchNorm,

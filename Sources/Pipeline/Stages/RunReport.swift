@@ -75,6 +75,7 @@ struct RunReport {
     content.confusion = Reports.ConfusionMatrix(
       classNames: result.classes, counts: evaluation.confusion)
     content.mistakes = mistakes
+    content.batchNorm = run.batchNormSection
     content.reproduction = reproduction
     return content
   }

@@ -72,7 +72,7 @@ public struct TrainStage {
     for path in [run.model, run.headModel] {
       try RunModel.write(
         trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
-        isHeadAlone: true)
+        isHeadAlone: network.plan.frozenBatchNorm == .inference)
     }
     try TrainerCheckpoint(run, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
@@ -83,11 +83,13 @@ public struct TrainStage {
   ) throws -> TrainedNetwork {
     if recipe.train.solver == .lbfgs { return try solveConvex(recipe, manifest, network) }
     let snapshots = SnapshotFiles(
-      run: run, key: key, recipe: recipe, manifest: manifest, network: network, isHeadAlone: true)
+      run: run, key: key, recipe: recipe, manifest: manifest, network: network,
+      isHeadAlone: network.plan.frozenBatchNorm == .inference)
     let trained = try GradientTraining(
       label: "Training the head", settings: recipe.train,
       schedule: recipe.train.schedule(
-        ofHead: network.graph, size: network.preprocessing.inputSize),
+        ofHead: network.graph, size: network.preprocessing.inputSize,
+        frozenBatchNorm: recipe.head.frozenBatchNorm),
       network: network,
       sources: TrainingSourceMaker(
         settings: recipe.train, seed: recipe.seed, precision: recipe.cache, manifest: manifest,

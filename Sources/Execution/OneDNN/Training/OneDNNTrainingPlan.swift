@@ -10,7 +10,7 @@ package import Tensors
 /// one by one, so that what passes from layer to layer stays in the core's cache; weight gradients are
 /// summed in each lane apart and added at the end in the lanes' order. Only where a batch norm needs
 /// the whole batch the lanes wait for each other. Element order of parameters is PyTorch's.
-package final class OneDNNTrainingPlan: TrainingPlan, LayerInspectable {
+package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   let executor: TrainingExecutor
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Float>]
@@ -103,6 +103,24 @@ package final class OneDNNTrainingPlan: TrainingPlan, LayerInspectable {
         into: UnsafeMutableBufferPointer(
           rebasing: output[samples.lowerBound * to..<samples.upperBound * to]))
     }
+  }
+
+  package func inspect(
+    _ input: UnsafeBufferPointer<Float>, _ inspection: BatchNormInspection,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let stride = executor.program.input.stride
+    let count = input.count / stride
+    precondition(
+      count >= 1 && count <= inputShape[0] && input.count == count * stride,
+      "An inspected pass takes 1 to \(inputShape[0]) samples of \(stride) elements,"
+        + " got \(input.count) elements.")
+    lastPass = nil
+    let pass = TrainingPass(
+      count: count, isTraining: false, identity: StepIdentity(seed: 0, step: 0),
+      inspection: inspection)
+    for step in executor.program.steps { try step.check(pass) }
+    try run(pass, input, into: output)
   }
 
   private func run(

@@ -12,6 +12,8 @@ struct TrainingPass {
   let isTraining: Bool
   /// The key of the dropout masks.
   let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
 }
 
 /// What one lane does at once: some images of a pass.
@@ -155,7 +157,7 @@ extension Activation {
     switch self {
     case .relu: THAW_RELU
     case .relu6: THAW_RELU6
-    case .silu, .sigmoid: nil
+    case .silu, .sigmoid, .gelu: nil
     }
   }
 }
