@@ -53,6 +53,7 @@ public struct HTMLReport: Sendable {
   private var sections: [Section] {
     let all: [Section?] = [
       evaluationSection, confusionSection, mistakesSection, calibrationSection, diagnosisSection,
+      suspectsSection,
       dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
       learningRateSection, finderSection, reproductionSection,
     ]

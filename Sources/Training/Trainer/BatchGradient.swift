@@ -11,6 +11,13 @@ public struct TrainingBatch: Sendable {
   public let epoch: Int
   /// Keys the dropout masks.
   public let identity: StepIdentity
+
+  /// One step's samples.
+  public init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
+    self.samples = samples
+    self.epoch = epoch
+    self.identity = identity
+  }
 }
 
 /// What a batch gave apart from its gradient.
