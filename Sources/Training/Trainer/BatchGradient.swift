@@ -13,7 +13,7 @@ public struct TrainingBatch: Sendable {
   /// Keys the dropout masks and the mixing.
   public let identity: StepIdentity
 
-  /// A batch.
+  /// One step's samples.
   public init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
     self.samples = samples
     self.epoch = epoch
