@@ -43,7 +43,7 @@ struct FitPhotos {
     let recipe = try run.loadRecipe()
     let manifest = try run.loadManifest()
     let network = try TransferNetwork(
-      recipe, trained: classifier.parameters, classes: manifest.classes, context: context)
+      recipe, trained: classifier.model.parameters, classes: manifest.classes, context: context)
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
     _ = try store.fill(manifest.records)
     let indices = manifest.classIndices
@@ -56,21 +56,21 @@ struct FitPhotos {
     labels = manifest.records.map { indices[$0.className] ?? 0 }
     features = CachedFeatures(clean: try store.matrix(manifest.records), labels: labels).tensor
     logits = try network.logits(
-      of: features, parameters: classifier.parameters, compiler: context.compiler)
+      of: features, parameters: classifier.model.parameters, compiler: context.compiler)
   }
 
   private init(
     _ all: [DiagnosisSubject.Photo], _ indices: [String: Int], _ classifier: Classifier,
     context: StageContext
   ) throws {
-    let (graph, contract) = (classifier.graph, classifier.preprocessing)
+    let (graph, contract) = (classifier.model.graph, classifier.preprocessing)
     let cut = Partition(graph, freezing: .freezing(to: -1, of: graph)).cut
     let size = Extent2D(contract.inputSize)
     let prefix = try context.compiler.compileInference(
-      graph, parameters: classifier.parameters, to: cut,
+      graph, parameters: classifier.model.parameters, to: cut,
       microBatch: OneDNNEngine.recommendedMicroBatch, size: size)
     let head = try context.compiler.compileInference(
-      graph, parameters: classifier.parameters, from: cut,
+      graph, parameters: classifier.model.parameters, from: cut,
       microBatch: OneDNNEngine.recommendedMicroBatch, size: size)
     let progress = context.console.progress("Computing features", total: all.count)
     var (kept, values): ([DiagnosisSubject.Photo], [Float]) = ([], [])

@@ -18,7 +18,7 @@ struct OverfitTest {
   static func run(
     _ classifier: Classifier, _ photos: FitPhotos, seed: UInt64, context: StageContext
   ) throws -> FitFindings.OverfitTest {
-    let graph = classifier.graph
+    let graph = classifier.model.graph
     var plan = FreezePlan.freezing(to: -1, of: graph)
     if let recorded = classifier.record?.freezing, !recorded.trainableGroups.isEmpty {
       plan = recorded
@@ -31,7 +31,7 @@ struct OverfitTest {
       photos.classes.firstIndex(of: photo.className ?? "") ?? 0
     }
     let size = Extent2D(classifier.preprocessing.inputSize)
-    let parameters = fresh(graph, classifier.parameters, seed: seed)
+    let parameters = fresh(graph, classifier.model.parameters, seed: seed)
     let source = InMemoryFeatures(
       try features(squares, classifier.preprocessing, graph, partition, parameters, size, context),
       labels: labels)

@@ -30,11 +30,11 @@ struct DiagnoseGradients: ParsableCommand {
     help: "Layer groups before this one are frozen while gradients are checked; 0 checks all.")
   var freezeTo = 0
 
-  @Option(help: "Batch norms of frozen groups: inference, training, batchStatistics, staleUpdate.")
-  var frozenBatchNorm = BatchNormMode.inference
+  @Option(help: "Batch norms of frozen groups: a mode, or the system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
 
   @Option(help: "Batch norms of the groups that train.")
-  var trainableBatchNorm = BatchNormMode.inference
+  var trainableBatchNorm: TrainableBatchNorm?
 
   @Option(help: "Side of the images (default: the smallest that the network takes).")
   var size: Int?
@@ -73,7 +73,8 @@ struct DiagnoseGradients: ParsableCommand {
       batch: batch, size: size, elements: elements, effort: elements > 2 ? .infinity : 1e11,
       seed: global.seed ?? 0)
     let freezing = DiagnoseGradientsStage.Freezing(
-      freezeTo: freezeTo, frozenBatchNorm: frozenBatchNorm, trainableBatchNorm: trainableBatchNorm)
+      freezeTo: freezeTo, frozenBatchNorm: frozenBatchNorm?.mode ?? .inference,
+      trainableBatchNorm: trainableBatchNorm?.mode ?? .inference)
     let report: GradientReport
     if let directory {
       report = try stage.diagnose(directory, check, freezing: freezing)
