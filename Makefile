@@ -19,7 +19,7 @@ THAW := .build/release/thaw
 OPTIONS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta predict export report test \
+.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta diagnose predict export report test \
   bench check format fixtures clean
 
 all: report predict
@@ -72,6 +72,11 @@ export: train
 
 report: tta
 	$(THAW) report --run $(RUN) $(OPTIONS)
+
+# Is batch normalisation why the network does worse in inference than in training?
+diagnose: train
+	$(THAW) diagnose batchnorm --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
 
 test: setup
 	swift build -c release --build-tests

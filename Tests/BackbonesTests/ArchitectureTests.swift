@@ -36,9 +36,7 @@ import Testing
     #expect(error?.description.contains("resnet50") == true)
   }
 
-  @Test(arguments: [
-    "efficientnet_lite0", "resnet18", "resnet50", "efficientnet_b0", "convnext_tiny",
-  ])
+  @Test(arguments: Architecture.names)
   func cutsBeforeTheHeadAndBeforeEveryGroupAreClean(name: String) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 5, dropout: 0.2))
     for first in 1..<graph.groups.count {
@@ -46,6 +44,47 @@ import Testing
       #expect(graph[partition.cut].group == first - 1)
       #expect(partition.suffix.allSatisfy { $0.group >= first })
     }
+  }
+
+  @Test(arguments: Architecture.names)
+  func aNetworkIsCalledWhatItIsAskedForAs(name: String) throws {
+    // The model file names its network by the graph's name.
+    #expect(try Architecture(named: name).graph(Head(classes: 2)).name == name)
+  }
+
+  @Test(arguments: [
+    ("vgg16", 32), ("vgg19_bn_pooled", 32), ("resnet50_keras", 32), ("cifar_resnet20", 4),
+    ("inception_v3", 75), ("inception_v3_keras", 75), ("mobilenet_v2", 32), ("densenet121", 29),
+    ("efficientnet_lite4", 32),
+  ])
+  func theSmallestInputFitsAndSoDoesAnOddOne(name: String, size: Int) throws {
+    let graph = try Architecture(named: name).graph(Head(classes: 3, hidden: 8, dropout: 0.5))
+    for size in [Extent2D(size), Extent2D(height: size + 1, width: 2 * size + 7)] {
+      #expect(try graph.shapes(batch: 2, size: size).last == [2, 3])
+    }
+  }
+
+  @Test(arguments: [
+    ("densenet121", "features.denseblock1.denselayer2.norm.1.weight",
+      "features.denseblock1.denselayer2.norm1.weight"),
+    ("densenet121", "features.transition1.conv.weight", "features.transition1.conv.weight"),
+    ("mobilenet_v2", "features.1.conv.3.weight", "features.1.conv.1.weight"),
+    ("mobilenet_v2", "features.2.conv.4.running_var", "features.2.conv.1.1.running_var"),
+    ("mobilenet_v2", "features.18.0.weight", "features.18.0.weight"),
+  ])
+  func publishedNamesAreTranslated(architecture: String, name: String, path: String) throws {
+    #expect(
+      try Architecture(named: architecture).path(of: name, naming: .published)
+        == ParameterPath(path))
+  }
+
+  @Test func whatANetworkLeavesOutIsNotUnexpected() throws {
+    let inception = try Architecture(named: "inception_v3")
+    #expect(inception.path(of: "AuxLogits.fc.weight", naming: .native) == nil)
+    #expect(inception.path(of: "fc.weight", naming: .native) == "fc.weight")
+    let pooled = try Architecture(named: "vgg16_pooled")
+    #expect(pooled.path(of: "classifier.0.weight", naming: .native) == nil)
+    #expect(pooled.path(of: "features.0.weight", naming: .native) == "features.0.weight")
   }
 
   @Test func strideIs32AndFeaturesAre1280() throws {

@@ -37,7 +37,7 @@ public struct DenseNet: NetworkFamily {
     name = "densenet\(depth)\(definition.suffix)"
     blocks = variant.blocks
     normalization =
-      definition == .keras ? NormalizationStyle(epsilon: 1.001e-5, momentum: 0.01) : .torch
+      definition == .keras ? .keras(epsilon: 1.001e-5) : .torch
   }
 
   /// The network with `head` behind its pooled features (1024 for 121 layers).

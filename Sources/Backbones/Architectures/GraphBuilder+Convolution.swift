@@ -7,14 +7,24 @@ struct NormalizationStyle {
   var epsilon = 1e-5
   var momentum = 0.1
   var hasScale = true
+  var runningVariance = VarianceCorrection.bessel
 
   /// PyTorch's defaults.
   static let torch = NormalizationStyle()
 
+  /// Keras 3: the running variance takes the biased one. Momentum as the weight of the new statistic.
+  static func keras(
+    epsilon: Double, momentum: Double = 0.01, hasScale: Bool = true
+  ) -> NormalizationStyle {
+    NormalizationStyle(
+      epsilon: epsilon, momentum: momentum, hasScale: hasScale, runningVariance: .none)
+  }
+
   func layer(_ channels: Int) -> Network.Operation {
     .batchNormalization(
       BatchNormalization(
-        channels: channels, epsilon: epsilon, momentum: momentum, hasScale: hasScale))
+        channels: channels, epsilon: epsilon, momentum: momentum, hasScale: hasScale,
+        runningVarianceCorrection: runningVariance))
   }
 }
 

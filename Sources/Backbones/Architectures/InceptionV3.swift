@@ -37,7 +37,7 @@ public struct InceptionV3: NetworkFamily {
       builder: GraphBuilder(
         name: "inception_v3\(definition.suffix)", inputChannels: 3, firstGroup: "early"),
       normalization: definition == .keras
-        ? NormalizationStyle(epsilon: 1e-3, momentum: 0.01, hasScale: false)
+        ? .keras(epsilon: 1e-3, hasScale: false)
         : NormalizationStyle(epsilon: 1e-3),
       averageIncludesPadding: definition == .torchvision)
     blocks.addStem()

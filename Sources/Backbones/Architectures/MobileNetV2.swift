@@ -121,7 +121,7 @@ public struct MobileNetV2: NetworkFamily {
   }
 
   private var normalization: NormalizationStyle {
-    definition == .keras ? NormalizationStyle(epsilon: 1e-3, momentum: 0.001) : .torch
+    definition == .keras ? .keras(epsilon: 1e-3, momentum: 0.001) : .torch
   }
 
   /// Channels scaled by the width, to a multiple of 8 that is not more than 10 % below.

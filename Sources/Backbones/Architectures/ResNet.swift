@@ -120,6 +120,6 @@ public struct ResNet: NetworkFamily {
   }
 
   private var normalization: NormalizationStyle {
-    definition == .keras ? NormalizationStyle(epsilon: 1.001e-5, momentum: 0.01) : .torch
+    definition == .keras ? .keras(epsilon: 1.001e-5) : .torch
   }
 }

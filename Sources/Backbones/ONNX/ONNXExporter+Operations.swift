@@ -14,18 +14,18 @@ extension ONNXExporter {
     case .batchNormalization(let layer):
       if options.foldsBatchNormalization && isFolded(node) { return inputs[0] }
       return try addBatchNormalization(node, layer, inputs)
-    case .layerNormalization(let layer):
-      return try addLayerNormalization(node, layer, inputs[0])
+    case .activation(let function): return addActivation(node, function, inputs[0])
+    case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
       return emit("Mul", node, inputs + [try parameter(node, layer.name)])
-    case .activation(let function): return addActivation(node, function, inputs[0])
-    case .gate: return emit("Mul", node, inputs)
     case .add: return emit("Add", node, inputs)
+    case .gate: return emit("Mul", node, inputs)
     case .concatenate: return emit("Concat", node, inputs, ["axis": .integer(1)])
     case .pooling(let kind, let window): return addPooling(node, kind, window, inputs)
     case .globalAveragePooling: return emit("GlobalAveragePool", node, inputs)
     case .globalMaximumPooling: return emit("GlobalMaxPool", node, inputs)
-    case .adaptiveAveragePooling: return addAdaptivePooling(node, inputs[0])
+    case .adaptiveAveragePooling(let size): return addAdaptivePooling(node, size, inputs[0])
+    // Leaves nothing out in inference.
     case .stochasticDepth: return inputs[0]
     case .flatten: return emit("Flatten", node, inputs, ["axis": .integer(1)])
     case .dropout(let probability):
@@ -39,7 +39,7 @@ extension ONNXExporter {
   }
 
   /// Adds an operation named for `node`.
-  private mutating func emit(
+  mutating func emit(
     _ operation: String, _ node: Node, _ inputs: [String],
     _ attributes: [String: ONNXAttribute] = [:]
   ) -> String {
@@ -48,7 +48,7 @@ extension ONNXExporter {
   }
 
   /// Adds an operation inside what `node` computes.
-  private mutating func step(
+  mutating func step(
     _ operation: String, _ node: Node, _ step: String, _ inputs: [String],
     _ attributes: [String: ONNXAttribute] = [:]
   ) -> String {
@@ -146,22 +146,6 @@ extension ONNXExporter {
     ]
   }
 
-  /// Over the last axis, which the channels of an image are moved to and back from.
-  private mutating func addLayerNormalization(
-    _ node: Node, _ layer: LayerNormalization, _ input: String
-  ) throws -> String {
-    let affine = [try parameter(node, "weight"), try parameter(node, "bias")]
-    let attributes: [String: ONNXAttribute] = [
-      "axis": .integer(-1), "epsilon": .float(Float(layer.epsilon)),
-    ]
-    guard shapes[node.id.index].rank == 4 else {
-      return emit("LayerNormalization", node, [input] + affine, attributes)
-    }
-    let last = step("Transpose", node, "last", [input], ["perm": .integers([0, 2, 3, 1])])
-    let normal = step("LayerNormalization", node, "normal", [last] + affine, attributes)
-    return emit("Transpose", node, [normal], ["perm": .integers([0, 3, 1, 2])])
-  }
-
   // MARK: Windows
 
   private func imageSize(of id: NodeID) -> Extent2D {
@@ -212,28 +196,6 @@ extension ONNXExporter {
     }
   }
 
-  /// Equal windows are an average pooling; others a product of each plane with a matrix of weights.
-  private mutating func addAdaptivePooling(_ node: Node, _ input: String) -> String {
-    let (from, to) = (imageSize(of: node.inputs[0]), imageSize(of: node.id))
-    guard from.height % to.height != 0 || from.width % to.width != 0 else {
-      let sides = [from.height / to.height, from.width / to.width]
-      return emit(
-        "AveragePool", node, [input],
-        ["kernel_shape": .integers(sides), "strides": .integers(sides)])
-    }
-    let channels = shapes[node.id.index][1]
-    let weights = AdaptiveWindow.matrix(from: from, to: to)
-    let transposed = Tensor(
-      (0..<from.count).flatMap { pixel in (0..<to.count).map { weights[$0 * from.count + pixel] } },
-      shape: [from.count, to.count])
-    let matrix = constant("\(node.path).weight", transposed)
-    let flat = constant("\(node.path).flat", integers: [0, channels, from.count])
-    let shape = constant("\(node.path).shape", integers: [0, channels, to.height, to.width])
-    let planes = step("Reshape", node, "planes", [input, flat])
-    let means = step("MatMul", node, "means", [planes, matrix])
-    return emit("Reshape", node, [means, shape])
-  }
-
   // MARK: Activations
 
   private mutating func addActivation(
@@ -244,17 +206,11 @@ extension ONNXExporter {
     case .relu6:
       let bounds = [constant("constant.0", 0), constant("constant.6", 6)]
       return emit("Clip", node, [input] + bounds)
+    case .gelu: return addGELU(node, input)
     case .sigmoid: return emit("Sigmoid", node, [input])
     case .silu:
       let gate = step("Sigmoid", node, "sigmoid", [input])
       return emit("Mul", node, [input, gate])
-    case .gelu:
-      let root = constant("constant.sqrt2", 2.0.squareRoot())
-      let scaled = step("Div", node, "scaled", [input, root])
-      let error = step("Erf", node, "erf", [scaled])
-      let sum = step("Add", node, "sum", [error, constant("constant.1", 1)])
-      let product = step("Mul", node, "product", [input, sum])
-      return emit("Mul", node, [product, constant("constant.0.5", 0.5)])
     }
   }
 

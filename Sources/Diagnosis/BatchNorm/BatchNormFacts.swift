@@ -104,9 +104,9 @@ public struct BatchNormFacts: Sendable {
       let window = max(0, index - 4)...min(severities.count - 1, index + 4)
       let around = window.filter { $0 != index }.map { severities[$0] }
       guard !around.isEmpty else { return 0 }
-      return severities[index] / (LayerShift.quantile(0.5, of: around) + 0.05)
+      return severities[index] / (LayerShift.quantile(0.5, of: around) + 0.04)
     }
-    return severities.indices.filter { severities[$0] > 0.3 && excess[$0] > 4 }.sorted {
+    return severities.indices.filter { severities[$0] > 0.2 && excess[$0] > 4 }.sorted {
       excess[$0] > excess[$1]
     }
   }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Files
+import SystemPackage
+import Testing
+
+/// `thaw diagnose batchnorm` as a command.
+@Suite struct DiagnoseBatchNormTests {
+  @Test func itSaysWhatOutsideChecksRelyOnAndTheReportShowsIt() throws {
+    let workspace = try Workspace()
+    try workspace.fit("--valid", "0.3").succeeded()
+    let found = try workspace.thaw("diagnose", "batchnorm", "--run", "run", "--json").json()
+    for phase in ["inference", "training"] {
+      for key in ["accuracy", "loss", "auc"] {
+        #expect(found[phase][key].double != nil, "\(phase).\(key)")
+      }
+    }
+    let gap =
+      (found["training"]["accuracy"].double ?? 0) - (found["inference"]["accuracy"].double ?? 0)
+    #expect(abs((found["gap"].double ?? 9) - gap) < 1e-9)
+    #expect(found["layers"].array.count == 49)
+    #expect(found["layers"][0]["path"].string == "bn1")
+    for key in ["mean_shift", "variance_ratio", "divergence", "loss_alone"] {
+      #expect(found["layers"].array.allSatisfy { $0[key].double != nil }, "\(key)")
+    }
+    #expect(found["verdict"].string?.isEmpty == false)
+    #expect(found["recommendation"].string?.isEmpty == false)
+    #expect(found["split"].string == "train")
+    #expect(FileSystem.exists(workspace.file("run/diagnosis_batchnorm.json")))
+    try workspace.thaw("report", "--run", "run").succeeded()
+    #expect(try workspace.text("run/report.html").contains("id=\"batchnorm\""))
+  }
+
+  @Test func aHeadTrainedOnBatchStatisticsIsAccusedAndTheFixIsWritten() throws {
+    let workspace = try Workspace(count: 20)
+    try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    let trained = try workspace.thaw(
+      "train", "--run", "run", "--epochs", "25", "--patience", "0", "--json"
+    ).json()
+    #expect(trained["cached"].bool == false)
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--run", "run", "--quick", "--json", "--apply", "fixed.safetensors"
+    ).json()
+    #expect(found["kind"].string == "batch_statistics")
+    #expect(found["evidence"].array.contains { $0.string?.contains("batchStatistics") == true })
+    #expect(found["fixes"].array.count == 3)
+    let fixed = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "fixed.safetensors", "--data", "photos", "--quick",
+      "--no-fixes", "--json"
+    ).json()
+    #expect((fixed["gap"].double ?? 1) < (found["gap"].double ?? 0))
+    #expect(
+      (fixed["inference"]["accuracy"].double ?? 0) > (found["inference"]["accuracy"].double ?? 1))
+  }
+
+  @Test(arguments: [
+    ([], Int32(64), "Give either --run RUN"),
+    (["--model", "m.safetensors"], 64, "Give either --run RUN"),
+    (["--run", "run", "--fix", "head"], 64, "--fix needs --apply FILE"),
+    (["--run", "run", "--batch", "1"], 64, "--batch is 1, expected 2 to 64"),
+    (["--run", "run"], 65, "Run first: thaw prepare"),
+    (["--model", "dir/none.pth", "--data", "photos"], 65, "no such file"),
+  ])
+  func wrongUsesAreRefused(options: [String], code: Int32, message: String) throws {
+    let workspace = try Workspace(count: 2)
+    let outcome = try workspace.start(["diagnose", "batchnorm"] + options).wait()
+    #expect(outcome.status == code)
+    #expect(outcome.stderr.contains(message), "\(outcome.stderr)")
+  }
+}
