@@ -51,7 +51,7 @@ let package = Package(
     module("Checkpoints", ["Files", "Tensors", "Network", "CZlib"]),
     module("Backbones", ["Configuration", "Files", "Network", "Checkpoints", "Images"]),
     module("Datasets", ["Files", "Images", "Tensors"]),
-    module("Training", ["Execution", "Datasets", "Network", "Tensors"]),
+    module("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
     module("Diagnosis", ["Execution", "Datasets", "Network", "Tensors"]),
     module("Reports", ["Tensors"]),
     module(
@@ -98,7 +98,7 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(
-      of: "Training", ["Training", "Execution", "Network", "Tensors"],
+      of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(of: "Reports", ["Reports"]),
     tests(

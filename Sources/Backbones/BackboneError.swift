@@ -11,7 +11,7 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The card's weights are not on this machine yet.
   case weightsMissing(card: String, path: String)
   /// A file is not the one that the card names.
-  case wrongHash(path: String, expected: String, found: String)
+  case wrongHash(path: String, expected: String, found: String, advice: String)
   /// A download did not work.
   case fetchFailed(source: String, reason: String)
 
@@ -27,9 +27,9 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
       "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
     case .fetchFailed(let source, let reason):
       "cannot fetch the weights from \(source): \(reason)"
-        + " Check the network, or put the file there by hand."
-    case .wrongHash(let path, let expected, let found):
-      "\(path): sha256 is \(found), the card expects \(expected). Remove the file and fetch it again."
+        + " Check the network, or bring the file: thaw pretrained import FILE --card NAME"
+    case .wrongHash(let path, let expected, let found, let advice):
+      "\(path): the contents have \(found), expected \(expected). \(advice)"
     }
   }
 }

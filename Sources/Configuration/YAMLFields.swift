@@ -149,6 +149,16 @@ public struct YAMLFields {
     target = numbers
   }
 
+  /// Sets `target` to the list of words under `name`, if it is there.
+  public mutating func read(_ name: String, into target: inout [String]) throws {
+    guard let node = value(name) else { return }
+    let words = node.sequence?.compactMap(\.string)
+    guard let words, words.count == node.sequence?.count else {
+      throw wrong(name, node, "a list of words")
+    }
+    target = words
+  }
+
   /// Whether there is a key `name`.
   public func has(_ name: String) -> Bool { values[name] != nil }
 

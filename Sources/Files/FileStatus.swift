@@ -125,6 +125,43 @@ public enum FileSystem {
     return bytes
   }
 
+  /// Calls `body` with the contents of a regular file, a megabyte at a time.
+  ///
+  /// - Throws: ``FileError``, what `body` throws.
+  public static func forEachPiece(
+    of path: FilePath, _ body: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open")
+    defer { file.closeIgnoringErrors() }
+    guard try file.status().kind == .regular else { throw FileError(path, "read", .notRegular) }
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { piece.deallocate() }
+    while true {
+      let count = try file.read(into: piece)
+      if count > 0 { try body(UnsafeRawBufferPointer(rebasing: piece[..<count])) }
+      if count < piece.count { return }
+    }
+  }
+
+  /// Copies a regular file; the copy appears complete or not at all.
+  ///
+  /// - Throws: ``FileError``.
+  public static func copy(_ path: FilePath, to target: FilePath) throws {
+    try AtomicFile.write(target) { file in try forEachPiece(of: path) { try file.append($0) } }
+  }
+
+  /// Gives a finished file its name, durably, replacing what was there. Same file system only.
+  ///
+  /// - Throws: ``FileError``.
+  public static func move(_ path: FilePath, to target: FilePath) throws(FileError) {
+    let file = try OpenFile(path, O_RDONLY, "open")
+    defer { file.closeIgnoringErrors() }
+    try file.synchronize()
+    let status = path.withPlatformString { old in target.withPlatformString { rename(old, $0) } }
+    guard status == 0 else { throw FileError(target, "put in place", .system(errno)) }
+    try synchronizeDirectory(of: target)
+  }
+
   /// Creates a directory and those above it; does nothing when it exists.
   ///
   /// - Throws: ``FileError``.

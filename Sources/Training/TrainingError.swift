@@ -13,6 +13,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
   case nonFinite(what: String, sample: Int)
   /// A class, by index, without a single training sample where the method needs one.
   case emptyClass(Int)
+  /// Samples cannot be mixed as configured.
+  case impossibleMixing(String)
   /// A saved state belongs to another run.
   case incompatibleState(String)
 
@@ -30,6 +32,7 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
       "sample \(sample): \(what) are NaN or infinite. Check its photo and the weights."
     case .emptyClass(let index):
       "class \(index) has no training samples. Add photos to it or remove its folder."
+    case .impossibleMixing(let reason): reason
     case .incompatibleState(let reason):
       "the saved state does not fit this run: \(reason). Start the training afresh."
     }

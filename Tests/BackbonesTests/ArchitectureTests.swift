@@ -8,12 +8,15 @@ import Testing
 
 @Suite struct ArchitectureTests {
   /// Trainable parameters as published: timm's model cards for tf_efficientnet_lite0-4, torchvision's
-  /// documentation for the ResNets.
+  /// and Keras's documentation and summaries for the others.
   @Test(arguments: [
     ("efficientnet_lite0", 4_652_008), ("efficientnet_lite1", 5_416_680),
     ("efficientnet_lite2", 6_092_072), ("efficientnet_lite3", 8_197_096),
     ("efficientnet_lite4", 13_006_568), ("resnet18", 11_689_512), ("resnet34", 21_797_672),
     ("resnet50", 25_557_032), ("resnet101", 44_549_160), ("resnet152", 60_192_808),
+    ("resnet50_keras", 25_583_592), ("mobilenet_v2", 3_504_872), ("mobilenet_v2_keras", 3_504_872),
+    ("inception_v3", 23_834_568), ("inception_v3_keras", 23_817_352), ("densenet121", 7_978_856),
+    ("densenet121_keras", 7_978_856), ("densenet169", 14_149_480), ("densenet201", 20_013_928),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 1000))

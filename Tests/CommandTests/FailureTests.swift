@@ -172,7 +172,7 @@ struct FailureTests {
     let outcome = try workspace.fit()
     #expect(outcome.status == 65)
     #expect(outcome.errors.count == 1)
-    #expect(outcome.stderr.contains("tiny.safetensors: sha256 is "))
+    #expect(outcome.stderr.contains("tiny.safetensors: the contents have sha256 "))
     #expect(!FileSystem.exists(workspace.file("run/model.safetensors")))
   }
 

@@ -7,13 +7,14 @@ import Training
 
 /// Input dropout and one dense layer, written plainly: a training plan to test trainers with.
 class DensePlan: TrainingPlan {
-  let inputShape: Shape
+  var inputShape: Shape { [batch, inputs] }
   let outputShape: Shape
   let trainable: [ParameterDescription]
   let dropout: Double
   private(set) var largestBatch = 0
   private(set) var backwardCount = 0
 
+  private let batch: Int
   private let inputs: Int
   private let classes: Int
   private var values: [[Float]]
@@ -28,10 +29,10 @@ class DensePlan: TrainingPlan {
   }
 
   init(inputs: Int, classes: Int, batch: Int, dropout: Double = 0) {
+    self.batch = batch
     self.inputs = inputs
     self.classes = classes
     self.dropout = dropout
-    inputShape = [batch, inputs]
     outputShape = [batch, classes]
     trainable = DensePlan.graph(inputs: inputs, classes: classes).parameters
     values = [

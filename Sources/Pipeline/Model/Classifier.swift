@@ -62,6 +62,11 @@ public final class Classifier {
     card: BackboneCard, store: PretrainedStore, compiler: Compiler, threads: Int
   ) throws {
     let backbone = try PretrainedBackbone(card, from: store)
+    guard !backbone.classNames.isEmpty else {
+      throw PipelineError.data(
+        "\(card.name): these weights end with the features, they have no classifier of their own."
+          + " Train one: thaw fit DATA --backbone \(card.name)")
+    }
     try self.init(
       backbone.graph, backbone.parameters, classNames: backbone.classNames,
       preprocessing: card.preprocessing, source: card.name, compiler: compiler, threads: threads)

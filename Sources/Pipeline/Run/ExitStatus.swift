@@ -15,7 +15,7 @@ import Training
 public func exitCode(of error: any Error) -> Int32 {
   switch error {
   case PipelineError.interrupted: 130
-  case PipelineError.usage: 64
+  case PipelineError.usage, TrainingError.impossibleMixing: 64
   case is PipelineError, is ConfigurationError, is BackboneError, is NetworkError: 65
   case is ImageError: 65
   case let error as CheckpointError: error.kind == .unreadable ? 74 : 65

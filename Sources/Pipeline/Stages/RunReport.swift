@@ -111,7 +111,7 @@ struct RunReport {
       name: card.name, parameters: count,
       trainableParameters: training.outcome.trainableParameters, licence: card.license,
       source: card.source.displayed, preprocessing: network.preprocessing.description,
-      details: [("Summary", card.summary), ("Weights' sha256", card.sha256)])
+      details: [("Summary", card.summary), ("Weights' hash", "\(card.checksum)")])
   }
 
   /// Whether the backbone was thawed after the head.

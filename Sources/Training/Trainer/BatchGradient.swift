@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Execution
+public import Images
 import Tensors
 
 /// One optimizer step's work.
@@ -9,15 +10,22 @@ public struct TrainingBatch: Sendable {
   public let samples: ArraySlice<Int>
   /// Number of the epoch, 0-based.
   public let epoch: Int
-  /// Keys the dropout masks.
+  /// Keys the dropout masks and the mixing.
   public let identity: StepIdentity
+
+  /// A batch.
+  public init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
+    self.samples = samples
+    self.epoch = epoch
+    self.identity = identity
+  }
 }
 
 /// What a batch gave apart from its gradient.
 public struct BatchResult: Sendable, Equatable, Codable {
   /// Loss in training (with dropout and batch statistics), before the step.
   public var loss = LossTotal()
-  /// Right predictions in training.
+  /// Right predictions in training; of mixed samples, those of the class with the largest share.
   public var correct = 0
   /// Number of samples.
   public var count = 0
@@ -51,24 +59,39 @@ extension BatchGradient {
 /// The gradient computed in this process; in nearly equal parts when the batch exceeds the plan's or
 /// gradients are accumulated. Each part is divided by the weight of the *whole* batch, so the sum is
 /// the gradient of the mean, whatever the sizes of the parts (batch statistics are each part's own).
+/// Samples are mixed with others of the same part.
 public final class LocalBatchGradient: BatchGradient {
   private let plan: any TrainingPlan
   private let source: any FeatureSource
   private let loss: any Loss
+  private let mixer: BatchMixer?
   private let classes: Int
   private let capacity: Int
   private let microBatch: Int
   private let input: AlignedStorage<Float>
   private let logits: AlignedStorage<Float>
   private let slope: AlignedStorage<Float>
-  private var labels: AlignedStorage<Int32>
+  private var targets: TargetStorage
 
-  /// Takes memory for the largest batch of `plan`; traps when the source's samples do not fit it.
+  /// What one pass through the plan takes.
+  private struct Part {
+    /// Positions in the batch.
+    let range: Range<Int>
+    let samples: ArraySlice<Int>
+    let identity: StepIdentity
+    let draw: MixingDraw?
+  }
+
+  /// Takes memory for the largest batch of `plan`; traps when the source's samples do not fit it, or
+  /// cannot be mixed as wanted (``MixingPlace``).
   ///
-  /// - Parameter microBatch: samples of a part; a lone sample left over joins another part where the
-  ///   plan has room. Nil for as many as the plan takes.
+  /// - Parameters:
+  ///   - microBatch: samples of a part; a lone sample left over joins another part where the plan has
+  ///     room. Nil for as many as the plan takes.
+  ///   - mixing: how samples are mixed; nil for not at all.
   public init(
-    plan: any TrainingPlan, source: any FeatureSource, loss: any Loss, microBatch: Int? = nil
+    plan: any TrainingPlan, source: any FeatureSource, loss: any Loss, microBatch: Int? = nil,
+    mixing: BatchMixing? = nil
   ) {
     precondition(microBatch ?? 1 > 0, "A micro-batch has at least one sample.")
     capacity = plan.inputShape[0]
@@ -80,40 +103,52 @@ public final class LocalBatchGradient: BatchGradient {
     self.plan = plan
     self.source = source
     self.loss = loss
+    mixer = mixing.map { BatchMixer($0, source: source, input: plan.inputShape) }
     input = AlignedStorage(count: capacity * source.stride)
     logits = AlignedStorage(count: capacity * classes)
     slope = AlignedStorage(count: capacity * classes)
-    labels = AlignedStorage(count: capacity + 1)
+    targets = TargetStorage(samples: capacity + 1, classes: classes, isMixed: mixing != nil)
   }
 
   /// See ``BatchGradient/compute(_:)``.
   public func compute(_ batch: TrainingBatch) throws -> BatchResult {
-    let count = batch.samples.count
-    let labels = fillLabels(batch.samples)
-    let divisor = loss.weight(of: .labels(labels), classes: classes)
+    let parts = parts(of: batch)
+    targets.fill(batch.samples, of: source)
+    for part in parts { part.draw.map { targets.mix(part.range, by: $0) } }
+    let divisor = loss.weight(of: targets[0..<batch.samples.count], classes: classes)
     var result = BatchResult()
     plan.clearGradients()
-    for (part, range) in ranges(of: count).enumerated() {
-      result += try computePart(
-        samples(range, of: batch), labels: UnsafeBufferPointer(rebasing: labels[range]),
-        epoch: batch.epoch, identity: identity(ofPart: part, of: batch), divisor: divisor)
+    for part in parts {
+      result += try compute(part, epoch: batch.epoch, divisor: divisor)
     }
     return result
   }
 
   /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, then layers, then parameters.
   public func findOverflow(in batch: TrainingBatch) throws -> Overflow? {
-    for (part, range) in ranges(of: batch.samples.count).enumerated() {
-      let samples = samples(range, of: batch)
-      let features = try copyFeatures(of: samples, epoch: batch.epoch)
-      if let bad = OverflowProbe.firstSample(samples, features: features) { return bad }
+    for part in parts(of: batch) {
+      let features = try copyFeatures(of: part, epoch: batch.epoch)
+      if let bad = OverflowProbe.firstSample(part.samples, features: features) { return bad }
       if let layer = try (plan as? any LayerInspectable)?.firstNonFiniteLayer(
-        UnsafeBufferPointer(features), step: identity(ofPart: part, of: batch))
+        UnsafeBufferPointer(features), step: part.identity)
       {
         return .activation(layer)
       }
     }
     return OverflowProbe.firstParameter(of: plan)
+  }
+
+  private func parts(of batch: TrainingBatch) -> [Part] {
+    let start = batch.samples.startIndex
+    return ranges(of: batch.samples.count).enumerated().map { number, range in
+      // Masks of the parts must differ; only the low 24 bits of a step count in a random stream.
+      let identity = StepIdentity(
+        seed: batch.identity.seed, step: batch.identity.step | number << 20)
+      return Part(
+        range: range,
+        samples: batch.samples[start + range.lowerBound..<start + range.upperBound],
+        identity: identity, draw: mixer?.draw(range.count, identity))
+    }
   }
 
   /// Positions of the parts of a batch of `count`.
@@ -124,58 +159,48 @@ public final class LocalBatchGradient: BatchGradient {
     return (0..<parts).map { $0 * count / parts..<($0 + 1) * count / parts }
   }
 
-  private func samples(_ range: Range<Int>, of batch: TrainingBatch) -> ArraySlice<Int> {
-    let start = batch.samples.startIndex
-    return batch.samples[start + range.lowerBound..<start + range.upperBound]
-  }
-
-  /// Masks of the parts must differ; only the low 24 bits of a step count in a random stream.
-  private func identity(ofPart part: Int, of batch: TrainingBatch) -> StepIdentity {
-    StepIdentity(seed: batch.identity.seed, step: batch.identity.step | part << 20)
-  }
-
   private func copyFeatures(
-    of samples: ArraySlice<Int>, epoch: Int
+    of part: Part, epoch: Int
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let features = UnsafeMutableBufferPointer(
-      rebasing: input.elements[..<(samples.count * source.stride)])
-    try source.copyFeatures(of: samples, view: .training(epoch: epoch), into: features)
+      rebasing: input.elements[..<(part.samples.count * source.stride)])
+    let view = FeatureView.training(epoch: epoch)
+    if let mixer, let draw = part.draw {
+      try mixer.copyFeatures(of: part.samples, view: view, mixing: draw, into: features)
+    } else {
+      try source.copyFeatures(of: part.samples, view: view, into: features)
+    }
     return features
   }
 
-  private func computePart(
-    _ samples: ArraySlice<Int>, labels: UnsafeBufferPointer<Int32>, epoch: Int,
-    identity: StepIdentity, divisor: Double
-  ) throws -> BatchResult {
-    let features = try copyFeatures(of: samples, epoch: epoch)
-    let scores = UnsafeMutableBufferPointer(rebasing: logits.elements[..<(samples.count * classes)])
-    let gradient = UnsafeMutableBufferPointer(
-      rebasing: slope.elements[..<(samples.count * classes)])
-    try plan.forward(UnsafeBufferPointer(features), step: identity, into: scores)
+  private func compute(_ part: Part, epoch: Int, divisor: Double) throws -> BatchResult {
+    let features = try copyFeatures(of: part, epoch: epoch)
+    let count = part.samples.count * classes
+    let scores = UnsafeMutableBufferPointer(rebasing: logits.elements[..<count])
+    let gradient = UnsafeMutableBufferPointer(rebasing: slope.elements[..<count])
+    let targets = targets[part.range]
+    try plan.forward(UnsafeBufferPointer(features), step: part.identity, into: scores)
     let total = loss.evaluate(
-      UnsafeBufferPointer(scores), classes: classes, targets: .labels(labels), divisor: divisor,
+      UnsafeBufferPointer(scores), classes: classes, targets: targets, divisor: divisor,
       gradient: gradient)
     // A gradient of NaN would only spread; the trainer stops on the loss.
     if total.sum.isFinite { try plan.backward(UnsafeBufferPointer(gradient)) }
-    let correct = UnsafeBufferPointer(scores).countCorrect(labels, classes: classes)
-    return BatchResult(loss: total, correct: correct, count: samples.count)
-  }
-
-  private func fillLabels(_ samples: ArraySlice<Int>) -> UnsafeBufferPointer<Int32> {
-    if labels.elements.count < samples.count { labels = AlignedStorage(count: samples.count) }
-    for (position, sample) in samples.enumerated() {
-      labels.elements[position] = Int32(source.label(sample))
-    }
-    return UnsafeBufferPointer(rebasing: labels.elements[..<samples.count])
+    let correct = UnsafeBufferPointer(scores).countCorrect(targets, classes: classes)
+    return BatchResult(loss: total, correct: correct, count: part.samples.count)
   }
 }
 
 extension UnsafeBufferPointer<Float> {
-  /// How many rows have their largest element at the row's label.
-  func countCorrect(_ labels: UnsafeBufferPointer<Int32>, classes: Int) -> Int {
-    labels.indices.count { sample in
-      let row = UnsafeBufferPointer(rebasing: self[sample * classes..<(sample + 1) * classes])
-      return row.indexOfMaximum == Int(labels[sample])
+  /// How many rows have their largest element where the row's target has.
+  func countCorrect(_ targets: BatchTargets, classes: Int) -> Int {
+    (0..<count / classes).count { sample in
+      let span = sample * classes..<(sample + 1) * classes
+      let row = UnsafeBufferPointer(rebasing: self[span])
+      return switch targets {
+      case .labels(let labels): row.indexOfMaximum == Int(labels[sample])
+      case .probabilities(let rows):
+        row.indexOfMaximum == UnsafeBufferPointer(rebasing: rows[span]).indexOfMaximum
+      }
     }
   }
 }

@@ -38,7 +38,7 @@ public enum PlanEvaluator {
         let total = loss.evaluate(
           scores, classes: logits.shape[1], targets: .labels(labels), divisor: 1, gradient: nil)
         return BatchResult(
-          loss: total, correct: scores.countCorrect(labels, classes: logits.shape[1]),
+          loss: total, correct: scores.countCorrect(.labels(labels), classes: logits.shape[1]),
           count: source.count)
       }
     }

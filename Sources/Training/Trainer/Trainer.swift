@@ -37,7 +37,8 @@ public final class Trainer {
   ///   - loss: what is made small. Validation uses plain cross-entropy, the number that evaluation
   ///     reports too.
   ///   - gradient: where gradients come from; this process by default.
-  /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty.
+  /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty,
+  ///   ``TrainingError/impossibleMixing(_:)`` for cutmix of features without an extent.
   public convenience init(
     _ configuration: TrainerConfiguration, plan: any TrainingPlan, rates: LearningRates,
     training: any FeatureSource, validation: (any FeatureSource)? = nil,
@@ -56,6 +57,11 @@ public final class Trainer {
   ) throws {
     precondition(configuration.problem == nil, configuration.problem ?? "")
     guard training.count > 0 else { throw TrainingError.noSamples(split: "train") }
+    if let mixing = configuration.mixing, gradient == nil,
+      let problem = BatchMixer.problem(mixing, source: training, input: plan.inputShape)
+    {
+      throw TrainingError.impossibleMixing(problem)
+    }
     self.plan = plan
     self.rates = rates
     self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
@@ -63,7 +69,8 @@ public final class Trainer {
       gradient
       ?? LocalBatchGradient(
         plan: plan, source: training, loss: loss,
-        microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil)
+        microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil,
+        mixing: configuration.mixing)
     optimizer = Optimizer(configuration.optimizer)
     order = BatchOrder(
       count: training.count, batchSize: configuration.stepSize, seed: configuration.seed)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Images
+
 /// When to stop before the last epoch.
 public struct EarlyStopping: Sendable, Equatable, Codable {
   /// Stop after this many epochs in a row without improvement, at least 1.
@@ -34,13 +36,16 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
   public var schedule: Schedule
   /// When to stop early; nil for never. Needs validation samples.
   public var earlyStopping: EarlyStopping?
+  /// How the samples of a batch are mixed, keyed by seed and step; nil for not at all. ``MixingPlace``
+  /// says what is mixed. Validation never is.
+  public var mixing: BatchMixing?
 
   /// A configuration; traps on numbers below 1.
   public init(
     epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
     optimizer: OptimizerConfiguration = OptimizerConfiguration(),
     schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil,
-    accumulation: Int = 1
+    accumulation: Int = 1, mixing: BatchMixing? = nil
   ) {
     precondition(
       epochs > 0 && batchSize > 0 && accumulation > 0,
@@ -53,6 +58,7 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
     self.optimizer = optimizer
     self.schedule = schedule
     self.earlyStopping = earlyStopping
+    self.mixing = mixing
   }
 }
 

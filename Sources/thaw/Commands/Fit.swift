@@ -32,7 +32,8 @@ struct Fit: ParsableCommand {
       data, recipe: recipe)
     if !global.json && !global.quiet { try standardOutput(prepared.text + "\n") }
     let card = try context.pretrained.card(named: recipe.backbone)
-    try context.pretrained.fetch(card) { session.console.say($0) }
+    try context.pretrained.fetch(
+      card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
     let cached = try CacheStage(directory, context: context).fill()
     let trained = try TrainStage(directory, context: context).train()
     let stage = EvaluateStage(context: context)

@@ -12,10 +12,16 @@ public import Network
 ///
 /// - Source: Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, models/official/
 ///   efficientnet/lite (no scaling of stem and top, first and last stage keep their repeats).
-public struct EfficientNetLite: Sendable {
+public struct EfficientNetLite: NetworkFamily {
+  static let names = (0...4).map { "efficientnet_lite\($0)" }
   private let name: String
   private let width: Double
   private let depth: Double
+
+  init?(name: String) {
+    guard let number = EfficientNetLite.names.firstIndex(of: name) else { return nil }
+    self.init(variant: number)
+  }
 
   /// The variant `number`, 0 to 4; nil for any other.
   public init?(variant number: Int) {
@@ -55,18 +61,16 @@ public struct EfficientNetLite: Sendable {
     return builder.build()
   }
 
-  /// Translates a name of the `efficientnet-lite-pytorch` checkpoints (`_blocks.3._bn0.weight`) into
-  /// ours; nil for what the network does not keep (`num_batches_tracked`).
+  /// Translates a name of the `efficientnet-lite-pytorch` checkpoints (`_blocks.3._bn0.weight`).
   public func path(ofPublished name: String) -> ParameterPath? {
-    if name.hasSuffix(".num_batches_tracked") { return nil }
     let parts = name.split(separator: ".").map(String.init)
-    guard let leaf = parts.last, parts.count >= 2 else { return nil }
+    guard let leaf = parts.last, parts.count >= 2 else { return ParameterPath(name) }
     if parts.count == 2, let layer = EfficientNetLite.publishedTopLevel[parts[0]] {
       return "\(layer).\(leaf)"
     }
     guard parts.count == 4, parts[0] == "_blocks", let number = Int(parts[1]),
       let block = blockPath(number), let layer = EfficientNetLite.layer(parts[2], of: block)
-    else { return nil }
+    else { return ParameterPath(name) }
     return "blocks.\(block.stage).\(block.index).\(layer).\(leaf)"
   }
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Network
+
+/// The batch normalisation that all layers of a network share.
+struct NormalizationStyle {
+  var epsilon = 1e-5
+  var momentum = 0.1
+  var hasScale = true
+
+  /// PyTorch's defaults.
+  static let torch = NormalizationStyle()
+
+  func layer(_ channels: Int) -> Network.Operation {
+    .batchNormalization(
+      BatchNormalization(
+        channels: channels, epsilon: epsilon, momentum: momentum, hasScale: hasScale))
+  }
+}
+
+extension Convolution2D {
+  /// A square convolution padded by half its kernel on every side, without bias by default.
+  init(
+    _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, groups: Int = 1,
+    hasBias: Bool = false
+  ) {
+    self.init(
+      inputs: inputs, outputs: outputs,
+      window: Window2D(
+        kernel: kernel, stride: stride, padding: .explicit(EdgeInsets(kernel / 2))),
+      groups: groups, hasBias: hasBias)
+  }
+}
+
+extension GraphBuilder {
+  /// Adds a convolution at `path`, its batch normalisation at `normalization` and, when it is not
+  /// nil, an activation at `activation.path`; returns the last of them.
+  @discardableResult
+  mutating func addConvolution(
+    _ path: ParameterPath, _ normalization: ParameterPath, _ layer: Convolution2D,
+    _ style: NormalizationStyle, activation: (path: ParameterPath, function: Activation)? = nil,
+    from source: NodeID? = nil
+  ) -> NodeID {
+    add(path, .convolution(layer), source.map { [$0] })
+    add(normalization, style.layer(layer.outputs))
+    if let activation { add(activation.path, .activation(activation.function)) }
+    return last
+  }
+
+  /// Adds global average pooling, flattening and the head; the nodes' usual end.
+  mutating func addPooledHead(
+    _ head: Head, features: Int, path: ParameterPath, pool: ParameterPath = "avgpool"
+  ) {
+    add(pool, .globalAveragePooling)
+    add("flatten", .flatten)
+    addHead(head, features: features, path: path)
+  }
+}

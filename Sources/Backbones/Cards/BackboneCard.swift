@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Configuration
+import Files
+public import Images
+import Network
+public import SystemPackage
+
+/// One pretrained checkpoint: what it is, where it comes from, how photos must be prepared for it.
+///
+/// The preprocessing belongs to the weights, so it is written here once, beside their hash, and
+/// travels from here into every model trained on them.
+public struct BackboneCard: Sendable, Hashable {
+  /// Name on the command line, equal to the card's file name without `.yml`.
+  public let name: String
+  /// What the weights are, one sentence.
+  public let summary: String
+  /// Name for ``Architecture/init(named:)``.
+  public let architecture: String
+  /// How the checkpoint names its tensors.
+  public let naming: Architecture.Naming
+  /// File name of the weights beside the card.
+  public let file: String
+  /// Hash of that file.
+  public let checksum: WeightsChecksum
+  /// SPDX identifier of the weights' licence.
+  public let license: String
+  /// Where the file comes from.
+  public let source: WeightsSource
+  /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
+  /// that end with the features.
+  public let classesFile: String?
+  /// How photos become tensors.
+  public let preprocessing: Preprocessing
+
+  /// Reads a card.
+  ///
+  /// ```yaml
+  /// name: resnet50                     # the card's file is resnet50.yml
+  /// summary: one sentence
+  /// architecture: resnet50             # see Architecture.names
+  /// naming: native                     # how the file names its tensors
+  /// file: resnet50-0676ba61.pth        # beside the card
+  /// sha256_prefix: 0676ba61            # or sha256: 64 digits, md5: 32 digits, hash: unpublished
+  /// license: BSD-3-Clause
+  /// classes: imagenet-1k.txt           # or none: weights without a classifier
+  /// source:                            # or package, version, member
+  ///   address: https://download.pytorch.org/models/resnet50-0676ba61.pth
+  /// batch_norm:                        # left out for networks without
+  ///   epsilon: 0.00001
+  ///   momentum: 0.1                    # PyTorch's convention
+  /// groups: [early, layer3, layer4, head]
+  /// preprocessing:                     # own numbers, or a family: torch, caffe, tf
+  ///   family: torch
+  ///   size: 224
+  ///   interpolation: bilinear
+  ///   crop: 0.875
+  ///   resize: shorterSide              # or squash
+  /// ```
+  ///
+  /// `batch_norm` and `groups` state what the architecture does with the weights. They are compared
+  /// with it, so that a card for another definition of the network is an error, not a bad accuracy.
+  ///
+  /// - Throws: `ConfigurationError` with the line, ``BackboneError/badCard(file:reason:)``.
+  public init(file path: FilePath) throws {
+    let text = String(decoding: try FileSystem.read(path, limit: 1 << 20), as: UTF8.self)
+    var fields = try YAMLFields(file: path.displayed, text: text)
+    var card = Fields()
+    try fields.read("name", into: &card.name)
+    try fields.read("summary", into: &card.summary)
+    try fields.read("architecture", into: &card.architecture)
+    try fields.read("naming", into: &card.naming)
+    try fields.read("file", into: &card.file)
+    try card.checksum.read(&fields)
+    try fields.read("license", into: &card.license)
+    try fields.read("classes", into: &card.classes)
+    try card.structure.read(&fields)
+    try fields.section("source") { try card.source.read(&$0) }
+    try fields.section("preprocessing") { try card.preprocessing.read(&$0) }
+    try fields.finish()
+
+    func need(_ key: String, _ value: String) throws -> String {
+      guard !value.isEmpty else { throw fields.error(at: key, "'\(key)' is missing.") }
+      return value
+    }
+    name = try need("name", card.name)
+    guard path.stem == name else {
+      throw fields.error(at: "name", "the name differs from the file's.")
+    }
+    summary = card.summary
+    architecture = try need("architecture", card.architecture)
+    naming = card.naming
+    file = try need("file", card.file)
+    checksum = try card.checksum.made(fields)
+    license = try need("license", card.license)
+    let classes = try need("classes", card.classes)
+    classesFile = classes == "none" ? nil : classes
+    source = try card.source.made(fields)
+    preprocessing = try card.preprocessing.made(fields)
+    try card.structure.check(Architecture(named: architecture), fields)
+  }
+
+  private struct Fields {
+    var name = "", summary = "", architecture = "", file = "", license = "", classes = ""
+    var checksum = ChecksumFields()
+    var structure = StructureFields()
+    var naming = Architecture.Naming.native
+    var source = SourceFields()
+    var preprocessing = PreprocessingFields()
+  }
+}

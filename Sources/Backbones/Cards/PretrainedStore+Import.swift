@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Files
+import Images
+public import SystemPackage
+
+extension PretrainedStore {
+  /// Somebody's own weights of a network that there is a card for.
+  public struct OwnWeights: Sendable {
+    /// The checkpoint.
+    public var file: FilePath
+    /// Name of the new card.
+    public var name: String
+    /// File with the names of its classes, one a line; nil for the classes of the other card.
+    public var classes: FilePath?
+
+    /// Names a checkpoint.
+    public init(file: FilePath, name: String, classes: FilePath? = nil) {
+      self.file = file
+      self.name = name
+      self.classes = classes
+    }
+  }
+
+  /// Gives `own` a card of its own, with the architecture and the preprocessing of `card`, and takes
+  /// its weights into the folder.
+  ///
+  /// Every tensor is matched with the network first, under each naming scheme in turn, and nothing is
+  /// written unless all fit.
+  ///
+  /// - Returns: the new card.
+  /// - Throws: ``BackboneError/badCard(file:reason:)`` when the name is taken or not a file name,
+  ///   `CheckpointError` listing the missing, unexpected and unfitting tensors, `FileError`.
+  public func importOwn(_ own: OwnWeights, like card: BackboneCard) throws -> BackboneCard {
+    let place = directory.appending(own.name + ".yml")
+    guard let component = FilePath.Component(own.name), component.kind == .regular,
+      own.name.allSatisfy({ $0.isLetter || $0.isNumber || "_-.".contains($0) })
+    else {
+      throw BackboneError.badCard(
+        file: own.name, reason: "a card's name has letters, digits, '_', '-' and '.' only.")
+    }
+    guard !FileSystem.exists(place) else {
+      throw BackboneError.badCard(
+        file: place.displayed, reason: "there is such a card already. Choose another --name.")
+    }
+    let classesFile = try own.classes.map { try take(classes: $0, as: own.name) }
+    let suffix = own.file.extension.map { ".\($0)" } ?? ""
+    let draft = Draft(
+      card: card, name: own.name, file: own.name + suffix,
+      sha256: try WeightsChecksum.unpublished.check(own.file).sha256,
+      classes: classesFile ?? card.classesFile ?? "none", origin: own.file)
+    do {
+      let naming = try draft.naming(in: self)
+      try FileSystem.copy(own.file, to: directory.appending(draft.file))
+      try AtomicFile.write(place, text: draft.text(naming))
+      return try BackboneCard(file: place)
+    } catch {
+      if let classesFile { try? FileSystem.remove(directory.appending(classesFile)) }
+      throw error
+    }
+  }
+
+  private func take(classes: FilePath, as name: String) throws -> String {
+    let file = "\(name)-classes.txt"
+    try FileSystem.copy(classes, to: directory.appending(file))
+    return file
+  }
+}
+
+/// A card about to be written.
+private struct Draft {
+  let card: BackboneCard
+  let name: String
+  let file: String
+  let sha256: String
+  let classes: String
+  let origin: FilePath
+
+  /// The naming scheme under which all tensors fit; the error is that of the other card's scheme.
+  func naming(in store: PretrainedStore) throws -> Architecture.Naming {
+    let names =
+      classes == "none" ? [] : try BackboneCard.classNames(of: store.directory.appending(classes))
+    var first: (any Error)?
+    for naming in [card.naming] + Architecture.Naming.allCases.filter({ $0 != card.naming }) {
+      do {
+        _ = try PretrainedBackbone.read(
+          origin, architecture: card.architecture, naming: naming, classes: names.count)
+        return naming
+      } catch {
+        first = first ?? error
+      }
+    }
+    throw first ?? BackboneError.badCard(file: name, reason: "no naming scheme is known.")
+  }
+
+  func text(_ naming: Architecture.Naming) -> String {
+    let contract = card.preprocessing
+    return """
+      name: \(name)
+      summary: own weights of \(card.architecture), prepared for as \(card.name)
+      architecture: \(card.architecture)
+      naming: \(naming.rawValue)
+      file: \(file)
+      sha256: \(sha256)
+      license: LicenseRef-own
+      classes: \(classes)
+      source:
+        address: \(quoted("file://" + origin.displayed))
+      preprocessing:
+        size: \(contract.inputSize)
+        order: \(contract.channelOrder.rawValue)
+        scale: \(contract.scale)
+        mean: \(contract.mean)
+        std: \(contract.std)
+        interpolation: \(contract.interpolation.rawValue)
+        crop: \(contract.cropFraction)
+        resize: \(contract.resizeRule.rawValue)
+
+      """
+  }
+
+  /// A YAML scalar in single quotes.
+  private func quoted(_ text: String) -> String {
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+  }
+}
