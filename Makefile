@@ -19,7 +19,7 @@ THAW := .build/release/thaw
 OPTIONS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta predict report test \
+.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta predict export report test \
   bench check format fixtures clean
 
 all: report predict
@@ -65,6 +65,10 @@ tta: evaluate
 
 predict: train
 	$(THAW) predict --model $(RUN)/model.safetensors $(IMAGES) --format csv --output $(RUN)/predicted.csv $(OPTIONS)
+
+# The model for ONNX Runtime and others: photos of the network's size go in as bytes.
+export: train
+	$(THAW) export --model $(RUN)/model.safetensors --to onnx --preprocessing --output $(RUN)/model.onnx $(OPTIONS)
 
 report: tta
 	$(THAW) report --run $(RUN) $(OPTIONS)

@@ -12,6 +12,8 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   case weightsMissing(card: String, path: String)
   /// A file is not the one that the card names.
   case wrongHash(path: String, expected: String, found: String, advice: String)
+  /// A layer has no counterpart in the format.
+  case notExportable(layer: String, reason: String)
   /// A download did not work.
   case fetchFailed(source: String, reason: String)
 
@@ -25,6 +27,8 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
     case .badCard(let file, let reason): "\(file): \(reason)"
     case .weightsMissing(let card, let path):
       "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
+    case .notExportable(let layer, let reason):
+      "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
     case .fetchFailed(let source, let reason):
       "cannot fetch the weights from \(source): \(reason)"
         + " Check the network, or bring the file: thaw pretrained import FILE --card NAME"

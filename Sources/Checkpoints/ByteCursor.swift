@@ -18,11 +18,23 @@ struct ByteCursor {
     windowStart = start
   }
 
+  /// A part of what `cursor` reads; bytes that it has in memory already are shared.
+  init(_ cursor: ByteCursor, part: Range<Int>) {
+    source = cursor.source
+    end = min(part.upperBound, cursor.end)
+    position = part.lowerBound
+    let isInWindow =
+      part.lowerBound >= cursor.windowStart
+      && part.lowerBound < cursor.windowStart + cursor.window.count
+    window = isInWindow ? cursor.window : []
+    windowStart = isInWindow ? cursor.windowStart : part.lowerBound
+  }
+
   var remaining: Int { max(0, end - position) }
 
   /// The next byte.
   mutating func byte() throws(CheckpointError) -> UInt8 {
-    if position - windowStart >= window.count { try refill() }
+    if position - windowStart >= window.count || position >= end { try refill() }
     let byte = window[position - windowStart]
     position += 1
     return byte

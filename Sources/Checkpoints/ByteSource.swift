@@ -20,9 +20,11 @@ final class ByteSource: Sendable {
   private let contents: Contents
 
   /// Opens a regular file; never hangs on a pipe or a device.
-  init(_ path: FilePath) throws(CheckpointError) {
+  ///
+  /// - Parameter flags: more flags for `open`, such as `O_NOFOLLOW`.
+  init(_ path: FilePath, flags: Int32 = 0) throws(CheckpointError) {
     do throws(FileError) {
-      let file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open")
+      let file = try OpenFile(path, O_RDONLY | O_NONBLOCK | flags, "open")
       do throws(FileError) {
         let status = try file.status()
         self.path = path
@@ -59,6 +61,11 @@ final class ByteSource: Sendable {
   /// What the path names; memory counts as a regular file.
   var kind: FileKind {
     if case .file(_, let status) = contents { status.kind } else { .regular }
+  }
+
+  /// Names of the file; memory has one.
+  var linkCount: Int {
+    if case .file(_, let status) = contents { status.linkCount } else { 1 }
   }
 
   /// Fills `buffer` from `offset` on.

@@ -16,6 +16,8 @@ public enum CheckpointFormat: String, Sendable, Hashable {
   case kerasArchive
   /// NumPy: a zip archive of arrays (`.npz`), or one array (`.npy`).
   case numPy
+  /// ONNX: a graph of operations with its constants.
+  case onnx
 }
 
 /// The tensors of a weight file by name, in the file's order.

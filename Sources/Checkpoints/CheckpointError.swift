@@ -65,7 +65,7 @@ extension CheckpointError.Kind {
   fileprivate var nextStep: String {
     switch self {
     case .unreadable: "Check the path and its permissions."
-    case .wrongFormat: "Give a safetensors, PyTorch .pth, Keras .h5 or .keras, or NumPy .npz file."
+    case .wrongFormat: "Give a safetensors, PyTorch .pth, Keras .h5 or .keras, NumPy .npz or ONNX file."
     case .truncated, .malformed: "Fetch or copy the file again."
     case .refused:
       "Open it where you trust it and save the plain weights: torch.save(model.state_dict(), path)."

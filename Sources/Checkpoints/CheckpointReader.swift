@@ -17,7 +17,8 @@ public enum CheckpointReader {
   ///   passed over;
   /// - Keras's `.h5`, `.weights.h5` and `.keras`: tensors are called `LAYER/VARIABLE`, for example
   ///   `conv1_bn/moving_mean`, and keep Keras's layout (kernels are height, width, in, out);
-  /// - NumPy's `.npz` and `.npy` without pickled objects.
+  /// - NumPy's `.npz` and `.npy` without pickled objects;
+  /// - ONNX: the constants of its graph; see ``ONNXReader`` for the graph.
   ///
   /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
   public static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
@@ -48,6 +49,11 @@ public enum CheckpointReader {
     case .safetensors: return try SafetensorsReader.read(source)
     case .hdf5: return try KerasReader.read(source)
     case .numPyArray: return try NumPyReader.readArray(source)
+    case .onnx:
+      let model = try ONNXReader.read(source, .refused)
+      return Checkpoint(
+        tensors: model.graph.initializers, metadata: model.metadata, format: .onnx,
+        path: source.path)
     case .other(let description):
       let isPointer = description.hasPrefix("a Git LFS pointer")
       throw CheckpointError(

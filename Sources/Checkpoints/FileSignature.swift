@@ -8,6 +8,7 @@ enum FileSignature: Equatable {
   case safetensors
   case hdf5
   case numPyArray
+  case onnx
   /// Something that is not read, with its article: `a Git LFS pointer, 132 bytes`.
   case other(String)
 
@@ -21,6 +22,8 @@ enum FileSignature: Equatable {
       self = .hdf5
     } else if start.starts(with: NumPyReader.magic) {
       self = .numPyArray
+    } else if FileSignature.looksLikeONNX(start) {
+      self = .onnx
     } else if let name = FileSignature.foreign(start) {
       self = .other("\(name), \(size) bytes")
     } else if start.starts(with: [0x50, 0x4B, 3, 4]) || start.starts(with: [0x50, 0x4B, 5, 6]) {
@@ -47,6 +50,14 @@ enum FileSignature: Equatable {
             Unicode.Scalar($0).properties.isAlphabetic || $0 == 0x5F || $0 == 0x2E
           }
       }
+  }
+
+  /// The version of the layout (field 1), then the next field of a model: a text, or the graph.
+  private static func looksLikeONNX(_ start: [UInt8]) -> Bool {
+    guard start.count > 8, start[0] == 0x08, (1...31).contains(start[1]), start[8] != 0x7B else {
+      return false
+    }
+    return [0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72].contains(start[2])
   }
 
   private static func foreign(_ start: [UInt8]) -> String? {

@@ -28,15 +28,22 @@ public enum ModelFile {
 
   /// Writes `path` anew, complete and synced or not at all; equal arguments give equal bytes.
   ///
+  /// - Parameter counters: names of `num_batches_tracked` entries, integers that are 0: PyTorch keeps
+  ///   one a batch norm and its strict loading insists on them. Nothing here reads them.
   /// - Throws: ``CheckpointError`` when the record breaks a rule (class names not unique, a document
   ///   that is not JSON); `FileError` when writing fails.
   public static func write(
-    _ path: FilePath, _ record: ModelRecord, _ parameters: Parameters
+    _ path: FilePath, _ record: ModelRecord, _ parameters: Parameters,
+    counters: [ParameterPath] = []
   ) throws {
     var metadata = try wrapping(path) { () throws(ModelRecordError) in try record.metadata() }
-    let tensors = parameters.paths.compactMap { name in
-      parameters[name].map { StoredTensor(name.description, $0) }
-    }
+    let tensors =
+      parameters.paths.compactMap { name in
+        parameters[name].map { StoredTensor(name.description, $0) }
+      }
+      + counters.map {
+        StoredTensor($0.description, .int64, [], bytes: [UInt8](repeating: 0, count: 8))
+      }
     metadata[checksumKey] = try checksum(of: tensors, metadata, path)
     try SafetensorsWriter.write(path, tensors, metadata: metadata)
   }
@@ -64,7 +71,9 @@ public enum ModelFile {
     try verify(checkpoint)
     var parameters = Parameters()
     for tensor in checkpoint.tensors {
-      parameters[ParameterPath(tensor.name)] = try tensor.floats()
+      let name = ParameterPath(tensor.name)
+      guard name.leaf != "num_batches_tracked" else { continue }
+      parameters[name] = try tensor.floats()
     }
     return (record, parameters)
   }

@@ -25,6 +25,8 @@ public struct FileStatus: Sendable, Hashable {
   public let device: UInt64
   /// See ``device``.
   public let inode: UInt64
+  /// Names the file has (hard links).
+  public let linkCount: Int
   /// Last change of the contents, nanoseconds since 1970.
   public let modified: Int
 
@@ -49,6 +51,7 @@ public struct FileStatus: Sendable, Hashable {
     size = Int(raw.st_size)
     device = UInt64(raw.st_dev)
     inode = UInt64(raw.st_ino)
+    linkCount = Int(raw.st_nlink)
     modified = Int(raw.st_mtim.tv_sec) * 1_000_000_000 + Int(raw.st_mtim.tv_nsec)
   }
 }

@@ -18,7 +18,7 @@ struct Thaw: ParsableCommand {
     version: "thaw \(thawVersion)",
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
-      FindLearningRate.self, FineTune.self, Predict.self, Report.self, Augment.self,
+      FindLearningRate.self, FineTune.self, Predict.self, Export.self, Report.self, Augment.self,
       Diagnose.self,
     ])
 

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// What `--model` names: a model file, or a card's untouched pretrained network.
 public struct ModelReference: Sendable {
-  private let text: String
+  let text: String
 
   /// Takes the option's text.
   public init(_ text: String) { self.text = text }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Backbones
+import Pipeline
+import Reports
+import SystemPackage
+
+/// `thaw export`
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a model for other programs: ONNX or safetensors.",
+    discussion: """
+      ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the
+      names that timm and torchvision use and loads there with strict=True.
+      """)
+
+  @Option(help: "Model file, or the name of a pretrained backbone.")
+  var model: String
+
+  @Option(help: "onnx or safetensors (default: by the ending of the output's name).")
+  var to: ExportStage.Format?
+
+  @Option(help: "The file to write.")
+  var output: FilePath
+
+  @Flag(
+    help:
+      "ONNX: the graph takes bytes, uint8 [N, H, W, 3] in R, G, B of the network's size, and normalises them itself."
+  )
+  var preprocessing = false
+
+  @Flag(help: "ONNX: make batch norms part of the convolutions before them.")
+  var foldBatchNorm = false
+
+  @Option(help: "ONNX: what comes out, both (probabilities, logits), probabilities or logits.")
+  var results = ONNXExporter.Results.both
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    guard let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") else {
+      throw ValidationError(
+        "--to is missing, and '\(output.string)' ends neither in .onnx nor in .safetensors.")
+    }
+    guard format == .onnx || (!preprocessing && !foldBatchNorm && results == .both) else {
+      throw ValidationError("--preprocessing, --fold-batch-norm and --results are for ONNX.")
+    }
+  }
+
+  func run() throws {
+    let session = Session(global)
+    var options = ONNXExporter.Options()
+    options.includesPreprocessing = preprocessing
+    options.foldsBatchNormalization = foldBatchNorm
+    options.results = results
+    let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
+    let exported = try ExportStage(context: try session.context()).export(
+      ModelReference(model), to: format, output: output, options: options)
+    try session.print(exported, text: text(exported))
+  }
+
+  private func text(_ exported: ExportStage.Exported) -> String {
+    let size = Reports.Format.bytes(exported.bytes)
+    var lines = [
+      "\(exported.path): \(exported.architecture), \(exported.tensors) tensors, \(size)."
+    ]
+    for (label, values) in [("takes", exported.inputs), ("gives", exported.outputs)] {
+      for value in values ?? [] {
+        lines.append(
+          "  \(label) \(value.name), \(value.type) [\(value.shape.joined(separator: ", "))]")
+      }
+    }
+    lines.append("  photos: \(exported.preprocessing)")
+    lines.append("  classes: \(exported.classNames.count)")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension ExportStage.Format: ExpressibleByArgument {}
+extension ONNXExporter.Results: ExpressibleByArgument {}
