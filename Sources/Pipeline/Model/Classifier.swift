@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Backbones
+import Backbones
 import Checkpoints
 import Datasets
 public import Execution
@@ -42,34 +42,25 @@ public final class Classifier {
   ///
   /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
   public convenience init(modelFile: FilePath, compiler: Compiler, threads: Int) throws {
-    let (record, parameters) = try ModelFile.read(modelFile)
-    let training = try? TrainingRecord(json: record.training)
-    guard let contract = try? Preprocessing(json: record.preprocessing) else {
-      throw PipelineError.data(
-        "\(modelFile.displayed): the preprocessing contract in it is not understood.")
-    }
-    let head = Head(
-      classes: record.classNames.count, hidden: training?.head.hidden,
-      dropout: training?.head.dropout ?? 0)
-    let graph = try Architecture(named: record.architecture).graph(head)
     try self.init(
-      graph, parameters, classNames: record.classNames, preprocessing: contract,
-      source: modelFile.displayed, compiler: compiler, threads: threads)
+      StoredModel(CheckpointReader.read(modelFile)), source: modelFile.displayed,
+      compiler: compiler, threads: threads)
   }
 
-  /// The untouched pretrained network of a card, with its own classes.
-  public convenience init(
-    card: BackboneCard, store: PretrainedStore, compiler: Compiler, threads: Int
+  /// Compiles a model that was read.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when it has no classifier.
+  convenience init(
+    _ model: StoredModel, source: String, compiler: Compiler, threads: Int
   ) throws {
-    let backbone = try PretrainedBackbone(card, from: store)
-    guard !backbone.classNames.isEmpty else {
+    guard !model.record.classNames.isEmpty else {
       throw PipelineError.data(
-        "\(card.name): these weights end with the features, they have no classifier of their own."
-          + " Train one: thaw fit DATA --backbone \(card.name)")
+        "\(source): these weights end with the features, they have no classifier of their own."
+          + " Train one: thaw fit DATA --backbone \(source)")
     }
     try self.init(
-      backbone.graph, backbone.parameters, classNames: backbone.classNames,
-      preprocessing: card.preprocessing, source: card.name, compiler: compiler, threads: threads)
+      model.graph, model.parameters, classNames: model.record.classNames,
+      preprocessing: model.preprocessing, source: source, compiler: compiler, threads: threads)
   }
 
   private init(

@@ -1,31 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Checkpoints
 import Files
-import SystemPackage
+public import SystemPackage
 
-/// What `--model` names: a model file, or a card's untouched pretrained network.
+/// What `--model` names: a model file, a checkpoint that another program trained, or a card's
+/// untouched pretrained network.
 public struct ModelReference: Sendable {
   let text: String
+  /// The card whose architecture and preprocessing a foreign checkpoint has; nil to recognise it.
+  let card: String?
+  /// A file with the class names of a foreign checkpoint, one a line.
+  let classNames: FilePath?
+  /// Class folders of the data at hand, sorted; they name the classes when nothing else does.
+  private(set) var folders: [String] = []
 
-  /// Takes the option's text.
-  public init(_ text: String) { self.text = text }
-
-  /// Loads it. A file of that name comes first, then a card.
+  /// Takes the options' texts.
   ///
-  /// - Throws: errors of ``Classifier``; `BackboneError.unknownCard` when it is neither.
+  /// - Parameters:
+  ///   - card: for a checkpoint trained elsewhere, whose architecture and preprocessing it has.
+  ///   - classNames: for a checkpoint trained elsewhere, a file of names in the outputs' order.
+  public init(_ text: String, card: String? = nil, classNames: FilePath? = nil) {
+    self.text = text
+    self.card = card
+    self.classNames = classNames
+  }
+
+  /// The same with the class folders of the data that it will be judged on.
+  public func labelled(by folders: some Sequence<String>) -> ModelReference {
+    var copy = self
+    copy.folders = Set(folders).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    return copy
+  }
+
+  /// Loads and compiles it. A file of that name comes first, then a card.
+  ///
+  /// - Throws: errors of ``Classifier``; ``PipelineError/data(_:)`` for a checkpoint that is not
+  ///   recognised; `BackboneError.unknownCard` when it is neither file nor card.
   public func load(context: StageContext) throws -> Classifier {
+    try Classifier(
+      try read(context: context), source: text, compiler: context.compiler,
+      threads: context.threads)
+  }
+
+  /// Reads it without compiling it.
+  ///
+  /// - Throws: errors of ``StoredModel``; the same as ``load(context:)``.
+  func read(context: StageContext) throws -> StoredModel {
     let path = FilePath(text)
     if FileSystem.exists(path) {
-      return try Classifier(
-        modelFile: path, compiler: context.compiler, threads: context.threads)
+      let checkpoint = try CheckpointReader.read(path)
+      guard ModelFile.isModelFile(checkpoint) else {
+        return try ForeignModel(checkpoint, self, context).read()
+      }
+      try refuseForeignOptions("\(path.displayed) is a model file of Thaw and says this itself")
+      return try StoredModel(checkpoint)
     }
     guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
       throw PipelineError.data(
-        "\(path.displayed): no such model file. Give the model.safetensors of a run, or the name of"
-          + " a card (thaw pretrained list).")
+        "\(path.displayed): no such model file. Give the model.safetensors of a run, a checkpoint,"
+          + " or the name of a card (thaw pretrained list).")
     }
-    let card = try context.pretrained.card(named: text)
-    return try Classifier(
-      card: card, store: context.pretrained, compiler: context.compiler, threads: context.threads)
+    try refuseForeignOptions("\(text) is a card and says this itself")
+    return try StoredModel(
+      card: try context.pretrained.card(named: text), store: context.pretrained)
+  }
+
+  /// An option that has no effect is an error, not ignored.
+  private func refuseForeignOptions(_ reason: String) throws(PipelineError) {
+    guard card == nil, classNames == nil else {
+      throw .data("--card and --class-names are for checkpoints trained elsewhere: \(reason).")
+    }
   }
 }

@@ -2,10 +2,8 @@
 
 import Backbones
 import Checkpoints
-import Files
 import Images
 import Network
-import SystemPackage
 
 /// A model as it is kept: the network, its weights, and what its file says about them.
 struct StoredModel {
@@ -17,8 +15,9 @@ struct StoredModel {
   /// A model file that a training wrote.
   ///
   /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
-  init(modelFile: FilePath) throws {
-    (record, parameters) = try ModelFile.read(modelFile)
+  init(_ checkpoint: Checkpoint) throws {
+    let modelFile = checkpoint.path
+    (record, parameters) = try ModelFile.read(checkpoint)
     guard let contract = try? Preprocessing(json: record.preprocessing) else {
       throw PipelineError.data(
         "\(modelFile.displayed): the preprocessing contract in it is not understood.")
@@ -32,6 +31,16 @@ struct StoredModel {
     try parameters.validate(for: graph)
   }
 
+  /// Collects what was read elsewhere; the parameters are `graph`'s.
+  init(
+    graph: Graph, parameters: Parameters, preprocessing: Preprocessing, record: ModelRecord
+  ) {
+    self.graph = graph
+    self.parameters = parameters
+    self.preprocessing = preprocessing
+    self.record = record
+  }
+
   /// The untouched pretrained network of a card.
   init(card: BackboneCard, store: PretrainedStore) throws {
     let backbone = try PretrainedBackbone(card, from: store)
@@ -41,22 +50,5 @@ struct StoredModel {
     record = ModelRecord(
       thawVersion: thawVersion, architecture: card.architecture, classNames: backbone.classNames,
       preprocessing: card.preprocessing.json, notes: ["license": card.license])
-  }
-}
-
-extension ModelReference {
-  /// Reads it without compiling it. A file of that name comes first, then a card.
-  ///
-  /// - Throws: errors of ``StoredModel``; `BackboneError.unknownCard` when it is neither.
-  func read(context: StageContext) throws -> StoredModel {
-    let path = FilePath(text)
-    if FileSystem.exists(path) { return try StoredModel(modelFile: path) }
-    guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
-      throw PipelineError.data(
-        "\(path.displayed): no such model file. Give the model.safetensors of a run, or the name of"
-          + " a card (thaw pretrained list).")
-    }
-    return try StoredModel(
-      card: try context.pretrained.card(named: text), store: context.pretrained)
   }
 }
