@@ -94,7 +94,7 @@ let package = Package(
       of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(
-      of: "Backbones", ["Backbones", "Execution", "Network", "Tensors"],
+      of: "Backbones", ["Backbones", "Checkpoints", "Execution", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(

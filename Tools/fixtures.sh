@@ -9,10 +9,11 @@ cd "$(dirname "$0")/.."
 python=${THAW_FIXTURES_PYTHON:-.venv-fixtures/bin/python}
 if [ ! -x "$python" ]; then
   python3 -m venv .venv-fixtures
-  .venv-fixtures/bin/pip install --quiet numpy pillow torch safetensors scikit-learn keras h5py
+  .venv-fixtures/bin/pip install --quiet numpy pillow torch safetensors scikit-learn keras h5py torchvision timm
 fi
 "$python" Tools/make_image_fixtures.py Tests/ImagesTests/Fixtures
 "$python" Tools/checkpoint_fixtures.py
 "$python" Tools/keras_fixtures.py
+"$python" Tools/keras_names.py
 "$python" Tools/parity_network.py Tests/ExecutionTests/Fixtures
 "$python" Tools/training_goldens.py

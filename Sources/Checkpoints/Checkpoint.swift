@@ -33,7 +33,7 @@ public struct Checkpoint: Sendable {
   private let positions: [String: Int]
 
   /// Names are unique: every reader has checked it.
-  init(
+  package init(
     tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath
   ) {
     self.tensors = tensors

@@ -51,8 +51,8 @@ public struct StoredTensor: Sendable {
   /// A tensor whose row-major bytes are made when they are asked for.
   ///
   /// - Parameter unpack: gives exactly as many bytes as `shape` needs.
-  init(
-    name: String, _ elementType: ElementType, _ shape: Shape,
+  package init(
+    _ name: String, _ elementType: ElementType, _ shape: Shape,
     unpack: @escaping @Sendable () throws(CheckpointError) -> [UInt8]
   ) {
     self.init(name: name, elementType, shape, .packed(unpack), nil)

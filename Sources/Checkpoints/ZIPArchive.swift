@@ -99,6 +99,9 @@ struct ZIPArchive {
   }
 
   private func compare(_ crc: CRC32, _ entry: Entry) throws(CheckpointError) {
+    #if FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+      return  // or damage would never get any further
+    #endif
     guard crc.value == entry.checksum else {
       throw CheckpointError(
         source.path, .malformed, "the checksum of zip entry \(quoted(entry.name)) is wrong",

@@ -52,13 +52,13 @@ public struct CheckpointIdentity: Sendable {
     let top = ranked.first
     let isHalf = top.map { 2 * $0.matched >= $0.needed } ?? false
     best = isHalf || architecture != nil ? top : nil
-    rivals = best.map { CheckpointIdentity.rivals(of: $0, in: ranked) } ?? []
+    let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
+    rivals = best.map { CheckpointIdentity.rivals(of: $0, in: ranked, isKeras: isKeras) } ?? []
     if let best {
       certainty = !best.isComplete ? .partial : rivals.isEmpty ? .sure : .likely
     } else {
       certainty = .unknown
     }
-    let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
     card = best.flatMap { CheckpointIdentity.card(for: $0.architecture, isKeras, cards) }
     if let card {
       preprocessing = card.preprocessing
@@ -71,14 +71,18 @@ public struct CheckpointIdentity: Sendable {
     }
   }
 
-  private static func rivals(of best: WeightFit, in ranked: [WeightFit]) -> [String] {
+  private static func rivals(
+    of best: WeightFit, in ranked: [WeightFit], isKeras: Bool
+  ) -> [String] {
     guard best.isComplete else { return [] }
     return ranked.dropFirst().filter { other in
       // Headless forms of one network have the same weights.
       let isForm =
         best.head == nil
         && other.architecture.split(separator: "_")[0] == best.architecture.split(separator: "_")[0]
-      return other.rank == best.rank && !isForm
+      // Keras's definition of a network comes in Keras's files.
+      let isElsewhere = !isKeras && other.architecture.hasSuffix("_keras")
+      return other.rank == best.rank && !isForm && !isElsewhere
     }.map(\.architecture)
   }
 

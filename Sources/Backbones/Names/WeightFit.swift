@@ -57,6 +57,9 @@ public struct WeightFit: Sendable {
     return parameters
   }
 
+  /// The stored name of the tensor that a parameter is read from; nil when there is none.
+  package func source(of path: ParameterPath) -> String? { found[path]?.name }
+
   /// What does not fit, nil when everything does.
   public var complaint: String? {
     func part(_ what: String, _ entries: [String]) -> String? {

@@ -25,7 +25,7 @@ struct HDF5Dataset {
     case .contiguous(let offset):
       return StoredTensor(name: name, elementType, shape, in: source, offset: offset)
     case .chunked(let chunks):
-      return StoredTensor(name: name, elementType, shape) { () throws(CheckpointError) in
+      return StoredTensor(name, elementType, shape) { () throws(CheckpointError) in
         try chunks.unpacked(from: source)
       }
     case .unreadable(let error): throw error

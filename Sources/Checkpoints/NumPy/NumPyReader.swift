@@ -111,7 +111,7 @@ struct NumPyHeader: Sendable {
   ) -> StoredTensor {
     let reversed = Shape(shape.extents.reversed())
     return inOrder(
-      StoredTensor(name: name, elementType, isColumnMajor ? reversed : shape, unpack: unpack))
+      StoredTensor(name, elementType, isColumnMajor ? reversed : shape, unpack: unpack))
   }
 
   /// Column-major elements are those of the transposed array in row-major order.
