@@ -63,8 +63,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Files", "Images", "Network", "Pipeline", "Reports",
-        "Training",
+        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network", "Pipeline",
+        "Reports", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),
       ]),
@@ -94,12 +94,19 @@ let package = Package(
       of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(
-      of: "Backbones", ["Backbones", "Checkpoints", "Execution", "Network", "Tensors"],
+      of: "Backbones",
+      [
+        "Backbones", "Checkpoints", "Execution", "Files", "Images", "Network", "Tensors",
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
       resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(
       of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
+    tests(
+      of: "Diagnosis",
+      ["Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "Tensors"]),
     tests(of: "Reports", ["Reports"]),
     tests(
       of: "Pipeline",

@@ -221,7 +221,8 @@ def main(folder):
         flat.alpha_composite(Image.fromarray(rgba))
         name = "ramp-on-" + "-".join(map(str, background)) + ".png"
         flat.convert("RGB").save(folder / "alpha" / name, optimize=True)
-    kernels = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    kernels = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
+               "nearest": Image.Resampling.NEAREST}
     for width, height, new_width, new_height in RESIZES:
         image = Image.fromarray(pattern(width, height))
         for name, kernel in kernels.items():

@@ -14,6 +14,8 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   case wrongHash(path: String, expected: String, found: String, advice: String)
   /// A layer has no counterpart in the format.
   case notExportable(layer: String, reason: String)
+  /// An ONNX graph that has no counterpart here.
+  case notImportable(file: String, reason: String)
   /// A download did not work.
   case fetchFailed(source: String, reason: String)
 
@@ -29,6 +31,7 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
       "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
     case .notExportable(let layer, let reason):
       "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
+    case .notImportable(let file, let reason): "\(file): \(reason)."
     case .fetchFailed(let source, let reason):
       "cannot fetch the weights from \(source): \(reason)"
         + " Check the network, or bring the file: thaw pretrained import FILE --card NAME"

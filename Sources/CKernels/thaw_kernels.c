@@ -38,6 +38,13 @@ typedef struct {
   void (*sigmoid_backward)(const float *, const float *, float *, int64_t);
   void (*silu)(const float *, float *, int64_t);
   void (*silu_backward)(const float *, const float *, float *, int64_t);
+  void (*gelu)(const float *, float *, int64_t);
+  void (*gelu_backward)(const float *, const float *, float *, int64_t);
+  void (*layer_norm)(
+      const float *, const float *, const float *, float, int64_t, int64_t, float *);
+  void (*layer_norm_backward)(
+      const float *, const float *, const float *, float, int64_t, int64_t, bool, float *, double *,
+      double *);
   void (*keep_mask)(
       const uint32_t *, const uint32_t *, int64_t, int64_t, uint32_t, float, float *);
 } kernel_table;
@@ -212,6 +219,25 @@ void thaw_silu(const float *x, float *y, int64_t count) { table()->silu(x, y, co
 
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count) {
   table()->silu_backward(dy, x, dx, count);
+}
+
+void thaw_gelu(const float *x, float *y, int64_t count) { table()->gelu(x, y, count); }
+
+void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count) {
+  table()->gelu_backward(dy, x, dx, count);
+}
+
+void thaw_layer_norm(
+    const float *x, const float *gamma, const float *beta, float epsilon, int64_t rows,
+    int64_t channels, float *y) {
+  table()->layer_norm(x, gamma, beta, epsilon, rows, channels, y);
+}
+
+void thaw_layer_norm_backward(
+    const float *dy, const float *x, const float *gamma, float epsilon, int64_t rows,
+    int64_t channels, bool accumulates, float *dx, double *gamma_sums, double *beta_sums) {
+  table()->layer_norm_backward(
+      dy, x, gamma, epsilon, rows, channels, accumulates, dx, gamma_sums, beta_sums);
 }
 
 void thaw_keep_mask(

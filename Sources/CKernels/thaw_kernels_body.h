@@ -445,6 +445,36 @@ static void NAME(silu_backward)(const float *dy, const float *x, float *dx, int6
   }
 }
 
+// The probability of a standard normal variable below x, and in `density` its density there.
+//
+// Source: Abramowitz and Stegun 1964, 7.1.26, whose error is below 1.5e-7; 0.2316419 = 0.3275911 / sqrt 2.
+static inline float NAME(normal)(float x, float *density) {
+  float bell = NAME(exponential)(-0.5f * x * x);
+  float t = 1 / (1 + 0.23164189f * (x < 0 ? -x : x));
+  float series = 1.061405429f;
+  series = series * t - 1.453152027f;
+  series = series * t + 1.421413741f;
+  series = series * t - 0.284496736f;
+  series = series * t + 0.254829592f;
+  float tail = 0.5f * series * t * bell;
+  *density = 0.398942280f * bell;
+  return x < 0 ? tail : 1 - tail;
+}
+
+static void NAME(gelu)(const float *x, float *y, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) {
+    float density;
+    y[i] = x[i] * NAME(normal)(x[i], &density);
+  }
+}
+
+static void NAME(gelu_backward)(const float *dy, const float *x, float *dx, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) {
+    float density, below = NAME(normal)(x[i], &density);
+    dx[i] = dy[i] * (below + x[i] * density);
+  }
+}
+
 // Philox-4x32-10 (Salmon et al. 2011), eight 16-bit numbers a block; many blocks at a time.
 static void NAME(keep_mask)(
     const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
@@ -601,6 +631,85 @@ static void NAME(affine_backward)(
   }
 }
 
+// ---- Layer normalisation ------------------------------------------------------------------------
+
+// The sum of all elements of four vectors.
+static inline float NAME(total)(VECTOR a, VECTOR b, VECTOR c, VECTOR d) {
+  VECTOR sum = (a + b) + (c + d);
+  float result = 0;
+  for (int i = 0; i < WIDTH; i++) result += sum[i];
+  return result;
+}
+
+// Mean, and 1 / sqrt(variance + epsilon), of one row, in two passes.
+static inline void NAME(row_moments)(
+    const float *x, int64_t channels, float epsilon, float *mean, float *inverse) {
+  int64_t step = 4 * WIDTH, whole = channels / step * step;
+  VECTOR sum[4] = {{0}}, square[4] = {{0}};
+  for (int64_t i = 0; i < whole; i += step)
+    for (int k = 0; k < 4; k++) sum[k] += LOAD(x + i + k * WIDTH);
+  float total = NAME(total)(sum[0], sum[1], sum[2], sum[3]);
+  for (int64_t i = whole; i < channels; i++) total += x[i];
+  float centre = total / (float)channels;
+  for (int64_t i = 0; i < whole; i += step)
+    for (int k = 0; k < 4; k++) {
+      VECTOR centred = LOAD(x + i + k * WIDTH) - centre;
+      square[k] += centred * centred;
+    }
+  total = NAME(total)(square[0], square[1], square[2], square[3]);
+  for (int64_t i = whole; i < channels; i++) total += (x[i] - centre) * (x[i] - centre);
+  *mean = centre;
+  *inverse = 1 / __builtin_sqrtf(total / (float)channels + epsilon);
+}
+
+static void NAME(layer_norm)(
+    const float *x, const float *gamma, const float *beta, float epsilon, int64_t rows,
+    int64_t channels, float *y) {
+  for (int64_t row = 0; row < rows; row++, x += channels, y += channels) {
+    float mean, inverse;
+    NAME(row_moments)(x, channels, epsilon, &mean, &inverse);
+    IN_PLACE for (int64_t i = 0; i < channels; i++)
+      y[i] = gamma[i] * ((x[i] - mean) * inverse) + beta[i];
+  }
+}
+
+// With normalised x^ and d = gamma * dy, over the n channels of a row:
+//   dx = inverse * (d - sum(d) / n - x^ * sum(d * x^) / n),  dgamma = sum(dy * x^), dbeta = sum(dy)
+static void NAME(layer_norm_backward)(
+    const float *dy, const float *x, const float *gamma, float epsilon, int64_t rows,
+    int64_t channels, bool accumulates, float *dx, double *gamma_sums, double *beta_sums) {
+  int64_t whole = channels / WIDTH * WIDTH;
+  for (int64_t row = 0; row < rows; row++, x += channels, dy += channels) {
+    float mean, inverse;
+    NAME(row_moments)(x, channels, epsilon, &mean, &inverse);
+    if (gamma_sums)
+      for (int64_t i = 0; i < channels; i++) {
+        gamma_sums[i] += (double)(dy[i] * ((x[i] - mean) * inverse));
+        beta_sums[i] += (double)dy[i];
+      }
+    if (!dx) continue;
+    VECTOR sums = {0}, products = {0}, none = {0};
+    for (int64_t i = 0; i < whole; i += WIDTH) {
+      VECTOR inner = LOAD(gamma + i) * LOAD(dy + i);
+      sums += inner;
+      products += inner * (LOAD(x + i) - mean);
+    }
+    float sum = NAME(total)(sums, none, none, none);
+    float product = NAME(total)(products, none, none, none);
+    for (int64_t i = whole; i < channels; i++) {
+      sum += gamma[i] * dy[i];
+      product += gamma[i] * dy[i] * (x[i] - mean);
+    }
+    float share = sum / (float)channels;
+    float projection = product * inverse * inverse / (float)channels;
+    for (int64_t i = 0; i < channels; i++) {
+      float value = inverse * (gamma[i] * dy[i] - share - (x[i] - mean) * projection);
+      dx[i] = accumulates ? dx[i] + value : value;
+    }
+    dx += channels;
+  }
+}
+
 // ---- Order --------------------------------------------------------------------------------------
 
 static void NAME(transpose)(
@@ -627,7 +736,8 @@ static const kernel_table NAME(table) = {
     NAME(add), NAME(sum), NAME(rectify), NAME(rectify_backward), NAME(product), NAME(moments),
     NAME(gradient_moments), NAME(channel_sums), NAME(affine), NAME(affine_backward),
     NAME(transpose), NAME(scale), NAME(sigmoid), NAME(sigmoid_backward), NAME(silu),
-    NAME(silu_backward), NAME(keep_mask)};
+    NAME(silu_backward), NAME(gelu), NAME(gelu_backward), NAME(layer_norm),
+    NAME(layer_norm_backward), NAME(keep_mask)};
 
 #undef VECTOR
 #undef MASK

@@ -12,6 +12,7 @@ static dnnl_alg_kind_t algorithm_of(thaw_dnnl_function function, float *alpha, f
     case THAW_DNNL_RELU6: *beta = 6; return dnnl_eltwise_clip;
     case THAW_DNNL_SILU: *alpha = 1; return dnnl_eltwise_swish;
     case THAW_DNNL_SIGMOID: return dnnl_eltwise_logistic;
+    case THAW_DNNL_GELU: return dnnl_eltwise_gelu_erf;
     default: return dnnl_eltwise_relu;
   }
 }
@@ -196,7 +197,7 @@ int thaw_dnnl_pooling(
 int thaw_dnnl_activation(
     thaw_dnnl_primitive **primitive, thaw_dnnl_function function, const thaw_dnnl_layout *data) {
   *primitive = NULL;
-  if (function > THAW_DNNL_SIGMOID) return dnnl_invalid_arguments;
+  if (function > THAW_DNNL_GELU) return dnnl_invalid_arguments;
   float alpha, beta;
   dnnl_alg_kind_t algorithm = algorithm_of(function, &alpha, &beta);
   dnnl_eltwise_desc_t operation;
@@ -214,6 +215,15 @@ int thaw_dnnl_binary(
       &operation, multiplies ? dnnl_binary_mul : dnnl_binary_add, &first->description,
       &second->description, &first->description);
   return status == dnnl_success ? create(primitive, &operation, epilogue, epilogue_count) : status;
+}
+
+int thaw_dnnl_layer_normalization(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *data, float epsilon) {
+  *primitive = NULL;
+  dnnl_layer_normalization_desc_t operation;
+  dnnl_status_t status = dnnl_layer_normalization_forward_desc_init(
+      &operation, dnnl_forward_inference, &data->description, NULL, epsilon, dnnl_use_scaleshift);
+  return status == dnnl_success ? create(primitive, &operation, NULL, 0) : status;
 }
 
 int thaw_dnnl_concatenation(

@@ -41,6 +41,16 @@ public enum CheckpointReader {
     try read(ByteSource(bytes, path: path))
   }
 
+  /// Whether a file looks like ONNX by its first bytes.
+  ///
+  /// - Throws: ``CheckpointError`` when it cannot be opened.
+  public static func isONNX(_ path: FilePath) throws(CheckpointError) -> Bool {
+    let source = try ByteSource(path)
+    guard source.kind == .regular else { return false }
+    let start = try source.bytes(at: 0, count: min(source.count, 512))
+    return FileSignature(start, size: source.count) == .onnx
+  }
+
   private static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
     let start = try source.bytes(at: 0, count: min(source.count, 512))
     switch FileSignature(start, size: source.count) {

@@ -18,6 +18,7 @@ import Tensors
 /// | `thaw.preprocessing` | JSON, the preprocessing contract |
 /// | `thaw.freezing` | JSON: `trainable_groups`, `frozen_batch_norm`, `trainable_batch_norm` |
 /// | `thaw.training` | JSON, the training record |
+/// | `thaw.structure` | only of imported networks: the graph, an ONNX file in Base64 without weights |
 /// | `thaw.crc32` | checksum, 8 hexadecimal digits |
 ///
 /// The checksum is the CRC-32 of the file as ``SafetensorsWriter`` writes it without this entry:

@@ -16,13 +16,16 @@ public struct ModelRecord: Sendable, Equatable {
   public var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
   public var training: String
+  /// The structure of a network that is not built by its architecture's name; opaque here.
+  public var structure: String?
   /// Further texts by name, such as a licence. Names do not begin with `thaw.`.
   public var notes: [String: String]
 
   /// Collects the fields.
   public init(
     thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
-    freezing: FreezePlan = .inference, training: String = "{}", notes: [String: String] = [:]
+    freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
+    notes: [String: String] = [:]
   ) {
     self.thawVersion = thawVersion
     self.architecture = architecture
@@ -30,6 +33,7 @@ public struct ModelRecord: Sendable, Equatable {
     self.preprocessing = preprocessing
     self.freezing = freezing
     self.training = training
+    self.structure = structure
     self.notes = notes
   }
 }
@@ -60,6 +64,7 @@ extension ModelRecord {
     metadata["thaw.preprocessing"] = preprocessing
     metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
     metadata["thaw.training"] = training
+    if let structure { metadata["thaw.structure"] = structure }
     return metadata
   }
 
@@ -84,6 +89,7 @@ extension ModelRecord {
       thawVersion: try text("version"), architecture: try text("architecture"),
       classNames: classNames, preprocessing: try text("preprocessing"),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
+      structure: metadata["thaw.structure"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
     try validate()
   }
@@ -129,8 +135,8 @@ extension ModelRecord {
   private static func freezing(_ text: String) throws(ModelRecordError) -> FreezePlan {
     let json = try? JSONValue(parsing: text)
     guard let groups = json?["trainable_groups"]?.integers, groups.allSatisfy({ $0 >= 0 }),
-      let frozen = json?["frozen_batch_norm"]?.text.flatMap(BatchNormMode.init),
-      let trainable = json?["trainable_batch_norm"]?.text.flatMap(BatchNormMode.init)
+      let frozen = json?["frozen_batch_norm"]?.text.flatMap({ BatchNormMode(rawValue: $0) }),
+      let trainable = json?["trainable_batch_norm"]?.text.flatMap({ BatchNormMode(rawValue: $0) })
     else {
       throw ModelRecordError(
         kind: .malformed, reason: "thaw.freezing is not understood: \(quoted(text))")

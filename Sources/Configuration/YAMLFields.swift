@@ -6,10 +6,10 @@ import Yams
 ///
 /// Ask for every key, then call ``finish()``. A key that is absent leaves its target unchanged.
 public struct YAMLFields {
-  private let file: String
-  private let section: String
+  let file: String
+  let section: String
   private let line: Int?
-  private let values: [String: Node]
+  let values: [String: Node]
   private var known: [String] = []
 
   /// Parses the text of `file`, whose top level must be a mapping.
@@ -36,7 +36,7 @@ public struct YAMLFields {
     return ConfigurationError(file, line: line, "not readable as YAML: \(reason).")
   }
 
-  private init(file: String, section: String, node: Node) throws {
+  init(file: String, section: String, node: Node) throws {
     self.file = file
     self.section = section
     line = node.mark?.line
@@ -63,7 +63,7 @@ public struct YAMLFields {
   public mutating func section(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
     known.append(name)
     guard let node = values[name] else { return }
-    var fields = try YAMLFields(file: file, section: name, node: node)
+    var fields = try YAMLFields(file: file, section: path(of: name), node: node)
     try body(&fields)
     try fields.finish()
   }
@@ -149,16 +149,6 @@ public struct YAMLFields {
     target = numbers
   }
 
-  /// Sets `target` to the list of words under `name`, if it is there.
-  public mutating func read(_ name: String, into target: inout [String]) throws {
-    guard let node = value(name) else { return }
-    let words = node.sequence?.compactMap(\.string)
-    guard let words, words.count == node.sequence?.count else {
-      throw wrong(name, node, "a list of words")
-    }
-    target = words
-  }
-
   /// Whether there is a key `name`.
   public func has(_ name: String) -> Bool { values[name] != nil }
 
@@ -177,23 +167,25 @@ public struct YAMLFields {
     }
   }
 
-  private mutating func value(_ name: String) -> Node? {
+  mutating func value(_ name: String) -> Node? {
     if !known.contains(name) { known.append(name) }
     return values[name]
   }
 
-  private mutating func absent<Value>(_ name: String, _ target: inout Value?) {
+  mutating func absent<Value>(_ name: String, _ target: inout Value?) {
     if value(name) != nil { target = nil }
   }
 
-  private func isAbsent(_ node: Node) -> Bool {
+  func isAbsent(_ node: Node) -> Bool {
     ["auto", "none", "null", "~", ""].contains(node.string ?? "-")
   }
 
-  private func wrong(_ name: String, _ node: Node, _ expected: String) -> ConfigurationError {
-    let place = section.isEmpty ? name : "\(section).\(name)"
+  /// The key with the sections around it: `fine_tune.schedule.kind`.
+  func path(of name: String) -> String { section.isEmpty ? name : "\(section).\(name)" }
+
+  func wrong(_ name: String, _ node: Node, _ expected: String) -> ConfigurationError {
     return ConfigurationError(
       file, line: node.mark?.line,
-      "'\(place)' is '\(node.string ?? "a list or mapping")', expected \(expected).")
+      "'\(path(of: name))' is '\(node.string ?? "a list or mapping")', expected \(expected).")
   }
 }

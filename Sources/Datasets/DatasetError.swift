@@ -116,7 +116,7 @@ extension DatasetError: CustomStringConvertible {
     case .unusable(let path, let reason): "\(path.displayed): \(reason)"
     case .nonFiniteFeatures(let content, let view):
       "features of photo \(content), view '\(view)': a value is infinite, not a number, or too large"
-        + " for the cache's precision. Check the weights and the preprocessing."
+        + " for the cache's precision. Check the weights and the preprocessing, or use float32."
     case .system(let error): error.description
     default: ""
     }

@@ -30,6 +30,9 @@ public final class FeatureCache {
     }
   }
 
+  /// Bytes that a row takes besides its numbers.
+  public static let indexBytesPerRow = FeatureEntry.byteCount
+
   /// Numbers in a row.
   public var rowLength: Int { format.rowLength }
   /// Rows in the cache.

@@ -8,15 +8,17 @@ import SystemPackage
 ///
 /// The files are someone else's: they are read, never mapped, and compared with what the manifest
 /// says of them.
-final class PhotoReader {
+package final class PhotoReader {
   private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
+
+  package init() {}
 
   deinit { buffer.deallocate() }
 
   /// The contents, valid until the next call.
   ///
   /// - Throws: ``DatasetError`` that names the path.
-  func read(_ item: PrefetchingLoader.Item) throws(DatasetError) -> UnsafeRawBufferPointer {
+  package func read(_ item: PrefetchingLoader.Item) throws(DatasetError) -> UnsafeRawBufferPointer {
     let bytes: UnsafeRawBufferPointer
     do throws(FileError) {
       let file = try OpenFile(item.path, O_RDONLY | O_NONBLOCK, "open")

@@ -8,6 +8,8 @@ public enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible 
   case kernel(library: String, operation: String, layer: ParameterPath?, status: String)
   /// An engine has no kernel for an operation.
   case unsupported(operation: String, layer: ParameterPath, engine: String)
+  /// An engine's plans cannot switch batch norms one by one.
+  case uninspectable(engine: String)
 
   /// Where, what, next step.
   public var description: String {
@@ -16,6 +18,8 @@ public enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible 
       "\(layer.map { "layer '\($0)': " } ?? "")\(library) failed in \(operation): \(status)."
     case .unsupported(let operation, let layer, let engine):
       "layer '\(layer)': \(engine) has no kernel for \(operation). Use --engine reference."
+    case .uninspectable(let engine):
+      "\(engine) cannot switch batch norms one by one. Use --engine reference."
     }
   }
 }

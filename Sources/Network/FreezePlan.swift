@@ -71,10 +71,11 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   /// The affine part of a batch norm follows its mode (`training` learns, also in a frozen group:
   /// that is what fastai's default does); everything else follows its group.
   public func trains(_ parameter: ParameterDescription, of node: Node) -> Bool {
-    switch parameter.role {
-    case .runningMean, .runningVariance: false
-    case .normScale, .normShift: batchNormMode(of: node).trainsAffine
-    case .weight, .bias: trains(group: node.group)
+    switch (parameter.role, node.operation) {
+    case (.runningMean, _), (.runningVariance, _): false
+    case (.normScale, .batchNormalization), (.normShift, .batchNormalization):
+      batchNormMode(of: node).trainsAffine
+    default: trains(group: node.group)
     }
   }
 
@@ -88,7 +89,7 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   /// drops nothing.
   public func isPure(_ node: Node) -> Bool {
     switch node.operation {
-    case .dropout(let probability): probability == 0
+    case .dropout(let probability), .stochasticDepth(let probability): probability == 0
     case .batchNormalization:
       !batchNormMode(of: node).usesBatchStatistics
         && !node.parameters.contains { trains($0, of: node) }

@@ -2,7 +2,8 @@
 
 /// A two-dimensional convolution (cross-correlation, as every framework means it).
 ///
-/// Parameters: `weight` [outputs, inputs / groups, kH, kW] and, with `hasBias`, `bias` [outputs].
+/// Parameters: `weight` [outputs, inputs / groups, kH, kW] (with `storesMatrix` [outputs, inputs]) and,
+/// with `hasBias`, `bias` [outputs].
 public struct Convolution2D: Hashable, Sendable {
   /// Input channels.
   public var inputs: Int
@@ -14,14 +15,23 @@ public struct Convolution2D: Hashable, Sendable {
   public var groups: Int
   /// Whether a bias is added to each output channel.
   public var hasBias: Bool
+  /// Whether `weight` is kept as a matrix: a dense layer over the channels of each pixel, which is
+  /// how PyTorch's ConvNeXt stores its 1x1 convolutions. Nothing else differs.
+  public var storesMatrix: Bool
 
-  /// Describes a convolution; traps unless `groups` divides both channel counts.
+  /// Describes a convolution; traps unless `groups` divides both channel counts, and for a matrix
+  /// unless there are one tap and one group.
   public init(
-    inputs: Int, outputs: Int, window: Window2D, groups: Int = 1, hasBias: Bool = false
+    inputs: Int, outputs: Int, window: Window2D, groups: Int = 1, hasBias: Bool = false,
+    storesMatrix: Bool = false
   ) {
     precondition(
       groups >= 1 && inputs % groups == 0 && outputs % groups == 0,
       "\(groups) groups do not divide \(inputs) input and \(outputs) output channels.")
+    precondition(
+      !storesMatrix || (groups == 1 && window.kernel == Extent2D(1)),
+      "Only an ungrouped 1x1 convolution has a matrix for its weight.")
+    self.storesMatrix = storesMatrix
     self.inputs = inputs
     self.outputs = outputs
     self.window = window
@@ -46,17 +56,56 @@ public struct BatchNormalization: Hashable, Sendable {
   public var hasScale: Bool
   /// Whether a shift (`bias`, beta) exists.
   public var hasShift: Bool
+  /// What the running variance takes from a batch; the forward pass always uses the biased one.
+  public var runningVarianceCorrection: VarianceCorrection
 
   /// Describes a batch normalisation; the defaults are PyTorch's.
   public init(
     channels: Int, epsilon: Double = 1e-5, momentum: Double = 0.1, hasScale: Bool = true,
-    hasShift: Bool = true
+    hasShift: Bool = true, runningVarianceCorrection: VarianceCorrection = .bessel
   ) {
     self.channels = channels
     self.epsilon = epsilon
     self.momentum = momentum
     self.hasScale = hasScale
     self.hasShift = hasShift
+    self.runningVarianceCorrection = runningVarianceCorrection
+  }
+}
+
+/// Normalisation of each pixel (or row of features) over its channels.
+///
+/// y[n,c,h,w] = weight[c] * (x[n,c,h,w] - mean) / sqrt(variance + epsilon) + bias[c], with the mean and
+/// the biased variance of x[n,:,h,w]. Parameters: `weight` and `bias` [channels]; they train with
+/// their layer group, no ``BatchNormMode`` touches them. Nothing depends on the rest of the batch.
+///
+/// - Source: Ba et al. 2016, arXiv:1607.06450; torchvision's `LayerNorm2d`.
+public struct LayerNormalization: Hashable, Sendable {
+  /// Channels, or features.
+  public var channels: Int
+  /// Added to the variance.
+  public var epsilon: Double
+  /// Describes a layer normalisation; the default epsilon is ConvNeXt's.
+  public init(channels: Int, epsilon: Double = 1e-6) {
+    self.channels = channels
+    self.epsilon = epsilon
+  }
+}
+
+/// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale").
+///
+/// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it.
+///
+/// - Source: Touvron et al. 2021, arXiv:2103.17239.
+public struct ChannelScale: Hashable, Sendable {
+  /// Channels.
+  public var channels: Int
+  /// Last component of the parameter's path.
+  public var name: String
+  /// Describes a scale.
+  public init(channels: Int, name: String = "weight") {
+    self.channels = channels
+    self.name = name
   }
 }
 
@@ -70,6 +119,8 @@ public enum Activation: String, Hashable, Sendable, Codable {
   case silu
   /// 1 / (1 + exp(-x)).
   case sigmoid
+  /// x * P(X <= x) for a standard normal X: x / 2 * (1 + erf(x / sqrt(2))), the exact form.
+  case gelu
 }
 
 /// Which number a pooling window keeps.
@@ -106,8 +157,17 @@ public enum Operation: Hashable, Sendable {
   case batchNormalization(BatchNormalization)
   /// Element-wise function.
   case activation(Activation)
+  /// See ``LayerNormalization``.
+  case layerNormalization(LayerNormalization)
+  /// See ``ChannelScale``.
+  case channelScale(ChannelScale)
   /// Element-wise sum of two inputs of equal shape.
   case add
+  /// The first input, [N, C, H, W], times the second, [N, C, 1, 1]: what squeeze-and-excitation does
+  /// with its gates.
+  ///
+  /// - Source: Hu et al. 2017, arXiv:1709.01507.
+  case gate
   /// Concatenation of all inputs along the channels.
   case concatenate
   /// Pooling with a window.
@@ -116,11 +176,21 @@ public enum Operation: Hashable, Sendable {
   case globalAveragePooling
   /// Maximum over H and W; the result is [N, C, 1, 1].
   case globalMaximumPooling
+  /// Mean over windows that divide the image into `Extent2D` outputs whatever its size: output i of o
+  /// sees the rows from floor(i * H / o) up to ceil((i + 1) * H / o); columns likewise.
+  ///
+  /// - Source: PyTorch's `AdaptiveAvgPool2d`.
+  case adaptiveAveragePooling(Extent2D)
   /// [N, C, H, W] to [N, C*H*W], channel-major as PyTorch flattens.
   case flatten
   /// Sets each element to 0 with this probability in training and scales the others by
   /// 1 / (1 - probability); the identity in inference. Freezing does not switch it off.
   case dropout(probability: Double)
+  /// Like ``dropout(probability:)``, but all elements of a sample share one fate: a residual branch is
+  /// left out for that sample.
+  ///
+  /// - Source: Huang et al. 2016, arXiv:1603.09382; torchvision's `StochasticDepth` in mode `row`.
+  case stochasticDepth(probability: Double)
   /// See ``Dense``.
   case dense(Dense)
 }

@@ -8,9 +8,9 @@ public enum ParameterRole: Hashable, Sendable {
   case weight
   /// An additive bias; no weight decay by default.
   case bias
-  /// The scale (gamma) of a batch normalisation; no weight decay by default.
+  /// The scale (gamma) of a normalisation, or a ``ChannelScale``; no weight decay by default.
   case normScale
-  /// The shift (beta) of a batch normalisation; no weight decay by default.
+  /// The shift (beta) of a normalisation; no weight decay by default.
   case normShift
   /// A running mean: a statistic, not trained.
   case runningMean
@@ -36,10 +36,13 @@ extension Node {
   public var parameters: [ParameterDescription] {
     switch operation {
     case .convolution(let layer):
-      let shape: Shape = [
-        layer.outputs, layer.inputs / layer.groups, layer.window.kernel.height,
-        layer.window.kernel.width,
-      ]
+      let shape: Shape =
+        layer.storesMatrix
+        ? [layer.outputs, layer.inputs]
+        : [
+          layer.outputs, layer.inputs / layer.groups, layer.window.kernel.height,
+          layer.window.kernel.width,
+        ]
       return [describe("weight", shape, .weight)]
         + (layer.hasBias ? [describe("bias", [layer.outputs], .bias)] : [])
     case .dense(let layer):
@@ -53,6 +56,13 @@ extension Node {
           describe("running_mean", shape, .runningMean),
           describe("running_var", shape, .runningVariance),
         ]
+    case .layerNormalization(let layer):
+      return [
+        describe("weight", [layer.channels], .normScale),
+        describe("bias", [layer.channels], .normShift),
+      ]
+    case .channelScale(let layer):
+      return [describe(layer.name, [layer.channels, 1, 1], .normScale)]
     default: return []
     }
   }

@@ -31,8 +31,12 @@ extension Node {
       return [image[0], layer.outputs, output.height, output.width]
     case .batchNormalization(let layer):
       return try channelInput(inputs, channels: layer.channels)
-    case .activation, .dropout: return try onlyInput(inputs)
+    case .layerNormalization(let layer):
+      return try channelInput(inputs, channels: layer.channels)
+    case .channelScale(let layer): return try imageInput(inputs, channels: layer.channels)
+    case .activation, .dropout, .stochasticDepth: return try onlyInput(inputs)
     case .add: return try sum(inputs)
+    case .gate: return try gated(inputs)
     case .concatenate: return try concatenation(inputs)
     case .pooling(_, let window):
       let image = try imageInput(inputs, channels: nil)
@@ -41,6 +45,9 @@ extension Node {
     case .globalAveragePooling, .globalMaximumPooling:
       let image = try imageInput(inputs, channels: nil)
       return [image[0], image[1], 1, 1]
+    case .adaptiveAveragePooling(let size):
+      let image = try imageInput(inputs, channels: nil)
+      return [image[0], image[1], size.height, size.width]
     case .flatten:
       let input = try onlyInput(inputs)
       return [input[0], input.extents.dropFirst().reduce(1, *)]
@@ -91,6 +98,13 @@ extension Node {
     guard inputs.count == 2, inputs[0] == inputs[1] else {
       throw mismatch("two inputs of one shape", inputs)
     }
+    return inputs[0]
+  }
+
+  private func gated(_ inputs: [Shape]) throws -> Shape {
+    guard inputs.count == 2, inputs[0].rank == 4,
+      inputs[1] == [inputs[0][0], inputs[0][1], 1, 1]
+    else { throw mismatch("[N, C, H, W] and [N, C, 1, 1]", inputs) }
     return inputs[0]
   }
 

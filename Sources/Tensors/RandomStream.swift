@@ -18,6 +18,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case procedural = 6
   /// Mixing of samples within a batch (mixup, cutmix).
   case mixing = 7
+  /// Resamples and permutations of statistical tests.
+  case resampling = 8
 }
 
 /// Random numbers as a pure function of (seed, purpose, epoch, sample) and a counter.

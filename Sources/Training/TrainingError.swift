@@ -23,9 +23,9 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .diverged(let epoch, let batch, let step, let rate, let overflow):
       "epoch \(epoch + 1), \(batch.map { "batch \($0 + 1)" } ?? "after the last batch")"
-        + " (step \(step)): training diverged at learning rate \(rate),"
+        + " (step \(step)): training diverged at learning rate \(rate):"
         + " \(overflow?.description ?? "the loss is not a finite number")."
-        + " The last good weights are kept. Lower the learning rate, or find one with find-lr."
+        + " \(overflow.nextStep) The last good weights are kept."
     case .noSamples(let split):
       "split '\(split)' has no samples. Add photos or choose another split."
     case .nonFinite(let what, let sample):
@@ -36,5 +36,14 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     case .incompatibleState(let reason):
       "the saved state does not fit this run: \(reason). Start the training afresh."
     }
+  }
+}
+
+extension Overflow? {
+  /// What to do about it.
+  fileprivate var nextStep: String {
+    if case .input? = self { return "Check its photo." }
+    return "Lower the learning rate, or find one with find-lr; clipping gradients helps against"
+      + " single steps."
   }
 }

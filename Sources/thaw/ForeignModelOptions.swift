@@ -14,7 +14,9 @@ struct ForeignModelOptions: ParsableArguments {
   var classNames: FilePath?
 
   /// The model that `--model` names.
-  func reference(_ model: String) -> ModelReference {
-    ModelReference(model, card: card, classNames: classNames)
+  ///
+  /// - Parameter snapshots: see ``ModelReference``.
+  func reference(_ model: String, snapshots: Bool = false) -> ModelReference {
+    ModelReference(model, snapshots: snapshots, card: card, classNames: classNames)
   }
 }

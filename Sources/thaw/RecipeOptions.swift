@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Files
-import Images
 import Pipeline
 import SystemPackage
 
@@ -28,44 +27,20 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "What to do about photos that cannot be decoded: stop or skip.")
   var onBadImage: Recipe.Data.BadImagePolicy?
 
-  @Option(help: "How the head is trained: sgd, adam or lbfgs.")
-  var solver: Recipe.Train.Solver?
-
-  @Option(help: "Passes over the training photos.")
-  var epochs: Int?
-
-  @Option(help: "Photos in one step.")
-  var batch: Int?
-
-  @Option(help: "The schedule's largest learning rate.")
-  var learningRate: Double?
-
-  @Option(help: "constant, cosine or sgdr.")
-  var schedule: Recipe.Train.Schedule?
-
-  @Option(help: "Pull of the weights towards zero.")
-  var weightDecay: Double?
-
   @Option(help: "Width of a hidden layer in the head; 0 for none.")
   var hidden: Int?
 
   @Option(help: "Probability of dropping a feature in training.")
   var dropout: Double?
 
-  @Option(help: "Share of the target spread over all classes.")
-  var labelSmoothing: Double?
+  @Option(help: "Batch norms of the frozen backbone: a mode, or a system whose way is meant.")
+  var frozenBatchNorm: FrozenBatchNorm?
 
-  @Option(help: "none, or balanced: every class counts the same.")
-  var classWeights: Recipe.Train.ClassWeights?
+  @Option(help: "Numbers of the feature cache in training: float32, or float16 for half the disk.")
+  var cache: Recipe.CachePrecision?
 
-  @Option(help: "How training photos are varied: none, photo, top-down or document.")
-  var augmentation: Augmentation.Preset?
-
-  @Option(help: "Augmented views of each training photo in the cache.")
-  var views: Int?
-
-  @Option(help: "Epochs without improvement before training stops; 0 never stops early.")
-  var patience: Int?
+  /// How the head is trained.
+  @OptionGroup(title: "Training of the head") var training: TrainingOptions
 
   /// The recipe in force for `run`, with these options applied.
   func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
@@ -80,6 +55,7 @@ struct RecipeOptions: ParsableArguments {
     }
     if let seed { result.seed = seed }
     apply(to: &result)
+    try training.apply(to: &result.train)
     return try result.checked()
   }
 
@@ -89,18 +65,9 @@ struct RecipeOptions: ParsableArguments {
     if let validShare { recipe.data.valid = validShare }
     if let testShare { recipe.data.test = testShare }
     if let onBadImage { recipe.data.onBadImage = onBadImage }
-    if let solver { recipe.train.solver = solver }
-    if let epochs { recipe.train.epochs = epochs }
-    if let batch { recipe.train.batch = batch }
-    if let learningRate { recipe.train.learningRate = learningRate }
-    if let schedule { recipe.train.schedule = schedule }
-    if let weightDecay { recipe.train.weightDecay = weightDecay }
     if let hidden { recipe.head.hidden = hidden == 0 ? nil : hidden }
     if let dropout { recipe.head.dropout = dropout }
-    if let labelSmoothing { recipe.train.labelSmoothing = labelSmoothing }
-    if let classWeights { recipe.train.classWeights = classWeights }
-    if let augmentation { recipe.train.augmentation = augmentation }
-    if let views { recipe.train.views = views }
-    if let patience { recipe.train.patience = patience }
+    if let cache { recipe.cache = cache }
+    if let frozenBatchNorm { recipe.head.frozenBatchNorm = frozenBatchNorm.mode }
   }
 }

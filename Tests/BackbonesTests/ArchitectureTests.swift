@@ -17,6 +17,8 @@ import Testing
     ("resnet50_keras", 25_583_592), ("mobilenet_v2", 3_504_872), ("mobilenet_v2_keras", 3_504_872),
     ("inception_v3", 23_834_568), ("inception_v3_keras", 23_817_352), ("densenet121", 7_978_856),
     ("densenet121_keras", 7_978_856), ("densenet169", 14_149_480), ("densenet201", 20_013_928),
+    ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
+    ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 1000))

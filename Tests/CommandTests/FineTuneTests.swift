@@ -14,7 +14,7 @@ import Testing
     #expect(try workspace.read("run/model.safetensors") == head)
 
     let tuned = try workspace.thaw(
-      "fine-tune", "--run", "run", "--freeze-to", "-2", "--epochs", "2", "--learning-rate", "0.01",
+      "fine-tune", "--run", "run", "--freeze-to", "-2", "--epochs", "2", "--learning-rate", ":0.01",
       "--augmentation", "none", "--json"
     ).json()
     #expect(tuned["epochs"].int == 2)

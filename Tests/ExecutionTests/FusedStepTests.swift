@@ -30,7 +30,7 @@ import Testing
         ["stem.conv", "stem.bn", "stem.act"], ["block1.dw", "block1.bn1", "block1.act"],
         ["block1.pw", "block1.bn2", "block1.add"], ["block2.conv", "block2.bn", "block2.act"],
         ["block2.down", "block2.down_bn", "block2.add", "block2.out"], ["pool"], ["gap"],
-        ["flatten"], ["fc1"], ["bn"], ["fc1_act"], ["fc"],
+        ["flatten"], ["fc1"], ["bn", "fc1_act"], ["fc"],
       ])
     #expect(steps[2].epilogue == [.addition(of: nodes[3].id)])
     #expect(steps[4].epilogue == [.addition(of: steps[3].result), .activation(.relu)])
@@ -45,6 +45,14 @@ import Testing
     builder.add("sum", .add, [convolved, active])
     let steps = builder.build().fusedSteps
     #expect(steps.map(\.nodes.count) == [1, 1, 1])
+  }
+
+  @Test func aLoneNormTakesItsActivationButNoAddition() {
+    var builder = GraphBuilder(name: "test", inputChannels: 2)
+    builder.add("bn", .batchNormalization(BatchNormalization(channels: 2)))
+    builder.add("act", .activation(.relu))
+    builder.add("sum", .add, [builder.last, builder.input])
+    #expect(builder.build().fusedSteps.map(\.nodes.count) == [2, 1])
   }
 
   @Test func aSumOfAResultWithItselfIsNotAbsorbed() {

@@ -67,8 +67,12 @@ import Testing
 
   @Test(arguments: [
     Network.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
-    .activation(.relu6), .activation(.silu), .activation(.sigmoid), .dropout(probability: 0.4),
-    .dropout(probability: 0),
+    .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
+    .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
+    .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
+    .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
+    .layerNormalization(LayerNormalization(channels: 4)),
+    .channelScale(ChannelScale(channels: 4)),
   ])
   func operation(_ operation: Network.Operation) throws {
     let (graph, input) = try behindConvolution(operation)
@@ -95,6 +99,17 @@ import Testing
     let graph = ParityNetworks.inception
     let input = Tensor<Float>.procedural("image", shape: [3, 3, 11, 12])
     try expectGradients(graph, input, everything(in: graph, mode), within: 1e-6)
+  }
+
+  @Test(arguments: [true, false])
+  func gatedNetwork(fromItself: Bool) throws {
+    let graph = TrainingNetworks.gated(fromItself: fromItself)
+    try expectGradients(graph, .procedural("image", shape: [2, 3, 5, 4]), within: 1e-6)
+  }
+
+  @Test func modernNetwork() throws {
+    let graph = TrainingNetworks.modern(stochasticDepth: 0.5)
+    try expectGradients(graph, .procedural("image", shape: [3, 3, 16, 16]), within: 1e-6)
   }
 
   @Test func frozenLowerGroupsLeaveTheUpperGradientsRight() throws {

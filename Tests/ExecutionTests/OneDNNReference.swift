@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Execution
+import Glibc
 import Network
 import Tensors
 
@@ -31,7 +32,7 @@ enum NaiveNetwork {
   ) -> [Double] {
     let (x, shape) = inputs[0]
     switch operation {
-    case .input, .flatten, .dropout: return x
+    case .input, .flatten, .dropout, .stochasticDepth: return x
     case .convolution(let layer):
       return convolution(layer, x, shape, output, parameter("weight") ?? [], parameter("bias"))
     case .batchNormalization(let layer):
@@ -45,6 +46,15 @@ enum NaiveNetwork {
       }
     case .activation(let function): return x.map { activation(function, $0) }
     case .add: return zip(x, inputs[1].0).map(+)
+    case .gate:
+      let plane = x.count / inputs[1].0.count
+      return x.indices.map { x[$0] * inputs[1].0[$0 / plane] }
+    case .channelScale(let layer):
+      let (plane, scale) = (shape[2] * shape[3], parameter(layer.name) ?? [])
+      return x.indices.map { x[$0] * scale[$0 / plane % layer.channels] }
+    case .layerNormalization(let layer):
+      return layerNormalization(layer, x, shape, parameter("weight") ?? [], parameter("bias") ?? [])
+    case .adaptiveAveragePooling: return adaptivePooling(x, shape, output)
     case .concatenate:
       return (0..<shape[0]).flatMap { n in
         inputs.flatMap { values, shape in
@@ -78,6 +88,37 @@ enum NaiveNetwork {
     case .relu6: min(max(x, 0), 6)
     case .silu: x / (1 + exponential(-x))
     case .sigmoid: 1 / (1 + exponential(-x))
+    case .gelu: x / 2 * (1 + erf(x / 2.0.squareRoot()))
+    }
+  }
+
+  private static func layerNormalization(
+    _ layer: LayerNormalization, _ x: [Double], _ shape: Shape, _ gamma: [Double], _ beta: [Double]
+  ) -> [Double] {
+    let plane = shape.extents.dropFirst(2).reduce(1, *)
+    return x.indices.map { index in
+      let channel = index / plane % layer.channels
+      let first = index - channel * plane
+      let pixel = (0..<layer.channels).map { x[first + $0 * plane] }
+      let mean = pixel.reduce(0, +) / Double(pixel.count)
+      let variance = pixel.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(pixel.count)
+      return (x[index] - mean) / (variance + layer.epsilon).squareRoot() * gamma[channel]
+        + beta[channel]
+    }
+  }
+
+  private static func adaptivePooling(_ x: [Double], _ shape: Shape, _ output: Shape) -> [Double] {
+    positions(output).map { n, c, h, w in
+      var values: [Double] = []
+      for y in 0..<shape[2] where y * output[2] < (h + 1) * shape[2] {
+        for z in 0..<shape[3] where z * output[3] < (w + 1) * shape[3] {
+          guard (y + 1) * output[2] > h * shape[2], (z + 1) * output[3] > w * shape[3] else {
+            continue
+          }
+          values.append(x[((n * shape[1] + c) * shape[2] + y) * shape[3] + z])
+        }
+      }
+      return values.reduce(0, +) / Double(values.count)
     }
   }
 

@@ -107,7 +107,7 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
     try Self.expectAgreement(graph, size: example.size, images: example.images)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid], [true, false])
+  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu], [true, false])
   func activationsAgreeWithPlainLoops(_ function: Activation, _ isFused: Bool) throws {
     let graph = Self.build("\(function)", channels: 20) {
       $0.add(
@@ -205,6 +205,48 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
         $0.add("second", .batchNormalization(norm))
       }
       try Self.expectAgreement(graph, size: Extent2D(5))
+    }
+  }
+
+  @Test(arguments: [3, 16, 21, 48])
+  func preActivationAgreesWithPlainLoops(_ channels: Int) throws {
+    let graph = Self.build("pre", channels: channels) {
+      let stem = $0.convolve("stem", channels, channels, kernel: 3, activation: .relu)
+      $0.add("norm", .batchNormalization(BatchNormalization(channels: channels)))
+      $0.add("relu", .activation(.relu))
+      $0.convolve("conv", channels, channels, kernel: 3, activation: .relu)
+      $0.add("cat", .concatenate, [stem, $0.last])
+      $0.add("norm2", .batchNormalization(BatchNormalization(channels: 2 * channels)))
+      $0.add("relu2", .activation(.silu))
+    }
+    #expect(graph.fusedSteps.count == 5)
+    try Self.expectAgreement(graph, size: Extent2D(height: 7, width: 5))
+  }
+
+  @Test(arguments: [true, false])
+  func gatesAgreeWithPlainLoops(_ fromItself: Bool) throws {
+    try Self.expectAgreement(
+      TrainingNetworks.gated(fromItself: fromItself), size: Extent2D(height: 7, width: 6))
+  }
+
+  @Test func layerNormNetworkAgreesWithPlainLoops() throws {
+    let graph = TrainingNetworks.modern(stochasticDepth: 0.3)
+    try Self.expectAgreement(graph, size: Extent2D(16), absolute: 1e-4)
+    // The scale is folded, stochastic depth vanishes, and the addition is part of the convolution.
+    let step = try #require(graph.fusedSteps.first { $0.lead.path == "0.fc2" })
+    #expect(step.nodes.count == 4 && step.channelScale?.path == "0")
+  }
+
+  @Test(arguments: [5, 16, 20], [Extent2D(1), Extent2D(3), Extent2D(height: 6, width: 4)])
+  func adaptivePoolingAgreesWithPlainLoops(_ channels: Int, _ outputs: Extent2D) throws {
+    for size in [Extent2D(height: 9, width: 8), Extent2D(5), Extent2D(12)] {
+      let graph = Self.build("adaptive", channels: channels) {
+        $0.convolve("conv", channels, channels, kernel: 3, activation: .relu)
+        $0.add("pool", .adaptiveAveragePooling(outputs))
+        $0.add("flatten", .flatten)
+        $0.add("fc", .dense(Dense(inputs: channels * outputs.height * outputs.width, outputs: 4)))
+      }
+      try Self.expectAgreement(graph, size: size)
     }
   }
 

@@ -61,14 +61,37 @@ import Testing
 
   @Test(arguments: [
     Network.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
-    .activation(.relu6), .activation(.silu), .activation(.sigmoid), .dropout(probability: 0.4),
-    .dropout(probability: 0),
+    .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
+    .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
+    .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
+    .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
+    .layerNormalization(LayerNormalization(channels: 20)),
+    .channelScale(ChannelScale(channels: 20)),
   ])
   func operation(_ operation: Network.Operation) throws {
     let graph = around(operation)
     let pair = try TrainingPair(
       graph, freezing: everything(in: graph), batch: 3, size: Extent2D(height: 7, width: 6))
     try pair.expectAgreement(images: 3)
+  }
+
+  /// Squeeze and excitation, with the gates from the gated value itself and from elsewhere.
+  @Test(arguments: [true, false], [[0, 1], [0], [1]])
+  func gatedNetwork(fromItself: Bool, trainable: [Int]) throws {
+    let graph = TrainingNetworks.gated(fromItself: fromItself)
+    let pair = try TrainingPair(
+      graph, freezing: FreezePlan(trainable: trainable), batch: 4,
+      size: Extent2D(height: 7, width: 6))
+    for count in [4, 3] { try pair.expectAgreement(images: count) }
+  }
+
+  /// Blocks of layer norm, gelu and channel scales; frozen scales are folded, trainable ones are not.
+  @Test(arguments: [[0, 1, 2], [1, 2], [0], [2]], [0.0, 0.5])
+  func modernNetwork(trainable: [Int], stochasticDepth: Double) throws {
+    let graph = TrainingNetworks.modern(stochasticDepth: stochasticDepth)
+    let pair = try TrainingPair(
+      graph, freezing: FreezePlan(trainable: trainable), batch: 5, size: Extent2D(16))
+    for count in [5, 2] { try pair.expectAgreement(images: count) }
   }
 
   @Test(arguments: BatchNormMode.allCases, [true, false])
@@ -192,7 +215,10 @@ import Testing
 private func expectAgreementWithKernels(of instructions: KernelInstructions) throws {
   instructions.limit()
   #expect(KernelInstructions.current.rawValue <= instructions.rawValue)
-  for graph in [TrainingNetworks.mobile, TrainingNetworks.bottlenecks, ParityNetworks.inception] {
+  for graph in [
+    TrainingNetworks.mobile, TrainingNetworks.bottlenecks, ParityNetworks.inception,
+    TrainingNetworks.modern(), TrainingNetworks.gated(fromItself: true),
+  ] {
     // In the last one batch statistics divide by the spread of nearly equal rows: 1e-4 by rounding.
     let modes: [BatchNormMode] = graph.name == "inception" ? [.inference] : [.inference, .training]
     for mode in modes {

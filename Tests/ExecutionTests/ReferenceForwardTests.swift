@@ -119,7 +119,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       planes.map { $0.max() ?? 0 }, relative: 1e-13)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid])
+  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu])
   func activationIsItsFormula(_ function: Activation) throws {
     let input = Tensor<Float>(
       [-800, -7, -1, -0.5, 0, 0.25, 1, 5.5, 6, 6.5, 90, 800], shape: [1, 1, 3, 4])
@@ -129,6 +129,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       case .relu6: min(max(x, 0), 6)
       case .silu: x / (1 + exp(-x))
       case .sigmoid: 1 / (1 + exp(-x))
+      case .gelu: x / 2 * erfc(-x / 2.0.squareRoot())
       }
     }
     let graph = singleLayer(.activation(function), channels: 1)
@@ -136,7 +137,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
     expectClose(try infer(graph, input, in: Float.self).map(Double.init), expected, relative: 1e-6)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid])
+  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu])
   func notANumberIsNotHidden(_ function: Activation) throws {
     let input = Tensor<Float>([.nan, 1], shape: [1, 1, 1, 2])
     let output = try infer(singleLayer(.activation(function), channels: 1), input, in: Float.self)
@@ -185,6 +186,27 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
     }
     expectClose(
       try infer(graph, input, in: Double.self), expected, relative: 1e-13, absolute: 1e-13)
+  }
+
+  @Test(arguments: sizes, [Extent2D(1), Extent2D(3), Extent2D(height: 7, width: 2), Extent2D(12)])
+  func adaptivePoolingIsTheMeanOverItsShareOfTheImage(_ size: Extent2D, _ outputs: Extent2D) throws
+  {
+    let graph = singleLayer(.adaptiveAveragePooling(outputs), channels: 4)
+    let input = image(size)
+    expectClose(
+      try infer(graph, input, in: Double.self), try NaiveNetwork.run(graph, Parameters(), input),
+      relative: 1e-12, absolute: 1e-12)
+  }
+
+  @Test func layerNormAndScalesAgreeWithPlainLoops() throws {
+    for graph in [
+      TrainingNetworks.modern(stochasticDepth: 0.3), TrainingNetworks.gated(fromItself: false),
+    ] {
+      let input = Tensor<Float>.procedural("image", shape: [2, 3, 16, 16])
+      let expected = try NaiveNetwork.run(graph, .procedural(for: graph), input)
+      expectClose(
+        try infer(graph, input, in: Double.self), expected, relative: 1e-11, absolute: 1e-11)
+    }
   }
 
   @Test func addAndConcatenateJoinBranches() throws {

@@ -47,6 +47,20 @@ import Testing
     }
   }
 
+  @Test func layerNormsAndScalesTrainWithTheirGroupWhateverTheMode() {
+    var builder = GraphBuilder(name: "test", inputChannels: 3)
+    builder.add("norm", .layerNormalization(LayerNormalization(channels: 3)))
+    builder.add("depth", .stochasticDepth(probability: 0.1))
+    builder.beginGroup("head")
+    builder.add("block", .channelScale(ChannelScale(channels: 3, name: "gamma")))
+    let graph = builder.build()
+    for mode in BatchNormMode.allCases {
+      let plan = FreezePlan(trainable: [1], frozenBatchNorm: mode, trainableBatchNorm: mode)
+      #expect(plan.trainableParameters(of: graph).map(\.path) == ["block.gamma"])
+      #expect(graph.nodes.map(plan.isPure) == [true, true, false, false])
+    }
+  }
+
   @Test func affineFollowsTheModeAndWeightsTheirGroup() {
     func trained(_ plan: FreezePlan) -> [String] {
       plan.trainableParameters(of: graph).map(\.path.description)

@@ -37,6 +37,23 @@ import Testing
       ])
   }
 
+  @Test func normalisationsAndScalesKeepTheShape() throws {
+    let shapes = try shapes(
+      { builder in
+        let norm = builder.add("ln", .layerNormalization(LayerNormalization(channels: 3)))
+        builder.add("scale", .channelScale(ChannelScale(channels: 3)))
+        builder.add("depth", .stochasticDepth(probability: 0.5))
+        let pooled = builder.add("pool", .globalAveragePooling)
+        builder.add("gate", .gate, [norm, pooled])
+        builder.add("adaptive", .adaptiveAveragePooling(Extent2D(height: 7, width: 2)))
+      }, size: Extent2D(height: 9, width: 6))
+    #expect(
+      shapes == [
+        [2, 3, 9, 6], [2, 3, 9, 6], [2, 3, 9, 6], [2, 3, 9, 6], [2, 3, 1, 1], [2, 3, 9, 6],
+        [2, 3, 7, 2],
+      ])
+  }
+
   @Test func flattenIsChannelMajorOverThePlane() throws {
     let shapes = try shapes({ $0.add("flatten", .flatten) }, size: Extent2D(height: 4, width: 5))
     #expect(shapes.last == [2, 60])
@@ -61,6 +78,9 @@ import Testing
       builder.add("conv", convolution(3, 8, Window2D(kernel: 1)))
       builder.add("sum", .add, [builder.input, builder.last])
     }
+    expect("gate") { $0.add("gate", .gate, [$0.input, $0.input]) }
+    expect("ln") { $0.add("ln", .layerNormalization(LayerNormalization(channels: 4))) }
+    expect("scale") { $0.add("scale", .channelScale(ChannelScale(channels: 4))) }
     expect("join") { builder in
       builder.add("conv", convolution(3, 3, Window2D(kernel: 3)))
       builder.add("join", .concatenate, [builder.input, builder.last])

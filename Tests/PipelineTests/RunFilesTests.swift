@@ -31,10 +31,10 @@ struct RunFilesTests {
   @Test func theLastEvaluationOfEachSplitAndNumberOfViewsIsKept() throws {
     try AtomicFile.write(run.model, text: "a model")
     let file = MetricsFile(run)
-    try file.add(try evaluation("valid", right: false), tta: 1)
-    try file.add(try evaluation("valid"), tta: 1)
-    try file.add(try evaluation("valid"), tta: 10)
-    try file.add(try evaluation("test"), tta: 1)
+    try file.add(try evaluation("valid", right: false), tta: .init())
+    try file.add(try evaluation("valid"), tta: .init())
+    try file.add(try evaluation("valid"), tta: .init(count: 10))
+    try file.add(try evaluation("test"), tta: .init())
     let entries = try file.entries()
     #expect(entries.map(\.tta) == [1, 10, 1])
     #expect(entries.map(\.result.split) == ["valid", "valid", "test"])
@@ -44,7 +44,7 @@ struct RunFilesTests {
   @Test func resultsOfAnotherModelAreForgotten() throws {
     try AtomicFile.write(run.model, text: "a model")
     let file = MetricsFile(run)
-    try file.add(try evaluation("valid"), tta: 1)
+    try file.add(try evaluation("valid"), tta: .init())
     try AtomicFile.write(run.model, text: "another model")
     #expect(try file.entries().isEmpty)
   }
@@ -55,13 +55,13 @@ struct RunFilesTests {
     let file = MetricsFile(run)
     let error = #expect(throws: PipelineError.self) { try file.entries() }
     #expect(error?.description.contains("metrics.json: damaged. Run again: thaw evaluate") == true)
-    try file.add(try evaluation("valid"), tta: 1)
+    try file.add(try evaluation("valid"), tta: .init())
     #expect(try file.entries().count == 1)
   }
 
   // MARK: checkpoints
 
-  private func state() throws -> TrainerState {
+  private func state() throws -> PhasedTrainingState {
     var progress = TrainerProgress(
       configuration: TrainerConfiguration(
         epochs: 9, batchSize: 4, seed: .max, earlyStopping: EarlyStopping(patience: 3)),
@@ -77,11 +77,20 @@ struct RunFilesTests {
     var (now, best) = (Parameters(), Parameters())
     now["head.weight"] = Tensor([1, -0.0, .leastNonzeroMagnitude], shape: [1, 3])
     best["head.weight"] = Tensor([3, 2, 1], shape: [1, 3])
-    return TrainerState(
+    let trainer = TrainerState(
       progress: progress, parameters: now, best: best,
       optimizer: OptimizerState(
         steps: ["head.weight": 13],
         slots: ["momentum": Parameters(["head.weight": Tensor([7, 8, 9], shape: [1, 3])])]))
+    let plan = FreezePlan(trainable: [1], frozenBatchNorm: .training)
+    return PhasedTrainingState(
+      phase: 1,
+      schedule: FreezeSchedule([
+        FreezePhase(epochs: 3, plan: plan, rates: [0.1 + 0.2, 1 / 3], size: 96),
+        FreezePhase(epochs: 6, plan: .inference, rates: [1], schedule: .oneCycleDefault),
+      ]),
+      trainer: trainer,
+      earlier: Parameters(["body.weight": Tensor([4, 5], shape: [2])]))
   }
 
   @Test func aCheckpointComesBackToTheBit() throws {
@@ -90,7 +99,7 @@ struct RunFilesTests {
     try checkpoint.save(try state())
     let loaded = try #require(try checkpoint.load())
     #expect(loaded == (try state()))
-    #expect(loaded.parameters["head.weight"]?.elements[1].sign == .minus)
+    #expect(loaded.trainer.parameters["head.weight"]?.elements[1].sign == .minus)
     try checkpoint.remove()
     #expect(try checkpoint.load() == nil)
   }

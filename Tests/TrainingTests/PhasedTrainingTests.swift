@@ -28,10 +28,10 @@ private let graph: Graph = {
 private let start = Parameters.procedural(for: graph)
 
 /// The suffix of a freeze plan, and what the prefix makes of the samples.
-private func compile(_ plan: FreezePlan, _ parameters: Parameters) throws -> PhaseSetting {
+private func compile(_ phase: FreezePhase, _ parameters: Parameters) throws -> PhaseSetting {
   let engine = ReferenceEngine<Float>()
   let compiled = try Compiler(inference: engine, training: engine).compile(
-    graph, parameters: parameters, freezing: plan, microBatch: 8, batch: 11,
+    graph, parameters: parameters, freezing: phase.plan, microBatch: 8, batch: 11,
     size: Extent2D(1))
   func features(of source: InMemoryFeatures) throws -> InMemoryFeatures {
     guard let prefix = compiled.prefix else { return source }

@@ -22,10 +22,16 @@ public struct Architecture: Sendable {
     throw .unknownArchitecture(name, known: Architecture.names)
   }
 
+  /// A network that is not built by name.
+  init(name: String, _ network: any NetworkFamily) {
+    self.name = name
+    self.network = network
+  }
+
   /// Every family of networks, one file each.
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, DenseNet.self, EfficientNetLite.self, InceptionV3.self, MobileNetV2.self,
-    ResNet.self,
+    ResNet.self, VGG.self,
   ]
 
   /// All known names.
@@ -40,6 +46,8 @@ public struct Architecture: Sendable {
     case native
     /// As the file that everybody downloads names them, where that differs.
     case published
+    /// As `keras.applications` does: layer, slash, weight (`conv1_conv/kernel`).
+    case keras
   }
 
   /// The path of the tensor called `name`; nil when the network does not keep it.
@@ -48,6 +56,7 @@ public struct Architecture: Sendable {
     return switch naming {
     case .native: network.keeps(name) ? ParameterPath(name) : nil
     case .published: network.path(ofPublished: name)
+    case .keras: network.path(ofKeras: name)
     }
   }
 }
@@ -65,12 +74,15 @@ protocol NetworkFamily: Sendable {
   /// Translates a tensor's name in the published checkpoint; nil for what the network does not keep,
   /// an unknown name comes back as it is, and is then reported as unexpected.
   func path(ofPublished name: String) -> ParameterPath?
+  /// The same for a layer of `keras.applications`.
+  func path(ofKeras name: String) -> ParameterPath?
   /// False for tensors of a native checkpoint that are left out on purpose (an auxiliary classifier).
   func keeps(_ name: String) -> Bool
 }
 
 extension NetworkFamily {
   func path(ofPublished name: String) -> ParameterPath? { keeps(name) ? ParameterPath(name) : nil }
+  func path(ofKeras name: String) -> ParameterPath? { ParameterPath(name) }
   func keeps(_ name: String) -> Bool { true }
 }
 

@@ -15,7 +15,7 @@ public struct BackboneCard: Sendable, Hashable {
   public let name: String
   /// What the weights are, one sentence.
   public let summary: String
-  /// Name for ``Architecture/init(named:)``.
+  /// Name for ``Architecture/init(named:)``, or `onnx`: the file itself says how it is built.
   public let architecture: String
   /// How the checkpoint names its tensors.
   public let naming: Architecture.Naming
@@ -97,7 +97,9 @@ public struct BackboneCard: Sendable, Hashable {
     classesFile = classes == "none" ? nil : classes
     source = try card.source.made(fields)
     preprocessing = try card.preprocessing.made(fields)
-    try card.structure.check(Architecture(named: architecture), fields)
+    if architecture != Architecture.onnxName {
+      try card.structure.check(Architecture(named: architecture), fields)
+    }
   }
 
   private struct Fields {

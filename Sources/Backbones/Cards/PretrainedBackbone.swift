@@ -10,6 +10,8 @@ import Tensors
 public struct PretrainedBackbone: Sendable {
   /// The card.
   public let card: BackboneCard
+  /// What it is built by.
+  public let architecture: Architecture
   /// The network with its own classifier; up to its features when the weights end there.
   public let graph: Graph
   /// Its weights and statistics.
@@ -23,10 +25,20 @@ public struct PretrainedBackbone: Sendable {
   public init(_ card: BackboneCard, from store: PretrainedStore) throws {
     try store.verify(card)
     classNames = try card.classNames(in: store)
+    self.card = card
+    if card.architecture == Architecture.onnxName {
+      let network = try ONNXNetwork(
+        store.weights(of: card), size: card.preprocessing.inputSize)
+      try network.check(
+        card.preprocessing, classes: classNames.count, file: store.weights(of: card))
+      architecture = Architecture(network)
+      (graph, parameters) = (network.graph, network.parameters)
+      return
+    }
+    architecture = try Architecture(named: card.architecture)
     (graph, parameters) = try PretrainedBackbone.read(
       store.weights(of: card), architecture: card.architecture, naming: card.naming,
       classes: classNames.count)
-    self.card = card
   }
 
   /// Reads a checkpoint of `architecture` with as many `classes`, or up to the features with none.
@@ -50,7 +62,7 @@ public struct PretrainedBackbone: Sendable {
 
   /// The network with another head.
   public func graph(head: Head) throws -> Graph {
-    try Architecture(named: card.architecture).graph(head)
+    architecture.graph(head)
   }
 
   /// Weights for `graph`: the pretrained ones, and for layers of the group `head` fresh ones.

@@ -33,17 +33,7 @@ extension PretrainedStore {
   /// - Throws: ``BackboneError/badCard(file:reason:)`` when the name is taken or not a file name,
   ///   `CheckpointError` listing the missing, unexpected and unfitting tensors, `FileError`.
   public func importOwn(_ own: OwnWeights, like card: BackboneCard) throws -> BackboneCard {
-    let place = directory.appending(own.name + ".yml")
-    guard let component = FilePath.Component(own.name), component.kind == .regular,
-      own.name.allSatisfy({ $0.isLetter || $0.isNumber || "_-.".contains($0) })
-    else {
-      throw BackboneError.badCard(
-        file: own.name, reason: "a card's name has letters, digits, '_', '-' and '.' only.")
-    }
-    guard !FileSystem.exists(place) else {
-      throw BackboneError.badCard(
-        file: place.displayed, reason: "there is such a card already. Choose another --name.")
-    }
+    let place = try newCard(named: own.name)
     let classesFile = try own.classes.map { try take(classes: $0, as: own.name) }
     let suffix = own.file.extension.map { ".\($0)" } ?? ""
     let draft = Draft(
@@ -95,33 +85,11 @@ private struct Draft {
   }
 
   func text(_ naming: Architecture.Naming) -> String {
-    let contract = card.preprocessing
-    return """
-      name: \(name)
-      summary: own weights of \(card.architecture), prepared for as \(card.name)
-      architecture: \(card.architecture)
-      naming: \(naming.rawValue)
-      file: \(file)
-      sha256: \(sha256)
-      license: LicenseRef-own
-      classes: \(classes)
-      source:
-        address: \(quoted("file://" + origin.displayed))
-      preprocessing:
-        size: \(contract.inputSize)
-        order: \(contract.channelOrder.rawValue)
-        scale: \(contract.scale)
-        mean: \(contract.mean)
-        std: \(contract.std)
-        interpolation: \(contract.interpolation.rawValue)
-        crop: \(contract.cropFraction)
-        resize: \(contract.resizeRule.rawValue)
-
-      """
-  }
-
-  /// A YAML scalar in single quotes.
-  private func quoted(_ text: String) -> String {
-    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+    CardText(
+      name: name, summary: "own weights of \(card.architecture), prepared for as \(card.name)",
+      architecture: card.architecture, naming: naming, file: file, sha256: sha256,
+      license: "LicenseRef-own", classes: classes, origin: origin,
+      preprocessing: card.preprocessing
+    ).text
   }
 }

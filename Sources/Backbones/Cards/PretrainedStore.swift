@@ -66,4 +66,14 @@ public struct PretrainedStore: Sendable {
 
   /// Whether the weights of `card` are here (their hash is checked when they are read).
   public func hasWeights(of card: BackboneCard) -> Bool { FileSystem.exists(weights(of: card)) }
+
+  /// What the network of `card` is built by: its name, or the ONNX file.
+  ///
+  /// - Throws: ``BackboneError``, `CheckpointError` and `NetworkError` of the file.
+  public func architecture(of card: BackboneCard) throws -> Architecture {
+    guard card.architecture == Architecture.onnxName else {
+      return try Architecture(named: card.architecture)
+    }
+    return try PretrainedBackbone(card, from: self).architecture
+  }
 }

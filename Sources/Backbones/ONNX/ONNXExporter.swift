@@ -56,6 +56,10 @@ public struct ONNXExporter {
     return ONNXModel(producer: producer, metadata: texts, graph: exporter.finished())
   }
 
+  /// How the nodes of the preprocessing are called, and its result.
+  static let preprocessingPrefix = "preprocessing."
+  static let normalised = "preprocessing.normalised"
+
   let graph: Graph
   let parameters: Parameters
   let preprocessing: Preprocessing

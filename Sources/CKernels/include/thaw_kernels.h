@@ -74,12 +74,14 @@ void thaw_product(
 
 // target *= factors.
 void thaw_scale(float *target, const float *factors, int64_t count);
-// y = 1 / (1 + e^-x), and x times that. y may be x.
+// y = 1 / (1 + e^-x), x times that, and x times the normal distribution function. y may be x.
 void thaw_sigmoid(const float *x, float *y, int64_t count);
 void thaw_silu(const float *x, float *y, int64_t count);
+void thaw_gelu(const float *x, float *y, int64_t count);
 // dx = dy * the derivative at x. dx may be dy.
 void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
+void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
 // factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
 // `threshold`, else `kept`. Number j is the j % 8th of block j / 8, low halves first; the counter is
 // (block, domain).
@@ -111,6 +113,16 @@ void thaw_affine(
 void thaw_affine_backward(
     const float *dy, const float *x, const float *a, const float *b, const float *c,
     bool accumulates, int64_t rows, int64_t channels, float *dx);
+
+// y = gamma[c] * (x - mean) / sqrt(variance + epsilon) + beta[c], with each row's own moments.
+void thaw_layer_norm(
+    const float *x, const float *gamma, const float *beta, float epsilon, int64_t rows,
+    int64_t channels, float *y);
+// The gradients of that: by x, written or added as `accumulates` says (dx NULL: none), and by gamma and
+// beta, added (both NULL: none).
+void thaw_layer_norm_backward(
+    const float *dy, const float *x, const float *gamma, float epsilon, int64_t rows,
+    int64_t channels, bool accumulates, float *dx, double *gamma_sums, double *beta_sums);
 
 // ---- Order --------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ typedef enum {
   THAW_DNNL_RELU6,
   THAW_DNNL_SILU,
   THAW_DNNL_SIGMOID,
+  THAW_DNNL_GELU,        // exact, by the error function
   THAW_DNNL_ACCUMULATE,  // adds what the destination held before
   THAW_DNNL_ADD          // adds another tensor, `operand`
 } thaw_dnnl_function;
@@ -124,6 +125,10 @@ int thaw_dnnl_activation(
 int thaw_dnnl_binary(
     thaw_dnnl_primitive **primitive, bool multiplies, const thaw_dnnl_layout *first,
     const thaw_dnnl_layout *second, const thaw_dnnl_epilogue *epilogue, int epilogue_count);
+// Normalises each row of `data`, [rows, C] row major, then scales and shifts; the destination has the
+// same layout and may be the same memory. The weights are [2, C]: scales, then shifts.
+int thaw_dnnl_layer_normalization(
+    thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *data, float epsilon);
 // Along extent 1; the destination's layout is chosen by the library.
 int thaw_dnnl_concatenation(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *const *sources, int count);

@@ -12,6 +12,8 @@ extension ModelRecord {
     do throws(ModelRecordError) {
       var entries = try metadata()
       entries["format"] = nil
+      // The file's own graph says it.
+      entries["thaw.structure"] = nil
       return entries
     } catch {
       throw CheckpointError(file, error.kind, error.reason, nextStep: error.nextStep)

@@ -20,6 +20,8 @@ public struct FusedStep: Hashable, Sendable {
   public let lead: Node
   /// The batch normalisation directly behind a convolution, folded into it.
   public let batchNormalization: Node?
+  /// The channel scale directly behind a convolution and its batch norm, folded into it.
+  public let channelScale: Node?
   /// What follows; empty for most leads.
   public let epilogue: [Epilogue]
   /// The last node of the run: its result is the step's result.
@@ -35,9 +37,11 @@ public struct FusedStep: Hashable, Sendable {
 extension Graph {
   /// The graph as fused steps, in order of computation, without the input node.
   ///
-  /// A convolution or dense layer absorbs the batch norm behind it (convolution only), then
-  /// activations and one residual addition, as long as each is the next node and the only user of
-  /// the result before it. Every other node is a step of its own.
+  /// A convolution absorbs the batch norm and the channel scale behind it; then it, or a dense
+  /// layer, absorbs activations and one residual addition. A batch norm that no convolution has
+  /// absorbed takes activations. Stochastic depth, the identity here, goes with what is before it.
+  /// Each must be the next node and the only user of the result before it; every other node is a
+  /// step of its own.
   public var fusedSteps: [FusedStep] {
     let consumers = consumers
     var steps: [FusedStep] = []
@@ -53,6 +57,7 @@ extension Graph {
   private func fusedStep(from lead: Node, _ consumers: [[NodeID]]) -> FusedStep {
     var last = lead
     var normalization: Node?
+    var scale: Node?
     var epilogue: [FusedStep.Epilogue] = []
     func next() -> Node? {
       guard consumers[last.id.index] == [NodeID(last.id.index + 1)] else { return nil }
@@ -64,29 +69,49 @@ extension Graph {
       normalization = node
       last = node
     }
+    if case .convolution = lead.operation, let node = next(), case .channelScale = node.operation {
+      scale = node
+      last = node
+    }
     while lead.operation.absorbsEpilogue, let node = next() {
-      if case .activation(let function) = node.operation {
-        epilogue.append(.activation(function))
-      } else if case .add = node.operation, !epilogue.containsAddition,
-        let other = node.inputs.first(where: { $0 != last.id })
-      {
-        epilogue.append(.addition(of: other))
-      } else {
-        break
-      }
+      guard let absorbed = lead.absorb(node, behind: last, epilogue) else { break }
+      epilogue += absorbed
       last = node
     }
     return FusedStep(
-      lead: lead, batchNormalization: normalization, epilogue: epilogue, result: last.id)
+      lead: lead, batchNormalization: normalization, channelScale: scale, epilogue: epilogue,
+      result: last.id)
+  }
+}
+
+extension Node {
+  /// What `node` adds to the epilogue of a step led by this node, nil when it does not join.
+  fileprivate func absorb(
+    _ node: Node, behind last: Node, _ epilogue: [FusedStep.Epilogue]
+  ) -> [FusedStep.Epilogue]? {
+    switch node.operation {
+    case .activation(let function): return [.activation(function)]
+    case .stochasticDepth: return []
+    case .add:
+      guard operation.absorbsAddition, !epilogue.containsAddition,
+        let other = node.inputs.first(where: { $0 != last.id })
+      else { return nil }
+      return [.addition(of: other)]
+    default: return nil
+    }
   }
 }
 
 extension Operation {
   fileprivate var absorbsEpilogue: Bool {
     switch self {
-    case .convolution, .dense: true
+    case .convolution, .dense, .batchNormalization: true
     default: false
     }
+  }
+
+  fileprivate var absorbsAddition: Bool {
+    if case .batchNormalization = self { false } else { true }
   }
 }
 

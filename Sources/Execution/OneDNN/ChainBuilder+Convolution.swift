@@ -22,6 +22,8 @@ extension ChainBuilder {
     let output: Shape
     let weightShape: Shape
     let parameters: FoldedParameters
+    /// Of the result; the library chooses for `THAW_DNNL_ANY`.
+    let order: thaw_dnnl_order
     let make:
       (_ destination: OneDNNLayout, _ epilogue: [thaw_dnnl_epilogue]) throws -> OneDNNPrimitive
   }
@@ -30,6 +32,19 @@ extension ChainBuilder {
   mutating func appendConvolution(
     _ step: FusedStep, _ layer: Convolution2D, at index: Int
   ) throws {
+    if prefersChannelsLast {
+      let lead = try lead(step, layer, order: THAW_DNNL_CHANNELS_LAST)
+      if let primitive = try? build(lead, step, .none), !primitive.isPlainLoop {
+        return try append(lead, step, at: index)
+      }
+    }
+    try append(try lead(step, layer, order: THAW_DNNL_ANY), step, at: index)
+  }
+
+  /// The convolution of `step` with its images in `order`.
+  private func lead(
+    _ step: FusedStep, _ layer: Convolution2D, order: thaw_dnnl_order
+  ) throws -> WeightedLead {
     let path = step.lead.path
     let input = shape(of: step.inputs[0])
     let output = shape(of: step.result)
@@ -43,12 +58,12 @@ extension ChainBuilder {
       layer.outputs / layer.groups, layer.inputs / layer.groups, kernel.height, kernel.width,
     ]
     let weightShape = Shape(layer.groups == 1 ? perGroup : [layer.groups] + perGroup)
-    let source = try OneDNNLayout(input, THAW_DNNL_ANY, path)
+    let source = try OneDNNLayout(input, order, path)
     let weights = try OneDNNLayout(weightShape, THAW_DNNL_ANY, path)
     let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
-    let lead = WeightedLead(
+    return WeightedLead(
       operation: "convolution", layer: path, output: output, weightShape: weightShape,
-      parameters: folded
+      parameters: folded, order: order
     ) { destination, epilogue in
       try OneDNNPrimitive("convolution", path) { made in
         withUnsafePointer(to: window) {
@@ -58,7 +73,6 @@ extension ChainBuilder {
         }
       }
     }
-    try append(lead, step, at: index)
   }
 
   /// Dense layer and epilogue in one kernel.
@@ -71,7 +85,7 @@ extension ChainBuilder {
     let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
     let lead = WeightedLead(
       operation: "dense", layer: path, output: shape(of: step.result),
-      weightShape: [layer.outputs, layer.inputs], parameters: folded
+      weightShape: [layer.outputs, layer.inputs], parameters: folded, order: THAW_DNNL_ANY
     ) { destination, epilogue in
       try OneDNNPrimitive("dense", path) {
         thaw_dnnl_inner_product(
@@ -105,10 +119,10 @@ extension ChainBuilder {
     _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
   ) throws -> OneDNNPrimitive {
     if attachment == .none {
-      return try lead.make(try OneDNNLayout(lead.output, THAW_DNNL_ANY, lead.layer), [])
+      return try lead.make(try OneDNNLayout(lead.output, lead.order, lead.layer), [])
     }
     let residual = step.residual.map { tensor(of: $0).layout }
-    let destination = try residual ?? OneDNNLayout(lead.output, THAW_DNNL_ANY, lead.layer)
+    let destination = try residual ?? OneDNNLayout(lead.output, lead.order, lead.layer)
     let epilogue = step.epilogue.map { epilogue in
       switch epilogue {
       case .activation(let function): thaw_dnnl_epilogue(function: function.function, operand: nil)

@@ -15,13 +15,15 @@ extension ChainBuilder {
       preconditionFailure("The input node of \(graph.name) is not a step.")
     case .convolution(let layer): try appendConvolution(step, layer, at: index)
     case .dense(let layer): try appendDense(step, layer, at: index)
-    case .batchNormalization: try appendAffine(step.lead, at: index)
+    case .batchNormalization, .channelScale: try appendAffine(step, at: index)
+    case .layerNormalization(let layer): try appendLayerNormalization(step.lead, layer, at: index)
     case .activation(let function):
       let data = tensor(of: step.inputs[0])
       let target = mayOverwrite(step.inputs[0], at: index) ? data : makeTensor(data.layout)
       try appendActivation(function, data, into: target, path)
       define(step.result, as: target)
     case .add: try appendAdd(step.lead, at: index)
+    case .gate: try appendGate(step.lead, at: index)
     case .concatenate: try appendConcatenation(step.lead)
     case .pooling(let kind, let window): try appendPooling(step.lead, kind, window)
     case .globalAveragePooling:
@@ -29,8 +31,9 @@ extension ChainBuilder {
         step.lead, .average(includesPadding: true), wholeImage(step.inputs[0]))
     case .globalMaximumPooling:
       try appendPooling(step.lead, .maximum, wholeImage(step.inputs[0]))
+    case .adaptiveAveragePooling: try appendAdaptivePooling(step.lead)
     case .flatten: try appendFlatten(step.lead)
-    case .dropout: define(step.result, as: tensor(of: step.inputs[0]))
+    case .dropout, .stochasticDepth: define(step.result, as: tensor(of: step.inputs[0]))
     }
   }
 
@@ -80,28 +83,11 @@ extension ChainBuilder {
     define(node.id, as: target)
   }
 
-  /// A batch norm that could not be folded: y = scale * x + shift per channel.
-  private mutating func appendAffine(_ node: Node, at index: Int) throws {
-    guard let map = try ChannelAffine(node, parameters) else { return }
-    let input = node.inputs[0]
-    let shape = Shape(
-      shape(of: input).extents.enumerated().map { $0.offset == 1 ? $0.element : 1 })
-    let data = tensor(of: input)
-    let target = mayOverwrite(input, at: index) ? data : makeTensor(data.layout)
-    let scale = Tensor(map.scale.map(Float.init), shape: shape)
-    let shift = Tensor(map.shift.map(Float.init), shape: shape)
-    try appendBroadcast(
-      "batch normalization", multiplies: true, perChannel: true, data, scale, into: target, node)
-    try appendBroadcast(
-      "batch normalization", multiplies: false, perChannel: true, target, shift, into: target, node)
-    define(node.id, as: target)
-  }
-
   /// target = data * values or data + values; `values` has extents of 1 where it repeats.
   ///
   /// `values` lies in the data's channel blocks: row major, it would take the library's plain loop
   /// where the data is blocked.
-  private mutating func appendBroadcast(
+  mutating func appendBroadcast(
     _ operation: String, multiplies: Bool, perChannel: Bool, _ data: ChainTensor,
     _ values: Tensor<Float>,
     into target: ChainTensor, _ node: Node
@@ -151,7 +137,7 @@ extension ChainBuilder {
     define(node.id, as: ChainTensor(buffer: image.buffer, layout: row))
   }
 
-  private mutating func appendPooling(
+  mutating func appendPooling(
     _ node: Node, _ kind: PoolingKind, _ window: Window2D
   ) throws {
     let source = tensor(of: node.inputs[0])

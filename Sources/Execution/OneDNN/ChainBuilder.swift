@@ -16,6 +16,8 @@ struct ChainBuilder {
   private var values: [NodeID: ChainTensor] = [:]
   private let lastUses: LastUses
   private let inputBuffer = 0
+  /// Whether layers that mix the channels of a pixel make channels-last images the better order.
+  let prefersChannelsLast: Bool
 
   /// Prepares a chain that reads `source`.
   init(
@@ -24,6 +26,13 @@ struct ChainBuilder {
     self.graph = graph
     self.parameters = parameters
     self.shapes = shapes
+    prefersChannelsLast = steps.contains { step in
+      if case .layerNormalization = step.lead.operation {
+        let shape = shapes[step.result.index]
+        return shape.rank == 4 && shape[2] * shape[3] > 1
+      }
+      return false
+    }
     lastUses = LastUses(graph, steps: steps, source: source)
     let layout = try OneDNNLayout(shapes[source.index], THAW_DNNL_DENSE, graph[source].path)
     buffers.append((layout.bytes, .input))
@@ -115,8 +124,8 @@ struct ChainBuilder {
   }
 }
 
-/// Which step reads each node's result last; a result that dropout or flatten pass on in the same
-/// memory lives as long as theirs.
+/// Which step reads each node's result last; a result that dropout, stochastic depth or flatten pass on
+/// in the same memory lives as long as theirs.
 private struct LastUses {
   private var lastStep: [NodeID: Int] = [:]
   private var root: [NodeID: NodeID] = [:]
@@ -128,7 +137,7 @@ private struct LastUses {
       }
       for input in step.inputs + others { lastStep[find(input)] = index }
       switch step.lead.operation {
-      case .dropout, .flatten: root[step.result] = step.inputs.first.map(find)
+      case .dropout, .stochasticDepth, .flatten: root[step.result] = step.inputs.first.map(find)
       default: break
       }
     }

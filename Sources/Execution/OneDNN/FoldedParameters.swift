@@ -3,7 +3,8 @@
 import Network
 import Tensors
 
-/// Weights and bias of a convolution or dense layer with the batch norm behind it folded in.
+/// Weights and bias of a convolution or dense layer with the batch norm and the channel scale behind it
+/// folded in.
 ///
 /// y = s * (w x + b - mean) + shift with s = scale / sqrt(variance + epsilon), computed in Double and
 /// rounded once.
@@ -19,7 +20,8 @@ struct FoldedParameters {
   init(_ step: FusedStep, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
     let weights = try parameters.checked("weight", of: step.lead)
     let bias = hasBias ? try parameters.checked("bias", of: step.lead) : nil
-    guard let node = step.batchNormalization, let map = try ChannelAffine(node, parameters) else {
+    let behind = [step.batchNormalization, step.channelScale].compactMap(\.self)
+    guard let map = try ChannelAffine(behind, parameters) else {
       self.weights = weights
       self.bias = bias
       return
@@ -38,31 +40,50 @@ struct FoldedParameters {
   }
 }
 
-/// A batch norm on its running statistics: y = scale * x + shift, per channel.
+/// A batch norm on its running statistics, or a channel scale: y = scale * x + shift, per channel.
 struct ChannelAffine {
-  let scale: [Double]
-  let shift: [Double]
+  private(set) var scale: [Double]
+  private(set) var shift: [Double]
 
-  /// Reads the parameters of `node`; nil when it is no batch norm.
-  init?(_ node: Node, _ parameters: Parameters) throws {
-    guard case .batchNormalization(let layer) = node.operation else { return nil }
-    let mean = try parameters.checked("running_mean", of: node)
-    let variance = try parameters.checked("running_var", of: node)
-    let gamma = layer.hasScale ? try parameters.checked("weight", of: node) : nil
-    let beta = layer.hasShift ? try parameters.checked("bias", of: node) : nil
-    let scale = (0..<layer.channels).map { channel in
-      Double(gamma?[channel] ?? 1) / (Double(variance[channel]) + layer.epsilon).squareRoot()
+  /// Reads the parameters of `nodes` and chains their maps; nil when there are none.
+  init?(_ nodes: [Node], _ parameters: Parameters) throws {
+    let maps = try nodes.compactMap { try ChannelAffine($0, parameters) }
+    guard var result = maps.first else { return nil }
+    for map in maps.dropFirst() {
+      for channel in result.scale.indices {
+        result.scale[channel] *= map.scale[channel]
+        result.shift[channel] = result.shift[channel] * map.scale[channel] + map.shift[channel]
+      }
     }
-    self.scale = scale
-    shift = (0..<layer.channels).map { channel in
-      Double(beta?[channel] ?? 0) - Double(mean[channel]) * scale[channel]
+    self = result
+  }
+
+  /// Reads the parameters of `node`; nil when it is neither.
+  init?(_ node: Node, _ parameters: Parameters) throws {
+    switch node.operation {
+    case .channelScale(let layer):
+      scale = try parameters.checked(layer.name, of: node).elements.map(Double.init)
+      shift = scale.map { _ in 0 }
+    case .batchNormalization(let layer):
+      let mean = try parameters.checked("running_mean", of: node)
+      let variance = try parameters.checked("running_var", of: node)
+      let gamma = layer.hasScale ? try parameters.checked("weight", of: node) : nil
+      let beta = layer.hasShift ? try parameters.checked("bias", of: node) : nil
+      let scale = (0..<layer.channels).map { channel in
+        Double(gamma?[channel] ?? 1) / (Double(variance[channel]) + layer.epsilon).squareRoot()
+      }
+      self.scale = scale
+      shift = (0..<layer.channels).map { channel in
+        Double(beta?[channel] ?? 0) - Double(mean[channel]) * scale[channel]
+      }
+    default: return nil
     }
   }
 }
 
 extension Parameters {
   /// The array `name` of `node`, with the shape its operation declares.
-  fileprivate func checked(_ name: String, of node: Node) throws -> Tensor<Float> {
+  func checked(_ name: String, of node: Node) throws -> Tensor<Float> {
     let path = node.path.appending(name)
     let tensor = try tensor(path)
     if let declared = node.parameters.first(where: { $0.path == path }),

@@ -54,6 +54,7 @@ extension Activation {
     case .relu6: THAW_DNNL_RELU6
     case .silu: THAW_DNNL_SILU
     case .sigmoid: THAW_DNNL_SIGMOID
+    case .gelu: THAW_DNNL_GELU
     }
   }
 }

@@ -42,6 +42,7 @@ enum ReferenceFunctions {
     case .relu6: for i in 0..<count { y[i] = x[i] < 0 ? 0 : (x[i] > 6 ? 6 : x[i]) }
     case .silu: for i in 0..<count { y[i] = Scalar(Double(x[i]) * sigmoid(Double(x[i]))) }
     case .sigmoid: for i in 0..<count { y[i] = Scalar(sigmoid(Double(x[i]))) }
+    case .gelu: for i in 0..<count { y[i] = Scalar(Double(x[i]) * normal(Double(x[i]))) }
     }
   }
 
@@ -67,8 +68,17 @@ enum ReferenceFunctions {
         let s = sigmoid(Double(x[i]))
         gradient[i] += Scalar(Double(outer[i]) * s * (1 - s))
       }
+    case .gelu:
+      for i in 0..<count {
+        let x = Double(x[i])
+        let density = exp(-x * x / 2) / (2 * Double.pi).squareRoot()
+        gradient[i] += Scalar(Double(outer[i]) * (normal(x) + x * density))
+      }
     }
   }
 
+  /// The probability of a standard normal variable below x. By erfc, whose relative accuracy holds
+  /// where 1 + erf would cancel.
+  private static func normal(_ x: Double) -> Double { erfc(-x / 2.0.squareRoot()) / 2 }
   private static func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
 }

@@ -8,8 +8,7 @@ import Tensors
 /// y = gamma * (x - mean) * inverse + beta with inverse = 1 / sqrt(variance + epsilon); a missing
 /// gamma is 1, a missing beta 0. All sums are taken in Double.
 ///
-/// - Source: Ioffe and Szegedy 2015, arXiv:1502.03167; PyTorch's BatchNorm2d (the running variance
-///   takes the unbiased estimate, n / (n - 1)).
+/// - Source: Ioffe and Szegedy 2015, arXiv:1502.03167; for the running variance ``VarianceCorrection``.
 final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
   private let layer: BatchNormalization
   private let path: ParameterPath
@@ -41,22 +40,34 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
   private var plane: Int { input.stride / layer.channels }
 
   func check(_ pass: ReferencePass) throws {
-    if pass.isTraining && mode.usesBatchStatistics && pass.count * plane < 2 {
+    if usesBatch(pass) && pass.count * plane < 2 {
       throw NetworkError.degenerateBatch(layer: path)
     }
   }
 
+  /// Whether this pass normalises by the batch.
+  private func usesBatch(_ pass: ReferencePass) -> Bool {
+    guard mode.usesBatchStatistics else { return false }
+    return pass.inspection?.usesBatch(path) ?? pass.isTraining
+  }
+
   func forward(_ pass: ReferencePass) {
     let (means, inverses) = (means.start, inverses.start)
-    let usesBatch = pass.isTraining && mode.usesBatchStatistics
+    let usesBatch = usesBatch(pass)
+    let records = mode.usesBatchStatistics ? pass.inspection : nil
+    var recorded: [(mean: Double, variance: Double)] = []
     for channel in 0..<layer.channels {
       let slice = ReferenceChannel(
         offset: channel * plane, rows: pass.count, rowStride: input.stride, plane: plane)
       var mean = Double(runningMean.values[channel])
       var variance = Double(runningVariance.values[channel])
-      if usesBatch {
-        (mean, variance) = slice.moments(input.values)
-        if mode.movesRunningStatistics { move(channel, mean, variance, count: slice.count) }
+      if usesBatch || records != nil {
+        let moments = slice.moments(input.values)
+        if records != nil { recorded.append(moments) }
+        if usesBatch { (mean, variance) = moments }
+        if usesBatch && mode.movesRunningStatistics && pass.isTraining {
+          move(channel, mean, variance, count: slice.count)
+        }
       }
       means[channel] = mean
       inverses[channel] = 1 / (variance + layer.epsilon).squareRoot()
@@ -65,19 +76,20 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
         scale: inverses[channel] * scale(channel),
         shift: beta.map { Double($0.values[channel]) } ?? 0)
     }
+    records?.record(path, count: pass.count * plane, recorded)
   }
 
   private func scale(_ channel: Int) -> Double { gamma.map { Double($0.values[channel]) } ?? 1 }
 
   /// Moves the running statistics of one channel towards those of a batch of `count` values.
   private func move(_ channel: Int, _ mean: Double, _ variance: Double, count: Int) {
-    let unbiased = variance * Double(count) / Double(count - 1)
+    let corrected = variance * layer.runningVarianceCorrection.factor(count: count)
     func blend(_ values: UnsafeMutablePointer<Scalar>, _ new: Double) {
       let old = Double(values[channel])
       values[channel] = Scalar((1 - layer.momentum) * old + layer.momentum * new)
     }
     blend(runningMean.values, mean)
-    blend(runningVariance.values, unbiased)
+    blend(runningVariance.values, corrected)
   }
 
   // With normalised x^ = (x - mean) * inverse and g = gamma * inverse, over n values a channel:

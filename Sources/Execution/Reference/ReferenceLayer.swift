@@ -11,6 +11,8 @@ struct ReferencePass {
   let isTraining: Bool
   /// The key of the dropout masks.
   let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
 }
 
 /// One node bound to its buffers. Layers own what they need between forward and backward.
@@ -66,7 +68,10 @@ extension ReferenceContext {
         ? ReferenceDepthwise(layer, self) : ReferenceConvolution(layer, self, scratch)
     case .batchNormalization(let layer): return ReferenceBatchNormalization(layer, self)
     case .activation(let function): return ReferenceActivation(function, self)
+    case .layerNormalization(let layer): return ReferenceLayerNormalization(layer, self)
+    case .channelScale: return ReferenceChannelScale(self)
     case .add: return ReferenceAddition(self)
+    case .gate: return ReferenceGate(self)
     case .concatenate: return ReferenceConcatenation(self)
     case .pooling(.maximum, let window): return ReferenceMaximumPooling(window, self)
     case .pooling(.average(let includesPadding), let window):
@@ -77,8 +82,10 @@ extension ReferenceContext {
       var window = Window2D(kernel: 1)
       window.kernel = input.image
       return ReferenceMaximumPooling(window, self)
+    case .adaptiveAveragePooling: return ReferenceAdaptivePooling(self)
     case .flatten: return ReferenceFlatten(self)
     case .dropout(let probability): return ReferenceDropout(probability, self)
+    case .stochasticDepth(let probability): return ReferenceStochasticDepth(probability, self)
     case .dense(let layer): return ReferenceDense(layer, self)
     }
   }

@@ -10,6 +10,7 @@ import Tensors
 struct ReferenceProgram<Scalar: BLASScalar> {
   /// A layer and what surrounds its backward pass.
   struct Step {
+    let path: ParameterPath
     let layer: any ReferenceLayer
     let output: ReferenceValue<Scalar>
     /// Values whose last user is this layer: their gradients start at zero before its backward.
@@ -53,7 +54,7 @@ struct ReferenceProgram<Scalar: BLASScalar> {
       let starts = values.indices.filter { layout.lastUse[$0] == index + 1 && $0 != nodes.count }
       steps.append(
         Step(
-          layer: context.makeLayer(scratch), output: values[index + 1],
+          path: node.path, layer: context.makeLayer(scratch), output: values[index + 1],
           starts: starts.map { values[$0] }))
     }
     self.steps = steps
@@ -67,6 +68,18 @@ struct ReferenceProgram<Scalar: BLASScalar> {
   func forward(_ pass: ReferencePass) throws {
     for step in steps { try step.layer.check(pass) }
     for step in steps { step.layer.forward(pass) }
+  }
+
+  /// Computes the same until a layer's result is NaN or infinite; nil when none is.
+  func firstNonFiniteLayer(_ pass: ReferencePass) throws -> ParameterPath? {
+    for step in steps { try step.layer.check(pass) }
+    for step in steps {
+      step.layer.forward(pass)
+      let elements = UnsafeBufferPointer(
+        start: step.output.values, count: pass.count * step.output.stride)
+      if !elements.areFinite { return step.path }
+    }
+    return nil
   }
 
   /// Computes all gradients from the one in `output`.
@@ -97,4 +110,9 @@ extension ReferenceParameter {
     }
     self.init(description, tensor, trains: trains)
   }
+}
+
+extension UnsafeBufferPointer where Element: BinaryFloatingPoint {
+  /// Whether no element is NaN or infinite.
+  var areFinite: Bool { allSatisfy(\.isFinite) }
 }

@@ -7,7 +7,8 @@ public import Tensors
 ///
 /// Element order is PyTorch's. With `Double`, values and gradients are rounded to Float on their way
 /// out and kept in full inside.
-public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
+public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable, LayerInspectable
+{
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Scalar>]
@@ -50,6 +51,28 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
     try program.runAll(input, into: output)
   }
 
+  /// See ``BatchNormInspectable/inspect(_:_:into:)``.
+  public func inspect(
+    _ input: UnsafeBufferPointer<Float>, _ inspection: BatchNormInspection,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try run(
+      input, step: StepIdentity(seed: 0, step: 0), inspection: inspection, into: output)
+    lastPass = nil
+  }
+
+  /// See ``LayerInspectable/firstNonFiniteLayer(_:step:)``. Every node is looked at by itself.
+  public func firstNonFiniteLayer(
+    _ input: UnsafeBufferPointer<Float>, step: StepIdentity
+  ) throws -> ParameterPath? {
+    lastPass = nil
+    guard let from = input.baseAddress else { return nil }
+    ReferenceElements.convert(from, to: program.input.values, count: input.count)
+    return try program.firstNonFiniteLayer(
+      ReferencePass(
+        count: input.count / program.input.stride, isTraining: true, identity: step))
+  }
+
   /// Sets all accumulated gradients to zero.
   public func clearGradients() {
     for parameter in trained {
@@ -74,7 +97,7 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
 
   private func run<Outside: BLASScalar>(
     _ input: UnsafeBufferPointer<Outside>, step: StepIdentity,
-    into output: UnsafeMutableBufferPointer<Outside>
+    inspection: BatchNormInspection? = nil, into output: UnsafeMutableBufferPointer<Outside>
   ) throws {
     let count = input.count / program.input.stride
     precondition(
@@ -84,7 +107,8 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: TrainingPlan {
     precondition(
       output.count >= count * program.output.stride,
       "\(count) results of \(program.output.stride) elements need more room than \(output.count).")
-    let pass = ReferencePass(count: count, isTraining: true, identity: step)
+    let pass = ReferencePass(
+      count: count, isTraining: inspection == nil, identity: step, inspection: inspection)
     lastPass = nil
     guard let from = input.baseAddress, let to = output.baseAddress else { return }
     ReferenceElements.convert(from, to: program.input.values, count: input.count)

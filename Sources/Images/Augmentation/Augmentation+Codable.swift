@@ -26,14 +26,6 @@ extension Augmentation: Codable {
     case saturation, erasing
   }
 
-  // Any key, to find those that mean nothing.
-  private struct Key: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   /// Decodes the name of a preset, or settings: a `preset` to begin with (`none` unless given) and
   /// whatever differs from it. Unknown keys and impossible values are errors that name them.
   public init(from decoder: any Decoder) throws {
@@ -41,15 +33,7 @@ extension Augmentation: Codable {
       self.init(try Augmentation.preset(named: name, at: decoder.codingPath))
       return
     }
-    let known = CodingKeys.allCases.map(\.rawValue)
-    for key in try decoder.container(keyedBy: Key.self).allKeys
-    where !known.contains(key.stringValue) {
-      throw DecodingError.dataCorrupted(
-        .init(
-          codingPath: decoder.codingPath,
-          debugDescription: "augmentation has no setting '\(key.stringValue)'; the settings are "
-            + known.joined(separator: ", ")))
-    }
+    try decoder.rejectUnknownKeys(CodingKeys.self, of: "augmentation")
     let values = try decoder.container(keyedBy: CodingKeys.self)
     let name = try values.decodeIfPresent(String.self, forKey: .preset)
     self.init(try Augmentation.preset(named: name ?? "none", at: decoder.codingPath))
@@ -140,5 +124,57 @@ extension Augmentation: Codable {
       preconditionFailure("An augmentation holds finite numbers only.")
     }
     return String(decoding: data, as: UTF8.self)
+  }
+}
+
+extension RandomCrop {
+  private enum CodingKeys: String, CodingKey, CaseIterable { case scale, ratio }
+
+  /// Decodes settings; what is left out keeps its default, an unknown key is an error.
+  public init(from decoder: any Decoder) throws {
+    try decoder.rejectUnknownKeys(CodingKeys.self, of: "random_crop")
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init()
+    scale = try values.decodeIfPresent(ClosedRange.self, forKey: .scale) ?? scale
+    ratio = try values.decodeIfPresent(ClosedRange.self, forKey: .ratio) ?? ratio
+  }
+}
+
+extension RandomErasing {
+  private enum CodingKeys: String, CodingKey, CaseIterable { case probability, area, ratio, count }
+
+  /// Decodes settings; what is left out keeps its default, an unknown key is an error.
+  public init(from decoder: any Decoder) throws {
+    try decoder.rejectUnknownKeys(CodingKeys.self, of: "erasing")
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init()
+    probability = try values.decodeIfPresent(Double.self, forKey: .probability) ?? probability
+    area = try values.decodeIfPresent(ClosedRange.self, forKey: .area) ?? area
+    ratio = try values.decodeIfPresent(ClosedRange.self, forKey: .ratio) ?? ratio
+    count = try values.decodeIfPresent(Int.self, forKey: .count) ?? count
+  }
+}
+
+// Any key, to find those that mean nothing.
+private struct AnyKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+  /// Fails on a key that is not one of `known`, naming it and those.
+  func rejectUnknownKeys<Key: CodingKey & CaseIterable>(
+    _ known: Key.Type, of what: String
+  ) throws {
+    let names = Key.allCases.map(\.stringValue)
+    for key in try container(keyedBy: AnyKey.self).allKeys where !names.contains(key.stringValue) {
+      throw DecodingError.dataCorrupted(
+        .init(
+          codingPath: codingPath,
+          debugDescription: "\(what) has no setting '\(key.stringValue)'; the settings are "
+            + names.joined(separator: ", ")))
+    }
   }
 }

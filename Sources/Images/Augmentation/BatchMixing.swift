@@ -39,17 +39,21 @@ public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible 
   /// For example `mixup (alpha 0.4)`.
   public var description: String { "\(kind.rawValue) (alpha \(alpha))" }
 
-  private enum CodingKeys: String, CodingKey { case kind, alpha }
+  private enum CodingKeys: String, CodingKey, CaseIterable { case kind, alpha }
 
-  /// Decodes and checks.
+  /// Decodes a kind alone, `mixup`, or with its number, `{kind: mixup, alpha: 0.4}`, and checks.
   public init(from decoder: any Decoder) throws {
+    if let kind = try? decoder.singleValueContainer().decode(Kind.self) {
+      (self.kind, alpha) = (kind, kind == .mixup ? 0.4 : 1)
+      return
+    }
+    try decoder.rejectUnknownKeys(CodingKeys.self, of: "mixing")
     let values = try decoder.container(keyedBy: CodingKeys.self)
     kind = try values.decode(Kind.self, forKey: .kind)
-    let alpha = try values.decodeIfPresent(Double.self, forKey: .alpha)
-    self.alpha = alpha ?? (kind == .mixup ? 0.4 : 1)
-    if !(self.alpha > 0 && self.alpha.isFinite) {
+    alpha = try values.decodeIfPresent(Double.self, forKey: .alpha) ?? (kind == .mixup ? 0.4 : 1)
+    if !(alpha > 0 && alpha.isFinite) {
       throw DecodingError.dataCorruptedError(
-        forKey: .alpha, in: values, debugDescription: "alpha \(self.alpha) is not positive")
+        forKey: .alpha, in: values, debugDescription: "alpha \(alpha) is not positive")
     }
   }
 

@@ -54,7 +54,9 @@ extension Preprocessing {
 
   // The margin times the size the contract resizes to. Views do not come into it, so that the pixels
   // of a view do not depend on which others are prepared with it: they are cached under its name.
-  func smallestSource(of size: PixelSize) -> PixelSize {
+  // The nearest pixel must be one of the photo's own, so then the photo is decoded in full.
+  package func smallestSource(of size: PixelSize) -> PixelSize {
+    if interpolation == .nearest { return size }
     let resized = geometry(of: size).resized
     return PixelSize(
       width: Self.scaledDecodingMargin * resized.width,

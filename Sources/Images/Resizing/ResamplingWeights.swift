@@ -6,9 +6,18 @@ public enum Interpolation: String, Codable, Sendable, Hashable, CaseIterable {
   case bilinear
   /// Cubic convolution with a = -0.5, widened by the scale when shrinking.
   case bicubic
+  /// The source pixel under the centre of each target pixel; no antialiasing. The default of
+  /// `keras.utils.load_img`.
+  case nearest
 
   /// Half the kernel's width in source pixels at scale 1.
-  var support: Double { self == .bilinear ? 1 : 2 }
+  var support: Double {
+    switch self {
+    case .bilinear: 1
+    case .bicubic: 2
+    case .nearest: 0.5
+    }
+  }
 
   /// The kernel at distance `x`.
   ///
@@ -17,6 +26,7 @@ public enum Interpolation: String, Codable, Sendable, Hashable, CaseIterable {
   func weight(at x: Double) -> Double {
     let x = abs(x)
     switch self {
+    case .nearest: return x <= 0.5 ? 1 : 0
     case .bilinear: return x < 1 ? 1 - x : 0
     case .bicubic:
       let a = -0.5
@@ -52,6 +62,13 @@ struct ResamplingWeights {
     // Pillow keeps the edges of the box, and their difference, in single precision.
     let low = Float(low)
     let scale = Double(Float(high) - low) / Double(outputCount)
+    if kernel == .nearest {
+      stride = 1
+      first = Self.nearest(range, low: Double(low), scale: scale, sourceCount: sourceCount)
+      taps = [Int32](repeating: 1, count: range.count)
+      weights = [Int32](repeating: 1 << Int32(Self.fractionBits), count: range.count)
+      return
+    }
     let widening = max(scale, 1)
     let support = kernel.support * widening
     stride = Int(support.rounded(.up)) * 2 + 1
@@ -82,6 +99,23 @@ struct ResamplingWeights {
     self.first = first
     self.taps = taps
     self.weights = weights
+  }
+
+  /// The source position of each output.
+  ///
+  /// Pillow adds the scale up from output to output instead of multiplying, and then cuts off the
+  /// fraction, so a rounding error can move a position by one: it is repeated here.
+  private static func nearest(
+    _ range: Range<Int>, low: Double, scale: Double, sourceCount: Int
+  ) -> [Int32] {
+    var first: [Int32] = []
+    first.reserveCapacity(range.count)
+    var position = low + scale * 0.5
+    for output in 0..<range.upperBound {
+      if output >= range.lowerBound { first.append(Int32(min(Int(position), sourceCount - 1))) }
+      position += scale
+    }
+    return first
   }
 
   /// The source positions that any output reads.

@@ -3,7 +3,9 @@
 import Datasets
 import Execution
 import Files
+import Glibc
 import Images
+import Reports
 import SystemPackage
 import Tensors
 
@@ -13,21 +15,29 @@ struct FeatureStore {
   private let network: TransferNetwork
   private let root: FilePath
   private let cache: FeatureCache
+  private let place: FilePath
+  private let precision: FeaturePrecision
   private let context: StageContext
 
   /// Opens the cache of `network` in the run.
-  init(_ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext)
-    throws
-  {
+  ///
+  /// - Parameter precision: of the numbers on the disk; what is judged is never rounded.
+  init(
+    _ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext,
+    precision: FeaturePrecision = .float32
+  ) throws {
     self.network = network
+    self.precision = precision
+    place = run.cache.appending("features")
     self.context = context
     root = manifest.root.filePath
     let shapes = try network.graph.shapes(batch: 1, size: network.size)
     rowLength = shapes[network.partition.cut.index].count
     cache = try FeatureCache(
-      directory: run.cache.appending("features"),
-      key: try network.featureKey(engine: context.compiler.inferenceEngine.name),
-      rowLength: rowLength)
+      directory: place,
+      key: try network.featureKey(
+        engine: context.compiler.inferenceEngine.name, precision: precision),
+      rowLength: rowLength, precision: precision)
     if cache.recovery.droppedRows > 0 {
       context.console.warn(
         "\(cache.recovery.droppedRows) damaged rows of the feature cache are computed again.")
@@ -43,14 +53,16 @@ struct FeatureStore {
 
   /// The features and labels of one split, which must have been filled.
   ///
-  /// - Parameter training: the views that epochs of training take turns with; none for the centre.
+  /// - Parameter training: the views that epochs of training take turns with, all that is then
+  ///   read; none for the centre.
   func features(
     _ split: Split, _ manifest: Manifest, training: [TestTimeView] = []
   ) throws -> CachedFeatures {
     let records = manifest.records(in: split)
     let indices = manifest.classIndices
+    let views = try training.map { try matrix(records, view: $0) }
     return CachedFeatures(
-      clean: try matrix(records), training: try training.map { try matrix(records, view: $0) },
+      clean: try views.first ?? matrix(records), training: views,
       labels: records.compactMap { indices[$0.className] })
   }
 
@@ -70,12 +82,27 @@ struct FeatureStore {
     }
     let total = groups.values.reduce(0) { $0 + $1.count }
     guard total > 0 else { return 0 }
+    try reserve(rows: groups.reduce(0) { $0 + $1.key.count * $1.value.count })
     let progress = context.console.progress("Computing features", total: total)
     for (missing, group) in groups.sorted(by: { $0.key.count < $1.key.count }) {
       try compute(group, views: missing) { progress.advance(by: $0) }
     }
     progress.finish()
     return total
+  }
+
+  /// Says what the rows will take on the disk, and refuses when it has not the room.
+  private func reserve(rows: Int) throws {
+    let bytes = rows * (rowLength * precision.byteCount + FeatureCache.indexBytesPerRow)
+    let size = Format.bytes(bytes)
+    guard let free = FileSystem.freeSpace(at: place), free < bytes else {
+      return context.console.say(
+        "The cache grows by \(size): \(rows) rows of \(Format.grouped(rowLength)) numbers.")
+    }
+    throw FileError(
+      place,
+      "put \(size) of features there (\(Format.bytes(free)) are free; recipe keys"
+        + " cache: float16, views: fresh, or fewer views need less)", .system(ENOSPC))
   }
 
   private func compute(
@@ -129,7 +156,18 @@ struct FeatureStore {
 extension Manifest.Record {
   /// The number that augmentation draws by. It comes from the contents, as the cache's key does:
   /// adding photos changes no draw.
-  var drawNumber: Int { Int(sha256.prefix(8), radix: 16) ?? 0 }
+  var drawNumber: Int { Manifest.drawNumber(sha256: sha256) }
+}
+
+extension Manifest {
+  fileprivate static func drawNumber(sha256: String) -> Int {
+    Int(sha256.prefix(8), radix: 16) ?? 0
+  }
+
+  /// The number that augmentation draws by for a photo outside of a manifest.
+  static func drawNumber(ofContents bytes: [UInt8]) -> Int {
+    drawNumber(sha256: SHA256.hexadecimal(of: bytes))
+  }
 }
 
 /// Rows on their way to the cache: a call to it syncs the disk, so they go in bundles.
@@ -150,7 +188,8 @@ private struct PendingRows {
       try body(UnsafeMutableBufferPointer(rebasing: $0[start...]))
     }
     keys += new
-    if keys.count >= 128 { try flush() }
+    // Rows of an early cut are megabytes: not more than 16 MB of them in memory.
+    if keys.count >= 128 || values.count >= 1 << 22 { try flush() }
   }
 
   mutating func flush() throws {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
+public import Backbones
 import Checkpoints
 import Datasets
 public import Execution
@@ -27,12 +27,18 @@ public final class Classifier {
   public let preprocessing: Preprocessing
   /// The card or file it came from, for messages.
   public let source: String
-  private let plan: any InferencePlan
+  /// What its training photos were varied by; none for a card.
+  let augmentation: Augmentation
+  /// Of its training.
+  let seed: UInt64
+  /// One for each model that takes part.
+  private let plans: [any InferencePlan]
   private let threads: Int
 
   /// What became of one photo.
   public enum Outcome: Sendable {
-    /// One logit a class for each view, [views, classes].
+    /// One logit a class for each view, [views, classes]; of several models one after the other,
+    /// [models * views, classes].
     case logits(Tensor<Float>)
     /// It could not be read or decoded, and why.
     case unusable(String)
@@ -42,40 +48,72 @@ public final class Classifier {
   ///
   /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
   public convenience init(modelFile: FilePath, compiler: Compiler, threads: Int) throws {
-    try self.init(
-      StoredModel(CheckpointReader.read(modelFile)), source: modelFile.displayed,
-      compiler: compiler, threads: threads)
+    try self.init(ensemble: [modelFile], compiler: compiler, threads: threads)
+  }
+
+  /// Loads the models of one training, which answer together: snapshots.
+  ///
+  /// - Parameter files: at least one.
+  /// - Throws: as for one; ``PipelineError/data(_:)`` when their classes or preprocessing differ.
+  public init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
+    precondition(!files.isEmpty, "A classifier needs a model file.")
+    let members = try files.map { try Member($0, compiler: compiler) }
+    let first = members[0]
+    for (file, member) in zip(files, members)
+    where member.classNames != first.classNames || member.preprocessing != first.preprocessing {
+      throw PipelineError.data(
+        "\(file.displayed): has other classes or another preprocessing than"
+          + " \(files[0].displayed). Only models of one training answer together.")
+    }
+    classNames = first.classNames
+    preprocessing = first.preprocessing
+    augmentation = first.recipe?.augmentation(isHeadAlone: first.isHeadAlone) ?? .none
+    seed = first.recipe?.seed ?? 0
+    source = files[0].displayed
+    plans = members.map(\.plan)
+    self.threads = threads
+  }
+
+  /// The untouched pretrained network of a card, with its own classes.
+  public init(
+    card: BackboneCard, store: PretrainedStore, compiler: Compiler, threads: Int
+  ) throws {
+    let backbone = try PretrainedBackbone(card, from: store)
+    guard !backbone.classNames.isEmpty else {
+      throw PipelineError.data(
+        "\(card.name): these weights end with the features, they have no classifier of their own."
+          + " Train one: thaw fit DATA --backbone \(card.name)")
+    }
+    classNames = backbone.classNames
+    preprocessing = card.preprocessing
+    augmentation = .none
+    seed = 0
+    source = card.name
+    plans = [
+      try compiler.compileClassifier(
+        backbone.graph, backbone.parameters, inputSize: card.preprocessing.inputSize)
+    ]
+    self.threads = threads
   }
 
   /// Compiles a model that was read.
   ///
-  /// - Throws: ``PipelineError/data(_:)`` when it has no classifier.
-  convenience init(
-    _ model: StoredModel, source: String, compiler: Compiler, threads: Int
-  ) throws {
-    guard !model.record.classNames.isEmpty else {
-      throw PipelineError.data(
-        "\(source): these weights end with the features, they have no classifier of their own."
-          + " Train one: thaw fit DATA --backbone \(source)")
-    }
-    try self.init(
-      model.graph, model.parameters, classNames: model.record.classNames,
-      preprocessing: model.preprocessing, source: source, compiler: compiler, threads: threads)
+  /// - Throws: `NetworkError`, `ExecutionError`.
+  init(_ model: StoredModel, source: String, compiler: Compiler, threads: Int) throws {
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
+    augmentation = .none
+    seed = 0
+    self.source = source
+    plans = [
+      try compiler.compileClassifier(
+        model.graph, model.parameters, inputSize: model.preprocessing.inputSize)
+    ]
+    self.threads = threads
   }
 
-  private init(
-    _ graph: Graph, _ parameters: Parameters, classNames: [String], preprocessing: Preprocessing,
-    source: String, compiler: Compiler, threads: Int
-  ) throws {
-    self.classNames = classNames
-    self.preprocessing = preprocessing
-    self.source = source
-    self.threads = threads
-    try parameters.validate(for: graph)
-    plan = try compiler.compileInference(
-      graph, parameters: parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
-      size: Extent2D(preprocessing.inputSize))
-  }
+  /// How many models answer together.
+  public var memberCount: Int { plans.count }
 
   /// The logits of photos under each of `views`, in order.
   ///
@@ -84,7 +122,8 @@ public final class Classifier {
   /// - Parameter progress: called with the number of photos done so far.
   /// - Throws: ``PipelineError/interrupted``, `ExecutionError`.
   public func classify(
-    _ paths: [FilePath], views: [View] = [.center], progress: (Int) -> Void = { _ in }
+    _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
+    progress: (Int) -> Void = { _ in }
   ) throws -> [Outcome] {
     let perPhoto = views.count * preprocessing.elementCount
     let chunk = max(OneDNNEngine.recommendedMicroBatch / views.count, threads)
@@ -96,7 +135,9 @@ public final class Classifier {
       let reasons = try prepare(part, views: views, into: pixels)
       let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * perPhoto)])
       let shape: Shape = [part.count * views.count, classNames.count]
-      let logits = try Tensor<Float>(shape: shape) { try plan.run(input, into: $0) }
+      let logits = try plans.map { plan in
+        try Tensor<Float>(shape: shape) { try plan.run(input, into: $0) }
+      }
       for (index, reason) in reasons.enumerated() {
         outcomes.append(reason.map(Outcome.unusable) ?? .logits(rows(index, views.count, logits)))
       }
@@ -107,7 +148,7 @@ public final class Classifier {
 
   /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.
   private func prepare(
-    _ paths: [FilePath], views: [View], into pixels: AlignedStorage<Float>
+    _ paths: [FilePath], views: [TestTimeView], into pixels: AlignedStorage<Float>
   ) throws -> [String?] {
     let perPhoto = views.count * preprocessing.elementCount
     let reasons = Mutex([String?](repeating: nil, count: paths.count))
@@ -117,8 +158,10 @@ public final class Classifier {
         rebasing: pixels.elements[(index * perPhoto)..<((index + 1) * perPhoto)])
       do {
         let bytes = try FileSystem.read(paths[index], limit: 1 << 30)
+        // What augmented views draw follows from the contents, as it does in a run.
+        let sample = views.contains(where: \.draws) ? Manifest.drawNumber(ofContents: bytes) : 0
         try bytes.withUnsafeBytes { raw in
-          _ = try preprocessing.prepare(raw, views: views, into: target)
+          _ = try preprocessing.prepare(raw, testTimeViews: views, sample: sample, into: target)
         }
       } catch {
         target.update(repeating: 0)
@@ -136,20 +179,61 @@ public final class Classifier {
     }
   }
 
-  private func rows(_ photo: Int, _ views: Int, _ logits: Tensor<Float>) -> Tensor<Float> {
+  private func rows(_ photo: Int, _ views: Int, _ logits: [Tensor<Float>]) -> Tensor<Float> {
     let count = views * classNames.count
-    return logits.withUnsafeElements {
-      Tensor($0[(photo * count)..<((photo + 1) * count)], shape: [views, classNames.count])
+    let elements = logits.flatMap { member in
+      member.withUnsafeElements { Array($0[(photo * count)..<((photo + 1) * count)]) }
     }
+    return Tensor(elements, shape: [logits.count * views, classNames.count])
   }
 }
 
-extension Tensor<Float> {
-  /// Probabilities averaged over views, as evaluations average them.
-  ///
-  /// Shapes: self [views, classes], result `classes` numbers that sum to 1.
-  var meanProbabilities: [Float] {
-    let views = Tensor.transposed([self], views: shape[0])
-    return Array(Probabilities.mean(of: views.map(Probabilities.softmax)).elements)
+/// One model of a classifier.
+private struct Member {
+  let classNames: [String]
+  let preprocessing: Preprocessing
+  /// Nil when it was written by a version with other recipes.
+  let recipe: Recipe?
+  let isHeadAlone: Bool
+  let plan: any InferencePlan
+
+  init(_ file: FilePath, compiler: Compiler) throws {
+    let (record, parameters) = try ModelFile.read(file)
+    let training = try? TrainingRecord(json: record.training)
+    guard let contract = try? Preprocessing(json: record.preprocessing) else {
+      throw PipelineError.data(
+        "\(file.displayed): the preprocessing contract in it is not understood.")
+    }
+    let head = Head(
+      classes: record.classNames.count, hidden: training?.head.hidden,
+      dropout: training?.head.dropout ?? 0)
+    let graph = try Architecture.graph(of: record, parameters, head: head, file: file)
+    classNames = record.classNames
+    preprocessing = contract
+    recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: file.displayed) }
+    isHeadAlone = training?.isHeadAlone ?? true
+    plan = try compiler.compileClassifier(graph, parameters, inputSize: contract.inputSize)
+  }
+}
+
+extension Compiler {
+  fileprivate func compileClassifier(
+    _ graph: Graph, _ parameters: Parameters, inputSize: Int
+  ) throws -> any InferencePlan {
+    try parameters.validate(for: graph)
+    return try compileInference(
+      graph, parameters: parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
+      size: Extent2D(inputSize))
+  }
+}
+
+extension TestTimeView {
+  /// Whether it depends on what a photo draws.
+  fileprivate var draws: Bool {
+    switch self {
+    case .plain: false
+    case .augmented: true
+    case .corner(_, _, _, let colors): colors != nil
+    }
   }
 }

@@ -20,9 +20,9 @@ struct RunModel {
       isHeadAlone: isHeadAlone,
       outcome: trained.outcome)
     var record = ModelRecord(
-      thawVersion: thawVersion, architecture: network.graph.name, classNames: manifest.classes,
+      thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
       preprocessing: network.preprocessing.json, freezing: network.plan,
-      training: try training.json())
+      training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license
     try FileSystem.createDirectory(path.removingLastComponent())
     try ModelFile.write(path, record, trained.parameters.restricted(to: network.graph))

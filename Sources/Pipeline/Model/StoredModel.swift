@@ -4,6 +4,7 @@ import Backbones
 import Checkpoints
 import Images
 import Network
+import SystemPackage
 
 /// A model as it is kept: the network, its weights, and what its file says about them.
 struct StoredModel {
@@ -15,9 +16,8 @@ struct StoredModel {
   /// A model file that a training wrote.
   ///
   /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
-  init(_ checkpoint: Checkpoint) throws {
-    let modelFile = checkpoint.path
-    (record, parameters) = try ModelFile.read(checkpoint)
+  init(modelFile: FilePath) throws {
+    (record, parameters) = try ModelFile.read(modelFile)
     guard let contract = try? Preprocessing(json: record.preprocessing) else {
       throw PipelineError.data(
         "\(modelFile.displayed): the preprocessing contract in it is not understood.")
@@ -27,7 +27,7 @@ struct StoredModel {
     let head = Head(
       classes: record.classNames.count, hidden: training?.head.hidden,
       dropout: training?.head.dropout ?? 0)
-    graph = try Architecture(named: record.architecture).graph(head)
+    graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
     try parameters.validate(for: graph)
   }
 
@@ -49,6 +49,9 @@ struct StoredModel {
     preprocessing = card.preprocessing
     record = ModelRecord(
       thawVersion: thawVersion, architecture: card.architecture, classNames: backbone.classNames,
-      preprocessing: card.preprocessing.json, notes: ["license": card.license])
+      preprocessing: card.preprocessing.json,
+      structure: card.architecture == Architecture.onnxName
+        ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
+      notes: ["license": card.license])
   }
 }

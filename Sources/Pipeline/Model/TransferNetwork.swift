@@ -8,6 +8,7 @@ import Files
 import Images
 import Network
 import Tensors
+import Training
 
 /// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
 struct TransferNetwork {
@@ -25,7 +26,9 @@ struct TransferNetwork {
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     self.init(
-      card, recipe, graph, .freezing(to: -1, of: graph),
+      card, recipe, graph,
+      .freezing(
+        to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
       backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
   }
 
@@ -35,7 +38,7 @@ struct TransferNetwork {
     freezing plan: (Graph) throws -> FreezePlan = { .freezing(to: -1, of: $0) }
   ) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
-    let graph = try Architecture(named: card.architecture).graph(
+    let graph = try context.pretrained.architecture(of: card).graph(
       Head(recipe.head, classes: classes.count))
     try parameters.validate(for: graph)
     self.init(card, recipe, graph, try plan(graph), parameters)
@@ -45,13 +48,40 @@ struct TransferNetwork {
     _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
     _ parameters: Parameters
   ) {
+    self.init(
+      card, recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing, graph,
+      plan, parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ preprocessing: Preprocessing, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
     self.card = card
-    preprocessing =
-      recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
+    self.preprocessing = preprocessing
     self.graph = graph
     self.plan = plan
     self.parameters = parameters
     partition = Partition(graph, freezing: plan)
+  }
+
+  /// The same network as a phase of training has it: with its plan, its input size, and the weights
+  /// reached so far.
+  func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
+    TransferNetwork(
+      card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
+      parameters)
+  }
+
+  /// The name that a model file gives its architecture.
+  var architecture: String {
+    card.architecture == Architecture.onnxName ? Architecture.onnxName : graph.name
+  }
+
+  /// What a model file says of a network that is not built by name; nil for one that is.
+  func structure(_ parameters: Parameters) throws -> String? {
+    guard card.architecture == Architecture.onnxName else { return nil }
+    return try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing)
   }
 
   /// Side of the input image.
@@ -73,9 +103,10 @@ struct TransferNetwork {
   }
 
   /// The cache key of features at the cut: everything they depend on but the photo and the view.
-  func featureKey(engine: String) throws -> String {
+  func featureKey(engine: String, precision: FeaturePrecision = .float32) throws -> String {
     var hash = SHA256()
     hash.update("features 1")
+    if precision != .float32 { hash.update("\(precision)") }
     hash.update(engine)
     hash.update(preprocessing.json)
     for node in graph.nodes[...partition.cut.index] {

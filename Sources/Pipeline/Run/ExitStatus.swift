@@ -15,13 +15,13 @@ import Training
 public func exitCode(of error: any Error) -> Int32 {
   switch error {
   case PipelineError.interrupted: 130
+  case TrainingError.diverged, PipelineError.diverged: 1
   case PipelineError.usage, TrainingError.impossibleMixing: 64
   case is PipelineError, is ConfigurationError, is BackboneError, is NetworkError: 65
   case is ImageError: 65
   case let error as CheckpointError: error.kind == .unreadable ? 74 : 65
   case DatasetError.system(let error): exitCode(of: error)
   case is DatasetError: 65
-  case TrainingError.diverged: 1
   case is TrainingError: 65
   case let error as FileError:
     if case .inUse = error.reason { 75 } else { 74 }

@@ -12,11 +12,25 @@ package struct MetricsFile {
 
   /// One entry of the file's `evaluations`.
   package struct Entry: Codable {
-    /// Views whose probabilities were averaged.
+    /// ``Recipe/TestTime/count``.
     package let tta: Int
+    /// How several looks became one answer; nil in files that knew one way only.
+    package let mode: Recipe.TestTime.Mode?
+    /// ``Recipe/TestTime/cleanShare``.
+    package let clean: Double?
+    /// Whether the snapshots of the training were averaged.
+    package let snapshots: Bool?
     /// Which file was judged, so that a new model's numbers do not mix with the old one's.
     package let model: String
     package let result: Evaluation
+
+    /// What was judged, for tables.
+    var name: String { look.name + (snapshots == true ? ", snapshots averaged" : "") }
+
+    /// The looks that were averaged.
+    var look: Recipe.TestTime {
+      Recipe.TestTime(count: tta, mode: mode ?? .crops, cleanShare: clean)
+    }
   }
 
   private struct Contents: Codable {
@@ -42,11 +56,19 @@ package struct MetricsFile {
     return contents.evaluations.filter { $0.model == current }
   }
 
-  package func add(_ evaluation: Evaluation, tta: Int) throws {
+  package func add(
+    _ evaluation: Evaluation, tta: Recipe.TestTime, snapshots: Bool = false
+  ) throws {
     var entries = (try? entries()) ?? []
-    entries.removeAll { $0.tta == tta && $0.result.split == evaluation.split }
+    entries.removeAll {
+      $0.look == tta && ($0.snapshots ?? false) == snapshots
+        && $0.result.split == evaluation.split
+    }
     let current = try identity()
-    entries.append(Entry(tta: tta, model: current, result: evaluation))
+    entries.append(
+      Entry(
+        tta: tta.count, mode: tta.mode, clean: tta.cleanShare, snapshots: snapshots,
+        model: current, result: evaluation))
     let text = try JSONText.of(Contents(latest: evaluation, evaluations: entries))
     try AtomicFile.write(path, text: text + "\n")
   }

@@ -8,6 +8,8 @@ public enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible {
   case usage(String)
   /// Data that cannot be used together with a model.
   case data(String)
+  /// A training diverged; the text says where and which file holds the last good weights.
+  case diverged(String)
   /// The user asked to stop.
   case interrupted
 
@@ -16,7 +18,7 @@ public enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .notPrepared(let run, let needs, let command):
       "\(run): there is no \(needs) yet. Run first: \(command) --run \(run)"
-    case .usage(let text), .data(let text): text
+    case .usage(let text), .data(let text), .diverged(let text): text
     case .interrupted: "interrupted. Run the same command again to continue."
     }
   }

@@ -26,6 +26,8 @@ public struct RunDirectory: Sendable {
   public var trainingTime: FilePath { checkpoints.appending("time.json") }
   /// The model as head training left it: what fine-tuning starts from.
   public var headModel: FilePath { checkpoints.appending("head.safetensors") }
+  /// What a training that diverged had last: a model file.
+  public var lastGoodModel: FilePath { checkpoints.appending("last_good.safetensors") }
   /// One line an epoch.
   public var history: FilePath { path.appending("history.jsonl") }
   /// The last sweep of the learning rate.
@@ -64,7 +66,8 @@ public struct RunDirectory: Sendable {
 
   private static let artifacts: Set = [
     "recipe.yml", "manifest.json", "bad_files.tsv", "verified", "trainer.safetensors", "time.json",
-    "history.jsonl", "model.safetensors", "metrics.json", "predictions.csv", "report.html",
+    "history.jsonl", "model.safetensors", "last_good.safetensors", "metrics.json",
+    "predictions.csv", "report.html",
   ]
 
   /// The recipe of this run.

@@ -3,6 +3,7 @@
 import Checkpoints
 import Files
 import Foundation
+import Network
 import SystemPackage
 import Tensors
 package import Training
@@ -18,24 +19,44 @@ package struct TrainerCheckpoint {
     self.key = key
   }
 
-  package func save(_ state: TrainerState) throws {
+  package func save(_ state: PhasedTrainingState) throws {
     try FileSystem.createDirectory(path.removingLastComponent())
-    let progress = String(decoding: try JSONEncoder().encode(state.progress), as: UTF8.self)
-    let tensors = state.tensors.sorted { $0.key < $1.key }.map { StoredTensor($0.key, $0.value) }
-    try SafetensorsWriter.write(path, tensors, metadata: ["key": key, "progress": progress])
+    func json(_ value: some Encodable) throws -> String {
+      String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
+    }
+    var tensors = state.trainer.tensors
+    for path in state.earlier.paths { tensors["earlier/\(path)"] = state.earlier[path] }
+    try SafetensorsWriter.write(
+      path, tensors.sorted { $0.key < $1.key }.map { StoredTensor($0.key, $0.value) },
+      metadata: [
+        "key": key, "progress": try json(state.trainer.progress), "phase": "\(state.phase)",
+        "schedule": try json(state.schedule),
+      ])
   }
 
   /// The saved state; nil when there is none of this training.
-  package func load() throws -> TrainerState? {
+  package func load() throws -> PhasedTrainingState? {
     guard FileSystem.exists(path) else { return nil }
     let checkpoint = try CheckpointReader.read(path)
-    guard checkpoint.metadata["key"] == key, let text = checkpoint.metadata["progress"] else {
-      return nil
-    }
-    let progress = try JSONDecoder().decode(TrainerProgress.self, from: Data(text.utf8))
+    let metadata = checkpoint.metadata
+    guard metadata["key"] == key, let progress = metadata["progress"],
+      let schedule = metadata["schedule"], let phase = metadata["phase"].flatMap({ Int($0) })
+    else { return nil }
+    var earlier = Parameters()
     var tensors: [String: Tensor<Float>] = [:]
-    for tensor in checkpoint.tensors { tensors[tensor.name] = try tensor.floats() }
-    return try TrainerState(progress: progress, tensors: tensors)
+    for tensor in checkpoint.tensors {
+      if tensor.name.hasPrefix("earlier/") {
+        earlier[ParameterPath(String(tensor.name.dropFirst(8)))] = try tensor.floats()
+      } else {
+        tensors[tensor.name] = try tensor.floats()
+      }
+    }
+    let decoder = JSONDecoder()
+    return PhasedTrainingState(
+      phase: phase, schedule: try decoder.decode(FreezeSchedule.self, from: Data(schedule.utf8)),
+      trainer: try TrainerState(
+        progress: decoder.decode(TrainerProgress.self, from: Data(progress.utf8)),
+        tensors: tensors), earlier: earlier)
   }
 
   package func remove() throws { try FileSystem.remove(path) }

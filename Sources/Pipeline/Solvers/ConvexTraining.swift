@@ -9,7 +9,8 @@ struct ConvexTraining {
   let recipe: Recipe
   let network: TransferNetwork
   let train: CachedFeatures
-  let data: TrainingData
+  let valid: CachedFeatures
+  let classes: [String]
   let history: FilePath
   let context: StageContext
 
@@ -20,30 +21,32 @@ struct ConvexTraining {
         "the solver lbfgs trains a single layer. Remove the hidden layer or use sgd or adam.")
     }
     let clock = ContinuousClock.now
+    let weights = recipe.train.classWeights(
+      labels: train.labels, classes: classes, console: context.console)
     let solver = LogisticRegression(
       regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
-      classWeights: recipe.train.classWeights(data, console: context.console), seed: recipe.seed)
+      classWeights: weights, seed: recipe.seed)
     context.console.say("Solving the logistic regression")
-    let model = try solver.fit(train, classes: data.classes.count)
+    let model = try solver.fit(train, classes: classes.count)
     var parameters = network.parameters
     parameters[network.classifier.appending("weight")] = model.weight
     parameters[network.classifier.appending("bias")] = model.bias
     try history.write([])
     let seconds = clock.duration(to: .now) / .seconds(1)
-    let valid = try validation(parameters)
+    let judged = try validation(parameters)
     return TrainedNetwork(
       parameters: parameters,
       outcome: TrainingOutcome(
-        epochs: 0, bestValidAccuracy: valid?.accuracy, bestValidLoss: valid?.loss,
+        epochs: 0, bestValidAccuracy: judged?.accuracy, bestValidLoss: judged?.loss,
         trainableParameters: model.weight.count + model.bias.count, cached: true),
       time: TrainingTime(photos: train.count, seconds: seconds))
   }
 
   private func validation(_ parameters: Parameters) throws -> Evaluation? {
-    guard data.valid.count > 0 else { return nil }
+    guard valid.count > 0 else { return nil }
     let logits = try network.logits(
-      of: data.valid.tensor, parameters: parameters, compiler: context.compiler)
+      of: valid.tensor, parameters: parameters, compiler: context.compiler)
     return try Evaluation(
-      split: "valid", classNames: data.classes, logits: logits, labels: data.valid.labels)
+      split: "valid", classNames: classes, logits: logits, labels: valid.labels)
   }
 }

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Datasets
 import Execution
 import Files
 import Foundation
 import Network
 import SystemPackage
 import Training
-
-/// Labelled inputs of the suffix: what it trains on, and what it is judged by after each epoch.
-struct TrainingData {
-  let train: any FeatureSource
-  let valid: CachedFeatures
-  let classes: [String]
-  /// Class indices of the training samples.
-  let labels: [Int]
-  /// Whether the frozen layers come from the cache.
-  let isCached: Bool
-}
 
 /// A network that has been trained.
 struct TrainedNetwork {
@@ -26,84 +16,137 @@ struct TrainedNetwork {
   let time: TrainingTime
 }
 
-/// Trains the suffix of a network by gradient descent: the head alone, or with thawed layer groups.
+/// Trains a network by gradient descent, phase by phase: the head alone, or with thawed layer
+/// groups, at one input size or several.
 struct GradientTraining {
   let label: String
   let settings: Recipe.Train
-  let seed: UInt64
-  let rates: LearningRates
+  let schedule: FreezeSchedule
+  /// At its start.
   let network: TransferNetwork
-  let data: TrainingData
+  let sources: TrainingSourceMaker
   let checkpoint: TrainerCheckpoint
+  let snapshots: SnapshotFiles
   let history: FilePath
   let context: StageContext
 
   func run() throws -> TrainedNetwork {
-    let plan = try context.compiler.compileSuffix(
-      network.graph, partition: network.partition, parameters: network.parameters,
-      freezing: network.plan, batch: settings.batch + 1, size: network.size)
-    let trainer = try Trainer(
-      settings.configuration(
-        samples: data.train.count, hasValidation: data.valid.count > 0, seed: seed),
-      plan: plan, rates: rates, training: data.train, validation: data.valid,
-      loss: SoftmaxCrossEntropy(
-        labelSmoothing: settings.labelSmoothing,
-        classWeights: settings.classWeights(data, console: context.console)))
-    try resume(trainer)
-    let result = try observe(trainer)
+    let manifest = sources.manifest
+    let samples = manifest.records(in: .train).count
+    let hasValidation = !manifest.records(in: .valid).isEmpty
+    let state = try savedState()
+    let indices = manifest.classIndices
+    let weights = settings.classWeights(
+      labels: manifest.records(in: .train).compactMap { indices[$0.className] },
+      classes: manifest.classes, console: context.console)
+    var isCached = true
+    var passing: Set<String> = []
+    let training = try PhasedTraining(
+      schedule,
+      configuration: settings.configuration(
+        samples: samples, hasValidation: hasValidation, seed: sources.seed),
+      graph: network.graph, parameters: network.parameters,
+      loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
+      resuming: state
+    ) { phase, parameters in
+      let setting = try compile(phase, parameters, samples: samples)
+      isCached = setting.isCached
+      passing.formUnion(try passingKey(phase, parameters).map { [$0] } ?? [])
+      return setting.setting
+    }
+    if let state {
+      context.console.say("Continuing after epoch \(state.trainer.progress.epoch).")
+    }
+    let result = try observe(training)
     try history.write(result.history)
+    try sources.discard(passing)
     return TrainedNetwork(
-      parameters: network.parameters.replacing(plan.exportParameters()),
+      parameters: training.parameters,
       outcome: TrainingOutcome(
         epochs: result.history.count, bestValidAccuracy: result.best?.validAccuracy,
-        bestValidLoss: result.best?.validLoss,
-        trainableParameters: plan.trainable.reduce(0) { $0 + $1.shape.count },
-        cached: data.isCached),
+        bestValidLoss: result.best?.validLoss, trainableParameters: trainableCount,
+        cached: isCached),
       time: TrainingTime(
-        photos: result.history.count * data.train.count,
+        photos: result.history.count * samples,
         seconds: result.history.reduce(0) { $0 + $1.seconds }))
   }
 
-  /// Continues from the checkpoint if there is one; a damaged one must not block the training.
-  private func resume(_ trainer: Trainer) throws {
-    let state: TrainerState?
-    do { state = try checkpoint.load() } catch let error where !(error is FileError) {
-      return context.console.warn("\(error) The training starts from its beginning.")
+  /// Numbers with a gradient in some phase.
+  private var trainableCount: Int {
+    var counts: [ParameterPath: Int] = [:]
+    for phase in schedule.phases {
+      for parameter in phase.plan.trainableParameters(of: network.graph) {
+        counts[parameter.path] = parameter.shape.count
+      }
     }
-    guard let state else { return }
-    try trainer.importState(state)
-    context.console.say("Continuing after epoch \(state.progress.epoch).")
+    return counts.values.reduce(0, +)
   }
 
-  private func observe(_ trainer: Trainer) throws -> TrainingResult {
-    let epochs = trainer.progress.configuration.epochs
-    let steps = trainer.curve.stepsPerEpoch
+  private func compile(
+    _ phase: FreezePhase, _ parameters: Parameters, samples: Int
+  ) throws -> (setting: PhaseSetting, isCached: Bool) {
+    let network = network.during(phase, parameters: parameters)
+    let sources = try sources.sources(of: network)
+    let plan = try context.compiler.compileSuffix(
+      network.graph, partition: network.partition, parameters: parameters, freezing: phase.plan,
+      batch: min(settings.batch, samples) + 1, size: network.size)
+    return (
+      PhaseSetting(plan: plan, training: sources.train, validation: sources.valid),
+      sources.isCached
+    )
+  }
+
+  /// The key of features that only this training can need: those behind layers that an earlier
+  /// phase changed. Nil for those of the network it started from.
+  private func passingKey(_ phase: FreezePhase, _ parameters: Parameters) throws -> String? {
+    let key = try sources.key(of: network.during(phase, parameters: parameters))
+    let lasting = try sources.key(of: network.during(phase, parameters: network.parameters))
+    return key == lasting ? nil : key
+  }
+
+  /// The checkpoint to continue from, if there is one; a damaged one must not block the training.
+  private func savedState() throws -> PhasedTrainingState? {
+    do { return try checkpoint.load() } catch let error where !(error is FileError) {
+      context.console.warn("\(error) The training starts from its beginning.")
+      return nil
+    }
+  }
+
+  private func observe(_ training: PhasedTraining) throws -> TrainingResult {
     let progress = context.console.progress(
-      label, total: epochs * steps, unit: "steps", completed: trainer.progress.step)
+      label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
+      completed: training.trainer.progress.step)
     var pace = SavingPace()
-    func saveSometimes(_ trainer: Trainer) throws {
-      try pace.save { try checkpoint.save(try trainer.exportState()) }
+    func saveSometimes() throws {
+      try pace.save { try checkpoint.save(try training.exportState()) }
     }
     var detail: String?
     let hooks = TrainerHooks(
       onEpoch: { record, trainer in
         let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
-        detail = "epoch \(record.epoch + 1)\(accuracy)"
+        detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
-        try saveSometimes(trainer)
+        try saveSometimes()
       },
       onBatch: { trainer in
         progress.update(completed: trainer.progress.step, detail: detail)
-        try saveSometimes(trainer)
+        try saveSometimes()
+      },
+      onCycle: { snapshot, _ in
+        try snapshots.write(training.parameters, epoch: snapshot.epoch, trained: trainableCount)
       },
       isCancelled: { Interruption.isRequested })
-    let result = try trainer.run(hooks)
+    let result = try training.run(hooks)
     guard result.outcome != .cancelled else {
-      try checkpoint.save(try trainer.exportState())
+      try checkpoint.save(try training.exportState())
       throw PipelineError.interrupted
     }
     progress.finish(summary(of: result))
     return result
+  }
+
+  private func phaseName(_ index: Int) -> String {
+    schedule.phases.count > 1 ? "phase \(index + 1) of \(schedule.phases.count), " : ""
   }
 
   private func summary(of result: TrainingResult) -> String {
@@ -125,13 +168,6 @@ extension FilePath {
 }
 
 extension Parameters {
-  /// These with the ones in `other` in their place.
-  func replacing(_ other: Parameters) -> Parameters {
-    var result = self
-    for path in other.paths { result[path] = other[path] }
-    return result
-  }
-
   /// Only what `graph` needs: the pretrained classifier, for one, is left out.
   func restricted(to graph: Graph) -> Parameters {
     var result = Parameters()

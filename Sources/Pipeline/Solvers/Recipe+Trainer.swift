@@ -4,58 +4,54 @@ import Images
 import Training
 
 extension Recipe.Train {
-  /// The learning rate; the defaults did best on held-out parts of training photos
-  /// (Documentation/head-defaults.md).
-  var rate: Double { learningRate ?? (solver == .adam ? 1e-3 : 0.01) }
+  /// The largest learning rate without one in the recipe; the defaults did best on held-out parts
+  /// of training photos (Documentation/head-defaults.md).
+  var defaultRate: Double { solver == .sgd ? 0.01 : 1e-3 }
+
+  /// The largest learning rate.
+  public var rate: Double { learningRate?.highest ?? defaultRate }
 
   /// The augmented views of every training photo whose features are cached; none without
-  /// augmentation.
+  /// augmentation, or when every epoch draws anew.
   func cachedViews(seed: UInt64) -> [TestTimeView] {
-    guard augmentation != .none, solver != .lbfgs else { return [] }
-    return AugmentedView.views(Augmentation(augmentation), seed: seed, count: views).map(
-      TestTimeView.augmented)
+    guard augmentation.isActive, solver != .lbfgs, case .cached(let count) = views else {
+      return []
+    }
+    return AugmentedView.views(augmentation, seed: seed, count: count).map(TestTimeView.augmented)
   }
 
-  /// What the trainer is told.
+  /// What the trainer is told; a phased training sets the epochs itself.
   func configuration(samples: Int, hasValidation: Bool, seed: UInt64) -> TrainerConfiguration {
-    let optimizer: OptimizerConfiguration =
-      solver == .adam
-      ? .adamW(weightDecay: weightDecay)
-      : OptimizerConfiguration(rule: .sgd(momentum: momentum), weightDecay: .l2(weightDecay))
-    return TrainerConfiguration(
-      epochs: wholeEpochs, batchSize: min(batch, samples), seed: seed, optimizer: optimizer,
-      schedule: curve,
-      earlyStopping: patience == 0 || !hasValidation ? nil : EarlyStopping(patience: patience))
+    TrainerConfiguration(
+      epochs: schedule.wholeEpochs(epochs), batchSize: min(batch, samples), seed: seed,
+      optimizer: optimizer, schedule: schedule,
+      earlyStopping: patience == 0 || !hasValidation ? nil : EarlyStopping(patience: patience),
+      accumulation: accumulation, mixing: mixing)
+  }
+
+  /// The update.
+  var optimizer: OptimizerConfiguration {
+    let rule: UpdateRule =
+      switch solver {
+      case .sgd, .lbfgs: .sgd(momentum: momentum ?? 0.9, nesterov: nesterov)
+      case .rmsprop: .rmsProp(alpha: alpha, epsilon: epsilon, momentum: momentum ?? 0)
+      case .adam, .adamw: .adam(beta1: beta1, beta2: beta2, epsilon: epsilon)
+      }
+    let isDecoupled = weightDecayKind == .auto ? solver == .adamw : weightDecayKind == .decoupled
+    return OptimizerConfiguration(
+      rule: rule, weightDecay: isDecoupled ? .decoupled(weightDecay) : .l2(weightDecay),
+      decaysBiasesAndNorms: decaysBiasesAndNorms, maximumGradientNorm: gradientClip)
   }
 
   /// One weight a class for the loss, empty for none; says so when a class is rare.
-  func classWeights(_ data: TrainingData, console: Console) -> [Float] {
-    let balance = ClassBalance(labels: data.labels, classes: data.classes.count)
+  func classWeights(labels: [Int], classes: [String], console: Console) -> [Float] {
+    let balance = ClassBalance(labels: labels, classes: classes.count)
     switch classWeights {
     case .balanced: return balance.weights(.balanced)
     case .squareRoot: return balance.weights(.squareRoot)
     case .none:
-      if let hint = balance.hint(names: data.classes) { console.say("hint: \(hint)") }
+      if let hint = balance.hint(names: classes) { console.say("hint: \(hint)") }
       return []
     }
-  }
-
-  private var curve: Training.Schedule {
-    switch schedule {
-    case .constant: .constant
-    case .cosine: .cosineAnnealing
-    case .sgdr: .sgdr(cycleLength: cycleLength, multiplier: cycleMultiplier, lowStart: false)
-    case .oneCycle: .oneCycleDefault
-    }
-  }
-
-  /// The epochs asked for; with restarts, as many whole cycles as reach them.
-  private var wholeEpochs: Int {
-    var cycles = 1
-    while let whole = curve.epochs(cycles: cycles) {
-      if whole >= epochs { return whole }
-      cycles += 1
-    }
-    return epochs
   }
 }

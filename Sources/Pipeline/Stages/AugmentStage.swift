@@ -36,7 +36,7 @@ public struct AugmentStage {
   /// Writes a contact sheet as PNG: a row a photo, first as it is, then as training would see it.
   ///
   /// - Parameters:
-  ///   - preset: nil for the one the recipe trains the head with.
+  ///   - preset: nil for what the recipe trains the head with, or else fine-tunes with.
   ///   - photos: rows; photos are taken evenly from the training split.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, errors of the photos.
   public func preview(
@@ -45,7 +45,7 @@ public struct AugmentStage {
     let recipe = try run.loadRecipe()
     let manifest = try run.loadManifest()
     let card = try context.pretrained.card(named: recipe.backbone)
-    let augmentation = Augmentation(preset ?? recipe.train.augmentation)
+    let augmentation = preset.map(Augmentation.init) ?? recipe.shownAugmentation
     let contract = recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
     let sheet = ContactSheet(contract, augmentation: augmentation, seed: recipe.seed, draws: draws)
     let records = manifest.records(in: .train)
@@ -60,5 +60,12 @@ public struct AugmentStage {
     return Summary(
       preview: output.displayed, augmentation: augmentation.preset?.rawValue ?? "custom",
       operations: augmentation.operations.map { .init(name: $0.name, range: $0.range) })
+  }
+}
+
+extension Recipe {
+  /// The augmentation of the head's training, or that of fine-tuning when the head's does nothing.
+  fileprivate var shownAugmentation: Augmentation {
+    train.augmentation.isActive ? train.augmentation : fineTune.train.augmentation
   }
 }

@@ -2,7 +2,6 @@
 
 import Datasets
 import Files
-import Images
 
 /// Compute the frozen prefix once for every photo.
 public struct CacheStage {
@@ -38,10 +37,14 @@ public struct CacheStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
-    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
+    let store = try FeatureStore(
+      network, manifest: manifest, run: run, context: context,
+      precision: FeaturePrecision(recipe.cache))
     let clock = ContinuousClock.now
-    var computed = try store.fill(manifest.records)
     let views = recipe.train.cachedViews(seed: recipe.seed)
+    // A training photo that is only seen augmented needs no clean row.
+    var computed = try store.fill(
+      manifest.records.filter { views.isEmpty || $0.split != .train })
     computed += try store.fill(manifest.records(in: .train), views: views)
     try lock.verify()
     let seconds = clock.duration(to: .now) / .seconds(1)

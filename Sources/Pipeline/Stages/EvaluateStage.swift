@@ -23,15 +23,21 @@ public struct EvaluateStage {
   ///
   /// - Parameters:
   ///   - split: nil for the test split if there is one, else the validation split.
-  ///   - tta: views whose probabilities are averaged.
+  ///   - tta: several looks at each photo; nil for the recipe's.
+  ///   - snapshots: averages the models at the ends of the training's cycles; nil for the recipe's.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
-  public func evaluate(_ run: RunDirectory, split: Split?, tta: Int) throws -> Evaluation {
+  public func evaluate(
+    _ run: RunDirectory, split: Split?, tta: Recipe.TestTime? = nil, snapshots: Bool? = nil
+  ) throws -> Evaluation {
     try run.require(run.recipe, from: "thaw prepare DATA")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
-    let results = try RunEvaluation(run, split: split, tta: tta, context: context)
+    let settings = try run.loadRecipe().evaluate
+    let (tta, snapshots) = (tta ?? settings.tta, snapshots ?? settings.snapshots)
+    let results = try RunEvaluation(
+      run, split: split, tta: tta, snapshots: snapshots, context: context)
     try AtomicFile.write(run.predictions, text: results.csv)
-    try MetricsFile(run).add(results.evaluation, tta: tta)
+    try MetricsFile(run).add(results.evaluation, tta: tta, snapshots: snapshots)
     return results.evaluation
   }
 
@@ -45,11 +51,13 @@ public struct EvaluateStage {
   ///   - renaming: the model's name for a folder's, where they differ.
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
   public func evaluate(
-    _ model: ModelReference, data: FilePath, split: Split?, tta: Int, renaming: [String: String],
+    _ model: ModelReference, data: FilePath, split: Split?,
+    tta: Recipe.TestTime = Recipe.TestTime(), renaming: [String: String],
     policy: Recipe.Data.BadImagePolicy
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
     let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
+    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
     var indices: [String: Int] = [:]
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
     let names = Set(photos.files.map(\.className)).sorted()
@@ -57,7 +65,7 @@ public struct EvaluateStage {
     guard unknown.isEmpty else { throw unknownClasses(unknown, data, classifier) }
     let progress = context.console.progress("Evaluating", total: photos.files.count)
     let outcomes = try classifier.classify(
-      photos.files.map { $0.path.resolved(in: data) }, views: View.testTimeViews(count: tta)
+      photos.files.map { $0.path.resolved(in: data) }, views: tta.views
     ) { progress.update(completed: $0) }
     progress.finish()
     var (logits, labels, bad): ([Tensor<Float>], [Int], [String]) = ([], [], [])
@@ -75,9 +83,11 @@ public struct EvaluateStage {
         "\(bad.count) of \(photos.files.count) photos cannot be used (listed above)."
           + " Use --on-bad-image skip to leave them out.")
     }
+    let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)
+    let members = all.chunks(of: tta.views.count)
     return try Evaluation(
-      split: photos.name, classNames: classifier.classNames,
-      views: Tensor.transposed(logits, views: tta), labels: labels)
+      split: photos.name, classNames: classifier.classNames, members: members, tta: tta,
+      labels: labels)
   }
 
   private func labelledPhotos(

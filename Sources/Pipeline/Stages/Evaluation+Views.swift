@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Images
 import Tensors
 import Training
 
 extension Evaluation {
-  /// Judges what several views of each photo say together: the mean of their probabilities.
+  /// Judges what several views of each photo, and several models, say together.
   ///
-  /// The one place that does so: a run's own split and a folder of photos are judged alike, to the
-  /// last bit. With one view the loss is computed from the logits themselves.
+  /// With one view and one model the loss is computed from the logits themselves.
   ///
-  /// - Parameter views: the logits of all photos for each view, [photos, classes].
-  init(split: String, classNames: [String], views: [Tensor<Float>], labels: [Int]) throws {
-    if views.count == 1 {
-      try self.init(split: split, classNames: classNames, logits: views[0], labels: labels)
+  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  init(
+    split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
+    labels: [Int]
+  ) throws {
+    if let logits = members.first?.first, members.count == 1, tta.views.count == 1 {
+      try self.init(split: split, classNames: classNames, logits: logits, labels: labels)
     } else {
-      let probabilities = Probabilities.mean(of: views.map(Probabilities.softmax))
       try self.init(
-        split: split, classNames: classNames, probabilities: probabilities, labels: labels)
+        split: split, classNames: classNames, probabilities: tta.probabilities(of: members),
+        labels: labels)
     }
+  }
+}
+
+extension TestTimeAugmentation {
+  /// The mean over models of what each says about its views.
+  ///
+  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
+    Probabilities.mean(of: members.map(probabilities(ofLogits:)))
   }
 }
 
@@ -30,6 +42,20 @@ extension Tensor<Float> {
         photo.withUnsafeElements { Array($0[(view * classes)..<((view + 1) * classes)]) }
       }
       return Tensor(rows, shape: [photos.count, classes])
+    }
+  }
+
+  /// From the rows of one photo, [models * views, classes], to [1, classes] for each model and view.
+  func members(views: Int) -> [[Tensor<Float>]] {
+    Tensor.transposed([self], views: shape[0]).chunks(of: views)
+  }
+}
+
+extension Array {
+  /// The elements in groups of `count`, in order.
+  func chunks(of count: Int) -> [[Element]] {
+    stride(from: 0, to: self.count, by: count).map {
+      Array(self[$0..<Swift.min($0 + count, self.count)])
     }
   }
 }

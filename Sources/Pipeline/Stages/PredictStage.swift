@@ -47,13 +47,15 @@ public struct PredictStage {
   ///
   /// - Parameters:
   ///   - top: how many classes to rank.
-  ///   - tta: views whose probabilities are averaged.
+  ///   - tta: several looks at each photo.
   /// - Returns: predictions in the order of the arguments, and the photos that have none.
   /// - Throws: what loading the model throws; ``PipelineError/interrupted``.
   public func predict(
-    _ inputs: [FilePath], model: ModelReference, top: Int, tta: Int, withLogits: Bool = false
+    _ inputs: [FilePath], model: ModelReference, top: Int,
+    tta: Recipe.TestTime = Recipe.TestTime(), withLogits: Bool = false
   ) throws -> (predictions: [Prediction], failures: [Failure]) {
     let classifier = try model.load(context: context)
+    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
     var failures: [Failure] = []
     var paths: [FilePath] = []
     for input in inputs {
@@ -63,7 +65,7 @@ public struct PredictStage {
       }
     }
     let progress = context.console.progress("Predicting", total: paths.count)
-    let outcomes = try classifier.classify(paths, views: View.testTimeViews(count: tta)) {
+    let outcomes = try classifier.classify(paths, views: tta.views) {
       progress.update(completed: $0)
     }
     progress.finish()
@@ -73,16 +75,19 @@ public struct PredictStage {
       case .unusable(let reason): failures.append(Failure(path: path.displayed, reason: reason))
       case .logits(let logits):
         predictions.append(
-          prediction(path, logits, classifier.classNames, top: top, withLogits: withLogits))
+          prediction(
+            path, logits, tta.probabilities(of: logits.members(views: tta.views.count)),
+            classifier.classNames, top: top, withLogits: withLogits))
       }
     }
     return (predictions, failures)
   }
 
   private func prediction(
-    _ path: FilePath, _ logits: Tensor<Float>, _ names: [String], top: Int, withLogits: Bool
+    _ path: FilePath, _ logits: Tensor<Float>, _ combined: Tensor<Float>, _ names: [String],
+    top: Int, withLogits: Bool
   ) -> Prediction {
-    let probabilities = logits.meanProbabilities
+    let probabilities = Array(combined.elements)
     // Equal probabilities keep the order of the classes.
     let order = probabilities.indices.sorted {
       (probabilities[$1], $0) < (probabilities[$0], $1)

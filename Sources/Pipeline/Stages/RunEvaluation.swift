@@ -5,6 +5,7 @@ import Datasets
 import Images
 import Network
 import Reports
+import SystemPackage
 import Tensors
 import Training
 
@@ -17,12 +18,16 @@ struct RunEvaluation {
   /// [photos, classes], averaged over the views.
   let probabilities: Tensor<Float>
 
-  /// - Parameter split: nil for the test split if there is one, else the validation split.
-  init(_ run: RunDirectory, split: Split?, tta: Int, context: StageContext) throws {
+  /// - Parameters:
+  ///   - split: nil for the test split if there is one, else the validation split.
+  ///   - snapshots: the models at the ends of the training's cycles in place of the run's.
+  init(
+    _ run: RunDirectory, split: Split?, tta: Recipe.TestTime, snapshots: Bool,
+    context: StageContext
+  ) throws {
     let recipe = try run.loadRecipe()
     let manifest = try run.loadManifest()
     try run.require(run.model, from: "thaw train")
-    let model = try ModelFile.read(run.model)
     let chosen = split ?? (manifest.records(in: .test).isEmpty ? .valid : .test)
     records = manifest.records(in: chosen)
     classes = manifest.classes
@@ -31,33 +36,49 @@ struct RunEvaluation {
         "\(run.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split."
           + " Choose another with --split.")
     }
-    guard model.record.classNames == classes else {
+    let files = snapshots ? try SnapshotFiles.members(of: run.model) : [run.model]
+    let training = RunModel.record(at: run.model)
+    let views = tta.views(
+      of: recipe.augmentation(isHeadAlone: training?.isHeadAlone ?? true), seed: recipe.seed)
+    let photos = records
+    let members = try files.map { file in
+      try RunEvaluation.logits(
+        of: photos, by: file, views: views.views, recipe, manifest, run, context)
+    }
+    let indices = manifest.classIndices
+    labels = records.compactMap { indices[$0.className] }
+    probabilities = views.probabilities(of: members)
+    evaluation = try Evaluation(
+      split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels)
+  }
+
+  /// The logits of photos for each view, [photos, classes], by a model file of the run.
+  private static func logits(
+    of photos: [Manifest.Record], by file: FilePath, views: [TestTimeView], _ recipe: Recipe,
+    _ manifest: Manifest, _ run: RunDirectory, _ context: StageContext
+  ) throws -> [Tensor<Float>] {
+    let model = try ModelFile.read(file)
+    guard model.record.classNames == manifest.classes else {
       throw PipelineError.data(
-        "\(run.model.displayed): was trained for other classes than the manifest has."
+        "\(file.displayed): was trained for other classes than the manifest has."
           + " Run: thaw train --run \(run.path.displayed)")
     }
     let network = try TransferNetwork(
-      recipe, trained: model.parameters, classes: classes, context: context)
+      recipe, trained: model.parameters, classes: manifest.classes, context: context)
     guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
-        "\(run.model.displayed): was trained with another preprocessing than the recipe says now."
+        "\(file.displayed): was trained with another preprocessing than the recipe says now."
           + " Run: thaw train --run \(run.path.displayed)")
     }
     let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    let views = View.testTimeViews(count: tta).map(TestTimeView.plain)
-    _ = try store.fill(records, views: views)
+    _ = try store.fill(photos, views: views)
     let indices = manifest.classIndices
-    let labels = records.compactMap { indices[$0.className] }
-    let photos = records
-    let logits = try views.map { view in
+    let labels = photos.compactMap { indices[$0.className] }
+    return try views.map { view in
       let features = CachedFeatures(clean: try store.matrix(photos, view: view), labels: labels)
       return try network.logits(
         of: features.tensor, parameters: model.parameters, compiler: context.compiler)
     }
-    self.labels = labels
-    probabilities = Probabilities.mean(of: logits.map(Probabilities.softmax))
-    evaluation = try Evaluation(
-      split: chosen.rawValue, classNames: classes, views: logits, labels: labels)
   }
 
   /// The index of the most probable class of each photo.
@@ -77,5 +98,12 @@ struct RunEvaluation {
       ])
     }
     return table.text
+  }
+}
+
+extension Recipe {
+  /// What the training photos of the model that was made last were varied by.
+  func augmentation(isHeadAlone: Bool) -> Augmentation {
+    isHeadAlone ? train.augmentation : fineTune.train.augmentation
   }
 }

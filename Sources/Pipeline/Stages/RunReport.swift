@@ -38,7 +38,8 @@ struct RunReport {
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
     result = try RunEvaluation(
       run, split: shown.flatMap { Split(rawValue: $0.result.split) },
-      tta: shown?.tta ?? recipe.evaluate.tta, context: context)
+      tta: shown?.look ?? recipe.evaluate.tta,
+      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots, context: context)
     history = try RunReport.history(run)
   }
 
@@ -74,6 +75,7 @@ struct RunReport {
     content.confusion = Reports.ConfusionMatrix(
       classNames: result.classes, counts: evaluation.confusion)
     content.mistakes = mistakes
+    content.batchNorm = run.batchNormSection
     content.reproduction = reproduction
     return content
   }
@@ -121,18 +123,24 @@ struct RunReport {
   private var settings: Recipe.Train { isFineTuned ? recipe.fineTune.train : recipe.train }
 
   private var augmentation: ReportContent.AugmentationSection {
-    let augmentation = Augmentation(settings.augmentation)
+    let augmentation = settings.augmentation
     guard augmentation.isActive, settings.solver != .lbfgs else {
       return .init(
         isActive: false,
-        statement: "No augmentation: training used cached features of one view a photo (the centre"
-          + " crop). Augmented photos would not reach it through the cache.")
+        statement: "No augmentation: training used one view a photo (the centre crop), from the"
+          + " feature cache. Augmented photos would not reach it through the cache.")
     }
+    let statement =
+      switch settings.views {
+      case .cached(let count):
+        "Each training photo was seen in \(count) augmented views, computed once; epochs took turns"
+          + " with them. Validation photos were not augmented."
+      case .fresh:
+        "Each training photo was drawn anew in every epoch and computed through the frozen layers;"
+          + " nothing of it was cached. Validation photos were not augmented."
+      }
     return .init(
-      isActive: true,
-      statement:
-        "Each training photo was seen in \(settings.views) augmented views, computed once and"
-        + " cached; epochs took turns with them. Validation photos were not augmented.",
+      isActive: true, statement: statement,
       operations: augmentation.operations.map { ($0.name, $0.range) })
   }
 
@@ -155,11 +163,20 @@ struct RunReport {
         + " cached, the same code predicts.")
   }
 
-  /// The largest learning rate of each layer group.
+  /// What trained when; nil for a solver without epochs.
+  private var phases: [FreezePhase] {
+    let size = network.preprocessing.inputSize
+    let schedule =
+      isFineTuned
+      ? try? recipe.fineTune.schedule(of: network.graph, size: size)
+      : try? recipe.train.schedule(ofHead: network.graph, size: size)
+    return schedule?.phases ?? []
+  }
+
+  /// The largest learning rate of each layer group in the last phase.
   private var rates: [Double] {
-    let count = network.graph.groups.count
-    return isFineTuned
-      ? recipe.fineTune.rates(groups: count) : [Double](repeating: recipe.train.rate, count: count)
+    phases.last?.rates
+      ?? [Double](repeating: settings.rate, count: network.graph.groups.count)
   }
 
   private var curves: ReportContent.TrainingSection? {
@@ -170,7 +187,7 @@ struct RunReport {
       trainAccuracy: history.map(\.trainAccuracy),
       validAccuracy: history.compactMap(\.validAccuracy),
       bestEpoch: best?.validLoss == nil ? nil : best.map { $0.epoch + 1 },
-      note: history.count < settings.epochs
+      note: history.count < FreezeSchedule(phases).epochs
         ? "Stopped early: the validation loss had not improved for \(settings.patience) epochs."
         : nil)
   }
@@ -180,16 +197,23 @@ struct RunReport {
     let samples = manifest.records(in: .train).count
     let configuration = settings.configuration(
       samples: samples, hasValidation: false, seed: recipe.seed)
-    let order = BatchOrder(
-      count: samples, batchSize: configuration.batchSize, seed: configuration.seed)
-    let curve = configuration.schedule.curve(
-      stepsPerEpoch: order.batches.count, epochs: configuration.epochs)
-    let factors = (0..<order.batches.count * history.count).map { curve($0).factor }
-    let groups = network.graph.groups.indices.filter(model.record.freezing.trains)
+    let steps = BatchOrder(
+      count: samples, batchSize: configuration.stepSize, seed: configuration.seed
+    ).batches.count
+    let schedule = FreezeSchedule(phases)
+    let lines = network.graph.groups.indices.map { group in
+      schedule.phases.enumerated().flatMap { index, phase in
+        let epochs = schedule.epochs(ofPhase: index)
+        let trained = history.count { epochs.contains($0.epoch) }
+        let curve = (phase.schedule ?? configuration.schedule).curve(
+          stepsPerEpoch: steps, epochs: phase.epochs)
+        let rate = phase.plan.trains(group: group) ? phase.rates[group] : 0
+        return (0..<steps * trained).map { curve($0).factor * rate }
+      }
+    }
     return .init(
-      groups: groups.map { index in
-        (network.graph.groups[index].name, factors.map { $0 * rates[index] })
-      }, schedule: settings.schedule.rawValue)
+      groups: zip(network.graph.groups.map(\.name), lines).filter { $1.contains { $0 > 0 } },
+      schedule: settings.schedule.kind.rawValue)
   }
 
   private var finder: ReportContent.LearningRateFinderSection? {
@@ -207,10 +231,10 @@ struct RunReport {
   private var evaluationSection: ReportContent.EvaluationSection {
     let split = result.evaluation.split
     var variants = entries.filter { $0.result.split == split }.sorted { $0.tta < $1.tta }.map {
-      RunReport.variant($0.result, tta: $0.tta)
+      RunReport.variant($0.result, name: $0.name)
     }
     if variants.isEmpty {
-      variants = [RunReport.variant(result.evaluation, tta: recipe.evaluate.tta)]
+      variants = [RunReport.variant(result.evaluation, name: recipe.evaluate.tta.name)]
     }
     let confusion = Reports.ConfusionMatrix(
       classNames: result.classes, counts: result.evaluation.confusion)
@@ -218,10 +242,10 @@ struct RunReport {
   }
 
   private static func variant(
-    _ result: Evaluation, tta: Int
+    _ result: Evaluation, name: String
   ) -> ReportContent.EvaluationSection.Variant {
     .init(
-      name: tta == 1 ? "one view" : "\(tta) views averaged (TTA)", count: result.count,
+      name: name, count: result.count,
       accuracy: result.accuracy, accuracyInterval: result.accuracyInterval, loss: result.loss,
       macroF1: result.macroF1, auc: result.auc)
   }

@@ -5,7 +5,6 @@ import Datasets
 import Execution
 import Files
 import Foundation
-import Images
 import Network
 import Training
 
@@ -73,7 +72,7 @@ public struct TrainStage {
     for path in [run.model, run.headModel] {
       try RunModel.write(
         trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
-        isHeadAlone: true)
+        isHeadAlone: network.plan.frozenBatchNorm == .inference)
     }
     try TrainerCheckpoint(run, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
@@ -82,24 +81,37 @@ public struct TrainStage {
   private func solve(
     _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork, key: String
   ) throws -> TrainedNetwork {
-    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
-    _ = try store.fill(manifest.records)
-    let views = recipe.train.cachedViews(seed: recipe.seed)
-    _ = try store.fill(manifest.records(in: .train), views: views)
-    let train = try store.features(.train, manifest, training: views)
-    let data = TrainingData(
-      train: train, valid: try store.features(.valid, manifest), classes: manifest.classes,
-      labels: train.labels, isCached: true)
-    if recipe.train.solver == .lbfgs {
-      return try ConvexTraining(
-        recipe: recipe, network: network, train: train, data: data, history: run.history,
-        context: context
-      ).run()
-    }
-    return try GradientTraining(
-      label: "Training the head", settings: recipe.train, seed: recipe.seed,
-      rates: LearningRates(recipe.train.rate), network: network, data: data,
-      checkpoint: TrainerCheckpoint(run, key: key), history: run.history, context: context
+    if recipe.train.solver == .lbfgs { return try solveConvex(recipe, manifest, network) }
+    let snapshots = SnapshotFiles(
+      run: run, key: key, recipe: recipe, manifest: manifest, network: network,
+      isHeadAlone: network.plan.frozenBatchNorm == .inference)
+    let trained = try GradientTraining(
+      label: "Training the head", settings: recipe.train,
+      schedule: recipe.train.schedule(
+        ofHead: network.graph, size: network.preprocessing.inputSize,
+        frozenBatchNorm: recipe.head.frozenBatchNorm),
+      network: network,
+      sources: TrainingSourceMaker(
+        settings: recipe.train, seed: recipe.seed, precision: recipe.cache, manifest: manifest,
+        run: run, context: context),
+      checkpoint: TrainerCheckpoint(run, key: key), snapshots: snapshots, history: run.history,
+      context: context
+    ).run()
+    try snapshots.removeOthers()
+    return trained
+  }
+
+  private func solveConvex(
+    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork
+  ) throws -> TrainedNetwork {
+    let store = try FeatureStore(
+      network, manifest: manifest, run: run, context: context,
+      precision: FeaturePrecision(recipe.cache))
+    _ = try store.fill(manifest.records.filter { $0.split != .test })
+    return try ConvexTraining(
+      recipe: recipe, network: network, train: store.features(.train, manifest),
+      valid: store.features(.valid, manifest), classes: manifest.classes, history: run.history,
+      context: context
     ).run()
   }
 
@@ -107,9 +119,10 @@ public struct TrainStage {
     _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork
   ) throws -> String {
     var hash = SHA256()
-    hash.update("training 1 \(thawVersion)")
+    hash.update("training 2 \(thawVersion)")
     hash.update(try network.featureKey(engine: context.compiler.inferenceEngine.name))
-    hash.update("\(recipe.seed) \(recipe.head) \(recipe.train) \(recipe.train.rate)")
+    hash.update("\(recipe.seed) \(recipe.head) \(recipe.cache) \(recipe.train.yaml)")
+    hash.update("\(recipe.train.rate)")
     for name in manifest.classes { hash.update(name) }
     for record in manifest.records {
       hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")

@@ -52,7 +52,8 @@ public struct HTMLReport: Sendable {
   /// All sections with something to say, in reading order.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, confusionSection, mistakesSection, calibrationSection, diagnosisSection,
+      evaluationSection, confusionSection, mistakesSection, calibrationSection, batchNormSection,
+      diagnosisSection,
       dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
       learningRateSection, finderSection, reproductionSection,
     ]

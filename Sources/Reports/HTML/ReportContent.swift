@@ -34,6 +34,8 @@ public struct ReportContent: Sendable {
   public var calibration: [CalibrationBin] = []
   /// The most confident mistakes, worst first.
   public var mistakes: [Mistake] = []
+  /// Results of `thaw diagnose batchnorm`.
+  public var batchNorm: BatchNormSection?
   /// Results of `thaw diagnose`.
   public var diagnoses: [DiagnosisResult] = []
   /// How to get the same numbers again.

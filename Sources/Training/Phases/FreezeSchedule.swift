@@ -12,13 +12,19 @@ public struct FreezePhase: Sendable, Equatable, Codable {
   public var rates: [Double]
   /// A schedule of its own, over these epochs; nil to go on with the run's where it is.
   public var schedule: Schedule?
+  /// Side of the network's input in pixels; nil for the network's own. Validation losses at two
+  /// sizes are not compared: the best weights are sought anew when it changes.
+  public var size: Int?
 
   /// A phase.
-  public init(epochs: Int, plan: FreezePlan, rates: [Double], schedule: Schedule? = nil) {
+  public init(
+    epochs: Int, plan: FreezePlan, rates: [Double], schedule: Schedule? = nil, size: Int? = nil
+  ) {
     self.epochs = epochs
     self.plan = plan
     self.rates = rates
     self.schedule = schedule
+    self.size = size
   }
 }
 

@@ -29,14 +29,15 @@ public struct PhaseSetting {
 /// what is frozen again is forgotten. Epochs and steps are numbered through, so shuffling and dropout
 /// never repeat. The learning-rate schedule goes on over the whole run, or begins anew in a phase with
 /// a schedule of its own. Early stopping ends the *phase*; the next one starts at its own epoch with
-/// new patience. The best weights are those of the lowest validation loss over all phases.
+/// new patience. The best weights are those of the lowest validation loss over all phases at the last
+/// size.
 ///
 /// Not thread-safe; hooks as for ``Trainer``, except that a checkpoint is this type's
 /// ``exportState()``, not the trainer's.
 public final class PhasedTraining {
-  /// Compiles a phase: the plan for the freeze plan from the *whole* network's weights, with features
-  /// that fit its cut.
-  public typealias Compile = (FreezePlan, Parameters) throws -> PhaseSetting
+  /// Compiles a phase: the plan for its freeze plan and size from the *whole* network's weights, with
+  /// features that fit its cut.
+  public typealias Compile = (FreezePhase, Parameters) throws -> PhaseSetting
 
   /// The phases.
   public let schedule: FreezeSchedule
@@ -63,10 +64,12 @@ public final class PhasedTraining {
   ///   - configuration: of the run; its epochs are those of `schedule`, whatever it says.
   ///   - graph: the whole network.
   ///   - parameters: of the whole network.
-  /// - Throws: errors of `compile`, ``TrainingError/noSamples(split:)``.
+  ///   - state: continues from there at once, so that no earlier phase is compiled for nothing.
+  /// - Throws: errors of `compile`, ``TrainingError/noSamples(split:)``; as ``importState(_:)``.
   public init(
     _ schedule: FreezeSchedule, configuration: TrainerConfiguration, graph: Graph,
-    parameters: Parameters, loss: any Loss = SoftmaxCrossEntropy(), compile: @escaping Compile
+    parameters: Parameters, loss: any Loss = SoftmaxCrossEntropy(),
+    resuming state: PhasedTrainingState? = nil, compile: @escaping Compile
   ) throws {
     let problem = schedule.problem(for: graph)
     precondition(problem == nil, problem ?? "")
@@ -76,10 +79,13 @@ public final class PhasedTraining {
     self.loss = loss
     self.compile = compile
     start = parameters
-    let setting = try compile(schedule.phases[0].plan, parameters)
+    if let state { changed = try PhasedTraining.changed(in: state, of: schedule) }
+    phase = state?.phase ?? 0
+    let setting = try compile(schedule.phases[phase], parameters.overlaid(with: changed))
     plan = setting.plan
     trainer = try Trainer(
-      self.configuration, phase: 0, of: schedule, graph: graph, setting: setting, loss: loss)
+      self.configuration, phase: phase, of: schedule, graph: graph, setting: setting, loss: loss)
+    if let state { try trainer.importState(state.trainer) }
   }
 
   /// Trains until the last phase ends or a hook cancels; see ``Trainer/run(_:)``.
@@ -107,6 +113,10 @@ public final class PhasedTraining {
   private func beginNextPhase() throws {
     var state = try trainer.exportState()
     changed = changed.overlaid(with: state.parameters)
+    if schedule.phases[phase].size != schedule.phases[phase + 1].size {
+      state.best = nil
+      (state.progress.bestEpoch, state.progress.bestLoss) = (nil, nil)
+    }
     try enter(phase + 1)
     // The best weights so far must tell the whole of what has been trained, or will be.
     let present = plan.exportParameters()
@@ -116,7 +126,7 @@ public final class PhasedTraining {
   }
 
   private func enter(_ index: Int) throws {
-    let setting = try compile(schedule.phases[index].plan, start.overlaid(with: changed))
+    let setting = try compile(schedule.phases[index], start.overlaid(with: changed))
     trainer = try Trainer(
       configuration, phase: index, of: schedule, graph: graph, setting: setting, loss: loss)
     (plan, phase) = (setting.plan, index)
@@ -137,14 +147,21 @@ public final class PhasedTraining {
   /// - Throws: ``TrainingError/incompatibleState(_:)`` when it is of another run; errors of the
   ///   compilation of its phase.
   public func importState(_ state: PhasedTrainingState) throws {
-    guard state.schedule == schedule, schedule.phases.indices.contains(state.phase) else {
-      throw TrainingError.incompatibleState("its phases differ")
-    }
-    changed = state.earlier.overlaid(
-      with: state.phase == 0 ? Parameters() : state.trainer.parameters)
+    changed = try PhasedTraining.changed(in: state, of: schedule)
     hasEnded = false
     try enter(state.phase)
     try trainer.importState(state.trainer)
+  }
+
+  /// What phases before that of `state` may have changed.
+  private static func changed(
+    in state: PhasedTrainingState, of schedule: FreezeSchedule
+  ) throws -> Parameters {
+    guard state.schedule == schedule, schedule.phases.indices.contains(state.phase) else {
+      throw TrainingError.incompatibleState("its phases differ")
+    }
+    return state.earlier.overlaid(
+      with: state.phase == 0 ? Parameters() : state.trainer.parameters)
   }
 }
 

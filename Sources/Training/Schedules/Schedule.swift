@@ -4,7 +4,7 @@
 ///
 /// Lengths are in epochs, so that a recipe does not depend on the size of the dataset. Turn it into
 /// numbers with ``curve(stepsPerEpoch:epochs:)``.
-public indirect enum Schedule: Sendable, Equatable, Codable {
+public indirect enum Schedule: Sendable, Hashable, Codable {
   /// Factor 1 throughout.
   case constant
   /// factor^floor(epoch / every).

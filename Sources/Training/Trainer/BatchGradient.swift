@@ -124,18 +124,21 @@ public final class LocalBatchGradient: BatchGradient {
     return result
   }
 
-  /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, then layers, then parameters.
+  /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, then values, layers and gradients: what
+  /// comes first makes those behind it overflow too.
   public func findOverflow(in batch: TrainingBatch) throws -> Overflow? {
+    let parameter = OverflowProbe.firstParameter(of: plan)
     for part in parts(of: batch) {
       let features = try copyFeatures(of: part, epoch: batch.epoch)
       if let bad = OverflowProbe.firstSample(part.samples, features: features) { return bad }
+      if case .weight = parameter { return parameter }
       if let layer = try (plan as? any LayerInspectable)?.firstNonFiniteLayer(
         UnsafeBufferPointer(features), step: part.identity)
       {
         return .activation(layer)
       }
     }
-    return OverflowProbe.firstParameter(of: plan)
+    return parameter
   }
 
   private func parts(of batch: TrainingBatch) -> [Part] {

@@ -9,7 +9,7 @@ public enum Overflow: Sendable, Equatable, CustomStringConvertible {
   case input(sample: Int)
   /// In the result of a layer, of finite inputs.
   case activation(ParameterPath)
-  /// In a parameter's values.
+  /// In the values of a parameter or of a running statistic.
   case weight(ParameterPath)
   /// In a parameter's gradient, all weights being finite.
   case gradient(ParameterPath)
@@ -19,30 +19,16 @@ public enum Overflow: Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .input(let sample): "the input of training sample \(sample) is not finite"
     case .activation(let layer): "the result of layer '\(layer)' overflowed first"
-    case .weight(let path): "the weights of '\(path)' overflowed first"
+    case .weight(let path): "the values of '\(path)' overflowed first"
     case .gradient(let path): "the gradient of '\(path)' overflowed first"
     }
   }
 }
 
-/// A plan that can tell which of its layers gave the first result that is NaN or infinite.
-public protocol LayerInspectable: TrainingPlan {
-  /// Repeats a forward pass in training, looking at the result of every layer in order.
-  ///
-  /// Running statistics may move: the plan's weights are put back by whoever asks.
-  ///
-  /// - Parameters:
-  ///   - input: as for `forward`.
-  ///   - step: of the pass to repeat, for the same dropout masks.
-  /// - Returns: the first layer with a non-finite result; nil when there is none.
-  func firstNonFiniteLayer(
-    _ input: UnsafeBufferPointer<Float>, step: StepIdentity
-  ) throws -> ParameterPath?
-}
-
 /// Looks for what overflowed, after the fact.
 public enum OverflowProbe {
-  /// The parameter of `plan` that overflowed first; nil when all values and gradients are finite.
+  /// The parameter of `plan` that overflowed first; nil when all values, gradients and running
+  /// statistics are finite.
   ///
   /// Bad values come first, in order of computation. A bad gradient spreads from the output towards
   /// the input, so of those it is the last in order of computation.
@@ -52,7 +38,22 @@ public enum OverflowProbe {
       if weight == nil, !values.areFinite { weight = description.path }
       if !slope.areFinite { gradient = description.path }
     }
-    return weight.map(Overflow.weight) ?? gradient.map(Overflow.gradient)
+    return (weight ?? firstStatistic(of: plan)).map(Overflow.weight)
+      ?? gradient.map(Overflow.gradient)
+  }
+
+  private static func firstStatistic(of plan: any TrainingPlan) -> ParameterPath? {
+    let all = plan.exportParameters()
+    return all.paths.first { path in
+      all[path]?.withUnsafeElements { $0.contains { !$0.isFinite } } ?? false
+    }
+  }
+
+  /// Whether every value that the optimizer changes is finite.
+  static func valuesAreFinite(_ plan: any TrainingPlan) -> Bool {
+    var result = true
+    plan.withTrainable { _, values, _ in result = result && values.areFinite }
+    return result
   }
 
   /// Whether the accumulated gradient of every parameter is finite.

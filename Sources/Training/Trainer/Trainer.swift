@@ -133,6 +133,9 @@ public final class Trainer {
     let point = curve(progress.step - firstStep)
     for index in stepRates.indices { stepRates[index] = parameterRates[index] * point.factor }
     optimizer.update(plan, rates: stepRates, momentum: point.momentum)
+    guard OverflowProbe.valuesAreFinite(plan) else {
+      throw diverge(batch: progress.batch, overflow: OverflowProbe.firstParameter(of: plan))
+    }
     progress.totals += part
     progress.batch += 1
     progress.step += 1

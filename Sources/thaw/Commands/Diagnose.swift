@@ -7,5 +7,5 @@ struct Diagnose: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "diagnose",
     abstract: "Find out why a network does not do what it should.",
-    subcommands: [])
+    subcommands: [DiagnoseBatchNorm.self, DiagnosePreprocessing.self])
 }

@@ -30,8 +30,7 @@ struct Evaluate: ParsableCommand {
   @Option(help: "train, valid or test (default: test if there is one, else valid).")
   var split: Split?
 
-  @Option(help: "Views of each photo whose probabilities are averaged.")
-  var tta: Int?
+  @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
   @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
   var rename: [String] = []
@@ -49,9 +48,6 @@ struct Evaluate: ParsableCommand {
     guard (model == nil) == (data == nil) else {
       throw ValidationError("--model and --data belong together.")
     }
-    if let tta, !(1...64).contains(tta) {
-      throw ValidationError("--tta is \(tta), expected 1 to 64.")
-    }
     _ = try renaming()
   }
 
@@ -60,11 +56,17 @@ struct Evaluate: ParsableCommand {
     let stage = EvaluateStage(context: try session.context())
     let result: Evaluation
     if let directory {
-      let views = try tta ?? directory.loadRecipe().evaluate.tta
-      result = try stage.evaluate(directory, split: split, tta: views)
-    } else if let model, let data {
+      var settings = try directory.loadRecipe().evaluate
+      testTime.apply(to: &settings.tta)
       result = try stage.evaluate(
-        foreign.reference(model), data: data, split: split, tta: tta ?? 1,
+        directory, split: split, tta: settings.tta,
+        snapshots: testTime.snapshots || settings.snapshots)
+    } else if let model, let data {
+      var look = Recipe.TestTime()
+      testTime.apply(to: &look)
+      result = try stage.evaluate(
+        foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
+        tta: look,
         renaming: try renaming(), policy: onBadImage)
     } else {
       throw Evaluate.neitherOrBoth

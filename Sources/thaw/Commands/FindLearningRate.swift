@@ -9,8 +9,12 @@ import Training
 struct FindLearningRate: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "find-lr",
-    abstract: "Sweep the learning rate of the head on cached features and suggest one.",
-    discussion: "Weights, statistics and the model stay as they are; the report shows the curve.")
+    abstract: "Sweep the learning rate and suggest one: of the head, or of thawed layers.",
+    discussion: """
+      Weights, statistics, recipe and model stay as they are; the report shows the curve. On thawed
+      layers (--fine-tune, or an option that says what thaws) the sweep starts from the trained head
+      and keeps the ratios between the layer groups' rates.
+      """)
 
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory
@@ -24,19 +28,35 @@ struct FindLearningRate: ParsableCommand {
   @Option(help: "Steps of the sweep.")
   var iterations = 100
 
+  @Flag(help: "Sweep the network as fine-tuning thaws it.")
+  var fineTune = false
+
+  @Option(help: "Phase of the fine-tuning to sweep, from 1 (default: the last).")
+  var phase: Int?
+
+  @OptionGroup(title: "What thaws") var thawing: ThawingOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
     let stage = FindLearningRateStage(directory, context: try session.context())
-    let search = try stage.find(from: start, to: end, iterations: iterations)
-    try session.print(search, text: search.text)
+    var recipe = try directory.loadRecipe()
+    if let seed = global.seed { recipe.seed = seed }
+    let before = recipe.fineTune
+    thawing.apply(to: &recipe.fineTune)
+    let thaws = fineTune || phase != nil || recipe.fineTune != before
+    let search = try stage.find(
+      from: start, to: end, iterations: iterations,
+      of: thaws ? .fineTuning(phase: phase) : .head, recipe: try recipe.checked())
+    try session.print(search, text: search.text(thaws ? "fine-tune" : "train"))
   }
 }
 
 extension LearningRateSearch {
   /// The suggestions, for people.
-  var text: String {
+  ///
+  /// - Parameter command: the one to use them with.
+  func text(_ command: String) -> String {
     let named: [(String, Double?, String)] = [
       ("valley", suggestions.valley, "in the longest fall of the loss; the usual choice"),
       ("steep", suggestions.steep, "where the loss falls fastest"),
@@ -48,6 +68,6 @@ extension LearningRateSearch {
       table.append([name, rate.map { Format.significant($0) } ?? "-", meaning])
     }
     return "\(rates.count) steps, ended because: \(stopReason.rawValue)\n" + table.text()
-      + "Use one: thaw train --run RUN --learning-rate RATE"
+      + "Use one: thaw \(command) --run RUN --learning-rate \(command == "train" ? "" : ":")RATE"
   }
 }

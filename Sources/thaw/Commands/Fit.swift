@@ -17,9 +17,12 @@ struct Fit: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory; created if needed.")
   var directory: RunDirectory
 
-  @Option(help: "Views of each photo whose probabilities are averaged in the evaluation.")
-  var tta: Int?
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Thaw the backbone after the head is trained, or leave it (default: the recipe's).")
+  var fineTune: Bool?
 
+  @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
@@ -27,7 +30,9 @@ struct Fit: ParsableCommand {
     let session = Session(global)
     let context = try session.context()
     var recipe = try recipe.resolved(run: directory, seed: global.seed)
-    if let tta { recipe.evaluate.tta = tta }
+    if let fineTune { recipe.fineTune.enabled = fineTune }
+    testTime.apply(to: &recipe.evaluate.tta)
+    if testTime.snapshots { recipe.evaluate.snapshots = true }
     let prepared = try PrepareStage(directory, context: context).prepare(
       data, recipe: recipe)
     if !global.json && !global.quiet { try standardOutput(prepared.text + "\n") }
@@ -36,15 +41,24 @@ struct Fit: ParsableCommand {
       card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
     let cached = try CacheStage(directory, context: context).fill()
     let trained = try TrainStage(directory, context: context).train()
-    let stage = EvaluateStage(context: context)
-    let evaluation = try stage.evaluate(directory, split: nil, tta: recipe.evaluate.tta)
+    let tuned = try recipe.fineTune.enabled ? fineTune(context, session) : nil
+    let evaluation = try EvaluateStage(context: context).evaluate(directory, split: nil)
     let report = try ReportStage(directory, context: context).write()
     let result = Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
-      train: trained, evaluate: evaluation, report: report.report)
+      train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
+    let lines = [trained.text, tuned?.text, evaluation.text].compactMap { $0 }
     try session.print(
       result,
-      text: "\(trained.text)\n\(evaluation.text)\nModel: \(result.model)\nReport: \(result.report)")
+      text: lines.joined(separator: "\n") + "\nModel: \(result.model)\nReport: \(result.report)")
+  }
+
+  private func fineTune(
+    _ context: StageContext, _ session: Session
+  ) throws -> FineTuneStage.Summary {
+    let stage = FineTuneStage(directory, context: context)
+    session.console.say(try stage.plan().text)
+    return try stage.fineTune()
   }
 
   /// What every stage reported.
@@ -54,6 +68,8 @@ struct Fit: ParsableCommand {
     let prepare: PrepareStage.Summary
     let cache: CacheStage.Summary
     let train: TrainStage.Summary
+    /// Nil when the backbone stayed frozen.
+    let fineTune: FineTuneStage.Summary?
     let evaluate: Evaluation
     let report: String
   }

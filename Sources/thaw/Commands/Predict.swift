@@ -28,8 +28,7 @@ struct Predict: ParsableCommand {
   @Option(help: "How many classes to rank.")
   var top = 5
 
-  @Option(help: "Views of each photo whose probabilities are averaged.")
-  var tta = 1
+  @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
   @Option(help: "text, json or csv.")
   var format: Format?
@@ -43,9 +42,6 @@ struct Predict: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (1...64).contains(tta) else {
-      throw ValidationError("--tta is \(tta), expected 1 to 64.")
-    }
     guard top >= 1 else { throw ValidationError("--top is \(top), expected at least 1.") }
     if global.json, let format, format != .json {
       throw ValidationError("--json and --format \(format.rawValue) contradict each other.")
@@ -54,8 +50,10 @@ struct Predict: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
+    var look = Recipe.TestTime()
+    testTime.apply(to: &look)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
-      images, model: foreign.reference(model), top: top, tta: tta,
+      images, model: foreign.reference(model, snapshots: testTime.snapshots), top: top, tta: look,
       withLogits: logits)
     let text =
       switch global.json ? .json : format ?? .text {

@@ -32,6 +32,14 @@ final class ConvolutionKernels {
     let needsData: Bool
     let needsWeights: Bool
     let lanes: Int
+
+    /// The forward pass alone, without an epilogue.
+    var plain: Description {
+      Description(
+        layer: layer, input: input, output: output, weightShape: weightShape, window: window,
+        hasBias: hasBias, hasResidual: false, rectifier: nil, needsData: false,
+        needsWeights: false, lanes: lanes)
+    }
   }
 
   /// Layouts of the three uses of the weights.

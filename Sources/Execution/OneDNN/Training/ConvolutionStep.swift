@@ -10,12 +10,18 @@ import Tensors
 /// y = rectifier(s * (W x + b) + t + residual), s and t of the batch norm. The kernels see s * W and
 /// s * b + t, so dL/dW = s * dL/d(s W), row by row. Nothing but x and y is kept for backward.
 final class ConvolutionStep: TrainingStepBase, TrainingStep {
+  /// Kernels with memory of their own.
+  private struct PlainKernels {
+    let kernels: ConvolutionKernels
+    let scratch: [OneDNNBlock]
+  }
+
   private let layer: Convolution2D
   private let weight: ReferenceParameter<Float>
   private let bias: ReferenceParameter<Float>?
   private let affine: FrozenAffine?
-  private let rectifier: thaw_rectifier
   private let hasResidual: Bool
+  private let description: ConvolutionKernels.Description
   private let whole: ConvolutionKernels
   private let single: ConvolutionKernels
   private let layouts: ConvolutionKernels.WeightLayouts
@@ -29,6 +35,8 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   /// Of each lane; empty when the weights are frozen.
   private let laneGradients: [OneDNNBlock]
   private let gradientBytes: Int
+  /// Kernels without an epilogue, while rectifiers are held.
+  private var plain: PlainKernels?
   private var hasLaneGradient: [Bool]
   private let biasSums: [AlignedStorage<Double>]
   private var forwardMove: OneDNNParameterMove
@@ -45,7 +53,6 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     weight = context.required(.weight)
     bias = context.parameter(.bias)
     hasResidual = residual != nil
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     lanes = context.lanes
     let perGroup = [
       layer.outputs / layer.groups, layer.inputs / layer.groups, layer.window.kernel.height,
@@ -59,6 +66,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
       hasBias: layer.hasBias || affine != nil, hasResidual: residual != nil,
       rectifier: rectifier?.function, needsData: output.hasGradient && input.hasGradient,
       needsWeights: output.hasGradient && weight.gradient != nil, lanes: lanes)
+    self.description = description
     whole = try ConvolutionKernels(description, images: context.passImages, like: nil)
     layouts = try whole.weightLayouts()
     single =
@@ -83,7 +91,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     forwardMove = try OneDNNParameterMove(
       denseLayout, to: layouts.forward, scale: affine?.scale, leading: leading,
       accumulates: false, path)
-    super.init(path, residual.map { [$0, input] } ?? [input], output)
+    super.init(path, residual.map { [$0, input] } ?? [input], output, rectifier: rectifier)
     try makeMoves()
   }
 
@@ -153,6 +161,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   func forward(
     _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
+    if let plain { return try forward(work, plain: plain) }
     let kernels = kernels(work)
     let result = output.values(work)
     let residual = hasResidual ? UnsafePointer(inputs[0].values(work)) : nil
@@ -168,6 +177,30 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     } else {
       thaw_rectify(result, rectifier, result, count)
     }
+  }
+
+  /// The convolution alone, image by image, and the residual.
+  private func forward(_ work: TrainingWork, plain: PlainKernels) throws(ExecutionError) {
+    let (source, result) = (input.values(work), output.values(work))
+    for image in 0..<work.images.count {
+      let bias = foldedBias.map { UnsafeRawPointer($0.start) }
+      try plain.kernels.forwardCalls[work.lane].run(
+        source + image * input.stride, forwardWeights.address, result + image * output.stride,
+        bias, nil, scratchpad: plain.scratch[work.lane].address)
+    }
+    guard hasResidual else { return }
+    thaw_sum(
+      result, inputs[0].values(work), THAW_IDENTITY, result,
+      Int64(work.images.count * output.stride))
+  }
+
+  override var holdsRectifier: Bool { didSet { if !holdsRectifier { plain = nil } } }
+
+  override func prepareToHoldRectifier() throws {
+    let kernels = try ConvolutionKernels(description.plain, images: 1, like: layouts)
+    plain = PlainKernels(
+      kernels: kernels,
+      scratch: try (0..<lanes).map { _ in try OneDNNBlock(zeroed: kernels.scratchBytes) })
   }
 
   override func startBackward() {

@@ -12,7 +12,6 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
   private let weight: ReferenceParameter<Float>
   private let bias: ReferenceParameter<Float>?
   private let affine: FrozenAffine?
-  private let rectifier: thaw_rectifier
   private let hasResidual: Bool
   private let lanes: Int
   private let taps: Int
@@ -38,7 +37,6 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
     weight = context.required(.weight)
     bias = context.parameter(.bias)
     hasResidual = residual != nil
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     lanes = context.lanes
     taps = layer.window.kernel.height * layer.window.kernel.width
     folded = AlignedStorage(count: layer.inputs * taps)
@@ -52,7 +50,8 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
       AlignedStorage(count: layer.outputs)
     }
     super.init(
-      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output)
+      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output,
+      rectifier: rectifier)
   }
 
   override var keepsInputs: [Bool] {
@@ -85,11 +84,11 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
     for image in 0..<work.images.count {
       thaw_depthwise_forward(
         geometry.pointer, source + image * input.stride, folded.start, foldedBias?.start,
-        hasResidual ? THAW_IDENTITY : rectifier, result + image * output.stride)
+        hasResidual ? THAW_IDENTITY : forwardRectifier, result + image * output.stride)
     }
     guard hasResidual else { return }
     thaw_sum(
-      result, inputs[0].values(work), rectifier, result,
+      result, inputs[0].values(work), forwardRectifier, result,
       Int64(work.images.count * output.stride))
   }
 

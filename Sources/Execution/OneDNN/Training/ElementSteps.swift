@@ -27,6 +27,7 @@ final class ActivationStep: TrainingStepBase, TrainingStep {
     case .relu, .relu6: thaw_rectify(x, function.rectifier ?? THAW_IDENTITY, y, Int64(count))
     case .silu: thaw_silu(x, y, Int64(count))
     case .sigmoid: thaw_sigmoid(x, y, Int64(count))
+    case .gelu: thaw_gelu(x, y, Int64(count))
     }
   }
 
@@ -36,12 +37,13 @@ final class ActivationStep: TrainingStepBase, TrainingStep {
     guard input.hasGradient else { return }
     let outer = output.gradient(work)
     let count = Int64(work.images.count * output.stride)
-    if let rectifier = function.rectifier {
-      thaw_rectify_backward(outer, output.values(work), rectifier, outer, count)
-    } else if function == .silu {
-      thaw_silu_backward(outer, input.values(work), outer, count)
-    } else {
-      thaw_sigmoid_backward(outer, input.values(work), outer, count)
+    switch function {
+    case .relu, .relu6:
+      thaw_rectify_backward(
+        outer, output.values(work), function.rectifier ?? THAW_IDENTITY, outer, count)
+    case .silu: thaw_silu_backward(outer, input.values(work), outer, count)
+    case .sigmoid: thaw_sigmoid_backward(outer, input.values(work), outer, count)
+    case .gelu: thaw_gelu_backward(outer, input.values(work), outer, count)
     }
     pass(outer, to: 0, work)
   }

@@ -6,11 +6,8 @@ import Tensors
 
 /// Element-wise sum of two inputs, with a rectifier behind it.
 final class AdditionStep: TrainingStepBase, TrainingStep {
-  private let rectifier: thaw_rectifier
-
   init(_ context: TrainingContext, rectifier: Activation?) {
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
-    super.init(context.node.path, context.inputs, context.output)
+    super.init(context.node.path, context.inputs, context.output, rectifier: rectifier)
   }
 
   override var keepsOutput: Bool { rectifier != THAW_IDENTITY && output.hasGradient }
@@ -20,7 +17,7 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
     _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     thaw_sum(
-      inputs[0].values(work), inputs[1].values(work), rectifier, output.values(work),
+      inputs[0].values(work), inputs[1].values(work), forwardRectifier, output.values(work),
       Int64(work.images.count * output.stride))
   }
 

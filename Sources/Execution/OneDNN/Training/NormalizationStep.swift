@@ -10,12 +10,11 @@ import Tensors
 /// epsilon). With batch statistics it has two phases each way: sums over the batch, then the map.
 /// Lanes take the moments of their images apart, and those are merged in the lanes' order.
 ///
-/// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167; PyTorch's BatchNorm2d (the running variance
-///   takes the unbiased estimate, n / (n - 1)).
+/// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167;
+///   for the running variance ``VarianceCorrection``.
 final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let layer: BatchNormalization
   private let mode: BatchNormMode
-  private let rectifier: thaw_rectifier
   private let hasResidual: Bool
   private let gamma: ReferenceParameter<Float>?
   private let beta: ReferenceParameter<Float>?
@@ -40,7 +39,6 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   ) {
     self.layer = layer
     mode = context.mode
-    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     hasResidual = residual != nil
     gamma = context.parameter(.normScale)
     beta = context.parameter(.normShift)
@@ -54,7 +52,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     (slope, offset) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     super.init(
-      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output)
+      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output,
+      rectifier: rectifier)
   }
 
   private var usesBatch: Bool { mode.usesBatchStatistics }
@@ -71,7 +70,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   override var canShareGradient: [Bool] { inputs.indices.map { hasResidual && $0 == 0 } }
 
   override func check(_ pass: TrainingPass) throws {
-    if pass.isTraining && usesBatch && pass.count * input.plane < 2 {
+    let takesBatch = pass.inspection?.usesBatch(path) ?? pass.isTraining
+    if takesBatch && usesBatch && pass.count * input.plane < 2 {
       throw NetworkError.degenerateBatch(layer: path)
     }
   }
@@ -109,7 +109,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   ) {
     let source = input.values(work)
     if usesBatch && phase == 0 {
-      guard work.pass.isTraining else { return }
+      guard work.pass.isTraining || work.pass.inspection != nil else { return }
       thaw_moments(
         source, rows(work), channels, Int64(seen[work.lane]), sums[work.lane].start,
         squares[work.lane].start)
@@ -117,12 +117,14 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
       return
     }
     thaw_affine(
-      source, scale.start, shift.start, hasResidual ? inputs[0].values(work) : nil, rectifier,
+      source, scale.start, shift.start, hasResidual ? inputs[0].values(work) : nil,
+      forwardRectifier,
       rows(work), channels, output.values(work))
   }
 
   override func combineForward(_ pass: TrainingPass) {
-    guard pass.isTraining else { return useRunningStatistics() }
+    guard pass.isTraining || pass.inspection != nil else { return useRunningStatistics() }
+    var recorded: [(mean: Double, variance: Double)] = []
     for channel in 0..<layer.channels {
       var (count, mean, square) = (0.0, 0.0, 0.0)
       for lane in sums.indices where seen[lane] > 0 {
@@ -133,9 +135,17 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
         count += more
       }
       setMap(channel, mean, square / count)
-      if mode.movesRunningStatistics { move(channel, mean, square / (count - 1)) }
+      if pass.inspection != nil {
+        recorded.append((mean, square / count))
+      } else if mode.movesRunningStatistics {
+        let factor = layer.runningVarianceCorrection.factor(count: Int(count))
+        move(channel, mean, square / count * factor)
+      }
     }
     clearSums()
+    guard let inspection = pass.inspection else { return }
+    inspection.record(path, count: pass.count * input.plane, recorded)
+    if !inspection.usesBatch(path) { useRunningStatistics() }
   }
 
   private func move(_ channel: Int, _ mean: Double, _ variance: Double) {

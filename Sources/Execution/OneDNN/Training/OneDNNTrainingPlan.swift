@@ -10,7 +10,7 @@ package import Tensors
 /// one by one, so that what passes from layer to layer stays in the core's cache; weight gradients are
 /// summed in each lane apart and added at the end in the lanes' order. Only where a batch norm needs
 /// the whole batch the lanes wait for each other. Element order of parameters is PyTorch's.
-package final class OneDNNTrainingPlan: TrainingPlan {
+package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   let executor: TrainingExecutor
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Float>]
@@ -45,6 +45,24 @@ package final class OneDNNTrainingPlan: TrainingPlan {
     for step in executor.program.steps { try step.check(pass) }
     try run(pass, input, into: output)
     lastPass = pass
+  }
+
+  /// See ``LayerInspectable/firstNonFiniteLayer(_:step:)``. A convolution's result is looked at with
+  /// the batch norm and the addition behind it, but before the rectifier.
+  package func firstNonFiniteLayer(
+    _ input: UnsafeBufferPointer<Float>, step: StepIdentity
+  ) throws -> ParameterPath? {
+    lastPass = nil
+    let program = executor.program
+    let count = input.count / program.input.stride
+    precondition(
+      count >= 1 && count <= inputShape[0], "A pass takes 1 to \(inputShape[0]) samples.")
+    guard let from = input.baseAddress else { return nil }
+    let pass = TrainingPass(count: count, isTraining: true, identity: step)
+    for step in program.steps { try step.check(pass) }
+    try prepare()
+    copyInput(from, pass)
+    return try executor.firstNonFiniteStep(pass).map { program.steps[$0].path }
   }
 
   package func backward(_ gradient: UnsafeBufferPointer<Float>) throws {
@@ -87,6 +105,24 @@ package final class OneDNNTrainingPlan: TrainingPlan {
     }
   }
 
+  package func inspect(
+    _ input: UnsafeBufferPointer<Float>, _ inspection: BatchNormInspection,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let stride = executor.program.input.stride
+    let count = input.count / stride
+    precondition(
+      count >= 1 && count <= inputShape[0] && input.count == count * stride,
+      "An inspected pass takes 1 to \(inputShape[0]) samples of \(stride) elements,"
+        + " got \(input.count) elements.")
+    lastPass = nil
+    let pass = TrainingPass(
+      count: count, isTraining: false, identity: StepIdentity(seed: 0, step: 0),
+      inspection: inspection)
+    for step in executor.program.steps { try step.check(pass) }
+    try run(pass, input, into: output)
+  }
+
   private func run(
     _ pass: TrainingPass, _ input: UnsafeBufferPointer<Float>,
     into output: UnsafeMutableBufferPointer<Float>
@@ -97,17 +133,26 @@ package final class OneDNNTrainingPlan: TrainingPlan {
       "\(pass.count) results of \(program.output.stride) elements need more room than"
         + " \(output.count).")
     guard let from = input.baseAddress, let to = output.baseAddress else { return }
-    if isStale {
-      try executor.prepare()
-      isStale = false
-    }
-    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
-    reorder(
-      from, to: program.input.values(work), program.input, images: pass.count, channelsLast: true)
+    try prepare()
+    copyInput(from, pass)
     try executor.forward(pass)
+    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
     reorder(
       UnsafePointer(program.output.values(work)), to: to, program.output, images: pass.count,
       channelsLast: false)
+  }
+
+  /// Brings changed parameters into the kernels' form.
+  private func prepare() throws(ExecutionError) {
+    guard isStale else { return }
+    try executor.prepare()
+    isStale = false
+  }
+
+  private func copyInput(_ from: UnsafePointer<Float>, _ pass: TrainingPass) {
+    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
+    let input = executor.program.input
+    reorder(from, to: input.values(work), input, images: pass.count, channelsLast: true)
   }
 
   /// Copies images between PyTorch's order and channels last.

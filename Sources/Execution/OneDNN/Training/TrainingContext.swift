@@ -37,8 +37,8 @@ struct TrainingContext {
 struct TrainingFusion {
   /// The node whose operation does the work.
   let lead: Node
-  /// A frozen batch norm behind a convolution, folded into it.
-  var affine: Node?
+  /// A frozen batch norm and a frozen channel scale behind a convolution, folded into it.
+  var affine: [Node] = []
   /// The other operand of the addition behind the lead.
   var residual: NodeID?
   /// relu or relu6 at the end.
@@ -49,9 +49,9 @@ struct TrainingFusion {
   /// Where the lead's inputs come from.
   var inputs: [NodeID] { lead.inputs }
 
-  /// `nodes` as fused steps: a convolution takes the batch norm behind it when that neither trains
-  /// nor uses the batch; convolutions and batch norms take an addition and then a relu or relu6,
-  /// additions a relu or relu6. Each must be the next node and the only user of the result before it.
+  /// `nodes` as fused steps: a convolution takes the batch norm and the channel scale behind it when
+  /// those neither train nor use the batch; convolutions, batch norms and channel scales take an
+  /// addition and then a relu or relu6, additions a relu or relu6. Each must be the next node and the only user of the result before it.
   static func steps(_ graph: Graph, _ nodes: [Node], _ plan: FreezePlan) -> [TrainingFusion] {
     let consumers = graph.consumers
     let last = nodes.last?.id
@@ -59,40 +59,44 @@ struct TrainingFusion {
     var index = 0
     while index < nodes.count {
       var fusion = TrainingFusion(lead: nodes[index], result: nodes[index].id)
-      func next() -> Node? {
-        let end = fusion.result.index
+      fusion.absorb(plan) { result in
+        let end = result.index
         let following = end - nodes[0].id.index + 1
-        guard fusion.result != last, following < nodes.count,
-          consumers[end] == [NodeID(end + 1)]
-        else { return nil }
+        guard result != last, following < nodes.count, consumers[end] == [NodeID(end + 1)] else {
+          return nil
+        }
         return nodes[following]
       }
-      fusion.absorb(plan, next)
       index = fusion.result.index - nodes[0].id.index + 1
       result.append(fusion)
     }
     return result
   }
 
-  private mutating func absorb(_ plan: FreezePlan, _ next: () -> Node?) {
+  /// - Parameter next: the only user of a result, when it is the next node.
+  private mutating func absorb(_ plan: FreezePlan, _ next: (NodeID) -> Node?) {
     var takesAddition = true
     switch lead.operation {
     case .convolution:
-      if let node = next(), case .batchNormalization = node.operation, plan.isPure(node) {
-        affine = node
+      if let node = next(result), case .batchNormalization = node.operation, plan.isPure(node) {
+        affine.append(node)
         result = node.id
       }
-    case .batchNormalization: break
+      if let node = next(result), case .channelScale = node.operation, plan.isPure(node) {
+        affine.append(node)
+        result = node.id
+      }
+    case .batchNormalization, .channelScale: break
     case .add: takesAddition = false
     default: return
     }
-    if takesAddition, let node = next(), case .add = node.operation,
+    if takesAddition, let node = next(result), case .add = node.operation,
       let other = node.inputs.first(where: { $0 != result })
     {
       residual = other
       result = node.id
     }
-    if let node = next(), case .activation(let function) = node.operation,
+    if let node = next(result), case .activation(let function) = node.operation,
       function.rectifier != nil
     {
       rectifier = function

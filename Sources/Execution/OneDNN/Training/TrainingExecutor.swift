@@ -22,6 +22,8 @@ final class TrainingExecutor {
   /// Steps each lane prepares and reduces.
   private let shares: [[Int]]
   private var job = Job.prepare
+  /// By lane, the first step with a non-finite result; nil when nobody looks.
+  private var firstNonFinite: AlignedStorage<Int32>?
   private var failures: [ExecutionError?]
 
   /// What the lanes do at the moment.
@@ -89,6 +91,40 @@ final class TrainingExecutor {
       try run(segment, pass, .backward(segment, pass))
     }
     try run(.reduce, workers: program.lanes)
+  }
+
+  /// Runs forward and looks at every step's result before its rectifier; nil when all are finite.
+  func firstNonFiniteStep(_ pass: TrainingPass) throws -> Int? {
+    let found = AlignedStorage<Int32>(count: program.lanes)
+    found.elements.update(repeating: .max)
+    firstNonFinite = found
+    defer {
+      firstNonFinite = nil
+      for step in program.steps { step.holdsRectifier = false }
+    }
+    try holdRectifiers()
+    try forward(pass)
+    return found.elements.min().flatMap { $0 == .max ? nil : Int($0) }
+  }
+
+  private func holdRectifiers() throws {
+    // The kernels of a lane run on its thread alone.
+    thaw_dnnl_set_threads(1)
+    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
+    for step in program.steps {
+      step.holdsRectifier = true
+      try step.prepareToHoldRectifier()
+    }
+  }
+
+  private func look(at index: Int, _ work: TrainingWork, in found: AlignedStorage<Int32>) {
+    let step = program.steps[index]
+    let result = UnsafeBufferPointer(
+      start: step.output.values(work), count: work.images.count * step.output.stride)
+    if index < found.elements[work.lane], !result.areFinite {
+      found.elements[work.lane] = Int32(clamping: index)
+    }
+    step.rectify(work)
   }
 
   private func run(
@@ -160,6 +196,9 @@ final class TrainingExecutor {
       let start = measures ? TrainingExecutor.now() : 0
       if isForward {
         try step.forward(work, phase: item.phase, memory)
+        if let firstNonFinite, item.phase == step.phases - 1 {
+          look(at: item.step, work, in: firstNonFinite)
+        }
       } else {
         try step.backward(work, phase: item.phase, memory)
       }

@@ -138,7 +138,9 @@ struct TrainingProgram {
   ) -> [Int] {
     let worksOnImages = fusions.contains { fusion in
       switch fusion.lead.operation {
-      case .convolution, .pooling, .globalAveragePooling, .globalMaximumPooling: true
+      case .convolution, .pooling, .globalAveragePooling, .globalMaximumPooling,
+        .adaptiveAveragePooling:
+        true
       default: false
       }
     }
@@ -174,7 +176,7 @@ extension TrainingFusion {
     switch lead.operation {
     case .input: preconditionFailure("The input node '\(lead.path)' is not executed.")
     case .convolution(let layer):
-      let affine = try affine.map { try FrozenAffine($0, parameters) }
+      let affine = affine.isEmpty ? nil : try FrozenAffine(affine, parameters)
       if DepthwiseStep.supports(layer) {
         return DepthwiseStep(
           layer, context, affine: affine, residual: residual, rectifier: rectifier)
@@ -184,7 +186,11 @@ extension TrainingFusion {
     case .batchNormalization(let layer):
       return NormalizationStep(layer, context, residual: residual, rectifier: rectifier)
     case .activation(let function): return ActivationStep(function, context)
+    case .layerNormalization(let layer): return LayerNormalizationStep(layer, context)
+    case .channelScale:
+      return ChannelScaleStep(context, residual: residual, rectifier: rectifier)
     case .add: return AdditionStep(context, rectifier: rectifier)
+    case .gate: return GateStep(context)
     case .concatenate: return ConcatenationStep(context)
     case .pooling(.maximum, let window): return MaximumPoolingStep(window, context)
     case .pooling(.average(let includesPadding), let window):
@@ -192,8 +198,10 @@ extension TrainingFusion {
     case .globalAveragePooling:
       return AveragePoolingStep(wholeImage(context), includesPadding: false, context)
     case .globalMaximumPooling: return MaximumPoolingStep(wholeImage(context), context)
+    case .adaptiveAveragePooling: return AdaptivePoolingStep(context)
     case .flatten: return FlattenStep(context)
     case .dropout(let probability): return DropoutStep(probability, context)
+    case .stochasticDepth(let probability): return StochasticDepthStep(probability, context)
     case .dense(let layer): return DenseStep(layer, context)
     }
   }

@@ -12,6 +12,8 @@ struct TrainingPass {
   let isTraining: Bool
   /// The key of the dropout masks.
   let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
 }
 
 /// What one lane does at once: some images of a pass.
@@ -42,6 +44,9 @@ protocol TrainingStep: AnyObject {
   var canShareGradient: [Bool] { get }
   /// Phases in each direction; 1 for most.
   var phases: Int { get }
+  /// Whether ``forward(_:phase:_:)`` leaves out the rectifier, so that what it would hide (it turns NaN
+  /// into 0) can be seen; ``rectify(_:)`` then makes up for it.
+  var holdsRectifier: Bool { get set }
   /// Whether it always takes all images at once, on the calling thread.
   var takesWholeBatch: Bool { get }
   /// Bytes of working memory a lane needs for it.
@@ -58,6 +63,10 @@ protocol TrainingStep: AnyObject {
   func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer)
     throws(ExecutionError)
   func combineForward(_ pass: TrainingPass)
+  /// Before the first pass with ``holdsRectifier`` set.
+  func prepareToHoldRectifier() throws
+  /// Applies the rectifier to the result.
+  func rectify(_ work: TrainingWork)
   /// Before the first image of a backward pass.
   func startBackward()
   /// Writes or adds to the gradients of inputs, and to the lane's gradients of parameters.
@@ -73,18 +82,35 @@ class TrainingStepBase {
   let path: ParameterPath
   let inputs: [TrainingValue]
   let output: TrainingValue
+  /// Applied to the result at the end, and in backward; nothing for most.
+  let rectifier: thaw_rectifier
   var accumulates: [Bool]
   var sharesGradient: [Bool]
+  var holdsRectifier = false
 
-  init(_ path: ParameterPath, _ inputs: [TrainingValue], _ output: TrainingValue) {
+  init(
+    _ path: ParameterPath, _ inputs: [TrainingValue], _ output: TrainingValue,
+    rectifier: Activation? = nil
+  ) {
     self.path = path
     self.inputs = inputs
     self.output = output
+    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
     accumulates = inputs.map { _ in false }
     sharesGradient = inputs.map { _ in false }
   }
 
   var input: TrainingValue { inputs[inputs.count - 1] }
+
+  /// The rectifier that a forward pass applies.
+  var forwardRectifier: thaw_rectifier { holdsRectifier ? THAW_IDENTITY : rectifier }
+
+  func prepareToHoldRectifier() throws {}
+  func rectify(_ work: TrainingWork) {
+    guard rectifier != THAW_IDENTITY else { return }
+    let result = output.values(work)
+    thaw_rectify(result, rectifier, result, Int64(work.images.count * output.stride))
+  }
 
   var phases: Int { 1 }
   var takesWholeBatch: Bool { false }
@@ -131,7 +157,7 @@ extension Activation {
     switch self {
     case .relu: THAW_RELU
     case .relu6: THAW_RELU6
-    case .silu, .sigmoid: nil
+    case .silu, .sigmoid, .gelu: nil
     }
   }
 }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+import Tensors
+
+extension ONNXImporter {
+  mutating func clip(_ node: ONNXNode) throws {
+    let input = try image(node)
+    func bound(_ index: Int, _ name: String) throws -> Float? {
+      if let tensor = try constant(node, index) {
+        guard tensor.shape.count == 1 else { throw failure(node, "a bound is not one number") }
+        return try tensor.floats()[0]
+      }
+      return node.float(name)
+    }
+    let low = try bound(1, "min")
+    let high = try bound(2, "max")
+    switch (low, high) {
+    case (0, 6): try set(node, .activation(.relu6), [input])
+    case (0, nil), (0, Float.infinity), (0, Float.greatestFiniteMagnitude):
+      try set(node, .activation(.relu), [input])
+    default:
+      throw failure(
+        node,
+        "bounds 0 and 6, or 0 alone, are known here, found"
+          + " \(low.map { "\($0)" } ?? "none") and \(high.map { "\($0)" } ?? "none")")
+    }
+  }
+
+  mutating func dropout(_ node: ONNXNode) throws {
+    let input = try image(node)
+    var probability = node.float("ratio") ?? 0.5
+    if let ratio = try constant(node, 1), ratio.shape.count == 1 {
+      probability = try ratio.floats()[0]
+    }
+    guard probability >= 0, probability < 1 else {
+      throw failure(node, "a probability of \(probability) is not in 0 to 1")
+    }
+    guard node.outputs.dropFirst().allSatisfy({ users[$0] == nil }) else {
+      throw failure(node, "its mask is used")
+    }
+    try set(node, .dropout(probability: Double(probability)), [input])
+  }
+
+  mutating func softmax(_ node: ONNXNode) throws {
+    let input = try image(node)
+    let rank = draft[input.layer].shape.rank
+    let axis = node.integer("axis") ?? (version < 13 ? 1 : -1)
+    guard axis == 1 || (rank == 2 && axis == -1) else {
+      throw failure(node, "a softmax over the classes, axis 1, is expected")
+    }
+    set(node, .probabilities(input))
+  }
+
+  /// A sum, product, difference or quotient: of two images, or of an image and a constant.
+  mutating func elementwise(_ node: ONNXNode) throws {
+    guard node.inputs.count == 2 else { throw failure(node, "two inputs are expected") }
+    switch (values[node.inputs[0]], values[node.inputs[1]]) {
+    case (.image, .image): try combine(node, image(node, 0), image(node, 1))
+    case (.image, .constant(let tensor)): try shift(node, image(node, 0), by: tensor)
+    case (.constant(let tensor), .image) where ["Add", "Mul"].contains(node.operation):
+      try shift(node, image(node, 1), by: tensor)
+    default: throw failure(node, "an image and an image or a constant are expected")
+    }
+  }
+
+  private mutating func combine(_ node: ONNXNode, _ left: Image, _ right: Image) throws {
+    guard left.layout.isLike(right.layout) else {
+      throw failure(node, "its inputs have their dimensions in different orders")
+    }
+    let (first, second) = (draft[left.layer], draft[right.layer])
+    switch node.operation {
+    case "Add":
+      guard first.shape == second.shape else {
+        throw failure(node, "shapes \(first.shape) and \(second.shape) differ")
+      }
+      try set(node, .add, [left, right])
+    case "Mul":
+      if case .activation(.sigmoid) = second.operation, second.inputs == [left.layer] {
+        try set(node, .activation(.silu), [left])
+      } else if case .activation(.sigmoid) = first.operation, first.inputs == [right.layer] {
+        try set(node, .activation(.silu), [right])
+      } else {
+        throw failure(node, "a product of \(first.shape) and \(second.shape) is not known here")
+      }
+    default: throw failure(node, "a difference or a quotient of two images is not known here")
+    }
+  }
+
+  /// An image and a constant: the bias of the layer before, or a scale and a shift of each channel.
+  private mutating func shift(_ node: ONNXNode, _ input: Image, by tensor: StoredTensor) throws {
+    let shape = draft[input.layer].shape
+    let values = try perChannel(node, tensor, input)
+    if node.operation == "Add", takesBias(input) {
+      try addBias(node, input, values)
+      return
+    }
+    var (scale, offset) = (
+      [Float](repeating: 1, count: shape[1]), [Float](repeating: 0, count: shape[1])
+    )
+    switch node.operation {
+    case "Add": offset = values
+    case "Sub": offset = values.map { -$0 }
+    case "Mul": scale = values
+    default: scale = values.map { 1 / $0 }
+    }
+    guard scale.allSatisfy(\.isFinite) else { throw failure(node, "a division by zero") }
+    // Statistics that change nothing: y = scale * (x - 0) / sqrt(1 + 0) + offset.
+    let layer = BatchNormalization(channels: shape[1], epsilon: 0)
+    let tensors: [String: Tensor<Float>] = [
+      "weight": Tensor(scale, shape: [shape[1]]), "bias": Tensor(offset, shape: [shape[1]]),
+      "running_mean": Tensor(zeros: [shape[1]]),
+      "running_var": Tensor([Float](repeating: 1, count: shape[1]), shape: [shape[1]]),
+    ]
+    try set(node, .batchNormalization(layer), [input], tensors)
+  }
+
+  /// A constant as one number a channel.
+  private mutating func perChannel(
+    _ node: ONNXNode, _ tensor: StoredTensor, _ input: Image
+  ) throws -> [Float] {
+    let channels = draft[input.layer].shape[1]
+    let extents = tensor.shape.extents
+    if tensor.shape.count == 1 {
+      return [Float](repeating: try numbers(tensor)[0], count: channels)
+    }
+    let axisFromEnd: Int
+    switch input.layout {
+    case .channelsFirst: axisFromEnd = 3
+    case .channelsLast, .row: axisFromEnd = 1
+    case .rowOfChannelsLast: throw failure(node, "a constant for each feature of an image")
+    }
+    guard extents.count >= axisFromEnd, extents.count <= draft[input.layer].shape.rank,
+      tensor.shape.count == channels, extents[extents.count - axisFromEnd] == channels
+    else {
+      throw failure(node, "a constant of \(tensor.shape) is not one number a channel")
+    }
+    return try numbers(tensor).elements
+  }
+
+  /// Whether the layer that makes `input` has no bias yet and nothing else sees its result.
+  private func takesBias(_ input: Image) -> Bool {
+    guard case .dense(let layer) = draft[input.layer].operation, !layer.hasBias else {
+      return false
+    }
+    guard let only = names[input.layer], only.count == 1 else { return false }
+    return users[only[0]] == 1
+  }
+
+  private mutating func addBias(_ node: ONNXNode, _ input: Image, _ values: [Float]) throws {
+    guard case .dense(var layer) = draft[input.layer].operation else { return }
+    layer.hasBias = true
+    draft[input.layer].operation = .dense(layer)
+    draft[input.layer].tensors["bias"] = Tensor(values, shape: [values.count])
+    set(node, .image(input))
+  }
+
+  mutating func concatenation(_ node: ONNXNode) throws {
+    guard !node.inputs.isEmpty else { throw failure(node, "nothing to concatenate") }
+    if let extents = extentsOfAll(node) {
+      return set(node, .extents(extents))
+    }
+    let images = try node.inputs.indices.map { try image(node, $0) }
+    let axis = node.integer("axis") ?? 1
+    let expected: Int
+    switch images[0].layout {
+    case .channelsFirst: expected = 1
+    case .channelsLast: expected = 3
+    default: throw failure(node, "images are expected")
+    }
+    guard axis == expected || axis == expected - 4,
+      images.allSatisfy({ $0.layout.isLike(images[0].layout) })
+    else { throw failure(node, "images of one layout, joined by their channels, are expected") }
+    guard images.count > 1 else { return set(node, .image(images[0])) }
+    try set(node, .concatenate, images)
+  }
+}
+
+extension ONNXImporter.Layout {
+  /// Whether two values have their dimensions in the same order.
+  func isLike(_ other: ONNXImporter.Layout) -> Bool {
+    switch (self, other) {
+    case (.channelsFirst, .channelsFirst), (.channelsLast, .channelsLast), (.row, .row): true
+    case (.rowOfChannelsLast(let left), .rowOfChannelsLast(let right)): left == right
+    default: false
+    }
+  }
+}

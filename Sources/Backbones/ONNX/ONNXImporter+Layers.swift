@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+import Tensors
+
+extension ONNXImporter {
+  /// Operations that are translated, for messages.
+  static let supported = [
+    "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
+    "Dropout", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity",
+    "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Shape",
+    "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+  ]
+
+  /// Translates one node whose inputs are known.
+  mutating func translate(_ node: ONNXNode) throws {
+    guard node.domain.isEmpty else {
+      throw failure(node, "operations of other domains than ONNX's own are not known")
+    }
+    switch node.operation {
+    case "Conv": try convolution(node)
+    case "BatchNormalization": try batchNormalization(node)
+    case "Gemm": try gemm(node)
+    case "MatMul": try product(node)
+    case "MaxPool", "AveragePool": try pooling(node)
+    case "GlobalAveragePool": try globalPooling(node, .globalAveragePooling)
+    case "GlobalMaxPool": try globalPooling(node, .globalMaximumPooling)
+    case "ReduceMean": try reduction(node, .globalAveragePooling)
+    case "ReduceMax": try reduction(node, .globalMaximumPooling)
+    case "Relu": try set(node, .activation(.relu), [image(node)])
+    case "Sigmoid": try set(node, .activation(.sigmoid), [image(node)])
+    case "Clip": try clip(node)
+    case "Dropout": try dropout(node)
+    case "Softmax": try softmax(node)
+    case "Add", "Mul", "Sub", "Div": try elementwise(node)
+    case "Concat": try concatenation(node)
+    case "Constant": try constantNode(node)
+    case "Identity", "Cast": try identity(node)
+    case "Shape", "Gather", "Slice": try extents(node)
+    case "Flatten": try flatten(node)
+    case "Reshape": try reshape(node)
+    case "Squeeze", "Unsqueeze": try squeeze(node)
+    case "Transpose": try transpose(node)
+    case "Pad": try pad(node)
+    default:
+      throw failure(
+        node,
+        "no network here has such an operation. Known are "
+          + Self.supported.joined(separator: ", "))
+    }
+  }
+
+  // MARK: Convolution
+
+  private mutating func convolution(_ node: ONNXNode) throws {
+    let input = try image(node, paddingAllowed: true)
+    guard case .channelsFirst = input.layout else {
+      throw failure(node, "its input is no [N, C, H, W]")
+    }
+    guard let weight = try constant(node, 1), weight.shape.rank == 4 else {
+      throw failure(node, "a constant weight of four dimensions is expected")
+    }
+    let extents = weight.shape.extents
+    let channels = draft[input.layer].shape[1]
+    let groups = node.integer("group") ?? 1
+    guard groups >= 1, extents.allSatisfy({ $0 > 0 }), extents[0].isMultiple(of: groups),
+      extents[1] <= channels, extents[1] * groups == channels
+    else {
+      throw failure(
+        node, "a weight of \(weight.shape) in \(groups) groups does not fit \(channels) channels")
+    }
+    if let kernel = node.integers("kernel_shape"), kernel != Array(extents[2...]) {
+      throw failure(node, "kernel_shape \(kernel) is not that of the weight \(weight.shape)")
+    }
+    let bias = try constant(node, 2)
+    let layer = Convolution2D(
+      inputs: channels, outputs: extents[0],
+      window: try window(node, kernel: Array(extents[2...]), on: input, padsWithZeros: true),
+      groups: groups, hasBias: bias != nil)
+    var tensors = ["weight": try numbers(weight)]
+    if let bias { tensors["bias"] = try vector(bias, extents[0], node) }
+    try set(node, .convolution(layer), [input], tensors, weight: weight.name)
+  }
+
+  /// A constant of `count` numbers as a list.
+  mutating func vector(
+    _ tensor: StoredTensor, _ count: Int, _ node: ONNXNode
+  ) throws -> Tensor<Float> {
+    guard tensor.shape.count == count else {
+      throw failure(node, "\(count) numbers are expected, a constant is \(tensor.shape)")
+    }
+    let values = try numbers(tensor)
+    return values.shape.rank == 1 ? values : Tensor(values.elements, shape: [count])
+  }
+
+  /// Kernel, stride, dilation and padding of a node, with padding that an operation before it adds.
+  private func window(
+    _ node: ONNXNode, kernel: [Int], on input: Image, padsWithZeros: Bool
+  ) throws -> Window2D {
+    func pair(_ name: String, _ numbers: [Int], _ limits: ClosedRange<Int>) throws -> Extent2D {
+      guard numbers.count == 2, numbers.allSatisfy(limits.contains) else {
+        throw failure(node, "\(name) \(numbers.prefix(9)) is not two numbers from \(limits)")
+      }
+      return Extent2D(height: numbers[0], width: numbers[1])
+    }
+    var window = Window2D(kernel: 1)
+    window.kernel = try pair("kernel_shape", kernel, 1...4096)
+    window.stride = try pair("strides", node.integers("strides") ?? [1, 1], 1...4096)
+    window.dilation = try pair("dilations", node.integers("dilations") ?? [1, 1], 1...4096)
+    window.roundsUp = node.integer("ceil_mode") == 1
+    let pads = node.integers("pads") ?? [0, 0, 0, 0]
+    guard pads.count == 4, pads.allSatisfy((0...4096).contains) else {
+      throw failure(node, "pads \(pads.prefix(9)) are not four numbers from 0 to 4096")
+    }
+    var insets = EdgeInsets(top: pads[0], left: pads[1], bottom: pads[2], right: pads[3])
+    switch node.text("auto_pad") ?? "NOTSET" {
+    case "NOTSET": break
+    case "VALID": insets = EdgeInsets(0)
+    case "SAME_UPPER" where input.padding == nil:
+      window.padding = .same
+      return window
+    case "SAME_LOWER" where input.padding == nil:
+      var same = window
+      same.padding = .same
+      let shape = draft[input.layer].shape
+      let upper = same.insets(for: Extent2D(height: shape[2], width: shape[3]))
+      insets = EdgeInsets(
+        top: upper.bottom, left: upper.right, bottom: upper.top, right: upper.left)
+    case let other: throw failure(node, "auto_pad '\(Printable(other))' is not known here")
+    }
+    if let more = input.padding {
+      guard padsWithZeros else {
+        throw failure(node, "the zeros padded before it would not be what it pads with")
+      }
+      insets = EdgeInsets(
+        top: insets.top + more.top, left: insets.left + more.left,
+        bottom: insets.bottom + more.bottom, right: insets.right + more.right)
+    }
+    window.padding = .explicit(insets)
+    return window
+  }
+
+  private mutating func batchNormalization(_ node: ONNXNode) throws {
+    let input = try image(node)
+    if case .channelsLast = input.layout { throw failure(node, "its input is no [N, C, H, W]") }
+    guard node.integer("training_mode") ?? 0 == 0 else {
+      throw failure(node, "it was exported in training mode; export after model.eval()")
+    }
+    let channels = draft[input.layer].shape[1]
+    let layer = BatchNormalization(
+      channels: channels, epsilon: Double(node.float("epsilon") ?? 1e-5),
+      momentum: 1 - Double(node.float("momentum") ?? 0.9))
+    var tensors: [String: Tensor<Float>] = [:]
+    for (index, leaf) in ["weight", "bias", "running_mean", "running_var"].enumerated() {
+      guard let tensor = try constant(node, index + 1) else {
+        throw failure(node, "its input \(index + 2) is missing")
+      }
+      tensors[leaf] = try vector(tensor, channels, node)
+    }
+    try set(node, .batchNormalization(layer), [input], tensors, weight: node.inputs[1])
+  }
+
+  // MARK: Dense
+
+  private mutating func gemm(_ node: ONNXNode) throws {
+    let input = try image(node)
+    let (alpha, beta) = (node.float("alpha") ?? 1, node.float("beta") ?? 1)
+    guard node.integer("transA") ?? 0 == 0, let weight = try constant(node, 1) else {
+      throw failure(node, "rows times a constant matrix are expected")
+    }
+    let isTransposed = node.integer("transB") ?? 0 != 0
+    var bias = try constant(node, 2)
+    if beta == 0 { bias = nil }
+    try dense(node, input, weight, isTransposed: isTransposed, bias, factors: (alpha, beta))
+  }
+
+  private mutating func product(_ node: ONNXNode) throws {
+    let input = try image(node)
+    guard let weight = try constant(node, 1) else {
+      throw failure(node, "rows times a constant matrix are expected")
+    }
+    try dense(node, input, weight, isTransposed: false, nil, factors: (1, 1))
+  }
+
+  /// A product with a matrix that is [outputs, inputs] when transposed, [inputs, outputs] otherwise.
+  private mutating func dense(
+    _ node: ONNXNode, _ input: Image, _ weight: StoredTensor, isTransposed: Bool,
+    _ bias: StoredTensor?, factors: (weight: Float, bias: Float)
+  ) throws {
+    let shape = draft[input.layer].shape
+    guard shape.rank == 2, weight.shape.rank == 2, weight.shape.count > 0 else {
+      throw failure(
+        node, "a row [N, F] times a matrix is expected, found \(shape) and \(weight.shape)")
+    }
+    let (outputs, inputs) =
+      isTransposed ? (weight.shape[0], weight.shape[1]) : (weight.shape[1], weight.shape[0])
+    guard inputs == shape[1] else {
+      throw failure(node, "\(shape[1]) features do not fit a matrix of \(weight.shape)")
+    }
+    var matrix = try rows(weight, isTransposed: isTransposed)
+    if case .rowOfChannelsLast(let image) = input.layout { matrix = matrix.reordered(from: image) }
+    if factors.weight != 1 { matrix = matrix.scaled(by: factors.weight) }
+    var tensors = ["weight": matrix]
+    if let bias {
+      guard bias.shape.count == outputs || bias.shape.count == 1 else {
+        throw failure(node, "a bias of \(bias.shape) does not fit \(outputs) outputs")
+      }
+      let values = try numbers(bias).elements
+      let all = values.count == 1 ? [Float](repeating: values[0], count: outputs) : values
+      tensors["bias"] = Tensor(all.map { $0 * factors.bias }, shape: [outputs])
+    }
+    let layer = Dense(inputs: inputs, outputs: outputs, hasBias: bias != nil)
+    var row = input
+    row.layout = .row
+    try set(node, .dense(layer), [row], tensors, weight: weight.name)
+  }
+
+  /// A matrix as [outputs, inputs]; made once for each constant.
+  private mutating func rows(_ weight: StoredTensor, isTransposed: Bool) throws -> Tensor<Float> {
+    let matrix = try numbers(weight)
+    if isTransposed { return matrix }
+    let key = weight.name + "\u{0}transposed"
+    if let known = floats[key] { return known }
+    let result = matrix.transposedMatrix
+    if !weight.name.isEmpty { floats[key] = result }
+    return result
+  }
+
+  // MARK: Pooling
+
+  private mutating func pooling(_ node: ONNXNode) throws {
+    let input = try image(node, paddingAllowed: true)
+    guard case .channelsFirst = input.layout, node.outputs.dropFirst().allSatisfy(\.isEmpty) else {
+      throw failure(node, "an image [N, C, H, W] and a single result are expected")
+    }
+    let kernel = node.integers("kernel_shape") ?? []
+    if node.operation == "MaxPool" {
+      // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
+      let window = try window(
+        node, kernel: kernel, on: input, padsWithZeros: isNonNegative(input.layer))
+      try set(node, .pooling(.maximum, window), [input])
+    } else {
+      let includesPadding = node.integer("count_include_pad") ?? 0 == 1
+      let window = try window(node, kernel: kernel, on: input, padsWithZeros: includesPadding)
+      try set(node, .pooling(.average(includesPadding: includesPadding), window), [input])
+    }
+  }
+
+  private func isNonNegative(_ layer: Int) -> Bool {
+    switch draft[layer].operation {
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    default: false
+    }
+  }
+
+  private mutating func globalPooling(_ node: ONNXNode, _ operation: Operation) throws {
+    let input = try image(node)
+    guard case .channelsFirst = input.layout else {
+      throw failure(node, "its input is no [N, C, H, W]")
+    }
+    try set(node, operation, [input])
+  }
+
+  /// A mean or maximum over the rows and columns of an image.
+  private mutating func reduction(_ node: ONNXNode, _ operation: Operation) throws {
+    let input = try image(node)
+    let axes = try integers(node, 1, attribute: "axes") ?? []
+    let spatial: Set<Int>
+    switch input.layout {
+    case .channelsFirst: spatial = [2, 3]
+    case .channelsLast: spatial = [1, 2]
+    default: throw failure(node, "its input is no image")
+    }
+    guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == spatial else {
+      throw failure(node, "axes \(axes.prefix(9)) are not the height and the width of an image")
+    }
+    try set(node, operation, [input])
+    if node.integer("keepdims") ?? 1 == 0, case .image(let pooled)? = values[node.outputs[0]] {
+      set(node, .image(try flattened(pooled, layerName(node) + ".flatten")))
+    }
+  }
+}
+
+extension Tensor<Float> {
+  /// [a, b] as [b, a].
+  fileprivate var transposedMatrix: Tensor<Float> {
+    let (rows, columns) = (shape[0], shape[1])
+    return withUnsafeElements { source in
+      Tensor(shape: [columns, rows]) { target in
+        for row in 0..<rows {
+          for column in 0..<columns { target[column * rows + row] = source[row * columns + column] }
+        }
+      }
+    }
+  }
+
+  fileprivate func scaled(by factor: Float) -> Tensor<Float> {
+    Tensor(elements.map { $0 * factor }, shape: shape)
+  }
+
+  /// Columns for features in the order H, W, C brought into the order C, H, W of `image` [N, C, H, W].
+  fileprivate func reordered(from image: Shape) -> Tensor<Float> {
+    let (channels, pixels) = (image[1], image[2] * image[3])
+    let columns = shape[1]
+    return withUnsafeElements { source in
+      Tensor(shape: shape) { target in
+        for row in 0..<shape[0] {
+          for channel in 0..<channels {
+            for pixel in 0..<pixels {
+              target[row * columns + channel * pixels + pixel] =
+                source[row * columns + pixel * channels + channel]
+            }
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+import Tensors
+
+extension ONNXImporter {
+  // MARK: Values that pass through
+
+  mutating func constantNode(_ node: ONNXNode) throws {
+    switch node.attributes["value"] {
+    case .tensor(let tensor)?: return set(node, .constant(tensor.renamed(node.outputs.first ?? "")))
+    default: break
+    }
+    if let number = node.integer("value_int") { return set(node, .extents([.size(number)])) }
+    if let list = node.integers("value_ints"), list.count <= 64 {
+      return set(node, .extents(list.map(Extent.size)))
+    }
+    let name = node.outputs.first ?? ""
+    if let number = node.float("value_float") {
+      return set(node, .constant(StoredTensor(name, Tensor([number], shape: []))))
+    }
+    if case .floats(let list)? = node.attributes["value_floats"] {
+      return set(node, .constant(StoredTensor(name, Tensor(list, shape: [list.count]))))
+    }
+    throw failure(node, "a constant of a kind that is not known here")
+  }
+
+  mutating func identity(_ node: ONNXNode) throws {
+    guard let name = node.inputs.first, let value = values[name] else {
+      throw failure(node, "it has no input")
+    }
+    set(node, value)
+  }
+
+  // MARK: Extents
+
+  /// The extents that a value stands for; nil when it is no short list of integers.
+  private func extentsValue(_ name: String) -> [Extent]? {
+    switch values[name] {
+    case .extents(let list)?: list
+    case .constant(let tensor)? where tensor.shape.count <= 64 && tensor.shape.rank <= 1:
+      (try? tensor.smallIntegers())?.map(Extent.size)
+    default: nil
+    }
+  }
+
+  /// All inputs joined, when all are extents.
+  func extentsOfAll(_ node: ONNXNode) -> [Extent]? {
+    var result: [Extent] = []
+    for name in node.inputs {
+      guard let list = extentsValue(name), result.count + list.count <= 64 else { return nil }
+      result += list
+    }
+    return result
+  }
+
+  /// `Shape` of an image, and `Gather` and `Slice` of extents.
+  mutating func extents(_ node: ONNXNode) throws {
+    if node.operation == "Shape" {
+      let image = try image(node)
+      var list = onnxExtents(of: image)
+      let end = node.integer("end").map { $0 < 0 ? $0 + list.count : $0 } ?? list.count
+      let start = node.integer("start").map { $0 < 0 ? $0 + list.count : $0 } ?? 0
+      guard (0...list.count).contains(start), (start...list.count).contains(end) else {
+        throw failure(node, "dimensions \(start) to \(end) of \(list.count)")
+      }
+      list = Array(list[start..<end])
+      return set(node, .extents(list))
+    }
+    guard let name = node.inputs.first, let list = extentsValue(name) else {
+      throw failure(node, "parts of an image or of a constant are not known here, only of a shape")
+    }
+    if node.operation == "Gather" {
+      guard node.inputs.count == 2, let indices = extentsValue(node.inputs[1]) else {
+        throw failure(node, "constant indices are expected")
+      }
+      return set(node, .extents(try indices.map { try pick($0, of: list, node) }))
+    }
+    func bound(_ index: Int, _ attribute: String) throws -> Int {
+      guard let number = try integers(node, index, attribute: attribute), number.count == 1 else {
+        throw failure(node, "constant bounds are expected")
+      }
+      let absolute = number[0] < 0 ? number[0] + list.count : number[0]
+      return min(max(absolute, 0), list.count)
+    }
+    let (start, end) = (try bound(1, "starts"), try bound(2, "ends"))
+    guard try integers(node, 4, attribute: "steps") ?? [1] == [1] else {
+      throw failure(node, "a step other than 1 is not known here")
+    }
+    set(node, .extents(Array(list[start..<max(start, end)])))
+  }
+
+  private func pick(_ index: Extent, of list: [Extent], _ node: ONNXNode) throws -> Extent {
+    guard case .size(let number) = index,
+      list.indices.contains(number < 0 ? number + list.count : number)
+    else { throw failure(node, "an index lies outside the \(list.count) dimensions") }
+    return list[number < 0 ? number + list.count : number]
+  }
+
+  /// The shape of an image as the file sees it.
+  private func onnxExtents(of image: Image) -> [Extent] {
+    let shape = draft[image.layer].shape
+    switch image.layout {
+    case .channelsLast:
+      return [.batch, .size(shape[2]), .size(shape[3]), .size(shape[1])]
+    default: return [.batch] + shape.extents.dropFirst().map(Extent.size)
+    }
+  }
+
+  // MARK: Other shapes of an image
+
+  /// [N, C, H, W] or [N, H, W, C] as [N, F].
+  mutating func flattened(_ image: Image, _ name: String) throws -> Image {
+    let shape = draft[image.layer].shape
+    guard shape.rank == 4 else { return image }
+    let layer = try draft.add(name, .flatten, [image.layer])
+    if case .channelsLast = image.layout, shape[2] * shape[3] > 1 {
+      return Image(layer: layer, layout: .rowOfChannelsLast(shape))
+    }
+    return Image(layer: layer, layout: .row)
+  }
+
+  mutating func flatten(_ node: ONNXNode) throws {
+    let input = try image(node)
+    let axis = node.integer("axis") ?? 1
+    guard axis == 1 || axis == 1 - onnxExtents(of: input).count else {
+      throw failure(node, "axis 1 is expected, found \(axis)")
+    }
+    set(node, .image(try flattened(input, layerName(node))))
+  }
+
+  mutating func reshape(_ node: ONNXNode) throws {
+    guard
+      let target = node.inputs.count > 1
+        ? extentsValue(node.inputs[1]) : node.integers("shape")?.map(Extent.size)
+    else { throw failure(node, "the new shape is not a constant") }
+    if case .extents(let list)? = values[node.inputs[0]] { return set(node, .extents(list)) }
+    if case .constant(let tensor)? = values[node.inputs[0]] {
+      return try reshapeConstant(node, tensor, target)
+    }
+    let input = try image(node)
+    let old = onnxExtents(of: input)
+    guard let new = resolved(target, old) else {
+      throw failure(node, "\(printed(old)) cannot become \(printed(target))")
+    }
+    if new == old { return set(node, .image(input)) }
+    if new.count == 2 { return set(node, .image(try flattened(input, layerName(node)))) }
+    set(node, .image(try unflattened(node, input, new)))
+  }
+
+  /// A row that was an image of one pixel becomes that image again.
+  private func unflattened(_ node: ONNXNode, _ input: Image, _ new: [Extent]) throws -> Image {
+    let layer = draft[input.layer]
+    guard case .flatten = layer.operation, let source = layer.inputs.first,
+      draft[source].shape[2] * draft[source].shape[3] == 1, new.count == 4
+    else { throw failure(node, "a row cannot become \(printed(new)) here") }
+    let channels = Extent.size(draft[source].shape[1])
+    if new == [.batch, channels, .size(1), .size(1)] {
+      return Image(layer: source, layout: .channelsFirst)
+    }
+    guard new == [.batch, .size(1), .size(1), channels] else {
+      throw failure(node, "a row cannot become \(printed(new)) here")
+    }
+    return Image(layer: source, layout: .channelsLast)
+  }
+
+  /// The target of a reshape with 0 (as before) and -1 (what is left) replaced; nil when it is none,
+  /// or does not keep the batch apart.
+  private func resolved(_ target: [Extent], _ old: [Extent]) -> [Extent]? {
+    guard (2...4).contains(target.count) else { return nil }
+    var total = 1
+    for case .size(let size) in old { total *= size }
+    var result: [Extent] = []
+    var free: Int?
+    for (index, extent) in target.enumerated() {
+      switch extent {
+      case .size(0):
+        guard index < old.count else { return nil }
+        result.append(old[index])
+      case .size(-1):
+        guard free == nil else { return nil }
+        free = index
+        result.append(.size(-1))
+      case .size(let size) where index == 0 && size == fixedBatch: result.append(.batch)
+      default: result.append(extent)
+      }
+    }
+    var product = 1
+    for case .size(let size) in result where size != -1 {
+      let (next, overflow) = product.multipliedReportingOverflow(by: size)
+      guard size > 0, !overflow else { return nil }
+      product = next
+    }
+    if free == 0 {
+      result[0] = .batch
+    } else if let free {
+      guard total.isMultiple(of: product) else { return nil }
+      result[free] = .size(total / product)
+      product = total
+    }
+    guard product == total, result.first == .batch, result.count(where: { $0 == .batch }) == 1
+    else { return nil }
+    return result
+  }
+
+  private mutating func reshapeConstant(
+    _ node: ONNXNode, _ tensor: StoredTensor, _ target: [Extent]
+  ) throws {
+    var extents: [Int] = []
+    for case .size(let size) in target { extents.append(size) }
+    guard extents.count == target.count, let shape = Shape(checking: extents),
+      shape.count == tensor.shape.count
+    else { throw failure(node, "a constant of \(tensor.shape) cannot become \(printed(target))") }
+    let values = try numbers(tensor)
+    let name = node.outputs.first ?? ""
+    set(node, .constant(StoredTensor(name, Tensor(values.elements, shape: shape))))
+  }
+
+  private func printed(_ extents: [Extent]) -> String {
+    let parts = extents.map { extent in
+      if case .size(let size) = extent { String(size) } else { "N" }
+    }
+    return "[" + parts.joined(separator: ", ") + "]"
+  }
+
+  /// Takes away, or adds, dimensions of one element.
+  mutating func squeeze(_ node: ONNXNode) throws {
+    if let name = node.inputs.first, extentsValue(name) != nil { return try identity(node) }
+    let input = try image(node)
+    let axes = try integers(node, 1, attribute: "axes") ?? []
+    let old = onnxExtents(of: input)
+    var new = old
+    if node.operation == "Squeeze" {
+      let places = Set(axes.map { $0 < 0 ? $0 + old.count : $0 })
+      guard places.allSatisfy({ old.indices.contains($0) && old[$0] == .size(1) }) else {
+        throw failure(node, "axes \(axes.prefix(9)) of \(printed(old)) are not of one element")
+      }
+      new = old.enumerated().filter { !places.contains($0.offset) }.map(\.element)
+    } else {
+      let rank = old.count + axes.count
+      guard axes.count <= 4 else { throw failure(node, "too many axes") }
+      for axis in axes.map({ $0 < 0 ? $0 + rank : $0 }).sorted() {
+        guard (0...new.count).contains(axis) else {
+          throw failure(node, "axis \(axis) does not exist")
+        }
+        new.insert(.size(1), at: axis)
+      }
+    }
+    if new == old { return set(node, .image(input)) }
+    if new.count == 2 { return set(node, .image(try flattened(input, layerName(node)))) }
+    set(node, .image(try unflattened(node, input, new)))
+  }
+
+  mutating func transpose(_ node: ONNXNode) throws {
+    if let tensor = try? constant(node, 0) {
+      throw failure(node, "a constant of \(tensor.shape) is not reordered here")
+    }
+    var input = try image(node, paddingAllowed: true)
+    let order = node.integers("perm") ?? []
+    switch (input.layout, order) {
+    case (_, [0, 1, 2, 3]), (_, [0, 1]): break
+    case (.channelsFirst, [0, 2, 3, 1]): input.layout = .channelsLast
+    case (.channelsLast, [0, 3, 1, 2]): input.layout = .channelsFirst
+    default: throw failure(node, "the order \(order.prefix(9)) is not known here")
+    }
+    set(node, .image(input))
+  }
+
+  mutating func pad(_ node: ONNXNode) throws {
+    var input = try image(node, paddingAllowed: true)
+    let pads = try integers(node, 1, attribute: "pads") ?? []
+    guard node.text("mode") ?? "constant" == "constant", pads.count == 8,
+      pads.allSatisfy((0...4096).contains)
+    else {
+      throw failure(node, "a padding of an image by constant, non-negative amounts is expected")
+    }
+    var value = node.float("value") ?? 0
+    if let tensor = try constant(node, 2), tensor.shape.count == 1 {
+      value = try tensor.floats()[0]
+    }
+    guard value == 0, node.inputs.count < 4 || node.inputs[3].isEmpty else {
+      throw failure(node, "padding with other numbers than zero is not known here")
+    }
+    let rows: Int
+    switch input.layout {
+    case .channelsFirst: rows = 2
+    case .channelsLast: rows = 1
+    default: throw failure(node, "its input is no image")
+    }
+    let spatial: Set = [rows, rows + 1, rows + 4, rows + 5]
+    guard pads.indices.allSatisfy({ spatial.contains($0) || pads[$0] == 0 }) else {
+      throw failure(node, "only rows and columns can be padded")
+    }
+    let old = input.padding ?? EdgeInsets(0)
+    let new = EdgeInsets(
+      top: old.top + pads[rows], left: old.left + pads[rows + 1],
+      bottom: old.bottom + pads[rows + 4], right: old.right + pads[rows + 5])
+    input.padding = new == EdgeInsets(0) ? nil : new
+    set(node, .image(input))
+  }
+}

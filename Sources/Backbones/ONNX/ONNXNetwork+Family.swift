@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Checkpoints
+import Foundation
+public import Images
+public import Network
+public import SystemPackage
+
+extension Architecture {
+  /// The name of every architecture that comes from an ONNX file instead of a builder.
+  public static let onnxName = "onnx"
+
+  /// The architecture of an imported network: its layers before the head, under any head.
+  public init(_ network: ONNXNetwork) {
+    self.init(name: Architecture.onnxName, ONNXFamily(network: network))
+  }
+
+  /// The network that a model file describes: built by name, or for an imported one from the
+  /// structure that travels in the file.
+  ///
+  /// - Throws: ``BackboneError/unknownArchitecture(_:known:)``, ``BackboneError/notImportable(file:reason:)``.
+  public static func graph(
+    of record: ModelRecord, _ parameters: Parameters, head: Head, file: FilePath
+  ) throws -> Graph {
+    guard record.architecture == onnxName else {
+      return try Architecture(named: record.architecture).graph(head)
+    }
+    guard let structure = record.structure else {
+      throw BackboneError.notImportable(
+        file: file.displayed, reason: "the structure of the imported network is missing in it")
+    }
+    return try ONNXStructure.graph(structure, parameters, file: file)
+  }
+}
+
+/// The layers of an imported network as a family of its own.
+private struct ONNXFamily: NetworkFamily {
+  static let names: [String] = []
+  let network: ONNXNetwork
+
+  init(network: ONNXNetwork) { self.network = network }
+  init?(name: String) { return nil }
+
+  func graph(head: Head) -> Graph { network.graph(head: head) }
+}
+
+/// An imported network without its weights, as a text in a model file: its ONNX graph in Base64. The
+/// constants that are parameters are left out, the model file has them as tensors.
+public enum ONNXStructure {
+  /// The text for `graph`.
+  ///
+  /// - Throws: what ``ONNXExporter`` throws.
+  public static func text(
+    of graph: Graph, _ parameters: Parameters, preprocessing: Preprocessing
+  ) throws -> String {
+    var options = ONNXExporter.Options()
+    options.results = .logits
+    var model = try ONNXExporter.model(
+      of: graph, parameters, preprocessing: preprocessing, options: options)
+    model.graph.initializers.removeAll { parameters[ParameterPath($0.name)] != nil }
+    return Data(try ONNXWriter.bytes(model)).base64EncodedString()
+  }
+
+  /// The graph of a text, checked against the parameters as any ONNX file is.
+  ///
+  /// - Throws: ``BackboneError/notImportable(file:reason:)``, `CheckpointError`, `NetworkError`.
+  static func graph(
+    _ text: String, _ parameters: Parameters, file: FilePath
+  ) throws -> Graph {
+    guard let data = Data(base64Encoded: text) else {
+      throw BackboneError.notImportable(
+        file: file.displayed, reason: "the structure of the imported network is damaged")
+    }
+    var model = try ONNXReader.read(bytes: Array(data), named: file)
+    for path in parameters.paths {
+      guard let tensor = parameters[path] else { continue }
+      model.graph.initializers.append(StoredTensor(path.description, tensor))
+    }
+    return try ONNXNetwork(model, file: file).graph
+  }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Checkpoints
+public import Images
+public import Network
+public import SystemPackage
+import Tensors
+
+/// A classifier from an ONNX file: the network, its weights, and what the file says about itself.
+///
+/// It is fine-tuned like any backbone. Layer groups are those that Thaw wrote into the file;
+/// otherwise the layers before the head are cut into `early`, `middle` and `late`, thirds by number of
+/// weighted layers, each moved to the nearest place that a single value crosses.
+public struct ONNXNetwork: Sendable {
+  /// The network; its result is logits, a softmax at the end was taken off.
+  public let graph: Graph
+  /// Weights and statistics.
+  public let parameters: Parameters
+  /// The size of the image it was made for; nil when the file leaves it free.
+  public let inputSize: Extent2D?
+  /// Shape of the value that the head takes, for one image.
+  private let features: Shape
+  /// What Thaw wrote into the file; nil for a file of another program.
+  public let record: ModelRecord?
+
+  /// Reads and translates a file.
+  ///
+  /// - Parameters:
+  ///   - externalData: whether tensors may lie in other files beside it.
+  ///   - size: the side of the image when the file leaves it free.
+  /// - Throws: `CheckpointError` when the file is damaged, ``BackboneError/notImportable(file:reason:)``
+  ///   naming the first node that has no counterpart here, `NetworkError` when tensors do not fit.
+  public init(
+    _ path: FilePath, externalData: ONNXExternalData = .refused, size: Int = 224
+  ) throws {
+    try self.init(try ONNXReader.read(path, externalData: externalData), file: path, size: size)
+  }
+
+  /// Translates a model that was read already; `file` is for messages.
+  ///
+  /// - Throws: ``BackboneError/notImportable(file:reason:)``, `CheckpointError`, `NetworkError`.
+  public init(_ model: ONNXModel, file: FilePath, size: Int = 224) throws {
+    var importer = try ONNXImporter(model, file: file, size: size)
+    let draft = try importer.network()
+    record = try ModelRecord(model, file: file)
+    graph = draft.graph(
+      named: model.graph.name, groups: model.metadata[LayerGroups.key].flatMap(LayerGroups.entries))
+    parameters = draft.parameters
+    inputSize = importer.fixedSize
+    try parameters.validate(for: graph)
+    let shapes = try graph.shapes(batch: 1, size: importer.size)
+    let head = graph.groups.count - 1
+    features = shapes[(graph.nodes.lastIndex { $0.group < head }) ?? 0]
+  }
+
+  /// The preprocessing contract in the file; nil when another program wrote it.
+  public var preprocessing: Preprocessing? {
+    record.flatMap { try? Preprocessing(json: $0.preprocessing) }
+  }
+
+  /// Number of classes.
+  public var classCount: Int {
+    guard case .dense(let layer) = graph.output.operation else { return outputChannels }
+    return layer.outputs
+  }
+
+  private var outputChannels: Int {
+    for node in graph.nodes.reversed() {
+      if case .convolution(let layer) = node.operation { return layer.outputs }
+      if case .dense(let layer) = node.operation { return layer.outputs }
+    }
+    return 0
+  }
+
+  /// The network with another head: everything but the last layer group, global average pooling when
+  /// that is still an image, then `head`.
+  public func graph(head: Head) -> Graph {
+    let old = graph.groups.count - 1
+    let body = graph.nodes.filter { $0.group < old }
+    var builder = GraphBuilder(
+      name: graph.name, inputChannels: graph.inputChannels, firstGroup: graph.groups[0].name)
+    var group = 0
+    for node in body.dropFirst() {
+      while group < node.group {
+        group += 1
+        builder.beginGroup(graph.groups[group].name)
+      }
+      builder.add(node.path, node.operation, node.inputs)
+    }
+    if features.rank == 4 {
+      builder.add(headPath(in: body, "pool"), .globalAveragePooling)
+      builder.add(headPath(in: body, "flatten"), .flatten)
+    }
+    builder.addHead(head, features: features[1], path: headPath(in: body, nil))
+    return builder.build()
+  }
+
+  /// The path of the replaced head, or of something beside it, that no layer of the body has.
+  private func headPath(in body: [Node], _ extra: String?) -> ParameterPath {
+    let last = graph.nodes.filter { $0.group == graph.groups.count - 1 }
+    let weighted = last.filter { !$0.parameters.isEmpty }
+    let own = weighted.count > 1 ? graph.output.path.parent : graph.output.path
+    var path = own.description.isEmpty ? graph.output.path : own
+    if let extra { path = ParameterPath("\(path)_\(extra)") }
+    while body.contains(where: { $0.path == path || $0.path.description.hasPrefix("\(path).") }) {
+      path = ParameterPath("\(path)_")
+    }
+    return path
+  }
+}

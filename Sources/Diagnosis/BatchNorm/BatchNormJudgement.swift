@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Network
+
+/// Draws the verdict from what was measured.
+///
+/// Several explanations compete: the batch norms as a whole, single damaged layers, another
+/// preprocessing, over-fitting. Each predicts what the same photos would do if it were true and put
+/// right, and that is measured; the one that explains most wins, the most specific of equals. What is
+/// better only within the error of the measurement is not better.
+public struct BatchNormJudgement: Sendable, Equatable {
+  /// The finding.
+  public let kind: BatchNormFinding
+  /// The finding in a sentence or two.
+  public let verdict: String
+  /// What it rests on, sentences.
+  public let evidence: [String]
+  /// The signature by name, when it is there.
+  public let signature: String?
+  /// Layers to blame, as indices, the worst first.
+  public let suspects: [Int]
+  /// The contract that fits better, as an index into the inputs.
+  public let betterInput: Int?
+
+  /// A gain of accuracy, or of loss (absolute and as a share), below which a difference is not worth
+  /// a verdict.
+  static let (materialAccuracy, materialLoss, materialShare) = (0.02, 0.1, 0.2)
+
+  /// Judges `facts`; `suspects` are the layers that were switched for ``BatchNormFacts/repaired``.
+  public init(_ facts: BatchNormFacts, suspects: [Int]) {
+    let judge = Judge(facts: facts, suspects: suspects)
+    let kind = judge.kind
+    self.kind = kind
+    self.suspects = kind == .corruptedStatistics ? suspects : []
+    betterInput = kind == .preprocessing ? judge.betterInput : nil
+    signature = facts.signature
+    verdict = judge.verdict(kind)
+    evidence = judge.evidence(kind)
+  }
+}
+
+extension BatchNormFacts {
+  /// Accuracy near chance while the classes are ranked almost perfectly.
+  var signature: String? {
+    guard let area = auc.inference, area >= 0.9 else { return nil }
+    let ceiling = chance + 0.35 * (1 - chance)
+    guard inference.accuracy <= ceiling, area - inference.accuracy >= 0.3 else { return nil }
+    return
+      "accuracy near chance while the AUC is near 1: the network ranks the photos well and every"
+      + " logit is off by much the same amount"
+  }
+}
+
+/// The rules.
+private struct Judge {
+  let facts: BatchNormFacts
+  let suspects: [Int]
+
+  /// Whether running `second` instead of `first` is better, beyond chance and by enough to matter.
+  private func isMaterial(_ first: PhotoResults, _ second: PhotoResults) -> Bool {
+    let pair = PairedLosses(first: first, second: second)
+    guard pair.isBetter else { return false }
+    let share = pair.difference / max(first.loss, 1e-9)
+    return pair.accuracyGain >= BatchNormJudgement.materialAccuracy
+      || (pair.difference >= BatchNormJudgement.materialLoss
+        && share >= BatchNormJudgement.materialShare && pair.accuracyGain >= 0)
+  }
+
+  var kind: BatchNormFinding {
+    if !facts.renamed.isEmpty && !isPhaseWorse { return .labelOrder }
+    if facts.layers.isEmpty {
+      if betterInput != nil { return .preprocessing }
+      return isOverfitted ? .overfitting : isWeak ? .weak : .noBatchNorm
+    }
+    if facts.layers.allSatisfy(\.isInitial), isPhaseWorse || isWeak { return .initialStatistics }
+    let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
+      isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
+      betterInput.map { (.preprocessing, facts.inputs[$0].results) },
+      isPhaseWorse ? (.batchStatistics, facts.sampledTraining) : nil,
+    ].compactMap(\.self)
+    // The most specific explanation that none after it clearly beats.
+    for (index, option) in options.enumerated()
+    where !options[(index + 1)...].contains(where: { isMuchBetter(option.results, $0.results) }) {
+      return option.kind
+    }
+    if isFedWrongly { return .preprocessing }
+    if !suspects.isEmpty { return .corruptedStatistics }
+    if !facts.renamed.isEmpty { return .labelOrder }
+    if isOverfitted { return .overfitting }
+    return isWeak ? .weak : .healthy
+  }
+
+  /// Better by a third of the loss, or by five points.
+  private func isMuchBetter(_ first: PhotoResults, _ second: PhotoResults) -> Bool {
+    let pair = PairedLosses(first: first, second: second)
+    return pair.isBetter
+      && (pair.accuracyGain >= 0.05 || pair.difference >= max(first.loss / 3, 0.1))
+  }
+
+  private var isPhaseWorse: Bool { isMaterial(facts.inference, facts.training) }
+
+  private var isRepairBetter: Bool {
+    facts.repaired.map { isMaterial(facts.inference, $0) } ?? false
+  }
+
+  /// The contract under which the network does best, when that is materially better than the declared
+  /// one and no further from the running statistics.
+  var betterInput: Int? {
+    guard let declared = facts.inputs.first else { return nil }
+    let better = facts.inputs.indices.dropFirst().filter { index in
+      let other = facts.inputs[index]
+      let (own, new) = (declared.divergence ?? 0, other.divergence ?? 0)
+      if new <= 1.25 * own + 0.05 && isMaterial(declared.results, other.results) { return true }
+      // Two weaker signs that agree: closer to the running statistics, and better.
+      let pair = PairedLosses(first: declared.results, second: other.results)
+      return new < own / 1.5 && pair.difference > 2 * pair.standardError
+        && pair.difference > max(0.02, 0.3 * declared.results.loss) && pair.accuracyGain >= 0
+    }
+    return better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
+      ?? (isFedWrongly ? closestInput : nil)
+  }
+
+  private var closestInput: Int? {
+    facts.inputs.indices.min {
+      (facts.inputs[$0].divergence ?? .infinity) < (facts.inputs[$1].divergence ?? .infinity)
+    }
+  }
+
+  /// The data is far from the first running statistics and another contract is close to them: the
+  /// head has learned to live with wrong inputs, or the difference happens to cost little.
+  private var isFedWrongly: Bool {
+    guard let declared = facts.inputs.first?.divergence, let closest = closestInput,
+      let best = facts.inputs[closest].divergence
+    else { return false }
+    if isPhaseWorse { return false }
+    return (declared > 3 && best < declared / 20) || (suspects == [0] && best < declared / 10)
+  }
+
+  private var isOverfitted: Bool {
+    guard facts.isTrainingData, let heldOut = facts.heldOut, heldOut.isRight.count >= 10 else {
+      return false
+    }
+    let (seen, unseen) = (facts.inference.accuracy, heldOut.accuracy)
+    let error =
+      (unseen * (1 - unseen) / Double(heldOut.isRight.count)
+      + seen * (1 - seen) / Double(facts.inference.isRight.count)).squareRoot()
+    return seen - unseen >= max(0.1, 2 * error)
+  }
+
+  private var isWeak: Bool {
+    facts.inference.accuracy < facts.chance + 0.25 * (1 - facts.chance)
+  }
+}
+
+extension Judge {
+  func verdict(_ kind: BatchNormFinding) -> String {
+    let (running, batch) = (percent(facts.inference.accuracy), percent(facts.training.accuracy))
+    let phases = "the same photos score \(batch) on batch statistics and \(running) on running ones"
+    switch kind {
+    case .healthy:
+      return "No batch-norm problem: \(running) in inference, \(batch) on batch statistics."
+    case .batchStatistics:
+      return "Batch-norm problem: \(phases). The network was trained on batch statistics that"
+        + " inference does not use."
+    case .initialStatistics:
+      return
+        "Batch-norm problem: every running mean is 0 and every running variance 1, the values a"
+        + " new layer starts with. They were never trained, or not loaded; \(phases)."
+    case .corruptedStatistics where !isRepairBetter:
+      return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
+        + " statistics do not fit this network: the data is far from them, and close to those of the"
+        + " layers around. On these photos it costs little: loss"
+        + " \(significant(facts.inference.loss)), and \(significant(facts.repaired?.loss ?? 0)) with"
+        + " the data's own statistics there."
+    case .corruptedStatistics:
+      return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
+        + " statistics do not belong to this network. With"
+        + " \(suspects.count == 1 ? "this layer" : "these layers") alone on the data's own"
+        + " statistics the same photos score"
+        + " \(percent(facts.repaired?.accuracy ?? 0)) instead of \(running)."
+    case .preprocessing:
+      return preprocessingVerdict
+    case .labelOrder:
+      let pairs = facts.renamed.sorted { $0.key < $1.key }
+      let shown = pairs.prefix(5).map { "'\($0.key)' is predicted as '\($0.value)'" }
+      return "No batch-norm problem: the label order is wrong. "
+        + shown.joined(separator: ", ") + (pairs.count > 5 ? ", …" : "")
+        + ". Under these names the network scores \(running)."
+    case .overfitting:
+      return "No batch-norm problem: over-fitting. \(running) on photos it was trained on,"
+        + " \(percent(facts.heldOut?.accuracy ?? 0)) on photos it was not; both phases agree on the"
+        + " former (\(batch) on batch statistics)."
+    case .weak:
+      return "No batch-norm problem: the network is poor at these photos in both phases"
+        + " (\(running) in inference, \(batch) on batch statistics)."
+    case .noBatchNorm:
+      return "No batch-norm problem: the network has no batch normalisation. It scores \(running)."
+    }
+  }
+
+  private var preprocessingVerdict: String {
+    guard let declared = facts.inputs.first, let index = betterInput else { return "" }
+    let other = facts.inputs[index]
+    let scores =
+      "\(percent(other.results.accuracy)) instead of \(percent(declared.results.accuracy))"
+    let fit = [declared.divergence, other.divergence].compactMap(\.self).map(significant)
+    let divergence =
+      fit.count == 2
+      ? " Divergence at the first batch norm: \(fit[0]) as declared, \(fit[1]) as '\(other.name)'."
+      : ""
+    if isMaterial(declared.results, other.results) {
+      return "No batch-norm problem: the preprocessing is wrong. Fed as '\(other.name)' the same"
+        + " photos score \(scores).\(divergence)"
+    }
+    return
+      "No batch-norm problem: the preprocessing is wrong. The layers were trained on inputs like"
+      + " '\(other.name)'; what is declared is far from their running statistics, and the head has"
+      + " learned to live with it.\(divergence)"
+  }
+
+  private var names: String {
+    let paths = suspects.prefix(4).map { "'\(facts.layers[$0].path)'" }
+    return paths.joined(separator: ", ") + (suspects.count > 4 ? ", …" : "")
+  }
+
+  func evidence(_ kind: BatchNormFinding) -> [String] {
+    var lines: [String] = []
+    let pair = PairedLosses(first: facts.inference, second: facts.training)
+    lines.append(
+      "Of \(pair.count) photos, \(pair.gained) are right on batch statistics only and \(pair.lost)"
+        + " on running statistics only.")
+    if let signature = facts.signature { lines.append("Signature: \(signature).") }
+    if let mode = facts.recordedMode, mode != .inference {
+      lines.append("The model file says that frozen batch norms were trained in mode '\(mode)'.")
+    }
+    for index in suspects.prefix(5) {
+      let layer = facts.layers[index]
+      lines.append(
+        "\(layer.path): mean shift \(significant(layer.own.meanShift)) running deviations, variance"
+          + " ratio \(significant(layer.own.varianceRatio)), divergence"
+          + " \(significant(layer.own.divergence)); out of line with the layers around it.")
+    }
+    if kind == .healthy, facts.training.accuracy < facts.inference.accuracy - 0.02 {
+      lines.append(
+        "Batch statistics do worse than running ones, as they should on a network that was trained"
+          + " on the latter.")
+    }
+    return lines
+  }
+
+  private func percent(_ share: Double) -> String { "\((share * 1000).rounded() / 10) %" }
+
+  private func significant(_ value: Double) -> String {
+    let digits = value >= 100 ? 1.0 : value >= 1 ? 100.0 : 1000.0
+    return "\((value * digits).rounded() / digits)"
+  }
+}

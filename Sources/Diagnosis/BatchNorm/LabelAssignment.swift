@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Whether predictions would be right under other names: the best one-to-one assignment of the
+/// classes that occur to the outputs of the network.
+public struct LabelAssignment: Sendable, Equatable {
+  /// Share of right predictions when each class goes by the output assigned to it.
+  public let accuracy: Double
+  /// Share of right predictions by name.
+  public let accuracyByName: Double
+  /// Output for each class that is clearly predicted under another name; empty when names are right.
+  public let moved: [Int: Int]
+
+  /// Assigns outputs to classes such that most predictions are right.
+  ///
+  /// A class counts as moved when more than half of its photos fall on the output assigned to it and
+  /// at most a quarter on its own.
+  ///
+  /// - Parameter predictions: predicted output of each photo.
+  public init(labels: [Int], predictions: [Int]) {
+    let classes = Set(labels).sorted()
+    // An output that is never predicted is as good as any other.
+    let outputs = Set(predictions).union(classes).sorted()
+    var counts = classes.map { _ in [Int](repeating: 0, count: outputs.count) }
+    var (row, column): ([Int: Int], [Int: Int]) = ([:], [:])
+    for (index, name) in classes.enumerated() { row[name] = index }
+    for (index, name) in outputs.enumerated() { column[name] = index }
+    for (label, prediction) in zip(labels, predictions) {
+      if let row = row[label], let column = column[prediction] { counts[row][column] += 1 }
+    }
+    let assigned = LabelAssignment.maximum(counts)
+    var (right, byName, moved) = (0, 0, [Int: Int]())
+    for (index, output) in assigned.enumerated() {
+      let own = counts[index][column[classes[index]] ?? 0]
+      let total = counts[index].reduce(0, +)
+      right += counts[index][output]
+      byName += own
+      if outputs[output] != classes[index], 2 * counts[index][output] > total, 4 * own <= total {
+        moved[classes[index]] = outputs[output]
+      }
+    }
+    accuracy = labels.isEmpty ? 0 : Double(right) / Double(labels.count)
+    accuracyByName = labels.isEmpty ? 0 : Double(byName) / Double(labels.count)
+    self.moved = moved
+  }
+
+  /// The column for each row such that the sum of the chosen weights is largest; at least as many
+  /// columns as rows.
+  ///
+  /// - Source: the Hungarian method with potentials, Kuhn 1955, Jonker and Volgenant 1987.
+  static func maximum(_ weights: [[Int]]) -> [Int] {
+    let rows = weights.count
+    let columns = weights.first?.count ?? 0
+    precondition(columns >= rows, "\(rows) rows cannot be assigned to \(columns) columns.")
+    var rowPotential = [Int](repeating: 0, count: rows + 1)
+    var columnPotential = [Int](repeating: 0, count: columns + 1)
+    var owner = [Int](repeating: 0, count: columns + 1)
+    for row in stride(from: 1, through: rows, by: 1) {
+      var slack = [Int](repeating: .max, count: columns + 1)
+      var previous = [Int](repeating: 0, count: columns + 1)
+      var visited = [Bool](repeating: false, count: columns + 1)
+      owner[0] = row
+      var column = 0
+      repeat {
+        visited[column] = true
+        var (next, delta) = (0, Int.max)
+        for candidate in 1...columns where !visited[candidate] {
+          let cost =
+            -weights[owner[column] - 1][candidate - 1] - rowPotential[owner[column]]
+            - columnPotential[candidate]
+          if cost < slack[candidate] { (slack[candidate], previous[candidate]) = (cost, column) }
+          if slack[candidate] < delta { (delta, next) = (slack[candidate], candidate) }
+        }
+        for candidate in 0...columns {
+          if visited[candidate] {
+            rowPotential[owner[candidate]] += delta
+            columnPotential[candidate] -= delta
+          } else if slack[candidate] != .max {
+            slack[candidate] -= delta
+          }
+        }
+        column = next
+      } while owner[column] != 0
+      repeat {
+        owner[column] = owner[previous[column]]
+        column = previous[column]
+      } while column != 0
+    }
+    var result = [Int](repeating: 0, count: rows)
+    for column in stride(from: 1, through: columns, by: 1) where owner[column] > 0 {
+      result[owner[column] - 1] = column - 1
+    }
+    return result
+  }
+}

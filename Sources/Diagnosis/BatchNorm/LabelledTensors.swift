@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Tensors
+
+/// Prepared photos in memory, with their classes.
+public struct LabelledTensors: Sendable {
+  private let storage: AlignedStorage<Float>
+  private let rows: [Int]
+  /// Elements of one photo.
+  public let stride: Int
+  /// Class of each photo, as a column of the logits.
+  public let labels: [Int]
+
+  /// Takes over memory that holds one photo after the other; traps when it is too short.
+  public init(storage: AlignedStorage<Float>, stride: Int, labels: [Int]) {
+    precondition(
+      storage.elements.count >= labels.count * stride,
+      "\(labels.count) photos of \(stride) elements do not fit \(storage.elements.count).")
+    self.init(storage: storage, rows: Array(labels.indices), stride: stride, labels: labels)
+  }
+
+  private init(storage: AlignedStorage<Float>, rows: [Int], stride: Int, labels: [Int]) {
+    self.storage = storage
+    self.rows = rows
+    self.stride = stride
+    self.labels = labels
+  }
+
+  /// Number of photos.
+  public var count: Int { labels.count }
+
+  /// The elements of the photo at `index`; valid as long as these photos are.
+  package func photo(_ index: Int) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(
+      rebasing: storage.elements[rows[index] * stride..<(rows[index] + 1) * stride])
+  }
+
+  /// The photos at `indices`, one after the other.
+  package func copy(_ indices: some Collection<Int>) -> [Float] {
+    [Float](unsafeUninitializedCapacity: indices.count * stride) { buffer, initialized in
+      for (position, index) in indices.enumerated() {
+        _ = UnsafeMutableBufferPointer(
+          rebasing: buffer[position * stride..<(position + 1) * stride]
+        ).initialize(fromContentsOf: photo(index))
+      }
+      initialized = indices.count * stride
+    }
+  }
+
+  /// The photos at `indices`, in the same memory.
+  public func subset(_ indices: [Int]) -> LabelledTensors {
+    LabelledTensors(
+      storage: storage, rows: indices.map { rows[$0] }, stride: stride,
+      labels: indices.map { labels[$0] })
+  }
+
+  /// At most `count` photos drawn by `seed`.
+  public func sample(_ count: Int, seed: UInt64) -> LabelledTensors {
+    guard count < self.count else { return self }
+    var stream = RandomStream(seed: seed, purpose: .shuffle, epoch: 1)
+    return subset(Array(stream.permutation(of: self.count).prefix(count)))
+  }
+
+  /// The same photos under other class numbers.
+  public func relabelled(_ moved: [Int: Int]) -> LabelledTensors {
+    LabelledTensors(
+      storage: storage, rows: rows, stride: stride, labels: labels.map { moved[$0] ?? $0 })
+  }
+
+  /// Batches of nearly equal size, none above `size`, in an order drawn from `seed`: as in training,
+  /// so that batches are mixtures of the classes.
+  func batches(of size: Int, seed: UInt64) -> [[Int]] {
+    var stream = RandomStream(seed: seed, purpose: .shuffle)
+    let order = stream.permutation(of: count)
+    let parts = max((count + size - 1) / max(size, 1), 1)
+    return (0..<parts).map { Array(order[$0 * count / parts..<($0 + 1) * count / parts]) }
+  }
+}

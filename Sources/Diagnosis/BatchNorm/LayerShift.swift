@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Execution
+import Glibc
+public import Network
+
+/// How far the data at one batch norm is from its running statistics.
+///
+/// By channel, with s = variance + epsilon, d for the data and r for the running statistics:
+///
+///     mean shift      |mean d - mean r| / sqrt(s r)
+///     variance ratio  s d / s r
+///     divergence      KL(N(d) || N(r)) = (ln(s r / s d) + (s d + (mean d - mean r)^2) / s r - 1) / 2
+///
+/// Epsilon is added as the layer itself adds it, so a channel that is dead in both counts as equal.
+/// Each number is the median over the channels, because a handful of nearly dead channels can be
+/// thousands of times off and change nothing.
+public struct LayerShift: Sendable, Equatable, Codable {
+  /// Median mean shift, in running standard deviations.
+  public let meanShift: Double
+  /// Median ratio of the data's variance to the running one.
+  public let varianceRatio: Double
+  /// Median divergence, in nats.
+  public let divergence: Double
+  /// Divergence that one channel in ten exceeds.
+  public let divergenceOfWorstTenth: Double
+  /// Mean of ln(1 + divergence) over the channels: large when many channels are off or a few by much.
+  public let severity: Double
+  /// Share of the channels with a divergence above 1.
+  public let shareOfBadChannels: Double
+  /// The channel with the largest divergence.
+  public let worstChannel: Int
+  /// Its divergence.
+  public let worstDivergence: Double
+
+  /// Compares the moments of a layer's input with its running statistics.
+  ///
+  /// Negative running variances, which no training leaves, count as 0. Traps when the numbers of
+  /// channels differ or are 0.
+  public init(
+    _ moments: ChannelMoments, runningMean: [Float], runningVariance: [Float], epsilon: Double
+  ) {
+    precondition(
+      moments.mean.count == runningMean.count && runningMean.count == runningVariance.count
+        && !runningMean.isEmpty, "Moments and running statistics differ in their channels.")
+    var (shifts, ratios, divergences): ([Double], [Double], [Double]) = ([], [], [])
+    for channel in runningMean.indices {
+      let running = max(Double(runningVariance[channel]), 0) + epsilon
+      let data = moments.variance[channel] + epsilon
+      let shift = abs(moments.mean[channel] - Double(runningMean[channel]))
+      let divergence = (log(running / data) + (data + shift * shift) / running - 1) / 2
+      shifts.append(shift / running.squareRoot())
+      ratios.append(data / running)
+      divergences.append(max(divergence, 0))
+    }
+    meanShift = LayerShift.quantile(0.5, of: shifts)
+    varianceRatio = LayerShift.quantile(0.5, of: ratios)
+    divergence = LayerShift.quantile(0.5, of: divergences)
+    divergenceOfWorstTenth = LayerShift.quantile(0.9, of: divergences)
+    let count = Double(divergences.count)
+    severity = divergences.reduce(0) { $0 + log1p($1) } / count
+    shareOfBadChannels = Double(divergences.count { $0 > 1 }) / count
+    let worst = divergences.indices.max { divergences[$0] < divergences[$1] } ?? 0
+    worstChannel = worst
+    worstDivergence = divergences[worst]
+  }
+
+  /// Compares with the statistics that `parameters` hold for `layer`.
+  ///
+  /// - Throws: `NetworkError.missingParameters`.
+  public init(
+    _ moments: ChannelMoments, of layer: PhasedNetwork.Layer, in parameters: Parameters
+  ) throws {
+    self.init(
+      moments,
+      runningMean: try parameters.tensor(layer.path.appending("running_mean")).elements,
+      runningVariance: try parameters.tensor(layer.path.appending("running_var")).elements,
+      epsilon: layer.normalization.epsilon)
+  }
+
+  /// The smallest value that at least a share `q` of the values does not exceed.
+  static func quantile(_ q: Double, of values: [Double]) -> Double {
+    let sorted = values.sorted()
+    let position = Int((q * Double(sorted.count)).rounded(.up)) - 1
+    return sorted[min(max(position, 0), sorted.count - 1)]
+  }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What `thaw diagnose preprocessing` found: plain values, as they are printed and kept in a run.
+public struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
+  /// The answer.
+  public enum Status: String, Sendable, Codable {
+    /// The network is fed what it was trained on, as far as this can be seen.
+    case consistent
+    /// It is not.
+    case wrong
+    /// The evidence does not decide.
+    case undecided
+  }
+
+  /// What the ranking was made by.
+  public enum Evidence: String, Sendable, Codable {
+    /// Divergence from the running statistics of the first batch norms.
+    case batchNorm = "batch_norm"
+    /// Range of the logits and confidence of the classifier.
+    case head
+  }
+
+  /// One contract, the best first.
+  public struct Rank: Sendable, Equatable, Codable {
+    /// Its name.
+    public var name: String
+    /// How far photos prepared by it are from what the network remembers, nats. Without batch norms:
+    /// how much less the answers tell than under the best contract.
+    public var divergence: Double
+    /// Whether it is the declared one.
+    public var isDeclared: Bool
+    /// Its arithmetic and geometry.
+    public var contract: String
+    /// Median divergence over the channels of each batch norm that was looked at.
+    public var layers: [LayerDivergence]
+    /// The classifier's answers; nil when it was not asked.
+    public var head: HeadResponse?
+    /// Share of right predictions; nil without labels.
+    public var accuracy: Double?
+
+    /// Collects the numbers.
+    public init(
+      name: String, divergence: Double, isDeclared: Bool, contract: String,
+      layers: [LayerDivergence] = [], head: HeadResponse? = nil, accuracy: Double? = nil
+    ) {
+      self.name = name
+      self.divergence = divergence
+      self.isDeclared = isDeclared
+      self.contract = contract
+      self.layers = layers
+      self.head = head
+      self.accuracy = accuracy
+    }
+  }
+
+  /// A way of resizing, with the numbers of the best contract.
+  public struct Geometry: Sendable, Equatable, Codable {
+    /// For example `bilinear`.
+    public var name: String
+    /// As in ``Rank``.
+    public var divergence: Double
+
+    /// Collects the numbers.
+    public init(name: String, divergence: Double) {
+      self.name = name
+      self.divergence = divergence
+    }
+  }
+
+  /// One sentence.
+  public var verdict: String
+  /// The same as a word.
+  public var status: Status
+  /// What to do; nil when nothing is to be done.
+  public var recommendation: String?
+  /// Name of the declared contract in ``ranking``.
+  public var declared: String
+  /// Its arithmetic and geometry.
+  public var declaredContract: String
+  /// All contracts, the best first.
+  public var ranking: [Rank]
+  /// Ways of resizing, the best first; they can hardly be told apart.
+  public var geometries: [Geometry]
+  /// What the ranking was made by.
+  public var evidence: Evidence
+  /// Share of resamples of the photos in which the best contract beats the declared one.
+  public var certainty: Double
+  /// Photos looked at.
+  public var photos: Int
+  /// What else the reader should know, a sentence each.
+  public var notes: [String]
+  /// Where the corrected model was written.
+  public var applied: String?
+
+  /// Collects the findings.
+  public init(
+    verdict: String, status: Status, recommendation: String?, declared: String,
+    declaredContract: String, ranking: [Rank], geometries: [Geometry] = [], evidence: Evidence,
+    certainty: Double, photos: Int, notes: [String]
+  ) {
+    self.verdict = verdict
+    self.status = status
+    self.recommendation = recommendation
+    self.declared = declared
+    self.declaredContract = declaredContract
+    self.ranking = ranking
+    self.geometries = geometries
+    self.evidence = evidence
+    self.certainty = certainty
+    self.photos = photos
+    self.notes = notes
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Datasets
+import Files
+import Network
+import SystemPackage
+
+/// The models at the ends of a training's cycles, `checkpoints/snapshot-EPOCH.safetensors`: each a
+/// whole model file.
+struct SnapshotFiles {
+  let run: RunDirectory
+  /// Of the training: snapshots of another one are not mixed with them.
+  let key: String
+  let recipe: Recipe
+  let manifest: Manifest
+  let network: TransferNetwork
+  let isHeadAlone: Bool
+
+  /// Writes the model as it is at the end of a cycle; an earlier file of the same epoch is replaced.
+  ///
+  /// - Parameters:
+  ///   - epoch: the cycle's last, 0-based.
+  ///   - trained: numbers with a gradient.
+  func write(_ parameters: Parameters, epoch: Int, trained: Int) throws {
+    let digits = String(epoch + 1)
+    let name = "snapshot-" + String(repeating: "0", count: max(4 - digits.count, 0)) + digits
+    let outcome = TrainingOutcome(
+      epochs: epoch + 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: trained,
+      cached: true)
+    try RunModel.write(
+      TrainedNetwork(
+        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
+      to: run.checkpoints.appending("\(name).safetensors"), key: key, recipe: recipe,
+      manifest: manifest, network: network, isHeadAlone: isHeadAlone)
+  }
+
+  /// Removes the snapshots of other trainings.
+  func removeOthers() throws {
+    for path in try SnapshotFiles.all(in: run.checkpoints)
+    where RunModel.record(at: path)?.key != key { try FileSystem.remove(path) }
+  }
+
+  /// The snapshots of the training that made the model at `path`, in order of their epochs, from
+  /// the directory `checkpoints` beside it.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when there are none.
+  static func members(of path: FilePath) throws -> [FilePath] {
+    let directory = path.removingLastComponent().appending("checkpoints")
+    let key = RunModel.record(at: path)?.key
+    let members = try all(in: directory).filter {
+      key != nil && RunModel.record(at: $0)?.key == key
+    }
+    guard !members.isEmpty else {
+      throw PipelineError.data(
+        "\(path.displayed): there are no snapshots of its training in \(directory.displayed)."
+          + " A schedule with cycles makes them: --schedule sgdr or warm_restarts.")
+    }
+    return members
+  }
+
+  private static func all(in directory: FilePath) throws -> [FilePath] {
+    guard FileSystem.exists(directory) else { return [] }
+    return try FileSystem.list(directory).map(\.string)
+      .filter { $0.hasPrefix("snapshot-") && $0.hasSuffix(".safetensors") }.sorted()
+      .map { directory.appending($0) }
+  }
+}
