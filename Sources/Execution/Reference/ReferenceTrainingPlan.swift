@@ -7,14 +7,15 @@ public import Tensors
 ///
 /// Element order is PyTorch's. With `Double`, values and gradients are rounded to Float on their way
 /// out and kept in full inside.
-public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable, LayerInspectable {
+public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable, LayerInspectable
+{
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Scalar>]
   /// Float copies of one parameter and its gradient; empty when `Scalar` is Float.
   let staging: (values: AlignedStorage<Float>, gradient: AlignedStorage<Float>)
   /// The last training pass, nil when there was none or `evaluate` has overwritten its values.
-  private var lastPass: ReferencePass?
+  private(set) var lastPass: ReferencePass?
 
   init(_ program: ReferenceProgram<Scalar>) {
     self.program = program

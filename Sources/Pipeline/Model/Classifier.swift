@@ -57,7 +57,7 @@ public final class Classifier {
   ///
   /// - Parameter files: at least one.
   /// - Throws: as for one; ``PipelineError/data(_:)`` when their classes or preprocessing differ.
-  public init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
+  public convenience init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
     precondition(!files.isEmpty, "A classifier needs a model file.")
     let models = try files.map { try StoredModel(modelFile: $0) }
     let first = models[0]
@@ -105,10 +105,8 @@ public final class Classifier {
     self.threads = threads
   }
 
-  /// What its file says about it; nil for a card's network.
-  var record: ModelRecord? {
-    (try? TrainingRecord(json: model.record.training)) == nil ? nil : model.record
-  }
+  /// See ``StoredModel/ownRecord``.
+  var record: ModelRecord? { model.ownRecord }
 
   /// How many models answer together.
   public var memberCount: Int { plans.count }
@@ -179,7 +177,7 @@ public final class Classifier {
     return reasons.withLock { $0 }
   }
 
-  private static func reason(_ error: any Error) -> String {
+  static func reason(_ error: any Error) -> String {
     switch error {
     case let error as ImageError: error.description
     case let error as FileError: error.reason.text(error.operation)

@@ -26,6 +26,8 @@ public final class Trainer {
   private var stepRates: [Double]
   private var best: Parameters?
   private var lastGood: Parameters
+  /// The batch of the last step, to look for an overflow that shows later.
+  private var lastBatch: TrainingBatch?
   private var divergence: TrainingError?
   private let epochs: Range<Int>
   /// The step at which ``curve`` begins.
@@ -136,6 +138,7 @@ public final class Trainer {
   private func trainBatch(_ samples: ArraySlice<Int>) throws {
     let identity = StepIdentity(seed: progress.configuration.seed, step: progress.step)
     let batch = TrainingBatch(samples: samples, epoch: progress.epoch, identity: identity)
+    lastBatch = batch
     let part = try gradient.compute(batch)
     guard part.loss.sum.isFinite, OverflowProbe.gradientsAreFinite(plan) else {
       throw diverge(batch: progress.batch, overflow: try? gradient.findOverflow(in: batch))
@@ -165,9 +168,15 @@ public final class Trainer {
     let parameters = plan.exportParameters()
     guard parameters.areFinite else {
       throw diverge(
-        batch: max(progress.batch - 1, 0), overflow: OverflowProbe.firstParameter(of: plan))
+        batch: max(progress.batch - 1, 0), overflow: findOverflow())
     }
     return parameters
+  }
+
+  /// Where values that are there between two steps began to be bad.
+  private func findOverflow() -> Overflow? {
+    lastBatch.flatMap { try? gradient.findOverflow(in: $0) }
+      ?? OverflowProbe.firstParameter(of: plan)
   }
 
   private func finishEpoch() throws -> EpochRecord {
@@ -180,7 +189,7 @@ public final class Trainer {
     }
     let parameters = average == nil ? judged : plan.exportParameters()
     guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else {
-      throw diverge(batch: nil, overflow: OverflowProbe.firstParameter(of: plan))
+      throw diverge(batch: nil, overflow: findOverflow())
     }
     lastGood = parameters
     if let valid, progress.note(validLoss: valid.loss.mean) { best = judged }
