@@ -76,7 +76,9 @@ report: tta
 # Is batch normalisation why the network does worse in inference than in training?
 diagnose: train
 	$(THAW) diagnose batchnorm --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose preprocessing --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
 
 test: setup
 	swift build -c release --build-tests
