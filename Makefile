@@ -19,7 +19,7 @@ THAW := .build/release/thaw
 OPTIONS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune evaluate tta diagnose predict export \
+.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
   report test bench fuzz check format fixtures clean
 
 all: report predict
@@ -56,18 +56,22 @@ train: cache
 fine-tune: train
 	$(THAW) fine-tune --run $(RUN) $(OPTIONS)
 
-evaluate: train
+# The same where the recipe wants it: what `fit` does.
+tuned: train
+	$(THAW) fine-tune --run $(RUN) --if-enabled $(OPTIONS)
+
+evaluate: tuned
 	$(THAW) evaluate --run $(RUN) $(OPTIONS)
 
 # Test-time augmentation: the mean of the probabilities over flips and crops.
 tta: evaluate
 	$(THAW) evaluate --run $(RUN) --tta 10 $(OPTIONS)
 
-predict: train
+predict: tuned
 	$(THAW) predict --model $(RUN)/model.safetensors $(IMAGES) --format csv --output $(RUN)/predicted.csv $(OPTIONS)
 
 # The model for ONNX Runtime and others: photos of the network's size go in as bytes.
-export: train
+export: tuned
 	$(THAW) export --model $(RUN)/model.safetensors --to onnx --preprocessing --output $(RUN)/model.onnx $(OPTIONS)
 
 report: tta
