@@ -28,7 +28,6 @@ from parity_network import MODES, procedural
 
 STEPS = 10
 BATCH = 4
-LEARNING_RATE = 0.002
 MOMENTUM = 0.9
 CLASSES = 5
 # Irrational steps of the projections' vectors: v[i] = 2 * frac((i + 1) * step) - 1.
@@ -49,16 +48,16 @@ def lite0():
 
 
 # name: maker, side of the images, prefixes of the frozen parameters, suffix of the scales before
-# additions and what they are multiplied by.
+# additions and what they are multiplied by, learning rate.
 ARCHITECTURES = {
     "efficientnet_lite0": (
-        lite0, 64, ("conv_stem.", "bn1.", "blocks.0.", "blocks.1.", "blocks.2."), ".bn3.weight", 0.5),
+        lite0, 64, ("conv_stem.", "bn1.", "blocks.0.", "blocks.1.", "blocks.2."), ".bn3.weight", 0.5, 2e-3),
     "resnet18": (
         lambda: resnet("resnet18"), 48, ("conv1.", "bn1.", "layer1.", "layer2."),
-        ".bn2.weight", 0.2),
+        ".bn2.weight", 0.2, 2e-4),
     "resnet50": (
         lambda: resnet("resnet50"), 40, ("conv1.", "bn1.", "layer1.", "layer2."),
-        ".bn3.weight", 0.2),
+        ".bn3.weight", 0.2, 2e-4),
 }
 
 
@@ -112,12 +111,12 @@ def summary(gradient):
 
 
 def run(name, mode):
-    make, side, frozen, suffix, factor = ARCHITECTURES[name]
+    make, side, frozen, suffix, factor, rate = ARCHITECTURES[name]
     model = make().double()
     initialise(model, suffix, factor)
     freeze(model, frozen, mode)
     trained = {p: t for p, t in model.named_parameters() if t.requires_grad}
-    optimizer = torch.optim.SGD(trained.values(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(trained.values(), lr=rate, momentum=MOMENTUM)
     losses, gradients = [], {}
     for step in range(STEPS):
         x = procedural(f"input.{step}", (BATCH, 3, side, side), 0.0, 1.5)
@@ -135,14 +134,15 @@ def run(name, mode):
 def main():
     folder = Path(sys.argv[1])
     record = {
-        "batch": BATCH, "learningRate": LEARNING_RATE, "momentum": MOMENTUM, "networks": {}}
-    for name, (_, side, frozen, suffix, factor) in ARCHITECTURES.items():
+        "batch": BATCH, "momentum": MOMENTUM, "networks": {}}
+    for name, (_, side, _, suffix, factor, rate) in ARCHITECTURES.items():
         modes = {}
         for mode in MODES:
             modes[mode] = run(name, mode)
             losses = [round(loss, 4) for loss in modes[mode]["losses"]]
             print(name, mode, losses, len(modes[mode]["gradients"]), flush=True)
-        record["networks"][name] = {"size": side, "suffix": suffix, "factor": factor, "modes": modes}
+        record["networks"][name] = {"size": side, "suffix": suffix, "factor": factor, "learningRate": rate,
+            "modes": modes}
     path = folder / "training_parity.json"
     path.write_text(json.dumps(record, separators=(",", ":")))
 

@@ -19,10 +19,10 @@ private struct TrainingParity: Decodable {
     /// Scales whose names end with this are multiplied by that.
     let suffix: String
     let factor: Float
+    let learningRate: Float
     let modes: [String: Mode]
   }
   let batch: Int
-  let learningRate: Float
   let momentum: Float
   let networks: [String: Record]
 
@@ -76,7 +76,7 @@ private struct TrainingParity: Decodable {
         for element in values.indices {
           velocities[index][element] =
             fixture.momentum * velocities[index][element] + gradient[element]
-          values[element] -= fixture.learningRate * velocities[index][element]
+          values[element] -= record.learningRate * velocities[index][element]
         }
         index += 1
       }

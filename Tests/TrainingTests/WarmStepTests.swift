@@ -54,7 +54,11 @@ import Training
     var (start, end) = (0, 0)
     _ = try trainer.run(
       TrainerHooks(onBatch: { trainer in
-        if floats > 0 { AlignedStorage<Float>(count: floats).elements[0] = 1 }
+        if floats > 0 {
+          let taken = AlignedStorage<Float>(count: floats)
+          taken.elements.update(repeating: 1)
+          withExtendedLifetime(taken) {}
+        }
         if trainer.progress.step == 5 { start = pageFaults() }
         if trainer.progress.step == 15 { end = pageFaults() }
       }))
