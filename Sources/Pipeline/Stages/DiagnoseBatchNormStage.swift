@@ -85,7 +85,8 @@ public struct DiagnoseBatchNormStage {
   }
 
   private func diagnose(
-    _ classifier: DiagnosedNetwork, _ items: [DiagnosisPhotos.Item], of data: FilePath, _ options: Options
+    _ classifier: DiagnosedNetwork, _ items: [DiagnosisPhotos.Item], of data: FilePath,
+    _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
