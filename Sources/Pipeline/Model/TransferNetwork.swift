@@ -26,7 +26,8 @@ struct TransferNetwork {
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     self.init(
-      card, recipe, graph, .freezing(
+      card, recipe, graph,
+      .freezing(
         to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
       backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
   }
