@@ -76,6 +76,7 @@ report: tta
 # Is batch normalisation why the network does worse in inference than in training?
 diagnose: train
 	$(THAW) diagnose batchnorm --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
 
 test: setup
 	swift build -c release --build-tests

@@ -9,9 +9,13 @@ cd "$(dirname "$0")/.."
 python=${THAW_FIXTURES_PYTHON:-.venv-fixtures/bin/python}
 if [ ! -x "$python" ]; then
   python3 -m venv .venv-fixtures
-  .venv-fixtures/bin/pip install --quiet numpy pillow torch safetensors scikit-learn
+  .venv-fixtures/bin/pip install --quiet timm numpy pillow torch safetensors scikit-learn \
+    torchvision timm keras
 fi
 "$python" Tools/make_image_fixtures.py Tests/ImagesTests/Fixtures
+"$python" Tools/keras_preprocessing.py Tests/ImagesTests/Fixtures
 "$python" Tools/checkpoint_fixtures.py
 "$python" Tools/parity_network.py Tests/ExecutionTests/Fixtures
+"$python" Tools/training_parity.py Tests/BackbonesTests/Fixtures
+"$python" Tools/parity_architectures.py Tests/BackbonesTests/Fixtures
 "$python" Tools/training_goldens.py

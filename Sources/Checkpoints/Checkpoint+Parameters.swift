@@ -6,7 +6,9 @@ import Tensors
 extension Checkpoint {
   /// The parameters of `graph`, all of them or an error; nothing is read before everything fits.
   ///
-  /// Counters called `num_batches_tracked` are passed over: no computation uses them.
+  /// Counters called `num_batches_tracked` are passed over: no computation uses them. Extents of 1 at
+  /// the end may differ: libraries keep a scale per channel as [C] or as [C, 1, 1], a 1x1 kernel as
+  /// [O, I] or as [O, I, 1, 1].
   ///
   /// - Parameter rename: gives the parameter that a stored name stands for. Nil leaves the tensor
   ///   out on purpose (an auxiliary classifier); give an unknown name back as it is, and it is
@@ -22,14 +24,24 @@ extension Checkpoint {
     }
     if let reason = matching.complaint { throw CheckpointError(path, .mismatch, reason) }
     var parameters = Parameters()
-    for (target, tensor) in matching.found { parameters[target] = try tensor.floats() }
+    for (target, tensor) in matching.found {
+      let floats = try tensor.floats()
+      parameters[target] = matching.needed[target].map { floats.reshaped($0) } ?? floats
+    }
     return parameters
+  }
+}
+
+extension Shape {
+  /// The extents up to the last one that is not 1.
+  fileprivate var withoutTrailingOnes: ArraySlice<Int> {
+    extents[..<((extents.lastIndex { $0 != 1 } ?? -1) + 1)]
   }
 }
 
 /// Stored tensors set against those a network needs.
 private struct ParameterMatching {
-  private let needed: [ParameterPath: Shape]
+  let needed: [ParameterPath: Shape]
   private let order: [ParameterPath]
   private(set) var found: [ParameterPath: StoredTensor] = [:]
   private var unexpected: [String] = []
@@ -50,7 +62,7 @@ private struct ParameterMatching {
     let isFloat = [.float64, .float32, .float16, .bfloat16].contains(tensor.elementType)
     if let other = found.updateValue(tensor, forKey: path) {
       unfitting.append("\(quoted(tensor.name)) stands for '\(path)' like \(quoted(other.name))")
-    } else if tensor.shape != shape {
+    } else if tensor.shape.withoutTrailingOnes != shape.withoutTrailingOnes {
       unfitting.append("\(quoted(tensor.name)) is \(tensor.shape), the layer expects \(shape)")
     } else if !isFloat {
       unfitting.append("\(quoted(tensor.name)) is of type \(tensor.elementType.rawValue)")

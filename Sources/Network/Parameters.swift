@@ -124,3 +124,12 @@ public struct Parameters: Sendable, Equatable {
     }
   }
 }
+
+extension Parameters {
+  /// These arrays, with those of `other` in their place where it has some.
+  public func overlaid(with other: Parameters) -> Parameters {
+    var result = self
+    for path in other.paths { result[path] = other[path] }
+    return result
+  }
+}

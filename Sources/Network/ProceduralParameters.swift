@@ -9,7 +9,12 @@ extension Parameters {
   ///
   /// With v uniform in [-1, 1): weights v * sqrt(6 / fan-in), scales 1 + 0.3 v, shifts and biases
   /// 0.2 v, running means 0.3 v, running variances 1 + 0.5 v.
-  package static func procedural(for graph: Graph) -> Parameters {
+  ///
+  /// - Parameter scales: factors on the parameters whose path ends in the given name; at most one
+  ///   may fit a path.
+  package static func procedural(
+    for graph: Graph, scales: [String: Double] = [:]
+  ) -> Parameters {
     var result = Parameters()
     for parameter in graph.parameters {
       let fanIn = Double(parameter.shape.extents.dropFirst().reduce(1, *))
@@ -21,8 +26,10 @@ extension Parameters {
         case .runningMean: (0, 0.3)
         case .runningVariance: (1, 0.5)
         }
+      let name = parameter.path.description
+      let scale = scales.first { name.hasSuffix($0.key) }?.value ?? 1
       result[parameter.path] = .procedural(
-        parameter.path, shape: parameter.shape, centre: centre, spread: spread)
+        parameter.path, shape: parameter.shape, centre: centre * scale, spread: spread * scale)
     }
     return result
   }

@@ -39,6 +39,9 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "Largest Euclidean norm of a gradient.")
   var gradientClip: Double?
 
+  @Option(help: "Keep a moving average of the weights with this decay, such as 0.99.")
+  var weightAveraging: Double?
+
   @Option(
     help: """
       constant, step, exponential, inverse_time, cosine, sgdr, warm_restarts, one_cycle or \
@@ -87,6 +90,7 @@ struct TrainingOptions: ParsableArguments {
     if let momentum { train.momentum = momentum }
     if let weightDecay { train.weightDecay = weightDecay }
     if let gradientClip { train.gradientClip = gradientClip }
+    if let weightAveraging { train.weightAveraging = weightAveraging }
     if let labelSmoothing { train.labelSmoothing = labelSmoothing }
     if let classWeights { train.classWeights = classWeights }
     if let augmentation { train.augmentation = Augmentation(augmentation) }

@@ -213,6 +213,7 @@ extension Recipe.Train {
     train.weightDecayKind = .decoupled
     train.decaysBiasesAndNorms = true
     train.gradientClip = 1
+    train.weightAveraging = 0.9
     train.regularization = 3.5
     train.schedule = .sgdr(cycleLength: 3, multiplier: 1, lowStart: true)
     train.labelSmoothing = 0.1

@@ -30,8 +30,8 @@ public struct Architecture: Sendable {
 
   /// Every family of networks, one file each.
   static let families: [any NetworkFamily.Type] = [
-    CIFARResNet.self, DenseNet.self, EfficientNetLite.self, InceptionV3.self, MobileNetV2.self,
-    ResNet.self, VGG.self,
+    CIFARResNet.self, ConvNeXt.self, DenseNet.self, EfficientNet.self, EfficientNetLite.self,
+    InceptionV3.self, MobileNetV2.self, ResNet.self, VGG.self,
   ]
 
   /// All known names.

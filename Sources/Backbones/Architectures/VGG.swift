@@ -97,6 +97,7 @@ public struct VGG: NetworkFamily {
   private static let gridFeatures = 512 * 7 * 7
 
   private func addGrid(_ builder: inout GraphBuilder) {
+    builder.add("avgpool", .adaptiveAveragePooling(Extent2D(7)))
     builder.add("flatten", .flatten)
   }
 

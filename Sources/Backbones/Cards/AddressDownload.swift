@@ -38,13 +38,18 @@ struct AddressDownload {
 
   private var length: Int { (try? FileStatus(of: file))?.size ?? 0 }
 
+  /// Whether the server is this machine, which no proxy can reach.
+  private var isLocal: Bool {
+    ["http://127.", "http://localhost", "http://[::1]"].contains { address.hasPrefix($0) }
+  }
+
   private var command: [String] {
     [
       "curl", "--fail", "--location", "--silent", "--show-error", "--globoff",
       "--proto", "=https,http,file", "--proto-redir", "=https,http", "--max-redirs", "10",
       // Give up on a server that does not answer, or that sends less than 1 kB/s for a minute.
       "--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60",
-    ] + (length > 0 ? ["--continue-at", "-"] : []) + ["--output", file.string, "--", address]
+    ] + (isLocal ? ["--noproxy", "*"] : []) + (length > 0 ? ["--continue-at", "-"] : []) + ["--output", file.string, "--", address]
   }
 
   private func reason(_ outcome: Subprocess.Outcome) -> String {

@@ -63,7 +63,7 @@ struct StructureFields {
       try $0.read("momentum", into: &momentum, in: 1e-6...1)
     }
     (self.epsilon, self.momentum) = (epsilon, momentum)
-    try fields.read("groups", into: &groups)
+    try fields.read("groups", words: &groups)
   }
 
   /// - Throws: `ConfigurationError` at the line that differs from `architecture`.

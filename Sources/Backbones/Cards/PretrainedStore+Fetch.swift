@@ -28,7 +28,11 @@ extension PretrainedStore {
     try FileSystem.createDirectory(work)
     let lock = try DirectoryLock(work)
     defer { withExtendedLifetime(lock) {} }
-    let isContinued = FileSystem.exists(card.source.target(in: work))
+    let target = card.source.target(in: work)
+    defer {
+      if !FileSystem.exists(target) { try? FileManager.default.removeItem(atPath: work.string) }
+    }
+    let isContinued = FileSystem.exists(target)
     report(
       (isContinued ? "Continuing to fetch" : "Fetching") + " \(card.name) from "
         + card.source.displayed)
@@ -38,7 +42,6 @@ extension PretrainedStore {
       report("The parts do not fit together: fetching \(card.name) again from the start")
       try place(card, card.source.download(into: work, checkpoint: checkpoint))
     }
-    try? FileManager.default.removeItem(atPath: work.string)
     return true
   }
 

@@ -125,7 +125,7 @@ struct ONNXDraft {
     let places = crossings.filter { $0 < head }
     var weighted = 0
     let counts = layers.map { layer -> Int in
-      defer { weighted += layer.tensors["weight"] != nil && layer.shape[1] > 0 ? 1 : 0 }
+      defer { weighted += layer.isWeighted ? 1 : 0 }
       return weighted
     }
     var starts: [Int] = []
@@ -175,6 +175,13 @@ struct ONNXDraft {
 }
 
 extension ONNXDraft.Layer {
+  fileprivate var isWeighted: Bool {
+    switch operation {
+    case .convolution, .dense: true
+    default: false
+    }
+  }
+
   fileprivate var beginsSomething: Bool {
     switch operation {
     case .convolution, .pooling, .dense, .globalAveragePooling, .globalMaximumPooling: true

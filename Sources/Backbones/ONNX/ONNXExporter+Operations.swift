@@ -15,11 +15,18 @@ extension ONNXExporter {
       if options.foldsBatchNormalization && isFolded(node) { return inputs[0] }
       return try addBatchNormalization(node, layer, inputs)
     case .activation(let function): return addActivation(node, function, inputs[0])
+    case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
+    case .channelScale(let layer):
+      return emit("Mul", node, inputs + [try parameter(node, layer.name)])
     case .add: return emit("Add", node, inputs)
+    case .gate: return emit("Mul", node, inputs)
     case .concatenate: return emit("Concat", node, inputs, ["axis": .integer(1)])
     case .pooling(let kind, let window): return addPooling(node, kind, window, inputs)
     case .globalAveragePooling: return emit("GlobalAveragePool", node, inputs)
     case .globalMaximumPooling: return emit("GlobalMaxPool", node, inputs)
+    case .adaptiveAveragePooling(let size): return addAdaptivePooling(node, size, inputs[0])
+    // Leaves nothing out in inference.
+    case .stochasticDepth: return inputs[0]
     case .flatten: return emit("Flatten", node, inputs, ["axis": .integer(1)])
     case .dropout(let probability):
       let ratio = constant("\(node.path).ratio", probability)
@@ -32,7 +39,7 @@ extension ONNXExporter {
   }
 
   /// Adds an operation named for `node`.
-  private mutating func emit(
+  mutating func emit(
     _ operation: String, _ node: Node, _ inputs: [String],
     _ attributes: [String: ONNXAttribute] = [:]
   ) -> String {
@@ -41,7 +48,7 @@ extension ONNXExporter {
   }
 
   /// Adds an operation inside what `node` computes.
-  private mutating func step(
+  mutating func step(
     _ operation: String, _ node: Node, _ step: String, _ inputs: [String],
     _ attributes: [String: ONNXAttribute] = [:]
   ) -> String {
@@ -63,7 +70,8 @@ extension ONNXExporter {
       return emit("Conv", node, inputs + names, attributes)
     }
     let bias = layer.hasBias ? [try parameter(node, "bias")] : []
-    return emit("Conv", node, inputs + [try parameter(node, "weight")] + bias, attributes)
+    let weight = try parameter(node, "weight", shape: kernelShape(layer))
+    return emit("Conv", node, inputs + [weight] + bias, attributes)
   }
 
   private mutating func addBatchNormalization(
@@ -198,6 +206,7 @@ extension ONNXExporter {
     case .relu6:
       let bounds = [constant("constant.0", 0), constant("constant.6", 6)]
       return emit("Clip", node, [input] + bounds)
+    case .gelu: return addGELU(node, input)
     case .sigmoid: return emit("Sigmoid", node, [input])
     case .silu:
       let gate = step("Sigmoid", node, "sigmoid", [input])

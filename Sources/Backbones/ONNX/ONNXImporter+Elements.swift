@@ -81,6 +81,10 @@ extension ONNXImporter {
         try set(node, .activation(.silu), [left])
       } else if case .activation(.sigmoid) = first.operation, first.inputs == [right.layer] {
         try set(node, .activation(.silu), [right])
+      } else if first.shape.rank == 4, second.shape == [1, first.shape[1], 1, 1] {
+        try set(node, .gate, [left, right])
+      } else if first.shape.rank == 4, first.shape == [1, second.shape[1], 1, 1] {
+        try set(node, .gate, [right, left])
       } else {
         throw failure(node, "a product of \(first.shape) and \(second.shape) is not known here")
       }
@@ -106,6 +110,11 @@ extension ONNXImporter {
     default: scale = values.map { 1 / $0 }
     }
     guard scale.allSatisfy(\.isFinite) else { throw failure(node, "a division by zero") }
+    if node.operation == "Mul", shape.rank == 4 {
+      let layer = ChannelScale(channels: shape[1])
+      let weight = Tensor(scale, shape: [shape[1], 1, 1])
+      return try set(node, .channelScale(layer), [input], ["weight": weight])
+    }
     // Statistics that change nothing: y = scale * (x - 0) / sqrt(1 + 0) + offset.
     let layer = BatchNormalization(channels: shape[1], epsilon: 0)
     let tensors: [String: Tensor<Float>] = [
@@ -141,17 +150,25 @@ extension ONNXImporter {
 
   /// Whether the layer that makes `input` has no bias yet and nothing else sees its result.
   private func takesBias(_ input: Image) -> Bool {
-    guard case .dense(let layer) = draft[input.layer].operation, !layer.hasBias else {
-      return false
+    switch draft[input.layer].operation {
+    case .dense(let layer) where !layer.hasBias: break
+    case .convolution(let layer) where !layer.hasBias && layer.storesMatrix: break
+    default: return false
     }
     guard let only = names[input.layer], only.count == 1 else { return false }
     return users[only[0]] == 1
   }
 
   private mutating func addBias(_ node: ONNXNode, _ input: Image, _ values: [Float]) throws {
-    guard case .dense(var layer) = draft[input.layer].operation else { return }
-    layer.hasBias = true
-    draft[input.layer].operation = .dense(layer)
+    switch draft[input.layer].operation {
+    case .dense(var layer):
+      layer.hasBias = true
+      draft[input.layer].operation = .dense(layer)
+    case .convolution(var layer):
+      layer.hasBias = true
+      draft[input.layer].operation = .convolution(layer)
+    default: return
+    }
     draft[input.layer].tensors["bias"] = Tensor(values, shape: [values.count])
     set(node, .image(input))
   }

@@ -8,8 +8,8 @@ extension ONNXImporter {
   /// Operations that are translated, for messages.
   static let supported = [
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
-    "Dropout", "Flatten", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity",
-    "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Shape",
+    "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity",
+    "LayerNormalization", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Shape",
     "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze",
   ]
 
@@ -21,6 +21,9 @@ extension ONNXImporter {
     switch node.operation {
     case "Conv": try convolution(node)
     case "BatchNormalization": try batchNormalization(node)
+    case "LayerNormalization": try layerNormalization(node)
+    case "Gelu" where node.text("approximate") ?? "none" == "none":
+      try set(node, .activation(.gelu), [image(node)])
     case "Gemm": try gemm(node)
     case "MatMul": try product(node)
     case "MaxPool", "AveragePool": try pooling(node)
@@ -58,10 +61,11 @@ extension ONNXImporter {
     guard case .channelsFirst = input.layout else {
       throw failure(node, "its input is no [N, C, H, W]")
     }
-    guard let weight = try constant(node, 1), weight.shape.rank == 4 else {
+    guard let weight = try constant(node, 1), weight.shape.rank == 4 || weight.shape.rank == 2 else {
       throw failure(node, "a constant weight of four dimensions is expected")
     }
-    let extents = weight.shape.extents
+    // Two dimensions: a matrix of a model file, for a 1x1 convolution that keeps it so.
+    let extents = weight.shape.extents + (weight.shape.rank == 2 ? [1, 1] : [])
     let channels = draft[input.layer].shape[1]
     let groups = node.integer("group") ?? 1
     guard groups >= 1, extents.allSatisfy({ $0 > 0 }), extents[0].isMultiple(of: groups),
@@ -74,10 +78,11 @@ extension ONNXImporter {
       throw failure(node, "kernel_shape \(kernel) is not that of the weight \(weight.shape)")
     }
     let bias = try constant(node, 2)
+    guard weight.shape.rank == 4 || groups == 1 else { throw failure(node, "a matrix in groups") }
     let layer = Convolution2D(
       inputs: channels, outputs: extents[0],
       window: try window(node, kernel: Array(extents[2...]), on: input, padsWithZeros: true),
-      groups: groups, hasBias: bias != nil)
+      groups: groups, hasBias: bias != nil, storesMatrix: weight.shape.rank == 2)
     var tensors = ["weight": try numbers(weight)]
     if let bias { tensors["bias"] = try vector(bias, extents[0], node) }
     try set(node, .convolution(layer), [input], tensors, weight: weight.name)
@@ -161,6 +166,26 @@ extension ONNXImporter {
     try set(node, .batchNormalization(layer), [input], tensors, weight: node.inputs[1])
   }
 
+  private mutating func layerNormalization(_ node: ONNXNode) throws {
+    let input = try image(node)
+    let channels = draft[input.layer].shape[1]
+    let rank = draft[input.layer].shape.rank
+    switch input.layout {
+    case .channelsLast, .row: break
+    default: throw failure(node, "a normalisation over the channels, in the last place, is expected")
+    }
+    guard [-1, rank - 1].contains(node.integer("axis") ?? -1),
+      node.outputs.dropFirst().allSatisfy(\.isEmpty), let scale = try constant(node, 1)
+    else { throw failure(node, "a constant scale, the last axis and one result are expected") }
+    let layer = LayerNormalization(
+      channels: channels, epsilon: Double(node.float("epsilon") ?? 1e-5))
+    let shift = try constant(node, 2).map { try vector($0, channels, node) }
+    let tensors = [
+      "weight": try vector(scale, channels, node), "bias": shift ?? Tensor(zeros: [channels]),
+    ]
+    try set(node, .layerNormalization(layer), [input], tensors, weight: scale.name)
+  }
+
   // MARK: Dense
 
   private mutating func gemm(_ node: ONNXNode) throws {
@@ -180,7 +205,15 @@ extension ONNXImporter {
     guard let weight = try constant(node, 1) else {
       throw failure(node, "rows times a constant matrix are expected")
     }
-    try dense(node, input, weight, isTransposed: false, nil, factors: (1, 1))
+    let shape = draft[input.layer].shape
+    guard case .channelsLast = input.layout, weight.shape.rank == 2, weight.shape[0] == shape[1],
+      weight.shape[1] > 0
+    else { return try dense(node, input, weight, isTransposed: false, nil, factors: (1, 1)) }
+    // A product at each pixel is a 1x1 convolution.
+    let layer = Convolution2D(
+      inputs: shape[1], outputs: weight.shape[1], window: Window2D(kernel: 1), storesMatrix: true)
+    let matrix = try rows(weight, isTransposed: false)
+    try set(node, .convolution(layer), [input], ["weight": matrix], weight: weight.name)
   }
 
   /// A product with a matrix that is [outputs, inputs] when transposed, [inputs, outputs] otherwise.

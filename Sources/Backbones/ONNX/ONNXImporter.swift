@@ -125,7 +125,17 @@ struct ONNXImporter {
       for name in node.inputs where !name.isEmpty { users[name, default: 0] += 1 }
     }
     for output in model.graph.outputs { users[output.name, default: 0] += 1 }
-    for node in nodes { try translate(node) }
+    let patterns = GELUPatterns(nodes, model.graph.initializers)
+    for (index, node) in nodes.enumerated() where !patterns.inner.contains(index) {
+      if let name = patterns.inputs[index] {
+        guard case .image(let image)? = values[name], image.padding == nil else {
+          throw failure(node, "its input is not computed from the image")
+        }
+        try set(node, .activation(.gelu), [image])
+      } else {
+        try translate(node)
+      }
+    }
     try finish()
     return draft
   }

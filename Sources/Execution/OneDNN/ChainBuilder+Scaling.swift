@@ -162,20 +162,3 @@ extension ChainBuilder {
     define(node.id, as: target)
   }
 }
-
-extension AdaptiveWindow {
-  /// [outputs, pixels]: the weight of each pixel in each output's mean.
-  fileprivate static func matrix(from input: Extent2D, to output: Extent2D) -> Tensor<Float> {
-    let windows = all(from: input, to: output)
-    return Tensor(shape: [windows.count, input.count]) { elements in
-      elements.update(repeating: 0)
-      for (index, window) in windows.enumerated() {
-        for row in window.rows {
-          for column in window.columns {
-            elements[index * input.count + row * input.width + column] = 1 / Float(window.count)
-          }
-        }
-      }
-    }
-  }
-}

@@ -28,6 +28,20 @@ final class ReferenceActivation<Scalar: BLASScalar>: ReferenceLayer {
   }
 }
 
+extension ReferenceActivation {
+  func note(_ kinks: inout KinkSides, _ pass: ReferencePass) {
+    switch function {
+    case .relu, .relu6:
+      let limit: Scalar = function == .relu6 ? 6 : .infinity
+      for i in 0..<pass.count * output.stride {
+        let x = input.values[i]
+        kinks.add(x <= 0 ? 0 : x >= limit ? 2 : 1)
+      }
+    default: break
+    }
+  }
+}
+
 /// The activations and their derivatives. NaN stays NaN, so that a diverged network is seen.
 enum ReferenceFunctions {
   /// y[i] = f(x[i]).

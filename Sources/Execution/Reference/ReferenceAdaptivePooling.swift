@@ -48,29 +48,3 @@ final class ReferenceAdaptivePooling<Scalar: BLASScalar>: ReferenceLayer {
     }
   }
 }
-
-/// What one output of an adaptive pooling sees of its image.
-struct AdaptiveWindow {
-  let rows: Range<Int>
-  let columns: Range<Int>
-
-  /// Pixels in it.
-  var count: Int { rows.count * columns.count }
-
-  /// The windows of all outputs, row by row.
-  static func all(from input: Extent2D, to output: Extent2D) -> [AdaptiveWindow] {
-    let rows = ranges(input.height, output.height)
-    let columns = ranges(input.width, output.width)
-    return rows.flatMap { row in columns.map { AdaptiveWindow(rows: row, columns: $0) } }
-  }
-
-  /// From floor(i * size / outputs) up to ceil((i + 1) * size / outputs).
-  private static func ranges(_ size: Int, _ outputs: Int) -> [Range<Int>] {
-    (0..<outputs).map { ($0 * size / outputs)..<(($0 + 1) * size + outputs - 1) / outputs }
-  }
-}
-
-extension Extent2D {
-  /// Pixels.
-  var count: Int { height * width }
-}

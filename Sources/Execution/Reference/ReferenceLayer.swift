@@ -24,10 +24,14 @@ protocol ReferenceLayer: AnyObject {
   /// Adds to the gradients of inputs and parameters, those that have one. Called only when the
   /// output has a gradient.
   func backward(_ pass: ReferencePass)
+  /// Notes on which side of its kinks each element of the last forward pass is.
+  func note(_ kinks: inout KinkSides, _ pass: ReferencePass)
 }
 
 extension ReferenceLayer {
   func check(_ pass: ReferencePass) throws {}
+  /// Smooth: nothing to note.
+  func note(_ kinks: inout KinkSides, _ pass: ReferencePass) {}
 }
 
 /// What a layer is made from.

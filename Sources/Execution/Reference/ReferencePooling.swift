@@ -40,6 +40,14 @@ final class ReferenceMaximumPooling<Scalar: BLASScalar>: ReferenceLayer {
   }
 }
 
+extension ReferenceMaximumPooling {
+  func note(_ kinks: inout KinkSides, _ pass: ReferencePass) {
+    for winner in winners.elements.prefix(pass.count * output.stride) {
+      kinks.add(UInt64(truncatingIfNeeded: winner))
+    }
+  }
+}
+
 /// The mean under a window.
 final class ReferenceAveragePooling<Scalar: BLASScalar>: ReferenceLayer {
   private let window: ReferenceWindow

@@ -25,6 +25,8 @@ struct ReferenceProgram<Scalar: BLASScalar> {
   let steps: [Step]
   /// Parameters and statistics, in order of computation.
   let parameters: [ReferenceParameter<Scalar>]
+  /// The step of each of ``parameters``.
+  let owners: [Int]
   /// The largest batch.
   let batch: Int
 
@@ -42,12 +44,14 @@ struct ReferenceProgram<Scalar: BLASScalar> {
     let scratch = ReferenceScratch<Scalar>()
     var steps: [Step] = []
     var all: [ReferenceParameter<Scalar>] = []
+    var owners: [Int] = []
     for (index, node) in nodes.enumerated() {
       let own = try node.parameters.map { description in
         try ReferenceParameter<Scalar>(
           checked: description, parameters, trains: plan?.trains(description, of: node) ?? false)
       }
       all += own
+      owners += own.map { _ in index }
       let context = ReferenceContext(
         node: node, inputs: layout.inputs[index].map { values[$0] }, output: values[index + 1],
         parameters: own, mode: plan?.batchNormMode(of: node) ?? .inference, trains: plan != nil)
@@ -59,6 +63,7 @@ struct ReferenceProgram<Scalar: BLASScalar> {
     }
     self.steps = steps
     self.parameters = all
+    self.owners = owners
     self.batch = batch
     input = values[0]
     output = values[nodes.count]

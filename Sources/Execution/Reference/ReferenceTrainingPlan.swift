@@ -16,7 +16,7 @@ public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectab
   /// Float copies of one parameter and its gradient; empty when `Scalar` is Float.
   let staging: (values: AlignedStorage<Float>, gradient: AlignedStorage<Float>)
   /// The last training pass, nil when there was none or `evaluate` has overwritten its values.
-  private var lastPass: ReferencePass?
+  private(set) var lastPass: ReferencePass?
 
   init(_ program: ReferenceProgram<Scalar>) {
     self.program = program

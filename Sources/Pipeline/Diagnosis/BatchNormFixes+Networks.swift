@@ -83,7 +83,7 @@ extension BatchNormFixes {
     progress.finish()
     try Interruption.check()
     return try recalibrated(
-      only: nil, from: classifier.parameters.replacing(compiled.exportParameters()))
+      only: nil, from: classifier.parameters.overlaid(with: compiled.exportParameters()))
   }
 }
 

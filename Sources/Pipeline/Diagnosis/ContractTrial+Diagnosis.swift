@@ -132,7 +132,7 @@ extension ContractTrial {
     let own = best.preprocessing
     let photos = Array(squares.photos.prefix(32))
     let probe = try NormalizationProbe(
-      classifier.graph, parameters: classifier.parameters, layers: 4, compiler: context.compiler,
+      classifier.model.graph, parameters: classifier.model.parameters, layers: 4, compiler: context.compiler,
       size: Extent2D(own.inputSize))
     let variants: [(String, Preprocessing)] = [
       ("as declared", own),
@@ -167,7 +167,7 @@ extension ContractTrial {
         "--apply corrects model files. Correct the card \(classifier.source) by hand.")
     }
     record.preprocessing = best.preprocessing.json
-    try ModelFile.write(output, record, classifier.parameters)
+    try ModelFile.write(output, record, classifier.model.parameters)
     return output.displayed
   }
 }

@@ -45,7 +45,7 @@ struct ContractTrial {
   ) throws {
     let candidates = Preprocessing.contracts(like: classifier.preprocessing)
     let probe = try NormalizationProbe(
-      classifier.graph, parameters: classifier.parameters, layers: ContractTrial.layers,
+      classifier.model.graph, parameters: classifier.model.parameters, layers: ContractTrial.layers,
       compiler: context.compiler, size: Extent2D(classifier.preprocessing.inputSize))
     let isUntouched =
       !probe.layers.isEmpty && probe.layers.allSatisfy(\.statistics.areUntouched)

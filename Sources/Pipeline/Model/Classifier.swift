@@ -31,6 +31,8 @@ public final class Classifier {
   let augmentation: Augmentation
   /// Of its training.
   let seed: UInt64
+  /// The network itself, for diagnosis; of several models the first.
+  let model: StoredModel
   /// One for each model that takes part.
   private let plans: [any InferencePlan]
   private let threads: Int
@@ -55,61 +57,57 @@ public final class Classifier {
   ///
   /// - Parameter files: at least one.
   /// - Throws: as for one; ``PipelineError/data(_:)`` when their classes or preprocessing differ.
-  public init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
+  public convenience init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
     precondition(!files.isEmpty, "A classifier needs a model file.")
-    let members = try files.map { try Member($0, compiler: compiler) }
-    let first = members[0]
-    for (file, member) in zip(files, members)
-    where member.classNames != first.classNames || member.preprocessing != first.preprocessing {
+    let models = try files.map { try StoredModel(modelFile: $0) }
+    let first = models[0]
+    for (file, other) in zip(files, models)
+    where other.record.classNames != first.record.classNames
+      || other.preprocessing != first.preprocessing
+    {
       throw PipelineError.data(
         "\(file.displayed): has other classes or another preprocessing than"
           + " \(files[0].displayed). Only models of one training answer together.")
     }
-    classNames = first.classNames
-    preprocessing = first.preprocessing
-    augmentation = first.recipe?.augmentation(isHeadAlone: first.isHeadAlone) ?? .none
-    seed = first.recipe?.seed ?? 0
-    source = files[0].displayed
-    plans = members.map(\.plan)
-    self.threads = threads
+    try self.init(models, source: files[0].displayed, compiler: compiler, threads: threads)
   }
 
   /// The untouched pretrained network of a card, with its own classes.
-  public init(
+  public convenience init(
     card: BackboneCard, store: PretrainedStore, compiler: Compiler, threads: Int
   ) throws {
-    let backbone = try PretrainedBackbone(card, from: store)
-    guard !backbone.classNames.isEmpty else {
+    let model = try StoredModel(card: card, store: store)
+    guard !model.record.classNames.isEmpty else {
       throw PipelineError.data(
         "\(card.name): these weights end with the features, they have no classifier of their own."
           + " Train one: thaw fit DATA --backbone \(card.name)")
     }
-    classNames = backbone.classNames
-    preprocessing = card.preprocessing
-    augmentation = .none
-    seed = 0
-    source = card.name
-    plans = [
-      try compiler.compileClassifier(
-        backbone.graph, backbone.parameters, inputSize: card.preprocessing.inputSize)
-    ]
+    try self.init([model], source: card.name, compiler: compiler, threads: threads)
+  }
+
+  /// Compiles models that were read and answer together; at least one.
+  ///
+  /// - Throws: `NetworkError`, `ExecutionError`.
+  init(_ models: [StoredModel], source: String, compiler: Compiler, threads: Int) throws {
+    model = models[0]
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
+    let training = try? TrainingRecord(json: model.record.training)
+    let recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: source) }
+    augmentation = recipe?.augmentation(isHeadAlone: training?.isHeadAlone ?? true) ?? .none
+    seed = recipe?.seed ?? 0
+    self.source = source
+    plans = try models.map {
+      try compiler.compileInference(
+        $0.graph, parameters: $0.parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
+        size: Extent2D($0.preprocessing.inputSize))
+    }
     self.threads = threads
   }
 
-  /// Compiles a model that was read.
-  ///
-  /// - Throws: `NetworkError`, `ExecutionError`.
-  init(_ model: StoredModel, source: String, compiler: Compiler, threads: Int) throws {
-    classNames = model.record.classNames
-    preprocessing = model.preprocessing
-    augmentation = .none
-    seed = 0
-    self.source = source
-    plans = [
-      try compiler.compileClassifier(
-        model.graph, model.parameters, inputSize: model.preprocessing.inputSize)
-    ]
-    self.threads = threads
+  /// What its file says about it; nil for a card's network.
+  var record: ModelRecord? {
+    (try? TrainingRecord(json: model.record.training)) == nil ? nil : model.record
   }
 
   /// How many models answer together.
@@ -146,6 +144,16 @@ public final class Classifier {
     return outcomes
   }
 
+  /// The logits of photos that are prepared already.
+  ///
+  /// Shapes: `pixels` n photos of ``Preprocessing/elementCount`` elements; result [n, classes].
+  func logits(_ pixels: UnsafeBufferPointer<Float>) throws -> Tensor<Float> {
+    let count = pixels.count / preprocessing.elementCount
+    return try Tensor<Float>(shape: [count, classNames.count]) {
+      try plans[0].run(pixels, into: $0)
+    }
+  }
+
   /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.
   private func prepare(
     _ paths: [FilePath], views: [TestTimeView], into pixels: AlignedStorage<Float>
@@ -171,7 +179,7 @@ public final class Classifier {
     return reasons.withLock { $0 }
   }
 
-  private static func reason(_ error: any Error) -> String {
+  static func reason(_ error: any Error) -> String {
     switch error {
     case let error as ImageError: error.description
     case let error as FileError: error.reason.text(error.operation)
@@ -185,45 +193,6 @@ public final class Classifier {
       member.withUnsafeElements { Array($0[(photo * count)..<((photo + 1) * count)]) }
     }
     return Tensor(elements, shape: [logits.count * views, classNames.count])
-  }
-}
-
-/// One model of a classifier.
-private struct Member {
-  let classNames: [String]
-  let preprocessing: Preprocessing
-  /// Nil when it was written by a version with other recipes.
-  let recipe: Recipe?
-  let isHeadAlone: Bool
-  let plan: any InferencePlan
-
-  init(_ file: FilePath, compiler: Compiler) throws {
-    let (record, parameters) = try ModelFile.read(file)
-    let training = try? TrainingRecord(json: record.training)
-    guard let contract = try? Preprocessing(json: record.preprocessing) else {
-      throw PipelineError.data(
-        "\(file.displayed): the preprocessing contract in it is not understood.")
-    }
-    let head = Head(
-      classes: record.classNames.count, hidden: training?.head.hidden,
-      dropout: training?.head.dropout ?? 0)
-    let graph = try Architecture.graph(of: record, parameters, head: head, file: file)
-    classNames = record.classNames
-    preprocessing = contract
-    recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: file.displayed) }
-    isHeadAlone = training?.isHeadAlone ?? true
-    plan = try compiler.compileClassifier(graph, parameters, inputSize: contract.inputSize)
-  }
-}
-
-extension Compiler {
-  fileprivate func compileClassifier(
-    _ graph: Graph, _ parameters: Parameters, inputSize: Int
-  ) throws -> any InferencePlan {
-    try parameters.validate(for: graph)
-    return try compileInference(
-      graph, parameters: parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
-      size: Extent2D(inputSize))
   }
 }
 

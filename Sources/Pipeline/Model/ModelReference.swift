@@ -26,7 +26,7 @@ public struct ModelReference: Sendable {
     if FileSystem.exists(path) {
       if try CheckpointReader.isONNX(path) {
         return try Classifier(
-          StoredModel(onnx: path), source: path.displayed, compiler: context.compiler,
+          [StoredModel(onnx: path)], source: path.displayed, compiler: context.compiler,
           threads: context.threads)
       }
       return try Classifier(

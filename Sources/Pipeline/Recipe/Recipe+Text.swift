@@ -58,6 +58,7 @@ extension Recipe.Train {
       weight_decay_kind: \(weightDecayKind.rawValue)
       decay_biases_and_norms: \(decaysBiasesAndNorms)
       gradient_clip: \(text(gradientClip))
+      weight_averaging: \(text(weightAveraging))
       regularization: \(text(regularization))
       schedule: \(schedule.yaml)
       label_smoothing: \(labelSmoothing)

@@ -74,6 +74,9 @@ extension Recipe {
     public var decaysBiasesAndNorms = false
     /// Largest Euclidean norm of the gradient; nil does not clip.
     public var gradientClip: Double?
+    /// Decay of a moving average of the weights that is judged and kept in their place; nil for
+    /// none.
+    public var weightAveraging: Double?
     /// Inverse strength C of the penalty of `lbfgs`; nil to choose it by cross-validation.
     public var regularization: Double?
     /// How the learning rate moves.

@@ -94,6 +94,7 @@ extension Recipe.Train {
     try fields.read("weight_decay_kind", into: &weightDecayKind)
     try fields.read("decay_biases_and_norms", into: &decaysBiasesAndNorms)
     try fields.read("gradient_clip", into: &gradientClip, in: 1e-9...1e9)
+    try fields.read("weight_averaging", into: &weightAveraging, in: 0...0.99999)
   }
 
   private mutating func readMixing(_ fields: inout YAMLFields) throws {

@@ -40,6 +40,10 @@ public struct RunDirectory: Sendable {
   public var predictions: FilePath { path.appending("predictions.csv") }
   /// The last result of `thaw diagnose KIND`.
   public func diagnosis(_ kind: String) -> FilePath { path.appending("diagnosis_\(kind).json") }
+  /// One row a photo of the last `thaw diagnose fit`: how well label and photo agree.
+  public var labelTable: FilePath { path.appending("diagnosis_fit.csv") }
+  /// The photos with the most suspicious labels, as one picture.
+  public var labelSheet: FilePath { path.appending("diagnosis_fit.png") }
   /// The report.
   public var report: FilePath { path.appending("report.html") }
 
@@ -67,7 +71,8 @@ public struct RunDirectory: Sendable {
   private static let artifacts: Set = [
     "recipe.yml", "manifest.json", "bad_files.tsv", "verified", "trainer.safetensors", "time.json",
     "history.jsonl", "model.safetensors", "last_good.safetensors", "metrics.json",
-    "predictions.csv", "report.html",
+    "predictions.csv", "report.html", "diagnosis_batchnorm.json", "diagnosis_gradients.json",
+    "diagnosis_preprocessing.json", "diagnosis_fit.json", "diagnosis_fit.csv", "diagnosis_fit.png",
   ]
 
   /// The recipe of this run.

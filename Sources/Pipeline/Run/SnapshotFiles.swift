@@ -4,6 +4,7 @@ import Datasets
 import Files
 import Network
 import SystemPackage
+import Training
 
 /// The models at the ends of a training's cycles, `checkpoints/snapshot-EPOCH.safetensors`: each a
 /// whole model file.
@@ -15,6 +16,20 @@ struct SnapshotFiles {
   let manifest: Manifest
   let network: TransferNetwork
   let isHeadAlone: Bool
+
+  /// Writes what a training that diverged had last, as a whole model file.
+  ///
+  /// - Parameter best: the epoch whose weights these are; nil when they are those it began with.
+  func writeLastGood(_ parameters: Parameters, best: EpochRecord?, trained: Int) throws {
+    let outcome = TrainingOutcome(
+      epochs: best.map { $0.epoch + 1 } ?? 0, bestValidAccuracy: best?.validAccuracy,
+      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: true)
+    try RunModel.write(
+      TrainedNetwork(
+        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
+      to: run.lastGoodModel, key: key, recipe: recipe, manifest: manifest, network: network,
+      isHeadAlone: isHeadAlone)
+  }
 
   /// Writes the model as it is at the end of a cycle; an earlier file of the same epoch is replaced.
   ///

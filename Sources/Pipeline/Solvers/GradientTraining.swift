@@ -57,7 +57,11 @@ struct GradientTraining {
     if let state {
       context.console.say("Continuing after epoch \(state.trainer.progress.epoch).")
     }
-    let result = try observe(training)
+    let result: TrainingResult
+    do { result = try observe(training) } catch let error as TrainingError {
+      guard case .diverged = error else { throw error }
+      throw try keepLastGood(training, after: error)
+    }
     try history.write(result.history)
     try sources.discard(passing)
     return TrainedNetwork(
@@ -69,6 +73,20 @@ struct GradientTraining {
       time: TrainingTime(
         photos: result.history.count * samples,
         seconds: result.history.reduce(0) { $0 + $1.seconds }))
+  }
+
+  /// Writes what the trainer has put back: the best weights so far, or those before the epoch.
+  private func keepLastGood(
+    _ training: PhasedTraining, after error: TrainingError
+  ) throws -> PipelineError {
+    let progress = training.trainer.progress
+    let best =
+      progress.bestEpoch.flatMap { best in progress.history.first { $0.epoch == best } }
+      ?? progress.history.last
+    try snapshots.writeLastGood(training.parameters, best: best, trained: trainableCount)
+    let state = best.map { "after epoch \($0.epoch + 1)" } ?? "before this training"
+    return .diverged(
+      "\(error) Those \(state) are in \(snapshots.run.lastGoodModel.displayed).")
   }
 
   /// Numbers with a gradient in some phase.

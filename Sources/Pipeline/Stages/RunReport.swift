@@ -12,9 +12,9 @@ import Training
 
 /// The content of a run's report.
 struct RunReport {
-  private let run: RunDirectory
+  let run: RunDirectory
   private let recipe: Recipe
-  private let manifest: Manifest
+  let manifest: Manifest
   private let model: (record: ModelRecord, parameters: Parameters)
   private let training: TrainingRecord
   private let network: TransferNetwork
@@ -43,7 +43,7 @@ struct RunReport {
     history = try RunReport.history(run)
   }
 
-  private static func history(_ run: RunDirectory) throws -> [EpochRecord] {
+  static func history(_ run: RunDirectory) throws -> [EpochRecord] {
     guard FileSystem.exists(run.history) else { return [] }
     let lines = String(decoding: try FileSystem.read(run.history), as: UTF8.self)
     return try lines.split(separator: "\n").enumerated().map { index, line in
@@ -76,6 +76,8 @@ struct RunReport {
       classNames: result.classes, counts: evaluation.confusion)
     content.mistakes = mistakes
     content.batchNorm = run.batchNormSection
+    content.diagnoses = diagnoses
+    content.suspects = suspects
     content.reproduction = reproduction
     return content
   }
@@ -267,7 +269,7 @@ struct RunReport {
   }
 
   /// A small JPEG of the photo, empty when it cannot be read any more.
-  private func thumbnail(_ record: Manifest.Record) -> [UInt8] {
+  func thumbnail(_ record: Manifest.Record) -> [UInt8] {
     let path = record.path.resolved(in: manifest.root.filePath)
     guard let bytes = try? FileSystem.read(path, limit: 1 << 28) else { return [] }
     return (try? Thumbnail.jpeg(of: bytes, longerSide: 160)) ?? []

@@ -78,6 +78,15 @@ public struct TrainStage {
     return Summary(trained.outcome, trained.time, unchanged: false)
   }
 
+  /// Makes the trained head's model the model of the run, where a fine-tuned one has taken its place.
+  public func useHead() throws {
+    let lock = try run.lock()
+    defer { withExtendedLifetime(lock) {} }
+    let head = try FileSystem.read(run.headModel)
+    guard try FileSystem.read(run.model) != head else { return }
+    try AtomicFile.write(run.model, bytes: head)
+  }
+
   private func solve(
     _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork, key: String
   ) throws -> TrainedNetwork {

@@ -53,7 +53,7 @@ public struct HTMLReport: Sendable {
   private var sections: [Section] {
     let all: [Section?] = [
       evaluationSection, confusionSection, mistakesSection, calibrationSection, batchNormSection,
-      diagnosisSection,
+      diagnosisSection, suspectsSection,
       dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
       learningRateSection, finderSection, reproductionSection,
     ]

@@ -38,6 +38,8 @@ public struct ReportContent: Sendable {
   public var batchNorm: BatchNormSection?
   /// Results of `thaw diagnose`.
   public var diagnoses: [DiagnosisResult] = []
+  /// Photos whose labels look wrong, the most suspicious first.
+  public var suspects: [Suspect] = []
   /// How to get the same numbers again.
   public var reproduction: ReproductionSection?
 

@@ -55,7 +55,7 @@ public final class PhasedTraining {
   /// Those that earlier phases may have changed.
   private var changed = Parameters()
   private var plan: any TrainingPlan
-  /// Whether ``run(_:)`` has put the best weights in place.
+  /// Whether ``run(_:)`` has put the best weights in place, or the last good ones.
   private var hasEnded = false
 
   /// A run at its start.
@@ -93,7 +93,11 @@ public final class PhasedTraining {
   /// - Throws: as ``Trainer/run(_:)``, and errors of the compilation of a phase.
   public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
     while true {
-      let outcome = try trainer.train(hooks)
+      let outcome: TrainingResult.Outcome
+      do { outcome = try trainer.train(hooks) } catch let error as TrainingError {
+        hasEnded = true
+        throw error
+      }
       if outcome == .cancelled { return trainer.result(outcome) }
       guard phase + 1 < schedule.phases.count else {
         try plan.importParameters(trainer.finalParameters())
@@ -104,7 +108,8 @@ public final class PhasedTraining {
     }
   }
 
-  /// Weights and statistics of the whole network: after ``run(_:)`` the best, until then the present.
+  /// Weights and statistics of the whole network: after ``run(_:)`` the best (the last good
+  /// ones when it diverged), until then the present.
   public var parameters: Parameters {
     start.overlaid(with: changed).overlaid(with: plan.exportParameters())
       .overlaid(with: hasEnded ? trainer.finalParameters() : Parameters())
@@ -211,14 +216,5 @@ extension TrainerConfiguration {
     var copy = self
     copy.epochs = epochs
     return copy
-  }
-}
-
-extension Parameters {
-  /// These arrays, with those of `other` in their place where it has some.
-  fileprivate func overlaid(with other: Parameters) -> Parameters {
-    var result = self
-    for path in other.paths { result[path] = other[path] }
-    return result
   }
 }

@@ -13,7 +13,7 @@ public struct TrainingBatch: Sendable {
   /// Keys the dropout masks and the mixing.
   public let identity: StepIdentity
 
-  /// A batch.
+  /// One step's samples.
   public init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
     self.samples = samples
     self.epoch = epoch
@@ -124,21 +124,21 @@ public final class LocalBatchGradient: BatchGradient {
     return result
   }
 
-  /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, then values, layers and gradients: what
-  /// comes first makes those behind it overflow too.
+  /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, weights, layers, statistics and
+  /// gradients, in this order: what comes first makes those behind it overflow too.
   public func findOverflow(in batch: TrainingBatch) throws -> Overflow? {
-    let parameter = OverflowProbe.firstParameter(of: plan)
+    let weight = OverflowProbe.firstWeight(of: plan)
     for part in parts(of: batch) {
       let features = try copyFeatures(of: part, epoch: batch.epoch)
       if let bad = OverflowProbe.firstSample(part.samples, features: features) { return bad }
-      if case .weight = parameter { return parameter }
+      if let weight { return weight }
       if let layer = try (plan as? any LayerInspectable)?.firstNonFiniteLayer(
         UnsafeBufferPointer(features), step: part.identity)
       {
         return .activation(layer)
       }
     }
-    return parameter
+    return OverflowProbe.firstParameter(of: plan)
   }
 
   private func parts(of batch: TrainingBatch) -> [Part] {

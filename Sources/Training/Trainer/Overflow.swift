@@ -33,13 +33,21 @@ public enum OverflowProbe {
   /// Bad values come first, in order of computation. A bad gradient spreads from the output towards
   /// the input, so of those it is the last in order of computation.
   public static func firstParameter(of plan: any TrainingPlan) -> Overflow? {
-    var (weight, gradient): (ParameterPath?, ParameterPath?)
-    plan.withTrainable { description, values, slope in
-      if weight == nil, !values.areFinite { weight = description.path }
+    if let weight = firstWeight(of: plan) { return weight }
+    var gradient: ParameterPath?
+    plan.withTrainable { description, _, slope in
       if !slope.areFinite { gradient = description.path }
     }
-    return (weight ?? firstStatistic(of: plan)).map(Overflow.weight)
-      ?? gradient.map(Overflow.gradient)
+    return firstStatistic(of: plan).map(Overflow.weight) ?? gradient.map(Overflow.gradient)
+  }
+
+  /// The first parameter that trains and has a bad value; nil when there is none.
+  static func firstWeight(of plan: any TrainingPlan) -> Overflow? {
+    var weight: ParameterPath?
+    plan.withTrainable { description, values, _ in
+      if weight == nil, !values.areFinite { weight = description.path }
+    }
+    return weight.map(Overflow.weight)
   }
 
   private static func firstStatistic(of plan: any TrainingPlan) -> ParameterPath? {

@@ -18,12 +18,16 @@ public final class Trainer {
   private let validation: (any FeatureSource)?
   private let gradient: any BatchGradient
   private let optimizer: Optimizer
+  /// What is judged and kept in place of the weights; nil without averaging.
+  private let average: WeightAverage?
   private let order: BatchOrder
   private let rates: LearningRates
   private let parameterRates: [Double]
   private var stepRates: [Double]
   private var best: Parameters?
   private var lastGood: Parameters
+  /// The batch of the last step, to look for an overflow that shows later.
+  private var lastBatch: TrainingBatch?
   private var divergence: TrainingError?
   private let epochs: Range<Int>
   /// The step at which ``curve`` begins.
@@ -72,6 +76,7 @@ public final class Trainer {
         microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil,
         mixing: configuration.mixing)
     optimizer = Optimizer(configuration.optimizer)
+    average = configuration.weightAveraging.map { WeightAverage(of: plan, decay: $0) }
     order = BatchOrder(
       count: training.count, batchSize: configuration.stepSize, seed: configuration.seed)
     epochs = span.epochs
@@ -95,7 +100,7 @@ public final class Trainer {
   ///   source and the hooks.
   public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
     let outcome = try train(hooks)
-    if outcome != .cancelled, let best { try plan.importParameters(best) }
+    if outcome != .cancelled { try plan.importParameters(finalParameters()) }
     return result(outcome)
   }
 
@@ -121,11 +126,19 @@ public final class Trainer {
   }
 
   /// What the plan is left with when the run ends well: the best weights, or the last ones.
-  func finalParameters() -> Parameters { best ?? plan.exportParameters() }
+  func finalParameters() -> Parameters { best ?? withAverage(plan.exportParameters) }
+
+  /// Calls `body` with the averaged weights in the plan, if there is an average.
+  private func withAverage<Result>(_ body: () throws -> Result) rethrows -> Result {
+    average?.exchange(with: plan)
+    defer { average?.exchange(with: plan) }
+    return try body()
+  }
 
   private func trainBatch(_ samples: ArraySlice<Int>) throws {
     let identity = StepIdentity(seed: progress.configuration.seed, step: progress.step)
     let batch = TrainingBatch(samples: samples, epoch: progress.epoch, identity: identity)
+    lastBatch = batch
     let part = try gradient.compute(batch)
     guard part.loss.sum.isFinite, OverflowProbe.gradientsAreFinite(plan) else {
       throw diverge(batch: progress.batch, overflow: try? gradient.findOverflow(in: batch))
@@ -136,6 +149,7 @@ public final class Trainer {
     guard OverflowProbe.valuesAreFinite(plan) else {
       throw diverge(batch: progress.batch, overflow: OverflowProbe.firstParameter(of: plan))
     }
+    average?.update(from: plan, step: progress.step - epochs.lowerBound * order.batches.count)
     progress.totals += part
     progress.batch += 1
     progress.step += 1
@@ -154,22 +168,31 @@ public final class Trainer {
     let parameters = plan.exportParameters()
     guard parameters.areFinite else {
       throw diverge(
-        batch: max(progress.batch - 1, 0), overflow: OverflowProbe.firstParameter(of: plan))
+        batch: max(progress.batch - 1, 0), overflow: findOverflow())
     }
     return parameters
   }
 
+  /// Where values that are there between two steps began to be bad.
+  private func findOverflow() -> Overflow? {
+    lastBatch.flatMap { try? gradient.findOverflow(in: $0) }
+      ?? OverflowProbe.firstParameter(of: plan)
+  }
+
   private func finishEpoch() throws -> EpochRecord {
     let clock = ContinuousClock.now
-    let valid = try validation.map {
-      try PlanEvaluator.score($0, by: plan, loss: SoftmaxCrossEntropy())
+    let (valid, judged) = try withAverage {
+      let valid = try validation.map {
+        try PlanEvaluator.score($0, by: plan, loss: SoftmaxCrossEntropy())
+      }
+      return (valid, plan.exportParameters())
     }
-    let parameters = plan.exportParameters()
+    let parameters = average == nil ? judged : plan.exportParameters()
     guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else {
-      throw diverge(batch: nil, overflow: OverflowProbe.firstParameter(of: plan))
+      throw diverge(batch: nil, overflow: findOverflow())
     }
     lastGood = parameters
-    if let valid, progress.note(validLoss: valid.loss.mean) { best = parameters }
+    if let valid, progress.note(validLoss: valid.loss.mean) { best = judged }
     let factor = curve(progress.step - 1 - firstStep).factor
     let record = EpochRecord(
       epoch: progress.epoch, trainLoss: progress.totals.loss.mean,
@@ -206,7 +229,8 @@ public final class Trainer {
   public func exportState() throws -> TrainerState {
     TrainerState(
       progress: progress, parameters: try finiteParameters(), best: best,
-      optimizer: optimizer.exportState(from: plan))
+      optimizer: optimizer.exportState(from: plan),
+      average: average == nil ? nil : withAverage(plan.exportParameters))
   }
 
   /// Continues from `state`; ``run(_:)`` then goes on with its next batch.
@@ -227,6 +251,13 @@ public final class Trainer {
         "it is in epoch \(state.progress.epoch + 1), outside \(epochs.lowerBound + 1)"
           + "...\(epochs.upperBound)")
     }
+    if let average {
+      guard let saved = state.average else {
+        throw TrainingError.incompatibleState("the averaged weights are missing")
+      }
+      try plan.importParameters(saved)
+      average.restart(from: plan)
+    }
     try plan.importParameters(state.parameters)
     try optimizer.importState(state.optimizer, into: plan)
     restore(state)
@@ -234,7 +265,7 @@ public final class Trainer {
 
   /// Begins this part of a run where the part before it ended: `state` is that part's, with the
   /// weights of this plan. Batches, steps and patience begin anew; what the optimizer remembers is
-  /// kept by parameter.
+  /// kept by parameter; an average of the weights begins anew with those of this plan.
   func begin(after state: TrainerState) throws {
     try optimizer.importState(state.optimizer, into: plan, allowingNew: true)
     restore(state)

@@ -39,13 +39,16 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
   /// How the samples of a batch are mixed, keyed by seed and step; nil for not at all. ``MixingPlace``
   /// says what is mixed. Validation never is.
   public var mixing: BatchMixing?
+  /// Decay of a moving average of the weights over the steps of each phase, in 0..<1, which is judged
+  /// and kept in place of the weights; nil for none.
+  public var weightAveraging: Double?
 
   /// A configuration; traps on numbers below 1.
   public init(
     epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
     optimizer: OptimizerConfiguration = OptimizerConfiguration(),
     schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil,
-    accumulation: Int = 1, mixing: BatchMixing? = nil
+    accumulation: Int = 1, mixing: BatchMixing? = nil, weightAveraging: Double? = nil
   ) {
     precondition(
       epochs > 0 && batchSize > 0 && accumulation > 0,
@@ -59,6 +62,7 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
     self.schedule = schedule
     self.earlyStopping = earlyStopping
     self.mixing = mixing
+    self.weightAveraging = weightAveraging
   }
 }
 
@@ -74,6 +78,9 @@ extension TrainerConfiguration {
     if accumulation < 1 { return "accumulation must be at least 1, got \(accumulation)." }
     if let patience = earlyStopping?.patience, patience < 1 {
       return "patience must be at least 1, got \(patience)."
+    }
+    if let decay = weightAveraging, !(decay >= 0 && decay < 1) {
+      return "the decay of averaged weights must be at least 0 and below 1, got \(decay)."
     }
     return optimizer.problem ?? schedule.problem
   }

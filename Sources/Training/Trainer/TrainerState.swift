@@ -80,23 +80,28 @@ public struct TrainerState: Sendable, Equatable {
   public var best: Parameters?
   /// What the optimizer remembers.
   public var optimizer: OptimizerState
+  /// The averaged weights, with the present statistics; nil without averaging.
+  public var average: Parameters?
 
   /// A state.
   public init(
-    progress: TrainerProgress, parameters: Parameters, best: Parameters?, optimizer: OptimizerState
+    progress: TrainerProgress, parameters: Parameters, best: Parameters?, optimizer: OptimizerState,
+    average: Parameters? = nil
   ) {
+    self.average = average
     self.progress = progress
     self.parameters = parameters
     self.best = best
     self.optimizer = optimizer
   }
 
-  /// All arrays by name: `model/PATH`, `best/PATH`, `optimizer/SLOT/PATH`, and `optimizer/step/PATH`
+  /// All arrays by name: `model/PATH`, `best/PATH`, `average/PATH`, `optimizer/SLOT/PATH`, and `optimizer/step/PATH`
   /// with a parameter's number of steps, [1], exact up to 2^24.
   public var tensors: [String: Tensor<Float>] {
     var result: [String: Tensor<Float>] = [:]
     for path in parameters.paths { result["model/\(path)"] = parameters[path] }
     for path in best?.paths ?? [] { result["best/\(path)"] = best?[path] }
+    for path in average?.paths ?? [] { result["average/\(path)"] = average?[path] }
     for (slot, arrays) in optimizer.slots {
       for path in arrays.paths { result["optimizer/\(slot)/\(path)"] = arrays[path] }
     }
@@ -112,10 +117,12 @@ public struct TrainerState: Sendable, Equatable {
   ///   missing.
   public init(progress: TrainerProgress, tensors: [String: Tensor<Float>]) throws {
     var (parameters, best, optimizer) = (Parameters(), Parameters(), OptimizerState())
+    var average = Parameters()
     for (name, tensor) in tensors {
       let parts = name.split(separator: "/", maxSplits: 2).map(String.init)
       switch (parts.first, parts.count) {
       case ("model", 2): parameters[ParameterPath(parts[1])] = tensor
+      case ("average", 2): average[ParameterPath(parts[1])] = tensor
       case ("best", 2): best[ParameterPath(parts[1])] = tensor
       case ("optimizer", 3) where parts[1] != "step":
         optimizer.slots[parts[1], default: Parameters()][ParameterPath(parts[2])] = tensor
@@ -129,6 +136,6 @@ public struct TrainerState: Sendable, Equatable {
     }
     self.init(
       progress: progress, parameters: parameters, best: best.count > 0 ? best : nil,
-      optimizer: optimizer)
+      optimizer: optimizer, average: average.count > 0 ? average : nil)
   }
 }

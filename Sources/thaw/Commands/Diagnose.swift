@@ -7,5 +7,7 @@ struct Diagnose: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "diagnose",
     abstract: "Find out why a network does not do what it should.",
-    subcommands: [DiagnoseBatchNorm.self, DiagnosePreprocessing.self])
+    subcommands: [
+      DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseGradients.self,
+    ])
 }

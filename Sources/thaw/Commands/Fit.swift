@@ -42,6 +42,7 @@ struct Fit: ParsableCommand {
     let cached = try CacheStage(directory, context: context).fill()
     let trained = try TrainStage(directory, context: context).train()
     let tuned = try recipe.fineTune.enabled ? fineTune(context, session) : nil
+    if tuned == nil { try TrainStage(directory, context: context).useHead() }
     let evaluation = try EvaluateStage(context: context).evaluate(directory, split: nil)
     let report = try ReportStage(directory, context: context).write()
     let result = Summary(

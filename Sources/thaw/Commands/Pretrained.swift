@@ -47,10 +47,10 @@ struct Pretrained: ParsableCommand {
     func run() throws {
       let store = try PretrainedStore.locate()
       let entries = try store.cards().map { Entry($0, store) }
-      var table = TextTable("name", "here", "licence", "preprocessing")
+      var table = TextTable("name", "here", "licence", "weights")
       for entry in entries {
         table.append([
-          entry.name, entry.isHere ? "yes" : "no", entry.license, entry.preprocessing,
+          entry.name, entry.isHere ? "yes" : "no", entry.license, entry.summary,
         ])
       }
       try Session(global).print(entries, text: table.text(width: 120))

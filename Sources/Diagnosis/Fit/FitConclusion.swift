@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// What follows from the parts of an error: a verdict, and what to try in which order.
+struct FitConclusion {
+  let status: FitFindings.Status
+  let verdict: String
+  let next: [String]
+
+  init(
+    _ parts: BiasVariance, splits: SplitMismatch?, overfitTest: FitFindings.OverfitTest?,
+    heldOut: String?, suspicious: Int
+  ) {
+    let total = (parts.training?.count ?? 0) + (parts.validation?.count ?? 0)
+    var advice: [String] = []
+    let shareOfSuspects = total == 0 ? 0 : Double(suspicious) / Double(total)
+    if suspicious >= 3, shareOfSuspects >= 0.02 {
+      advice.append(
+        "Look through the \(suspicious) suspicious labels first: every wrong one costs accuracy and"
+          + " makes the measured error untrue.")
+    }
+    if let overfitTest, !overfitTest.passed {
+      status = .broken
+      verdict =
+        "Training does not work: \(overfitTest.photos) photos could not be learned by heart (loss"
+        + " \(FitConclusion.rounded(overfitTest.loss)) after \(overfitTest.steps) steps)."
+      next = [overfitTest.meaning] + advice
+      return
+    }
+    guard let validation = parts.validation ?? parts.crossValidated, total >= 20 else {
+      status = .undecided
+      verdict = "Cannot tell: \(total) photos of known splits are too few."
+      next = ["Give a run, or a folder with train and valid folders, and at least 20 photos."]
+      return
+    }
+    let found = FitConclusion.significant(parts, splits)
+    next = advice + found.map { FitConclusion.advice($0.status) }
+    let errors = FitConclusion.errors(parts, heldOut: heldOut)
+    if let first = found.first {
+      status = first.status
+      verdict = FitConclusion.verdict(first.status, splits: splits) + errors
+      return
+    }
+    status = .healthy
+    let percent = FitConclusion.percent(validation.error)
+    verdict =
+      suspicious >= 3 && shareOfSuspects >= 0.02
+      ? "The fit is healthy, but \(suspicious) labels look wrong: \(errors)"
+      : "Healthy: no part of the \(percent) error stands out. " + errors
+  }
+
+  /// The parts worth working on, the largest first.
+  private static func significant(
+    _ parts: BiasVariance, _ splits: SplitMismatch?
+  ) -> [(status: FitFindings.Status, size: Double)] {
+    var found: [(status: FitFindings.Status, size: Double)] = []
+    if let bias = parts.avoidableBias, bias.isSignificant { found.append((.bias, bias.size)) }
+    if let variance = parts.variance, variance.isSignificant {
+      found.append((.variance, variance.size))
+    }
+    let differs = splits?.isSignificant ?? false
+    let gap = parts.mismatch.map { $0.isSignificant ? $0.size : 0 } ?? 0
+    // A gap alone may be a hard draw of photos, and a difference alone may do no harm; a difference
+    // that stands out is said even so, because the held-out error then answers another question.
+    if differs, gap > 0 || (splits?.auc ?? 0) >= 0.8 {
+      found.append((.mismatch, max(gap, 0.001)))
+    } else if gap > 0, differs || splits == nil {
+      found.append((.mismatch, gap))
+    }
+    return found.sorted { $0.size > $1.size }
+  }
+
+  private static func verdict(_ status: FitFindings.Status, splits: SplitMismatch?) -> String {
+    switch status {
+    case .bias: "High avoidable bias: the training photos themselves are not learned. "
+    case .variance: "High variance: what is learned does not carry over to other photos. "
+    case .mismatch:
+      "Distribution mismatch: the held-out photos are of another kind than the training photos (told"
+        + " apart with an AUC of \(rounded(splits?.auc ?? 0))). "
+    case .healthy, .broken, .undecided: ""
+    }
+  }
+
+  /// The errors behind a verdict.
+  private static func errors(_ parts: BiasVariance, heldOut: String?) -> String {
+    var items: [String] = []
+    if let rate = parts.training { items.append("training \(percent(rate.error))") }
+    if let rate = parts.crossValidated {
+      items.append("training, cross-validated \(percent(rate.error))")
+    }
+    if let rate = parts.validation {
+      items.append("\(heldOut ?? "held out") \(percent(rate.error))")
+    }
+    return "Errors: human \(percent(parts.humanError)), " + items.joined(separator: ", ") + "."
+  }
+
+  /// What to try against a part of the error.
+  private static func advice(_ status: FitFindings.Status) -> String {
+    switch status {
+    case .bias:
+      "Against bias: train longer or at a higher rate, weaken decay, dropout and augmentation, thaw"
+        + " more layers (thaw fine-tune), use a larger backbone or input size."
+    case .variance:
+      "Against variance: more photos, stronger augmentation, more weight decay or dropout, fewer thawed"
+        + " layers, early stopping."
+    case .mismatch:
+      "Against mismatch: find out how the two kinds of photos differ (look at both), split anew at"
+        + " random, or add training photos of the kind that counts; augmentation can imitate some of it."
+    case .healthy, .broken, .undecided: ""
+    }
+  }
+
+  private static func percent(_ share: Double) -> String { "\((share * 1000).rounded() / 10) %" }
+  private static func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
+}

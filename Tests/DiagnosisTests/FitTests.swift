@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Diagnosis
+import Foundation
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct FitTests {
+  private func findings(
+    training: Double, crossValidated: Double, validation: Double, count: Int = 400,
+    human: Double? = nil, splits: SplitMismatch? = nil,
+    overfit: FitFindings.OverfitTest? = nil, suspicious: Int = 0
+  ) -> FitFindings {
+    FitFindings(
+      parts: BiasVariance(
+        humanError: human, training: ErrorRate(error: training, count: count),
+        crossValidated: ErrorRate(error: crossValidated, count: count),
+        validation: ErrorRate(error: validation, count: count)),
+      humanError: human, heldOut: "valid", splits: splits, overfitTest: overfit, labels: [],
+      suspiciousCount: suspicious, hints: [])
+  }
+
+  /// Scores of two splits of `count` photos in two classes whose means differ by `shift`.
+  private func splits(_ count: Int, shift: Double, seed: UInt64 = 1) throws -> SplitMismatch {
+    var stream = RandomStream(seed: seed, purpose: .procedural)
+    let isSecond = (0..<2 * count).map { $0 >= count }
+    let scores = isSecond.map { stream.normal() + ($0 ? shift : 0) }
+    return try #require(
+      SplitMismatch(scores: scores, isSecond: isSecond, labels: (0..<2 * count).map { $0 % 2 }))
+  }
+
+  @Test func eachPartOfTheErrorIsNamed() throws {
+    #expect(findings(training: 0.01, crossValidated: 0.02, validation: 0.02).status == .healthy)
+    #expect(findings(training: 0.2, crossValidated: 0.21, validation: 0.21).status == .bias)
+    let variance = findings(training: 0, crossValidated: 0.15, validation: 0.16)
+    #expect(variance.status == .variance)
+    #expect(variance.next.first?.contains("Against variance") == true)
+    let apart = try splits(100, shift: 2)
+    #expect(
+      findings(training: 0.01, crossValidated: 0.02, validation: 0.3, splits: apart).status
+        == .mismatch)
+    let same = try splits(100, shift: 0)
+    #expect(
+      findings(training: 0.01, crossValidated: 0.02, validation: 0.03, splits: same).status
+        == .healthy)
+  }
+
+  @Test func adviceComesInTheOrderOfTheParts() throws {
+    let both = findings(training: 0.1, crossValidated: 0.3, validation: 0.3, suspicious: 40)
+    #expect(both.status == .variance)
+    #expect(both.next.count == 3)
+    #expect(both.next[0].contains("40 suspicious labels"))
+    #expect(both.next[1].contains("Against variance"))
+    #expect(both.next[2].contains("Against bias"))
+  }
+
+  @Test func whatPeopleCannotDoIsNotBias() {
+    #expect(
+      findings(training: 0.2, crossValidated: 0.21, validation: 0.2, human: 0.19).status
+        == .healthy)
+  }
+
+  @Test func aHandfulOfPhotosIsNotAccused() {
+    // One wrong of 12 against none: chance.
+    let few = findings(training: 0, crossValidated: 1.0 / 12, validation: 1.0 / 12, count: 12)
+    #expect(few.status == .healthy)
+  }
+
+  @Test func aFailedOverfitTestComesFirst() {
+    let failed = FitFindings.OverfitTest(
+      photos: 16, groups: ["head"], steps: 300, firstLoss: 2, loss: 0.7)
+    #expect(!failed.passed)
+    #expect(
+      findings(training: 0.5, crossValidated: 0.5, validation: 0.5, overfit: failed).status
+        == .broken)
+    #expect(
+      FitFindings.OverfitTest(photos: 16, groups: [], steps: 9, firstLoss: 2, loss: .nan).passed
+        == false)
+  }
+
+  @Test func splitsOfOneKindAreSeldomToldApart() throws {
+    let accused = try (0..<200).count { try splits(20, shift: 0, seed: UInt64($0)).isSignificant }
+    #expect(accused <= 4)
+    #expect(try splits(20, shift: 2).isSignificant)
+  }
+
+  @Test func differentSharesOfTheClassesAreNoMismatch() throws {
+    // Scores follow the class alone; the second split has more of class 1.
+    let labels = [Int](repeating: 0, count: 90) + [Int](repeating: 1, count: 110)
+    let isSecond = labels.indices.map { $0 < 90 ? $0 < 10 : $0 < 190 }
+    var stream = RandomStream(seed: 5, purpose: .procedural)
+    let scores = labels.map { Double($0) * 3 + stream.normal() }
+    let result = try #require(SplitMismatch(scores: scores, isSecond: isSecond, labels: labels))
+    #expect(!result.isSignificant)
+    #expect(SplitMismatch(scores: [1, 2], isSecond: [true, false], labels: [0, 1]) == nil)
+  }
+
+  @Test func swappedLabelsAreFoundAndRightOnesAreNot() throws {
+    let (count, width, classes) = (120, 16, 3)
+    var stream = RandomStream(seed: 2, purpose: .procedural)
+    let truth = (0..<count).map { $0 % classes }
+    let features = Tensor<Float>(shape: [count, width]) { output in
+      for row in 0..<count {
+        for column in 0..<width {
+          output[row * width + column] = Float(
+            stream.normal() + (column == truth[row] ? 6 : 0) + 20)
+        }
+      }
+    }
+    var labels = truth
+    let swapped = [3, 50, 77, 101]
+    for row in swapped { labels[row] = (truth[row] + 1) % classes }
+    let probabilities = Tensor<Float>(shape: [count, classes]) { output in
+      for row in 0..<count {
+        for index in 0..<classes { output[row * classes + index] = index == truth[row] ? 0.8 : 0.1 }
+      }
+    }
+    let result = LabelSuspicion(
+      features: features, probabilities: probabilities, labels: labels)
+    #expect(result.cases.count == count)
+    #expect(Set(result.cases.prefix(4).map(\.photo)) == Set(swapped))
+    #expect(Set(result.cases.filter(\.isSuspicious).map(\.photo)) == Set(swapped))
+    #expect(result.cases[0].suggestion == truth[result.cases[0].photo])
+  }
+
+  @Test func photosWithoutAProbabilityAreLeftOut() {
+    let features = Tensor<Float>([0, 1, 1, 0, 1, 1], shape: [3, 2])
+    let probabilities = Tensor<Float>([0.9, 0.1, .nan, .nan, 0.2, 0.8], shape: [3, 2])
+    let result = LabelSuspicion(
+      features: features, probabilities: probabilities, labels: [0, 1, 1])
+    #expect(Set(result.cases.map(\.photo)) == [0, 2])
+  }
+}
