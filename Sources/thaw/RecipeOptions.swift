@@ -39,6 +39,11 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Numbers of the feature cache in training: float32, or float16 for half the disk.")
   var cache: Recipe.CachePrecision?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Whether fit thaws the backbone after the head is trained (default: the recipe's).")
+  var fineTune: Bool?
+
   /// How the head is trained.
   @OptionGroup(title: "Training of the head") var training: TrainingOptions
 
@@ -55,7 +60,7 @@ struct RecipeOptions: ParsableArguments {
     }
     if let seed { result.seed = seed }
     apply(to: &result)
-    try training.apply(to: &result.train)
+    try training.apply(to: &result.train, highest: result.train.rate)
     return try result.checked()
   }
 
@@ -68,6 +73,7 @@ struct RecipeOptions: ParsableArguments {
     if let hidden { recipe.head.hidden = hidden == 0 ? nil : hidden }
     if let dropout { recipe.head.dropout = dropout }
     if let cache { recipe.cache = cache }
+    if let fineTune { recipe.fineTune.enabled = fineTune }
     if let frozenBatchNorm { recipe.head.frozenBatchNorm = frozenBatchNorm.mode }
   }
 }

@@ -81,8 +81,9 @@ struct TrainingOptions: ParsableArguments {
 
   /// Changes what was given.
   ///
+  /// - Parameter highest: the largest rate before any of these options.
   /// - Throws: `ValidationError` for options that do not go together.
-  func apply(to train: inout Recipe.Train) throws {
+  func apply(to train: inout Recipe.Train, highest: Double) throws {
     if let solver { train.solver = solver }
     if let epochs { train.epochs = epochs }
     if let batch { train.batch = batch }
@@ -98,11 +99,11 @@ struct TrainingOptions: ParsableArguments {
     if let views { train.views = views }
     if let sizes { train.sizes = sizes.numbers }
     if let patience { train.patience = patience }
-    try applyRates(to: &train)
+    try applyRates(to: &train, highest: highest)
     try applySchedule(to: &train)
   }
 
-  private func applyRates(to train: inout Recipe.Train) throws {
+  private func applyRates(to train: inout Recipe.Train, highest: Double) throws {
     if let learningRate { train.learningRate = learningRate }
     guard let layerDecay else { return }
     guard layerDecay > 0, layerDecay <= 1 else {
@@ -111,7 +112,8 @@ struct TrainingOptions: ParsableArguments {
     switch train.learningRate {
     case .list, .range(from: .some, to: _):
       throw ValidationError("--layer-decay needs a single --learning-rate, that of the head.")
-    default: train.learningRate = .layerwise(to: train.rate, decay: layerDecay)
+    case let rate:
+      train.learningRate = .layerwise(to: rate?.highest ?? highest, decay: layerDecay)
     }
   }
 

@@ -41,9 +41,11 @@ import Testing
     let found = try workspace.thaw(
       "diagnose", "batchnorm", "--run", "run", "--quick", "--json", "--apply", "fixed.safetensors"
     ).json()
-    #expect(found["kind"].string == "batch_statistics")
+    // The layers of this network are random, so one of them may be blamed as well as all.
+    #expect(found["verdict"].string?.hasPrefix("Batch-norm problem") == true)
+    #expect(["batch_statistics", "corrupted_statistics"].contains(found["kind"].string))
     #expect(found["evidence"].array.contains { $0.string?.contains("batchStatistics") == true })
-    #expect(found["fixes"].array.count == 3)
+    #expect(found["fixes"].array.count >= 3)
     let fixed = try workspace.thaw(
       "diagnose", "batchnorm", "--model", "fixed.safetensors", "--data", "photos", "--quick",
       "--no-fixes", "--json"
@@ -59,7 +61,7 @@ import Testing
     (["--run", "run", "--fix", "head"], 64, "--fix needs --apply FILE"),
     (["--run", "run", "--batch", "1"], 64, "--batch is 1, expected 2 to 64"),
     (["--run", "run"], 65, "Run first: thaw prepare"),
-    (["--model", "dir/none.pth", "--data", "photos"], 65, "no such file"),
+    (["--model", "dir/none.pth", "--data", "photos"], 65, "no such model file"),
   ])
   func wrongUsesAreRefused(options: [String], code: Int32, message: String) throws {
     let workspace = try Workspace(count: 2)

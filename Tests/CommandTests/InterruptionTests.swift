@@ -12,7 +12,10 @@ import Testing
 
   /// The arguments of a `fit` that takes a second or two.
   private func fit(_ run: String) -> [String] {
-    ["fit", "photos", "--run", run, "--backbone", TinyBackbone.name, "--epochs", "12"]
+    [
+      "fit", "photos", "--run", run, "--backbone", TinyBackbone.name, "--epochs", "12",
+      "--no-fine-tune",
+    ]
       + ["--hidden", "64", "--patience", "0"]
   }
 

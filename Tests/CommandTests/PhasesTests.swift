@@ -166,8 +166,14 @@ import Testing
   @Test func theProgramSaysWhereAugmentedPhotosComeFrom() throws {
     let workspace = try workspace()
     let statements = [
-      (["--views", "2"], "2 cached views of each, epochs take turns with them."),
-      (["--views", "fresh"], "a new draw in every epoch, computed through the frozen layers"),
+      (
+        ["--views", "2", "--freeze-to", "-2"],
+        "2 cached views of each, epochs take turns with them."
+      ),
+      (
+        ["--views", "fresh", "--freeze-to", "-2"],
+        "a new draw in every epoch, computed through the frozen layers"
+      ),
       (["--views", "fresh", "--unfreeze"], "a new draw in every epoch (nothing is frozen"),
       (["--augmentation", "none"], "No augmentation; nothing is frozen in front"),
     ]

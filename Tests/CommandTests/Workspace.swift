@@ -80,7 +80,7 @@ final class Workspace: Sendable {
     try start(["prepare", "photos", "--run", "run"] + Workspace.recipe + more).wait()
   }
 
-  static let recipe = ["--backbone", TinyBackbone.name, "--epochs", "30"]
+  static let recipe = ["--backbone", TinyBackbone.name, "--epochs", "30", "--no-fine-tune"]
 
   /// The bytes of a file of the workspace.
   func read(_ name: String) throws -> [UInt8] { try FileSystem.read(file(name)) }

@@ -102,8 +102,11 @@ import Testing
     try network.damage("bn5", variance: 0.01, shift: 2)
     let phased = try network.phased()
     let attribution = try PhaseAttribution(phased, network.photos, batch: 48, seed: 1)
-    let changes = attribution.alone.map { abs($0 - attribution.inferenceLoss) }
-    #expect(changes.indices.max { changes[$0] < changes[$1] } == 5)
+    // Switched alone, the damaged layer brings the loss of the intact network back; layers behind it
+    // can hide the damage, not undo it.
+    let distances = attribution.alone.map { abs($0 - attribution.trainingLoss) }
+    #expect(distances.indices.min { distances[$0] < distances[$1] } == 5)
+    #expect(distances[5] < 0.02 * abs(attribution.inferenceLoss - attribution.trainingLoss))
     #expect(abs((attribution.upTo[7] ?? 0) - attribution.trainingLoss) < 1e-6)
     #expect(attribution.groups.count == 3)
     #expect(attribution.groups[2] == nil)

@@ -39,7 +39,9 @@ struct SmallNetwork {
     photos = SmallNetwork.photos(48, seed: seed)
     parameters = .procedural(for: graph)
     let network = try phased()
-    parameters = try Recalibration(network, on: photos, batch: 48, seed: 1).parameters
+    parameters = try Recalibration(
+      network, on: photos, batch: 48, seed: 1, tolerance: 0, maximumRounds: 10
+    ).parameters
   }
 
   /// Noise of two different contrasts.

@@ -115,10 +115,9 @@ struct RecipeTests {
     #expect(recipe.image.size == 192)
   }
 
-  @Test func aFineTuneSectionAsksForFineTuning() throws {
+  @Test func fineTuningCanBeTurnedOff() throws {
     #expect(try Recipe(yaml: "fine_tune:\n  epochs: 3", file: "r.yml").fineTune.enabled)
-    #expect(
-      try !Recipe(yaml: "fine_tune:\n  enabled: false", file: "r.yml").fineTune.enabled)
+    #expect(try !Recipe(yaml: "fine_tune:\n  enabled: false", file: "r.yml").fineTune.enabled)
   }
 
   @Test func theDocumentationListsEveryKey() throws {

@@ -132,7 +132,8 @@ extension ContractTrial {
     let own = best.preprocessing
     let photos = Array(squares.photos.prefix(32))
     let probe = try NormalizationProbe(
-      classifier.model.graph, parameters: classifier.model.parameters, layers: 4, compiler: context.compiler,
+      classifier.model.graph, parameters: classifier.model.parameters, layers: 4,
+      compiler: context.compiler,
       size: Extent2D(own.inputSize))
     let variants: [(String, Preprocessing)] = [
       ("as declared", own),

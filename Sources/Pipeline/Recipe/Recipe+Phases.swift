@@ -83,8 +83,7 @@ extension Recipe.Phase {
       : try .training(
         groups: names, of: graph, frozenBatchNorm: frozen, trainableBatchNorm: trainable)
     let schedule = schedule ?? whole.train.schedule
-    let rate =
-      learningRate ?? whole.train.learningRate ?? .range(from: nil, to: whole.train.defaultRate)
+    let rate = learningRate ?? whole.train.learningRate ?? whole.usualRate
     return FreezePhase(
       epochs: schedule.wholeEpochs(epochs ?? whole.train.epochs), plan: plan,
       rates: try rate.rates(of: graph, for: "fine_tune.learning_rate"), schedule: schedule,
@@ -164,7 +163,7 @@ extension Recipe.LearningRate {
   }
 
   /// The largest of them.
-  var highest: Double {
+  public var highest: Double {
     switch self {
     case .single(let rate), .layerwise(let rate, _): rate
     case .list(let rates): rates.max() ?? 0

@@ -120,11 +120,15 @@ extension Recipe.Train {
   /// The defaults of fine-tuning (Documentation/fine-tuning.md says how they were chosen).
   public static var fineTuning: Recipe.Train {
     var train = Recipe.Train()
-    train.epochs = 10
+    train.solver = .adamw
+    train.epochs = 15
     train.batch = 16
-    train.weightDecay = 1e-4
+    train.schedule = Training.Schedule.cosineAnnealing.warmedUp(epochs: 1)
+    train.weightDecay = 1e-2
+    train.weightAveraging = 0.98
     train.augmentation = .photo
-    train.patience = 5
+    train.views = .fresh
+    train.patience = 0
     return train
   }
 }

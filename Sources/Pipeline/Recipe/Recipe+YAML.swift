@@ -31,7 +31,6 @@ extension Recipe {
       try fields.readBatchNorm("frozen_batch_norm", into: &head.frozenBatchNorm)
     }
     try fields.section("train") { try train.read(&$0) }
-    if fields.kind(of: "fine_tune") != .absent { fineTune.enabled = true }
     try fields.section("fine_tune") { try fineTune.read(&$0) }
     try fields.section("evaluate") { try evaluate.read(&$0) }
     try fields.finish()

@@ -76,10 +76,10 @@ public struct Recipe: Hashable, Sendable {
   /// How the backbone is thawed once the head is trained.
   public struct FineTune: Hashable, Sendable {
     /// Whether `fit` fine-tunes; `thaw fine-tune` always does.
-    public var enabled = false
+    public var enabled = true
     /// Layer groups before this one stay frozen; negative counts from the end (-1: the head alone,
     /// 0: everything trains).
-    public var freezeTo = -2
+    public var freezeTo = 0
     /// Names of the groups that train; empty to go by ``freezeTo``.
     public var groups: [String] = []
     /// Epochs of each step of a gradual unfreezing: the head alone, then one more group with every

@@ -55,3 +55,18 @@ extension Recipe.Train {
     }
   }
 }
+
+extension Recipe.FineTune {
+  /// The learning rates without any in the recipe (Documentation/fine-tuning.md). Steps of Adam
+  /// have one size whatever the gradient, so one rate suits all groups; those of the others do not.
+  var usualRate: Recipe.LearningRate {
+    switch train.solver {
+    case .adam, .adamw: .single(3e-4)
+    case .rmsprop: .range(from: nil, to: 1e-3)
+    case .sgd, .lbfgs: .range(from: nil, to: 1e-2)
+    }
+  }
+
+  /// The largest learning rate.
+  public var rate: Double { (train.learningRate ?? usualRate).highest }
+}

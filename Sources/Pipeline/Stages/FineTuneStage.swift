@@ -117,7 +117,7 @@ public struct FineTuneStage {
     var settings = recipe.fineTune
     // Whether `fit` fine-tunes changes nothing about how.
     settings.enabled = true
-    hash.update("\(recipe.seed) \(recipe.cache) \(settings.train.rate) \(settings.yaml)")
+    hash.update("\(recipe.seed) \(recipe.cache) \(settings.usualRate) \(settings.yaml)")
     return hash.hexadecimalDigest
   }
 

@@ -178,7 +178,7 @@ struct RunReport {
   /// The largest learning rate of each layer group in the last phase.
   private var rates: [Double] {
     phases.last?.rates
-      ?? [Double](repeating: settings.rate, count: network.graph.groups.count)
+      ?? [Double](repeating: recipe.train.rate, count: network.graph.groups.count)
   }
 
   private var curves: ReportContent.TrainingSection? {

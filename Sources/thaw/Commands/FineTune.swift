@@ -23,14 +23,20 @@ struct FineTune: ParsableCommand {
   @Flag(help: "Print the plan and stop.")
   var planOnly = false
 
+  @Flag(help: "Do nothing when the recipe says fine_tune: {enabled: false}, as fit does.")
+  var ifEnabled = false
+
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
     var recipe = try directory.loadRecipe()
+    if ifEnabled, !recipe.fineTune.enabled {
+      return try session.print(["enabled": false], text: "The recipe leaves the backbone frozen.")
+    }
     if let seed = global.seed { recipe.seed = seed }
     thawing.apply(to: &recipe.fineTune)
-    try training.apply(to: &recipe.fineTune.train)
+    try training.apply(to: &recipe.fineTune.train, highest: recipe.fineTune.rate)
     recipe = try recipe.checked()
     let stage = FineTuneStage(directory, context: try session.context())
     // A plan that does not fit the network must not stay in the run.

@@ -17,11 +17,6 @@ struct Fit: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory; created if needed.")
   var directory: RunDirectory
 
-  @Flag(
-    inversion: .prefixedNo,
-    help: "Thaw the backbone after the head is trained, or leave it (default: the recipe's).")
-  var fineTune: Bool?
-
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
@@ -30,7 +25,6 @@ struct Fit: ParsableCommand {
     let session = Session(global)
     let context = try session.context()
     var recipe = try recipe.resolved(run: directory, seed: global.seed)
-    if let fineTune { recipe.fineTune.enabled = fineTune }
     testTime.apply(to: &recipe.evaluate.tta)
     if testTime.snapshots { recipe.evaluate.snapshots = true }
     let prepared = try PrepareStage(directory, context: context).prepare(
