@@ -40,7 +40,7 @@ struct SmallNetwork {
     parameters = .procedural(for: graph)
     let network = try phased()
     parameters = try Recalibration(
-      network, on: photos, batch: 48, seed: 1, tolerance: 0, maximumRounds: 10
+      network, on: photos, batch: 48, seed: 1
     ).parameters
   }
 

@@ -97,17 +97,28 @@ public struct BatchNormFacts: Sendable {
   }
 
   /// Layers whose running statistics are out of line with those of the layers around them, the worst
-  /// first. A dataset unlike the original one shifts all layers together; damage does not.
+  /// first, four at most. A dataset unlike the original one shifts all layers together; damage does
+  /// not. Some layers stand out a little by nature: ``areBeyondDoubt(_:in:)`` says when it is more.
   public static func suspects(_ layers: [Layer]) -> [Int] {
+    let excess = excess(of: layers)
+    let standOut = layers.indices.filter { layers[$0].own.severity > 0.12 && excess[$0] > 3 }
+    return Array(standOut.sorted { excess[$0] > excess[$1] }.prefix(4))
+  }
+
+  /// Those of `suspects` that no dataset explains, whether or not they cost accuracy.
+  public static func areBeyondDoubt(_ suspects: [Int], in layers: [Layer]) -> [Int] {
+    let excess = excess(of: layers)
+    return suspects.filter { layers[$0].own.severity > 0.45 && excess[$0] > 6 }
+  }
+
+  /// How many times further off each layer is than the median of the eight around it.
+  private static func excess(of layers: [Layer]) -> [Double] {
     let severities = layers.map(\.own.severity)
-    let excess = severities.indices.map { index -> Double in
+    return severities.indices.map { index in
       let window = max(0, index - 4)...min(severities.count - 1, index + 4)
       let around = window.filter { $0 != index }.map { severities[$0] }
       guard !around.isEmpty else { return 0 }
       return severities[index] / (LayerShift.quantile(0.5, of: around) + 0.04)
-    }
-    return severities.indices.filter { severities[$0] > 0.2 && excess[$0] > 4 }.sorted {
-      excess[$0] > excess[$1]
     }
   }
 }

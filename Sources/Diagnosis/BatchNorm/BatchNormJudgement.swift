@@ -31,7 +31,7 @@ public struct BatchNormJudgement: Sendable, Equatable {
     let judge = Judge(facts: facts, suspects: suspects)
     let kind = judge.kind
     self.kind = kind
-    self.suspects = kind == .corruptedStatistics ? suspects : []
+    self.suspects = kind == .corruptedStatistics ? judge.blamed : []
     betterInput = kind == .preprocessing ? judge.betterInput : nil
     signature = facts.signature
     verdict = judge.verdict(kind)
@@ -85,7 +85,7 @@ private struct Judge {
       return option.kind
     }
     if isFedWrongly { return .preprocessing }
-    if !suspects.isEmpty { return .corruptedStatistics }
+    if !beyondDoubt.isEmpty { return .corruptedStatistics }
     if !facts.renamed.isEmpty { return .labelOrder }
     if isOverfitted { return .overfitting }
     return isWeak ? .weak : .healthy
@@ -97,6 +97,13 @@ private struct Judge {
     return pair.isBetter
       && (pair.accuracyGain >= 0.05 || pair.difference >= max(first.loss / 3, 0.1))
   }
+
+  private var beyondDoubt: [Int] {
+    BatchNormFacts.areBeyondDoubt(suspects, in: facts.layers)
+  }
+
+  /// The layers that a verdict names: those beyond doubt, else all that repair the network.
+  var blamed: [Int] { beyondDoubt.isEmpty ? suspects : beyondDoubt }
 
   private var isPhaseWorse: Bool { isMaterial(facts.inference, facts.training) }
 
@@ -141,7 +148,7 @@ private struct Judge {
       let best = facts.inputs[closest].divergence
     else { return false }
     if isPhaseWorse { return false }
-    return (declared > 3 && best < declared / 20) || (suspects == [0] && best < declared / 10)
+    return (declared > 3 && best < declared / 20) || (suspects.first == 0 && best < declared / 10)
   }
 
   private var isOverfitted: Bool {
@@ -175,15 +182,15 @@ extension Judge {
         "Batch-norm problem: every running mean is 0 and every running variance 1, the values a"
         + " new layer starts with. They were never trained, or not loaded; \(phases)."
     case .corruptedStatistics where !isRepairBetter:
-      return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
+      return "Batch-norm problem in \(names): \(blamed.count == 1 ? "its" : "their") running"
         + " statistics do not fit this network: the data is far from them, and close to those of the"
         + " layers around. On these photos it costs little: loss"
         + " \(significant(facts.inference.loss)), and \(significant(facts.repaired?.loss ?? 0)) with"
         + " the data's own statistics there."
     case .corruptedStatistics:
-      return "Batch-norm problem in \(names): \(suspects.count == 1 ? "its" : "their") running"
+      return "Batch-norm problem in \(names): \(blamed.count == 1 ? "its" : "their") running"
         + " statistics do not belong to this network. With"
-        + " \(suspects.count == 1 ? "this layer" : "these layers") alone on the data's own"
+        + " \(blamed.count == 1 ? "this layer" : "these layers") alone on the data's own"
         + " statistics the same photos score"
         + " \(percent(facts.repaired?.accuracy ?? 0)) instead of \(running)."
     case .preprocessing:
@@ -227,8 +234,8 @@ extension Judge {
   }
 
   private var names: String {
-    let paths = suspects.prefix(4).map { "'\(facts.layers[$0].path)'" }
-    return paths.joined(separator: ", ") + (suspects.count > 4 ? ", …" : "")
+    let paths = blamed.prefix(4).map { "'\(facts.layers[$0].path)'" }
+    return paths.joined(separator: ", ")
   }
 
   func evidence(_ kind: BatchNormFinding) -> [String] {
@@ -241,7 +248,7 @@ extension Judge {
     if let mode = facts.recordedMode, mode != .inference {
       lines.append("The model file says that frozen batch norms were trained in mode '\(mode)'.")
     }
-    for index in suspects.prefix(5) {
+    for index in kind == .corruptedStatistics ? blamed : [] {
       let layer = facts.layers[index]
       lines.append(
         "\(layer.path): mean shift \(significant(layer.own.meanShift)) running deviations, variance"

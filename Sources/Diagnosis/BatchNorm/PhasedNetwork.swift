@@ -127,7 +127,8 @@ public final class PhasedNetwork {
     return value
   }
 
-  private func run(
+  /// The result of one piece.
+  func run(
     _ index: Int, _ input: [Float], _ inspection: BatchNormInspection
   ) throws -> [Float] {
     let piece = pieces[index]
@@ -137,6 +138,15 @@ public final class PhasedNetwork {
       try input.withUnsafeBufferPointer { try piece.plan.inspect($0, inspection, into: output) }
       count = photos * piece.outputStride
     }
+  }
+
+  /// Number of pieces.
+  var pieceCount: Int { pieces.count }
+
+  /// Replaces those of one piece.
+  func importParameters(_ parameters: Parameters, piece: Int) throws {
+    try pieces[piece].plan.importParameters(parameters)
+    self.parameters = parameters
   }
 
   /// Replaces the values of all parameters and statistics.

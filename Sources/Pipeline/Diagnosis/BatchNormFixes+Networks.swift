@@ -15,12 +15,13 @@ extension BatchNormFixes {
     let fixing = examination.photos.fixing
     try network.importParameters(parameters)
     defer { try? network.importParameters(classifier.parameters) }
-    let progress = context.console.progress("Recalibrating", total: nil)
+    let progress = context.console.progress(
+      "Recalibrating", total: only?.count ?? network.layers.count, unit: "layers")
     defer { progress.finish() }
     let recalibration = try Recalibration(
       network, on: fixing, only: only, batch: min(network.batch, fixing.count), seed: seed
     ) { count in
-      progress.advance(by: count)
+      progress.update(completed: count)
       try Interruption.check()
     }
     var result = original

@@ -72,7 +72,7 @@ public struct TrainStage {
     for path in [run.model, run.headModel] {
       try RunModel.write(
         trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
-        isHeadAlone: network.plan.frozenBatchNorm == .inference)
+        isHeadAlone: !network.plan.frozenBatchNorm.movesRunningStatistics)
     }
     try TrainerCheckpoint(run, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
@@ -93,7 +93,7 @@ public struct TrainStage {
     if recipe.train.solver == .lbfgs { return try solveConvex(recipe, manifest, network) }
     let snapshots = SnapshotFiles(
       run: run, key: key, recipe: recipe, manifest: manifest, network: network,
-      isHeadAlone: network.plan.frozenBatchNorm == .inference)
+      isHeadAlone: !network.plan.frozenBatchNorm.movesRunningStatistics)
     let trained = try GradientTraining(
       label: "Training the head", settings: recipe.train,
       schedule: recipe.train.schedule(
