@@ -63,7 +63,8 @@ let package = Package(
     .executableTarget(
       name: "thaw",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network", "Pipeline",
+        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network",
+        "Pipeline",
         "Reports", "Training",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "SystemPackage", package: "swift-system"),

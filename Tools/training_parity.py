@@ -4,7 +4,7 @@
 
     python Tools/training_parity.py Tests/BackbonesTests/Fixtures
 
-EfficientNet-Lite0 (timm) and ResNet-18 and -50 (torchvision) train ten steps of SGD with momentum in
+ResNet-18 and -50 (torchvision) train ten steps of SGD with momentum in
 PyTorch, in double precision, on small images, their first layer groups frozen, in every batch-norm
 mode. Parameters and images are procedural (see parity_network.py), with the last scale before each
 residual addition made smaller, so that activations neither grow nor vanish. Stored are, per architecture
@@ -40,18 +40,9 @@ def resnet(name):
     return getattr(torchvision.models, name)(num_classes=CLASSES)
 
 
-def lite0():
-    import timm
-
-    model = timm.create_model("tf_efficientnet_lite0", num_classes=CLASSES, drop_rate=0.0)
-    return model
-
-
 # name: maker, side of the images, prefixes of the frozen parameters, suffix of the scales before
 # additions and what they are multiplied by, learning rate.
 ARCHITECTURES = {
-    "efficientnet_lite0": (
-        lite0, 64, ("conv_stem.", "bn1.", "blocks.0.", "blocks.1.", "blocks.2."), ".bn3.weight", 0.5, 2e-3),
     "resnet18": (
         lambda: resnet("resnet18"), 48, ("conv1.", "bn1.", "layer1.", "layer2."),
         ".bn2.weight", 0.2, 2e-4),

@@ -34,21 +34,21 @@ private struct TrainingParity: Decodable {
   }
 }
 
-/// EfficientNet-Lite0 and ResNets train as in PyTorch: frozen and trainable groups, all modes, both
+/// ResNets train as in PyTorch: frozen and trainable groups, all modes, both
 /// engines, every gradient and ten steps' losses.
 @Suite struct TrainingParityTests {
   private static let classes = 5
 
   @Test(
-    arguments: ["efficientnet_lite0", "resnet18", "resnet50"], BatchNormMode.allCases)
+    arguments: ["resnet18", "resnet50"], BatchNormMode.allCases)
   func oneDNNTrainsAsPyTorchDoes(_ name: String, _ mode: BatchNormMode) throws {
     try expectParity(name, mode, OneDNNEngine(training: ReferenceEngine<Float>()), steps: 10)
   }
 
   /// ResNet-50 would take a minute here: its layers are those of ResNet-18 and 1x1 convolutions.
-  @Test(arguments: ["efficientnet_lite0", "resnet18"], BatchNormMode.allCases)
-  func theReferenceTrainsAsPyTorchDoes(_ name: String, _ mode: BatchNormMode) throws {
-    try expectParity(name, mode, ReferenceEngine<Float>(), steps: 10)
+  @Test(arguments: BatchNormMode.allCases)
+  func theReferenceTrainsAsPyTorchDoes(_ mode: BatchNormMode) throws {
+    try expectParity("resnet18", mode, ReferenceEngine<Float>(), steps: 10)
   }
 
   private func expectParity(

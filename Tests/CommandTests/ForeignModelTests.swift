@@ -53,7 +53,9 @@ struct ForeignModelTests {
 
   @Test func namesComeFromAFileOrAreNumbers() throws {
     try AtomicFile.write(workspace.file("names.txt"), text: "cat\ndog\n")
-    let predict = ["predict", "--model", "foreign.safetensors", "photos/red/0.png", "--format", "csv"]
+    let predict = [
+      "predict", "--model", "foreign.safetensors", "photos/red/0.png", "--format", "csv",
+    ]
     let named = try workspace.start(predict + ["--class-names", "names.txt"]).wait()
     #expect(named.status == 0, "\(named.stderr)")
     #expect(named.stdout.contains(",cat,") || named.stdout.contains(",dog,"))

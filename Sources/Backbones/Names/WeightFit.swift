@@ -86,8 +86,10 @@ public struct WeightFit: Sendable {
       ?? WeightFit(WeightMatching(checkpoint, architecture, graph, none))
   }
 
-  /// Complete ones first, then by how much of the file is used.
-  var rank: (Int, Int, Int) { (isComplete ? 1 : 0, matched, -unexpected.count) }
+  /// Complete ones first, then by how much of the file is used, then by how little is missing.
+  var rank: (Int, Int, Int, Int) {
+    (isComplete ? 1 : 0, matched, -missing.count, -unexpected.count)
+  }
 
   private init(_ matching: WeightMatching) {
     architecture = matching.architecture.name

@@ -157,8 +157,8 @@ extension ONNXImporter {
     }
     let channels = draft[input.layer].shape[1]
     let layer = BatchNormalization(
-      channels: channels, epsilon: Double(node.float("epsilon") ?? 1e-5),
-      momentum: 1 - Double(node.float("momentum") ?? 0.9))
+      channels: channels, epsilon: (node.float("epsilon") ?? 1e-5).asWritten,
+      momentum: Float(1 - (node.float("momentum") ?? 0.9).asWritten).asWritten)
     var tensors: [String: Tensor<Float>] = [:]
     for (index, leaf) in ["weight", "bias", "running_mean", "running_var"].enumerated() {
       guard let tensor = try constant(node, index + 1) else {
@@ -182,7 +182,7 @@ extension ONNXImporter {
       node.outputs.dropFirst().allSatisfy(\.isEmpty), let scale = try constant(node, 1)
     else { throw failure(node, "a constant scale, the last axis and one result are expected") }
     let layer = LayerNormalization(
-      channels: channels, epsilon: Double(node.float("epsilon") ?? 1e-5))
+      channels: channels, epsilon: (node.float("epsilon") ?? 1e-5).asWritten)
     let shift = try constant(node, 2).map { try vector($0, channels, node) }
     let tensors = [
       "weight": try vector(scale, channels, node), "bias": shift ?? Tensor(zeros: [channels]),
@@ -353,4 +353,9 @@ extension Tensor<Float> {
       }
     }
   }
+}
+
+extension Float {
+  /// The decimal number that was meant: 1e-5 for the Float nearest to it.
+  fileprivate var asWritten: Double { Double("\(self)") ?? Double(self) }
 }
