@@ -49,7 +49,9 @@ struct AddressDownload {
       "--proto", "=https,http,file", "--proto-redir", "=https,http", "--max-redirs", "10",
       // Give up on a server that does not answer, or that sends less than 1 kB/s for a minute.
       "--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60",
-    ] + (isLocal ? ["--noproxy", "*"] : []) + (length > 0 ? ["--continue-at", "-"] : []) + ["--output", file.string, "--", address]
+    ] + (isLocal ? ["--noproxy", "*"] : []) + (length > 0 ? ["--continue-at", "-"] : []) + [
+      "--output", file.string, "--", address,
+    ]
   }
 
   private func reason(_ outcome: Subprocess.Outcome) -> String {
