@@ -50,7 +50,7 @@ import Testing
       network.trained(ReferenceEngine<Float>(), images), fixture, "\(name) on reference")
   }
 
-  /// Norms and projections: half of the weights within a ten-thousandth of the norm, all within a
+  /// Norms and projections: half of the weights within a thousandth of the norm, all within a
   /// hundredth.
   ///
   /// A million rectifiers meet a number or two that rounding moves to the other side of zero; that is
@@ -74,7 +74,7 @@ import Testing
     let worst = try #require(errors.last)
     #expect(worst.error < 1e-2, "\(what): \(worst.path) is off by \(worst.error) of its norm")
     let median = errors[errors.count / 2]
-    #expect(median.error < 1e-4, "\(what): \(median.path) is off by \(median.error) of its norm")
+    #expect(median.error < 1e-3, "\(what): \(median.path) is off by \(median.error) of its norm")
   }
 
   /// The five largest of a row, in order.
