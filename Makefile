@@ -19,8 +19,8 @@ THAW := .build/release/thaw
 OPTIONS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export report test \
-  bench check format fixtures clean
+.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
+  report test bench fuzz check format fixtures clean
 
 all: report predict
 
@@ -80,7 +80,9 @@ report: tta
 # Is batch normalisation why the network does worse in inference than in training?
 diagnose: train
 	$(THAW) diagnose batchnorm --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose preprocessing --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
 
 test: setup
 	swift build -c release --build-tests
@@ -89,6 +91,10 @@ test: setup
 # Ratios against PyTorch and ONNX Runtime, in one run on the same photos and threads.
 bench: build demo-data pretrained
 	Benchmarks/run.sh
+
+# Damaged files for every reader, a minute each (FUZZ_SECONDS=60).
+fuzz: setup
+	Tools/fuzz.sh
 
 # What a reviewer runs: format, import rules, build, tests.
 check: setup

@@ -39,6 +39,7 @@ let package = Package(
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+    .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
 
     // The pipeline.
     module("Tensors", ["COpenBLAS"]),
@@ -47,7 +48,7 @@ let package = Package(
     module("Images", ["Tensors", "CImageCodecs"]),
     module("Network", ["Tensors"]),
     module("Execution", ["Network", "Tensors", "COneDNN", "CKernels"]),
-    module("Checkpoints", ["Files", "Tensors", "Network"]),
+    module("Checkpoints", ["Files", "Tensors", "Network", "CZlib"]),
     module("Backbones", ["Configuration", "Files", "Network", "Checkpoints", "Images"]),
     module("Datasets", ["Files", "Images", "Tensors"]),
     module("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Rebuilds the fixtures that come from PyTorch, Pillow and scikit-learn. Needs a network the first
+# Rebuilds the fixtures that come from PyTorch, Keras, Pillow and scikit-learn. Needs a network the first
 # time, for the Python environment in .venv-fixtures; tests never need it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,12 +9,14 @@ cd "$(dirname "$0")/.."
 python=${THAW_FIXTURES_PYTHON:-.venv-fixtures/bin/python}
 if [ ! -x "$python" ]; then
   python3 -m venv .venv-fixtures
-  .venv-fixtures/bin/pip install --quiet timm numpy pillow torch safetensors scikit-learn \
-    torchvision timm keras
+  .venv-fixtures/bin/pip install --quiet numpy pillow torch torchvision timm keras h5py safetensors \
+    scikit-learn
 fi
 "$python" Tools/make_image_fixtures.py Tests/ImagesTests/Fixtures
 "$python" Tools/keras_preprocessing.py Tests/ImagesTests/Fixtures
 "$python" Tools/checkpoint_fixtures.py
+"$python" Tools/keras_fixtures.py
+"$python" Tools/keras_names.py
 "$python" Tools/parity_network.py Tests/ExecutionTests/Fixtures
 "$python" Tools/training_parity.py Tests/BackbonesTests/Fixtures
 "$python" Tools/parity_architectures.py Tests/BackbonesTests/Fixtures

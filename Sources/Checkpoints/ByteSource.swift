@@ -12,6 +12,7 @@ final class ByteSource: Sendable {
   private enum Contents: Sendable {
     case file(OpenFile, FileStatus)
     case memory([UInt8])
+    case part(ByteSource, start: Int)
   }
 
   let path: FilePath
@@ -45,6 +46,14 @@ final class ByteSource: Sendable {
     contents = .memory(bytes)
   }
 
+  /// A part of another source that is read as if it were a file; the caller has checked that it
+  /// lies inside. Offsets in messages count from its start.
+  init(_ whole: ByteSource, start: Int, count: Int) {
+    path = whole.path
+    self.count = count
+    contents = .part(whole, start: start)
+  }
+
   deinit {
     if case .file(let file, _) = contents { file.closeIgnoringErrors() }
   }
@@ -74,6 +83,7 @@ final class ByteSource: Sendable {
       bytes.withUnsafeBytes {
         buffer.copyMemory(from: .init(rebasing: $0[offset...].prefix(buffer.count)))
       }
+    case .part(let whole, let start): try whole.read(at: start + offset, into: buffer)
     case .file(let file, let status): try read(file, status, at: offset, into: buffer)
     }
   }

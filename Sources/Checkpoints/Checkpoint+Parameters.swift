@@ -59,12 +59,11 @@ private struct ParameterMatching {
       unexpected.append(quoted(tensor.name))
       return
     }
-    let isFloat = [.float64, .float32, .float16, .bfloat16].contains(tensor.elementType)
     if let other = found.updateValue(tensor, forKey: path) {
       unfitting.append("\(quoted(tensor.name)) stands for '\(path)' like \(quoted(other.name))")
     } else if tensor.shape.withoutTrailingOnes != shape.withoutTrailingOnes {
       unfitting.append("\(quoted(tensor.name)) is \(tensor.shape), the layer expects \(shape)")
-    } else if !isFloat {
+    } else if !tensor.elementType.isFloatingPoint {
       unfitting.append("\(quoted(tensor.name)) is of type \(tensor.elementType.rawValue)")
     }
   }

@@ -10,6 +10,12 @@ public enum CheckpointFormat: String, Sendable, Hashable {
   case torchLegacy
   /// PyTorch 1.6 and later: a zip archive.
   case torchZip
+  /// Keras: an HDF5 file of weights (`.h5`, `.weights.h5`), or a whole model in the legacy layout.
+  case kerasWeights
+  /// Keras 3: a zip archive with the configuration and the weights (`.keras`).
+  case kerasArchive
+  /// NumPy: a zip archive of arrays (`.npz`), or one array (`.npy`).
+  case numPy
   /// ONNX: a graph of operations with its constants.
   case onnx
 }
@@ -18,7 +24,7 @@ public enum CheckpointFormat: String, Sendable, Hashable {
 public struct Checkpoint: Sendable {
   /// All tensors; names are unique.
   public let tensors: [StoredTensor]
-  /// Texts that came with them; empty for PyTorch files.
+  /// Texts that came with them: safetensors' own, what Keras says of the model; none from PyTorch.
   public let metadata: [String: String]
   /// The layout.
   public let format: CheckpointFormat
@@ -27,7 +33,7 @@ public struct Checkpoint: Sendable {
   private let positions: [String: Int]
 
   /// Names are unique: every reader has checked it.
-  init(
+  package init(
     tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath
   ) {
     self.tensors = tensors
@@ -58,4 +64,15 @@ enum CheckpointLimits {
   static let pickleValues = 2_000_000
   static let pickleStack = 100_000
   static let zipEntries = 200_000
+  /// Objects (groups and data sets) in an HDF5 file, and levels of groups.
+  static let hdf5Objects = 200_000
+  static let hdf5Depth = 32
+  /// A JSON configuration: Keras's grow with the number of layers.
+  static let configuration = 1 << 25
+
+  /// Bytes that a file of `count` bytes may become when it is decompressed.
+  static func decompressed(from count: Int) -> Int {
+    let (product, overflow) = count.multipliedReportingOverflow(by: 32)
+    return overflow ? .max : min(product, .max - 1 << 28) + 1 << 28
+  }
 }

@@ -54,6 +54,11 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
     self.init(error.path, .unreadable, text)
   }
 
+  /// The tensors of `checkpoint` are not those that are needed.
+  package static func mismatch(_ checkpoint: Checkpoint, _ reason: String) -> CheckpointError {
+    CheckpointError(checkpoint.path, .mismatch, reason)
+  }
+
   /// Where, what, expected against found, next step.
   public var description: String {
     let place = offset.map { " (byte \($0))" } ?? ""
@@ -65,7 +70,8 @@ extension CheckpointError.Kind {
   fileprivate var nextStep: String {
     switch self {
     case .unreadable: "Check the path and its permissions."
-    case .wrongFormat: "Give a safetensors file or a PyTorch .pth file."
+    case .wrongFormat:
+      "Give a safetensors, PyTorch .pth, Keras .h5 or .keras, NumPy .npz or ONNX file."
     case .truncated, .malformed: "Fetch or copy the file again."
     case .refused:
       "Open it where you trust it and save the plain weights: torch.save(model.state_dict(), path)."

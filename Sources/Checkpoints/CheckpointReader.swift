@@ -9,11 +9,16 @@ public import SystemPackage
 public enum CheckpointReader {
   /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
   ///
-  /// Formats: safetensors, ONNX (the constants of its graph; see ``ONNXReader`` for the graph), and
-  /// PyTorch's `.pth` in both layouts. There the tensors are those of the
-  /// top-level dict, or if it has none those under `state_dict`, `model_state_dict`, `model`,
-  /// `model_state`, `net_dict` or `net`, the first that has some; a `module.` before every name is
-  /// removed; entries that are no tensors are passed over.
+  /// Formats:
+  /// - safetensors;
+  /// - PyTorch's `.pth` in both layouts: the tensors are those of the top-level dict, or if it has
+  ///   none those of the first of `state_dict`, `model_state_dict`, … that has some; prefixes that
+  ///   wrappers put before every name (`module.`) are removed; entries that are no tensors are
+  ///   passed over;
+  /// - Keras's `.h5`, `.weights.h5` and `.keras`: tensors are called `LAYER/VARIABLE`, for example
+  ///   `conv1_bn/moving_mean`, and keep Keras's layout (kernels are height, width, in, out);
+  /// - NumPy's `.npz` and `.npy` without pickled objects;
+  /// - ONNX: the constants of its graph; see ``ONNXReader`` for the graph.
   ///
   /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
   public static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
@@ -49,9 +54,11 @@ public enum CheckpointReader {
   private static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
     let start = try source.bytes(at: 0, count: min(source.count, 512))
     switch FileSignature(start, size: source.count) {
-    case .torchZip: return try TorchZipReader.read(source)
+    case .zip: return try read(ZIPArchive(source))
     case .pickle: return try TorchLegacyReader.read(source)
     case .safetensors: return try SafetensorsReader.read(source)
+    case .hdf5: return try KerasReader.read(source)
+    case .numPyArray: return try NumPyReader.readArray(source)
     case .onnx:
       let model = try ONNXReader.read(source, .refused)
       return Checkpoint(
@@ -63,5 +70,15 @@ public enum CheckpointReader {
         source.path, .wrongFormat, "this is \(description)",
         nextStep: isPointer ? "Fetch the file that it stands for: git lfs pull." : nil)
     }
+  }
+
+  /// A zip archive: told apart by what is in it.
+  private static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
+    if archive[KerasReader.weightsEntry] != nil { return try KerasReader.read(archive) }
+    let names = archive.entries.map(\.name)
+    if !names.isEmpty, names.allSatisfy({ $0.hasSuffix(".npy") }) {
+      return try NumPyReader.read(archive)
+    }
+    return try TorchZipReader.read(archive)
   }
 }

@@ -2,48 +2,6 @@
 
 import Tensors
 
-/// The elements of a strided view in row-major order.
-///
-/// - Parameter span: from the view's first element to its last.
-func gathered(_ span: [UInt8], _ shape: Shape, _ strides: [Int], _ size: Int) -> [UInt8] {
-  [UInt8](unsafeUninitializedCapacity: shape.count * size) { target, count in
-    let target = UnsafeMutableRawBufferPointer(target)
-    span.withUnsafeBytes { source in
-      switch size {
-      case 1: gather(UInt8.self, source, shape, strides, into: target)
-      case 2: gather(UInt16.self, source, shape, strides, into: target)
-      case 4: gather(UInt32.self, source, shape, strides, into: target)
-      default: gather(UInt64.self, source, shape, strides, into: target)
-      }
-    }
-    count = shape.count * size
-  }
-}
-
-private func gather<Word: BitwiseCopyable>(
-  _: Word.Type, _ source: UnsafeRawBufferPointer, _ shape: Shape, _ strides: [Int],
-  into target: UnsafeMutableRawBufferPointer
-) {
-  let size = MemoryLayout<Word>.size
-  guard let inner = shape.extents.last, let step = strides.last, shape.count > 0 else { return }
-  var index = [Int](repeating: 0, count: shape.rank)
-  var row = 0
-  for written in stride(from: 0, to: shape.count, by: inner) {
-    for column in 0..<inner {
-      let word = source.loadUnaligned(fromByteOffset: (row + column * step) * size, as: Word.self)
-      target.storeBytes(of: word, toByteOffset: (written + column) * size, as: Word.self)
-    }
-    // The next row: count up the outer axes like an odometer.
-    for axis in (0..<shape.rank - 1).reversed() {
-      index[axis] += 1
-      row += strides[axis]
-      if index[axis] < shape[axis] { break }
-      row -= shape[axis] * strides[axis]
-      index[axis] = 0
-    }
-  }
-}
-
 /// Turns stored elements into Float32.
 func convert(
   _ bytes: UnsafeRawBufferPointer, _ type: ElementType,
@@ -63,6 +21,9 @@ func convert(
     each(UInt16.self) { Float(bitPattern: UInt32(UInt16(littleEndian: $0)) << 16) }
   case .int64: each(Int64.self) { Float(Int64(littleEndian: $0)) }
   case .int32: each(Int32.self) { Float(Int32(littleEndian: $0)) }
+  case .uint64: each(UInt64.self) { Float(UInt64(littleEndian: $0)) }
+  case .uint32: each(UInt32.self) { Float(UInt32(littleEndian: $0)) }
+  case .uint16: each(UInt16.self) { Float(UInt16(littleEndian: $0)) }
   case .int16: each(Int16.self) { Float(Int16(littleEndian: $0)) }
   case .int8: each(Int8.self) { Float($0) }
   case .uint8: each(UInt8.self) { Float($0) }

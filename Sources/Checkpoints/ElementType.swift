@@ -14,6 +14,12 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
   case int64 = "I64"
   /// Signed, 32 bits.
   case int32 = "I32"
+  /// Unsigned, 64 bits.
+  case uint64 = "U64"
+  /// Unsigned, 32 bits.
+  case uint32 = "U32"
+  /// Unsigned, 16 bits.
+  case uint16 = "U16"
   /// Signed, 16 bits.
   case int16 = "I16"
   /// Signed, 8 bits.
@@ -26,27 +32,35 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
   /// Bytes an element.
   public var size: Int {
     switch self {
-    case .float64, .int64: 8
-    case .float32, .int32: 4
-    case .float16, .bfloat16, .int16: 2
+    case .float64, .int64, .uint64: 8
+    case .float32, .int32, .uint32: 4
+    case .float16, .bfloat16, .int16, .uint16: 2
     case .int8, .uint8, .bool: 1
     }
+  }
+
+  /// Whether it holds real numbers; weights do.
+  public var isFloatingPoint: Bool {
+    [.float64, .float32, .float16, .bfloat16].contains(self)
   }
 
   /// Place in a written safetensors file, smallest first: descending alignment, ties as the
   /// reference writer breaks them, so that both write the same bytes.
   var fileOrder: Int {
     switch self {
-    case .int64: 0
-    case .float64: 1
-    case .float32: 2
-    case .int32: 3
-    case .bfloat16: 4
-    case .float16: 5
-    case .int16: 6
-    case .int8: 7
-    case .uint8: 8
-    case .bool: 9
+    case .uint64: 0
+    case .int64: 1
+    case .float64: 2
+    case .float32: 3
+    case .uint32: 4
+    case .int32: 5
+    case .bfloat16: 6
+    case .float16: 7
+    case .uint16: 8
+    case .int16: 9
+    case .int8: 10
+    case .uint8: 11
+    case .bool: 12
     }
   }
 }

@@ -2,9 +2,12 @@
 
 /// What a file is, told by its first bytes.
 enum FileSignature: Equatable {
-  case torchZip
+  /// PyTorch since 1.6, Keras 3, NumPy.
+  case zip
   case pickle
   case safetensors
+  case hdf5
+  case numPyArray
   case onnx
   /// Something that is not read, with its article: `a Git LFS pointer, 132 bytes`.
   case other(String)
@@ -15,12 +18,16 @@ enum FileSignature: Equatable {
       self = .other("an empty file")
     } else if FileSignature.looksLikePickle(start) {
       self = .pickle
+    } else if start.starts(with: FileSignature.hdf5Magic) {
+      self = .hdf5
+    } else if start.starts(with: NumPyReader.magic) {
+      self = .numPyArray
     } else if FileSignature.looksLikeONNX(start) {
       self = .onnx
     } else if let name = FileSignature.foreign(start) {
       self = .other("\(name), \(size) bytes")
     } else if start.starts(with: [0x50, 0x4B, 3, 4]) || start.starts(with: [0x50, 0x4B, 5, 6]) {
-      self = .torchZip
+      self = .zip
     } else {
       self = .safetensors
     }
@@ -67,10 +74,11 @@ enum FileSignature: Equatable {
     return nil
   }
 
+  /// The eight bytes that begin an HDF5 file.
+  static let hdf5Magic: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+
   private static let magics: [([UInt8], String)] = [
     (Array("version https://git-lfs".utf8), "a Git LFS pointer"),
-    ([0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A], "an HDF5 file (Keras .h5)"),
-    ([0x93] + Array("NUMPY".utf8), "a NumPy array (.npy)"),
     (Array("GGUF".utf8), "a GGUF file"),
     ([0x1F, 0x8B], "a gzip file"),
     ([0x28, 0xB5, 0x2F, 0xFD], "a zstd file"),

@@ -11,15 +11,19 @@ public struct StoredTensor: Sendable {
   /// Extents, outermost first.
   public let shape: Shape
   private let contents: Contents
+  /// Nil when the elements are stored in row-major order.
+  private let order: StridedElements?
 
   private enum Contents: Sendable {
     case floats(Tensor<Float>)
-    case stored(ByteSource, offset: Int, strides: [Int]?)
+    case stored(ByteSource, offset: Int)
+    /// Row-major bytes that have to be unpacked first; always as many as the shape says.
+    case packed(@Sendable () throws(CheckpointError) -> [UInt8])
   }
 
   /// A tensor in memory, as Float32. The elements are shared, not copied.
   public init(_ name: String, _ tensor: Tensor<Float>) {
-    self.init(name: name, .float32, tensor.shape, .floats(tensor))
+    self.init(name: name, .float32, tensor.shape, .floats(tensor), nil)
   }
 
   /// A tensor in memory from its little-endian bytes in row-major order; traps unless their number
@@ -29,8 +33,7 @@ public struct StoredTensor: Sendable {
       bytes.count == shape.count * elementType.size,
       "Tensor '\(name)', \(elementType.rawValue) \(shape), cannot have \(bytes.count) bytes.")
     self.init(
-      name: name, elementType, shape,
-      .stored(ByteSource(bytes, path: "memory"), offset: 0, strides: nil))
+      name: name, elementType, shape, .stored(ByteSource(bytes, path: "memory"), offset: 0), nil)
   }
 
   /// A tensor in a source; the caller has checked that it lies inside.
@@ -40,16 +43,30 @@ public struct StoredTensor: Sendable {
     name: String, _ elementType: ElementType, _ shape: Shape, in source: ByteSource, offset: Int,
     strides: [Int]? = nil
   ) {
-    self.init(name: name, elementType, shape, .stored(source, offset: offset, strides: strides))
+    self.init(
+      name: name, elementType, shape, .stored(source, offset: offset),
+      strides.map { StridedElements(shape, strides: $0) })
+  }
+
+  /// A tensor whose row-major bytes are made when they are asked for.
+  ///
+  /// - Parameter unpack: gives exactly as many bytes as `shape` needs.
+  package init(
+    _ name: String, _ elementType: ElementType, _ shape: Shape,
+    unpack: @escaping @Sendable () throws(CheckpointError) -> [UInt8]
+  ) {
+    self.init(name: name, elementType, shape, .packed(unpack), nil)
   }
 
   private init(
-    name: String, _ elementType: ElementType, _ shape: Shape, _ contents: Contents
+    name: String, _ elementType: ElementType, _ shape: Shape, _ contents: Contents,
+    _ order: StridedElements?
   ) {
     self.name = name
     self.elementType = elementType
     self.shape = shape
     self.contents = contents
+    self.order = order
   }
 
   /// Size of the elements in bytes.
@@ -57,7 +74,28 @@ public struct StoredTensor: Sendable {
 
   /// The same elements under another name.
   public func renamed(_ name: String) -> StoredTensor {
-    StoredTensor(name: name, elementType, shape, contents)
+    StoredTensor(name: name, elementType, shape, contents, order)
+  }
+
+  /// The same elements with axis k being this tensor's axis `axes[k]`; nothing is read or moved yet.
+  ///
+  /// Traps unless `axes` names each axis once, and after ``reshaped(_:)`` of a permuted tensor.
+  public func permuted(_ axes: [Int]) -> StoredTensor {
+    precondition(
+      axes.sorted() == Array(0..<shape.rank),
+      "Axes \(axes) are no permutation of the \(shape.rank) of tensor '\(name)'.")
+    precondition(
+      order == nil || order?.shape == shape, "Tensor '\(name)' was reshaped after a permutation.")
+    let order = (order ?? StridedElements(rowMajor: shape)).permuted(axes)
+    return StoredTensor(name: name, elementType, order.shape, contents, order)
+  }
+
+  /// The same elements in the same order under other extents; traps unless the counts agree.
+  public func reshaped(_ shape: Shape) -> StoredTensor {
+    precondition(
+      shape.count == self.shape.count,
+      "Tensor '\(name)' \(self.shape) cannot become \(shape): the counts differ.")
+    return StoredTensor(name: name, elementType, shape, contents, order)
   }
 
   /// The elements as Float32, rounded to nearest; a number beyond its range becomes infinite, a
@@ -65,17 +103,15 @@ public struct StoredTensor: Sendable {
   ///
   /// - Throws: ``CheckpointError`` when the file can no longer be read.
   public func floats() throws(CheckpointError) -> Tensor<Float> {
-    switch contents {
-    case .floats(let tensor): return tensor
-    case .stored(let source, let offset, nil) where elementType == .float32:
+    if case .floats(let tensor) = contents, order == nil, tensor.shape == shape { return tensor }
+    if elementType == .float32 {
       return try Tensor.filled(shape) { (target) throws(CheckpointError) in
-        try source.read(at: offset, into: UnsafeMutableRawBufferPointer(target))
+        try fill(UnsafeMutableRawBufferPointer(target))
       }
-    default:
-      let bytes = try contiguousBytes()
-      return try Tensor.filled(shape) { (target) throws(CheckpointError) in
-        bytes.withUnsafeBytes { convert($0, elementType, into: target) }
-      }
+    }
+    let bytes = try contiguousBytes()
+    return try Tensor.filled(shape) { (target) throws(CheckpointError) in
+      bytes.withUnsafeBytes { convert($0, elementType, into: target) }
     }
   }
 
@@ -85,7 +121,7 @@ public struct StoredTensor: Sendable {
   public func withBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws -> Result
   ) throws -> Result {
-    if case .floats(let tensor) = contents {
+    if case .floats(let tensor) = contents, order == nil {
       return try tensor.withUnsafeElements { try body(UnsafeRawBufferPointer($0)) }
     }
     return try contiguousBytes().withUnsafeBytes(body)
@@ -95,24 +131,53 @@ public struct StoredTensor: Sendable {
   /// memory.
   func forEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) throws(CheckpointError) {
     switch contents {
-    case .floats(let tensor): tensor.withUnsafeElements { body(UnsafeRawBufferPointer($0)) }
-    case .stored(let source, let offset, nil):
+    case .floats(let tensor) where order == nil:
+      tensor.withUnsafeElements { body(UnsafeRawBufferPointer($0)) }
+    case .stored(let source, let offset) where order == nil:
       try source.forEachPiece(at: offset, count: byteCount, body)
-    case .stored: try contiguousBytes().withUnsafeBytes(body)
+    default: try contiguousBytes().withUnsafeBytes(body)
     }
   }
 
   private func contiguousBytes() throws(CheckpointError) -> [UInt8] {
-    switch contents {
-    case .floats(let tensor): return tensor.withUnsafeElements { Array(UnsafeRawBufferPointer($0)) }
-    case .stored(let source, let offset, let strides):
-      guard let strides, shape.count > 0 else {
-        return try source.bytes(at: offset, count: byteCount)
+    if case .packed(let unpack) = contents, order == nil { return try unpack() }
+    var failure: CheckpointError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
+      do throws(CheckpointError) {
+        try fill(
+          UnsafeMutableRawBufferPointer(
+            rebasing: UnsafeMutableRawBufferPointer(buffer)[..<byteCount]))
+        filled = byteCount
+      } catch {
+        failure = error
       }
-      // The caller of the initialiser has checked these sums.
-      let last = zip(shape.extents, strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
-      let span = try source.bytes(at: offset, count: (last + 1) * elementType.size)
-      return gathered(span, shape, strides, elementType.size)
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Writes all bytes in row-major order into `target`, which has ``byteCount``.
+  private func fill(_ target: UnsafeMutableRawBufferPointer) throws(CheckpointError) {
+    let size = elementType.size
+    switch contents {
+    case .stored(let source, let offset):
+      guard let order else { return try source.read(at: offset, into: target) }
+      try order.copy(elementSize: size, into: target) { first, count throws(CheckpointError) in
+        try source.bytes(at: offset + first * size, count: count * size)
+      }
+    case .packed(let unpack): try fill(target, from: try unpack())
+    case .floats(let tensor):
+      try fill(target, from: tensor.withUnsafeElements { Array(UnsafeRawBufferPointer($0)) })
+    }
+  }
+
+  private func fill(
+    _ target: UnsafeMutableRawBufferPointer, from bytes: [UInt8]
+  ) throws(CheckpointError) {
+    guard let order else { return target.copyBytes(from: bytes) }
+    let size = elementType.size
+    try order.copy(elementSize: size, into: target) { first, count in
+      Array(bytes[first * size..<(first + count) * size])
     }
   }
 }

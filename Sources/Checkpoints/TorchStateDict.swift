@@ -3,12 +3,22 @@
 /// Finds the named tensors in what a PyTorch checkpoint holds.
 ///
 /// A checkpoint is a dict of tensors, or a dict of a training run with the state dict under one of
-/// ``keys``. The first level that has tensors is taken; entries that are no tensors (an epoch, a
-/// configuration) are passed over. When every name begins with `module.`, which
-/// `torch.nn.DataParallel` puts there, that is removed.
+/// ``keys``, perhaps two or three levels down. The first level that has tensors is taken, and the
+/// average of a run's weights only when there is nothing else; entries that are no tensors (an
+/// epoch, a configuration) are passed over. Prefixes that wrappers put before every name are removed.
 struct TorchStateDict {
   /// Where a training run's checkpoint keeps the weights, in order of preference.
-  static let keys = ["state_dict", "model_state_dict", "model", "model_state", "net_dict", "net"]
+  static let keys = [
+    "state_dict", "model_state_dict", "model", "model_state", "module", "net_dict", "net",
+    "network", "weights", "params", "ema", "model_ema", "state_dict_ema", "ema_state_dict",
+    "params_ema",
+  ]
+
+  /// What stands before every name: `torch.nn.DataParallel`, `torch.compile`, Lightning and
+  /// averaging, and models that keep their backbone in an attribute.
+  private static let prefixes = [
+    "module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "ema_model.",
+  ]
 
   let tensors: [(name: String, tensor: TorchTensor)]
 
@@ -20,20 +30,47 @@ struct TorchStateDict {
         nextStep: "Save the weights with torch.save(model.state_dict(), path).")
     }
     let top = machine.arena.dictionaries[index]
-    let nested = TorchStateDict.keys.compactMap { key -> PickleDictionary? in
-      guard case .dictionary(let index)? = top[key] else { return nil }
-      return machine.arena.dictionaries[index]
-    }
-    let levels = ([top] + nested).map { TorchStateDict.tensors(of: $0, machine.arena) }
-    guard let found = levels.first(where: { !$0.isEmpty }) else {
+    let levels = TorchStateDict.levels(below: index, machine.arena)
+    guard
+      let found = levels.lazy.map({ TorchStateDict.tensors(of: $0, machine.arena) })
+        .first(where: { !$0.isEmpty })
+    else {
       throw machine.cursor.error(
         .wrongFormat, TorchStateDict.emptyReason(top), at: 0,
         nextStep: "Save the weights with torch.save(model.state_dict(), path).")
     }
-    let prefix = "module."
-    let isParallel = found.allSatisfy { $0.name.hasPrefix(prefix) }
-    tensors =
-      isParallel ? found.map { (String($0.name.dropFirst(prefix.count)), $0.tensor) } : found
+    tensors = TorchStateDict.withoutPrefixes(found)
+  }
+
+  /// The dict at `index` and those under ``keys`` in it, three levels deep, nearest first.
+  private static func levels(below index: Int, _ arena: PickleArena) -> [PickleDictionary] {
+    var found = [index]
+    var level = found
+    for _ in 0..<3 {
+      level = level.flatMap { parent in
+        keys.compactMap { key -> Int? in
+          guard case .dictionary(let child)? = arena.dictionaries[parent][key] else { return nil }
+          return found.contains(child) ? nil : child
+        }
+      }
+      found += level
+    }
+    return found.map { arena.dictionaries[$0] }
+  }
+
+  private static func withoutPrefixes(
+    _ tensors: [(name: String, tensor: TorchTensor)]
+  ) -> [(name: String, tensor: TorchTensor)] {
+    var tensors = tensors
+    while let prefix = prefixes.first(where: { prefix in
+      // What is left must still be a parameter of a layer.
+      tensors.allSatisfy {
+        $0.name.hasPrefix(prefix) && $0.name.dropFirst(prefix.count).contains(".")
+      }
+    }) {
+      tensors = tensors.map { (String($0.name.dropFirst(prefix.count)), $0.tensor) }
+    }
+    return tensors
   }
 
   private static func tensors(

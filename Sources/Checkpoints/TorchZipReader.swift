@@ -8,8 +8,9 @@ struct TorchZipReader {
   private let archive: ZIPArchive
   private let folder: String
 
-  static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
-    let reader = try TorchZipReader(source)
+  static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
+    let source = archive.source
+    let reader = try TorchZipReader(archive)
     try reader.checkVersion()
     let (root, machine) = try reader.readObject()
     let state = try TorchStateDict(root, machine)
@@ -19,8 +20,9 @@ struct TorchZipReader {
       path: source.path)
   }
 
-  private init(_ source: ByteSource) throws(CheckpointError) {
-    archive = try ZIPArchive(source)
+  private init(_ archive: ZIPArchive) throws(CheckpointError) {
+    self.archive = archive
+    let source = archive.source
     let objects = archive.entries.filter {
       $0.name.hasSuffix("/data.pkl") && $0.name.split(separator: "/").count == 2
     }
@@ -36,14 +38,13 @@ struct TorchZipReader {
       throw CheckpointError(
         source.path, .refused, "refuses a TorchScript archive, which is a program")
     }
+    for entry in archive.entries { try archive.requireStored(entry) }
   }
 
   private static func describe(_ archive: ZIPArchive, _ objects: Int) -> String {
     if objects > 1 { return "a zip archive with \(objects) data.pkl" }
     if archive.entries.isEmpty { return "an empty zip archive" }
-    if archive.entries.allSatisfy({ $0.name.hasSuffix(".npy") }) { return "a NumPy archive (.npz)" }
-    if archive["model.weights.h5"] != nil { return "a Keras archive (.keras)" }
-    return "a zip archive without data.pkl, no PyTorch checkpoint"
+    return "a zip archive without data.pkl, model.weights.h5 or .npy arrays"
   }
 
   private func checkVersion() throws(CheckpointError) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A zip archive of uncompressed entries, as PyTorch writes it.
+/// A zip archive whose entries are stored as they are (PyTorch, Keras, NumPy) or deflated (NumPy).
 ///
 /// A strict reader: what two programs could read in two ways is refused. The directory must end the
 /// file, the first entry must begin it, every local header must agree with the directory, entries
@@ -14,6 +14,10 @@ struct ZIPArchive {
     let checksum: UInt32
     /// Size of the contents in bytes.
     let size: Int
+    /// Size in the archive in bytes: smaller when deflated.
+    let storedSize: Int
+    /// Whether the contents have to be decompressed.
+    let isDeflated: Bool
     let flags: UInt16
     /// Where the local header begins.
     let header: Int
@@ -39,6 +43,7 @@ struct ZIPArchive {
       throw CheckpointError(
         source.path, .malformed, "the zip archive has something before it", at: 0)
     }
+    try ZIPArchive.checkTotal(entries, source)
     for (first, second) in zip(entries, entries.dropFirst()) where second.header < first.end {
       throw CheckpointError(
         source.path, .malformed,
@@ -55,13 +60,48 @@ struct ZIPArchive {
     self.positions = positions
   }
 
+  /// Together the entries may not become more than the file can reasonably hold.
+  private static func checkTotal(
+    _ entries: [Entry], _ source: ByteSource
+  ) throws(CheckpointError) {
+    let limit = CheckpointLimits.decompressed(from: source.count)
+    var total = 0
+    for entry in entries {
+      guard entry.size <= limit - total else {
+        throw CheckpointError(
+          source.path, .tooLarge,
+          "the zip archive's \(source.count) bytes would become more than \(limit)",
+          at: entry.header, nextStep: "Save it without compression.")
+      }
+      total += entry.size
+    }
+  }
+
   /// The entry called `name`, nil when there is none.
   subscript(name: String) -> Entry? { positions[name].map { entries[$0] } }
 
-  /// Compares an entry's contents with their checksum.
+  /// Compares the contents of an entry that is not compressed with their checksum.
   func verify(_ entry: Entry) throws(CheckpointError) {
+    try requireStored(entry)
     var crc = CRC32()
     try source.forEachPiece(at: entry.start, count: entry.size) { crc.update($0) }
+    try compare(crc, entry)
+  }
+
+  /// Refuses a compressed entry: the formats whose elements stay in the file have none.
+  func requireStored(_ entry: Entry) throws(CheckpointError) {
+    guard !entry.isDeflated else {
+      throw CheckpointError(
+        source.path, .refused,
+        "refuses zip entry \(quoted(entry.name)): compressed (method 8), PyTorch's are not",
+        at: entry.header)
+    }
+  }
+
+  private func compare(_ crc: CRC32, _ entry: Entry) throws(CheckpointError) {
+    #if FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+      return  // or damage would never get any further
+    #endif
     guard crc.value == entry.checksum else {
       throw CheckpointError(
         source.path, .malformed, "the checksum of zip entry \(quoted(entry.name)) is wrong",
@@ -76,8 +116,26 @@ struct ZIPArchive {
         source.path, .tooLarge,
         "zip entry \(quoted(entry.name)) has \(entry.size) bytes, at most \(limit) are accepted")
     }
-    try verify(entry)
-    return try source.bytes(at: entry.start, count: entry.size)
+    let stored = try source.bytes(at: entry.start, count: entry.storedSize)
+    let bytes =
+      entry.isDeflated
+      ? try inflated(
+        stored, count: entry.size, .raw,
+        failure: { reason, kind in
+          CheckpointError(
+            source.path, kind, "zip entry \(quoted(entry.name)): \(reason)", at: entry.start)
+        }) : stored
+    var crc = CRC32()
+    crc.update(bytes)
+    try compare(crc, entry)
+    return bytes
+  }
+
+  /// What an entry may have at most when it is decompressed: generous for weights, which hardly
+  /// shrink, and a bound on the memory that a small archive can ask for.
+  func decompressionLimit(_ entry: Entry) -> Int {
+    entry.isDeflated
+      ? CheckpointLimits.decompressed(from: source.count) : source.count
   }
 
   /// Reads the local header of `entry`, compares it with the directory and sets `start` and `end`.
@@ -98,10 +156,12 @@ struct ZIPArchive {
     try cursor.skip(extraLength)
     let isLater = flags & 8 != 0  // checksum and sizes follow the contents
     let agrees =
-      signature == 0x0403_4B50 && flags == entry.flags && method == 0
+      signature == 0x0403_4B50 && flags == entry.flags && method == (entry.isDeflated ? 8 : 0)
       && name.elementsEqual(entry.name.utf8)
       && (checksum == entry.checksum || isLater && checksum == 0)
-      && sizes.allSatisfy { $0 == .max || Int($0) == entry.size || isLater && $0 == 0 }
+      && zip(sizes, [entry.storedSize, entry.size]).allSatisfy {
+        $0 == .max || Int($0) == $1 || isLater && $0 == 0
+      }
     guard agrees else {
       throw CheckpointError(
         source.path, .malformed,
@@ -109,12 +169,12 @@ struct ZIPArchive {
         at: entry.header)
     }
     entry.start = cursor.position
-    try cursor.skip(entry.size)
+    try cursor.skip(entry.storedSize)
     if isLater { try skipDescriptor(of: entry, &cursor) }
     entry.end = cursor.position
   }
 
-  /// Signature, checksum and twice the size, which takes 4 or 8 bytes.
+  /// Signature, checksum and the two sizes, which take 4 or 8 bytes each.
   private static func skipDescriptor(
     of entry: Entry, _ cursor: inout ByteCursor
   ) throws(CheckpointError) {
@@ -123,9 +183,11 @@ struct ZIPArchive {
       try cursor.integer(UInt32.self) == entry.checksum
     {
       let low = [try cursor.integer(UInt32.self), try cursor.integer(UInt32.self)]
-      if low.allSatisfy({ Int($0) == entry.size }) { return }
+      if Int(low[0]) == entry.storedSize && Int(low[1]) == entry.size { return }
       let second = UInt64(try cursor.integer(UInt64.self))
-      if Int(low[1]) << 32 | Int(low[0]) == entry.size && second == UInt64(entry.size) { return }
+      if Int(low[1]) << 32 | Int(low[0]) == entry.storedSize && second == UInt64(entry.size) {
+        return
+      }
     }
     throw cursor.error(
       .malformed,

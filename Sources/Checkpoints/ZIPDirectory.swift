@@ -133,14 +133,22 @@ struct ZIPDirectory {
       throw cursor.error(
         .refused, "refuses zip entry \(quoted(name)): encrypted or patched", at: place)
     }
-    guard method == 0, numbers[0] == numbers[1], disk == 0 else {
+    guard method == 8 || method == 0 && numbers[0] == numbers[1], disk == 0 else {
       throw cursor.error(
         .refused,
-        "refuses zip entry \(quoted(name)): compressed (method \(method)), PyTorch's are not",
+        "refuses zip entry \(quoted(name)): compressed by method \(method), 0 and 8 are known",
+        at: place)
+    }
+    // Deflate shrinks to a 1032nd at best: what claims more lies.
+    guard method == 0 || numbers[1] / 1033 <= numbers[0] else {
+      throw cursor.error(
+        .malformed,
+        "zip entry \(quoted(name)) claims \(numbers[1]) bytes, more than \(numbers[0]) can hold",
         at: place)
     }
     return ZIPArchive.Entry(
-      name: name, checksum: checksum, size: numbers[0], flags: flags, header: numbers[2])
+      name: name, checksum: checksum, size: numbers[1], storedSize: numbers[0],
+      isDeflated: method == 8, flags: flags, header: numbers[2])
   }
 
   /// Replaces saturated sizes and offset by those of the zip64 field.

@@ -50,12 +50,17 @@ import Testing
       network.trained(ReferenceEngine<Float>(), images), fixture, "\(name) on reference")
   }
 
-  /// Norms and projections within a thousandth of the norm.
+  /// Norms and projections: half of the weights within a ten-thousandth of the norm, all within a
+  /// hundredth.
+  ///
+  /// A million rectifiers meet a number or two that rounding moves to the other side of zero; that is
+  /// one pixel more or less in the gradient of one layer. Measured: 0.005 in layer2.1.conv1 of
+  /// resnet50 on oneDNN, below 0.001 everywhere else. A wrong gradient is off by its whole norm.
   private func expectGradients(
     _ plan: any TrainingPlan, _ fixture: ArchitectureFixture, _ what: String
   ) throws {
     #expect(Set(plan.trainable.map(\.path.description)) == Set(fixture.gradients.keys), "\(what)")
-    var worst = (error: 0.0, path: "")
+    var errors: [(path: String, error: Double)] = []
     for (path, expected) in fixture.gradients {
       let gradient = try #require(plan.gradient(of: ParameterPath(path)), "\(what): \(path)")
       let probe = Tensor<Float>.procedural("probe.\(path)", shape: gradient.shape)
@@ -63,9 +68,13 @@ import Testing
         ($0.0 + Double($1.0) * Double($1.1), $0.1 + Double($1.0) * Double($1.0))
       }
       let error = max(abs(projection - expected[0]), abs(square.squareRoot() - expected[1]))
-      if !(error <= worst.error * expected[1]) { worst = (error / expected[1], path) }
+      errors.append((path, error.isFinite ? error / expected[1] : .infinity))
     }
-    #expect(worst.error < 1e-3, "\(what): \(worst.path) is off by \(worst.error) of its norm")
+    errors.sort { $0.error < $1.error }
+    let worst = try #require(errors.last)
+    #expect(worst.error < 1e-2, "\(what): \(worst.path) is off by \(worst.error) of its norm")
+    let median = errors[errors.count / 2]
+    #expect(median.error < 1e-4, "\(what): \(median.path) is off by \(median.error) of its norm")
   }
 
   /// The five largest of a row, in order.

@@ -67,8 +67,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("densenet121", "features.denseblock1.denselayer2.norm.1.weight",
-      "features.denseblock1.denselayer2.norm1.weight"),
+    (
+      "densenet121", "features.denseblock1.denselayer2.norm.1.weight",
+      "features.denseblock1.denselayer2.norm1.weight"
+    ),
     ("densenet121", "features.transition1.conv.weight", "features.transition1.conv.weight"),
     ("mobilenet_v2", "features.1.conv.3.weight", "features.1.conv.1.weight"),
     ("mobilenet_v2", "features.2.conv.4.running_var", "features.2.conv.1.1.running_var"),

@@ -22,8 +22,8 @@ struct FileKindTests {
     let cases: [([UInt8], String)] = [
       (Array("<!DOCTYPE html><html>".utf8), "a web page"),
       (Array("\n <html>".utf8), "a web page"),
-      ([0x89] + Array("HDF\r\n\u{1A}\n".utf8) + [0], "an HDF5 file"),
-      ([0x93] + Array("NUMPY".utf8), "a NumPy array"),
+      ([0x89] + Array("HDF\r\n\u{1A}\n".utf8) + [0], "are needed"),
+      ([0x93] + Array("NUMPY".utf8), "are needed"),
       ([0x1F, 0x8B, 8], "a gzip file"),
       (Array("Not Found".utf8), "text (it begins with 'Not Found')"),
       ([UInt8](repeating: 0x61, count: 257) + Array("ustar".utf8), "a tar archive"),

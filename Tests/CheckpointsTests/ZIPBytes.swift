@@ -10,6 +10,8 @@ struct ZIPBytes {
     var localName: String?
     var directoryChecksum: UInt32?
     var directorySize: UInt32?
+    /// Size that is claimed for the contents after decompression.
+    var plainSize: UInt32?
     /// Offset of the local header in the directory, when it is not the true one.
     var directoryOffset: UInt32?
   }
@@ -46,13 +48,15 @@ struct ZIPBytes {
       let local = Array((entry.localName ?? entry.name).utf8)
       file += littleEndian(UInt32(0x0403_4B50)) + [20, 0] + littleEndian(entry.flags)
       file += littleEndian(entry.method) + [0, 0, 0, 0] + littleEndian(checksum)
-      file += littleEndian(size) + littleEndian(size) + littleEndian(UInt16(local.count)) + [0, 0]
+      file += littleEndian(size)
+      file += littleEndian(entry.plainSize ?? size) + littleEndian(UInt16(local.count)) + [0, 0]
       file += local + entry.contents
       let listed = entry.directorySize ?? size
       directory += littleEndian(UInt32(0x0201_4B50)) + [20, 0, 20, 0] + littleEndian(entry.flags)
       directory += littleEndian(entry.method) + [0, 0, 0, 0]
       directory += littleEndian(entry.directoryChecksum ?? checksum) + littleEndian(listed)
-      directory += littleEndian(listed) + littleEndian(UInt16(entry.name.utf8.count))
+      directory +=
+        littleEndian(entry.plainSize ?? listed) + littleEndian(UInt16(entry.name.utf8.count))
       directory += [UInt8](repeating: 0, count: 12) + littleEndian(offset) + entry.name.utf8
     }
     return file + directory + end(file.count, directory.count)

@@ -59,7 +59,7 @@ import Testing
     (["--run", "run", "--fix", "head"], 64, "--fix needs --apply FILE"),
     (["--run", "run", "--batch", "1"], 64, "--batch is 1, expected 2 to 64"),
     (["--run", "run"], 65, "Run first: thaw prepare"),
-    (["--model", "dir/none.pth", "--data", "photos"], 65, "no such file"),
+    (["--model", "dir/none.pth", "--data", "photos"], 65, "no such model file"),
   ])
   func wrongUsesAreRefused(options: [String], code: Int32, message: String) throws {
     let workspace = try Workspace(count: 2)

@@ -67,7 +67,7 @@ import Testing
     for index in 0..<8 { try network.damage("bn\(index)", variance: 3, shift: -0.5) }
     // Batches that are smaller than the photos: the rounds have to reach what one batch gives.
     let result = try Recalibration(
-      try network.phased(), on: network.photos, batch: 12, seed: 3, tolerance: 1e-9,
+      try network.phased(), on: network.photos, batch: 12, seed: 3, tolerance: 0,
       maximumRounds: 10)
     #expect(result.rounds > 1)
     for path in truth.paths where path.leaf == "running_mean" || path.leaf == "running_var" {
@@ -102,8 +102,11 @@ import Testing
     try network.damage("bn5", variance: 0.01, shift: 2)
     let phased = try network.phased()
     let attribution = try PhaseAttribution(phased, network.photos, batch: 48, seed: 1)
-    let changes = attribution.alone.map { abs($0 - attribution.inferenceLoss) }
-    #expect(changes.indices.max { changes[$0] < changes[$1] } == 5)
+    // Switched alone, the damaged layer brings the loss of the intact network back; layers behind it
+    // can hide the damage, not undo it.
+    let distances = attribution.alone.map { abs($0 - attribution.trainingLoss) }
+    #expect(distances.indices.min { distances[$0] < distances[$1] } == 5)
+    #expect(distances[5] < 0.02 * abs(attribution.inferenceLoss - attribution.trainingLoss))
     #expect(abs((attribution.upTo[7] ?? 0) - attribution.trainingLoss) < 1e-6)
     #expect(attribution.groups.count == 3)
     #expect(attribution.groups[2] == nil)

@@ -49,8 +49,13 @@ public struct PretrainedBackbone: Sendable {
     let whole = architecture.graph(Head(classes: max(classes, 1)))
     let graph = classes == 0 ? whole.withoutHead : whole
     let checkpoint = try CheckpointReader.read(path)
-    let parameters = try checkpoint.parameters(
-      renaming: { architecture.path(of: $0, naming: naming) }, for: graph)
+    // Keras's files have another order of axes as well as other names.
+    let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
+    let parameters =
+      isKeras
+      ? try WeightFit(checkpoint, architecture).parameters(of: checkpoint)
+      : try checkpoint.parameters(
+        renaming: { architecture.path(of: $0, naming: naming) }, for: graph)
     try parameters.validate(for: graph)
     return (graph, parameters)
   }

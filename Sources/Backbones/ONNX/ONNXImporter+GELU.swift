@@ -17,7 +17,8 @@ struct GELUPatterns {
 
   init(_ nodes: [ONNXNode], _ initializers: [StoredTensor]) {
     self.nodes = nodes
-    constants = Dictionary(initializers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    constants = Dictionary(
+      initializers.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     for (index, node) in nodes.enumerated() {
       for name in node.outputs { producers[name] = index }
       for name in node.inputs { consumers[name, default: []].append(index) }
@@ -56,7 +57,8 @@ struct GELUPatterns {
   }
 
   private func onlyUser(of index: Int) -> Int? {
-    guard let name = nodes[index].outputs.first, let users = consumers[name], users.count == 1 else {
+    guard let name = nodes[index].outputs.first, let users = consumers[name], users.count == 1
+    else {
       return nil
     }
     return users[0]

@@ -8,8 +8,10 @@ extension ONNXImporter {
   /// Operations that are translated, for messages.
   static let supported = [
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
-    "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity",
-    "LayerNormalization", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Shape",
+    "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool",
+    "GlobalMaxPool", "Identity",
+    "LayerNormalization", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu",
+    "Reshape", "Shape",
     "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze",
   ]
 
@@ -61,7 +63,8 @@ extension ONNXImporter {
     guard case .channelsFirst = input.layout else {
       throw failure(node, "its input is no [N, C, H, W]")
     }
-    guard let weight = try constant(node, 1), weight.shape.rank == 4 || weight.shape.rank == 2 else {
+    guard let weight = try constant(node, 1), weight.shape.rank == 4 || weight.shape.rank == 2
+    else {
       throw failure(node, "a constant weight of four dimensions is expected")
     }
     // Two dimensions: a matrix of a model file, for a 1x1 convolution that keeps it so.
@@ -172,7 +175,8 @@ extension ONNXImporter {
     let rank = draft[input.layer].shape.rank
     switch input.layout {
     case .channelsLast, .row: break
-    default: throw failure(node, "a normalisation over the channels, in the last place, is expected")
+    default:
+      throw failure(node, "a normalisation over the channels, in the last place, is expected")
     }
     guard [-1, rank - 1].contains(node.integer("axis") ?? -1),
       node.outputs.dropFirst().allSatisfy(\.isEmpty), let scale = try constant(node, 1)

@@ -131,10 +131,10 @@ extension ONNXReader {
     case .int64:
       numbers = found.int64s
       isElsewhere = !found.floats.isEmpty || !found.int32s.isEmpty
-    case .int32, .int16, .int8, .uint8, .bool, .float16, .bfloat16:
+    case .int32, .int16, .int8, .uint16, .uint8, .bool, .float16, .bfloat16:
       numbers = found.int32s
       isElsewhere = !found.floats.isEmpty || !found.int64s.isEmpty
-    case .float64:
+    case .float64, .uint32, .uint64:
       numbers = []
       isElsewhere = !found.floats.isEmpty || !found.int32s.isEmpty || !found.int64s.isEmpty
     }

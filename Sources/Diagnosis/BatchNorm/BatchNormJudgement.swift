@@ -73,6 +73,7 @@ private struct Judge {
       return isOverfitted ? .overfitting : isWeak ? .weak : .noBatchNorm
     }
     if facts.layers.allSatisfy(\.isInitial), isPhaseWorse || isWeak { return .initialStatistics }
+    if isTrainedOnBatches { return .batchStatistics }
     let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
       isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
       betterInput.map { (.preprocessing, facts.inputs[$0].results) },
@@ -98,6 +99,13 @@ private struct Judge {
   }
 
   private var isPhaseWorse: Bool { isMaterial(facts.inference, facts.training) }
+
+  /// Its own record says that it was trained on batch statistics, and it does worse without them; no
+  /// single layer explains that better.
+  private var isTrainedOnBatches: Bool {
+    guard isPhaseWorse, facts.recordedMode?.usesBatchStatistics == true else { return false }
+    return !(facts.sampledRepaired.map { isMuchBetter(facts.sampledTraining, $0) } ?? false)
+  }
 
   private var isRepairBetter: Bool {
     facts.repaired.map { isMaterial(facts.inference, $0) } ?? false

@@ -27,7 +27,10 @@ public struct LabelAssignment: Sendable, Equatable {
     for (label, prediction) in zip(labels, predictions) {
       if let row = row[label], let column = column[prediction] { counts[row][column] += 1 }
     }
-    let assigned = LabelAssignment.maximum(counts)
+    // Among equally good assignments the one that keeps most names.
+    var weights = counts.map { $0.map { $0 * (classes.count + 1) } }
+    for (index, name) in classes.enumerated() { weights[index][column[name] ?? 0] += 1 }
+    let assigned = LabelAssignment.maximum(weights)
     var (right, byName, moved) = (0, 0, [Int: Int]())
     for (index, output) in assigned.enumerated() {
       let own = counts[index][column[classes[index]] ?? 0]

@@ -7,7 +7,8 @@ public import Tensors
 ///
 /// Element order is PyTorch's. With `Double`, values and gradients are rounded to Float on their way
 /// out and kept in full inside.
-public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable, LayerInspectable {
+public final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable, LayerInspectable
+{
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [ReferenceParameter<Scalar>]

@@ -24,7 +24,9 @@ public enum DiagnosisSubject: Sendable {
   /// The model.
   func classifier(context: StageContext) throws -> Classifier {
     switch self {
-    case .model(let model, _): return try model.load(context: context)
+    case .model(let model, _):
+      let folders = ((try? photos()) ?? []).compactMap(\.className)
+      return try model.labelled(by: folders).load(context: context)
     case .run(let run):
       try run.require(run.model, from: "thaw train")
       return try Classifier(

@@ -105,10 +105,8 @@ public final class Classifier {
     self.threads = threads
   }
 
-  /// What its file says about it; nil for a card's network.
-  var record: ModelRecord? {
-    (try? TrainingRecord(json: model.record.training)) == nil ? nil : model.record
-  }
+  /// See ``StoredModel/ownRecord``.
+  var record: ModelRecord? { model.ownRecord }
 
   /// How many models answer together.
   public var memberCount: Int { plans.count }

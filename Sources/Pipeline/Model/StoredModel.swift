@@ -2,7 +2,6 @@
 
 import Backbones
 import Checkpoints
-import Files
 import Images
 import Network
 import SystemPackage
@@ -13,6 +12,11 @@ struct StoredModel {
   let parameters: Parameters
   let preprocessing: Preprocessing
   let record: ModelRecord
+
+  /// What its file says about its training; nil for a card's network or a checkpoint from elsewhere.
+  var ownRecord: ModelRecord? {
+    (try? TrainingRecord(json: record.training)) == nil ? nil : record
+  }
 
   /// A model file that a training wrote.
   ///
@@ -54,25 +58,5 @@ struct StoredModel {
       structure: card.architecture == Architecture.onnxName
         ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
       notes: ["license": card.license])
-  }
-}
-
-extension ModelReference {
-  /// Reads it without compiling it. A file of that name comes first, then a card.
-  ///
-  /// - Throws: errors of ``StoredModel``; `BackboneError.unknownCard` when it is neither.
-  func read(context: StageContext) throws -> StoredModel {
-    let path = FilePath(text)
-    if FileSystem.exists(path) {
-      return try CheckpointReader.isONNX(path)
-        ? StoredModel(onnx: path) : StoredModel(modelFile: path)
-    }
-    guard !text.contains("/"), !text.hasSuffix(".safetensors") else {
-      throw PipelineError.data(
-        "\(path.displayed): no such model file. Give the model.safetensors of a run, or the name of"
-          + " a card (thaw pretrained list).")
-    }
-    return try StoredModel(
-      card: try context.pretrained.card(named: text), store: context.pretrained)
   }
 }

@@ -28,9 +28,6 @@ public struct DiagnoseBatchNormStage {
     public var apply: FilePath?
     /// The fix to write instead of the recommended one.
     public var fix: String?
-    /// For a checkpoint that says nothing about itself: the card with its architecture and
-    /// preprocessing.
-    public var card: String?
     /// The model's name for a folder's, where they differ.
     public var renaming: [String: String] = [:]
 
@@ -64,11 +61,9 @@ public struct DiagnoseBatchNormStage {
 
   /// Diagnoses any model on a folder of photos, one sub-folder per class.
   ///
-  /// - Parameter model: a model file, a card's name, or with a card in the options any checkpoint.
-  ///
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
   public func diagnose(
-    _ model: String, data: FilePath, options: Options
+    _ model: ModelReference, data: FilePath, options: Options
   ) throws -> BatchNormDiagnosis {
     var scanning = FolderScanner.Options()
     scanning.requiresTraining = false
@@ -80,7 +75,7 @@ public struct DiagnoseBatchNormStage {
         path: $0.path.resolved(in: data), className: $0.className, split: $0.split)
     }
     let network = try DiagnosedNetwork(
-      model, card: options.card, folders: Set(items.map(\.className)), context: context)
+      model, folders: Set(items.map(\.className)), context: context)
     return try diagnose(network, items, of: data, options)
   }
 

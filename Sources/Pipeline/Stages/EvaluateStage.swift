@@ -56,7 +56,7 @@ public struct EvaluateStage {
     policy: Recipe.Data.BadImagePolicy
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
-    let classifier = try model.load(context: context)
+    let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
     let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
     var indices: [String: Int] = [:]
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }

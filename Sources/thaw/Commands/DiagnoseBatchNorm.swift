@@ -20,15 +20,13 @@ struct DiagnoseBatchNorm: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory?
 
-  @Option(help: "Model file, any checkpoint with --card, or the name of a pretrained backbone.")
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
   var model: String?
-
-  @Option(
-    help: "For a checkpoint trained elsewhere: the card with its architecture and preprocessing.")
-  var card: String?
 
   @Option(help: "With --model: folder with one sub-folder per class.")
   var data: FilePath?
+
+  @OptionGroup var foreign: ForeignModelOptions
 
   @Option(help: "Photos to use, at most.")
   var photos = 500
@@ -80,7 +78,6 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.switchesLayers = !quick
     options.apply = apply
     options.fix = fix
-    options.card = card
     options.renaming = try renaming()
     if let seed = global.seed { options.seed = seed }
     let result: BatchNormDiagnosis
@@ -88,7 +85,7 @@ struct DiagnoseBatchNorm: ParsableCommand {
       result = try stage.diagnose(directory, options: options)
     } else {
       result = try stage.diagnose(
-        model ?? "", data: data ?? "", options: options)
+        foreign.reference(model ?? ""), data: data ?? "", options: options)
     }
     try session.print(result, text: result.text)
   }

@@ -19,8 +19,10 @@ struct Evaluate: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory?
 
-  @Option(help: "Model file, or the name of a pretrained backbone.")
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
   var model: String?
+
+  @OptionGroup var foreign: ForeignModelOptions
 
   @Option(help: "With --model: folder with one sub-folder per class.")
   var data: FilePath?
@@ -40,6 +42,9 @@ struct Evaluate: ParsableCommand {
 
   func validate() throws {
     guard (directory == nil) != (model == nil) else { throw Evaluate.neitherOrBoth }
+    guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
+      throw ValidationError("--card and --class-names belong to --model.")
+    }
     guard (model == nil) == (data == nil) else {
       throw ValidationError("--model and --data belong together.")
     }
@@ -60,7 +65,8 @@ struct Evaluate: ParsableCommand {
       var look = Recipe.TestTime()
       testTime.apply(to: &look)
       result = try stage.evaluate(
-        ModelReference(model, snapshots: testTime.snapshots), data: data, split: split, tta: look,
+        foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
+        tta: look,
         renaming: try renaming(), policy: onBadImage)
     } else {
       throw Evaluate.neitherOrBoth

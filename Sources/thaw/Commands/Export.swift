@@ -15,8 +15,10 @@ struct Export: ParsableCommand {
       names that timm and torchvision use and loads there with strict=True.
       """)
 
-  @Option(help: "Model file, or the name of a pretrained backbone.")
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
   var model: String
+
+  @OptionGroup var foreign: ForeignModelOptions
 
   @Option(help: "onnx or safetensors (default: by the ending of the output's name).")
   var to: ExportStage.Format?
@@ -56,7 +58,7 @@ struct Export: ParsableCommand {
     options.results = results
     let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
     let exported = try ExportStage(context: try session.context()).export(
-      ModelReference(model), to: format, output: output, options: options)
+      foreign.reference(model), to: format, output: output, options: options)
     try session.print(exported, text: text(exported))
   }
 

@@ -17,8 +17,10 @@ struct Predict: ParsableCommand {
       exit code is then 65.
       """)
 
-  @Option(help: "Model file, or the name of a pretrained backbone.")
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
   var model: String
+
+  @OptionGroup var foreign: ForeignModelOptions
 
   @Argument(help: "Photos, or folders that are searched for photos.")
   var images: [FilePath]
@@ -51,7 +53,7 @@ struct Predict: ParsableCommand {
     var look = Recipe.TestTime()
     testTime.apply(to: &look)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
-      images, model: ModelReference(model, snapshots: testTime.snapshots), top: top, tta: look,
+      images, model: foreign.reference(model, snapshots: testTime.snapshots), top: top, tta: look,
       withLogits: logits)
     let text =
       switch global.json ? .json : format ?? .text {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Glibc
+import Images
+import SystemPackage
+
+/// One reader under test. Whatever the bytes are, it must return or throw its own error.
+struct FuzzTarget: Sendable {
+  let name: String
+  let run: @Sendable (UnsafeRawBufferPointer) -> Void
+
+  static let all: [FuzzTarget] = [
+    FuzzTarget(name: "checkpoint") { read(Array($0)) },
+    // The same reader; the starting files decide which part of it is reached.
+    FuzzTarget(name: "safetensors") { read(Array($0)) },
+    FuzzTarget(name: "torch-zip") { read(Array($0)) },
+    FuzzTarget(name: "torch-legacy") { read(Array($0)) },
+    FuzzTarget(name: "keras-h5") { read(Array($0)) },
+    FuzzTarget(name: "keras-archive") { read(Array($0)) },
+    FuzzTarget(name: "numpy") { read(Array($0)) },
+    FuzzTarget(name: "onnx") { read(Array($0)) },
+    FuzzTarget(name: "json") { bytes in
+      _ = try? JSONValue(parsing: String(decoding: bytes, as: UTF8.self))
+    },
+    FuzzTarget(name: "jpeg") { decode(Array($0)) },
+    FuzzTarget(name: "png") { decode(Array($0)) },
+  ]
+
+  /// Reads the structure, and of the tensors as much as a test has time for.
+  private static func read(_ bytes: [UInt8]) {
+    guard let checkpoint = try? CheckpointReader.read(bytes: bytes, named: "fuzz") else { return }
+    var left = 1 << 22
+    for tensor in checkpoint.tensors where tensor.byteCount <= left {
+      left -= tensor.byteCount
+      _ = try? tensor.floats()
+    }
+    if ModelFile.isModelFile(checkpoint) { _ = try? ModelFile.read(checkpoint) }
+  }
+
+  private static func decode(_ bytes: [UInt8]) {
+    // Legal files may be large; the limit of pixels is tested elsewhere.
+    guard let header = try? ImageDecoder.probe(bytes),
+      header.size.width * header.size.height <= 1 << 20
+    else { return }
+    _ = try? ImageDecoder.decode(bytes)
+  }
+}
+
+/// libFuzzer's entry for programs that have a main function of their own.
+///
+/// - Source: LLVM, compiler-rt/lib/fuzzer/FuzzerDriver.cpp.
+@_silgen_name("LLVMFuzzerRunDriver")
+func runFuzzer(
+  _ argumentCount: UnsafeMutablePointer<CInt>,
+  _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+  _ callback: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+@main
+enum Fuzz {
+  /// The target that the first argument names.
+  static let target: FuzzTarget? = FuzzTarget.all.first {
+    CommandLine.arguments.dropFirst().first == $0.name
+  }
+
+  static func main() {
+    guard target != nil else {
+      let names = FuzzTarget.all.map(\.name).joined(separator: " ")
+      print("usage: thaw-fuzz TARGET [libFuzzer's arguments]\ntargets: \(names)")
+      exit(64)
+    }
+    // The target's name is not for libFuzzer.
+    var count = CommandLine.argc - 1
+    var arguments = CommandLine.unsafeArgv + 1
+    arguments[0] = CommandLine.unsafeArgv[0]
+    let status = runFuzzer(&count, &arguments) { bytes, count in
+      Fuzz.target?.run(UnsafeRawBufferPointer(start: bytes, count: count))
+      return 0
+    }
+    exit(status)
+  }
+}

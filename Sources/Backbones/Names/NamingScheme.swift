@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+
+/// A way in which a checkpoint may name the tensors of an architecture.
+struct NamingScheme {
+  /// For people: `torchvision or timm`, `Keras`.
+  let label: String
+  /// Kernels are height, width, in, out, and dense weights in, out.
+  let isChannelsLast: Bool
+  /// Our path for a stored name; nil for what is left out on purpose.
+  let translate: (String) -> ParameterPath?
+
+  /// The schemes that could hold for `checkpoint`.
+  static func candidates(
+    for architecture: Architecture, graph: Graph, _ checkpoint: Checkpoint
+  ) -> [NamingScheme] {
+    switch checkpoint.format {
+    case .kerasArchive: return keras(architecture, graph, checkpoint)
+    case .kerasWeights:
+      // An HDF5 file that something else wrote may have PyTorch's names.
+      return keras(architecture, graph, checkpoint) + torch(architecture)
+    default: return torch(architecture)
+    }
+  }
+
+  private static func torch(_ architecture: Architecture) -> [NamingScheme] {
+    var schemes = [
+      NamingScheme(label: "torchvision's or timm's names", isChannelsLast: false) {
+        architecture.path(of: stripped($0), naming: .native)
+      },
+      NamingScheme(label: "the published file's names", isChannelsLast: false) {
+        architecture.path(of: stripped($0), naming: .published)
+      },
+    ]
+    if let timm = TimmNames.translation(for: architecture.name) {
+      schemes.append(
+        NamingScheme(label: "timm's names", isChannelsLast: false) {
+          architecture.path(of: timm(stripped($0)), naming: .native)
+        })
+    }
+    return schemes
+  }
+
+  /// Without the attribute in which larger models keep backbone and head.
+  private static func stripped(_ name: String) -> String {
+    for prefix in ["backbone.", "encoder."] where name.hasPrefix(prefix) {
+      return String(name.dropFirst(prefix.count))
+    }
+    return name.hasPrefix("head.fc.") || !name.hasPrefix("head.")
+      ? name : String(name.dropFirst("head.".count))
+  }
+
+  private static func keras(
+    _ architecture: Architecture, _ graph: Graph, _ checkpoint: Checkpoint
+  ) -> [NamingScheme] {
+    guard let names = KerasNames(architecture: architecture.name, graph: graph) else { return [] }
+    let layers = checkpoint.names.map { layer(of: $0) }
+    let renumbered =
+      architecture.name.hasPrefix("inception") ? KerasNames.renumbered(layers) : [:]
+    let scales = Set(
+      graph.parameters.filter { $0.path.leaf == "layer_scale" }.map(\.path.parent.description))
+    return [
+      NamingScheme(label: "Keras's names", isChannelsLast: true) { name in
+        guard !KerasNames.isPreprocessing(name), !name.contains("seed_generator") else {
+          return nil
+        }
+        let keras = layer(of: name)
+        guard let ours = names.layer(renumbered[keras] ?? keras) else {
+          return ParameterPath(name)
+        }
+        let variable = String(name.dropFirst(keras.isEmpty ? 0 : keras.utf8.count + 1))
+        let leaf = scales.contains(ours) ? "layer_scale" : variables[variable]
+        return leaf.map { ParameterPath(ours).appending($0) } ?? ParameterPath(name)
+      }
+    ]
+  }
+
+  private static func layer(of name: String) -> String {
+    name.lastIndex(of: "/").map { String(name[..<$0]) } ?? ""
+  }
+
+  private static let variables = [
+    "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+  ]
+}

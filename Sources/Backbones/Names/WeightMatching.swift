@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+import Tensors
+
+/// Finds the tensor of every parameter under one naming scheme; see ``WeightFit``.
+struct WeightMatching {
+  let architecture: Architecture
+  let scheme: NamingScheme
+  private(set) var head: Head?
+  private(set) var found: [ParameterPath: StoredTensor] = [:]
+  private(set) var constants: [ParameterPath: (shape: Shape, value: Float)] = [:]
+  private(set) var missing: [String] = []
+  private(set) var unexpected: [String] = []
+  private(set) var unfitting: [String] = []
+  private(set) var notes: [String] = []
+  private(set) var neededCount = 0
+
+  private let graph: Graph
+  /// Parameters before the head, with their nodes.
+  private var needed: [ParameterPath: (node: Node, parameter: ParameterDescription)] = [:]
+  /// Tensors that are not in the backbone, perhaps the classifier's.
+  private var rest: [StoredTensor] = []
+
+  /// - Parameter graph: of the architecture with some head.
+  init(
+    _ checkpoint: Checkpoint, _ architecture: Architecture, _ graph: Graph, _ scheme: NamingScheme
+  ) {
+    self.architecture = architecture
+    self.scheme = scheme
+    self.graph = graph
+    let backbone = graph.nodes.filter { $0.group < graph.groups.count - 1 }
+    for node in backbone {
+      for parameter in node.parameters { needed[parameter.path] = (node, parameter) }
+    }
+    for tensor in checkpoint.tensors where !tensor.name.hasSuffix("num_batches_tracked") {
+      guard let path = scheme.translate(tensor.name) else { continue }
+      place(tensor, at: path)
+    }
+    matchHead()
+    fillNormalization(backbone)
+    let order = backbone.flatMap(\.parameters).map(\.path)
+    missing += order.filter { found[$0] == nil && constants[$0] == nil }.map(\.description)
+    neededCount += order.count
+    unexpected += rest.map(\.name)
+  }
+
+  private mutating func place(_ tensor: StoredTensor, at path: ParameterPath) {
+    guard let (node, parameter) = needed[path] else { return rest.append(tensor) }
+    guard tensor.elementType.isFloatingPoint else {
+      unfitting.append("\(tensor.name) is of type \(tensor.elementType.rawValue)")
+      return
+    }
+    guard let fitted = fitted(tensor, to: parameter, of: node) else {
+      unfitting.append(
+        "\(tensor.name) is \(tensor.shape), the layer '\(node.path)' expects \(parameter.shape)")
+      return
+    }
+    if let other = found.updateValue(fitted, forKey: path) {
+      unfitting.append("\(tensor.name) and \(other.name) both stand for \(path)")
+    }
+  }
+
+  // MARK: Layouts
+
+  /// The tensor in the parameter's shape and order; nil when that cannot be.
+  private func fitted(
+    _ tensor: StoredTensor, to parameter: ParameterDescription, of node: Node
+  ) -> StoredTensor? {
+    let ordered = scheme.isChannelsLast ? channelsFirst(tensor, for: node) : tensor
+    if ordered.shape == parameter.shape { return ordered }
+    // A 1x1 kernel is a matrix, and a scale may have axes of one element.
+    let isSame =
+      ordered.shape.extents.filter { $0 != 1 } == parameter.shape.extents.filter { $0 != 1 }
+    let isUnrolled =
+      ordered.shape.count == parameter.shape.count && parameter.shape.rank == 2
+      && ordered.shape.rank == 4 && ordered.shape[0] == parameter.shape[0]
+    return isSame || isUnrolled ? ordered.reshaped(parameter.shape) : nil
+  }
+
+  /// Keras's order of axes turned into PyTorch's.
+  private func channelsFirst(_ tensor: StoredTensor, for node: Node) -> StoredTensor {
+    switch (tensor.shape.rank, node.operation) {
+    case (4, .convolution(let layer)) where layer.groups > 1:
+      if layer.groups == tensor.shape[2] {  // depthwise: height, width, channels, multiplier
+        let turned = tensor.permuted([2, 3, 0, 1])
+        return turned.reshaped([
+          turned.shape[0] * turned.shape[1], 1, turned.shape[2], turned.shape[3],
+        ])
+      }
+      return tensor.permuted([3, 2, 0, 1])
+    case (4, _): return tensor.permuted([3, 2, 0, 1])
+    case (2, .dense(let layer)):
+      guard let grid = grid(before: node), tensor.shape == [layer.inputs, layer.outputs] else {
+        return tensor.permuted([1, 0])
+      }
+      // Keras flattens rows, columns, channels; we flatten channels, rows, columns.
+      let unrolled = tensor.reshaped([grid.side, grid.side, grid.channels, layer.outputs])
+      return unrolled.permuted([3, 2, 0, 1]).reshaped([layer.outputs, layer.inputs])
+    case (2, _): return tensor.permuted([1, 0])
+    default: return tensor
+    }
+  }
+
+  /// The grid that a dense layer reads flattened; nil behind a global pooling or another dense layer.
+  private func grid(before node: Node) -> (side: Int, channels: Int)? {
+    guard case .dense(let layer) = node.operation else { return nil }
+    var current = graph[node.inputs[0]]
+    while true {
+      switch current.operation {
+      case .flatten, .dropout, .activation, .pooling, .batchNormalization:
+        current = graph[current.inputs[0]]
+      case .convolution(let convolution):
+        let area = layer.inputs / convolution.outputs
+        let side = Int(Double(area).squareRoot().rounded())
+        return side > 1 && side * side * convolution.outputs == layer.inputs
+          ? (side, convolution.outputs) : nil
+      default: return nil
+      }
+    }
+  }
+
+  // MARK: What Keras leaves out
+
+  /// A batch norm without gamma or beta, as `scale=False` makes it, is one with 1 or 0.
+  private mutating func fillNormalization(_ backbone: [Node]) {
+    var count = 0
+    for node in backbone {
+      guard case .batchNormalization = node.operation,
+        found[node.path.appending("running_mean")] != nil
+      else { continue }
+      for parameter in node.parameters where found[parameter.path] == nil {
+        switch parameter.role {
+        case .normScale: constants[parameter.path] = (parameter.shape, 1)
+        case .normShift: constants[parameter.path] = (parameter.shape, 0)
+        default: continue
+        }
+        count += 1
+      }
+    }
+    if count > 0 {
+      notes.append("\(count) scales or shifts of batch norms are not in the file: 1 and 0")
+    }
+  }
+
+  // MARK: The classifier
+
+  /// One dense layer of the classifier, in our order of axes.
+  private struct DenseLayer {
+    let name: String
+    let weight: StoredTensor
+    let bias: StoredTensor?
+    var inputs: Int { weight.shape[1] }
+    var outputs: Int { weight.shape[0] }
+  }
+
+  /// Takes one dense layer, or two with a hidden layer between, as the classifier, whatever they
+  /// are called: fine-tuned networks have heads of their own.
+  private mutating func matchHead() {
+    guard case .dense(let last) = graph.output.operation else { return }
+    let layers = denseLayers()
+    let chosen: [DenseLayer]
+    if let only = layers.first, layers.count == 1, only.inputs == last.inputs {
+      chosen = layers
+      head = Head(classes: only.outputs)
+    } else if layers.count == 2, let first = layers.first(where: { $0.inputs == last.inputs }),
+      let second = layers.first(where: { $0.name != first.name && $0.inputs == first.outputs })
+    {
+      chosen = [first, second]
+      head = Head(classes: second.outputs, hidden: first.outputs)
+      notes.append("a ReLU is assumed between the two layers of the classifier")
+    } else {
+      return
+    }
+    guard let head else { return }
+    let own = architecture.graph(head)
+    let nodes = own.nodes.filter { node in
+      if case .dense = node.operation { node.group == own.groups.count - 1 } else { false }
+    }
+    for (node, layer) in zip(nodes, chosen) {
+      let bias = node.path.appending("bias")
+      found[node.path.appending("weight")] = layer.weight
+      neededCount += 2
+      if let stored = layer.bias {
+        found[bias] = stored
+      } else {
+        constants[bias] = ([layer.outputs], 0)
+      }
+      let used = [layer.weight.name, layer.bias?.name]
+      rest.removeAll { used.contains($0.name) }
+    }
+  }
+
+  /// The dense layers among what is left.
+  private func denseLayers() -> [DenseLayer] {
+    var layers: [DenseLayer] = []
+    for tensor in rest where tensor.elementType.isFloatingPoint {
+      let isMatrix = tensor.shape.rank == 2
+      let isPoint = tensor.shape.rank == 4 && tensor.shape[2] == 1 && tensor.shape[3] == 1
+      guard isMatrix || isPoint && !scheme.isChannelsLast else { continue }
+      let weight =
+        isMatrix
+        ? (scheme.isChannelsLast ? headMatrix(tensor) : tensor)
+        : tensor.reshaped([tensor.shape[0], tensor.shape[1]])
+      let separator: Character = tensor.name.contains("/") ? "/" : "."
+      guard let end = tensor.name.lastIndex(of: separator) else { continue }
+      let layer = String(tensor.name[...end])
+      let bias = rest.first {
+        $0.name == layer + "bias" && $0.shape == [weight.shape[0]]
+          && $0.elementType.isFloatingPoint
+      }
+      layers.append(DenseLayer(name: layer, weight: weight, bias: bias))
+    }
+    return layers
+  }
+
+  /// A classifier that reads the flattened grid itself has its inputs in Keras's order.
+  private func headMatrix(_ tensor: StoredTensor) -> StoredTensor {
+    guard let grid = grid(before: graph.output), case .dense(let last) = graph.output.operation,
+      tensor.shape[0] == last.inputs
+    else { return tensor.permuted([1, 0]) }
+    let outputs = tensor.shape[1]
+    let unrolled = tensor.reshaped([grid.side, grid.side, grid.channels, outputs])
+    return unrolled.permuted([3, 2, 0, 1]).reshaped([outputs, last.inputs])
+  }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a Keras model's configuration says about the names and kinds of its layers.
+struct KerasConfiguration {
+  struct Layer {
+    let name: String
+    /// In snake case: `batch_normalization`.
+    let className: String
+    /// Whether a normalisation has gamma; nil when it is not said.
+    let hasScale: Bool?
+    /// Whether a normalisation has beta; nil when it is not said.
+    let hasCenter: Bool?
+  }
+
+  /// The model's name, for example `resnet50`.
+  let name: String?
+  /// Layers by their place in the weight file: `layers/conv2d_1`.
+  private(set) var layers: [String: Layer] = [:]
+  /// Position of each of them in the model.
+  private(set) var order: [String: Int] = [:]
+
+  init(_ json: JSONValue) {
+    name = json["config"]?["name"]?.text
+    add(json, "", depth: 0)
+  }
+
+  private mutating func add(_ model: JSONValue, _ path: String, depth: Int) {
+    guard depth < CheckpointLimits.hdf5Depth, let all = model["config"]?["layers"]?.elements else {
+      return
+    }
+    var numbers: [String: Int] = [:]
+    for layer in all {
+      guard let className = layer["class_name"]?.text else { continue }
+      let kind = KerasConfiguration.snakeCase(className)
+      let number = numbers[kind, default: 0]
+      numbers[kind] = number + 1
+      let place =
+        (path.isEmpty ? "" : path + "/") + "layers/" + kind + (number == 0 ? "" : "_\(number)")
+      let settings = layer["config"]
+      layers[place] = Layer(
+        name: settings?["name"]?.text ?? layer["name"]?.text ?? kind, className: kind,
+        hasScale: flag(settings?["scale"]), hasCenter: flag(settings?["center"]))
+      order[place] = order.count
+      add(layer, place, depth: depth + 1)
+    }
+  }
+
+  private func flag(_ value: JSONValue?) -> Bool? {
+    if case .boolean(let flag)? = value { flag } else { nil }
+  }
+
+  /// A class's name as the weight file spells it.
+  ///
+  /// A word begins at a capital that a small letter follows, and at a capital after a small letter.
+  /// - Source: keras, src/utils/naming.py.
+  static func snakeCase(_ name: String) -> String {
+    let letters = Array(name.unicodeScalars.filter { $0.properties.isAlphabetic || $0.isDigit })
+    var result = ""
+    for (index, letter) in letters.enumerated() {
+      let isCapital = ("A"..."Z").contains(letter)
+      if isCapital, index > 0 {
+        let next = index + 1 < letters.count ? letters[index + 1] : nil
+        let beforeSmall = next.map { ("a"..."z").contains($0) } ?? false
+        if beforeSmall || ("a"..."z").contains(letters[index - 1]) { result += "_" }
+      }
+      result.unicodeScalars.append(letter)
+    }
+    return result.lowercased()
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isDigit: Bool { ("0"..."9").contains(self) }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads the weights that Keras writes, in each of its layouts, under `LAYER/VARIABLE` names.
+///
+/// | file | layout |
+/// |---|---|
+/// | `.h5` of Keras 1 and 2, `save_weights` | groups by layer name, in the order of `layer_names` |
+/// | `.h5` of a whole model | the same below `model_weights`, with `model_config` |
+/// | `.weights.h5` of Keras 3 | `layers/CLASS_NUMBER/vars/INDEX`, nested for nested models |
+/// | `.keras` of Keras 3 | a zip archive of that file and `config.json` |
+///
+/// Variables are called as in Keras: `kernel`, `bias`, `gamma`, `beta`, `moving_mean`,
+/// `moving_variance`; those of unknown layers by index. A nested model's layers keep their own names.
+/// Other HDF5 files give each array under its path. Lambdas, custom classes and everything else in a
+/// configuration is never looked at, let alone run.
+///
+/// - Source: keras, src/legacy/saving/legacy_h5_format.py and src/saving/saving_lib.py.
+struct KerasReader {
+  /// The entry of a `.keras` archive that has the weights.
+  static let weightsEntry = "model.weights.h5"
+
+  static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
+    try KerasReader(source, configuration: nil).checkpoint(.kerasWeights)
+  }
+
+  /// Reads a `.keras` archive.
+  static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
+    var configuration: KerasConfiguration?
+    if let entry = archive["config.json"] {
+      let bytes = try archive.contents(entry, limit: CheckpointLimits.configuration)
+      do throws(JSONError) {
+        configuration = KerasConfiguration(try JSONParser.parse(bytes, memberLimit: 10_000))
+      } catch {
+        throw CheckpointError(
+          archive.source.path, .malformed, "config.json: \(error.reason)", at: entry.start)
+      }
+    }
+    guard let entry = archive[weightsEntry] else {
+      throw CheckpointError(
+        archive.source.path, .wrongFormat, "the archive has no \(weightsEntry)")
+    }
+    let weights: ByteSource
+    if entry.isDeflated {
+      let bytes = try archive.contents(entry, limit: archive.decompressionLimit(entry))
+      weights = ByteSource(bytes, path: archive.source.path)
+    } else {
+      try archive.verify(entry)
+      weights = ByteSource(archive.source, start: entry.start, count: entry.size)
+    }
+    return try KerasReader(weights, configuration: configuration).checkpoint(.kerasArchive)
+  }
+
+  private let source: ByteSource
+  private let root: HDF5Group
+  private var configuration: KerasConfiguration?
+
+  private init(
+    _ source: ByteSource, configuration: KerasConfiguration?
+  ) throws(CheckpointError) {
+    self.source = source
+    var file = try HDF5File(source)
+    root = try file.tree()
+    self.configuration = configuration
+    if let text = root.attributes["model_config"]?.first, text.utf8.count <= 1 << 25,
+      let json = try? JSONParser.parse(Array(text.utf8), memberLimit: 10_000)
+    {
+      self.configuration = configuration ?? KerasConfiguration(json)
+    }
+  }
+
+  private func checkpoint(_ format: CheckpointFormat) throws(CheckpointError) -> Checkpoint {
+    var tensors: [StoredTensor] = []
+    var names: Set<String> = []
+    for layer in try layers() {
+      // Two nested models may have layers of one name; the whole path tells them apart.
+      let isTaken = layer.variables.contains { names.contains(layer.name + "/" + $0.name) }
+      let name = isTaken ? layer.path : layer.name
+      for variable in layer.variables {
+        let full = name.isEmpty ? variable.name : name + "/" + variable.name
+        guard names.insert(full).inserted, names.count <= CheckpointLimits.tensors else {
+          throw CheckpointError(source.path, .malformed, "the weight \(quoted(full)) occurs twice")
+        }
+        tensors.append(try variable.dataset.tensor(full, in: source))
+      }
+    }
+    guard !tensors.isEmpty else {
+      throw CheckpointError(source.path, .wrongFormat, "the HDF5 file holds no weights")
+    }
+    return Checkpoint(
+      tensors: tensors, metadata: metadata, format: format, path: source.path)
+  }
+
+  private var metadata: [String: String] {
+    var metadata: [String: String] = [:]
+    metadata["keras.model"] = configuration?.name
+    let version = root.attributes["keras_version"] ?? modelWeights?.attributes["keras_version"]
+    metadata["keras.version"] = version?.first
+    return metadata
+  }
+
+  private var modelWeights: HDF5Group? {
+    if case .group(let group)? = root["model_weights"] { group } else { nil }
+  }
+
+  private func layers() throws(CheckpointError) -> [KerasLayer] {
+    for group in [root, modelWeights].compactMap(\.self) {
+      if let names = KerasLegacyLayout.texts("layer_names", of: group) {
+        return try KerasLegacyLayout(source).layers(names, in: group)
+      }
+    }
+    var layout = KerasVariablesLayout(configuration)
+    let layers = layout.layers(of: root)
+    return layers.isEmpty ? [KerasLayer(name: "", path: "", variables: plain(root, ""))] : layers
+  }
+
+  /// Every array under its path: a file that Keras did not write.
+  private func plain(_ group: HDF5Group, _ path: String) -> [KerasVariable] {
+    group.members.flatMap { member -> [KerasVariable] in
+      let name = path.isEmpty ? member.name : path + "/" + member.name
+      switch member.node {
+      case .dataset(let dataset): return [KerasVariable(name: name, dataset: dataset)]
+      case .group(let inner): return plain(inner, name)
+      }
+    }
+  }
+}
+
+/// A layer's variables in Keras's order.
+struct KerasLayer {
+  let name: String
+  /// Unique in the file.
+  let path: String
+  let variables: [KerasVariable]
+}
+
+/// One array of a layer.
+struct KerasVariable {
+  let name: String
+  let dataset: HDF5Dataset
+}
