@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each ingredient of fine-tuning is worth: the tables of Documentation/fine-tuning.md.
 
-    Tools/ingredients.py DATA... [--thaw .build/release/thaw] [--seeds 3] [--size 128]
-                         [--only NAME,...] [--work DIR] [--set candidates|table]
+    Tools/ingredients.py DATA... [--thaw .build/release/thaw] [--seeds 3] [--size 128] [--threads N]
+                         [--only "NAME;..."] [--work DIR] [--set candidates|table]
 
 DATA is a folder with one sub-folder per class (only training photos: settings are chosen here). For
 each seed the photos are split afresh into 50 % training, 20 % validation (which the commands use to
@@ -38,15 +38,17 @@ TABLE = {
     "the defaults, TTA (corners)": ([], ["--tta", "8", "--tta-mode", "corners"]),
     "the defaults, TTA (blend of 4)": ([], ["--tta", "4", "--tta-mode", "blend"]),
     "constant rate": (CONSTANT, []),
-    "cosine": (["--schedule", "cosine"], []),
     "SGDR, 1 + 2 + 4 + 8 epochs": (SGDR, []),
     "SGDR, snapshots averaged": (SGDR, ["--snapshots"]),
     "one-cycle": (["--schedule", "one_cycle"], []),
-    "one rate for all groups": (["--learning-rate", "1e-2"], []),
-    "a tenth below the head": (SLICE, []),
-    "layer-wise decay 0.33": (["--learning-rate", "1e-2", "--layer-decay", "0.33"], []),
+    "a tenth of the rate below the head": (["--learning-rate", ":1e-3"], []),
+    "layer-wise decay 0.5": (["--layer-decay", "0.5"], []),
+    "SGD, 1e-2 and a tenth below the head": (["--solver", "sgd", *SLICE], []),
+    "no averaging of weights": (["--weight-averaging", "0"], []),
+    "label smoothing 0.1": (["--label-smoothing", "0.1"], []),
+    "mixup": (["--mixing", "mixup"], []),
     "no augmentation": (PLAIN, []),
-    "4 cached views": (["--views", "4"], []),
+    "4 draws in turn, not fresh ones": (["--views", "4"], []),
     "last group only": (["--freeze-to", "-2"], []),
     "gradual unfreezing, 2 + 3 + 4 + 6 epochs": (["--gradual", "2,3,4,6"], []),
     "progressive resizing, half size first": (["--sizes", "HALF,SIZE", "--epochs", "8"], []),
@@ -62,6 +64,7 @@ CANDIDATES = {
     "all, 1e-2 decay .5": (BASE + ["--learning-rate", "1e-2", "--layer-decay", "0.5"], []),
     "all, slice 3e-2": (BASE + ["--learning-rate", ":3e-2"], []),
     "all, adamw slice 1e-3": (BASE + ["--solver", "adamw", "--learning-rate", ":1e-3"], []),
+    "the defaults": ([], []),
     "all, adamw 3e-4": (BASE + ["--solver", "adamw", "--learning-rate", "3e-4"], []),
     "all, 1e-2, one-cycle": (BASE + ["--learning-rate", "1e-2", "--schedule", "one_cycle"], []),
     "all, 1e-2, BN training": (
