@@ -12,7 +12,8 @@ import Testing
     let model = try workspace.read("run/model.safetensors")
     let outcome = try workspace.thaw(
       "fine-tune", "--run", "run", "--unfreeze", "--learning-rate", "1000", "--epochs", "20",
-      "--solver", "sgd", "--batch", "2", "--trainable-batch-norm", "training", "--augmentation",
+      "--solver", "sgd", "--schedule", "constant", "--warm-up", "0", "--batch", "2",
+      "--trainable-batch-norm", "training", "--augmentation",
       "none",
       "--engine", engine)
     #expect(outcome.status == 1)

@@ -36,16 +36,19 @@ public struct GradientReport: Sendable, Equatable, Codable {
   public let network: String
   /// The engine whose gradients were compared; nil for none.
   public let engine: String?
-  /// Side of the images, in pixels, and how many of them.
+  /// Side of the images, in pixels.
   public let size: Int
+  /// How many images there were.
   public let batch: Int
-  /// Modes of the batch norms.
+  /// Mode of the batch norms in frozen groups.
   public let frozenBatchNorm: String
+  /// Mode of the batch norms in groups that train.
   public let trainableBatchNorm: String
   /// From the output to the input.
   public let layers: [Layer]
-  /// The largest of each kind of error.
+  /// The largest relative error against central differences.
   public let worstRelativeError: Double?
+  /// The largest relative error of the engine against the Double reference.
   public let worstEngineError: Double?
   /// The first wrong layer in the direction of the backward pass; nil when all are right.
   public let firstWrongLayer: String?

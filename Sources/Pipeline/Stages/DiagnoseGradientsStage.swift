@@ -16,8 +16,9 @@ public struct DiagnoseGradientsStage {
   public struct Freezing: Sendable {
     /// Layer groups before this one are frozen; 0 checks every layer.
     public var freezeTo: Int
-    /// Modes of the batch norms.
+    /// Mode of the batch norms in frozen groups.
     public var frozenBatchNorm: BatchNormMode
+    /// Mode of the batch norms in groups that train.
     public var trainableBatchNorm: BatchNormMode
 
     /// By default everything trains.
