@@ -132,8 +132,7 @@ struct PickleTests {
   }
 
   @Test func bombsAreRefusedFast() {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = threadSeconds()
     // A million nested lists; a million nested tuples; doubling by recalling; many marks.
     expectRefused(file { $0.raw([UInt8](repeating: 0x5D, count: 1_000_000)) }, "stack", .tooLarge)
     let tuples = [0x4E] + [UInt8](repeating: 0x85, count: 1_000_000)
@@ -146,7 +145,7 @@ struct PickleTests {
     let memo = (0..<2_100_000).flatMap { index -> [UInt8] in [0x72] + littleEndian(UInt32(index)) }
     expectRefused(file { $0.raw([0x4E] + memo) }, "larger than any list", .tooLarge)
     expectRefused(file { $0.raw([0x5D, 0x71, 0, 0x68, 0, 0x61]) }, "found a list")
-    #expect(clock.now - start < .seconds(8))
+    #expect(threadSeconds() - start < 8)
   }
 
   @Test func aLargeIntegerIsKeptAsAWord() {

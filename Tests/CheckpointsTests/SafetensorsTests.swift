@@ -89,12 +89,11 @@ struct SafetensorsTests {
   }
 
   @Test func aHugeNumberOfTensorsIsRefusedInTime() {
-    let clock = ContinuousClock()
-    let start = clock.now
+    let start = threadSeconds()
     let all = (0..<200_000).map { tensor("t\($0)", "U8", "[0]", "0", "0") }
     expectRefused(
       file("{" + all.joined(separator: ",") + "}"), "more than 100000 entries", .tooLarge)
-    #expect(clock.now - start < .seconds(5))
+    #expect(threadSeconds() - start < 5)
   }
 
   // MARK: Writing

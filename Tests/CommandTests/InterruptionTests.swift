@@ -44,12 +44,7 @@ import Testing
 
   @Test func aKilledCacheContinues() throws {
     let workspace = try InterruptionTests.large.get()
-    try workspace.start(["prepare", "photos", "--run", "cut", "--backbone", TinyBackbone.name])
-      .wait().succeeded()
-    let process = try workspace.start(["cache", "--run", "cut"])
-    let isBegun = process.wait { (rows(workspace, "cut") ?? 0) > 0 }
-    process.send(SIGKILL)
-    #expect(isBegun && process.wait().wasKilled)
+    try caught(workspace, "cut", \.wasKilled) { $0.send(SIGKILL) }
     let kept = try #require(rows(workspace, "cut"))
     let json = try workspace.thaw("cache", "--run", "cut", "--json").json()
     #expect(json["computed"].int == 300 - kept)
@@ -60,12 +55,7 @@ import Testing
   func anInterruptedCacheKeepsWhatItHas(signal: Int32) throws {
     let workspace = try InterruptionTests.large.get()
     let run = "stopped-\(signal)"
-    try workspace.start(["prepare", "photos", "--run", run, "--backbone", TinyBackbone.name])
-      .wait().succeeded()
-    let process = try workspace.start(["cache", "--run", run])
-    #expect(process.wait { rows(workspace, run) != nil })
-    process.send(signal)
-    let outcome = process.wait()
+    let outcome = try caught(workspace, run, { $0.status != 0 }) { $0.send(signal) }
     #expect(outcome.status == 130)
     #expect(outcome.errors == ["error: interrupted. Run the same command again to continue."])
     let kept = try #require(rows(workspace, run))
@@ -74,14 +64,32 @@ import Testing
     try expectEveryRowOnce(workspace, run, photos: 300)
   }
 
+  /// Does `what` to a `cache` that has begun, anew until that came before the command was done.
+  @discardableResult
+  private func caught(
+    _ workspace: Workspace, _ run: String, _ isCaught: (Outcome) -> Bool,
+    _ what: (ThawProcess) throws -> Void
+  ) throws -> Outcome {
+    for _ in 0..<10 {
+      try? FileManager.default.removeItem(atPath: workspace.file(run).string)
+      try workspace.start(["prepare", "photos", "--run", run, "--backbone", TinyBackbone.name])
+        .wait().succeeded()
+      let process = try workspace.start(["cache", "--run", run])
+      #expect(process.wait { (rows(workspace, run) ?? 0) > 0 })
+      try what(process)
+      let outcome = process.wait()
+      if isCaught(outcome) { return outcome }
+    }
+    throw NeverCaught()
+  }
+
+  private struct NeverCaught: Error {}
+
   @Test func aRunThatIsRemovedUnderneathIsNoSuccess() throws {
     let workspace = try InterruptionTests.large.get()
-    try workspace.start(["prepare", "photos", "--run", "gone", "--backbone", TinyBackbone.name])
-      .wait().succeeded()
-    let process = try workspace.start(["cache", "--run", "gone"])
-    #expect(process.wait { rows(workspace, "gone") != nil })
-    try FileManager.default.removeItem(atPath: workspace.file("gone").string)
-    let outcome = process.wait()
+    let outcome = try caught(workspace, "gone", { $0.status != 0 }) { _ in
+      try FileManager.default.removeItem(atPath: workspace.file("gone").string)
+    }
     #expect(outcome.status == 74)
     #expect(outcome.errors.count == 1)
   }
@@ -144,10 +152,8 @@ import Testing
         return (epochs, checkpoint)
       }
     }
-    throw NeverKilled()
+    throw NeverCaught()
   }
-
-  private struct NeverKilled: Error {}
 
   @Test func aDamagedCheckpointDoesNotBlockTheTraining() throws {
     let workspace = try Workspace(count: 4)
