@@ -19,5 +19,6 @@ fi
 "$python" Tools/keras_names.py
 "$python" Tools/parity_network.py Tests/ExecutionTests/Fixtures
 "$python" Tools/parity_architectures.py Tests/BackbonesTests/Fixtures
+"$python" Tools/parity_training.py Tests/BackbonesTests/Fixtures
 "$python" Tools/parity_modern.py Tests/BackbonesTests/Fixtures
 "$python" Tools/training_goldens.py
