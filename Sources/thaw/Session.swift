@@ -19,11 +19,11 @@ struct Session {
       console: console, threads: options.threads, engine: options.engine, pretrained: try .locate())
   }
 
-  /// Prints a result: the JSON document, or the text for people unless quiet.
+  /// Prints a result: the JSON document, or else the text for people.
   func print(_ result: some Encodable, text: String) throws {
     if options.json {
       try standardOutput(try JSONText.of(result) + "\n")
-    } else if !options.quiet {
+    } else {
       try standardOutput(text + (text.hasSuffix("\n") ? "" : "\n"))
     }
   }

@@ -35,7 +35,8 @@ import Testing
       inputs: [
         .init(name: "declared", results: results(inference), divergence: inputs.first?.2 ?? 0.02)
       ] + inputs.dropFirst().map { .init(name: $0.0, results: results($0.1), divergence: $0.2) },
-      certainInput: certainInput, sampledTraining: results(training), sampledRepaired: repaired.map { results($0) },
+      certainInput: certainInput, sampledTraining: results(training),
+      sampledRepaired: repaired.map { results($0) },
       heldOut: heldOut.map { results($0) }, isTrainingData: true, recordedMode: nil,
       renamed: renamed)
   }

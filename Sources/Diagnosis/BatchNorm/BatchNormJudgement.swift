@@ -190,9 +190,12 @@ extension Judge {
         + shown.joined(separator: ", ") + (pairs.count > 5 ? ", …" : "")
         + ". Under these names the network scores \(running)."
     case .overfitting:
+      let agree = abs(facts.training.accuracy - facts.inference.accuracy) < 0.05
       return "No batch-norm problem: over-fitting. \(running) on photos it was trained on,"
-        + " \(percent(facts.heldOut?.accuracy ?? 0)) on photos it was not; both phases agree on the"
-        + " former (\(batch) on batch statistics)."
+        + " \(percent(facts.heldOut?.accuracy ?? 0)) on photos it was not"
+        + (agree
+          ? "; both phases agree on the former (\(batch) on batch statistics)."
+          : ". (Batch statistics, which it was not trained on, give \(batch).)")
     case .weak:
       return "No batch-norm problem: the network is poor at these photos in both phases"
         + " (\(running) in inference, \(batch) on batch statistics)."

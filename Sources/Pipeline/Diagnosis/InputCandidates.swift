@@ -23,6 +23,8 @@ struct InputCandidates {
   let certain: Int?
 
   private static let (photos, usual) = (96, 6)
+  /// Nats; photos like the training data have 0.01 to 0.04, strange ones up to 0.1.
+  private static let goodFit = 0.15
 
   /// Runs `photos`, prepared as `classifier` declares, as other contracts would have prepared them:
   /// the usual ones, the one that fits best and the other channel order.
@@ -51,7 +53,8 @@ struct InputCandidates {
           PhaseOutput(logits: try classifier.logits(tensors)), labels: photos.labels),
         divergence: trial.evidence[index].divergence)
     }
-    let fits = (trial.evidence[judgement.best].divergence ?? 0) <= ContractJudgement.unfit
+    // A damaged first layer fits no contract well, some less badly than others.
+    let fits = (trial.evidence[judgement.best].divergence ?? 0) <= InputCandidates.goodFit
     certain =
       judgement.status == .wrong && fits ? chosen.firstIndex(of: judgement.best) : nil
   }
