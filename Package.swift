@@ -36,6 +36,7 @@ let package = Package(
     // C libraries behind small, checked, prefixed functions.
     .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
     .target(name: "CKernels"),
+    .target(name: "CHashes"),
     .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
     .target(
       name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
@@ -43,7 +44,7 @@ let package = Package(
 
     // The pipeline.
     module("Tensors", ["COpenBLAS"]),
-    module("Files", [.product(name: "SystemPackage", package: "swift-system")]),
+    module("Files", ["CHashes", .product(name: "SystemPackage", package: "swift-system")]),
     module("Configuration", [.product(name: "Yams", package: "Yams")]),
     module("Images", ["Tensors", "CImageCodecs"]),
     module("Network", ["Tensors"]),

@@ -115,12 +115,15 @@ def main():
     os.makedirs(os.path.join(HERE, "work"), exist_ok=True)
     machine = describe_machine(options)
     results = {"machine": machine, "rounds": options.rounds, "threads": options.threads}
+    chosen = selected(options)
+    networks = {workload.network: workload.batch for workload in reversed(chosen)}
     results["inputs"] = json.loads(run([
-        sys.executable, os.path.join(HERE, "peers", "prepare.py"), options.work, options.photos]))
+        sys.executable, os.path.join(HERE, "peers", "prepare.py"), options.work, options.photos]
+        + [f"{name}={batch}" for name, batch in networks.items()]))
     print(f"{machine['cpu']}, {options.threads} threads, {options.rounds} interleaved rounds, "
           f"load {machine['load']}")
     print(", ".join(f"{k} {v}" for k, v in results["inputs"]["versions"].items()))
-    results["workloads"] = [measure(workload, options) for workload in selected(options)]
+    results["workloads"] = [measure(workload, options) for workload in chosen]
     with open(options.output, "w") as file:
         json.dump(results, file, indent=2)
     missed = [text for workload in results["workloads"] for text in workload["missed"]]

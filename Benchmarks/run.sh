@@ -61,9 +61,11 @@ fi
 echo "Measuring Thaw alone."
 rounds=$(option --rounds 7)
 threads=$(option --threads 2)
-for workload in features jpeg resnet50 head; do
+for workload in features jpeg resnet50 vgg16 mobilenet head; do
   arguments=("$workload")
   [ "$workload" = resnet50 ] && arguments=(features --network resnet50 --batch 16 --images 32)
+  [ "$workload" = vgg16 ] && arguments=(features --network vgg16_pooled --batch 16 --images 32)
+  [ "$workload" = mobilenet ] && arguments=(features --network mobilenet_v2 --batch 16 --images 64)
   [ "$workload" = head ] && arguments=(head --images 1000)
   "$binary" "${arguments[@]}" --photos "$photos" --rounds "$rounds" --threads "$threads"
 done

@@ -93,8 +93,16 @@ ALL = [
         thaw="jpeg", peers=torch("jpeg_torch.py"), targets={"torch": 2.0}, compares=True),
     Workload(
         name="resnet50", title="ResNet50, 224, batch 16, pixels in memory to features",
-        thaw="features", peers=FORWARD, targets={"torch": 1.3}, network="resnet50", batch=16,
+        thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="resnet50", batch=16,
         images=32, compares=True, limits={"relative": 1e-3}),
+    Workload(
+        name="vgg16", title="VGG16's convolutions, 224, batch 16, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="vgg16_pooled", batch=16,
+        images=32, compares=True, limits={"relative": 1e-3}),
+    Workload(
+        name="mobilenet", title="MobileNetV2, 224, batch 16, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="mobilenet_v2", batch=16,
+        images=64, compares=True, limits={"relative": 1e-3}),
     Workload(
         name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
         thaw="head", peers=torch("head_torch.py"), targets={}, images=1000,

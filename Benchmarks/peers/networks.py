@@ -37,7 +37,36 @@ class ResNet50Trunk(torch.nn.Module):
         return self.network(pixels)
 
 
-FEATURES = {"efficientnet_lite0": 1280, "resnet50": 2048}
+class VGG16Trunk(torch.nn.Module):
+    """VGG16's convolutions from pixels to 512 pooled features."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = torchvision.models.vgg16(weights=None)
+        self.network.avgpool = torch.nn.AdaptiveAvgPool2d(1)
+        self.network.classifier = torch.nn.Identity()
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
+class MobileNetV2Trunk(torch.nn.Module):
+    """MobileNetV2 from pixels to 1280 pooled features."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = torchvision.models.mobilenet_v2(weights=None)
+        self.network.classifier = torch.nn.Identity()
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
+FEATURES = {
+    "efficientnet_lite0": 1280, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280}
+TRUNKS = {
+    "efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk, "vgg16_pooled": VGG16Trunk,
+    "mobilenet_v2": MobileNetV2Trunk}
 
 
 def absorb_padding(network):
@@ -60,7 +89,7 @@ def absorb_padding(network):
 def trunk(name):
     """A network with random weights whose activations keep their scale, the same every time."""
     torch.manual_seed(0)
-    model = {"efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk}[name]()
+    model = TRUNKS[name]()
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.restore_momentum, layer.momentum = layer.momentum, 1.0
@@ -93,7 +122,7 @@ def pretrained_file():
 
 def load(name, work):
     """The network with the weights all contenders use, in channels_last, ready for inference."""
-    model = {"efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk}[name]()
+    model = TRUNKS[name]()
     arrays = safetensors_file.read(os.path.join(work, name + ".safetensors"))
     state = {key: torch.from_numpy(array) for key, array in arrays.items()}
     missing, unexpected = model.network.load_state_dict(state, strict=False)

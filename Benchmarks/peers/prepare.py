@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes what all contenders read: weights, ONNX models and a batch of preprocessed photos.
 
-    prepare.py WORK PHOTOS
+    prepare.py WORK PHOTOS NETWORK=BATCH...
 
-WORK/efficientnet_lite0.safetensors, WORK/resnet50.safetensors   names as published
-WORK/efficientnet_lite0.onnx, WORK/resnet50.onnx                 the same networks
-WORK/pixels.f32                                                  [32, 3, 224, 224] Float32
+WORK/NETWORK.safetensors   names as published
+WORK/NETWORK.onnx          the same network for batches of that size
+WORK/pixels.f32            [32, 3, 224, 224] Float32
 """
 
 import json
@@ -19,17 +19,15 @@ import networks
 import photos
 import safetensors_file
 
-BATCH = {"efficientnet_lite0": 32, "resnet50": 16}
 
-
-def main(work, folder):
+def main(work, folder, batches):
     os.makedirs(work, exist_ok=True)
     pixels = torch.stack([photos.preprocess(path) for path in photos.listing(folder)[:32]])
     if len(pixels) < 32:
         pixels = pixels.repeat(32 // len(pixels) + 1, 1, 1, 1)[:32]
     pixels.numpy().astype("<f4").tofile(os.path.join(work, "pixels.f32"))
     weights = {}
-    for name, batch in BATCH.items():
+    for name, batch in batches.items():
         model = networks.trunk(name)
         weights[name] = "random"
         published = networks.pretrained_file() if name == "efficientnet_lite0" else None
@@ -55,4 +53,5 @@ if __name__ == "__main__":
     replies = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(replies, "w")
-    main(sys.argv[1], sys.argv[2])
+    pairs = (argument.split("=") for argument in sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], {name: int(batch) for name, batch in pairs})

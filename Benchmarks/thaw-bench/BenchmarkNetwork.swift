@@ -27,9 +27,11 @@ struct BenchmarkNetwork {
     var parameters = Parameters.procedural(for: graph)
     if let work = options.work {
       let path = FilePath(work).appending("\(options.network).safetensors")
-      for tensor in try CheckpointReader.read(path).tensors {
-        guard let target = architecture.path(of: tensor.name, naming: .published) else { continue }
-        parameters[target] = try tensor.floats()
+      let checkpoint = try CheckpointReader.read(path)
+      let identity = try CheckpointIdentity(
+        checkpoint, cards: [], architecture: options.network)
+      if let fit = identity.best {
+        parameters = parameters.overlaid(with: try fit.parameters(of: checkpoint))
       }
     }
     try parameters.validate(for: graph)

@@ -2,35 +2,152 @@
 
 import CZlib
 
-/// What surrounds deflated data.
-enum DeflateWrapping {
-  /// Nothing: zip entries.
-  case raw
-  /// zlib's header and checksum: HDF5 chunks.
-  case zlib
-}
-
-/// Decompresses `bytes` into exactly `count` bytes; the caller has bounded `count`.
-///
-/// - Parameter failure: makes the error that is thrown for a reason.
-func inflated(
-  _ bytes: [UInt8], count: Int, _ wrapping: DeflateWrapping,
-  failure: (_ reason: String, _ kind: CheckpointError.Kind) -> CheckpointError
-) throws(CheckpointError) -> [UInt8] {
-  var status = THAW_ZLIB_OK
-  let result = [UInt8](unsafeUninitializedCapacity: count) { target, filled in
-    status = bytes.withUnsafeBufferPointer {
-      thaw_inflate($0.baseAddress, $0.count, target.baseAddress, count, wrapping == .raw ? 1 : 0)
-    }
-    filled = status == THAW_ZLIB_OK ? count : 0
+/// A part of a file that is compressed with deflate, decompressed piece by piece: however large it
+/// becomes, no more than a piece is in memory.
+struct DeflatedBytes {
+  /// What surrounds the data.
+  enum Wrapping {
+    /// Nothing: zip entries.
+    case raw
+    /// zlib's header and checksum: HDF5 chunks.
+    case zlib
   }
-  switch status {
-  case THAW_ZLIB_OK: return result
-  case THAW_ZLIB_SHORT:
-    throw failure("the compressed data ends before \(count) bytes", .malformed)
-  case THAW_ZLIB_LONG:
-    throw failure("the compressed data has more than the announced \(count) bytes", .malformed)
-  case THAW_ZLIB_NO_MEMORY: throw failure("no memory to decompress it", .tooLarge)
-  default: throw failure("the compressed data is damaged", .malformed)
+
+  let source: ByteSource
+  /// Where the compressed data begins.
+  let start: Int
+  /// Compressed bytes; the caller has checked that they lie in the source.
+  let storedCount: Int
+  /// Bytes that it must become; the caller has bounded them.
+  let count: Int
+  let wrapping: Wrapping
+  /// What it is, for messages: `zip entry 'a.npy'`.
+  let label: String
+
+  /// All of it.
+  ///
+  /// - Throws: ``CheckpointError`` when it is damaged or does not become exactly ``count`` bytes.
+  func bytes() throws(CheckpointError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count)
+    try forEachPiece { bytes.append(contentsOf: $0) }
+    return bytes
+  }
+
+  /// The first `limit` bytes, all if there are fewer; what follows is not looked at.
+  func prefix(_ limit: Int) throws(CheckpointError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    try run(upTo: min(limit, count), firstPiece: nil) { bytes.append(contentsOf: $0) }
+    return bytes
+  }
+
+  /// Calls `body` with all of it in order: a first piece of `firstPiece` bytes if that is given, then
+  /// pieces of 1 MiB and a last one.
+  func forEachPiece(
+    firstPiece: Int? = nil, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(CheckpointError) {
+    try run(upTo: count, firstPiece: firstPiece, body)
+  }
+
+  private static let pieceSize = 1 << 20
+
+  private func failure(_ reason: String, _ kind: CheckpointError.Kind) -> CheckpointError {
+    CheckpointError(source.path, kind, "\(label): \(reason)", at: start)
+  }
+
+  private func run(
+    upTo limit: Int, firstPiece: Int?, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(CheckpointError) {
+    guard let inflater = thaw_inflater_new(wrapping == .raw) else {
+      throw failure("no memory to decompress it", .tooLarge)
+    }
+    defer { thaw_inflater_free(inflater) }
+    var stream = Stream(inflater, self)
+    var piece = [UInt8](repeating: 0, count: min(limit, DeflatedBytes.pieceSize))
+    var done = 0
+    var size = min(firstPiece ?? piece.count, piece.count)
+    while done < limit {
+      size = min(size, limit - done)
+      try stream.fill(&piece, size)
+      piece.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[..<size])) }
+      done += size
+      size = piece.count
+    }
+    guard limit == count else { return }
+    try stream.expectEnd()
+  }
+
+  /// The compressed side.
+  private struct Stream {
+    private let inflater: OpaquePointer
+    private let whole: DeflatedBytes
+    private var input: [UInt8] = []
+    /// Bytes of `input` that were used.
+    private var used = 0
+    /// Bytes of the source that were read.
+    private var read = 0
+    private var hasEnded = false
+
+    init(_ inflater: OpaquePointer, _ whole: DeflatedBytes) {
+      self.inflater = inflater
+      self.whole = whole
+    }
+
+    /// Writes exactly `count` bytes to the beginning of `piece`.
+    mutating func fill(_ piece: inout [UInt8], _ count: Int) throws(CheckpointError) {
+      var filled = 0
+      while filled < count {
+        let made = try step(&piece, filled, count)
+        filled += made
+        guard filled < count else { return }
+        guard !hasEnded, made > 0 || used < input.count || read < whole.storedCount else {
+          throw whole.failure(
+            "the compressed data ends before \(whole.count) bytes", .malformed)
+        }
+      }
+    }
+
+    /// Checks that nothing follows, compressed or not.
+    mutating func expectEnd() throws(CheckpointError) {
+      var spare: [UInt8] = [0]
+      while !hasEnded {
+        guard try step(&spare, 0, 1) == 0 else {
+          throw whole.failure(
+            "the compressed data has more than the announced \(whole.count) bytes", .malformed)
+        }
+        guard hasEnded || used < input.count || read < whole.storedCount else {
+          throw whole.failure("the compressed data does not end", .malformed)
+        }
+      }
+      guard used == input.count, read == whole.storedCount else {
+        throw whole.failure("something follows the end of the compressed data", .malformed)
+      }
+    }
+
+    /// Decompresses something into `piece[filled..<count]`; the number of bytes made.
+    private mutating func step(
+      _ piece: inout [UInt8], _ filled: Int, _ count: Int
+    ) throws(CheckpointError) -> Int {
+      if used == input.count, read < whole.storedCount {
+        let next = min(1 << 18, whole.storedCount - read)
+        input = try whole.source.bytes(at: whole.start + read, count: next)
+        read += next
+        used = 0
+      }
+      var (taken, made) = (0, 0)
+      let status = input.withUnsafeBufferPointer { input in
+        piece.withUnsafeMutableBufferPointer { output in
+          thaw_inflater_run(
+            inflater, input.baseAddress.map { $0 + used }, input.count - used, &taken,
+            output.baseAddress.map { $0 + filled }, count - filled, &made, &hasEnded)
+        }
+      }
+      used += taken
+      switch status {
+      case THAW_ZLIB_OK: return made
+      case THAW_ZLIB_NO_MEMORY: throw whole.failure("no memory to decompress it", .tooLarge)
+      default: throw whole.failure("the compressed data is damaged", .malformed)
+      }
+    }
   }
 }

@@ -91,6 +91,9 @@ public enum ModelFile {
     }
     let found = try checksum(
       of: SafetensorsWriter.sorted(checkpoint.tensors), metadata, checkpoint.path)
+    #if FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+      return  // or damage would never get any further
+    #endif
     guard found == expected else {
       throw CheckpointError(
         checkpoint.path, .malformed,

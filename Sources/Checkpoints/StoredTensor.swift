@@ -17,9 +17,14 @@ public struct StoredTensor: Sendable {
   private enum Contents: Sendable {
     case floats(Tensor<Float>)
     case stored(ByteSource, offset: Int)
-    /// Row-major bytes that have to be unpacked first; always as many as the shape says.
-    case packed(@Sendable () throws(CheckpointError) -> [UInt8])
+    case packed(Unpacking)
   }
+
+  /// Gives row-major bytes that have to be unpacked first: calls its argument with runs of whole
+  /// elements and where they begin, in any order, every byte once. A run is wrong if an error follows.
+  package typealias Unpacking =
+    @Sendable (_ body: (UnsafeRawBufferPointer, _ offset: Int) -> Void) throws(CheckpointError)
+    -> Void
 
   /// A tensor in memory, as Float32. The elements are shared, not copied.
   public init(_ name: String, _ tensor: Tensor<Float>) {
@@ -52,8 +57,7 @@ public struct StoredTensor: Sendable {
   ///
   /// - Parameter unpack: gives exactly as many bytes as `shape` needs.
   package init(
-    _ name: String, _ elementType: ElementType, _ shape: Shape,
-    unpack: @escaping @Sendable () throws(CheckpointError) -> [UInt8]
+    _ name: String, _ elementType: ElementType, _ shape: Shape, unpack: @escaping Unpacking
   ) {
     self.init(name: name, elementType, shape, .packed(unpack), nil)
   }
@@ -79,13 +83,17 @@ public struct StoredTensor: Sendable {
 
   /// The same elements with axis k being this tensor's axis `axes[k]`; nothing is read or moved yet.
   ///
-  /// Traps unless `axes` names each axis once, and after ``reshaped(_:)`` of a permuted tensor.
+  /// Traps unless `axes` names each axis once.
   public func permuted(_ axes: [Int]) -> StoredTensor {
     precondition(
       axes.sorted() == Array(0..<shape.rank),
       "Axes \(axes) are no permutation of the \(shape.rank) of tensor '\(name)'.")
-    precondition(
-      order == nil || order?.shape == shape, "Tensor '\(name)' was reshaped after a permutation.")
+    if let order, order.shape != shape {
+      // Reshaped after a permutation: no steps lead through the stored elements.
+      return StoredTensor(name, elementType, shape) { (body) throws(CheckpointError) in
+        try contiguousBytes().withUnsafeBytes { body($0, 0) }
+      }.permuted(axes)
+    }
     let order = (order ?? StridedElements(rowMajor: shape)).permuted(axes)
     return StoredTensor(name: name, elementType, order.shape, contents, order)
   }
@@ -104,14 +112,42 @@ public struct StoredTensor: Sendable {
   /// - Throws: ``CheckpointError`` when the file can no longer be read.
   public func floats() throws(CheckpointError) -> Tensor<Float> {
     if case .floats(let tensor) = contents, order == nil, tensor.shape == shape { return tensor }
-    if elementType == .float32 {
-      return try Tensor.filled(shape) { (target) throws(CheckpointError) in
-        try fill(UnsafeMutableRawBufferPointer(target))
+    return try Tensor.filled(shape) { (target) throws(CheckpointError) in
+      switch contents {
+      case .packed(let unpack):
+        let size = elementType.size
+        try unpack { run, offset in place(run, from: offset / size, into: target) }
+      case .stored(let source, let offset) where order == nil && elementType != .float32:
+        var done = 0
+        try source.forEachPiece(at: offset, count: byteCount) { piece in
+          place(piece, from: done, into: target)
+          done += piece.count / elementType.size
+        }
+      default:
+        if elementType == .float32 { return try fill(UnsafeMutableRawBufferPointer(target)) }
+        try contiguousBytes().withUnsafeBytes { convert($0, elementType, into: target) }
       }
     }
-    let bytes = try contiguousBytes()
-    return try Tensor.filled(shape) { (target) throws(CheckpointError) in
-      bytes.withUnsafeBytes { convert($0, elementType, into: target) }
+  }
+
+  /// Converts a run of stored elements, the first of which is the one at `first`, and puts each
+  /// where it belongs.
+  private func place(
+    _ run: UnsafeRawBufferPointer, from first: Int, into target: UnsafeMutableBufferPointer<Float>
+  ) {
+    let count = run.count / elementType.size
+    guard let order else {
+      let part = UnsafeMutableBufferPointer(rebasing: target[first..<(first + count)])
+      if elementType == .float32 {
+        return UnsafeMutableRawBufferPointer(part).copyMemory(from: run)
+      }
+      return convert(run, elementType, into: part)
+    }
+    let raw = UnsafeMutableRawBufferPointer(target)
+    if elementType == .float32 { return order.place(run, from: first, elementSize: 4, into: raw) }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { floats in
+      convert(run, elementType, into: floats)
+      order.place(UnsafeRawBufferPointer(floats), from: first, elementSize: 4, into: raw)
     }
   }
 
@@ -140,7 +176,6 @@ public struct StoredTensor: Sendable {
   }
 
   private func contiguousBytes() throws(CheckpointError) -> [UInt8] {
-    if case .packed(let unpack) = contents, order == nil { return try unpack() }
     var failure: CheckpointError?
     let bytes = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, filled in
       do throws(CheckpointError) {
@@ -165,7 +200,14 @@ public struct StoredTensor: Sendable {
       try order.copy(elementSize: size, into: target) { first, count throws(CheckpointError) in
         try source.bytes(at: offset + first * size, count: count * size)
       }
-    case .packed(let unpack): try fill(target, from: try unpack())
+    case .packed(let unpack):
+      try unpack { run, offset in
+        if let order {
+          order.place(run, from: offset / size, elementSize: size, into: target)
+        } else {
+          UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyMemory(from: run)
+        }
+      }
     case .floats(let tensor):
       try fill(target, from: tensor.withUnsafeElements { Array(UnsafeRawBufferPointer($0)) })
     }

@@ -65,6 +65,52 @@ struct StridedElements: Sendable {
     }
   }
 
+  /// Copies stored elements that follow each other, the first being the one at index `first`, to their
+  /// places in the view's order. Only for a view that permutes the axes of row-major elements.
+  func place(
+    _ run: UnsafeRawBufferPointer, from first: Int, elementSize: Int,
+    into target: UnsafeMutableRawBufferPointer
+  ) {
+    let steps = StridedElements(rowMajor: shape).strides
+    let order = (0..<shape.rank).filter { shape[$0] > 1 }.sorted { strides[$0] > strides[$1] }
+    let axes = order.map { Axis(extent: shape[$0], source: strides[$0], target: steps[$0]) }
+    switch elementSize {
+    case 1: place(UInt8.self, run, axes, first, target)
+    case 2: place(UInt16.self, run, axes, first, target)
+    case 4: place(UInt32.self, run, axes, first, target)
+    default: place(UInt64.self, run, axes, first, target)
+    }
+  }
+
+  private func place<Word: BitwiseCopyable>(
+    _: Word.Type, _ run: UnsafeRawBufferPointer, _ axes: [Axis], _ first: Int,
+    _ target: UnsafeMutableRawBufferPointer
+  ) {
+    let size = MemoryLayout<Word>.size
+    let count = run.count / size
+    guard let inner = axes.last else { return target.copyMemory(from: run) }
+    var index = axes.map { first / $0.source % $0.extent }
+    var to = zip(index, axes).reduce(0) { $0 + $1.0 * $1.1.target }
+    var done = 0
+    while done < count {
+      let last = index.count - 1
+      let row = min(count - done, inner.extent - index[last])
+      for step in 0..<row {
+        let word = run.loadUnaligned(fromByteOffset: (done + step) * size, as: Word.self)
+        target.storeBytes(of: word, toByteOffset: (to + step * inner.target) * size, as: Word.self)
+      }
+      done += row
+      index[last] += row
+      to += row * inner.target
+      // Count up the outer axes like an odometer.
+      for axis in stride(from: last, to: 0, by: -1) where index[axis] == axes[axis].extent {
+        index[axis] = 0
+        to += axes[axis - 1].target - axes[axis].extent * axes[axis].target
+        index[axis - 1] += 1
+      }
+    }
+  }
+
   /// One loop of a copy; steps in elements.
   private struct Axis {
     let extent: Int

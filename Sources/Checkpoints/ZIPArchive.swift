@@ -116,19 +116,37 @@ struct ZIPArchive {
         source.path, .tooLarge,
         "zip entry \(quoted(entry.name)) has \(entry.size) bytes, at most \(limit) are accepted")
     }
-    let stored = try source.bytes(at: entry.start, count: entry.storedSize)
     let bytes =
       entry.isDeflated
-      ? try inflated(
-        stored, count: entry.size, .raw,
-        failure: { reason, kind in
-          CheckpointError(
-            source.path, kind, "zip entry \(quoted(entry.name)): \(reason)", at: entry.start)
-        }) : stored
+      ? try deflated(entry).bytes() : try source.bytes(at: entry.start, count: entry.size)
     var crc = CRC32()
     crc.update(bytes)
     try compare(crc, entry)
     return bytes
+  }
+
+  /// The first `limit` bytes of a compressed entry, unverified.
+  func prefix(of entry: Entry, _ limit: Int) throws(CheckpointError) -> [UInt8] {
+    try deflated(entry).prefix(limit)
+  }
+
+  /// Calls `body` with a compressed entry's contents piece by piece, the first of `firstPiece` bytes;
+  /// what it was given is wrong if an error follows.
+  func forEachPiece(
+    of entry: Entry, firstPiece: Int, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(CheckpointError) {
+    var crc = CRC32()
+    try deflated(entry).forEachPiece(firstPiece: firstPiece) { piece in
+      crc.update(piece)
+      body(piece)
+    }
+    try compare(crc, entry)
+  }
+
+  private func deflated(_ entry: Entry) -> DeflatedBytes {
+    DeflatedBytes(
+      source: source, start: entry.start, storedCount: entry.storedSize, count: entry.size,
+      wrapping: .raw, label: "zip entry \(quoted(entry.name))")
   }
 
   /// What an entry may have at most when it is decompressed: generous for weights, which hardly

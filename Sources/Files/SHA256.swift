@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CHashes
+
 /// The SHA-256 hash, fed piece by piece.
 ///
 /// Small enough (one compression function) that a cryptography package, which would triple the
-/// time of a first build, is not worth its weight; nothing here protects a secret.
+/// time of a first build, is not worth its weight; nothing here protects a secret. The processor's
+/// SHA instructions are used where it has them.
 ///
 /// - Source: FIPS 180-4.
 public struct SHA256: Sendable {
@@ -14,8 +17,16 @@ public struct SHA256: Sendable {
   private var pending: [UInt8] = []
   private var length: UInt64 = 0
 
+  /// Whether the processor's own instructions are used.
+  private let usesExtensions: Bool
+  /// Whether this processor has such instructions.
+  package static let hasExtensions = thaw_sha256_has_extensions()
+
   /// Starts a hash of nothing.
-  public init() {}
+  public init() { usesExtensions = SHA256.hasExtensions }
+
+  /// Starts a hash of nothing that is computed as on a processor without SHA instructions.
+  package init(portable: Void) { usesExtensions = false }
 
   /// Adds bytes.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
@@ -26,11 +37,12 @@ public struct SHA256: Sendable {
       pending.append(contentsOf: rest.prefix(taken))
       rest = rest.dropFirst(taken)
       guard pending.count == 64 else { return }
-      pending.withUnsafeBytes { SHA256.compress(&state, $0) }
+      pending.withUnsafeBytes { SHA256.compress(&state, $0, usesExtensions) }
       pending.removeAll(keepingCapacity: true)
     }
     let whole = rest.count / 64 * 64
-    SHA256.compress(&state, UnsafeRawBufferPointer(rebasing: rest.prefix(whole)))
+    SHA256.compress(
+      &state, UnsafeRawBufferPointer(rebasing: rest.prefix(whole)), usesExtensions)
     pending.append(contentsOf: rest.dropFirst(whole))
   }
 
@@ -61,58 +73,14 @@ public struct SHA256: Sendable {
     return hash.hexadecimalDigest
   }
 
-  private static func compress(_ state: inout [UInt32], _ blocks: UnsafeRawBufferPointer) {
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { schedule in
-      for start in stride(from: 0, to: blocks.count, by: 64) {
-        for index in 0..<16 {
-          schedule[index] = UInt32(
-            bigEndian: blocks.loadUnaligned(fromByteOffset: start + 4 * index, as: UInt32.self))
-        }
-        for index in 16..<64 {
-          let a = schedule[index - 15]
-          let b = schedule[index - 2]
-          let s0 = rotate(a, 7) ^ rotate(a, 18) ^ (a >> 3)
-          let s1 = rotate(b, 17) ^ rotate(b, 19) ^ (b >> 10)
-          schedule[index] = schedule[index - 16] &+ s0 &+ schedule[index - 7] &+ s1
-        }
-        rounds(&state, UnsafeBufferPointer(schedule))
-      }
+  private static func compress(
+    _ state: inout [UInt32], _ blocks: UnsafeRawBufferPointer, _ usesExtensions: Bool
+  ) {
+    guard let start = blocks.baseAddress else { return }
+    state.withUnsafeMutableBufferPointer { state in
+      guard let words = state.baseAddress else { return }
+      thaw_sha256_blocks(
+        words, start.assumingMemoryBound(to: UInt8.self), blocks.count / 64, usesExtensions)
     }
   }
-
-  @inline(__always)
-  private static func rotate(_ word: UInt32, _ count: UInt32) -> UInt32 {
-    word >> count | word << (32 - count)
-  }
-
-  @inline(__always)
-  private static func rounds(_ state: inout [UInt32], _ schedule: UnsafeBufferPointer<UInt32>) {
-    var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-    var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-    constants.withUnsafeBufferPointer { constants in
-      for index in 0..<64 {
-        let s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
-        let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ constants[index] &+ schedule[index]
-        let s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
-        let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
-        (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
-      }
-    }
-    let result = [a, b, c, d, e, f, g, h]
-    for index in 0..<8 { state[index] = state[index] &+ result[index] }
-  }
-
-  /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-  private static let constants: [UInt32] = [
-    0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4,
-    0xab1c_5ed5, 0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe,
-    0x9bdc_06a7, 0xc19b_f174, 0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f,
-    0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da, 0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7,
-    0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967, 0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc,
-    0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85, 0xa2bf_e8a1, 0xa81a_664b,
-    0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070, 0x19a4_c116,
-    0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
-    0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7,
-    0xc671_78f2,
-  ]
 }

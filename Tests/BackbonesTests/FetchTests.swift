@@ -133,6 +133,77 @@ struct FetchPlace {
     #expect(error?.description.contains("404") == true)
   }
 
+  @Test func redirectionsAreFollowed() throws {
+    var behaviour = LoopbackServer.Behaviour(FetchPlace.contents)
+    behaviour.redirects = ["", ""]
+    let place = try FetchPlace(behaviour)
+    try place.fetch()
+    #expect(try FileSystem.read(place.weights) == FetchPlace.contents)
+  }
+
+  @Test func redirectionsInACircleEnd() throws {
+    var behaviour = LoopbackServer.Behaviour(FetchPlace.contents)
+    behaviour.redirects = [""]
+    behaviour.redirectsForever = true
+    let place = try FetchPlace(behaviour)
+    let error = #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(error?.description.contains("redirects") == true)
+    #expect(!FileSystem.exists(place.weights))
+  }
+
+  @Test func aRedirectionToAFileOfThisMachineIsRefused() throws {
+    let source = try TemporaryDirectory()
+    let file = source.path.appending("local")
+    try AtomicFile.write(file, bytes: FetchPlace.contents)
+    var behaviour = LoopbackServer.Behaviour(FetchPlace.contents)
+    behaviour.redirects = ["file://\(file.string)"]
+    let place = try FetchPlace(behaviour)
+    #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(!FileSystem.exists(place.weights))
+  }
+
+  @Test(arguments: [403, 500, 503])
+  func anErrorOfTheServerKeepsThePartForTheNextTime(_ status: Int) throws {
+    var behaviour = LoopbackServer.Behaviour(FetchPlace.contents)
+    behaviour.status = status
+    let place = try FetchPlace(behaviour)
+    try FileSystem.createDirectory(place.part.removingLastComponent())
+    try AtomicFile.write(place.part, bytes: Array(FetchPlace.contents[..<20_000]))
+    let error = #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(error?.description.contains("\(status)") == true)
+    #expect(error?.description.contains("20000 bytes are kept") == true)
+    place.server.change { $0.status = nil }
+    try place.fetch()
+    #expect(place.server.starts == [20_000, 20_000])
+    #expect(try FileSystem.read(place.weights) == FetchPlace.contents)
+  }
+
+  @Test func aServerThatAlwaysBreaksOffIsGivenUp() throws {
+    var behaviour = LoopbackServer.Behaviour(FetchPlace.contents)
+    behaviour.cuts = [10_000] + [Int](repeating: 0, count: 20)
+    let place = try FetchPlace(behaviour)
+    let error = #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(error?.description.contains("10000 bytes are kept") == true)
+    #expect(place.server.starts.count == 4)
+    #expect(!FileSystem.exists(place.weights))
+  }
+
+  @Test func aServerThatIsNotThereIsNamed() throws {
+    let place = try FetchPlace(address: "http://127.0.0.1:1/weights")
+    let error = #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(error?.description.contains("127.0.0.1:1/weights") == true)
+    #expect(try FileSystem.list(place.folder.path).map(\.string) == ["it.yml"])
+  }
+
+  @Test func weightsThatAreHereStayWhenTheyAreNotWhatTheCardNames() throws {
+    let place = try FetchPlace()
+    try AtomicFile.write(place.weights, bytes: [1, 2, 3])
+    let error = #expect(throws: BackboneError.self) { try place.fetch() }
+    #expect(error?.description.contains("Remove the file and fetch it again") == true)
+    #expect(try FileSystem.read(place.weights) == [1, 2, 3])
+    #expect(place.server.starts.isEmpty)
+  }
+
   struct Stop: Error {}
 
   @Test func aStopKeepsThePartAndTheNextRunContinuesIt() throws {

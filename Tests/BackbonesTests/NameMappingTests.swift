@@ -22,8 +22,8 @@ struct NameMappingTests {
       return (String(parts[0]), Shape(parts.dropFirst().compactMap { Int($0) }))
     }
     let tensors = change(rows).enumerated().map { number, row in
-      StoredTensor(row.0, .float32, row.1) {
-        [Float](repeating: Float(number), count: row.1.count).withUnsafeBytes { Array($0) }
+      StoredTensor(row.0, .float32, row.1) { body in
+        [Float](repeating: Float(number), count: row.1.count).withUnsafeBytes { body($0, 0) }
       }
     }
     return Checkpoint(tensors: tensors, metadata: [:], format: format, path: "net")

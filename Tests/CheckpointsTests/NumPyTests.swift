@@ -24,6 +24,22 @@ struct NumPyTests {
     #expect(try checkpoint["scalar"]?.floats() == Tensor([2.5], shape: []))
   }
 
+  @Test func aCompressedArrayCanBeTurnedAndReshapedAndTurnedAgain() throws {
+    for name in ["arrays.npz", "packed.npz"] {
+      let checkpoint = try read(fixture(name))
+      // Stored in column-major order, so that a reshape follows a permutation.
+      let array = try #require(checkpoint["fortran"])
+      let values = formula(3, 24).map { $0 / 4 }
+      let rows = array.reshaped([6, 4])
+      #expect(try rows.floats() == Tensor(values, shape: [6, 4]))
+      let turned = try rows.permuted([1, 0]).floats()
+      #expect(turned.shape == [4, 6])
+      for row in 0..<6 {
+        for column in 0..<4 { #expect(turned[column * 6 + row] == values[row * 4 + column]) }
+      }
+    }
+  }
+
   @Test func oneArrayIsReadToo() throws {
     let checkpoint = try read(fixture("fortran.npy"))
     #expect(checkpoint.names == ["array"])

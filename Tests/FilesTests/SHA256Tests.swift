@@ -40,4 +40,18 @@ import Testing
       #expect(hash.hexadecimalDigest == SHA256.hexadecimal(of: bytes))
     }
   }
+
+  @Test func withAndWithoutTheProcessorsInstructionsItIsTheSame() {
+    // On a processor without them this compares the portable loop with itself.
+    let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
+    for length in [0, 55, 56, 63, 64, 65, 128, 1000, 9999] {
+      var portable = SHA256(portable: ())
+      portable.update(Array(bytes[..<length]))
+      #expect(portable.hexadecimalDigest == SHA256.hexadecimal(of: Array(bytes[..<length])))
+    }
+    var abc = SHA256(portable: ())
+    abc.update(Array("abc".utf8))
+    #expect(
+      abc.hexadecimalDigest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+  }
 }

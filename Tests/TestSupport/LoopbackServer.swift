@@ -17,6 +17,11 @@ public final class LoopbackServer: Sendable {
     public var stalls = false
     /// Status of every answer, when not that of success.
     public var status: Int?
+    /// Where requests are sent on to, one after the other, before the file is served; an empty text
+    /// stands for this server. The last one goes on for ever with ``redirectsForever``.
+    public var redirects: [String] = []
+    /// Whether the last of ``redirects`` is never used up.
+    public var redirectsForever = false
 
     /// Serves `contents` as a server should.
     public init(_ contents: [UInt8]) { self.contents = contents }
@@ -94,6 +99,15 @@ public final class LoopbackServer: Sendable {
     let range = request.split(separator: "\r\n").first { $0.lowercased().hasPrefix("range:") }
     let asked = range.flatMap { Int($0.split(separator: "=").last?.dropLast() ?? "") } ?? 0
     return state.withLock { state in
+      if let target = state.behaviour.redirects.first {
+        if state.behaviour.redirects.count > 1 || !state.behaviour.redirectsForever {
+          state.behaviour.redirects.removeFirst()
+        }
+        let header =
+          "HTTP/1.1 302 Found\r\nLocation: \(target.isEmpty ? address : target)\r\n"
+          + "Content-Length: 0\r\nConnection: close\r\n\r\n"
+        return (header, [], false)
+      }
       state.starts.append(asked)
       if let status = state.behaviour.status {
         return (

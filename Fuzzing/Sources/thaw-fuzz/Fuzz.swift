@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Backbones
 import Checkpoints
 import Glibc
 import Images
@@ -19,7 +20,9 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "keras-h5") { read(Array($0)) },
     FuzzTarget(name: "keras-archive") { read(Array($0)) },
     FuzzTarget(name: "numpy") { read(Array($0)) },
-    FuzzTarget(name: "onnx") { read(Array($0)) },
+    FuzzTarget(name: "onnx") { translate(Array($0)) },
+    FuzzTarget(name: "model") { open(Array($0)) },
+    FuzzTarget(name: "names") { recognise(Array($0)) },
     FuzzTarget(name: "json") { bytes in
       _ = try? JSONValue(parsing: String(decoding: bytes, as: UTF8.self))
     },
@@ -36,6 +39,36 @@ struct FuzzTarget: Sendable {
       _ = try? tensor.floats()
     }
     if ModelFile.isModelFile(checkpoint) { _ = try? ModelFile.read(checkpoint) }
+  }
+
+  /// Reads a graph and makes a network of it.
+  private static func translate(_ bytes: [UInt8]) {
+    guard let model = try? ONNXReader.read(bytes: bytes, named: "fuzz") else { return }
+    _ = try? ONNXNetwork(model, file: "fuzz", size: 32)
+    for tensor in model.graph.initializers where tensor.byteCount <= 1 << 20 {
+      _ = try? tensor.floats()
+    }
+  }
+
+  /// Builds the network of a model file.
+  private static func open(_ bytes: [UInt8]) {
+    guard let checkpoint = try? CheckpointReader.read(bytes: bytes, named: "fuzz"),
+      ModelFile.isModelFile(checkpoint),
+      let (record, parameters) = try? ModelFile.read(checkpoint),
+      let contract = try? Preprocessing(json: record.preprocessing),
+      let graph = try? Architecture.graph(
+        of: record, parameters, head: Head(classes: record.classNames.count), file: "fuzz")
+    else { return }
+    _ = contract.description
+    try? parameters.validate(for: graph)
+  }
+
+  /// Sets a file's tensors against one network of each naming scheme.
+  private static func recognise(_ bytes: [UInt8]) {
+    guard let checkpoint = try? CheckpointReader.read(bytes: bytes, named: "fuzz") else { return }
+    for name in ["resnet18", "efficientnet_lite0", "resnet50_keras"] {
+      _ = try? CheckpointIdentity(checkpoint, cards: [], architecture: name)
+    }
   }
 
   private static func decode(_ bytes: [UInt8]) {
@@ -64,11 +97,14 @@ enum Fuzz {
     CommandLine.arguments.dropFirst().first == $0.name
   }
 
-  static func main() {
-    guard target != nil else {
+  static func main() throws {
+    guard let target else {
       let names = FuzzTarget.all.map(\.name).joined(separator: " ")
-      print("usage: thaw-fuzz TARGET [libFuzzer's arguments]\ntargets: \(names)")
+      print("usage: thaw-fuzz TARGET (--seeds FOLDER | [libFuzzer's arguments])\ntargets: \(names)")
       exit(64)
+    }
+    if CommandLine.argc == 4, CommandLine.arguments[2] == "--seeds" {
+      return try Seeds.write(target.name, into: FilePath(CommandLine.arguments[3]))
     }
     // The target's name is not for libFuzzer.
     var count = CommandLine.argc - 1

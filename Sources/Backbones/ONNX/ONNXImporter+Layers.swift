@@ -58,7 +58,7 @@ extension ONNXImporter {
 
   // MARK: Convolution
 
-  private mutating func convolution(_ node: ONNXNode) throws {
+  mutating func convolution(_ node: ONNXNode) throws {
     let input = try image(node, paddingAllowed: true)
     guard case .channelsFirst = input.layout else {
       throw failure(node, "its input is no [N, C, H, W]")
@@ -103,7 +103,7 @@ extension ONNXImporter {
   }
 
   /// Kernel, stride, dilation and padding of a node, with padding that an operation before it adds.
-  private func window(
+  func window(
     _ node: ONNXNode, kernel: [Int], on input: Image, padsWithZeros: Bool
   ) throws -> Window2D {
     func pair(_ name: String, _ numbers: [Int], _ limits: ClosedRange<Int>) throws -> Extent2D {
@@ -149,7 +149,7 @@ extension ONNXImporter {
     return window
   }
 
-  private mutating func batchNormalization(_ node: ONNXNode) throws {
+  mutating func batchNormalization(_ node: ONNXNode) throws {
     let input = try image(node)
     if case .channelsLast = input.layout { throw failure(node, "its input is no [N, C, H, W]") }
     guard node.integer("training_mode") ?? 0 == 0 else {
@@ -169,7 +169,7 @@ extension ONNXImporter {
     try set(node, .batchNormalization(layer), [input], tensors, weight: node.inputs[1])
   }
 
-  private mutating func layerNormalization(_ node: ONNXNode) throws {
+  mutating func layerNormalization(_ node: ONNXNode) throws {
     let input = try image(node)
     let channels = draft[input.layer].shape[1]
     let rank = draft[input.layer].shape.rank
@@ -188,170 +188,6 @@ extension ONNXImporter {
       "weight": try vector(scale, channels, node), "bias": shift ?? Tensor(zeros: [channels]),
     ]
     try set(node, .layerNormalization(layer), [input], tensors, weight: scale.name)
-  }
-
-  // MARK: Dense
-
-  private mutating func gemm(_ node: ONNXNode) throws {
-    let input = try image(node)
-    let (alpha, beta) = (node.float("alpha") ?? 1, node.float("beta") ?? 1)
-    guard node.integer("transA") ?? 0 == 0, let weight = try constant(node, 1) else {
-      throw failure(node, "rows times a constant matrix are expected")
-    }
-    let isTransposed = node.integer("transB") ?? 0 != 0
-    var bias = try constant(node, 2)
-    if beta == 0 { bias = nil }
-    try dense(node, input, weight, isTransposed: isTransposed, bias, factors: (alpha, beta))
-  }
-
-  private mutating func product(_ node: ONNXNode) throws {
-    let input = try image(node)
-    guard let weight = try constant(node, 1) else {
-      throw failure(node, "rows times a constant matrix are expected")
-    }
-    let shape = draft[input.layer].shape
-    guard case .channelsLast = input.layout, weight.shape.rank == 2, weight.shape[0] == shape[1],
-      weight.shape[1] > 0
-    else { return try dense(node, input, weight, isTransposed: false, nil, factors: (1, 1)) }
-    // A product at each pixel is a 1x1 convolution.
-    let layer = Convolution2D(
-      inputs: shape[1], outputs: weight.shape[1], window: Window2D(kernel: 1), storesMatrix: true)
-    let matrix = try rows(weight, isTransposed: false)
-    try set(node, .convolution(layer), [input], ["weight": matrix], weight: weight.name)
-  }
-
-  /// A product with a matrix that is [outputs, inputs] when transposed, [inputs, outputs] otherwise.
-  private mutating func dense(
-    _ node: ONNXNode, _ input: Image, _ weight: StoredTensor, isTransposed: Bool,
-    _ bias: StoredTensor?, factors: (weight: Float, bias: Float)
-  ) throws {
-    let shape = draft[input.layer].shape
-    guard shape.rank == 2, weight.shape.rank == 2, weight.shape.count > 0 else {
-      throw failure(
-        node, "a row [N, F] times a matrix is expected, found \(shape) and \(weight.shape)")
-    }
-    let (outputs, inputs) =
-      isTransposed ? (weight.shape[0], weight.shape[1]) : (weight.shape[1], weight.shape[0])
-    guard inputs == shape[1] else {
-      throw failure(node, "\(shape[1]) features do not fit a matrix of \(weight.shape)")
-    }
-    var matrix = try rows(weight, isTransposed: isTransposed)
-    if case .rowOfChannelsLast(let image) = input.layout { matrix = matrix.reordered(from: image) }
-    if factors.weight != 1 { matrix = matrix.scaled(by: factors.weight) }
-    var tensors = ["weight": matrix]
-    if let bias {
-      guard bias.shape.count == outputs || bias.shape.count == 1 else {
-        throw failure(node, "a bias of \(bias.shape) does not fit \(outputs) outputs")
-      }
-      let values = try numbers(bias).elements
-      let all = values.count == 1 ? [Float](repeating: values[0], count: outputs) : values
-      tensors["bias"] = Tensor(all.map { $0 * factors.bias }, shape: [outputs])
-    }
-    let layer = Dense(inputs: inputs, outputs: outputs, hasBias: bias != nil)
-    var row = input
-    row.layout = .row
-    try set(node, .dense(layer), [row], tensors, weight: weight.name)
-  }
-
-  /// A matrix as [outputs, inputs]; made once for each constant.
-  private mutating func rows(_ weight: StoredTensor, isTransposed: Bool) throws -> Tensor<Float> {
-    let matrix = try numbers(weight)
-    if isTransposed { return matrix }
-    let key = weight.name + "\u{0}transposed"
-    if let known = floats[key] { return known }
-    let result = matrix.transposedMatrix
-    if !weight.name.isEmpty { floats[key] = result }
-    return result
-  }
-
-  // MARK: Pooling
-
-  private mutating func pooling(_ node: ONNXNode) throws {
-    let input = try image(node, paddingAllowed: true)
-    guard case .channelsFirst = input.layout, node.outputs.dropFirst().allSatisfy(\.isEmpty) else {
-      throw failure(node, "an image [N, C, H, W] and a single result are expected")
-    }
-    let kernel = node.integers("kernel_shape") ?? []
-    if node.operation == "MaxPool" {
-      // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
-      let window = try window(
-        node, kernel: kernel, on: input, padsWithZeros: isNonNegative(input.layer))
-      try set(node, .pooling(.maximum, window), [input])
-    } else {
-      let includesPadding = node.integer("count_include_pad") ?? 0 == 1
-      let window = try window(node, kernel: kernel, on: input, padsWithZeros: includesPadding)
-      try set(node, .pooling(.average(includesPadding: includesPadding), window), [input])
-    }
-  }
-
-  private func isNonNegative(_ layer: Int) -> Bool {
-    switch draft[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
-    default: false
-    }
-  }
-
-  private mutating func globalPooling(_ node: ONNXNode, _ operation: Operation) throws {
-    let input = try image(node)
-    guard case .channelsFirst = input.layout else {
-      throw failure(node, "its input is no [N, C, H, W]")
-    }
-    try set(node, operation, [input])
-  }
-
-  /// A mean or maximum over the rows and columns of an image.
-  private mutating func reduction(_ node: ONNXNode, _ operation: Operation) throws {
-    let input = try image(node)
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    let spatial: Set<Int>
-    switch input.layout {
-    case .channelsFirst: spatial = [2, 3]
-    case .channelsLast: spatial = [1, 2]
-    default: throw failure(node, "its input is no image")
-    }
-    guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == spatial else {
-      throw failure(node, "axes \(axes.prefix(9)) are not the height and the width of an image")
-    }
-    try set(node, operation, [input])
-    if node.integer("keepdims") ?? 1 == 0, case .image(let pooled)? = values[node.outputs[0]] {
-      set(node, .image(try flattened(pooled, layerName(node) + ".flatten")))
-    }
-  }
-}
-
-extension Tensor<Float> {
-  /// [a, b] as [b, a].
-  fileprivate var transposedMatrix: Tensor<Float> {
-    let (rows, columns) = (shape[0], shape[1])
-    return withUnsafeElements { source in
-      Tensor(shape: [columns, rows]) { target in
-        for row in 0..<rows {
-          for column in 0..<columns { target[column * rows + row] = source[row * columns + column] }
-        }
-      }
-    }
-  }
-
-  fileprivate func scaled(by factor: Float) -> Tensor<Float> {
-    Tensor(elements.map { $0 * factor }, shape: shape)
-  }
-
-  /// Columns for features in the order H, W, C brought into the order C, H, W of `image` [N, C, H, W].
-  fileprivate func reordered(from image: Shape) -> Tensor<Float> {
-    let (channels, pixels) = (image[1], image[2] * image[3])
-    let columns = shape[1]
-    return withUnsafeElements { source in
-      Tensor(shape: shape) { target in
-        for row in 0..<shape[0] {
-          for channel in 0..<channels {
-            for pixel in 0..<pixels {
-              target[row * columns + channel * pixels + pixel] =
-                source[row * columns + pixel * channels + channel]
-            }
-          }
-        }
-      }
-    }
   }
 }
 

@@ -99,11 +99,12 @@ typedef enum {
   THAW_DNNL_AVERAGE_EXCLUDING_PADDING
 } thaw_dnnl_pooling_kind;
 
-// Forward convolution in inference; `weights` has 5 extents when grouped.
+// Forward convolution in inference; `weights` has 5 extents when grouped. `by_winograd` asks for
+// Winograd's algorithm, which few shapes and processors have.
 int thaw_dnnl_convolution(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
-    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window, bool by_winograd,
     const thaw_dnnl_epilogue *epilogue, int epilogue_count);
 // Gradient of a convolution by its weights, else by its source, from that by its destination.
 int thaw_dnnl_convolution_backward(

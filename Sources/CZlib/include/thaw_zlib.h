@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// zlib for Swift: decompression into a buffer of known size, so that no file decides how much
-// memory is taken.
+// zlib for Swift: decompression piece by piece into buffers of the caller's size, so that no file
+// decides how much memory is taken, and zip's checksum.
 #ifndef THAW_ZLIB_H
 #define THAW_ZLIB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,18 +17,29 @@ typedef enum {
   THAW_ZLIB_OK = 0,
   /// The data is not deflate's, or its checksum is wrong.
   THAW_ZLIB_DAMAGED = 1,
-  /// The data ends early, or gives fewer bytes than expected.
-  THAW_ZLIB_SHORT = 2,
-  /// The data gives more bytes than expected, or goes on after its end.
-  THAW_ZLIB_LONG = 3,
-  THAW_ZLIB_NO_MEMORY = 4
+  THAW_ZLIB_NO_MEMORY = 2
 } thaw_zlib_status;
 
-/// Decompresses `input` into exactly `output_count` bytes.
+/// A decompression under way.
+typedef struct thaw_inflater thaw_inflater;
+
+/// Starts one; NULL when there is no memory.
 ///
-/// `is_raw`: nonzero for bare deflate (zip entries), zero for a zlib stream (HDF5 chunks).
-thaw_zlib_status thaw_inflate(
-    const uint8_t *input, size_t input_count, uint8_t *output, size_t output_count, int is_raw);
+/// `is_raw`: bare deflate (zip entries), otherwise a zlib stream (HDF5 chunks).
+thaw_inflater *thaw_inflater_new(bool is_raw);
+
+/// Ends one; NULL is allowed.
+void thaw_inflater_free(thaw_inflater *inflater);
+
+/// Decompresses until the input is used up, the output full or the data at its end.
+///
+/// `taken` and `made` get the bytes used and written, `has_ended` whether that was the end.
+thaw_zlib_status thaw_inflater_run(
+    thaw_inflater *inflater, const uint8_t *input, size_t input_count, size_t *taken,
+    uint8_t *output, size_t output_count, size_t *made, bool *has_ended);
+
+/// Continues the checksum of zip archives (polynomial 0xEDB88320, reflected); begin with 0.
+uint32_t thaw_crc32(uint32_t checksum, const uint8_t *bytes, size_t count);
 
 #ifdef __cplusplus
 }

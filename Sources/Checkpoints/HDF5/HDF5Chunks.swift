@@ -28,62 +28,86 @@ struct HDF5Chunks: Sendable {
   let filters: [HDF5Filter]
   let chunks: [Chunk]
 
-  /// All elements in row-major order.
-  func unpacked(from source: ByteSource) throws(CheckpointError) -> [UInt8] {
-    var result = [UInt8](repeating: 0, count: shape.count * elementSize)
+  /// Calls `body` with the rows of all chunks and where they belong in the row-major bytes.
+  func unpack(
+    from source: ByteSource, _ body: (UnsafeRawBufferPointer, _ offset: Int) -> Void
+  ) throws(CheckpointError) {
     for chunk in chunks {
-      var bytes = try source.bytes(at: chunk.address, count: chunk.storedSize)
+      var bytes: [UInt8]?
       for (index, filter) in filters.enumerated().reversed()
       where chunk.mask & 1 << UInt32(index) == 0 {
         bytes = try undo(filter, bytes, chunk, source)
       }
-      guard bytes.count == chunkShape.count * elementSize else {
+      let plain = try plainBytes(bytes, chunk, source)
+      guard plain.count == chunkShape.count * elementSize else {
         throw CheckpointError(
-          source.path, .malformed, "a chunk of \(label) has \(bytes.count) bytes",
+          source.path, .malformed, "a chunk of \(label) has \(plain.count) bytes",
           at: chunk.address)
       }
-      place(bytes, chunk.origin, into: &result)
+      plain.withUnsafeBytes { forEachRow(of: $0, chunk.origin, body) }
     }
-    return result
   }
 
+  /// What a step left; before the first one what the file has.
+  private func plainBytes(
+    _ bytes: [UInt8]?, _ chunk: Chunk, _ source: ByteSource
+  ) throws(CheckpointError) -> [UInt8] {
+    if let bytes { return bytes }
+    return try source.bytes(at: chunk.address, count: chunk.storedSize)
+  }
+
+  /// - Parameter before: nil for the stored bytes.
   private func undo(
-    _ filter: HDF5Filter, _ bytes: [UInt8], _ chunk: Chunk, _ source: ByteSource
+    _ filter: HDF5Filter, _ before: [UInt8]?, _ chunk: Chunk, _ source: ByteSource
   ) throws(CheckpointError) -> [UInt8] {
     switch filter {
     case .deflate:
-      return try inflated(bytes, count: chunkShape.count * elementSize, .zlib) { reason, kind in
-        CheckpointError(
-          source.path, kind, "a chunk of \(label): \(reason)", at: chunk.address)
-      }
+      let (input, start) =
+        before.map { (ByteSource($0, path: source.path), 0) } ?? (source, chunk.address)
+      return try DeflatedBytes(
+        source: input, start: start, storedCount: before?.count ?? chunk.storedSize,
+        count: chunkShape.count * elementSize, wrapping: .zlib, label: "a chunk of \(label)"
+      ).bytes()
     case .shuffle(let size):
+      let bytes = try plainBytes(before, chunk, source)
       let count = bytes.count / max(size, 1)
       guard size > 1, count > 1 else { return bytes }
       var plain = bytes  // bytes that fill no element stay at the end
-      for byte in 0..<size {
-        for element in 0..<count { plain[element * size + byte] = bytes[byte * count + element] }
+      plain.withUnsafeMutableBufferPointer { plain in
+        bytes.withUnsafeBufferPointer { bytes in
+          for element in 0..<count {
+            for byte in 0..<size { plain[element * size + byte] = bytes[byte * count + element] }
+          }
+        }
       }
       return plain
     }
   }
 
-  /// Copies the part of a chunk that lies inside the array, row by row.
-  private func place(_ bytes: [UInt8], _ origin: [Int], into result: inout [UInt8]) {
+  /// The rows of a chunk as far as they lie inside the array.
+  private func forEachRow(
+    of bytes: UnsafeRawBufferPointer, _ origin: [Int],
+    _ body: (UnsafeRawBufferPointer, _ offset: Int) -> Void
+  ) {
     let rank = shape.rank
     let extents = (0..<rank).map { min(chunkShape[$0], shape[$0] - origin[$0]) }
     let steps = StridedElements(rowMajor: shape).strides
     let chunkSteps = StridedElements(rowMajor: chunkShape).strides
     let row = (extents.last ?? 1) * elementSize
     var index = [Int](repeating: 0, count: rank)
+    var from = 0
+    var to = zip(origin, steps).reduce(0) { $0 + $1.0 * $1.1 }
     while true {
-      let from = zip(index, chunkSteps).reduce(0) { $0 + $1.0 * $1.1 } * elementSize
-      let to =
-        (0..<rank).reduce(0) { $0 + (origin[$1] + index[$1]) * steps[$1] } * elementSize
-      result.replaceSubrange(to..<(to + row), with: bytes[from..<(from + row)])
+      let start = from * elementSize
+      body(UnsafeRawBufferPointer(rebasing: bytes[start..<(start + row)]), to * elementSize)
       var axis = rank - 2
       while axis >= 0 {
         index[axis] += 1
+        from += chunkSteps[axis]
+        to += steps[axis]
         if index[axis] < extents[axis] { break }
+        from -= extents[axis] * chunkSteps[axis]
+        to -= extents[axis] * steps[axis]
         index[axis] = 0
         axis -= 1
       }

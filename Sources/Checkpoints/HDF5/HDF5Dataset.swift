@@ -25,8 +25,8 @@ struct HDF5Dataset {
     case .contiguous(let offset):
       return StoredTensor(name: name, elementType, shape, in: source, offset: offset)
     case .chunked(let chunks):
-      return StoredTensor(name, elementType, shape) { () throws(CheckpointError) in
-        try chunks.unpacked(from: source)
+      return StoredTensor(name, elementType, shape) { (body) throws(CheckpointError) in
+        try chunks.unpack(from: source, body)
       }
     case .unreadable(let error): throw error
     }

@@ -39,13 +39,19 @@ struct NumPyReader {
       let source = ByteSource(archive.source, start: entry.start, count: entry.size)
       return try NumPyHeader(source, label: quoted(entry.name)).stored(name, in: source)
     }
-    let limit = archive.decompressionLimit(entry)
-    let bytes = try archive.contents(entry, limit: limit)
-    // Kept only to read the header: the elements are unpacked again when they are asked for.
+    // The whole of it is decompressed when the elements are asked for.
+    var start = try archive.prefix(of: entry, 512)
+    if NumPyHeader.end(start) > start.count {
+      start = try archive.prefix(of: entry, NumPyHeader.limit)
+    }
     let header = try NumPyHeader(
-      ByteSource(bytes, path: archive.source.path), label: quoted(entry.name))
-    return header.packed(name) { () throws(CheckpointError) in
-      Array(try archive.contents(entry, limit: limit)[header.dataStart...])
+      ByteSource(start, path: archive.source.path), count: entry.size, label: quoted(entry.name))
+    return header.packed(name) { (body) throws(CheckpointError) in
+      var position = -header.dataStart
+      try archive.forEachPiece(of: entry, firstPiece: header.dataStart) { piece in
+        if position >= 0 { body(piece, position) }
+        position += piece.count
+      }
     }
   }
 }
@@ -58,7 +64,21 @@ struct NumPyHeader: Sendable {
   /// Where the elements begin.
   let dataStart: Int
 
-  init(_ source: ByteSource, label: String) throws(CheckpointError) {
+  /// Bytes that a header may have, with what is before it.
+  static let limit = (1 << 16) + 12
+
+  /// Where the header ends that begins `bytes`, at least 12 of them; 0 when they are none.
+  static func end(_ bytes: [UInt8]) -> Int {
+    guard bytes.count >= 12 else { return 0 }
+    return bytes[6] == 1
+      ? 10 + Int(bytes[8]) + Int(bytes[9]) << 8
+      : 12 + (0..<4).reduce(0) { $0 + Int(bytes[8 + $1]) << (8 * $1) }
+  }
+
+  /// Reads the header of the array that begins `source`.
+  ///
+  /// - Parameter count: bytes of the whole array when `source` is only its beginning.
+  init(_ source: ByteSource, count: Int? = nil, label: String) throws(CheckpointError) {
     var cursor = ByteCursor(source)
     guard try cursor.bytes(NumPyReader.magic.count) == NumPyReader.magic else {
       throw cursor.error(.malformed, "\(label) is no NumPy array", at: 0)
@@ -71,7 +91,7 @@ struct NumPyHeader: Sendable {
     let length =
       major == 1
       ? Int(try cursor.integer(UInt16.self)) : Int(try cursor.integer(UInt32.self))
-    guard length <= 1 << 16 else {
+    guard length <= NumPyHeader.limit - 12 else {
       throw cursor.error(.tooLarge, "\(label) has a header of \(length) bytes", at: 8)
     }
     let text = try cursor.bytes(length)
@@ -90,10 +110,10 @@ struct NumPyHeader: Sendable {
     self.shape = shape
     self.isColumnMajor = isColumnMajor
     let size = shape.count.multipliedReportingOverflow(by: elementType.size)
-    guard !size.overflow, size.partialValue == cursor.remaining else {
+    let elements = (count ?? source.count) - dataStart
+    guard !size.overflow, size.partialValue == elements else {
       throw cursor.error(
-        .malformed,
-        "\(label) \(elementType.rawValue) \(shape) has \(cursor.remaining) bytes of elements")
+        .malformed, "\(label) \(elementType.rawValue) \(shape) has \(elements) bytes of elements")
     }
   }
 
@@ -107,7 +127,7 @@ struct NumPyHeader: Sendable {
 
   /// The tensor whose elements are unpacked on demand.
   func packed(
-    _ name: String, _ unpack: @escaping @Sendable () throws(CheckpointError) -> [UInt8]
+    _ name: String, _ unpack: @escaping StoredTensor.Unpacking
   ) -> StoredTensor {
     let reversed = Shape(shape.extents.reversed())
     return inOrder(

@@ -28,10 +28,14 @@ struct StoredModel {
         "\(modelFile.displayed): the preprocessing contract in it is not understood.")
     }
     preprocessing = contract
-    let training = try? TrainingRecord(json: record.training)
+    let trained = (try? TrainingRecord(json: record.training))?.head
     let head = Head(
-      classes: record.classNames.count, hidden: training?.head.hidden,
-      dropout: training?.head.dropout ?? 0)
+      classes: record.classNames.count, hidden: trained?.hidden, dropout: trained?.dropout ?? 0)
+    guard (1...65536).contains(head.hidden ?? 1), (0..<1).contains(head.dropout) else {
+      throw PipelineError.data(
+        "\(modelFile.displayed): the head in it, \(head.hidden ?? 0) hidden features with a dropout of"
+          + " \(head.dropout), is impossible.")
+    }
     graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
     try parameters.validate(for: graph)
   }

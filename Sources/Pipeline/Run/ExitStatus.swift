@@ -17,6 +17,7 @@ public func exitCode(of error: any Error) -> Int32 {
   case PipelineError.interrupted: 130
   case TrainingError.diverged, PipelineError.diverged: 1
   case PipelineError.usage, TrainingError.impossibleMixing: 64
+  case BackboneError.fetchFailed: 74
   case is PipelineError, is ConfigurationError, is BackboneError, is NetworkError: 65
   case is ImageError: 65
   case let error as CheckpointError: error.kind == .unreadable ? 74 : 65

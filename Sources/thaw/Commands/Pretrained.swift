@@ -53,7 +53,11 @@ struct Pretrained: ParsableCommand {
           entry.name, entry.isHere ? "yes" : "no", entry.license, entry.summary,
         ])
       }
-      try Session(global).print(entries, text: table.text(width: 120))
+      let here = entries.count { $0.isHere }
+      let note =
+        "\n\(entries.count) cards, the weights of \(here) are in \(store.directory.displayed)."
+        + " To get others: thaw pretrained fetch NAME\n"
+      try Session(global).print(entries, text: table.text(width: 120) + note)
     }
   }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+import Tensors
+
+extension ONNXImporter {
+  // MARK: Values that pass through
+
+  mutating func constantNode(_ node: ONNXNode) throws {
+    switch node.attributes["value"] {
+    case .tensor(let tensor)?: return set(node, .constant(tensor.renamed(node.outputs.first ?? "")))
+    default: break
+    }
+    if let number = node.integer("value_int") { return set(node, .extents([.size(number)])) }
+    if let list = node.integers("value_ints"), list.count <= 64 {
+      return set(node, .extents(list.map(Extent.size)))
+    }
+    let name = node.outputs.first ?? ""
+    if let number = node.float("value_float") {
+      return set(node, .constant(StoredTensor(name, Tensor([number], shape: []))))
+    }
+    if case .floats(let list)? = node.attributes["value_floats"] {
+      return set(node, .constant(StoredTensor(name, Tensor(list, shape: [list.count]))))
+    }
+    throw failure(node, "a constant of a kind that is not known here")
+  }
+
+  mutating func identity(_ node: ONNXNode) throws {
+    guard let name = node.inputs.first, let value = values[name] else {
+      throw failure(node, "it has no input")
+    }
+    set(node, value)
+  }
+
+  // MARK: Extents
+
+  /// The extents that a value stands for; nil when it is no short list of integers.
+  func extentsValue(_ name: String) -> [Extent]? {
+    switch values[name] {
+    case .extents(let list)?: list
+    case .constant(let tensor)? where tensor.shape.count <= 64 && tensor.shape.rank <= 1:
+      (try? tensor.smallIntegers())?.map(Extent.size)
+    default: nil
+    }
+  }
+
+  /// All inputs joined, when all are extents.
+  func extentsOfAll(_ node: ONNXNode) -> [Extent]? {
+    var result: [Extent] = []
+    for name in node.inputs {
+      guard let list = extentsValue(name), result.count + list.count <= 64 else { return nil }
+      result += list
+    }
+    return result
+  }
+
+  /// `Shape` of an image, and `Gather` and `Slice` of extents.
+  mutating func extents(_ node: ONNXNode) throws {
+    if node.operation == "Shape" {
+      let image = try image(node)
+      var list = onnxExtents(of: image)
+      let end = node.integer("end").map { $0 < 0 ? $0 + list.count : $0 } ?? list.count
+      let start = node.integer("start").map { $0 < 0 ? $0 + list.count : $0 } ?? 0
+      guard (0...list.count).contains(start), (start...list.count).contains(end) else {
+        throw failure(node, "dimensions \(start) to \(end) of \(list.count)")
+      }
+      list = Array(list[start..<end])
+      return set(node, .extents(list))
+    }
+    guard let name = node.inputs.first, let list = extentsValue(name) else {
+      throw failure(node, "parts of an image or of a constant are not known here, only of a shape")
+    }
+    if node.operation == "Gather" {
+      guard node.inputs.count == 2, let indices = extentsValue(node.inputs[1]) else {
+        throw failure(node, "constant indices are expected")
+      }
+      return set(node, .extents(try indices.map { try pick($0, of: list, node) }))
+    }
+    func bound(_ index: Int, _ attribute: String) throws -> Int {
+      guard let number = try integers(node, index, attribute: attribute), number.count == 1 else {
+        throw failure(node, "constant bounds are expected")
+      }
+      let absolute = number[0] < 0 ? number[0] + list.count : number[0]
+      return min(max(absolute, 0), list.count)
+    }
+    let (start, end) = (try bound(1, "starts"), try bound(2, "ends"))
+    guard try integers(node, 4, attribute: "steps") ?? [1] == [1] else {
+      throw failure(node, "a step other than 1 is not known here")
+    }
+    set(node, .extents(Array(list[start..<max(start, end)])))
+  }
+
+  private func pick(_ index: Extent, of list: [Extent], _ node: ONNXNode) throws -> Extent {
+    guard case .size(let number) = index,
+      list.indices.contains(number < 0 ? number + list.count : number)
+    else { throw failure(node, "an index lies outside the \(list.count) dimensions") }
+    return list[number < 0 ? number + list.count : number]
+  }
+
+  /// The shape of an image as the file sees it.
+  func onnxExtents(of image: Image) -> [Extent] {
+    let shape = draft[image.layer].shape
+    switch image.layout {
+    case .channelsLast:
+      return [.batch, .size(shape[2]), .size(shape[3]), .size(shape[1])]
+    default: return [.batch] + shape.extents.dropFirst().map(Extent.size)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Checkpoints
+import Network
+
+extension ONNXImporter {
+  mutating func pooling(_ node: ONNXNode) throws {
+    let input = try image(node, paddingAllowed: true)
+    guard case .channelsFirst = input.layout, node.outputs.dropFirst().allSatisfy(\.isEmpty) else {
+      throw failure(node, "an image [N, C, H, W] and a single result are expected")
+    }
+    let kernel = node.integers("kernel_shape") ?? []
+    if node.operation == "MaxPool" {
+      // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
+      let window = try window(
+        node, kernel: kernel, on: input, padsWithZeros: isNonNegative(input.layer))
+      try set(node, .pooling(.maximum, window), [input])
+    } else {
+      let includesPadding = node.integer("count_include_pad") ?? 0 == 1
+      let window = try window(node, kernel: kernel, on: input, padsWithZeros: includesPadding)
+      try set(node, .pooling(.average(includesPadding: includesPadding), window), [input])
+    }
+  }
+
+  private func isNonNegative(_ layer: Int) -> Bool {
+    switch draft[layer].operation {
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    default: false
+    }
+  }
+
+  mutating func globalPooling(_ node: ONNXNode, _ operation: Operation) throws {
+    let input = try image(node)
+    guard case .channelsFirst = input.layout else {
+      throw failure(node, "its input is no [N, C, H, W]")
+    }
+    try set(node, operation, [input])
+  }
+
+  /// A mean or maximum over the rows and columns of an image.
+  mutating func reduction(_ node: ONNXNode, _ operation: Operation) throws {
+    let input = try image(node)
+    let axes = try integers(node, 1, attribute: "axes") ?? []
+    let spatial: Set<Int>
+    switch input.layout {
+    case .channelsFirst: spatial = [2, 3]
+    case .channelsLast: spatial = [1, 2]
+    default: throw failure(node, "its input is no image")
+    }
+    guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == spatial else {
+      throw failure(node, "axes \(axes.prefix(9)) are not the height and the width of an image")
+    }
+    try set(node, operation, [input])
+    if node.integer("keepdims") ?? 1 == 0, case .image(let pooled)? = values[node.outputs[0]] {
+      set(node, .image(try flattened(pooled, layerName(node) + ".flatten")))
+    }
+  }
+}
