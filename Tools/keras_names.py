@@ -36,6 +36,7 @@ def main() -> None:
         "keras_densenet121": applications.DenseNet121,
         "keras_vgg16": applications.VGG16,
         "keras_efficientnet_b0": applications.EfficientNetB0,
+        "keras_convnext_tiny": applications.ConvNeXtTiny,
     }
     for name, network in networks.items():
         keras.backend.clear_session()
@@ -44,7 +45,9 @@ def main() -> None:
         for layer in model.layers:
             for weight in layer.weights:
                 leaf = weight.path.split("/")[-1]
-                rows.append((f"{layer.name}/{leaf}", tuple(weight.shape)))
+                # Models within the model (ConvNeXt's stem) count by their layers.
+                inner = weight.path.split("/")[-2] if isinstance(layer, keras.Sequential) else layer.name
+                rows.append((f"{inner}/{leaf}", tuple(weight.shape)))
         save(name, rows)
     for name, model in {
         "timm_mobilenet_v2": timm.create_model("mobilenetv2_100", pretrained=False),

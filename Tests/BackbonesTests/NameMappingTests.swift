@@ -12,7 +12,7 @@ import Testing
 struct NameMappingTests {
   /// The weights listed in a fixture; each holds its own number.
   static func checkpoint(
-    _ list: String, format: CheckpointFormat,
+    _ list: String, format: CheckpointFormat, metadata: [String: String] = [:],
     change: ([(String, Shape)]) -> [(String, Shape)] = { $0 }
   ) throws -> Checkpoint {
     let url = try #require(
@@ -26,7 +26,7 @@ struct NameMappingTests {
         [Float](repeating: Float(number), count: row.1.count).withUnsafeBytes { Array($0) }
       }
     }
-    return Checkpoint(tensors: tensors, metadata: [:], format: format, path: "net")
+    return Checkpoint(tensors: tensors, metadata: metadata, format: format, path: "net")
   }
 
   @Test(arguments: [
@@ -34,6 +34,9 @@ struct NameMappingTests {
     ("keras_inception_v3", .kerasArchive, "inception_v3_keras"),
     ("keras_mobilenet_v2", .kerasWeights, "mobilenet_v2_keras"),
     ("keras_densenet121", .kerasArchive, "densenet121_keras"),
+    ("keras_vgg16", .kerasWeights, "vgg16"),
+    ("keras_efficientnet_b0", .kerasWeights, "efficientnet_b0_keras"),
+    ("keras_convnext_tiny", .kerasWeights, "convnext_tiny"),
     ("timm_mobilenet_v2", .safetensors, "mobilenet_v2"),
     ("torchvision_resnet18", .torchZip, "resnet18"),
   ])

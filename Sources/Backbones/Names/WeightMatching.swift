@@ -109,7 +109,7 @@ struct WeightMatching {
     var current = graph[node.inputs[0]]
     while true {
       switch current.operation {
-      case .flatten, .dropout, .activation, .pooling, .batchNormalization:
+      case .flatten, .dropout, .activation, .pooling, .adaptiveAveragePooling, .batchNormalization:
         current = graph[current.inputs[0]]
       case .convolution(let convolution):
         let area = layer.inputs / convolution.outputs
