@@ -15,6 +15,7 @@ anything. Layouts:
     model     model.save("x.h5"), a whole model in the layout of Keras 2
     keras2    the weights of TensorFlow's Keras 2, as in the files of keras.applications
     notop     without the classifier, .weights.h5: must be recognised and refused for prediction
+    flatten   VGG only: Flatten, Dense(16, relu), Dense(7) behind a nested base, .weights.h5
     nested    seven classes behind a nested base, .keras: what the transfer-learning guide makes
 
 FOLDER takes one file at a time (up to 600 MB) and is left empty. Needs keras 3, torch, h5py, numpy, pillow.
@@ -47,7 +48,7 @@ NETWORKS = {
     "densenet121_keras": (APPLICATIONS.DenseNet121, APPLICATIONS.densenet, 224),
     "convnext_tiny": (APPLICATIONS.ConvNeXtTiny, APPLICATIONS.convnext, 224),
 }
-LAYOUTS = ["keras", "weights", "bare", "model", "keras2", "notop", "nested"]
+LAYOUTS = ["keras", "weights", "bare", "model", "keras2", "notop", "flatten", "nested"]
 
 
 def photo(path, width=317, height=251):
@@ -177,17 +178,26 @@ def verdict(program, path, picture, expected, architecture):
 def models(network, pixels, layouts, side):
     """The network with 1000 logits; without its top; nested with seven classes."""
     keras.utils.set_random_seed(3)
-    if set(layouts) - {"notop", "nested"}:
+    if set(layouts) - {"notop", "flatten", "nested"}:
         model = network(weights=None, classifier_activation=None)
         disturb(model, pixels)
         spread_logits(model, pixels)
         expected = keras.ops.convert_to_numpy(model(pixels, training=False))[0].astype(float)
         for layout in layouts:
-            if layout not in ("notop", "nested"):
+            if layout not in ("notop", "flatten", "nested"):
                 yield layout, model, expected
     if "notop" in layouts:
         keras.backend.clear_session()
         yield "notop", network(weights=None, include_top=False), None
+    if "flatten" in layouts and network in (APPLICATIONS.VGG16, APPLICATIONS.VGG19):
+        keras.backend.clear_session()
+        base = network(weights=None, include_top=False, input_shape=(side, side, 3))
+        model = keras.Sequential(
+            [keras.Input((side, side, 3)), base, keras.layers.Flatten(), keras.layers.Dense(16, "relu"),
+             keras.layers.Dropout(0.5), keras.layers.Dense(7)])
+        disturb(model, pixels)
+        spread_logits(model, pixels)
+        yield "flatten", model, keras.ops.convert_to_numpy(model(pixels, training=False))[0].astype(float)
     if "nested" in layouts:
         keras.backend.clear_session()
         base = network(weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3))
@@ -217,7 +227,7 @@ def main():
         keras.backend.clear_session()
         for layout, model, expected in models(network, pixels, arguments.layouts.split(","), side):
             path = save(arguments.folder, layout, model)
-            architecture = name + {"nested": "_pooled", "notop": "_flat"}.get(layout, "") * name.startswith("vgg")
+            architecture = name + {"nested": "_pooled", "notop": "_flat", "flatten": "_flat"}.get(layout, "") * name.startswith("vgg")
             good, text = verdict(arguments.thaw, path, picture, expected, architecture)
             wrong += not good
             print(f"{'ok   ' if good else 'WRONG'} {name} {layout}: {text}", flush=True)

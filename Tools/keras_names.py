@@ -52,6 +52,9 @@ def main() -> None:
     for name, model in {
         "timm_mobilenet_v2": timm.create_model("mobilenetv2_100", pretrained=False),
         "timm_vgg16": timm.create_model("vgg16", pretrained=False),
+        "timm_efficientnet_b0": timm.create_model("efficientnet_b0", pretrained=False),
+        "timm_convnext_tiny": timm.create_model("convnext_tiny", pretrained=False),
+        "timm_tf_efficientnet_lite0": timm.create_model("tf_efficientnet_lite0", pretrained=False),
         "torchvision_resnet18": torchvision.models.resnet18(num_classes=10),
     }.items():
         save(name, [(key, tuple(value.shape)) for key, value in model.state_dict().items()])

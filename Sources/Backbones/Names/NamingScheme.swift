@@ -48,8 +48,9 @@ struct NamingScheme {
     for prefix in ["backbone.", "encoder."] where name.hasPrefix(prefix) {
       return String(name.dropFirst(prefix.count))
     }
-    return name.hasPrefix("head.fc.") || !name.hasPrefix("head.")
-      ? name : String(name.dropFirst("head.".count))
+    // timm's own names begin so too.
+    let isOwn = name.hasPrefix("head.fc.") || name.hasPrefix("head.norm.")
+    return isOwn || !name.hasPrefix("head.") ? name : String(name.dropFirst("head.".count))
   }
 
   private static func keras(

@@ -173,22 +173,44 @@ struct WeightMatching {
     } else {
       return
     }
+    splitSingleOutput()
     guard let head else { return }
     let own = architecture.graph(head)
     let nodes = own.nodes.filter { node in
       if case .dense = node.operation { node.group == own.groups.count - 1 } else { false }
     }
     for (node, layer) in zip(nodes, chosen) {
+      let isSplit = layer.outputs == 1 && layer.name == chosen.last?.name
       let bias = node.path.appending("bias")
-      found[node.path.appending("weight")] = layer.weight
+      found[node.path.appending("weight")] =
+        isSplit ? WeightMatching.behindZeros(layer.weight) : layer.weight
       neededCount += 2
       if let stored = layer.bias {
-        found[bias] = stored
+        found[bias] = isSplit ? WeightMatching.behindZeros(stored) : stored
       } else {
-        constants[bias] = ([layer.outputs], 0)
+        constants[bias] = ([isSplit ? 2 : layer.outputs], 0)
       }
       let used = [layer.weight.name, layer.bias?.name]
       rest.removeAll { used.contains($0.name) }
+    }
+  }
+
+  /// One output with a sigmoid is two classes: the softmax of 0 and x is 1 - sigmoid(x) and sigmoid(x).
+  private mutating func splitSingleOutput() {
+    guard let single = head, single.classes == 1 else { return }
+    head = Head(classes: 2, hidden: single.hidden)
+    notes.append(
+      "the one output is taken for a sigmoid's, the probability of the second of two classes")
+  }
+
+  /// `tensor` with as many zeros before it.
+  private static func behindZeros(_ tensor: StoredTensor) -> StoredTensor {
+    var extents = tensor.shape.extents
+    extents[0] = 2 * extents[0]
+    return StoredTensor(tensor.name, .float32, Shape(extents)) { () throws(CheckpointError) in
+      let values = try tensor.floats().elements
+      let all = [Float](repeating: 0, count: values.count) + values
+      return all.withUnsafeBytes { Array($0) }
     }
   }
 
