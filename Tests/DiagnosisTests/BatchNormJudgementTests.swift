@@ -26,8 +26,8 @@ import Testing
 
   private func facts(
     inference: Int, training: Int, divergences: [Double] = [Double](repeating: 0.02, count: 10),
-    repaired: Int? = nil, inputs: [(String, Int, Double)] = [], heldOut: Int? = nil,
-    renamed: [String: String] = [:]
+    repaired: Int? = nil, inputs: [(String, Int, Double)] = [], certainInput: Int? = nil,
+    heldOut: Int? = nil, renamed: [String: String] = [:]
   ) -> BatchNormFacts {
     BatchNormFacts(
       layers: layers(divergences), inference: results(inference), training: results(training),
@@ -35,7 +35,7 @@ import Testing
       inputs: [
         .init(name: "declared", results: results(inference), divergence: inputs.first?.2 ?? 0.02)
       ] + inputs.dropFirst().map { .init(name: $0.0, results: results($0.1), divergence: $0.2) },
-      sampledTraining: results(training), sampledRepaired: repaired.map { results($0) },
+      certainInput: certainInput, sampledTraining: results(training), sampledRepaired: repaired.map { results($0) },
       heldOut: heldOut.map { results($0) }, isTrainingData: true, recordedMode: nil,
       renamed: renamed)
   }
@@ -102,7 +102,7 @@ import Testing
     let verdict = judge(
       facts(
         inference: 160, training: 140, inputs: [("declared", 160, 5000), ("torch", 120, 0.02)],
-        heldOut: 150))
+        certainInput: 1, heldOut: 150))
     #expect(verdict.kind == .preprocessing)
     #expect(verdict.verdict.contains("learned to live with it"))
   }

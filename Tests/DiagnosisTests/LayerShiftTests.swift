@@ -41,6 +41,34 @@ import Testing
     }
   }
 
+  @Test(arguments: 0..<8)
+  func statisticsOfOtherChannelsStandOutHoweverLittleTheyDiffer(index: Int) throws {
+    var network = try SmallNetwork()
+    try network.rotate("bn\(index)")
+    let layers = try network.factLayers()
+    let suspects = BatchNormFacts.suspects(layers)
+    #expect(suspects == [index])
+    #expect(BatchNormFacts.areBeyondDoubt(suspects, in: layers) == [index])
+  }
+
+  @Test func strangenessIsTheShareThatAnyChannelWouldHave() {
+    let mean = (0..<16).map { Double($0 % 5) }
+    func strangeness(_ data: [Double]) -> Double {
+      LayerShift(
+        ChannelMoments(count: 10, mean: data, variance: [Double](repeating: 1, count: 16)),
+        runningMean: mean.map(Float.init), runningVariance: [Float](repeating: 1, count: 16),
+        epsilon: 0
+      ).strangeness
+    }
+    #expect(strangeness(mean) == 0)
+    #expect(strangeness(mean.map { $0 + 0.2 }) < 0.1)
+    #expect(strangeness(Array(mean.dropFirst(3) + mean.prefix(3))) > 0.7)
+    let few = LayerShift(
+      ChannelMoments(count: 10, mean: [5], variance: [1]), runningMean: [0], runningVariance: [1],
+      epsilon: 0)
+    #expect(few.strangeness == 0)
+  }
+
   @Test func aHealthyNetworkHasNoSuspectsNorHasOneOnOtherPhotos() throws {
     #expect(BatchNormFacts.suspects(try SmallNetwork().factLayers()).isEmpty)
   }

@@ -78,6 +78,16 @@ struct SmallNetwork {
       variance.elements.map { $0 * factor }, shape: variance.shape)
   }
 
+  /// Gives every channel of a layer the running statistics of the one before it.
+  mutating func rotate(_ layer: String) throws {
+    for name in ["running_mean", "running_var"] {
+      let path = ParameterPath(layer).appending(name)
+      let own = try parameters.tensor(path)
+      parameters[path] = Tensor(
+        Array(own.elements.suffix(1) + own.elements.dropLast()), shape: own.shape)
+    }
+  }
+
   /// Every layer against the photos.
   func factLayers() throws -> [BatchNormFacts.Layer] {
     let network = try phased()

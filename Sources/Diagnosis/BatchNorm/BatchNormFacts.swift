@@ -35,7 +35,7 @@ public struct BatchNormFacts: Sendable {
     public var name: String
     /// Results of the sampled photos.
     public var results: PhotoResults
-    /// Median divergence at the first batch norm; nil without one.
+    /// Divergence at the first batch norms, see ``ContractEvidence``; nil without any.
     public var divergence: Double?
 
     /// Collects the numbers.
@@ -60,6 +60,9 @@ public struct BatchNormFacts: Sendable {
   public var repaired: PhotoResults?
   /// Inputs that were tried on sampled photos, the declared one first.
   public var inputs: [Input]
+  /// The one of ``inputs`` that the running statistics say it was trained on, when that is certainly
+  /// not the declared one.
+  public var certainInput: Int?
   /// The sampled photos on batch statistics.
   public var sampledTraining: PhotoResults
   /// The sampled photos with the suspects alone on batch statistics; nil without suspects.
@@ -77,7 +80,8 @@ public struct BatchNormFacts: Sendable {
   public init(
     layers: [Layer], inference: PhotoResults, training: PhotoResults,
     auc: (inference: Double?, training: Double?), chance: Double, repaired: PhotoResults?,
-    inputs: [Input], sampledTraining: PhotoResults, sampledRepaired: PhotoResults?,
+    inputs: [Input], certainInput: Int? = nil, sampledTraining: PhotoResults,
+    sampledRepaired: PhotoResults?,
     heldOut: PhotoResults?, isTrainingData: Bool, recordedMode: BatchNormMode?,
     renamed: [String: String]
   ) {
@@ -88,6 +92,7 @@ public struct BatchNormFacts: Sendable {
     self.chance = chance
     self.repaired = repaired
     self.inputs = inputs
+    self.certainInput = certainInput
     self.sampledTraining = sampledTraining
     self.sampledRepaired = sampledRepaired
     self.heldOut = heldOut
@@ -100,25 +105,46 @@ public struct BatchNormFacts: Sendable {
   /// first, four at most. A dataset unlike the original one shifts all layers together; damage does
   /// not. Some layers stand out a little by nature: ``areBeyondDoubt(_:in:)`` says when it is more.
   public static func suspects(_ layers: [Layer]) -> [Int] {
-    let excess = excess(of: layers)
-    let standOut = layers.indices.filter { layers[$0].own.severity > 0.12 && excess[$0] > 3 }
+    let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
+    let standOut = layers.indices.filter {
+      layers[$0].own.severity > 0.12 && excess[$0] > 3
+        || layers[$0].own.severity > 0.01 && strangeness[$0] > 0.5
+    }
     return Array(standOut.sorted { excess[$0] > excess[$1] }.prefix(4))
   }
 
   /// Those of `suspects` that no dataset explains, whether or not they cost accuracy.
   public static func areBeyondDoubt(_ suspects: [Int], in layers: [Layer]) -> [Int] {
-    let excess = excess(of: layers)
-    return suspects.filter { layers[$0].own.severity > 0.45 && excess[$0] > 6 }
+    let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
+    return suspects.filter {
+      layers[$0].own.severity > 0.45 && excess[$0] > 6
+        || layers[$0].own.severity > 0.015 && strangeness[$0] > 0.6
+    }
   }
 
   /// How many times further off each layer is than the median of the eight around it.
   private static func excess(of layers: [Layer]) -> [Double] {
     let severities = layers.map(\.own.severity)
     return severities.indices.map { index in
-      let window = max(0, index - 4)...min(severities.count - 1, index + 4)
-      let around = window.filter { $0 != index }.map { severities[$0] }
+      let around = neighbours(of: index, severities)
       guard !around.isEmpty else { return 0 }
       return severities[index] / (LayerShift.quantile(0.5, of: around) + 0.04)
     }
+  }
+
+  /// ``LayerShift/strangeness`` of each layer; 0 where it is common to the layers around.
+  private static func strangeness(of layers: [Layer]) -> [Double] {
+    let own = layers.map(\.own.strangeness)
+    return own.indices.map { index in
+      let around = neighbours(of: index, own)
+      guard !around.isEmpty else { return 0 }
+      return own[index] > 3 * LayerShift.quantile(0.5, of: around) ? own[index] : 0
+    }
+  }
+
+  /// The values of the four layers before and after.
+  private static func neighbours(of index: Int, _ values: [Double]) -> [Double] {
+    let window = max(0, index - 4)...min(values.count - 1, index + 4)
+    return window.filter { $0 != index }.map { values[$0] }
   }
 }

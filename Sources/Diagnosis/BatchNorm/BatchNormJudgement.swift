@@ -73,6 +73,7 @@ private struct Judge {
       return isOverfitted ? .overfitting : isWeak ? .weak : .noBatchNorm
     }
     if facts.layers.allSatisfy(\.isInitial), isPhaseWorse || isWeak { return .initialStatistics }
+    if isFedWrongly { return .preprocessing }
     if isTrainedOnBatches { return .batchStatistics }
     let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
       isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
@@ -84,7 +85,6 @@ private struct Judge {
     where !options[(index + 1)...].contains(where: { isMuchBetter(option.results, $0.results) }) {
       return option.kind
     }
-    if isFedWrongly { return .preprocessing }
     if !beyondDoubt.isEmpty { return .corruptedStatistics }
     if !facts.renamed.isEmpty { return .labelOrder }
     if isOverfitted { return .overfitting }
@@ -131,25 +131,13 @@ private struct Judge {
       return new < own / 1.5 && pair.difference > 2 * pair.standardError
         && pair.difference > max(0.02, 0.3 * declared.results.loss) && pair.accuracyGain >= 0
     }
-    return better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
-      ?? (isFedWrongly ? closestInput : nil)
+    return facts.certainInput
+      ?? better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
   }
 
-  private var closestInput: Int? {
-    facts.inputs.indices.min {
-      (facts.inputs[$0].divergence ?? .infinity) < (facts.inputs[$1].divergence ?? .infinity)
-    }
-  }
-
-  /// The data is far from the first running statistics and another contract is close to them: the
-  /// head has learned to live with wrong inputs, or the difference happens to cost little.
-  private var isFedWrongly: Bool {
-    guard let declared = facts.inputs.first?.divergence, let closest = closestInput,
-      let best = facts.inputs[closest].divergence
-    else { return false }
-    if isPhaseWorse { return false }
-    return (declared > 3 && best < declared / 20) || (suspects.first == 0 && best < declared / 10)
-  }
+  /// The running statistics say so: the head has learned to live with wrong inputs, or the difference
+  /// happens to cost little, or much.
+  private var isFedWrongly: Bool { facts.certainInput != nil }
 
   private var isOverfitted: Bool {
     guard facts.isTrainingData, let heldOut = facts.heldOut, heldOut.isRight.count >= 10 else {

@@ -26,6 +26,11 @@ public struct LayerShift: Sendable, Equatable, Codable {
   public let divergenceOfWorstTenth: Double
   /// Mean of ln(1 + divergence) over the channels: large when many channels are off or a few by much.
   public let severity: Double
+  /// ``severity`` over what it is when every channel is compared with the statistics of another one:
+  /// near 0 when each channel knows its own, near 1 when they might as well be anybody's. 0 for fewer
+  /// than eight channels. A strange dataset moves the channels but leaves the pattern; statistics that
+  /// were mixed up, overwritten or scaled do not have it.
+  public let strangeness: Double
   /// Share of the channels with a divergence above 1.
   public let shareOfBadChannels: Double
   /// The channel with the largest divergence.
@@ -44,21 +49,35 @@ public struct LayerShift: Sendable, Equatable, Codable {
       moments.mean.count == runningMean.count && runningMean.count == runningVariance.count
         && !runningMean.isEmpty, "Moments and running statistics differ in their channels.")
     var (shifts, ratios, divergences): ([Double], [Double], [Double]) = ([], [], [])
-    for channel in runningMean.indices {
-      let running = max(Double(runningVariance[channel]), 0) + epsilon
+    func compare(_ channel: Int, with other: Int) -> (shift: Double, ratio: Double, Double) {
+      let running = max(Double(runningVariance[other]), 0) + epsilon
       let data = moments.variance[channel] + epsilon
-      let shift = abs(moments.mean[channel] - Double(runningMean[channel]))
+      let shift = abs(moments.mean[channel] - Double(runningMean[other]))
       let divergence = (log(running / data) + (data + shift * shift) / running - 1) / 2
-      shifts.append(shift / running.squareRoot())
-      ratios.append(data / running)
-      divergences.append(max(divergence, 0))
+      return (shift / running.squareRoot(), data / running, max(divergence, 0))
     }
+    for channel in runningMean.indices {
+      let (shift, ratio, divergence) = compare(channel, with: channel)
+      shifts.append(shift)
+      ratios.append(ratio)
+      divergences.append(divergence)
+    }
+    let channels = runningMean.count
+    let mixed =
+      (1..<8).map { part in
+        let offset = channels * part / 8
+        let sum = runningMean.indices.reduce(0) {
+          $0 + log1p(compare($1, with: ($1 + offset) % channels).2)
+        }
+        return sum / Double(channels)
+      }.reduce(0, +) / 7
     meanShift = LayerShift.quantile(0.5, of: shifts)
     varianceRatio = LayerShift.quantile(0.5, of: ratios)
     divergence = LayerShift.quantile(0.5, of: divergences)
     divergenceOfWorstTenth = LayerShift.quantile(0.9, of: divergences)
     let count = Double(divergences.count)
     severity = divergences.reduce(0) { $0 + log1p($1) } / count
+    strangeness = channels < 8 ? 0 : severity / max(mixed, 1e-9)
     shareOfBadChannels = Double(divergences.count { $0 > 1 }) / count
     let worst = divergences.indices.max { divergences[$0] < divergences[$1] } ?? 0
     worstChannel = worst

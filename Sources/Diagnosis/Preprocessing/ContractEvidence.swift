@@ -10,7 +10,7 @@ public struct ContractEvidence: Sendable {
   /// The batch norms that were looked at; empty for a network without.
   public let layers: [LayerDivergence]
   /// Divergence over channels and layers, nats; nil without batch norms.
-  public let divergence: Double?
+  public private(set) var divergence: Double?
   /// The same for each resample of the photos.
   public let resampled: [Double]
   /// How the classifier answers; nil when it was not asked.
@@ -39,6 +39,15 @@ public struct ContractEvidence: Sendable {
     self.layers = measure(0..<(moments.first?.count ?? 0))
     divergence = layers.isEmpty ? nil : ContractEvidence.combined(self.layers)
     resampled = layers.isEmpty ? [] : resamples.map { ContractEvidence.combined(measure($0)) }
+  }
+
+  /// The same, but further off than `others`, which were looked at more closely.
+  public func behind(_ others: [ContractEvidence]) -> ContractEvidence {
+    var result = self
+    result.divergence = divergence.map { own in
+      max(own, others.compactMap(\.divergence).max().map { $0 * 1.001 } ?? own)
+    }
+    return result
   }
 
   /// Evidence from numbers that are known already.

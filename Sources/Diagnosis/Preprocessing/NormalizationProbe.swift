@@ -51,13 +51,16 @@ public final class NormalizationProbe {
 
   /// The moments of photos at each layer.
   ///
-  /// - Parameter write: puts photos at the given positions into the buffer, one after the other.
+  /// - Parameters:
+  ///   - depth: how many of ``layers`` to look at, from the first on; all when nil.
+  ///   - write: puts photos at the given positions into the buffer, one after the other.
   /// - Throws: `ExecutionError`, and what `write` throws.
   public func moments(
-    photos count: Int, elementsPerPhoto: Int,
+    photos count: Int, elementsPerPhoto: Int, depth: Int? = nil,
     write: (Range<Int>, UnsafeMutableBufferPointer<Float>) throws -> Void
   ) throws -> [PhotoMoments] {
-    var result = channels.map(PhotoMoments.init)
+    let depth = min(depth ?? layers.count, layers.count)
+    var result = channels.prefix(depth).map(PhotoMoments.init)
     var pixels = [Float](repeating: 0, count: 8 * elementsPerPhoto)
     var activations = [Float](repeating: 0, count: 8 * (elements.max() ?? 0))
     for start in stride(from: 0, to: count, by: 8) {
@@ -66,7 +69,7 @@ public final class NormalizationProbe {
         let part = UnsafeMutableBufferPointer(
           rebasing: buffer[..<(range.count * elementsPerPhoto)])
         try write(range, part)
-        for (index, plan) in plans.enumerated() {
+        for (index, plan) in plans.prefix(depth).enumerated() {
           guard let plan else {
             result[index].add(
               UnsafeBufferPointer(part), elementsPerPhoto: elementsPerPhoto)

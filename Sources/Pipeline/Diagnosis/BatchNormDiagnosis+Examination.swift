@@ -7,7 +7,7 @@ extension BatchNormDiagnosis {
   /// What was measured and judged, before any fix is tried.
   init(
     _ examination: BatchNormExamination, _ judgement: BatchNormJudgement,
-    _ classifier: DiagnosedNetwork
+    _ classifier: Classifier
   ) {
     let facts = examination.facts
     let graph = classifier.graph

@@ -29,7 +29,7 @@ struct BatchNormExamination {
   private static let inputPhotos = 160
 
   init(
-    _ classifier: DiagnosedNetwork, photos given: DiagnosisPhotos, trainedBatch: Int?,
+    _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?,
     switchesLayers: Bool, seed: UInt64, context: StageContext
   ) throws {
     let count = given.main.count
@@ -65,7 +65,7 @@ struct BatchNormExamination {
       ? nil
       : try passes.attribution(attributed, batch: min(batch, 32))
     let sampled = main.sample(BatchNormExamination.inputPhotos, seed: seed)
-    inputs = try InputCandidates(classifier, sampled, context: context)
+    inputs = try InputCandidates(classifier, sampled, seed: seed, context: context)
     let doubtful: Set<ParameterPath> = Set(suspects.map { layers[$0].path })
     let size = batch
     func results(
@@ -87,7 +87,7 @@ struct BatchNormExamination {
       training: PhotoResults(switched, labels: main.labels),
       auc: (inference.auc, training.auc), chance: main.largestClassShare,
       repaired: doubtful.isEmpty ? nil : try results(main, .only(doubtful)),
-      inputs: inputFacts,
+      inputs: inputFacts, certainInput: inputs.certain,
       sampledTraining: try results(sampled, .all),
       sampledRepaired: doubtful.isEmpty ? nil : try results(sampled, .only(doubtful)),
       heldOut: judged.map { PhotoResults($0, labels: unseen) },

@@ -24,7 +24,7 @@ final class BatchNormFixes {
     var hasNewHead = false
   }
 
-  let classifier: DiagnosedNetwork
+  let classifier: Classifier
   let examination: BatchNormExamination
   let judgement: BatchNormJudgement
   let seed: UInt64
@@ -33,7 +33,7 @@ final class BatchNormFixes {
   private var results: [String: PhotoResults] = [:]
 
   init(
-    _ classifier: DiagnosedNetwork, _ examination: BatchNormExamination,
+    _ classifier: Classifier, _ examination: BatchNormExamination,
     _ judgement: BatchNormJudgement,
     seed: UInt64, context: StageContext
   ) {

@@ -10,12 +10,15 @@ import SystemPackage
 
 extension ContractTrial {
   /// What was found, in words and numbers.
-  func diagnosis() throws -> PreprocessingDiagnosis {
+  ///
+  /// - Parameter squares: photos whose files are cut anew, to compare ways of resizing.
+  func diagnosis(_ squares: PhotoSquares) throws -> PreprocessingDiagnosis {
     PreprocessingDiagnosis(
       verdict: verdict, status: judgement.status, recommendation: recommendation,
       declared: candidates[0].name, declaredContract: classifier.preprocessing.description,
-      ranking: ranking, geometries: try geometries(), evidence: usesBatchNorms ? .batchNorm : .head,
-      certainty: judgement.certainty, photos: squares.squares.count, notes: notes)
+      ranking: ranking, geometries: try geometries(squares),
+      evidence: usesBatchNorms ? .batchNorm : .head,
+      certainty: judgement.certainty, photos: photos.count, notes: notes)
   }
 
   private var best: Preprocessing.Candidate { candidates[judgement.best] }
@@ -59,7 +62,7 @@ extension ContractTrial {
   private var reason: String {
     switch judgement.doubt {
     case .fewPhotos:
-      "\(squares.squares.count) photos are too few for anything but errors of the range, and there is"
+      "\(photos.count) photos are too few for anything but errors of the range, and there is"
         + " none of those. Give at least \(ContractJudgement.fewestPhotos)."
     case .nearTie, nil:
       "'\(best.name)' fits a little better than the declared '\(candidates[0].name)', by less than"
@@ -127,12 +130,12 @@ extension ContractTrial {
   }
 
   /// The other ways of resizing under the best numbers.
-  private func geometries() throws -> [PreprocessingDiagnosis.Geometry] {
+  private func geometries(_ squares: PhotoSquares) throws -> [PreprocessingDiagnosis.Geometry] {
     guard usesBatchNorms else { return [] }
     let own = best.preprocessing
     let photos = Array(squares.photos.prefix(32))
     let probe = try NormalizationProbe(
-      classifier.model.graph, parameters: classifier.model.parameters, layers: 4,
+      classifier.graph, parameters: classifier.parameters, layers: 4,
       compiler: context.compiler,
       size: Extent2D(own.inputSize))
     let variants: [(String, Preprocessing)] = [

@@ -11,10 +11,22 @@ import SystemPackage
 import Tensors
 import Training
 
+/// Photos that can be prepared under any contract.
+protocol ContractPhotos {
+  /// How many.
+  var count: Int { get }
+  /// The class of a photo; nil where folders do not tell.
+  func className(_ index: Int) -> String?
+  /// Writes the photos at `range` with the numbers of `preprocessing`, one after the other.
+  func write(
+    _ range: Range<Int>, as preprocessing: Preprocessing,
+    into output: UnsafeMutableBufferPointer<Float>)
+}
+
 /// A network fed with the same photos under every known contract.
 struct ContractTrial {
   let classifier: Classifier
-  let squares: PhotoSquares
+  let photos: any ContractPhotos
   let candidates: [Preprocessing.Candidate]
   let evidence: [ContractEvidence]
   let judgement: ContractJudgement
@@ -37,41 +49,43 @@ struct ContractTrial {
     let name: String
   }
 
+  /// Contracts that are looked at closely, and photos that decide which.
+  private static let (finalists, glances) = (8, 24)
   /// Batch norms that are looked at, photos whose logits are, and resamples.
   private static let (layers, heads, resamples) = (4, 64, 60)
 
   init(
-    _ classifier: Classifier, _ squares: PhotoSquares, seed: UInt64, context: StageContext
+    _ classifier: Classifier, _ photos: any ContractPhotos, seed: UInt64, context: StageContext
   ) throws {
     let candidates = Preprocessing.contracts(like: classifier.preprocessing)
     let probe = try NormalizationProbe(
-      classifier.model.graph, parameters: classifier.model.parameters, layers: ContractTrial.layers,
+      classifier.graph, parameters: classifier.parameters, layers: ContractTrial.layers,
       compiler: context.compiler, size: Extent2D(classifier.preprocessing.inputSize))
     let isUntouched =
       !probe.layers.isEmpty && probe.layers.allSatisfy(\.statistics.areUntouched)
     let witness = try ContractTrial.witness(for: classifier, context)
     var evidence = try ContractTrial.measure(
-      candidates, probe, squares, seed: seed, context: context)
+      candidates, probe, photos, seed: seed, context: context)
     let declared = candidates.indices.filter {
       candidates[$0].preprocessing.isInterchangeable(with: classifier.preprocessing)
     }
     let usesBatchNorms = !probe.layers.isEmpty && !isUntouched
     try ContractTrial.ask(
-      witness, about: candidates, &evidence, squares, declared: declared,
+      witness, about: candidates, &evidence, photos, declared: declared,
       isOnlyEvidence: !usesBatchNorms, seed: seed)
     let judgement =
       usesBatchNorms
       ? ContractJudgement(
-        batchNorms: evidence, declared: declared, photos: squares.squares.count,
+        batchNorms: evidence, declared: declared, photos: photos.count,
         headIsWitness: witness.isIndependent)
       : ContractJudgement(
-        heads: evidence, declared: declared, photos: squares.squares.count,
+        heads: evidence, declared: declared, photos: photos.count,
         classes: witness.classifier.classNames.count)
     ownHeadPrefersDeclared =
       try judgement.status == .wrong && witness.classifier !== classifier
-      && ContractTrial.prefersDeclared(classifier, candidates[judgement.best], squares)
+      && ContractTrial.prefersDeclared(classifier, candidates[judgement.best], photos)
     self.classifier = classifier
-    self.squares = squares
+    self.photos = photos
     self.context = context
     self.candidates = candidates
     self.evidence = evidence
@@ -105,32 +119,57 @@ struct ContractTrial {
       name: "the original classifier of \(card.name)")
   }
 
-  /// The divergence of every contract at the batch norms.
+  /// The divergence of every contract at the batch norms: of some photos at the first one, and of all
+  /// at several for those that do best there, the declared one and its other channel order.
   private static func measure(
-    _ candidates: [Preprocessing.Candidate], _ probe: NormalizationProbe, _ squares: PhotoSquares,
-    seed: UInt64, context: StageContext
+    _ candidates: [Preprocessing.Candidate], _ probe: NormalizationProbe,
+    _ photos: any ContractPhotos, seed: UInt64, context: StageContext
   ) throws -> [ContractEvidence] {
-    let count = squares.squares.count
-    let resamples = ContractEvidence.resamples(resamples, photos: count, seed: seed)
+    guard !probe.layers.isEmpty else {
+      return candidates.map { ContractEvidence(name: $0.name, divergence: nil) }
+    }
+    let resamples = ContractEvidence.resamples(resamples, photos: photos.count, seed: seed)
     let progress = context.console.progress(
-      "Trying contracts", total: candidates.count, unit: "contracts")
+      "Trying contracts", total: candidates.count + finalists, unit: "contracts")
     defer { progress.finish() }
-    return try candidates.map { candidate in
+    func evidence(_ index: Int, count: Int, depth: Int, _ resamples: [[Int]]) throws
+      -> ContractEvidence
+    {
       try Interruption.check()
+      let candidate = candidates[index]
       let moments = try probe.moments(
-        photos: count, elementsPerPhoto: candidate.preprocessing.elementCount
-      ) { squares.write($0, as: candidate.preprocessing, into: $1) }
+        photos: count, elementsPerPhoto: candidate.preprocessing.elementCount, depth: depth
+      ) { photos.write($0, as: candidate.preprocessing, into: $1) }
       progress.advance(by: 1)
       return ContractEvidence(
-        name: candidate.name, moments: moments, at: probe.layers, resamples: resamples)
+        name: candidate.name, moments: moments, at: Array(probe.layers.prefix(depth)),
+        resamples: resamples)
     }
+    var result = try candidates.indices.map {
+      try evidence($0, count: min(photos.count, glances), depth: 1, [])
+    }
+    var order = Array(candidates.indices)
+    order.sort { (result[$0].divergence ?? 0) < (result[$1].divergence ?? 0) }
+    let swapped = candidates[0].preprocessing.withSwappedChannels
+    let chosen = Set(
+      order.prefix(finalists) + [0]
+        + candidates.indices.filter { candidates[$0].preprocessing == swapped })
+    for index in chosen.sorted() {
+      result[index] = try evidence(
+        index, count: photos.count, depth: probe.layers.count, resamples)
+    }
+    let finalists = chosen.map { result[$0] }
+    for index in candidates.indices where !chosen.contains(index) {
+      result[index] = result[index].behind(finalists)
+    }
+    return result
   }
 
   /// Hears the witness about every contract, or with batch norms about those that matter: the declared
   /// one, the best few and the declared one in the other channel order.
   private static func ask(
     _ witness: Witness, about candidates: [Preprocessing.Candidate],
-    _ evidence: inout [ContractEvidence], _ squares: PhotoSquares, declared: [Int],
+    _ evidence: inout [ContractEvidence], _ photos: any ContractPhotos, declared: [Int],
     isOnlyEvidence: Bool, seed: UInt64
   ) throws {
     var asked = Array(candidates.indices)
@@ -140,45 +179,70 @@ struct ContractTrial {
       let other = candidates.firstIndex { $0.preprocessing == swapped }
       asked = Array(Set([declared[0]] + asked.prefix(3) + [other].compactMap { $0 })).sorted()
     }
-    let count = min(heads, squares.squares.count)
+    let count = min(heads, photos.count)
     let resamples = ContractEvidence.resamples(resamples, photos: count, seed: seed)
     for index in asked {
-      let logits = try squares.logits(
+      let logits = try photos.logits(
         witness.classifier, as: candidates[index].preprocessing, first: heads)
       evidence[index].head = HeadResponse(logits)
       evidence[index].resampledScores = resamples.map {
         HeadResponse(logits, photos: $0).score
       }
-      evidence[index].accuracy = accuracy(logits, witness.classifier, squares)
+      evidence[index].accuracy = accuracy(logits, witness.classifier, photos)
     }
   }
 
   /// Share of right predictions among the photos whose folder is one of the classes; nil without any.
   static func accuracy(
-    _ logits: Tensor<Float>, _ classifier: Classifier, _ squares: PhotoSquares
+    _ logits: Tensor<Float>, _ classifier: Classifier, _ photos: any ContractPhotos
   ) -> Double? {
     let names = classifier.classNames
     let predictions = Probabilities.predictions(logits)
     let judged = predictions.indices.filter {
-      squares.photos[$0].className.map(names.contains) ?? false
+      photos.className($0).map(names.contains) ?? false
     }
     guard !judged.isEmpty else { return nil }
-    let right = judged.count { names[predictions[$0]] == squares.photos[$0].className }
+    let right = judged.count { names[predictions[$0]] == photos.className($0) }
     return Double(right) / Double(judged.count)
   }
 
   /// Whether the model's own head tells more under the declared contract than under `best`: it was
   /// trained with the wrong one and has to be trained again.
   private static func prefersDeclared(
-    _ classifier: Classifier, _ best: Preprocessing.Candidate, _ squares: PhotoSquares
+    _ classifier: Classifier, _ best: Preprocessing.Candidate, _ photos: any ContractPhotos
   ) throws -> Bool {
-    let before = try squares.logits(classifier, as: classifier.preprocessing, first: heads)
-    let after = try squares.logits(classifier, as: best.preprocessing, first: heads)
-    if let declared = accuracy(before, classifier, squares),
-      let corrected = accuracy(after, classifier, squares)
+    let before = try photos.logits(classifier, as: classifier.preprocessing, first: heads)
+    let after = try photos.logits(classifier, as: best.preprocessing, first: heads)
+    if let declared = accuracy(before, classifier, photos),
+      let corrected = accuracy(after, classifier, photos)
     {
       return declared > corrected
     }
     return HeadResponse(before).score > HeadResponse(after).score + ContractJudgement.telling
+  }
+}
+
+extension ContractPhotos {
+  /// The logits of the first `limit` photos with the numbers of `preprocessing`, [n, classes].
+  func logits(
+    _ classifier: Classifier, as preprocessing: Preprocessing, first limit: Int
+  ) throws -> Tensor<Float> {
+    let number = min(limit, count)
+    let classes = classifier.classNames.count
+    let pixels = AlignedStorage<Float>(count: 32 * preprocessing.elementCount)
+    return try Tensor(shape: [number, classes]) { output in
+      for start in stride(from: 0, to: number, by: 32) {
+        try Interruption.check()
+        let range = start..<min(start + 32, number)
+        let part = UnsafeMutableBufferPointer(
+          rebasing: pixels.elements[..<(range.count * preprocessing.elementCount)])
+        write(range, as: preprocessing, into: part)
+        let logits = try classifier.logits(UnsafeBufferPointer(part))
+        logits.withUnsafeElements {
+          _ = UnsafeMutableBufferPointer(rebasing: output[(start * classes)...])
+            .update(fromContentsOf: $0)
+        }
+      }
+    }
   }
 }

@@ -33,7 +33,7 @@ struct DiagnosisPhotos {
   /// With split folders (or a manifest) `train` is looked at and `valid`, else `test`, judges fixes;
   /// without, all photos are looked at and two in five of them judge fixes.
   init(
-    _ items: [Item], columns: [String: Int], limit: Int, seed: UInt64, classifier: DiagnosedNetwork,
+    _ items: [Item], columns: [String: Int], limit: Int, seed: UInt64, classifier: Classifier,
     context: StageContext
   ) throws {
     let present = Set(items.compactMap(\.split))
@@ -109,7 +109,7 @@ private struct LoadedPhotos {
   private(set) var reasons: [String] = []
 
   init(
-    _ items: [DiagnosisPhotos.Item], _ columns: [String: Int], _ classifier: DiagnosedNetwork,
+    _ items: [DiagnosisPhotos.Item], _ columns: [String: Int], _ classifier: Classifier,
     _ context: StageContext
   ) throws {
     let progress = context.console.progress("Reading photos", total: items.count)

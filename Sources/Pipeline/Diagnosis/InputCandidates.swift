@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Diagnosis
-import Execution
 import Images
 import Network
 import Tensors
@@ -13,41 +12,70 @@ struct InputCandidates {
     let name: String
     let preprocessing: Preprocessing
     let results: PhotoResults
-    /// Median divergence at the first batch norm; nil when the network has none.
+    /// At the first batch norms, see ``ContractEvidence``; nil when the network has none.
     let divergence: Double?
   }
 
   /// The declared contract first.
   let results: [Result]
+  /// The contract that the network was trained on, as an index, when that is certainly not the
+  /// declared one.
+  let certain: Int?
 
-  /// Runs `photos`, prepared as `classifier` declares, as each contract would have prepared them.
-  init(_ classifier: DiagnosedNetwork, _ photos: LabelledTensors, context: StageContext) throws {
+  private static let (photos, usual) = (96, 6)
+
+  /// Runs `photos`, prepared as `classifier` declares, as other contracts would have prepared them:
+  /// the usual ones, the one that fits best and the other channel order.
+  init(
+    _ classifier: Classifier, _ photos: LabelledTensors, seed: UInt64, context: StageContext
+  ) throws {
     let declared = classifier.preprocessing
-    let probe = try FirstNormalization(classifier, context: context)
-    var candidates = Preprocessing.candidates(like: declared).map { ($0.name, $0.preprocessing) }
-    let swapped = declared.channelsSwapped
-    if !candidates.contains(where: { $0.1 == swapped }) {
-      candidates.append(("declared, red and blue swapped", swapped))
+    let sample = photos.sample(InputCandidates.photos, seed: seed)
+    let trial = try ContractTrial(
+      classifier,
+      PreparedPhotos(tensors: sample, preprocessing: declared, classNames: classifier.classNames),
+      seed: seed, context: context)
+    let swapped = declared.withSwappedChannels
+    let judgement = trial.judgement
+    let chosen = trial.candidates.indices.filter { index in
+      index <= InputCandidates.usual || index == judgement.best
+        || trial.candidates[index].preprocessing == swapped
     }
-    results = try candidates.map { name, preprocessing in
+    results = try chosen.map { index in
       try Interruption.check()
-      let tensors = photos.converted(from: declared, to: preprocessing)
+      let candidate = trial.candidates[index]
+      let tensors = photos.converted(from: declared, to: candidate.preprocessing)
       return Result(
-        name: name, preprocessing: preprocessing,
+        name: candidate.name, preprocessing: candidate.preprocessing,
         results: PhotoResults(
           PhaseOutput(logits: try classifier.logits(tensors)), labels: photos.labels),
-        divergence: try probe?.divergence(tensors))
+        divergence: trial.evidence[index].divergence)
     }
+    let fits = (trial.evidence[judgement.best].divergence ?? 0) <= ContractJudgement.unfit
+    certain =
+      judgement.status == .wrong && fits ? chosen.firstIndex(of: judgement.best) : nil
   }
 }
 
-extension Preprocessing {
-  /// The same numbers for the other channel order.
-  var channelsSwapped: Preprocessing {
-    Preprocessing(
-      inputSize: inputSize, scale: scale, channelOrder: channelOrder == .rgb ? .bgr : .rgb,
-      mean: mean, std: std, interpolation: interpolation, cropFraction: cropFraction,
-      resizeRule: resizeRule, background: background)
+/// Photos that were prepared under one contract and can be converted to any other.
+struct PreparedPhotos: ContractPhotos {
+  let tensors: LabelledTensors
+  let preprocessing: Preprocessing
+  let classNames: [String]
+
+  var count: Int { tensors.count }
+
+  func className(_ index: Int) -> String? { classNames[tensors.labels[index]] }
+
+  func write(
+    _ range: Range<Int>, as target: Preprocessing, into output: UnsafeMutableBufferPointer<Float>
+  ) {
+    for (position, index) in range.enumerated() {
+      preprocessing.convert(
+        tensors.photo(index), to: target,
+        into: UnsafeMutableBufferPointer(
+          rebasing: output[position * tensors.stride..<(position + 1) * tensors.stride]))
+    }
   }
 }
 
@@ -56,90 +84,32 @@ extension LabelledTensors {
   func converted(from source: Preprocessing, to target: Preprocessing) -> LabelledTensors {
     guard source != target else { return self }
     let converted = AlignedStorage<Float>(count: count * stride)
-    let plane = stride / 3
     for photo in 0..<count {
-      let from = self.photo(photo)
-      for channel in 0..<3 {
-        let origin = source.channelOrder == target.channelOrder ? channel : 2 - channel
-        // x * scale = v * std + mean, then (x * scale' - mean') / std'.
-        let gain = target.scale / source.scale
-        let slope = Float(source.std[origin] * gain / target.std[channel])
-        let offset = Float(
-          (source.mean[origin] * gain - target.mean[channel]) / target.std[channel])
-        let start = photo * stride + channel * plane
-        for index in 0..<plane {
-          converted.elements[start + index] = slope * from[origin * plane + index] + offset
-        }
-      }
+      source.convert(
+        self.photo(photo), to: target,
+        into: UnsafeMutableBufferPointer(
+          rebasing: converted.elements[photo * stride..<(photo + 1) * stride]))
     }
     return LabelledTensors(storage: converted, stride: stride, labels: labels)
   }
 }
 
-extension DiagnosedNetwork {
-  /// The logits of prepared photos, [photos, classes], by the plan that prediction uses.
-  func logits(_ photos: LabelledTensors) throws -> Tensor<Float> {
-    var rows: [Float] = []
-    for start in stride(from: 0, to: photos.count, by: 32) {
-      try Interruption.check()
-      let pixels = photos.copy(start..<min(start + 32, photos.count))
-      let output = try Tensor<Float>(
-        shape: [pixels.count / photos.stride, classNames.count]
-      ) { output in
-        try pixels.withUnsafeBufferPointer { try plan.run($0, into: output) }
-      }
-      rows += output.elements
-    }
-    return Tensor(rows, shape: [photos.count, classNames.count])
-  }
-}
-
-/// The layers up to the first batch norm.
-private struct FirstNormalization {
-  private let plan: any BatchNormInspectable
-  private let path: ParameterPath
-  private let epsilon: Double
-  private let parameters: Parameters
-  private let outputs: Int
-  private let batch = 16
-
-  /// Nil when the network has no batch norm.
-  init?(_ classifier: DiagnosedNetwork, context: StageContext) throws {
-    let graph = classifier.graph
-    let step = graph.fusedSteps.first { step in
-      step.nodes.contains {
-        if case .batchNormalization = graph.nodes[$0].operation { true } else { false }
+extension Preprocessing {
+  /// One photo [3, H, W] that this contract has prepared, as `target` would have.
+  fileprivate func convert(
+    _ photo: UnsafeBufferPointer<Float>, to target: Preprocessing,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) {
+    let plane = photo.count / 3
+    for channel in 0..<3 {
+      let origin = channelOrder == target.channelOrder ? channel : 2 - channel
+      // x * scale = v * std + mean, then (x * scale' - mean') / std'.
+      let gain = target.scale / scale
+      let slope = Float(std[origin] * gain / target.std[channel])
+      let offset = Float((mean[origin] * gain - target.mean[channel]) / target.std[channel])
+      for index in 0..<plane {
+        output[channel * plane + index] = slope * photo[origin * plane + index] + offset
       }
     }
-    guard let step else { return nil }
-    let node = step.nodes.lazy.map { graph.nodes[$0] }.first {
-      if case .batchNormalization = $0.operation { true } else { false }
-    }
-    guard let node, case .batchNormalization(let layer) = node.operation else { return nil }
-    let size = Extent2D(classifier.preprocessing.inputSize)
-    path = node.path
-    epsilon = layer.epsilon
-    parameters = classifier.parameters
-    outputs = try graph.shapes(batch: 1, size: size)[step.result.index].count
-    plan = try context.compiler.compileInspection(
-      graph, parameters: parameters, to: step.result, batch: batch, size: size)
-  }
-
-  func divergence(_ photos: LabelledTensors) throws -> Double? {
-    let inspection = BatchNormInspection(batchStatistics: .none)
-    let output = AlignedStorage<Float>(count: batch * outputs)
-    for start in stride(from: 0, to: photos.count, by: batch) {
-      let end = min(start + batch, photos.count)
-      try photos.copy(start..<end).withUnsafeBufferPointer {
-        try plan.inspect($0, inspection, into: output.elements)
-      }
-    }
-    guard let moments = inspection.moments[path] else { return nil }
-    return LayerShift(
-      moments,
-      runningMean: try parameters.tensor(path.appending("running_mean")).elements,
-      runningVariance: try parameters.tensor(path.appending("running_var")).elements,
-      epsilon: epsilon
-    ).divergence
   }
 }

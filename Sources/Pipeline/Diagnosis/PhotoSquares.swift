@@ -8,7 +8,7 @@ import Tensors
 
 /// Photos cut to the squares a network sees, still in 8 bits: any contract's numbers can be made of
 /// them without reading the files again.
-struct PhotoSquares {
+struct PhotoSquares: ContractPhotos {
   /// The photos that could be read.
   let photos: [DiagnosisSubject.Photo]
   /// One square each.
@@ -43,6 +43,10 @@ struct PhotoSquares {
     self.unusable = unusable
   }
 
+  var count: Int { squares.count }
+
+  func className(_ index: Int) -> String? { photos[index].className }
+
   private static func square(
     _ photo: DiagnosisSubject.Photo, _ preprocessing: Preprocessing
   ) throws -> RGBImage {
@@ -66,29 +70,6 @@ struct PhotoSquares {
         squares[index],
         into: UnsafeMutableBufferPointer(
           rebasing: output[(position * count)..<((position + 1) * count)]))
-    }
-  }
-
-  /// The logits of the first `count` squares with the numbers of `preprocessing`, [n, classes].
-  func logits(
-    _ classifier: Classifier, as preprocessing: Preprocessing, first count: Int
-  ) throws -> Tensor<Float> {
-    let number = min(count, squares.count)
-    let classes = classifier.classNames.count
-    let pixels = AlignedStorage<Float>(count: 32 * preprocessing.elementCount)
-    return try Tensor(shape: [number, classes]) { output in
-      for start in stride(from: 0, to: number, by: 32) {
-        try Interruption.check()
-        let range = start..<min(start + 32, number)
-        let part = UnsafeMutableBufferPointer(
-          rebasing: pixels.elements[..<(range.count * preprocessing.elementCount)])
-        write(range, as: preprocessing, into: part)
-        let logits = try classifier.logits(UnsafeBufferPointer(part))
-        logits.withUnsafeElements {
-          _ = UnsafeMutableBufferPointer(rebasing: output[(start * classes)...])
-            .update(fromContentsOf: $0)
-        }
-      }
     }
   }
 }

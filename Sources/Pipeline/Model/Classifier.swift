@@ -153,8 +153,9 @@ public final class Classifier {
   }
 
   /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.
-  private func prepare(
-    _ paths: [FilePath], views: [TestTimeView], into pixels: AlignedStorage<Float>
+  func prepare(
+    _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
+    into pixels: AlignedStorage<Float>
   ) throws -> [String?] {
     let perPhoto = views.count * preprocessing.elementCount
     let reasons = Mutex([String?](repeating: nil, count: paths.count))

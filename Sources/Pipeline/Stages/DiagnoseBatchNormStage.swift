@@ -46,7 +46,8 @@ public struct DiagnoseBatchNormStage {
     try run.require(run.model, from: "thaw train")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
-    let classifier = try DiagnosedNetwork(modelFile: run.model, context: context)
+    let classifier = try Classifier(
+      modelFile: run.model, compiler: context.compiler, threads: context.threads)
     let root = manifest.root.filePath
     let items = manifest.records.map {
       DiagnosisPhotos.Item(
@@ -74,13 +75,12 @@ public struct DiagnoseBatchNormStage {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: data), className: $0.className, split: $0.split)
     }
-    let network = try DiagnosedNetwork(
-      model, folders: Set(items.map(\.className)), context: context)
+    let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
     return try diagnose(network, items, of: data, options)
   }
 
   private func diagnose(
-    _ classifier: DiagnosedNetwork, _ items: [DiagnosisPhotos.Item], of data: FilePath,
+    _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
     _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(

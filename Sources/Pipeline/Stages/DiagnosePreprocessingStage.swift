@@ -56,7 +56,7 @@ public struct DiagnosePreprocessingStage {
       throw PipelineError.data("none of the \(chosen.count) photos could be read (see above).")
     }
     let trial = try ContractTrial(classifier, squares, seed: seed, context: context)
-    var diagnosis = try trial.diagnosis()
+    var diagnosis = try trial.diagnosis(squares)
     if squares.unusable.count > 0 {
       diagnosis.notes.append("\(squares.unusable.count) photos could not be read.")
     }
