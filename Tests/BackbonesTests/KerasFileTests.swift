@@ -211,6 +211,35 @@ struct KerasFileTests {
     }
   }
 
+  // MARK: What no weight shows
+
+  private func mobileNet(_ change: (inout KerasModel) -> Void) throws -> WeightFit {
+    var model = KerasModel(inputExtent: nil, pixelLayers: [])
+    change(&model)
+    let listed = try NameMappingTests.checkpoint("keras_mobilenet_v2", format: .kerasArchive) {
+      $0.filter { !$0.0.hasPrefix("predictions/") } + [
+        ("hidden/kernel", [1280, 8]), ("hidden/bias", [8]), ("dense/kernel", [8, 3]),
+        ("dense/bias", [3]),
+      ]
+    }
+    return WeightFit(
+      Checkpoint(
+        tensors: listed.tensors, metadata: [:], format: .kerasArchive, path: "net",
+        kerasModel: model), try Architecture(named: "mobilenet_v2_keras"))
+  }
+
+  @Test func anotherPoolingOrActivationIsRefused() throws {
+    let relu = try mobileNet { $0.denseActivations = ["hidden": "relu", "dense": "softmax"] }
+    #expect(relu.complaint == nil && relu.notes.isEmpty)
+    #expect(relu.head == Head(classes: 3, hidden: 8))
+    let unknown = try mobileNet { _ in }
+    #expect(unknown.complaint == nil && unknown.notes.count == 1)
+    let tanh = try mobileNet { $0.denseActivations = ["hidden": "tanh"] }
+    #expect(tanh.complaint?.contains("hidden is followed by tanh") == true)
+    let maximum = try mobileNet { $0.poolsByMaximum = true }
+    #expect(maximum.complaint?.contains("takes the maximum") == true)
+  }
+
   // MARK: ConvNeXt without its top
 
   private func convNeXt(

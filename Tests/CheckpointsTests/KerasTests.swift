@@ -63,7 +63,8 @@ struct KerasTests {
         .normalization(layer: "spread", mean: nil, variance: nil),
       ])
     #expect(model.inputExtent?.height == 6 && model.inputExtent?.width == 6)
-    #expect(model.normalizesBeforePooling)
+    #expect(model.normalizesBeforePooling && !model.poolsByMaximum)
+    #expect(model.denseActivations == ["dense": "linear"])
     let plain = try #require(try read(fixture("tiny.model.h5")).kerasModel)
     #expect(plain.pixelLayers.isEmpty && plain.inputExtent?.height == 4)
     #expect(try read(fixture("tiny.weights.h5")).kerasModel == nil)

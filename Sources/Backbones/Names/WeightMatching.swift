@@ -18,6 +18,7 @@ struct WeightMatching {
   private(set) var neededCount = 0
 
   private let graph: Graph
+  private var kerasModel: KerasModel?
   /// Parameters before the head, with their nodes.
   private var needed: [ParameterPath: (node: Node, parameter: ParameterDescription)] = [:]
   /// Tensors that are not in the backbone, perhaps the classifier's.
@@ -37,6 +38,10 @@ struct WeightMatching {
     for tensor in checkpoint.tensors where !tensor.name.hasSuffix("num_batches_tracked") {
       guard let path = scheme.translate(tensor.name) else { continue }
       place(tensor, at: path)
+    }
+    kerasModel = checkpoint.kerasModel
+    if kerasModel?.poolsByMaximum == true {
+      unfitting.append("the model's global pooling takes the maximum, the network's the mean")
     }
     matchHead()
     fillNormalization(backbone)
@@ -169,7 +174,7 @@ struct WeightMatching {
     {
       chosen = [first, second]
       head = Head(classes: second.outputs, hidden: first.outputs)
-      notes.append("a ReLU is assumed between the two layers of the classifier")
+      noteActivation(behind: first.name)
     } else {
       return
     }
@@ -192,6 +197,17 @@ struct WeightMatching {
       }
       let used = [layer.weight.name, layer.bias?.name]
       rest.removeAll { used.contains($0.name) }
+    }
+  }
+
+  /// Between the two layers of a head we have a ReLU; a Keras model may say what it has.
+  private mutating func noteActivation(behind layer: String) {
+    let name = layer.split(separator: "/").last.map(String.init) ?? layer
+    let activation = kerasModel?.denseActivations[name]
+    if let activation, activation != "relu", activation != "linear" {
+      unfitting.append("\(name) is followed by \(activation), a head's hidden layer by a ReLU")
+    } else if activation != "relu" {
+      notes.append("a ReLU is assumed between the two layers of the classifier")
     }
   }
 

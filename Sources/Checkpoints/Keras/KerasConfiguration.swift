@@ -44,12 +44,7 @@ struct KerasConfiguration {
         (path.isEmpty ? "" : path + "/") + "layers/" + kind + (number == 0 ? "" : "_\(number)")
       let settings = layer["config"]
       readInput(kind, settings)
-      if kind == "layer_normalization" {
-        hasUnnamedNorm = hasUnnamedNorm || settings?["name"]?.text?.hasPrefix(kind) == true
-      } else if kind.hasPrefix("global_"), kind.contains("pooling2_d") || kind.contains("pooling2d")
-      {
-        self.model.normalizesBeforePooling = self.model.normalizesBeforePooling || hasUnnamedNorm
-      }
+      readArithmetic(kind, settings)
       layers[place] = Layer(
         name: settings?["name"]?.text ?? layer["name"]?.text ?? kind, className: kind,
         hasScale: flag(settings?["scale"]), hasCenter: flag(settings?["center"]))
@@ -79,6 +74,19 @@ struct KerasConfiguration {
           variance: settings?["variance"]?.numbers))
     default:
       isBehindInput = ["conv2d", "separable_conv2d", "depthwise_conv2d", "dense"].contains(kind)
+    }
+  }
+
+  /// Takes what no weight shows: how is pooled, where is normalised, what follows a dense layer.
+  private mutating func readArithmetic(_ kind: String, _ settings: JSONValue?) {
+    let name = settings?["name"]?.text ?? kind
+    if kind == "layer_normalization" {
+      hasUnnamedNorm = hasUnnamedNorm || name.hasPrefix(kind)
+    } else if kind.hasPrefix("global_") {
+      if hasUnnamedNorm { model.normalizesBeforePooling = true }
+      if kind.hasPrefix("global_max") { model.poolsByMaximum = true }
+    } else if kind == "dense", let activation = settings?["activation"]?.text {
+      model.denseActivations[name] = activation
     }
   }
 

@@ -18,6 +18,10 @@ public struct KerasModel: Sendable {
   public internal(set) var pixelLayers: [PixelLayer] = []
   /// Whether a layer norm that was given no name comes before a global pooling.
   public package(set) var normalizesBeforePooling = false
+  /// Whether a global pooling takes the maximum.
+  public package(set) var poolsByMaximum = false
+  /// Activations of dense layers by the layer's name: `relu`.
+  public package(set) var denseActivations: [String: String] = [:]
 
   init() {}
 
