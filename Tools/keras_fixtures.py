@@ -73,6 +73,30 @@ def legacy_by_hand(path: Path, model: keras.Model, style: str) -> None:
             group.attrs["weight_names"] = np.array(weights)
 
 
+def forget_names(path: Path) -> None:
+    """What early versions of Keras 3 wrote: layers have numbers only."""
+
+    def forget(_, item):
+        if "name" in item.attrs:
+            del item.attrs["name"]
+
+    with h5py.File(path, "r+") as file:
+        file.visititems(forget)
+
+
+def save_pixels() -> None:
+    """A model that prepares its pixels itself, and one that normalises before it pools."""
+    keras.backend.clear_session()
+    image = layers.Input((6, 6, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = layers.Normalization(name="spread")(x)
+    x = layers.Conv2D(2, 3)(x)
+    x = layers.LayerNormalization()(x)
+    x = layers.Rescaling(5.0)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    fill(keras.Model(image, layers.Dense(2)(x), name="pixels")).save(FOLDER / "pixels.keras")
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     keras.backend.clear_session()
@@ -80,8 +104,11 @@ def main() -> None:
     model.save(FOLDER / "tiny.keras")
     model.save_weights(FOLDER / "tiny.weights.h5")
     model.save(FOLDER / "tiny.model.h5")
+    model.save_weights(FOLDER / "unnamed.weights.h5")
+    forget_names(FOLDER / "unnamed.weights.h5")
     legacy_by_hand(FOLDER / "tiny.keras2.h5", model, "keras2")
     legacy_by_hand(FOLDER / "tiny.keras1.h5", model, "keras1")
+    save_pixels()
     keras.backend.clear_session()
     inner = network("inner")
     image = layers.Input((4, 4, 3))

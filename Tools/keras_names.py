@@ -36,6 +36,7 @@ def main() -> None:
         "keras_densenet121": applications.DenseNet121,
         "keras_vgg16": applications.VGG16,
         "keras_efficientnet_b0": applications.EfficientNetB0,
+        "keras_convnext_tiny": applications.ConvNeXtTiny,
     }
     for name, network in networks.items():
         keras.backend.clear_session()
@@ -44,11 +45,16 @@ def main() -> None:
         for layer in model.layers:
             for weight in layer.weights:
                 leaf = weight.path.split("/")[-1]
-                rows.append((f"{layer.name}/{leaf}", tuple(weight.shape)))
+                # Models within the model (ConvNeXt's stem) count by their layers.
+                inner = weight.path.split("/")[-2] if isinstance(layer, keras.Sequential) else layer.name
+                rows.append((f"{inner}/{leaf}", tuple(weight.shape)))
         save(name, rows)
     for name, model in {
         "timm_mobilenet_v2": timm.create_model("mobilenetv2_100", pretrained=False),
         "timm_vgg16": timm.create_model("vgg16", pretrained=False),
+        "timm_efficientnet_b0": timm.create_model("efficientnet_b0", pretrained=False),
+        "timm_convnext_tiny": timm.create_model("convnext_tiny", pretrained=False),
+        "timm_tf_efficientnet_lite0": timm.create_model("tf_efficientnet_lite0", pretrained=False),
         "torchvision_resnet18": torchvision.models.resnet18(num_classes=10),
     }.items():
         save(name, [(key, tuple(value.shape)) for key, value in model.state_dict().items()])

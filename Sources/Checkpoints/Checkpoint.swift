@@ -30,16 +30,25 @@ public struct Checkpoint: Sendable {
   public let format: CheckpointFormat
   /// Where it was read from.
   public let path: FilePath
+  /// What a Keras file says of its model; nil when the file has weights only.
+  public let kerasModel: KerasModel?
   private let positions: [String: Int]
+
+  /// Key of ``metadata``: whether the layers of a Keras file have no names.
+  package static let kerasLayers = "keras.layers"
+  /// Its value when layers are called by class and number in the order of the model.
+  package static let kerasLayersByPosition = "without names, numbered by class"
 
   /// Names are unique: every reader has checked it.
   package init(
-    tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath
+    tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath,
+    kerasModel: KerasModel? = nil
   ) {
     self.tensors = tensors
     self.metadata = metadata
     self.format = format
     self.path = path
+    self.kerasModel = kerasModel
     positions = Dictionary(
       zip(tensors.map(\.name), tensors.indices), uniquingKeysWith: { first, _ in first })
   }

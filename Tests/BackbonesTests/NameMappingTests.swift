@@ -12,7 +12,7 @@ import Testing
 struct NameMappingTests {
   /// The weights listed in a fixture; each holds its own number.
   static func checkpoint(
-    _ list: String, format: CheckpointFormat,
+    _ list: String, format: CheckpointFormat, metadata: [String: String] = [:],
     change: ([(String, Shape)]) -> [(String, Shape)] = { $0 }
   ) throws -> Checkpoint {
     let url = try #require(
@@ -26,7 +26,7 @@ struct NameMappingTests {
         [Float](repeating: Float(number), count: row.1.count).withUnsafeBytes { body($0, 0) }
       }
     }
-    return Checkpoint(tensors: tensors, metadata: [:], format: format, path: "net")
+    return Checkpoint(tensors: tensors, metadata: metadata, format: format, path: "net")
   }
 
   @Test(arguments: [
@@ -34,7 +34,12 @@ struct NameMappingTests {
     ("keras_inception_v3", .kerasArchive, "inception_v3_keras"),
     ("keras_mobilenet_v2", .kerasWeights, "mobilenet_v2_keras"),
     ("keras_densenet121", .kerasArchive, "densenet121_keras"),
+    ("keras_vgg16", .kerasWeights, "vgg16"),
+    ("keras_efficientnet_b0", .kerasWeights, "efficientnet_b0_keras"),
+    ("keras_convnext_tiny", .kerasWeights, "convnext_tiny"),
     ("timm_mobilenet_v2", .safetensors, "mobilenet_v2"),
+    ("timm_convnext_tiny", .torchZip, "convnext_tiny"),
+    ("timm_tf_efficientnet_lite0", .torchZip, "efficientnet_lite0"),
     ("torchvision_resnet18", .torchZip, "resnet18"),
   ])
   func everyWeightFindsItsPlaceAndNoOtherNetworkFits(
@@ -205,6 +210,22 @@ struct NameMappingTests {
     let none = try residual(backbone)
     #expect(none.certainty == .sure && none.best?.head == nil)
     #expect(try none.best?.graph().output.path == "flatten")
+  }
+
+  @Test func oneOutputWithASigmoidIsTwoClasses() throws {
+    let listed = try NameMappingTests.checkpoint("torchvision_resnet18", format: .torchZip) {
+      $0.filter { !$0.0.hasPrefix("fc.") } + [("fc.weight", [1, 512]), ("fc.bias", [1])]
+    }
+    let fit = WeightFit(listed, try Architecture(named: "resnet18"))
+    #expect(fit.complaint == nil && fit.head == Head(classes: 2))
+    #expect(fit.notes.contains { $0.contains("a sigmoid's") })
+    let parameters = try fit.parameters(of: listed)
+    let (weight, bias) = (try parameters.tensor("fc.weight"), try parameters.tensor("fc.bias"))
+    let row = try #require(listed["fc.weight"]).floats()[0]
+    #expect(weight.shape == [2, 512] && bias.shape == [2])
+    #expect(weight[0] == 0 && weight[511] == 0 && weight[512] == row && weight[1023] == row)
+    let stored = try #require(listed["fc.bias"]).floats()[0]
+    #expect(bias[0] == 0 && bias[1] == stored)
   }
 
   @Test func whatDoesNotFitIsNamed() throws {

@@ -46,6 +46,30 @@ struct KerasTests {
     try expectWeights(try read(fixture(name)), KerasTests.weights + head)
   }
 
+  @Test func layersWithoutNamesAreCalledByTheirPlace() throws {
+    let checkpoint = try read(fixture("unnamed.weights.h5"), "net.h5")
+    #expect(
+      checkpoint.metadata[Checkpoint.kerasLayers] == Checkpoint.kerasLayersByPosition)
+    #expect(checkpoint.names.contains("conv2d/kernel"))
+    #expect(checkpoint.names.contains("batch_normalization_1/gamma"))
+    #expect(try read(fixture("tiny.weights.h5")).metadata[Checkpoint.kerasLayers] == nil)
+  }
+
+  @Test func whatTheModelDoesWithItsPixelsIsKept() throws {
+    let model = try #require(try read(fixture("pixels.keras")).kerasModel)
+    #expect(
+      model.pixelLayers == [
+        .rescaling(scale: [1 / 127.5], offset: [-1]),
+        .normalization(layer: "spread", mean: nil, variance: nil),
+      ])
+    #expect(model.inputExtent?.height == 6 && model.inputExtent?.width == 6)
+    #expect(model.normalizesBeforePooling && !model.poolsByMaximum)
+    #expect(model.denseActivations == ["dense": "linear"])
+    let plain = try #require(try read(fixture("tiny.model.h5")).kerasModel)
+    #expect(plain.pixelLayers.isEmpty && plain.inputExtent?.height == 4)
+    #expect(try read(fixture("tiny.weights.h5")).kerasModel == nil)
+  }
+
   @Test func whatIsKnownOfTheModelIsKept() throws {
     for name in ["tiny.keras", "tiny.model.h5"] {
       #expect(try read(fixture(name)).metadata["keras.model"] == "tiny")

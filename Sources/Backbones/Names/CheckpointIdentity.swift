@@ -24,7 +24,8 @@ public struct CheckpointIdentity: Sendable {
   public let best: WeightFit?
   /// Other architectures that fit as well.
   public let rivals: [String]
-  /// How photos are usually prepared for these weights; a file of weights never says it.
+  /// How photos are prepared for these weights: as the layers of a Keras model say, otherwise as is
+  /// usual, for a file of weights alone never says it.
   public let preprocessing: Preprocessing?
   /// Where ``preprocessing`` is from, for people.
   public let preprocessingReason: String
@@ -36,7 +37,8 @@ public struct CheckpointIdentity: Sendable {
   /// - Parameters:
   ///   - cards: where preprocessing and class names of known weights are from.
   ///   - architecture: only this one, when the user says which it is.
-  /// - Throws: ``BackboneError`` when `architecture` is unknown.
+  /// - Throws: ``BackboneError`` when `architecture` is unknown; `CheckpointError` when the file can no
+  ///   longer be read.
   public init(
     _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil
   ) throws {
@@ -60,14 +62,21 @@ public struct CheckpointIdentity: Sendable {
       certainty = .unknown
     }
     card = best.flatMap { CheckpointIdentity.card(for: $0.architecture, isKeras, cards) }
-    if let card {
-      preprocessing = card.preprocessing
-      preprocessingReason = "as the card \(card.name) says; the file does not say it"
-    } else {
-      preprocessing = best.map {
+    let usual =
+      card?.preprocessing
+      ?? best.map {
         CheckpointIdentity.usualPreprocessing(of: $0.architecture, isKeras: isKeras)
       }
-      preprocessingReason = "usual for these weights; the file does not say it"
+    if isKeras, let best, let usual,
+      let said = try KerasPixels(checkpoint, architecture: best.architecture, usual: usual)
+    {
+      preprocessing = said.preprocessing
+      preprocessingReason = said.reason
+    } else {
+      preprocessing = usual
+      preprocessingReason =
+        card.map { "as the card \($0.name) says; the file does not say it" }
+        ?? "usual for these weights; the file does not say it"
     }
   }
 
@@ -103,11 +112,23 @@ public struct CheckpointIdentity: Sendable {
       return .efficientNetLite(inputSize: size)
     }
     // torchvision's Inception turns the usual normalisation into [-1, 1] itself.
-    if architecture.hasPrefix("inception") { return .tf(inputSize: size) }
-    guard isKeras else { return .torch(inputSize: size) }
-    if architecture.hasPrefix("vgg") || architecture.hasPrefix("resnet") {
-      return .caffe(inputSize: size)
+    if architecture.hasPrefix("inception") {
+      return isKeras ? keras(.tf(), size) : .tf(inputSize: size)
     }
-    return architecture.hasPrefix("mobilenet") ? .tf(inputSize: size) : .torch(inputSize: size)
+    guard isKeras else { return .torch(inputSize: size) }
+    let values: Preprocessing =
+      if architecture.hasPrefix("vgg") || architecture.hasPrefix("resnet") {
+        .caffe()
+      } else {
+        architecture.hasPrefix("mobilenet") ? .tf() : .torch()
+      }
+    return keras(values, size)
+  }
+
+  /// The geometry of `keras.utils.load_img(path, target_size=...)`: nearest pixel, both sides scaled.
+  private static func keras(_ values: Preprocessing, _ size: Int) -> Preprocessing {
+    Preprocessing(
+      inputSize: size, scale: values.scale, channelOrder: values.channelOrder, mean: values.mean,
+      std: values.std, interpolation: .nearest, cropFraction: 1, resizeRule: .squash)
   }
 }

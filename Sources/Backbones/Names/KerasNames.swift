@@ -29,6 +29,8 @@ struct KerasNames {
       layers = KerasNames.denseNet
     } else if architecture.hasPrefix("efficientnet_b"), architecture.hasSuffix("_keras") {
       layers = KerasNames.efficientNet
+    } else if architecture.hasPrefix("convnext_") {
+      layers = { KerasNames.convNeXt($0, prefix: architecture + "_") }
     } else {
       return nil
     }
@@ -49,6 +51,12 @@ struct KerasNames {
   static func isPreprocessing(_ name: String) -> Bool {
     ["mean", "variance", "count"].contains { name.hasSuffix("/" + $0) }
       && name.contains("normalization")
+  }
+
+  /// A layer norm with the name that Keras gives it when nobody else does.
+  static func isUnnamedNorm(_ layer: String) -> Bool {
+    let name = layer.split(separator: "/").last ?? ""
+    return name == "layer_normalization" || name.hasPrefix("layer_normalization_")
   }
 
   // MARK: Families
@@ -172,6 +180,32 @@ struct KerasNames {
     return layers[parts[1]].map { "blocks.\(stage - 1).\(Int(letter) - 97).\($0)" }
   }
 
+  /// - Parameter prefix: the model's name, which begins the name of each layer.
+  private static func convNeXt(_ name: String, prefix: String) -> String? {
+    // Without its top the model ends with a layer norm that has no name of its own.
+    if isUnnamedNorm(name) { return "classifier.0" }
+    guard name.hasPrefix(prefix) else { return nil }
+    let layer = name.dropFirst(prefix.count)
+    let ends: [Substring: String] = [
+      "stem_conv": "features.0.0", "stem_layernorm": "features.0.1",
+      "head_layernorm": "classifier.0",
+    ]
+    if let end = ends[layer] { return end }
+    let parts = layer.split(separator: "_", maxSplits: 4)
+    if parts.count == 3, parts[0] == "downsampling", let stage = Int(parts[2]) {
+      return ["layernorm": "0", "conv": "1"][parts[1]].map { "features.\(2 * stage + 2).\($0)" }
+    }
+    guard parts.count == 5, parts[0] == "stage", let stage = Int(parts[1]), parts[2] == "block",
+      let block = Int(parts[3])
+    else { return nil }
+    let path = "features.\(2 * stage + 1).\(block)"
+    let layers: [Substring: String] = [
+      "depthwise_conv": ".block.0", "layernorm": ".block.2", "pointwise_conv_1": ".block.3",
+      "pointwise_conv_2": ".block.5", "layer_scale": "",
+    ]
+    return layers[parts[4]].map { path + $0 }
+  }
+
   /// Keras numbers the layers in the order of their creation; torchvision names them by branch.
   private static func inception(_ name: String) -> String? {
     for (stem, leaf) in [("conv2d", "conv"), ("batch_normalization", "bn")]
@@ -184,9 +218,18 @@ struct KerasNames {
     return nil
   }
 
-  private static let inceptionLayers: [String] = {
-    func block(_ name: String, _ branches: [String]) -> [String] {
-      branches.map { "Mixed_\(name).\($0)" }
+  /// In the order of their creation.
+  private static let inceptionLayers = inceptionLayers { branches, _ in branches }
+
+  /// In the order of the model: by distance from the output, see ``KerasPositions``.
+  static let inceptionLayersByDepth = inceptionLayers { branches, order in
+    order.map { branches[$0] }
+  }
+
+  /// - Parameter arrange: the branches of a block, and their places in the order of the model.
+  private static func inceptionLayers(_ arrange: ([String], [Int]) -> [String]) -> [String] {
+    func block(_ name: String, _ branches: [String], _ order: [Int]) -> [String] {
+      arrange(branches, order).map { "Mixed_\(name).\($0)" }
     }
     let five = [
       "branch1x1", "branch5x5_1", "branch5x5_2", "branch3x3dbl_1", "branch3x3dbl_2",
@@ -200,14 +243,18 @@ struct KerasNames {
       "branch3x3dbl_2", "branch3x3dbl_3a", "branch3x3dbl_3b", "branch_pool",
     ]
     let stem = ["1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3"].map { "Conv2d_\($0)" }
-    let early = ["5b", "5c", "5d"].flatMap { block($0, five) }
-    let shrinking = block("6a", ["branch3x3"] + (1...3).map { "branch3x3dbl_\($0)" })
-    let middle = ["6b", "6c", "6d", "6e"].flatMap { block($0, seven) }
+    let early = ["5b", "5c", "5d"].flatMap { block($0, five, [3, 1, 4, 0, 2, 5, 6]) }
+    let shrinking = block(
+      "6a", ["branch3x3"] + (1...3).map { "branch3x3dbl_\($0)" }, [1, 2, 0, 3])
+    let middle = ["6b", "6c", "6d", "6e"].flatMap {
+      block($0, seven, [4, 5, 1, 6, 2, 7, 0, 3, 8, 9])
+    }
     let shrinkingAgain = block(
-      "7a", ["branch3x3_1", "branch3x3_2"] + (1...4).map { "branch7x7x3_\($0)" })
-    let late = ["7b", "7c"].flatMap { block($0, last) }
+      "7a", ["branch3x3_1", "branch3x3_2"] + (1...4).map { "branch7x7x3_\($0)" },
+      [2, 3, 0, 4, 1, 5])
+    let late = ["7b", "7c"].flatMap { block($0, last, [4, 1, 5, 2, 3, 6, 7, 0, 8]) }
     return stem + early + shrinking + middle + shrinkingAgain + late
-  }()
+  }
 
   private static func number(_ text: Substring, after prefix: String) -> Int? {
     text.hasPrefix(prefix) ? Int(text.dropFirst(prefix.count)) : nil

@@ -48,33 +48,63 @@ struct NamingScheme {
     for prefix in ["backbone.", "encoder."] where name.hasPrefix(prefix) {
       return String(name.dropFirst(prefix.count))
     }
-    return name.hasPrefix("head.fc.") || !name.hasPrefix("head.")
-      ? name : String(name.dropFirst("head.".count))
+    // timm's own names begin so too.
+    let isOwn = name.hasPrefix("head.fc.") || name.hasPrefix("head.norm.")
+    return isOwn || !name.hasPrefix("head.") ? name : String(name.dropFirst("head.".count))
   }
 
   private static func keras(
     _ architecture: Architecture, _ graph: Graph, _ checkpoint: Checkpoint
   ) -> [NamingScheme] {
     guard let names = KerasNames(architecture: architecture.name, graph: graph) else { return [] }
+    let scales = Set(
+      graph.parameters.filter { $0.path.leaf == "layer_scale" }.map(\.path.parent.description))
+    if checkpoint.metadata[Checkpoint.kerasLayers] == Checkpoint.kerasLayersByPosition {
+      guard let positions = KerasPositions(architecture: architecture.name, graph: graph) else {
+        return []
+      }
+      return [
+        keras("the places of Keras's unnamed layers", scales: scales, positions.layer)
+      ]
+    }
     let layers = checkpoint.names.map { layer(of: $0) }
     let renumbered =
       architecture.name.hasPrefix("inception") ? KerasNames.renumbered(layers) : [:]
-    let scales = Set(
-      graph.parameters.filter { $0.path.leaf == "layer_scale" }.map(\.path.parent.description))
+    let isNormFirst = isNormBeforePooling(checkpoint, names)
     return [
-      NamingScheme(label: "Keras's names", isChannelsLast: true) { name in
-        guard !KerasNames.isPreprocessing(name), !name.contains("seed_generator") else {
-          return nil
-        }
-        let keras = layer(of: name)
-        guard let ours = names.layer(renumbered[keras] ?? keras) else {
-          return ParameterPath(name)
-        }
-        let variable = String(name.dropFirst(keras.isEmpty ? 0 : keras.utf8.count + 1))
-        let leaf = scales.contains(ours) ? "layer_scale" : variables[variable]
-        return leaf.map { ParameterPath(ours).appending($0) } ?? ParameterPath(name)
+      keras("Keras's names", scales: scales) { layer in
+        isNormFirst && KerasNames.isUnnamedNorm(layer)
+          ? nil : names.layer(renumbered[layer] ?? layer)
       }
     ]
+  }
+
+  /// Whether a ConvNeXt made without its top may normalise before its pooling: then it is another
+  /// network, which no tensor shows. Weights alone are believed only when no classifier follows.
+  private static func isNormBeforePooling(_ checkpoint: Checkpoint, _ names: KerasNames) -> Bool {
+    if let model = checkpoint.kerasModel { return model.normalizesBeforePooling }
+    return checkpoint.tensors.contains {
+      $0.shape.rank == 2 && names.layer(layer(of: $0.name)) == nil
+        && !$0.name.hasSuffix("_head_dense/kernel")
+    }
+  }
+
+  /// - Parameters:
+  ///   - scales: our layers whose only variable is a layer scale, whatever it is called.
+  ///   - translate: Keras's layer to ours.
+  private static func keras(
+    _ label: String, scales: Set<String>, _ translate: @escaping (String) -> String?
+  ) -> NamingScheme {
+    NamingScheme(label: label, isChannelsLast: true) { name in
+      guard !KerasNames.isPreprocessing(name), !name.contains("seed_generator") else {
+        return nil
+      }
+      let keras = layer(of: name)
+      guard let ours = translate(keras) else { return ParameterPath(name) }
+      let variable = String(name.dropFirst(keras.isEmpty ? 0 : keras.utf8.count + 1))
+      let leaf = scales.contains(ours) ? "layer_scale" : variables[variable]
+      return leaf.map { ParameterPath(ours).appending($0) } ?? ParameterPath(name)
+    }
   }
 
   private static func layer(of name: String) -> String {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+public import Network
+public import Tensors
 
 /// timm's names where they differ from the ones a family knows itself.
 ///
@@ -48,5 +49,101 @@ enum TimmNames {
       ]
     guard let layer = layers[parts[3]] else { return name }
     return "features.\(before[stage] + index + 1).conv.\(layer).\(parts[4])"
+  }
+}
+
+extension TimmNames {
+  /// timm's name for each layer of ours that is called otherwise there; empty when all agree.
+  fileprivate static func layers(_ architecture: Architecture, _ graph: Graph) -> [String: String] {
+    let name = architecture.name
+    if name.hasPrefix("efficientnet_b"), let port = try? Architecture(named: "tf_\(name)") {
+      // The port of TensorFlow's weights is the same network under timm's names.
+      let theirs = port.graph(Head(classes: 1)).nodes
+      let ours = architecture.graph(Head(classes: 1)).nodes
+      return Dictionary(
+        zip(ours, theirs).map { ($0.path.description, $1.path.description) },
+        uniquingKeysWith: { first, _ in first })
+    }
+    if name.hasPrefix("convnext") {
+      return inverted(convNeXtLayers) { architecture.path(of: $0, naming: .published)?.description }
+    }
+    guard let translate = translation(for: name) else { return [:] }
+    return inverted(name.hasPrefix("vgg") ? vggLayers : mobileNetLayers, translate)
+  }
+
+  /// Our layer for each of theirs, the other way round.
+  private static func inverted(
+    _ layers: [String], _ translate: (String) -> String?
+  ) -> [String: String] {
+    var result: [String: String] = [:]
+    for layer in layers {
+      guard let ours = translate(layer + ".weight") else { continue }
+      result[String(ours.dropLast(".weight".count))] = layer
+    }
+    return result
+  }
+
+  private static let vggLayers = ["pre_logits.fc1", "pre_logits.fc2", "head.fc"]
+  private static let mobileNetLayers: [String] =
+    ["conv_stem", "bn1", "conv_head", "bn2", "classifier"]
+    + [1, 2, 3, 4, 3, 3, 1].enumerated().flatMap { stage, blocks in
+      (0..<blocks).flatMap { block in
+        ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"].map {
+          "blocks.\(stage).\(block).\($0)"
+        }
+      }
+    }
+  private static let convNeXtLayers: [String] =
+    ["stem.0", "stem.1", "head.norm", "head.fc"]
+    + (0..<4).flatMap { stage in
+      // The first stage's place in torchvision is the stem's.
+      (stage == 0 ? [] : ["stages.\(stage).downsample.0", "stages.\(stage).downsample.1"])
+        + (0..<27).flatMap { block in
+          ["conv_dw", "norm", "mlp.fc1", "mlp.fc2"].map { "stages.\(stage).blocks.\(block).\($0)" }
+        }
+    }
+
+  /// timm's name and shape for a parameter of `architecture`; see ``Architecture/timmTensors(_:)``.
+  fileprivate static func tensor(
+    _ path: ParameterPath, _ shape: Shape, _ layers: [String: String]
+  ) -> (name: String, shape: Shape) {
+    let leaf = String(path.leaf)
+    if leaf == "layer_scale" {
+      // `features.3.1.layer_scale` is `stages.1.blocks.1.gamma`.
+      let parts = path.description.split(separator: ".").map(String.init)
+      let stage = (Int(parts[1]) ?? 1) / 2
+      return ("stages.\(stage).blocks.\(parts[2]).gamma", [shape[0]])
+    }
+    // A head with a hidden layer is a sequence in the head's place.
+    var layer = path.parent.description
+    var rest = "." + leaf
+    while layers[layer] == nil, let dot = layer.lastIndex(of: ".") {
+      rest = layer[dot...] + rest
+      layer = String(layer[..<dot])
+    }
+    guard let theirs = layers[layer] else { return (path.description, shape) }
+    let isConvolution = theirs.hasPrefix("pre_logits.fc") && leaf == "weight"
+    let side = theirs == "pre_logits.fc1" ? 7 : 1
+    return (
+      theirs + rest,
+      isConvolution ? [shape[0], shape[1] / (side * side), side, side] : shape
+    )
+  }
+}
+
+extension Architecture {
+  /// The tensors of `graph` under timm's names and in its shapes.
+  ///
+  /// - Parameter graph: of this architecture, with any head.
+  /// - Returns: name and shape by our path; nil when timm has no such network.
+  public func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
+    let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
+    guard !isOurs, !name.hasPrefix("cifar_"), name != Architecture.onnxName else { return nil }
+    let layers = TimmNames.layers(self, graph)
+    var result: [ParameterPath: (name: String, shape: Shape)] = [:]
+    for parameter in graph.parameters {
+      result[parameter.path] = TimmNames.tensor(parameter.path, parameter.shape, layers)
+    }
+    return result
   }
 }

@@ -18,6 +18,7 @@ struct WeightMatching {
   private(set) var neededCount = 0
 
   private let graph: Graph
+  private var kerasModel: KerasModel?
   /// Parameters before the head, with their nodes.
   private var needed: [ParameterPath: (node: Node, parameter: ParameterDescription)] = [:]
   /// Tensors that are not in the backbone, perhaps the classifier's.
@@ -37,6 +38,10 @@ struct WeightMatching {
     for tensor in checkpoint.tensors where !tensor.name.hasSuffix("num_batches_tracked") {
       guard let path = scheme.translate(tensor.name) else { continue }
       place(tensor, at: path)
+    }
+    kerasModel = checkpoint.kerasModel
+    if kerasModel?.poolsByMaximum == true {
+      unfitting.append("the model's global pooling takes the maximum, the network's the mean")
     }
     matchHead()
     fillNormalization(backbone)
@@ -109,7 +114,7 @@ struct WeightMatching {
     var current = graph[node.inputs[0]]
     while true {
       switch current.operation {
-      case .flatten, .dropout, .activation, .pooling, .batchNormalization:
+      case .flatten, .dropout, .activation, .pooling, .adaptiveAveragePooling, .batchNormalization:
         current = graph[current.inputs[0]]
       case .convolution(let convolution):
         let area = layer.inputs / convolution.outputs
@@ -169,26 +174,59 @@ struct WeightMatching {
     {
       chosen = [first, second]
       head = Head(classes: second.outputs, hidden: first.outputs)
-      notes.append("a ReLU is assumed between the two layers of the classifier")
+      noteActivation(behind: first.name)
     } else {
       return
     }
+    splitSingleOutput()
     guard let head else { return }
     let own = architecture.graph(head)
     let nodes = own.nodes.filter { node in
       if case .dense = node.operation { node.group == own.groups.count - 1 } else { false }
     }
     for (node, layer) in zip(nodes, chosen) {
+      let isSplit = layer.outputs == 1 && layer.name == chosen.last?.name
       let bias = node.path.appending("bias")
-      found[node.path.appending("weight")] = layer.weight
+      found[node.path.appending("weight")] =
+        isSplit ? WeightMatching.behindZeros(layer.weight) : layer.weight
       neededCount += 2
       if let stored = layer.bias {
-        found[bias] = stored
+        found[bias] = isSplit ? WeightMatching.behindZeros(stored) : stored
       } else {
-        constants[bias] = ([layer.outputs], 0)
+        constants[bias] = ([isSplit ? 2 : layer.outputs], 0)
       }
       let used = [layer.weight.name, layer.bias?.name]
       rest.removeAll { used.contains($0.name) }
+    }
+  }
+
+  /// Between the two layers of a head we have a ReLU; a Keras model may say what it has.
+  private mutating func noteActivation(behind layer: String) {
+    let name = layer.split(separator: "/").last.map(String.init) ?? layer
+    let activation = kerasModel?.denseActivations[name]
+    if let activation, activation != "relu", activation != "linear" {
+      unfitting.append("\(name) is followed by \(activation), a head's hidden layer by a ReLU")
+    } else if activation != "relu" {
+      notes.append("a ReLU is assumed between the two layers of the classifier")
+    }
+  }
+
+  /// One output with a sigmoid is two classes: the softmax of 0 and x is 1 - sigmoid(x) and sigmoid(x).
+  private mutating func splitSingleOutput() {
+    guard let single = head, single.classes == 1 else { return }
+    head = Head(classes: 2, hidden: single.hidden)
+    notes.append(
+      "the one output is taken for a sigmoid's, the probability of the second of two classes")
+  }
+
+  /// `tensor` with as many zeros before it.
+  private static func behindZeros(_ tensor: StoredTensor) -> StoredTensor {
+    var extents = tensor.shape.extents
+    extents[0] = 2 * extents[0]
+    return StoredTensor(tensor.name, .float32, Shape(extents)) { () throws(CheckpointError) in
+      let values = try tensor.floats().elements
+      let all = [Float](repeating: 0, count: values.count) + values
+      return all.withUnsafeBytes { Array($0) }
     }
   }
 

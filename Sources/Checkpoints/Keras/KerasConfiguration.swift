@@ -18,6 +18,12 @@ struct KerasConfiguration {
   private(set) var layers: [String: Layer] = [:]
   /// Position of each of them in the model.
   private(set) var order: [String: Int] = [:]
+  /// What it says besides the names of layers.
+  private(set) var model = KerasModel()
+  /// Whether a layer norm with a name of Keras's making has been met.
+  private var hasUnnamedNorm = false
+  /// Whether a layer that computes features has been met.
+  private var isBehindInput = false
 
   init(_ json: JSONValue) {
     name = json["config"]?["name"]?.text
@@ -37,11 +43,50 @@ struct KerasConfiguration {
       let place =
         (path.isEmpty ? "" : path + "/") + "layers/" + kind + (number == 0 ? "" : "_\(number)")
       let settings = layer["config"]
+      readInput(kind, settings)
+      readArithmetic(kind, settings)
       layers[place] = Layer(
         name: settings?["name"]?.text ?? layer["name"]?.text ?? kind, className: kind,
         hasScale: flag(settings?["scale"]), hasCenter: flag(settings?["center"]))
       order[place] = order.count
       add(layer, place, depth: depth + 1)
+    }
+  }
+
+  /// Takes the side of the image and the arithmetic with pixels, which come before everything else.
+  private mutating func readInput(_ kind: String, _ settings: JSONValue?) {
+    guard !isBehindInput else { return }
+    switch kind {
+    case "input_layer" where model.inputExtent == nil:
+      // None for the batch, then height, width, channels; older versions have another key.
+      let shape = (settings?["batch_shape"] ?? settings?["batch_input_shape"])?.elements ?? []
+      if shape.count == 4, let height = shape[1].integer, let width = shape[2].integer {
+        model.inputExtent = (height, width)
+      }
+    case "rescaling":
+      model.pixelLayers.append(
+        .rescaling(
+          scale: settings?["scale"]?.numbers ?? [], offset: settings?["offset"]?.numbers ?? [0]))
+    case "normalization":
+      model.pixelLayers.append(
+        .normalization(
+          layer: settings?["name"]?.text ?? kind, mean: settings?["mean"]?.numbers,
+          variance: settings?["variance"]?.numbers))
+    default:
+      isBehindInput = ["conv2d", "separable_conv2d", "depthwise_conv2d", "dense"].contains(kind)
+    }
+  }
+
+  /// Takes what no weight shows: how is pooled, where is normalised, what follows a dense layer.
+  private mutating func readArithmetic(_ kind: String, _ settings: JSONValue?) {
+    let name = settings?["name"]?.text ?? kind
+    if kind == "layer_normalization" {
+      hasUnnamedNorm = hasUnnamedNorm || name.hasPrefix(kind)
+    } else if kind.hasPrefix("global_") {
+      if hasUnnamedNorm { model.normalizesBeforePooling = true }
+      if kind.hasPrefix("global_max") { model.poolsByMaximum = true }
+    } else if kind == "dense", let activation = settings?["activation"]?.text {
+      model.denseActivations[name] = activation
     }
   }
 
@@ -66,6 +111,20 @@ struct KerasConfiguration {
       result.unicodeScalars.append(letter)
     }
     return result.lowercased()
+  }
+}
+
+extension JSONValue {
+  /// A number or a list of numbers, however deep (a mean may be stored with axes of one element).
+  fileprivate var numbers: [Double]? {
+    switch self {
+    case .integer(let number): return [Double(number)]
+    case .number(let number): return [number]
+    case .array(let all):
+      let parts = all.map(\.numbers)
+      return parts.contains { $0 == nil } ? nil : parts.flatMap { $0 ?? [] }
+    default: return nil
+    }
   }
 }
 

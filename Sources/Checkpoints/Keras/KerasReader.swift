@@ -53,6 +53,7 @@ struct KerasReader {
   private let source: ByteSource
   private let root: HDF5Group
   private var configuration: KerasConfiguration?
+  private let found: (layers: [KerasLayer], areUnnamed: Bool)
 
   private init(
     _ source: ByteSource, configuration: KerasConfiguration?
@@ -66,12 +67,13 @@ struct KerasReader {
     {
       self.configuration = configuration ?? KerasConfiguration(json)
     }
+    found = try KerasReader.layers(of: root, self.configuration, source)
   }
 
   private func checkpoint(_ format: CheckpointFormat) throws(CheckpointError) -> Checkpoint {
     var tensors: [StoredTensor] = []
     var names: Set<String> = []
-    for layer in try layers() {
+    for layer in found.layers {
       // Two nested models may have layers of one name; the whole path tells them apart.
       let isTaken = layer.variables.contains { names.contains(layer.name + "/" + $0.name) }
       let name = isTaken ? layer.path : layer.name
@@ -87,34 +89,42 @@ struct KerasReader {
       throw CheckpointError(source.path, .wrongFormat, "the HDF5 file holds no weights")
     }
     return Checkpoint(
-      tensors: tensors, metadata: metadata, format: format, path: source.path)
+      tensors: tensors, metadata: metadata, format: format, path: source.path,
+      kerasModel: configuration?.model)
   }
 
   private var metadata: [String: String] {
     var metadata: [String: String] = [:]
     metadata["keras.model"] = configuration?.name
-    let version = root.attributes["keras_version"] ?? modelWeights?.attributes["keras_version"]
+    let version =
+      root.attributes["keras_version"]
+      ?? KerasReader.modelWeights(of: root)?.attributes["keras_version"]
     metadata["keras.version"] = version?.first
+    if found.areUnnamed { metadata[Checkpoint.kerasLayers] = Checkpoint.kerasLayersByPosition }
     return metadata
   }
 
-  private var modelWeights: HDF5Group? {
+  private static func modelWeights(of root: HDF5Group) -> HDF5Group? {
     if case .group(let group)? = root["model_weights"] { group } else { nil }
   }
 
-  private func layers() throws(CheckpointError) -> [KerasLayer] {
-    for group in [root, modelWeights].compactMap(\.self) {
+  private static func layers(
+    of root: HDF5Group, _ configuration: KerasConfiguration?, _ source: ByteSource
+  ) throws(CheckpointError) -> (layers: [KerasLayer], areUnnamed: Bool) {
+    for group in [root, modelWeights(of: root)].compactMap(\.self) {
       if let names = KerasLegacyLayout.texts("layer_names", of: group) {
-        return try KerasLegacyLayout(source).layers(names, in: group)
+        return (try KerasLegacyLayout(source).layers(names, in: group), false)
       }
     }
     var layout = KerasVariablesLayout(configuration)
     let layers = layout.layers(of: root)
-    return layers.isEmpty ? [KerasLayer(name: "", path: "", variables: plain(root, ""))] : layers
+    return layers.isEmpty
+      ? ([KerasLayer(name: "", path: "", variables: plain(root, ""))], false)
+      : (layers, layout.hasUnnamedLayers)
   }
 
   /// Every array under its path: a file that Keras did not write.
-  private func plain(_ group: HDF5Group, _ path: String) -> [KerasVariable] {
+  private static func plain(_ group: HDF5Group, _ path: String) -> [KerasVariable] {
     group.members.flatMap { member -> [KerasVariable] in
       let name = path.isEmpty ? member.name : path + "/" + member.name
       switch member.node {

@@ -3,16 +3,20 @@
 /// The layout of Keras 3: `layers/CLASS_NUMBER/vars/INDEX`.
 ///
 /// Layers are numbered by class; their names come from the configuration, or from the `name` that
-/// later versions of Keras 3 write beside the variables, or else stay `CLASS_NUMBER`.
+/// later versions of Keras 3 write beside the variables, or else are their place, `CLASS_NUMBER`, which
+/// counts the layers of a class in the order of the model, not of their creation.
 struct KerasVariablesLayout {
   private let configuration: KerasConfiguration?
   private var found: [KerasLayer] = []
+  /// Whether a layer is called by its place because nothing gives its name.
+  private(set) var hasUnnamedLayers = false
 
   init(_ configuration: KerasConfiguration?) { self.configuration = configuration }
 
   /// All layers with variables below `root`, in the model's order where it is known.
   mutating func layers(of root: HDF5Group) -> [KerasLayer] {
     found = []
+    hasUnnamedLayers = false
     visit(root, "", configuration?.layers ?? [:])
     let order = configuration?.order ?? [:]
     return found.enumerated().sorted {
@@ -46,9 +50,13 @@ struct KerasVariablesLayout {
     let component = path.split(separator: "/").last.map(String.init) ?? ""
     let names = variableNames(
       of: layer?.className ?? stem(component), count: datasets.count, layer)
+    let name = layer?.name ?? group.attributes["name"]?.first
+    if name == nil { hasUnnamedLayers = true }
+    // `layers/sequential/layers/conv2d` is called `sequential/conv2d`.
+    let place = path.split(separator: "/").filter { $0 != "layers" }.joined(separator: "/")
     found.append(
       KerasLayer(
-        name: layer?.name ?? group.attributes["name"]?.first ?? component, path: path,
+        name: name ?? place, path: path,
         variables: datasets.enumerated().map { position, dataset in
           KerasVariable(
             name: names.indices.contains(position) ? names[position] : String(dataset.0),

@@ -32,6 +32,9 @@ public struct ModelReference: Sendable {
     self.classNames = classNames
   }
 
+  /// The file it names, if it names one.
+  var path: FilePath { FilePath(text) }
+
   /// The same with the class folders of the data that it will be judged on.
   public func labelled(by folders: some Sequence<String>) -> ModelReference {
     var copy = self

@@ -22,6 +22,14 @@ public struct ExportStage {
     case safetensors
   }
 
+  /// Whose names the tensors of a safetensors file have, where libraries differ.
+  public enum Names: String, Sendable, CaseIterable {
+    /// torchvision's, timm's for networks that torchvision has not; the file is a model of Thaw too.
+    case torchvision
+    /// timm's.
+    case timm
+  }
+
   /// What goes in or comes out of an exported model.
   public struct Value: Encodable, Sendable {
     /// Its name in the file.
@@ -54,14 +62,19 @@ public struct ExportStage {
     public let classNames: [String]
   }
 
-  /// Writes `model` to `output` anew: complete, or not at all.
+  /// Writes `model` to `output`: complete, or not at all. A file that is there already is replaced, but
+  /// never the one that is being exported.
   ///
-  /// - Parameter options: what the ONNX graph contains; of no meaning for safetensors.
-  /// - Throws: what reading the model throws, `BackboneError`, `CheckpointError`, `FileError`.
+  /// - Parameters:
+  ///   - options: what the ONNX graph contains; of no meaning for safetensors.
+  ///   - names: of the tensors; of no meaning for ONNX.
+  /// - Throws: ``PipelineError/usage(_:)`` when `output` is the model's own file or no place for one;
+  ///   what reading the model throws, `BackboneError`, `CheckpointError`, `FileError`.
   public func export(
     _ model: ModelReference, to format: Format, output: FilePath,
-    options: ONNXExporter.Options = ONNXExporter.Options()
+    options: ONNXExporter.Options = ONNXExporter.Options(), names: Names = .torchvision
   ) throws -> Exported {
+    try ExportStage.validate(output, for: model)
     let stored = try model.read(context: context)
     switch format {
     case .onnx:
@@ -79,10 +92,54 @@ public struct ExportStage {
         guard case .batchNormalization = node.operation else { return nil }
         return node.path.appending("num_batches_tracked")
       }
-      try ModelFile.write(output, stored.record, stored.parameters, counters: counters)
+      switch names {
+      case .torchvision:
+        try ModelFile.write(output, stored.record, stored.parameters, counters: counters)
+      case .timm: try write(stored, counters, to: output)
+      }
       return try result(
         stored, format, output, tensors: stored.parameters.count + counters.count)
     }
+  }
+
+  /// Before the model is read, which may take a while.
+  private static func validate(_ output: FilePath, for model: ModelReference) throws {
+    guard let there = try? FileStatus(of: output) else { return }
+    guard there.kind == .regular else {
+      throw PipelineError.usage(
+        "\(output.displayed) is there and no regular file. Give --output another name.")
+    }
+    guard let source = try? FileStatus(of: model.path) else { return }
+    guard (source.device, source.inode) != (there.device, there.inode) else {
+      throw PipelineError.usage(
+        "\(output.displayed) is the model that is exported. Give --output another name.")
+    }
+  }
+
+  /// With timm's names: for other programs, since a model file of Thaw has those of its graph.
+  private func write(
+    _ stored: StoredModel, _ counters: [ParameterPath], to output: FilePath
+  ) throws {
+    let architecture = try? Architecture(named: stored.record.architecture)
+    guard let theirs = architecture?.timmTensors(stored.graph) else {
+      throw PipelineError.usage(
+        "timm has no network that is \(stored.record.architecture). Leave --names timm out.")
+    }
+    var tensors = stored.parameters.paths.compactMap { path -> StoredTensor? in
+      guard let tensor = stored.parameters[path], let place = theirs[path] else { return nil }
+      return StoredTensor(place.name, tensor).reshaped(place.shape)
+    }
+    tensors += counters.compactMap { counter in
+      theirs[counter.parent.appending("running_mean")].map { place in
+        StoredTensor(
+          ParameterPath(place.name).parent.appending("num_batches_tracked").description, .int64, [],
+          bytes: [UInt8](repeating: 0, count: 8))
+      }
+    }
+    var metadata = try stored.record.onnxMetadata(for: output)
+    metadata["thaw.format"] = nil
+    metadata["format"] = "pt"
+    try SafetensorsWriter.write(output, tensors, metadata: metadata)
   }
 
   private func result(

@@ -38,6 +38,10 @@ struct Export: ParsableCommand {
   @Option(help: "ONNX: what comes out, both (probabilities, logits), probabilities or logits.")
   var results = ONNXExporter.Results.both
 
+  @Option(
+    help: "safetensors: whose names the tensors have where libraries differ, torchvision or timm.")
+  var names = ExportStage.Names.torchvision
+
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
@@ -45,8 +49,15 @@ struct Export: ParsableCommand {
       throw ValidationError(
         "--to is missing, and '\(output.string)' ends neither in .onnx nor in .safetensors.")
     }
+    if let named = ExportStage.Format(rawValue: output.extension ?? ""), named != format {
+      throw ValidationError(
+        "--to is \(format.rawValue), but '\(output.string)' ends in .\(named.rawValue).")
+    }
     guard format == .onnx || (!preprocessing && !foldBatchNorm && results == .both) else {
       throw ValidationError("--preprocessing, --fold-batch-norm and --results are for ONNX.")
+    }
+    guard format == .safetensors || names == .torchvision else {
+      throw ValidationError("--names is for safetensors.")
     }
   }
 
@@ -58,7 +69,8 @@ struct Export: ParsableCommand {
     options.results = results
     let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
     let exported = try ExportStage(context: try session.context()).export(
-      foreign.reference(model), to: format, output: output, options: options)
+      foreign.reference(model), to: format, output: output, options: options,
+      names: names)
     try session.print(exported, text: text(exported))
   }
 
@@ -80,4 +92,5 @@ struct Export: ParsableCommand {
 }
 
 extension ExportStage.Format: ExpressibleByArgument {}
+extension ExportStage.Names: ExpressibleByArgument {}
 extension ONNXExporter.Results: ExpressibleByArgument {}

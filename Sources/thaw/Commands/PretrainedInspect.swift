@@ -64,11 +64,13 @@ struct PretrainedInspect: ParsableCommand {
     }
     let checkpoint = try CheckpointReader.read(path)
     let contents =
-      ModelFile.isModelFile(checkpoint)
-      ? try Contents(model: checkpoint)
-      : Contents(
-        checkpoint,
-        try CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? []))
+      checkpoint.format == .onnx
+      ? Contents(onnx: checkpoint)
+      : ModelFile.isModelFile(checkpoint)
+        ? try Contents(model: checkpoint)
+        : Contents(
+          checkpoint,
+          try CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? []))
     var table = TextTable("tensor", "type", "shape")
     for tensor in checkpoint.tensors {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
@@ -136,6 +138,36 @@ extension PretrainedInspect.Contents {
     preprocessing = (try? Preprocessing(json: record.preprocessing))?.description
     preprocessingReason = "the file says it"
     card = nil
+  }
+
+  /// An ONNX file, which brings its network with it.
+  init(onnx checkpoint: Checkpoint) {
+    path = checkpoint.path.displayed
+    format = "\(checkpoint.format)"
+    metadata = checkpoint.metadata
+    tensors = PretrainedInspect.rows(checkpoint)
+    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.count }
+    (rivals, missing, unexpected, unfitting, notes, card) = ([], [], [], [], [], nil)
+    let network = Result { try ONNXNetwork(checkpoint.path) }
+    let known = try? network.get()
+    let record = known?.record
+    architecture = known.map { record?.architecture ?? $0.graph.name }
+    naming = known == nil ? nil : "the file's names"
+    certainty =
+      (known == nil ? CheckpointIdentity.Certainty.unknown : CheckpointIdentity.Certainty.sure)
+      .rawValue
+    matched = known?.parameters.count ?? 0
+    needed = matched
+    classes = known?.classCount
+    classNames = record?.classNames
+    preprocessing = known?.preprocessing?.description
+    preprocessingReason = preprocessing == nil ? nil : "the file says it"
+    switch network {
+    case .success(let found):
+      let author = record.map { "Thaw \($0.thawVersion) wrote it" } ?? "give it a card with import"
+      reason = "every one of its \(found.graph.nodes.count) layers is understood; \(author)"
+    case .failure(let error): reason = "\(error)"
+    }
   }
 
   /// The verdict for people.
