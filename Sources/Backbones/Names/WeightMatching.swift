@@ -223,10 +223,10 @@ struct WeightMatching {
   private static func behindZeros(_ tensor: StoredTensor) -> StoredTensor {
     var extents = tensor.shape.extents
     extents[0] = 2 * extents[0]
-    return StoredTensor(tensor.name, .float32, Shape(extents)) { () throws(CheckpointError) in
+    return StoredTensor(tensor.name, .float32, Shape(extents)) { (body) throws(CheckpointError) in
       let values = try tensor.floats().elements
       let all = [Float](repeating: 0, count: values.count) + values
-      return all.withUnsafeBytes { Array($0) }
+      all.withUnsafeBytes { body($0, 0) }
     }
   }
 
