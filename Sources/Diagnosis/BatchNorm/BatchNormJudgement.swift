@@ -126,9 +126,10 @@ private struct Judge {
       let other = facts.inputs[index]
       let (own, new) = (declared.divergence ?? 0, other.divergence ?? 0)
       if new <= 1.25 * own + 0.05 && isMaterial(declared.results, other.results) { return true }
-      // Two weaker signs that agree: closer to the running statistics, and better.
+      // Two weaker signs that agree: close to the running statistics, and better. (A damaged first
+      // layer is close to nothing.)
       let pair = PairedLosses(first: declared.results, second: other.results)
-      return new < own / 1.5 && pair.difference > 2 * pair.standardError
+      return new < min(own / 1.5, 0.2) && pair.difference > 2 * pair.standardError
         && pair.difference > max(0.02, 0.3 * declared.results.loss) && pair.accuracyGain >= 0
     }
     return facts.certainInput
