@@ -285,6 +285,24 @@ def rounded(numbers):
     return [float(f"{number:.8g}") for number in numbers]
 
 
+def gradient_summaries(model, loss, rename):
+    """Of every weight's gradient: the projection onto a procedural vector, and the norm.
+
+    Not of the batch norms: with running statistics their affine part does not train.
+    """
+    loss.backward()
+    norms = {prefix for prefix, module in model.named_modules()
+             if isinstance(module, nn.modules.batchnorm._BatchNorm)}
+    summaries = {}
+    for path, parameter in model.named_parameters():
+        if path.rsplit(".", 1)[0] in norms:
+            continue
+        probe = procedural(f"probe.{rename(path)}", tuple(parameter.shape))
+        summaries[rename(path)] = rounded(
+            [(parameter.grad * probe).sum().item(), parameter.grad.norm().item()])
+    return summaries
+
+
 def run_torch(name, entry):
     model = entry["make"]().double().eval()
     rename = entry.get("rename", lambda path: path)
@@ -295,17 +313,8 @@ def run_torch(name, entry):
             logits.append(model(images(size)))
     if name not in GRADIENTS:
         return logits, {}
-    (model(images(entry["sizes"][0])) * procedural("loss", (IMAGES, CLASSES))).sum().backward()
-    gradients = {}
-    norms = {prefix for prefix, module in model.named_modules()
-             if isinstance(module, nn.modules.batchnorm._BatchNorm)}
-    for path, parameter in model.named_parameters():
-        if path.rsplit(".", 1)[0] in norms:
-            continue  # with running statistics the affine part does not train
-        probe = procedural(f"probe.{rename(path)}", tuple(parameter.shape))
-        gradients[rename(path)] = rounded(
-            [(parameter.grad * probe).sum().item(), parameter.grad.norm().item()])
-    return logits, gradients
+    loss = (model(images(entry["sizes"][0])) * procedural("loss", (IMAGES, CLASSES))).sum()
+    return logits, gradient_summaries(model, loss, rename)
 
 
 def keras_weights(layer, path, scales):

@@ -29,6 +29,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import torch
 from torch import nn
 
+from parity_architectures import gradient_summaries, rounded
 from parity_network import procedural
 
 CLASSES = 20
@@ -162,10 +163,6 @@ def images(size):
     return procedural(f"input.{size[0]}x{size[1]}", (IMAGES, 3, *size))
 
 
-def rounded(numbers):
-    return [float(f"{number:.8g}") for number in numbers]
-
-
 def run_torch(name, make, own, rename, scale):
     model = make(own).double().eval()
     fill(model, rename, scale)
@@ -173,15 +170,8 @@ def run_torch(name, make, own, rename, scale):
         logits = [model(images(size)) for size in SIZES]
     gradients = {}
     if name in GRADIENTS:
-        (model(images(SIZES[0])) * procedural("loss", (IMAGES, CLASSES))).sum().backward()
-        frozen = {prefix for prefix, module in model.named_modules()
-                  if isinstance(module, nn.modules.batchnorm._BatchNorm)}
-        for path, parameter in model.named_parameters():
-            if path.rsplit(".", 1)[0] in frozen:
-                continue  # with running statistics the affine part does not train
-            probe = procedural(f"probe.{rename(path)}", tuple(parameter.shape))
-            gradients[rename(path)] = rounded(
-                [(parameter.grad * probe).sum().item(), parameter.grad.norm().item()])
+        loss = (model(images(SIZES[0])) * procedural("loss", (IMAGES, CLASSES))).sum()
+        gradients = gradient_summaries(model, loss, rename)
     tensors = sorted(path for path in model.state_dict() if "num_batches" not in path)
     return logits, gradients, tensors if rename is not same else []
 

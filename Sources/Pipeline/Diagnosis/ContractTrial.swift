@@ -11,18 +11,6 @@ import SystemPackage
 import Tensors
 import Training
 
-/// Photos that can be prepared under any contract.
-protocol ContractPhotos {
-  /// How many.
-  var count: Int { get }
-  /// The class of a photo; nil where folders do not tell.
-  func className(_ index: Int) -> String?
-  /// Writes the photos at `range` with the numbers of `preprocessing`, one after the other.
-  func write(
-    _ range: Range<Int>, as preprocessing: Preprocessing,
-    into output: UnsafeMutableBufferPointer<Float>)
-}
-
 /// A network fed with the same photos under every known contract.
 struct ContractTrial {
   let classifier: Classifier
@@ -219,30 +207,5 @@ struct ContractTrial {
       return declared > corrected
     }
     return HeadResponse(before).score > HeadResponse(after).score + ContractJudgement.telling
-  }
-}
-
-extension ContractPhotos {
-  /// The logits of the first `limit` photos with the numbers of `preprocessing`, [n, classes].
-  func logits(
-    _ classifier: Classifier, as preprocessing: Preprocessing, first limit: Int
-  ) throws -> Tensor<Float> {
-    let number = min(limit, count)
-    let classes = classifier.classNames.count
-    let pixels = AlignedStorage<Float>(count: 32 * preprocessing.elementCount)
-    return try Tensor(shape: [number, classes]) { output in
-      for start in stride(from: 0, to: number, by: 32) {
-        try Interruption.check()
-        let range = start..<min(start + 32, number)
-        let part = UnsafeMutableBufferPointer(
-          rebasing: pixels.elements[..<(range.count * preprocessing.elementCount)])
-        write(range, as: preprocessing, into: part)
-        let logits = try classifier.logits(UnsafeBufferPointer(part))
-        logits.withUnsafeElements {
-          _ = UnsafeMutableBufferPointer(rebasing: output[(start * classes)...])
-            .update(fromContentsOf: $0)
-        }
-      }
-    }
   }
 }
