@@ -34,22 +34,24 @@ public struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
   public internal(set) var examples: [BytePath]
 
   /// One line for people.
-  public var description: String { "\(count) \(kind.text): \(examples.listedOf(count))" }
+  public var description: String { "\(count) \(kind.text(count)): \(examples.listedOf(count))" }
 }
 
 extension ScanNote.Kind {
-  fileprivate var text: String {
-    switch self {
-    case .ignored: "hidden or system files ignored"
-    case .otherFile: "other files that are not images ignored"
-    case .unsupportedFormat: "images left out, their format (GIF, WebP, …) is not supported"
-    case .looseImage: "images outside a class folder ignored"
-    case .otherFolder: "folders without images beside the split folders ignored"
-    case .unlabelledFolder: "split folders without class folders ignored"
-    case .emptyFolder: "empty class folders ignored"
+  fileprivate func text(_ count: Int) -> String {
+    let plural = count == 1 ? "" : "s"
+    return switch self {
+    case .ignored: "hidden or system file\(plural) ignored"
+    case .otherFile: "file\(plural) without an image ignored"
+    case .unsupportedFormat:
+      "image\(plural) left out, the format (GIF, WebP, …) is not supported"
+    case .looseImage: "image\(plural) outside a class folder ignored"
+    case .otherFolder: "folder\(plural) without images beside the split folders ignored"
+    case .unlabelledFolder: "split folder\(plural) without class folders ignored"
+    case .emptyFolder: "empty class folder\(plural) ignored"
     case .notRegular: "skipped, not a regular file"
-    case .linkLoop: "links not followed, they lead to a folder that is scanned anyway"
-    case .linkOutside: "links that leave the dataset followed"
+    case .linkLoop: "link\(plural) to a folder that is scanned anyway not followed"
+    case .linkOutside: "link\(plural) out of the dataset followed"
     }
   }
 }
