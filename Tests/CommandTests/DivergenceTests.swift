@@ -13,9 +13,7 @@ import Testing
     let outcome = try workspace.thaw(
       "fine-tune", "--run", "run", "--unfreeze", "--learning-rate", "1000", "--epochs", "20",
       "--solver", "sgd", "--schedule", "constant", "--warm-up", "0", "--batch", "2",
-      "--trainable-batch-norm", "training", "--augmentation",
-      "none",
-      "--engine", engine)
+      "--trainable-batch-norm", "training", "--augmentation", "none", "--engine", engine)
     #expect(outcome.status == 1)
     #expect(outcome.errors.count == 1)
     let text = try #require(outcome.errors.first)
@@ -33,7 +31,10 @@ import Testing
       probabilities(workspace, "run/checkpoints/last_good.safetensors"),
       probabilities(workspace, "run/model.safetensors")
     )
-    #expect(good.count == old.count && good.allSatisfy { $0?.isFinite == true })
+    // It diverged in its first epoch, so the last good weights are those it began with.
+    #expect(text.contains("Those before this training are in"), "\(text)")
+    let differences = zip(good, old).map { abs(($0 ?? .nan) - ($1 ?? .nan)) }
+    #expect(good.count == 16 && differences.allSatisfy { $0 < 1e-6 }, "\(differences)")
     // With a rate that is not absurd it goes on from the head as if nothing had been.
     try workspace.thaw(
       "fine-tune", "--run", "run", "--unfreeze", "--learning-rate", "1e-4", "--epochs", "1",

@@ -125,8 +125,10 @@ public final class Trainer {
     return progress.hasStoppedEarly ? .stoppedEarly : .finished
   }
 
-  /// What the plan is left with when the run ends well: the best weights, or the last ones.
-  func finalParameters() -> Parameters { best ?? withAverage(plan.exportParameters) }
+  /// What the run leaves: the best weights, or the last ones; the last good ones when it diverged.
+  func finalParameters() -> Parameters {
+    best ?? (divergence == nil ? withAverage(plan.exportParameters) : plan.exportParameters())
+  }
 
   /// Calls `body` with the averaged weights in the plan, if there is an average.
   private func withAverage<Result>(_ body: () throws -> Result) rethrows -> Result {
