@@ -119,6 +119,6 @@ let package = Package(
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",
-      ["thaw", "Files", "Images", "Network", "Tensors", "Checkpoints", "Backbones"]),
+      ["thaw", "Files", "Images", "Network", "Tensors", "Checkpoints", "Backbones", "Training"]),
   ]
 )

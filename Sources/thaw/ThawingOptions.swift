@@ -26,6 +26,11 @@ struct ThawingOptions: ParsableArguments {
   @Option(help: "Batch norms of the groups that train.")
   var trainableBatchNorm: TrainableBatchNorm?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Judge weights between those at the start and those at the end too, and keep the best.")
+  var interpolation: Bool?
+
   func validate() throws {
     let ways = [freezeTo != nil, unfreeze, unfreezeGroups != nil, gradual != nil].count { $0 }
     guard ways <= 1 else {
@@ -45,5 +50,6 @@ struct ThawingOptions: ParsableArguments {
     if unfreeze { fineTune.freezeTo = 0 }
     if let frozenBatchNorm { fineTune.frozenBatchNorm = frozenBatchNorm.mode }
     if let trainableBatchNorm { fineTune.trainableBatchNorm = trainableBatchNorm.mode }
+    if let interpolation { fineTune.interpolation = interpolation }
   }
 }

@@ -32,6 +32,7 @@ struct RecipeTests {
     recipe.fineTune.gradual = [3, 3, 6]
     recipe.fineTune.frozenBatchNorm = .staleUpdate
     recipe.fineTune.trainableBatchNorm = .training
+    recipe.fineTune.interpolation.toggle()
     recipe.evaluate.tta = .init(count: 10, mode: .blend, cleanShare: 0.3)
     recipe.evaluate.snapshots = true
     #expect(try Recipe(yaml: recipe.yaml, file: "r.yml") == recipe)
@@ -118,6 +119,19 @@ struct RecipeTests {
   @Test func fineTuningCanBeTurnedOff() throws {
     #expect(try Recipe(yaml: "fine_tune:\n  epochs: 3", file: "r.yml").fineTune.enabled)
     #expect(try !Recipe(yaml: "fine_tune:\n  enabled: false", file: "r.yml").fineTune.enabled)
+  }
+
+  @Test(arguments: [
+    (0.0...1.0, 3e-4), (0.6...0.9, 3e-4), (0.9...0.98, 1e-4), (0.99...1.0, 5e-5),
+  ])
+  func aBetterHeadMeansALowerRate(accuracy: ClosedRange<Double>, rate: Double) {
+    var fineTune = Recipe().fineTune
+    #expect(abs(fineTune.rate(headAccuracy: accuracy) / rate - 1) < 1e-12)
+    fineTune.train.learningRate = .layerwise(to: 2e-3, decay: 0.5)
+    #expect(fineTune.rate(headAccuracy: accuracy) == 2e-3)
+    fineTune.train.learningRate = nil
+    fineTune.train.solver = .sgd
+    #expect(fineTune.rate(headAccuracy: accuracy) == 1e-2)
   }
 
   @Test func theDocumentationListsEveryKey() throws {

@@ -34,16 +34,11 @@ struct TrainingSourceMaker {
       let place = network.partition.prefix.isEmpty || isFresh ? MixingPlace.photos : .features
       context.console.say("Mixing: \(mixing) of \(place).")
     }
+    let valid = try validation(of: network)
     guard !network.partition.prefix.isEmpty else {
       return TrainingSources(
-        train: photos(.train, of: network, prefix: nil),
-        valid: photos(.valid, of: network, prefix: nil), isCached: false)
+        train: photos(.train, of: network, prefix: nil), valid: valid, isCached: false)
     }
-    let store = try FeatureStore(
-      network, manifest: manifest, run: run, context: context,
-      precision: FeaturePrecision(precision))
-    _ = try store.fill(manifest.records(in: .valid))
-    let valid = try store.features(.valid, manifest)
     if isFresh {
       let prefix = try context.compiler.compileInference(
         network.graph, parameters: network.parameters, to: network.partition.cut,
@@ -51,11 +46,30 @@ struct TrainingSourceMaker {
       return TrainingSources(
         train: photos(.train, of: network, prefix: prefix), valid: valid, isCached: false)
     }
+    let store = try store(of: network)
     let views = settings.cachedViews(seed: seed)
     if views.isEmpty { _ = try store.fill(manifest.records(in: .train)) }
     _ = try store.fill(manifest.records(in: .train), views: views)
     return TrainingSources(
       train: try store.features(.train, manifest, training: views), valid: valid, isCached: true)
+  }
+
+  /// The validation photos as `network` needs them, with the rows that are missing computed.
+  ///
+  /// - Throws: as ``sources(of:)``.
+  func validation(of network: TransferNetwork) throws -> any FeatureSource {
+    guard !network.partition.prefix.isEmpty else {
+      return photos(.valid, of: network, prefix: nil)
+    }
+    let store = try store(of: network)
+    _ = try store.fill(manifest.records(in: .valid))
+    return try store.features(.valid, manifest)
+  }
+
+  private func store(of network: TransferNetwork) throws -> FeatureStore {
+    try FeatureStore(
+      network, manifest: manifest, run: run, context: context,
+      precision: FeaturePrecision(precision))
   }
 
   /// The key of the cached features of `network`.

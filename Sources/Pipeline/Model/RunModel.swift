@@ -34,3 +34,10 @@ struct RunModel {
     return try? TrainingRecord(json: model.record.training)
   }
 }
+
+extension RunDirectory {
+  /// Between which values the share lies that the head alone gets right; 0...1 before it is trained.
+  public var headAccuracy: ClosedRange<Double> {
+    RunModel.record(at: headModel)?.accuracyInterval ?? 0...1
+  }
+}

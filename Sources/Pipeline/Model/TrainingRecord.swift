@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Backbones
+import Datasets
 import Foundation
+import Training
 
 /// How a model came about; travels in its file as `thaw.training`.
 ///
@@ -45,6 +47,14 @@ struct TrainingRecord: Codable, Sendable {
     self = try decoder.decode(TrainingRecord.self, from: Data(json.utf8))
   }
 
+  /// The 95 % interval of the accuracy, going by the validation photos; 0...1 without any.
+  var accuracyInterval: ClosedRange<Double> {
+    let trials = photos[Split.valid.rawValue] ?? 0
+    guard let accuracy = outcome.bestValidAccuracy, trials > 0 else { return 0...1 }
+    return WilsonInterval.interval(
+      successes: min(Int((accuracy * Double(trials)).rounded()), trials), trials: trials)
+  }
+
   func json() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -65,4 +75,7 @@ struct TrainingOutcome: Codable, Sendable, Equatable {
   var trainableParameters: Int
   /// Whether the frozen layers came from the cache.
   var cached: Bool
+  /// Where the weights lie between those that fine-tuning started from (0) and those it ended with
+  /// (1); nil when nothing else was compared.
+  var interpolation: Double?
 }

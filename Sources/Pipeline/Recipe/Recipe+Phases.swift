@@ -32,14 +32,19 @@ extension Recipe.FineTune {
   /// The phases of fine-tuning `graph`: at each size those of the recipe, each with its schedule
   /// from the start.
   ///
-  /// - Parameter size: side of the network's own input, where the last phase must end.
+  /// - Parameters:
+  ///   - size: side of the network's own input, where the last phase must end.
+  ///   - headAccuracy: between which values that of the head alone lies.
   /// - Throws: ``PipelineError/usage(_:)`` for phases that do not fit the network,
   ///   `NetworkError.unknownGroup`.
-  func schedule(of graph: Graph, size: Int) throws -> FreezeSchedule {
+  func schedule(
+    of graph: Graph, size: Int, headAccuracy: ClosedRange<Double>
+  ) throws -> FreezeSchedule {
     let steps = try self.steps(of: graph)
+    let usual = usualRate(headAccuracy: headAccuracy)
     let sizes = train.sizes.isEmpty ? [nil] : train.sizes.map(Int?.some)
     let phases = try sizes.flatMap { side in
-      try steps.map { try $0.phase(of: graph, in: self, size: side) }
+      try steps.map { try $0.phase(of: graph, in: self, size: side, usualRate: usual) }
     }
     let last = phases.last?.size ?? size
     guard last == size else {
@@ -70,7 +75,7 @@ extension Recipe.FineTune {
 
 extension Recipe.Phase {
   fileprivate func phase(
-    of graph: Graph, in whole: Recipe.FineTune, size: Int?
+    of graph: Graph, in whole: Recipe.FineTune, size: Int?, usualRate: Recipe.LearningRate
   ) throws -> FreezePhase {
     let frozen = frozenBatchNorm ?? whole.frozenBatchNorm
     let trainable = trainableBatchNorm ?? whole.trainableBatchNorm
@@ -83,7 +88,7 @@ extension Recipe.Phase {
       : try .training(
         groups: names, of: graph, frozenBatchNorm: frozen, trainableBatchNorm: trainable)
     let schedule = schedule ?? whole.train.schedule
-    let rate = learningRate ?? whole.train.learningRate ?? whole.usualRate
+    let rate = learningRate ?? whole.train.learningRate ?? usualRate
     return FreezePhase(
       epochs: schedule.wholeEpochs(epochs ?? whole.train.epochs), plan: plan,
       rates: try rate.rates(of: graph, for: "fine_tune.learning_rate"), schedule: schedule,

@@ -83,6 +83,7 @@ extension Recipe.FineTune {
       phases: [\(phases.map(\.yaml).joined(separator: ", "))]
       frozen_batch_norm: \(frozenBatchNorm.rawValue)
       trainable_batch_norm: \(trainableBatchNorm.rawValue)
+      interpolation: \(interpolation)
     \(train.yaml)
     """
   }

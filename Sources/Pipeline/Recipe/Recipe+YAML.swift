@@ -126,6 +126,7 @@ extension Recipe.FineTune {
     if fields.kind(of: "phases") != .absent { self.phases = phases }
     try fields.readBatchNorm("frozen_batch_norm", into: &frozenBatchNorm)
     try fields.readBatchNorm("trainable_batch_norm", into: &trainableBatchNorm, isFrozen: false)
+    try fields.read("interpolation", into: &interpolation)
     try train.read(&fields)
     guard train.solver != .lbfgs else {
       throw fields.error(

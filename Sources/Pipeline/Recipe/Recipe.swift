@@ -91,6 +91,9 @@ public struct Recipe: Hashable, Sendable {
     public var frozenBatchNorm = BatchNormMode.inference
     /// Batch norms of the groups that train.
     public var trainableBatchNorm = BatchNormMode.inference
+    /// Whether weights between those at the start and those at the end are judged too, and the best
+    /// kept.
+    public var interpolation = true
     /// Everything else, as for the head.
     public var train = Train.fineTuning
   }

@@ -59,14 +59,24 @@ extension Recipe.Train {
 extension Recipe.FineTune {
   /// The learning rates without any in the recipe (Documentation/fine-tuning.md). Steps of Adam
   /// have one size whatever the gradient, so one rate suits all groups; those of the others do not.
-  var usualRate: Recipe.LearningRate {
+  ///
+  /// - Parameter headAccuracy: between which values that of the head alone lies. The fewer mistakes
+  ///   it makes at worst, the better the backbone's features serve already, and the less Adam moves
+  ///   them: a thousandth of the error, from 5e-5 to 3e-4.
+  func usualRate(headAccuracy: ClosedRange<Double>) -> Recipe.LearningRate {
     switch train.solver {
-    case .adam, .adamw: .single(3e-4)
+    case .adam, .adamw:
+      .single(min(max(1e-3 * (1 - headAccuracy.lowerBound), 5e-5), 3e-4))
     case .rmsprop: .range(from: nil, to: 1e-3)
     case .sgd, .lbfgs: .range(from: nil, to: 1e-2)
     }
   }
 
   /// The largest learning rate.
-  public var rate: Double { (train.learningRate ?? usualRate).highest }
+  ///
+  /// - Parameter headAccuracy: between which values that of the head alone lies
+  ///   (``RunDirectory/headAccuracy``).
+  public func rate(headAccuracy: ClosedRange<Double>) -> Double {
+    (train.learningRate ?? usualRate(headAccuracy: headAccuracy)).highest
+  }
 }

@@ -29,6 +29,9 @@ public struct FineTuneStage {
     public let bestValidLoss: Double?
     /// Accuracy of the model that fine-tuning started from.
     public let startValidAccuracy: Double?
+    /// Where the kept weights lie between those of the start (0) and those of the end (1); nil
+    /// without validation photos.
+    public let interpolation: Double?
     /// Time, seconds.
     public let seconds: Double
     /// Training photos a second.
@@ -57,7 +60,7 @@ public struct FineTuneStage {
   }
 
   /// Fine-tunes, or returns at once when the model is up to date. The weights with the lowest
-  /// validation loss are kept; when none beats the start, the start is kept.
+  /// validation loss are kept: an epoch's, those of the start, or some between the two.
   ///
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
   public func fineTune() throws -> Summary {
@@ -66,7 +69,7 @@ public struct FineTuneStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let start = try FineTuneStart(recipe, manifest, in: run, context: context)
-    let key = tuningKey(recipe, head: start.record.key)
+    let key = tuningKey(recipe, head: start.record)
     if let known = RunModel.record(at: run.model), known.key == key {
       let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
       return summary(known.outcome, time, start, unchanged: true)
@@ -75,16 +78,18 @@ public struct FineTuneStage {
     let snapshots = SnapshotFiles(
       run: run, key: key, recipe: recipe, manifest: manifest, network: start.network,
       isHeadAlone: false)
-    var trained = try GradientTraining(
+    let sources = TrainingSourceMaker(
+      settings: recipe.fineTune.train, seed: recipe.seed, precision: recipe.cache,
+      manifest: manifest, run: run, context: context)
+    let end = try GradientTraining(
       label: "Fine-tuning", settings: recipe.fineTune.train, schedule: start.schedule,
-      network: start.network,
-      sources: TrainingSourceMaker(
-        settings: recipe.fineTune.train, seed: recipe.seed, precision: recipe.cache,
-        manifest: manifest, run: run, context: context),
-      checkpoint: checkpoint, snapshots: snapshots, history: run.history, context: context
+      network: start.network, sources: sources, checkpoint: checkpoint, snapshots: snapshots,
+      history: run.history, context: context
     ).run()
+    let trained = try InterpolationSearch(
+      start: start, sources: sources, isWanted: recipe.fineTune.interpolation, context: context
+    ).best(end)
     try lock.verify()
-    trained = keepingStart(trained, start: start)
     try trained.time.write(to: run, key: key)
     try RunModel.write(
       trained, to: run.model, key: key, recipe: recipe, manifest: manifest, network: start.network,
@@ -94,30 +99,15 @@ public struct FineTuneStage {
     return summary(trained.outcome, trained.time, start, unchanged: false)
   }
 
-  /// The start itself when fine-tuning has not lowered the validation loss.
-  private func keepingStart(_ trained: TrainedNetwork, start: FineTuneStart) -> TrainedNetwork {
-    guard let before = start.record.outcome.bestValidLoss,
-      let after = trained.outcome.bestValidLoss, after >= before
-    else { return trained }
-    context.console.warn(
-      "fine-tuning did not lower the validation loss (\(Format.significant(before, 4)) before,"
-        + " \(Format.significant(after, 4)) after);"
-        + " the model it started from is kept. Try a lower learning rate or fewer groups.")
-    var outcome = trained.outcome
-    outcome.bestValidAccuracy = start.record.outcome.bestValidAccuracy
-    outcome.bestValidLoss = before
-    return TrainedNetwork(
-      parameters: start.network.parameters, outcome: outcome, time: trained.time)
-  }
-
-  private func tuningKey(_ recipe: Recipe, head: String) -> String {
+  private func tuningKey(_ recipe: Recipe, head: TrainingRecord) -> String {
     var hash = SHA256()
-    hash.update("fine-tuning 2 \(thawVersion) \(context.compiler.trainingEngine.name)")
-    hash.update(head)
+    hash.update("fine-tuning 3 \(thawVersion) \(context.compiler.trainingEngine.name)")
+    hash.update(head.key)
     var settings = recipe.fineTune
     // Whether `fit` fine-tunes changes nothing about how.
     settings.enabled = true
-    hash.update("\(recipe.seed) \(recipe.cache) \(settings.usualRate) \(settings.yaml)")
+    let usual = settings.usualRate(headAccuracy: head.accuracyInterval)
+    hash.update("\(recipe.seed) \(recipe.cache) \(usual) \(settings.yaml)")
     return hash.hexadecimalDigest
   }
 
@@ -128,6 +118,7 @@ public struct FineTuneStage {
       epochs: outcome.epochs, bestValidAccuracy: outcome.bestValidAccuracy,
       bestValidLoss: outcome.bestValidLoss,
       startValidAccuracy: start.record.outcome.bestValidAccuracy,
+      interpolation: outcome.interpolation,
       seconds: time.seconds, imagesPerSecond: time.imagesPerSecond,
       trainableParameters: outcome.trainableParameters, cached: outcome.cached,
       plan: start.phases.last?.groups ?? [], phases: start.phases, unchanged: unchanged)

@@ -64,7 +64,8 @@ struct FineTuneStart {
     }
     record = try TrainingRecord(json: model.record.training)
     schedule = try recipe.fineTune.schedule(
-      of: network.graph, size: network.preprocessing.inputSize)
+      of: network.graph, size: network.preprocessing.inputSize,
+      headAccuracy: record.accuracyInterval)
     self.network = network.during(
       schedule.phases[schedule.phases.count - 1], parameters: model.parameters)
   }

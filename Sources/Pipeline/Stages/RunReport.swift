@@ -115,7 +115,23 @@ struct RunReport {
       name: card.name, parameters: count,
       trainableParameters: training.outcome.trainableParameters, licence: card.license,
       source: card.source.displayed, preprocessing: network.preprocessing.description,
-      details: [("Summary", card.summary), ("Weights' hash", "\(card.checksum)")])
+      details: [("Summary", card.summary), ("Weights' hash", "\(card.checksum)")] + keptWeights)
+  }
+
+  /// Which weights fine-tuning left, when they are not simply those of its best epoch.
+  private var keptWeights: [(String, String)] {
+    switch training.outcome.interpolation {
+    case nil, 1?: []
+    case 0?: [("Kept", "the head's model: fine-tuning did not lower the validation loss")]
+    case let share?:
+      [
+        (
+          "Kept",
+          "weights \(Format.percent(share, decimals: 0)) of the way from the head's model to the"
+            + " fine-tuned one, where the validation loss is lowest"
+        )
+      ]
+    }
   }
 
   /// Whether the backbone was thawed after the head.
@@ -170,7 +186,8 @@ struct RunReport {
     let size = network.preprocessing.inputSize
     let schedule =
       isFineTuned
-      ? try? recipe.fineTune.schedule(of: network.graph, size: size)
+      ? try? recipe.fineTune.schedule(
+        of: network.graph, size: size, headAccuracy: run.headAccuracy)
       : try? recipe.train.schedule(ofHead: network.graph, size: size)
     return schedule?.phases ?? []
   }

@@ -36,7 +36,8 @@ struct FineTune: ParsableCommand {
     }
     if let seed = global.seed { recipe.seed = seed }
     thawing.apply(to: &recipe.fineTune)
-    try training.apply(to: &recipe.fineTune.train, highest: recipe.fineTune.rate)
+    let highest = recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
+    try training.apply(to: &recipe.fineTune.train, highest: highest)
     recipe = try recipe.checked()
     let stage = FineTuneStage(directory, context: try session.context())
     // A plan that does not fit the network must not stay in the run.
