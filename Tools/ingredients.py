@@ -8,9 +8,9 @@
 DATA is a folder with one sub-folder per class (only training photos: settings are chosen here). For
 each seed the photos are split afresh into 50 % training, 20 % validation (which the commands use to
 keep the best epoch) and 30 % test, by which the ingredients are compared; a head is trained once,
-and every ingredient starts from a copy of that run. Prints a Markdown table of accuracies on the test
-photos, means over the seeds, and writes every result as a line of JSON to WORK/results.jsonl, where
-a later call finds it again. Needs Python alone.
+and every ingredient starts from a copy of that run. Prints a Markdown table of accuracies and losses
+on the test photos, means over the seeds, and writes every result as a line of JSON to
+WORK/results.jsonl, where a later call finds it again. Needs Python alone.
 """
 
 import argparse
@@ -37,6 +37,9 @@ TABLE = {
     "the defaults, TTA (mean of 4)": ([], ["--tta", "4", "--tta-mode", "mean"]),
     "the defaults, TTA (corners)": ([], ["--tta", "8", "--tta-mode", "corners"]),
     "the defaults, TTA (blend of 4)": ([], ["--tta", "4", "--tta-mode", "blend"]),
+    "no interpolation": (["--no-interpolation"], []),
+    "a rate of 3e-4 however good the head is": (["--learning-rate", "3e-4"], []),
+    "neither of the two": (["--learning-rate", "3e-4", "--no-interpolation"], []),
     "constant rate": (CONSTANT, []),
     "SGDR, 1 + 2 + 4 + 8 epochs": (SGDR, []),
     "SGDR, snapshots averaged": (SGDR, ["--snapshots"]),
@@ -152,19 +155,18 @@ def main():
                     file.write(json.dumps(result) + "\n")
                 print(json.dumps(result), file=sys.stderr)
     names = [data.name for data in options.data]
-    print("| ingredient | " + " | ".join(names) + " | seconds |")
-    print("|---|" + "---|" * (len(names) + 1))
+    print("| ingredient | " + " | ".join(f"{name} | loss" for name in names) + " |")
+    print("|---|" + "---|" * (2 * len(names)))
     for name, settings in ingredients.items():
-        cells, times = [], []
+        cells = []
         for data in names:
             rows = [k for k in known if k["data"] == data and k["size"] == options.size
                     and k["seed"] <= options.seeds and k["options"] == list(settings)]
             values = [row["accuracy"] * 100 for row in rows]
-            times += [row["seconds"] for row in rows]
             mean = sum(values) / max(len(values), 1)
             cells.append(f"{mean:.1f} ({min(values):.1f} to {max(values):.1f})")
-        seconds = sum(times) / max(len(times), 1)
-        print(f"| {name} | " + " | ".join(cells) + f" | {seconds:.0f} |")
+            cells.append(f"{sum(row['loss'] for row in rows) / max(len(rows), 1):.2f}")
+        print(f"| {name} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
