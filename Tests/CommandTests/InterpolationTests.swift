@@ -44,6 +44,11 @@ import Training
       let judged = try workspace.thaw("evaluate", "--run", "run", "--split", "valid", "--json")
       #expect(abs((try judged.json()["loss"].double ?? 0) - loss) < 1e-5 * max(loss, 1))
     }
+    // The last rate was absurd: the model it started from is kept, and the report says so.
+    #expect(try model(workspace, "run/model.safetensors") == start)
+    try workspace.thaw("report", "--run", "run").succeeded()
+    let report = try workspace.text("run/report.html")
+    #expect(report.contains("fine-tuning did not lower the validation loss"))
     #expect(shares.contains { $0 > 0 && $0 < 1 }, "\(shares)")
     #expect(shares.contains(0) && shares.contains(1), "\(shares)")
   }

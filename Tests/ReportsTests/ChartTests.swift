@@ -81,11 +81,11 @@ import Testing
   }
 
   @Test func closeMarkerLabelsGetTheirOwnRows() {
-    let markers = [10.0, 11, 40].map { LineChart.Marker(x: $0, label: "kept: epoch \($0)") }
+    let markers = [10.0, 11, 40].map { LineChart.Marker(x: $0, label: "best: epoch \($0)") }
     let chart = Self.chart((1...50).map { (Double($0), 1) }, markers: markers)
     let rows = LineChartLayout(chart).markerRows.map(\.row)
     #expect(rows[0] != rows[1])
-    #expect(chart.svg.text.contains("kept: epoch 11"))
+    #expect(chart.svg.text.contains("best: epoch 11"))
   }
 
   @Test func legendAppearsWithSeveralSeriesOnly() {

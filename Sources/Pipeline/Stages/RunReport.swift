@@ -174,11 +174,14 @@ struct RunReport {
         batchNorm: norm.map { plan.batchNormMode(of: $0).rawValue },
         learningRate: plan.trains(group: index) && settings.solver != .lbfgs ? rates[index] : nil)
     }
-    let cut = network.graph[Partition(network.graph, freezing: plan).cut].path
+    let partition = Partition(network.graph, freezing: plan)
+    let cut = network.graph[partition.cut].path
     return .init(
       rows: rows,
-      note: "The frozen groups are compiled as for inference, up to '\(cut)'; their output is"
-        + " cached, the same code predicts.")
+      note: partition.prefix.isEmpty
+        ? "Nothing is frozen in front of what trains: every epoch began with the photos themselves."
+        : "The frozen groups are compiled as for inference, up to '\(cut)'; the same code predicts."
+    )
   }
 
   /// What trained when; nil for a solver without epochs.

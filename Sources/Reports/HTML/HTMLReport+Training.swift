@@ -5,7 +5,7 @@ extension HTMLReport {
     guard let training = content.training else { return nil }
     let markers =
       training.marks.map { LineChart.Marker(x: $0.epoch, label: $0.label) }
-      + (training.bestEpoch.map { [.init(x: Double($0), label: "kept: epoch \($0)")] } ?? [])
+      + (training.bestEpoch.map { [.init(x: Double($0), label: "best: epoch \($0)")] } ?? [])
     func chart(_ title: String, _ axis: LineChart.Axis, _ curves: [(String, [Double])])
       -> (title: String, svg: Markup)?
     {

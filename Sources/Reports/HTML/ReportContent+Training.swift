@@ -11,7 +11,7 @@ extension ReportContent {
     public var trainAccuracy: [Double]
     /// Validation accuracy, 0 to 1.
     public var validAccuracy: [Double]
-    /// The epoch whose weights were kept, counted from 1.
+    /// The epoch with the lowest validation loss, counted from 1.
     public var bestEpoch: Int?
     /// Epochs at whose start a schedule restarted or a stage began, with an optional label.
     public var marks: [(epoch: Double, label: String?)]
