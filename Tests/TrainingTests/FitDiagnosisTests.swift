@@ -40,6 +40,18 @@ private func history(
     #expect(kinds(history([1, 0.9, 0.93, 0.85, 0.88])).isEmpty)
   }
 
+  @Test func restartsAndNoiseAreNoJumps() {
+    var restarted = history([1, 0.6, 2, 0.5])
+    for (epoch, rate) in [0.05, 0.01, 0.1, 0.05].enumerated() {
+      restarted[epoch].learningRates = [rate / 10, rate]
+    }
+    #expect(kinds(restarted).isEmpty)
+    restarted[3].trainLoss = 4
+    #expect(kinds(restarted) == [.learningRateTooHigh])
+    #expect(kinds(history([1, 0.002, 0.013, 0.001, 0.02, 0.002])).isEmpty)
+    #expect(kinds(history([1, 0.002, 0.06])) == [.learningRateTooHigh])
+  }
+
   @Test func aValidationLossThatTurnsOrAGapMeansOverfitting() {
     let falling = [1, 0.7, 0.5, 0.3, 0.2]
     #expect(kinds(history(falling, valid: [0.9, 0.7, 0.65, 0.7, 0.72])) == [.overfitting])

@@ -62,6 +62,9 @@ struct GradientTraining {
       guard case .diverged = error else { throw error }
       throw try keepLastGood(training, after: error)
     }
+    for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
+      context.console.say("hint: \(hint.message)")
+    }
     try history.write(result.history)
     try sources.discard(passing)
     return TrainedNetwork(

@@ -26,6 +26,11 @@ public struct FitHint: Sendable, Equatable, Codable {
 public enum FitDiagnosis {
   /// A training loss this many times the lowest before it is a jump.
   public static let jump = 1.5
+  /// Below this a training loss may jump as it likes: the photos are learned, what is left is noise.
+  public static let noise = 0.05
+  /// A learning rate this many times that of the epoch before is a restart, or a new phase: the
+  /// training loss may jump there.
+  public static let restart = 1.5
   /// A rise by more than this share from one epoch to the next counts as a swing...
   public static let swing = 0.05
   /// ...and swings in this share of all epochs, of at least five, as unsteady.
@@ -58,14 +63,18 @@ public enum FitDiagnosis {
     var lowest = history[0].trainLoss
     var rises = 0
     for (previous, record) in zip(history, history.dropFirst()) {
-      if record.trainLoss > jump * lowest {
+      if isRestart(record, after: previous) {
+        lowest = record.trainLoss
+        continue
+      }
+      if record.trainLoss > max(jump * lowest, noise) {
         return FitHint(
           kind: .learningRateTooHigh, epoch: record.epoch,
           message: "The training loss jumped from \(text(lowest)) to \(text(record.trainLoss)) in"
             + " epoch \(record.epoch + 1). \(advice)")
       }
       lowest = min(lowest, record.trainLoss)
-      if record.trainLoss > (1 + swing) * previous.trainLoss { rises += 1 }
+      if record.trainLoss > max((1 + swing) * previous.trainLoss, noise) { rises += 1 }
     }
     guard history.count >= 5, Double(rises) >= swingShare * Double(history.count - 1) else {
       return nil
@@ -73,6 +82,10 @@ public enum FitDiagnosis {
     return FitHint(
       kind: .learningRateTooHigh, epoch: history[history.count - 1].epoch,
       message: "The training loss rose in \(rises) of \(history.count - 1) epochs. \(advice)")
+  }
+
+  private static func isRestart(_ record: EpochRecord, after previous: EpochRecord) -> Bool {
+    (record.learningRates.max() ?? 0) > restart * (previous.learningRates.max() ?? 0)
   }
 
   private static func overfitting(_ history: [EpochRecord]) -> FitHint? {
