@@ -65,7 +65,7 @@ evaluate: tuned
 
 # Test-time augmentation: the mean of the probabilities over flips and crops.
 tta: evaluate
-	$(THAW) evaluate --run $(RUN) --tta 10 $(OPTIONS)
+	$(THAW) evaluate --run $(RUN) --tta 10 --tta-mode crops $(OPTIONS)
 
 predict: tuned
 	$(THAW) predict --model $(RUN)/model.safetensors $(IMAGES) --format csv --output $(RUN)/predicted.csv $(OPTIONS)

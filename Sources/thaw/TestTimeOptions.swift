@@ -11,7 +11,8 @@ struct TestTimeOptions: ParsableArguments {
   @Option(
     help: """
       crops: mean of deterministic crops. With the training augmentation: mean (fastai 0.7), blend \
-      or maximum (fastai 2). corners: eight magnified corners (fastai 1).
+      or maximum (fastai 2). corners: eight magnified corners, whatever the \
+      number (fastai 1).
       """)
   var ttaMode: Recipe.TestTime.Mode?
 

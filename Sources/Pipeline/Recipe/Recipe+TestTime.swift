@@ -51,7 +51,7 @@ extension Recipe {
     }
 
     /// For tables: `one view`, `10 crops averaged`.
-    var name: String {
+    public var name: String {
       if count == 1 { return "one view" }
       return switch mode {
       case .crops: "\(count) views averaged (TTA)"

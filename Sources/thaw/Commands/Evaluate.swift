@@ -55,15 +55,18 @@ struct Evaluate: ParsableCommand {
     let session = Session(global)
     let stage = EvaluateStage(context: try session.context())
     let result: Evaluation
+    let look: Recipe.TestTime
     if let directory {
       var settings = try directory.loadRecipe().evaluate
       testTime.apply(to: &settings.tta)
+      look = settings.tta
       result = try stage.evaluate(
-        directory, split: split, tta: settings.tta,
+        directory, split: split, tta: look,
         snapshots: testTime.snapshots || settings.snapshots)
     } else if let model, let data {
-      var look = Recipe.TestTime()
-      testTime.apply(to: &look)
+      var asked = Recipe.TestTime()
+      testTime.apply(to: &asked)
+      look = asked
       result = try stage.evaluate(
         foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
         tta: look,
@@ -71,7 +74,7 @@ struct Evaluate: ParsableCommand {
     } else {
       throw Evaluate.neitherOrBoth
     }
-    try session.print(result, text: result.text)
+    try session.print(result, text: result.text(look))
   }
 
   private static let neitherOrBoth = ValidationError(
@@ -91,14 +94,16 @@ struct Evaluate: ParsableCommand {
 
 extension Evaluation {
   /// A summary, the metrics of each class and the confusion matrix, for people.
-  var text: String {
+  ///
+  /// - Parameter look: how each photo was looked at.
+  func text(_ look: Recipe.TestTime) -> String {
     let present = perClass.indices.filter { perClass[$0].count > 0 || columnTotal($0) > 0 }
     let matrix = Reports.ConfusionMatrix(
       classNames: present.map { perClass[$0].name },
       counts: present.map { row in present.map { confusion[row][$0] } })
     let interval = accuracyInterval
     var lines = [
-      "\(split): \(count) photos, accuracy \(Format.percent(accuracy))"
+      "\(split): \(count) photos,\(look.count > 1 ? " \(look.name)," : "") accuracy \(Format.percent(accuracy))"
         + " (95 % interval \(Format.percent(interval.lowerBound)) to"
         + " \(Format.percent(interval.upperBound))), loss \(Format.fixed(loss, 4)),"
         + " macro F1 \(Format.fixed(macroF1, 3))"

@@ -42,7 +42,7 @@ struct Fit: ParsableCommand {
     let result = Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
-    let lines = [trained.text, tuned?.text, evaluation.text].compactMap { $0 }
+    let lines = [trained.text, tuned?.text, evaluation.text(recipe.evaluate.tta)].compactMap { $0 }
     try session.print(
       result,
       text: lines.joined(separator: "\n") + "\nModel: \(result.model)\nReport: \(result.report)")
