@@ -131,18 +131,28 @@ import Testing
         .filter { $0.hasPrefix("snapshot-") }.isEmpty)
   }
 
-  @Test(arguments: ["mean", "corners", "blend", "maximum"])
-  func testTimeAugmentationIsTheSameFromARunAndFromAFile(mode: String) throws {
+  @Test(arguments: [
+    ("mean", "centre and 3 augmented views averaged (TTA)"),
+    ("corners", "centre and 8 corners (TTA)"),
+    ("blend", "centre and 3 augmented views blended (TTA)"),
+    ("maximum", "largest of the centre and 3 augmented views (TTA)"),
+  ])
+  func testTimeAugmentationIsJudgedAsItPredicts(mode: String, name: String) throws {
     let workspace = try Workspace.fitted.get().workspace
-    let options = ["--tta", "3", "--tta-mode", mode, "--json"]
-    let json = try workspace.start(
-      ["evaluate", "--model", "run/model.safetensors", "--data", "photos"] + options
-    ).wait().json()
-    #expect(json["accuracy"].double ?? 0 > 0.3)
-    let sums = try workspace.start(
-      ["predict", "--model", "run/model.safetensors", "photos/red/0.png"] + options
-    ).wait().json()[0]["top"].array.compactMap { $0["probability"].double }
+    let options = ["--tta", "3", "--tta-mode", mode]
+    let evaluate = ["evaluate", "--model", "run/model.safetensors", "--data", "photos"] + options
+    let judged = try workspace.start(evaluate + ["--json"]).wait().json()
+    let predicted = try workspace.start(
+      ["predict", "--model", "run/model.safetensors", "photos", "--json"] + options
+    ).wait().json().array
+    let right = predicted.count {
+      $0["path"].string?.hasPrefix("photos/\($0["label"].string ?? "")/") == true
+    }
+    #expect(predicted.count == 36 && judged["count"].int == 36)
+    #expect(abs((judged["accuracy"].double ?? 0) - Double(right) / 36) < 1e-9)
+    let sums = predicted[0]["top"].array.compactMap { $0["probability"].double }
     #expect(abs(sums.reduce(0, +) - 1) < 1e-5)
+    #expect(try workspace.start(evaluate).wait().stdout.contains("36 photos, \(name), accuracy "))
   }
 
   @Test func halfPrecisionHalvesTheCacheAndJudgesInFull() throws {
