@@ -76,6 +76,6 @@ struct TrainingOutcome: Codable, Sendable, Equatable {
   /// Whether the frozen layers came from the cache.
   var cached: Bool
   /// Where the weights lie between those that fine-tuning started from (0) and those it ended with
-  /// (1); nil when nothing else was compared.
+  /// (1); nil for a head, and without validation photos.
   var interpolation: Double?
 }

@@ -30,11 +30,12 @@ struct InterpolationSearch {
     var best = Candidate(
       share: 0, loss: before, accuracy: start.record.outcome.bestValidAccuracy,
       parameters: start.network.parameters)
-    let end = Candidate(
-      share: 1, loss: after, accuracy: trained.outcome.bestValidAccuracy,
-      parameters: trained.parameters)
-    for candidate in try (isWanted ? between(trained.parameters) : []) + [end]
-    where candidate.loss < best.loss { best = candidate }
+    func consider(_ candidate: Candidate) { if candidate.loss < best.loss { best = candidate } }
+    if isWanted { try judgeBetween(trained.parameters, consider) }
+    consider(
+      Candidate(
+        share: 1, loss: after, accuracy: trained.outcome.bestValidAccuracy,
+        parameters: trained.parameters))
     report(best.share, loss: best.loss, before: before, after: after)
     var outcome = trained.outcome
     outcome.bestValidLoss = best.loss
@@ -50,19 +51,21 @@ struct InterpolationSearch {
     let parameters: Parameters
   }
 
-  private func between(_ end: Parameters) throws -> [Candidate] {
+  /// Hands over what lies between start and end, one after the other: each is a whole network.
+  private func judgeBetween(_ end: Parameters, _ consider: (Candidate) -> Void) throws {
     let network = widest
     let photos = try sources.validation(of: network)
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: sources.settings.batch, size: network.size)
-    return try InterpolationSearch.shares.map { share in
+    for share in InterpolationSearch.shares {
       try Interruption.check()
       let parameters = network.parameters.interpolated(towards: end, share: Float(share))
       try plan.importParameters(parameters)
       let score = try PlanEvaluator.score(photos, by: plan, loss: SoftmaxCrossEntropy())
-      return Candidate(
-        share: share, loss: score.loss.mean, accuracy: score.accuracy, parameters: parameters)
+      consider(
+        Candidate(
+          share: share, loss: score.loss.mean, accuracy: score.accuracy, parameters: parameters))
     }
   }
 
