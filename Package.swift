@@ -3,29 +3,51 @@
 
 import PackageDescription
 
-/// A Swift target of the pipeline; the order of the list is the order of the data (ARCHITECTURE.md).
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+/// The targets of rooms and shims, by their folders.
+func targets(_ rooms: [String], _ shims: [String] = []) -> [Target.Dependency] {
+  rooms.map { .target(name: "Thaw\($0)") } + shims.map { .target(name: "CThaw\($0)") }
+}
+
+/// A room of the house: the folder says what it is for, the module's name is nobody else's.
+///
+/// The order of the list is the order of the data (ARCHITECTURE.md).
+func room(
+  _ folder: String, _ rooms: [String] = [], shims: [String] = [],
+  libraries: [Target.Dependency] = []
+) -> Target {
   .target(
-    name: name, dependencies: dependencies,
+    name: "Thaw\(folder)",
+    dependencies: targets(rooms, shims) + libraries,
+    path: "Sources/\(folder)",
     swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")])
 }
 
-/// The tests of one target; they see what every client sees plus `package` declarations.
-func tests(of name: String, _ dependencies: [Target.Dependency], resources: [Resource] = [])
-  -> Target
-{
-  .testTarget(
-    name: "\(name)Tests", dependencies: ["TestSupport"] + dependencies, resources: resources)
+/// A C library behind small, checked, prefixed functions.
+func shim(_ library: String, links: [String]) -> Target {
+  .target(
+    name: "CThaw\(library)", path: "Sources/Shims/\(library)",
+    linkerSettings: links.map { .linkedLibrary($0) })
 }
+
+/// The tests of one room; they see what every room sees.
+func tests(
+  of folder: String, _ rooms: [String], libraries others: [Target.Dependency] = [],
+  resources: [Resource] = []
+) -> Target {
+  .testTarget(
+    name: "\(folder)Tests",
+    dependencies: ["ThawTestSupport"] + targets(rooms) + others, resources: resources)
+}
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
   name: "thaw",
   products: [
-    .executable(name: "thaw", targets: ["thaw"]),
-    .library(name: "ThawPipeline", targets: ["Pipeline"]),
-    .library(
-      name: "ThawInference",
-      targets: ["Images", "Network", "Execution", "Checkpoints", "Backbones"]),
+    .executable(name: "thaw", targets: ["ThawCommand"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -33,92 +55,114 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
-    // C libraries behind small, checked, prefixed functions.
-    .target(name: "COneDNN", linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
-    .target(name: "CKernels"),
-    .target(name: "CHashes"),
-    .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("openblas")]),
-    .target(
-      name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
-    .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+    shim("OneDNN", links: ["dnnl", "gomp"]),
+    shim("OpenBLAS", links: ["openblas"]),
+    shim("ImageCodecs", links: ["jpeg", "png"]),
+    shim("Zlib", links: ["z"]),
+    .target(name: "CThawHashes", path: "Sources/Shims/Hashes"),
+    .target(name: "CThawKernels", path: "Sources/Kernels"),
 
-    // The pipeline.
-    module("Tensors", ["COpenBLAS"]),
-    module("Files", ["CHashes", .product(name: "SystemPackage", package: "swift-system")]),
-    module("Configuration", [.product(name: "Yams", package: "Yams")]),
-    module("Images", ["Tensors", "CImageCodecs"]),
-    module("Network", ["Tensors"]),
-    module("Execution", ["Network", "Tensors", "COneDNN", "CKernels"]),
-    module("Checkpoints", ["Files", "Tensors", "Network", "CZlib"]),
-    module("Backbones", ["Configuration", "Files", "Network", "Checkpoints", "Images"]),
-    module("Datasets", ["Files", "Images", "Tensors"]),
-    module("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
-    module("Diagnosis", ["Execution", "Datasets", "Network", "Tensors"]),
-    module("Reports", ["Tensors"]),
-    module(
-      "Pipeline",
+    room("Tensors", shims: ["OpenBLAS"]),
+    room("Files", shims: ["Hashes"], libraries: [systemPackage]),
+    room("Configuration", libraries: [yams]),
+    room("Console", ["Files"], libraries: [systemPackage]),
+    room("Images", ["Tensors"], shims: ["ImageCodecs"]),
+    room("Network", ["Tensors"]),
+    room("Execution", ["Network", "Tensors"], shims: ["Kernels"]),
+    room("Reference", ["Execution", "Network", "Tensors"]),
+    room("OneDNN", ["Execution", "Network", "Tensors"], shims: ["OneDNN", "Kernels"]),
+    room("Checkpoints", ["Files", "Tensors", "Network"], shims: ["Zlib"]),
+    room(
+      "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"]),
+    room("Datasets", ["Files", "Images", "Tensors"]),
+    room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
+    room("Recipes", ["Configuration", "Console", "Images", "Network", "Training", "Tensors"]),
+    room(
+      "Inference",
       [
-        "Files", "Tensors", "Images", "Network", "Execution", "Checkpoints", "Backbones",
-        "Datasets", "Training", "Diagnosis", "Reports", "Configuration",
-      ]),
+        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
+        "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room(
+      "Diagnosis",
+      [
+        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
+        "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room("Reports", ["Console", "Tensors"]),
+    room(
+      "Runs",
+      [
+        "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Diagnosis",
+        "Execution", "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference",
+        "Reports", "Tensors", "Training",
+      ], libraries: [systemPackage]),
     .executableTarget(
-      name: "thaw",
+      name: "ThawCommand",
       dependencies: [
-        "Backbones", "Checkpoints", "Datasets", "Diagnosis", "Files", "Images", "Network",
-        "Pipeline",
-        "Reports", "Training",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "SystemPackage", package: "swift-system"),
-      ]),
+        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets", "ThawDiagnosis",
+        "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes", "ThawReports",
+        "ThawRuns", "ThawTraining", argumentParser, systemPackage,
+      ],
+      path: "Sources/Command"),
 
     // Measured against PyTorch and ONNX Runtime by `make bench`.
     .executableTarget(
       name: "thaw-bench",
       dependencies: [
-        "Tensors", "Images", "Network", "Execution", "Checkpoints", "Backbones", "Datasets",
-        "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "SystemPackage", package: "swift-system"),
+        "ThawBackbones", "ThawCheckpoints", "ThawDatasets", "ThawExecution", "ThawImages",
+        "ThawNetwork", "ThawOneDNN", "ThawReference", "ThawTensors", "ThawTraining",
+        argumentParser, systemPackage,
       ],
       path: "Benchmarks/thaw-bench"),
 
     // Tests.
     .target(
-      name: "TestSupport",
-      dependencies: ["Tensors", .product(name: "SystemPackage", package: "swift-system")],
+      name: "ThawTestSupport", dependencies: ["ThawTensors", systemPackage],
       path: "Tests/TestSupport"),
     tests(of: "Tensors", ["Tensors"]),
-    tests(of: "Files", ["Files", .product(name: "SystemPackage", package: "swift-system")]),
+    tests(of: "Files", ["Files"], libraries: [systemPackage]),
     tests(of: "Configuration", ["Configuration"]),
+    tests(of: "Console", ["Console"]),
     tests(of: "Images", ["Images", "Tensors"], resources: [.copy("Fixtures")]),
     tests(of: "Network", ["Network", "Tensors"]),
-    tests(of: "Execution", ["Execution", "Network", "Tensors"], resources: [.copy("Fixtures")]),
+    tests(
+      of: "Execution", ["Execution", "Network", "OneDNN", "Reference", "Tensors"],
+      resources: [.copy("Fixtures")]),
     tests(
       of: "Checkpoints", ["Checkpoints", "Files", "Network", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(
       of: "Backbones",
       [
-        "Backbones", "Checkpoints", "Execution", "Files", "Images", "Network", "Tensors",
-        .product(name: "SystemPackage", package: "swift-system"),
-      ],
-      resources: [.copy("Fixtures")]),
+        "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Network",
+        "OneDNN", "Reference", "Tensors",
+      ], libraries: [systemPackage], resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(
-      of: "Training", ["Training", "Execution", "Images", "Network", "Tensors"],
+      of: "Training",
+      ["Training", "Execution", "Images", "Network", "OneDNN", "Reference", "Tensors"],
       resources: [.copy("Fixtures")]),
     tests(
       of: "Diagnosis",
-      ["Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "Tensors"]),
-    tests(of: "Reports", ["Reports"]),
-    tests(
-      of: "Pipeline",
       [
-        "Pipeline", "Configuration", "Files", "Tensors", "Images", "Network", "Datasets",
-        "Checkpoints", "Backbones", "Training",
+        "Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "OneDNN", "Reference",
+        "Tensors", "Training",
       ]),
+    tests(of: "Reports", ["Reports", "Console"]),
+    tests(
+      of: "Recipes",
+      ["Recipes", "Configuration", "Console", "Files", "Images", "Network", "Training"]),
+    tests(
+      of: "Runs",
+      [
+        "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Files",
+        "Images", "Inference", "Network", "Recipes", "Tensors", "Training",
+      ], libraries: [systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",
-      ["thaw", "Files", "Images", "Network", "Tensors", "Checkpoints", "Backbones", "Training"]),
+      ["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors", "Training"],
+      libraries: ["ThawCommand"]),
   ]
 )

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Execution
 import Foundation
-import Network
 import SystemPackage
-import Tensors
+import ThawBackbones
+import ThawCheckpoints
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
 
 /// A network and inputs to measure: those the driver prepared for all contenders, or made-up ones.
 struct BenchmarkNetwork {

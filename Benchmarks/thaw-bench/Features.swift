@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Execution
-import Tensors
+import ThawExecution
+import ThawTensors
 
 /// Pixels in memory to features.
 struct Features: ParsableCommand {

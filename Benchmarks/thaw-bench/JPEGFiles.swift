@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Datasets
-import Execution
-import Images
 import SystemPackage
-import Tensors
+import ThawDatasets
+import ThawExecution
+import ThawImages
+import ThawTensors
 
 /// JPEG files to features.
 struct JPEGFiles: ParsableCommand {

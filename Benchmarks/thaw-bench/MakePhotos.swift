@@ -2,8 +2,8 @@
 
 import ArgumentParser
 import Foundation
-import Images
-import Tensors
+import ThawImages
+import ThawTensors
 
 /// Writes a folder of JPEG files of an ordinary size.
 struct MakePhotos: ParsableCommand {

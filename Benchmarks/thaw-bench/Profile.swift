@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Execution
 import Foundation
-import Tensors
+import ThawExecution
+import ThawOneDNN
+import ThawTensors
 
 /// Where the time of a network's forward pass goes.
 struct Profile: ParsableCommand {

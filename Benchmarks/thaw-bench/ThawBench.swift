@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Execution
+import ThawExecution
 
 /// Thaw's side of the benchmarks: one workload a sub-command, alone or driven by `driver.py`.
 @main

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Execution
-import Network
-import Tensors
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTraining
 
 /// Whole training steps.
 struct TrainingSteps: ParsableCommand {

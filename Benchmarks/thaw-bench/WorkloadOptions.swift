@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Execution
+import ThawExecution
+import ThawOneDNN
 
 /// The options of all workloads; `driver.py` gives the same ones to every contender.
 struct WorkloadOptions: ParsableArguments {

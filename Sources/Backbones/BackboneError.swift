@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A card or an architecture is not usable.
-public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   /// No architecture has this name.
   case unknownArchitecture(String, known: [String])
   /// No card has this name.
@@ -20,7 +20,7 @@ public enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   case fetchFailed(source: String, reason: String)
 
   /// Where, what, expected against found, next step.
-  public var description: String {
+  package var description: String {
     switch self {
     case .unknownArchitecture(let name, let known):
       "no architecture is called '\(name)'. Known are \(known.joined(separator: ", "))."

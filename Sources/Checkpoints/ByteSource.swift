@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
+import ThawFiles
 
 /// The bytes of a checkpoint, read where they are needed: an open file, or memory.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CZlib
+import CThawZlib
 
 /// The checksum of zip archives, fed piece by piece: polynomial 0xEDB88320, reflected.
 ///

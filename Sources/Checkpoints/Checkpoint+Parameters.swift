@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-import Tensors
+package import ThawNetwork
+import ThawTensors
 
 extension Checkpoint {
   /// The parameters of `graph`, all of them or an error; nothing is read before everything fits.
@@ -15,7 +15,7 @@ extension Checkpoint {
   ///   reported as unexpected.
   /// - Throws: ``CheckpointError`` of kind ``CheckpointError/Kind/mismatch`` with the first ten each
   ///   of the missing, the unexpected and the wrongly shaped or typed tensors.
-  public func parameters(
+  package func parameters(
     renaming rename: (String) -> ParameterPath? = { ParameterPath($0) }, for graph: Graph
   ) throws(CheckpointError) -> Parameters {
     var matching = ParameterMatching(graph)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
+package import SystemPackage
 
 /// How a checkpoint file is laid out.
-public enum CheckpointFormat: String, Sendable, Hashable {
+package enum CheckpointFormat: String, Sendable, Hashable {
   /// Hugging Face safetensors.
   case safetensors
   /// PyTorch before 1.6: pickles followed by raw storages.
@@ -21,17 +21,17 @@ public enum CheckpointFormat: String, Sendable, Hashable {
 }
 
 /// The tensors of a weight file by name, in the file's order.
-public struct Checkpoint: Sendable {
+package struct Checkpoint: Sendable {
   /// All tensors; names are unique.
-  public let tensors: [StoredTensor]
+  package let tensors: [StoredTensor]
   /// Texts that came with them: safetensors' own, what Keras says of the model; none from PyTorch.
-  public let metadata: [String: String]
+  package let metadata: [String: String]
   /// The layout.
-  public let format: CheckpointFormat
+  package let format: CheckpointFormat
   /// Where it was read from.
-  public let path: FilePath
+  package let path: FilePath
   /// What a Keras file says of its model; nil when the file has weights only.
-  public let kerasModel: KerasModel?
+  package let kerasModel: KerasModel?
   private let positions: [String: Int]
 
   /// Key of ``metadata``: whether the layers of a Keras file have no names.
@@ -54,14 +54,14 @@ public struct Checkpoint: Sendable {
   }
 
   /// The tensor called `name`, nil when there is none.
-  public subscript(name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
+  package subscript(name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
 
   /// All names in the file's order.
-  public var names: [String] { tensors.map(\.name) }
+  package var names: [String] { tensors.map(\.name) }
   /// Number of tensors.
-  public var count: Int { tensors.count }
+  package var count: Int { tensors.count }
   /// Size of all elements in bytes.
-  public var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+  package var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
 }
 
 /// What a checkpoint may have at most; generous against real ones, small against memory.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// A weight file that cannot be used: names the file, the reason, the byte and what to do next.
 ///
 /// It is the only error that reading a checkpoint throws.
-public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertible {
   /// What sort of trouble it is.
-  public enum Kind: Sendable, Equatable {
+  package enum Kind: Sendable, Equatable {
     /// The file cannot be opened or read.
     case unreadable
     /// It is a file of another kind (a Git LFS pointer, a web page, another format).
@@ -26,15 +26,15 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
   }
 
   /// The file.
-  public let file: FilePath
+  package let file: FilePath
   /// What sort of trouble it is.
-  public let kind: Kind
+  package let kind: Kind
   /// What was expected and what was found, one clause without a full stop.
-  public let reason: String
+  package let reason: String
   /// The byte of the file where it was noticed, when there is one.
-  public let offset: Int?
+  package let offset: Int?
   /// What to do next, one sentence.
-  public let nextStep: String
+  package let nextStep: String
 
   init(
     _ file: FilePath, _ kind: Kind, _ reason: String, at offset: Int? = nil,
@@ -60,7 +60,7 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
   }
 
   /// Where, what, expected against found, next step.
-  public var description: String {
+  package var description: String {
     let place = offset.map { " (byte \($0))" } ?? ""
     return "\(file.displayed): \(reason)\(place). \(nextStep)"
   }

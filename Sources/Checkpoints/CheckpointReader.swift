@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
+package import SystemPackage
 
 /// Reads weight files, whatever their names say; the format is told by the content.
 ///
 /// Nothing from a file is ever executed, and every size is checked before memory is taken. Tensors
 /// stay in the file until they are asked for.
-public enum CheckpointReader {
+package enum CheckpointReader {
   /// Opens a checkpoint and checks its whole structure (of a zip archive also the checksums).
   ///
   /// Formats:
@@ -21,7 +21,7 @@ public enum CheckpointReader {
   /// - ONNX: the constants of its graph; see ``ONNXReader`` for the graph.
   ///
   /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
-  public static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
+  package static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
     let source = try ByteSource(path)
     switch source.kind {
     case .regular: return try read(source)
@@ -35,7 +35,7 @@ public enum CheckpointReader {
   /// The same for a file that is in memory already; `path` is its name in messages.
   ///
   /// - Throws: ``CheckpointError``.
-  public static func read(
+  package static func read(
     bytes: [UInt8], named path: FilePath
   ) throws(CheckpointError) -> Checkpoint {
     try read(ByteSource(bytes, path: path))
@@ -44,7 +44,7 @@ public enum CheckpointReader {
   /// Whether a file looks like ONNX by its first bytes.
   ///
   /// - Throws: ``CheckpointError`` when it cannot be opened.
-  public static func isONNX(_ path: FilePath) throws(CheckpointError) -> Bool {
+  package static func isONNX(_ path: FilePath) throws(CheckpointError) -> Bool {
     let source = try ByteSource(path)
     guard source.kind == .regular else { return false }
     let start = try source.bytes(at: 0, count: min(source.count, 512))

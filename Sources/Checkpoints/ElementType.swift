@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The type of a stored tensor's elements; little-endian. Raw values are the names in safetensors.
-public enum ElementType: String, Sendable, Hashable, CaseIterable {
+package enum ElementType: String, Sendable, Hashable, CaseIterable {
   /// IEEE double precision.
   case float64 = "F64"
   /// IEEE single precision.
@@ -30,7 +30,7 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
   case bool = "BOOL"
 
   /// Bytes an element.
-  public var size: Int {
+  package var size: Int {
     switch self {
     case .float64, .int64, .uint64: 8
     case .float32, .int32, .uint32: 4
@@ -40,7 +40,7 @@ public enum ElementType: String, Sendable, Hashable, CaseIterable {
   }
 
   /// Whether it holds real numbers; weights do.
-  public var isFloatingPoint: Bool {
+  package var isFloatingPoint: Bool {
     [.float64, .float32, .float16, .bfloat16].contains(self)
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CZlib
+import CThawZlib
 
 /// A part of a file that is compressed with deflate, decompressed piece by piece: however large it
 /// becomes, no more than a piece is in memory.

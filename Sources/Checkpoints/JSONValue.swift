@@ -4,7 +4,7 @@
 ///
 /// The reader is strict (see ``JSONParser``), the writer deterministic: the same value gives the
 /// same bytes, members stay in their order.
-public indirect enum JSONValue: Sendable, Equatable {
+package indirect enum JSONValue: Sendable, Equatable {
   /// `null`.
   case null
   /// `true` or `false`.
@@ -23,35 +23,37 @@ public indirect enum JSONValue: Sendable, Equatable {
   /// Parses a whole document.
   ///
   /// - Throws: ``JSONError`` with the byte and the reason.
-  public init(parsing text: String) throws(JSONError) {
+  package init(parsing text: String) throws(JSONError) {
     self = try JSONParser.parse(Array(text.utf8))
   }
 
   /// An array of texts.
-  public static func strings(_ texts: [String]) -> JSONValue { .array(texts.map(JSONValue.string)) }
+  package static func strings(_ texts: [String]) -> JSONValue {
+    .array(texts.map(JSONValue.string))
+  }
 
   /// The member called `name` of an object, nil otherwise.
-  public subscript(name: String) -> JSONValue? {
+  package subscript(name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.name == name }?.value
   }
 
   /// The text, nil when it is not one.
-  public var text: String? { if case .string(let text) = self { text } else { nil } }
+  package var text: String? { if case .string(let text) = self { text } else { nil } }
   /// The integer, nil when it is not one.
-  public var integer: Int? { if case .integer(let number) = self { number } else { nil } }
+  package var integer: Int? { if case .integer(let number) = self { number } else { nil } }
   /// The elements, nil when it is not an array.
-  public var elements: [JSONValue]? { if case .array(let all) = self { all } else { nil } }
+  package var elements: [JSONValue]? { if case .array(let all) = self { all } else { nil } }
 
   /// The elements as texts, nil when it is not an array of texts only.
-  public var texts: [String]? {
+  package var texts: [String]? {
     guard let elements else { return nil }
     let texts = elements.compactMap(\.text)
     return texts.count == elements.count ? texts : nil
   }
 
   /// The elements as integers, nil when it is not an array of integers only.
-  public var integers: [Int]? {
+  package var integers: [Int]? {
     guard let elements else { return nil }
     let integers = elements.compactMap(\.integer)
     return integers.count == elements.count ? integers : nil
@@ -59,25 +61,25 @@ public indirect enum JSONValue: Sendable, Equatable {
 }
 
 /// A name and its value in a JSON object.
-public struct JSONMember: Sendable, Equatable {
+package struct JSONMember: Sendable, Equatable {
   /// The name.
-  public let name: String
+  package let name: String
   /// The value.
-  public let value: JSONValue
+  package let value: JSONValue
 
   /// Pairs a name with a value.
-  public init(_ name: String, _ value: JSONValue) {
+  package init(_ name: String, _ value: JSONValue) {
     self.name = name
     self.value = value
   }
 }
 
 /// Text that is not the JSON that is expected.
-public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The byte where it was noticed.
-  public let offset: Int
+  package let offset: Int
   /// What was expected or found, one clause.
-  public let reason: String
+  package let reason: String
   /// Whether the document may be good, only too large.
   let isLimit: Bool
 
@@ -88,12 +90,12 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Where and what.
-  public var description: String { "JSON, byte \(offset): \(reason)." }
+  package var description: String { "JSON, byte \(offset): \(reason)." }
 }
 
 extension JSONValue {
   /// The document without spaces; traps on a number that is NaN or infinite, which JSON lacks.
-  public var serialized: String {
+  package var serialized: String {
     var bytes: [UInt8] = []
     write(to: &bytes)
     return String(decoding: bytes, as: UTF8.self)

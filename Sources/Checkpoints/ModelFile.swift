@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-public import SystemPackage
-import Tensors
+package import SystemPackage
+package import ThawNetwork
+import ThawTensors
 
 /// Thaw's one portable file: a safetensors file whose metadata is a ``ModelRecord``.
 ///
@@ -24,7 +24,7 @@ import Tensors
 /// The checksum is the CRC-32 of the file as ``SafetensorsWriter`` writes it without this entry:
 /// a bit that flips anywhere, in a weight or in a class name, is noticed. A program that changes the
 /// file has to set it anew.
-public enum ModelFile {
+package enum ModelFile {
   private static let checksumKey = "thaw.crc32"
 
   /// Writes `path` anew, complete and synced or not at all; equal arguments give equal bytes.
@@ -33,7 +33,7 @@ public enum ModelFile {
   ///   one a batch norm and its strict loading insists on them. Nothing here reads them.
   /// - Throws: ``CheckpointError`` when the record breaks a rule (class names not unique, a document
   ///   that is not JSON); `FileError` when writing fails.
-  public static func write(
+  package static func write(
     _ path: FilePath, _ record: ModelRecord, _ parameters: Parameters,
     counters: [ParameterPath] = []
   ) throws {
@@ -53,7 +53,7 @@ public enum ModelFile {
   ///
   /// - Throws: ``CheckpointError``: not a Thaw model file (naming the entry that is missing), written
   ///   by a later version, or damaged.
-  public static func read(
+  package static func read(
     _ path: FilePath
   ) throws(CheckpointError) -> (record: ModelRecord, parameters: Parameters) {
     try read(CheckpointReader.read(path))
@@ -62,7 +62,7 @@ public enum ModelFile {
   /// The same for a checkpoint that is open already.
   ///
   /// - Throws: ``CheckpointError``.
-  public static func read(
+  package static func read(
     _ checkpoint: Checkpoint
   ) throws(CheckpointError) -> (record: ModelRecord, parameters: Parameters) {
     let path = checkpoint.path
@@ -80,7 +80,7 @@ public enum ModelFile {
   }
 
   /// Whether a checkpoint says that it is a model file of any version.
-  public static func isModelFile(_ checkpoint: Checkpoint) -> Bool {
+  package static func isModelFile(_ checkpoint: Checkpoint) -> Bool {
     checkpoint.metadata["thaw.format"] != nil
   }
 

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// What a model file says about its weights: everything that prediction needs besides them.
-public struct ModelRecord: Sendable, Equatable {
+package struct ModelRecord: Sendable, Equatable {
   /// Version of Thaw that wrote the file.
-  public var thawVersion: String
+  package var thawVersion: String
   /// Architecture name, which the backbones know: `efficientnet_lite0`.
-  public var architecture: String
+  package var architecture: String
   /// Class names in the order of the logits; unique, at least one.
-  public var classNames: [String]
+  package var classNames: [String]
   /// The preprocessing contract as a JSON document; opaque here.
-  public var preprocessing: String
+  package var preprocessing: String
   /// What trained and with which batch-norm modes.
-  public var freezing: FreezePlan
+  package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
-  public var training: String
+  package var training: String
   /// The structure of a network that is not built by its architecture's name; opaque here.
-  public var structure: String?
+  package var structure: String?
   /// Further texts by name, such as a licence. Names do not begin with `thaw.`.
-  public var notes: [String: String]
+  package var notes: [String: String]
 
   /// Collects the fields.
-  public init(
+  package init(
     thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
     freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
     notes: [String: String] = [:]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// A value on the pickle machine's stack.
 ///

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// Writes safetensors files whose bytes depend on the contents alone.
 ///
@@ -9,14 +9,14 @@ public import SystemPackage
 /// is padded with spaces to a multiple of 8, the metadata is in byte order of its names. The same
 /// tensors give the same bytes as the reference writer, up to the order of the metadata, which that
 /// one leaves open.
-public enum SafetensorsWriter {
+package enum SafetensorsWriter {
   /// Writes `path` anew: complete and synced, or not at all.
   ///
   /// Tensors are streamed one after the other; those of another file are read as they are written.
   ///
   /// - Throws: ``CheckpointError`` when two tensors have one name, a name is `__metadata__`, or the
   ///   header would exceed 100 000 000 bytes; `FileError` when writing fails.
-  public static func write(
+  package static func write(
     _ path: FilePath, _ tensors: [StoredTensor], metadata: [String: String] = [:]
   ) throws {
     let ordered = sorted(tensors)

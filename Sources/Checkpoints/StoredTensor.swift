@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// A named tensor of a checkpoint: its elements stay in the file until they are asked for.
-public struct StoredTensor: Sendable {
+package struct StoredTensor: Sendable {
   /// The name as stored, for example `layer1.0.bn1.weight`.
-  public let name: String
+  package let name: String
   /// The stored type.
-  public let elementType: ElementType
+  package let elementType: ElementType
   /// Extents, outermost first.
-  public let shape: Shape
+  package let shape: Shape
   private let contents: Contents
   /// Nil when the elements are stored in row-major order.
   private let order: StridedElements?
@@ -27,13 +27,13 @@ public struct StoredTensor: Sendable {
     -> Void
 
   /// A tensor in memory, as Float32. The elements are shared, not copied.
-  public init(_ name: String, _ tensor: Tensor<Float>) {
+  package init(_ name: String, _ tensor: Tensor<Float>) {
     self.init(name: name, .float32, tensor.shape, .floats(tensor), nil)
   }
 
   /// A tensor in memory from its little-endian bytes in row-major order; traps unless their number
   /// is that of `shape`.
-  public init(_ name: String, _ elementType: ElementType, _ shape: Shape, bytes: [UInt8]) {
+  package init(_ name: String, _ elementType: ElementType, _ shape: Shape, bytes: [UInt8]) {
     precondition(
       bytes.count == shape.count * elementType.size,
       "Tensor '\(name)', \(elementType.rawValue) \(shape), cannot have \(bytes.count) bytes.")
@@ -74,17 +74,17 @@ public struct StoredTensor: Sendable {
   }
 
   /// Size of the elements in bytes.
-  public var byteCount: Int { shape.count * elementType.size }
+  package var byteCount: Int { shape.count * elementType.size }
 
   /// The same elements under another name.
-  public func renamed(_ name: String) -> StoredTensor {
+  package func renamed(_ name: String) -> StoredTensor {
     StoredTensor(name: name, elementType, shape, contents, order)
   }
 
   /// The same elements with axis k being this tensor's axis `axes[k]`; nothing is read or moved yet.
   ///
   /// Traps unless `axes` names each axis once.
-  public func permuted(_ axes: [Int]) -> StoredTensor {
+  package func permuted(_ axes: [Int]) -> StoredTensor {
     precondition(
       axes.sorted() == Array(0..<shape.rank),
       "Axes \(axes) are no permutation of the \(shape.rank) of tensor '\(name)'.")
@@ -99,7 +99,7 @@ public struct StoredTensor: Sendable {
   }
 
   /// The same elements in the same order under other extents; traps unless the counts agree.
-  public func reshaped(_ shape: Shape) -> StoredTensor {
+  package func reshaped(_ shape: Shape) -> StoredTensor {
     precondition(
       shape.count == self.shape.count,
       "Tensor '\(name)' \(self.shape) cannot become \(shape): the counts differ.")
@@ -110,7 +110,7 @@ public struct StoredTensor: Sendable {
   /// boolean 0 or 1. NaN and infinite values pass: what they mean is the caller's affair.
   ///
   /// - Throws: ``CheckpointError`` when the file can no longer be read.
-  public func floats() throws(CheckpointError) -> Tensor<Float> {
+  package func floats() throws(CheckpointError) -> Tensor<Float> {
     if case .floats(let tensor) = contents, order == nil, tensor.shape == shape { return tensor }
     return try Tensor.filled(shape) { (target) throws(CheckpointError) in
       switch contents {
@@ -154,7 +154,7 @@ public struct StoredTensor: Sendable {
   /// Calls `body` with the little-endian bytes in row-major order; valid during the call only.
   ///
   /// - Throws: ``CheckpointError`` when the file can no longer be read, or what `body` throws.
-  public func withBytes<Result>(
+  package func withBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws -> Result
   ) throws -> Result {
     if case .floats(let tensor) = contents, order == nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// The order in which a view visits stored elements: row-major over `shape`, with its own steps.
 struct StridedElements: Sendable {

@@ -3,7 +3,7 @@
 import Yams
 
 /// What stands under a key.
-public enum YAMLKind: Sendable {
+package enum YAMLKind: Sendable {
   /// Nothing: there is no such key.
   case absent
   /// A word or number.
@@ -16,7 +16,7 @@ public enum YAMLKind: Sendable {
 
 extension YAMLFields {
   /// What stands under `name`, for settings that may be written in several ways.
-  public func kind(of name: String) -> YAMLKind {
+  package func kind(of name: String) -> YAMLKind {
     switch values[name] {
     case nil: .absent
     case .sequence: .list
@@ -26,14 +26,14 @@ extension YAMLFields {
   }
 
   /// Sets `target` to the truth value under `name`, if it is there.
-  public mutating func read(_ name: String, into target: inout Bool) throws {
+  package mutating func read(_ name: String, into target: inout Bool) throws {
     guard let node = value(name) else { return }
     guard let truth = node.bool else { throw wrong(name, node, "true or false") }
     target = truth
   }
 
   /// Sets `target` to the choice under `name`, if it is there; `auto` and `none` mean nil.
-  public mutating func read<Choice: RawRepresentable<String> & CaseIterable>(
+  package mutating func read<Choice: RawRepresentable<String> & CaseIterable>(
     _ name: String, into target: inout Choice?
   ) throws {
     guard let node = value(name) else { return }
@@ -45,7 +45,7 @@ extension YAMLFields {
   }
 
   /// Sets `target` to the list of numbers under `name`, if it is there; a single one is a list too.
-  public mutating func read(
+  package mutating func read(
     _ name: String, into target: inout [Double], in range: ClosedRange<Double>
   ) throws {
     guard let node = value(name) else { return }
@@ -62,7 +62,7 @@ extension YAMLFields {
 
   /// Sets `target` to the list of whole numbers under `name`, if it is there; a single one is a list
   /// too, and `none` an empty one.
-  public mutating func read(
+  package mutating func read(
     _ name: String, into target: inout [Int], in range: ClosedRange<Int>
   ) throws {
     guard let node = value(name) else { return }
@@ -78,7 +78,7 @@ extension YAMLFields {
 
   /// Sets `target` to the list of words under `name`, if it is there; words separated by commas are
   /// a list too.
-  public mutating func read(_ name: String, words target: inout [String]) throws {
+  package mutating func read(_ name: String, words target: inout [String]) throws {
     guard let node = value(name) else { return }
     guard let sequence = node.sequence else {
       guard let text = node.string else { throw wrong(name, node, "a list of words") }
@@ -93,7 +93,8 @@ extension YAMLFields {
   /// Sets `target` to what stands under `name`, decoded by the type's own rules, if it is there.
   ///
   /// - Throws: ``ConfigurationError`` with the sentence of the type's `DecodingError`.
-  public mutating func read<Value: Decodable>(_ name: String, decoding target: inout Value) throws {
+  package mutating func read<Value: Decodable>(_ name: String, decoding target: inout Value) throws
+  {
     guard let node = value(name) else { return }
     do { target = try YAMLDecoder().decode(Value.self, from: node) } catch {
       throw undecodable(name, node, error)
@@ -101,7 +102,7 @@ extension YAMLFields {
   }
 
   /// Calls `body` with each mapping of the list under `name`, in order.
-  public mutating func list(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
+  package mutating func list(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
     guard let node = value(name) else { return }
     guard let items = node.sequence else { throw wrong(name, node, "a list of settings") }
     for (index, item) in items.enumerated() {

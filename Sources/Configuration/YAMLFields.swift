@@ -5,7 +5,7 @@ import Yams
 /// One mapping of a YAML file: hands out typed values and knows which keys nobody asked for.
 ///
 /// Ask for every key, then call ``finish()``. A key that is absent leaves its target unchanged.
-public struct YAMLFields {
+package struct YAMLFields {
   let file: String
   let section: String
   private let line: Int?
@@ -15,7 +15,7 @@ public struct YAMLFields {
   /// Parses the text of `file`, whose top level must be a mapping.
   ///
   /// - Throws: ``ConfigurationError``.
-  public init(file: String, text: String) throws {
+  package init(file: String, text: String) throws {
     let root: Node?
     do { root = try Yams.compose(yaml: text) } catch {
       throw YAMLFields.unreadable(file, error)
@@ -60,7 +60,7 @@ public struct YAMLFields {
   }
 
   /// Reads the keys of the mapping under `name`, if it is there.
-  public mutating func section(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
+  package mutating func section(_ name: String, _ body: (inout YAMLFields) throws -> Void) throws {
     known.append(name)
     guard let node = values[name] else { return }
     var fields = try YAMLFields(file: file, section: path(of: name), node: node)
@@ -69,14 +69,14 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the value under `name`, if it is there.
-  public mutating func read(_ name: String, into target: inout String) throws {
+  package mutating func read(_ name: String, into target: inout String) throws {
     guard let node = value(name) else { return }
     guard let text = node.string else { throw wrong(name, node, "a word") }
     target = text
   }
 
   /// Sets `target` to the whole number under `name`, if it is there.
-  public mutating func read(_ name: String, into target: inout Int, in range: ClosedRange<Int>)
+  package mutating func read(_ name: String, into target: inout Int, in range: ClosedRange<Int>)
     throws
   {
     guard let node = value(name) else { return }
@@ -87,7 +87,7 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the seed under `name`, if it is there.
-  public mutating func read(_ name: String, into target: inout UInt64) throws {
+  package mutating func read(_ name: String, into target: inout UInt64) throws {
     guard let node = value(name) else { return }
     guard let number = node.string.flatMap({ UInt64($0) }) else {
       throw wrong(name, node, "a whole number of at least 0")
@@ -96,7 +96,7 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the number under `name`, if it is there.
-  public mutating func read(
+  package mutating func read(
     _ name: String, into target: inout Double, in range: ClosedRange<Double>
   ) throws {
     guard let node = value(name) else { return }
@@ -107,7 +107,7 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the number under `name`, if it is there; `auto` and `none` mean nil.
-  public mutating func read(
+  package mutating func read(
     _ name: String, into target: inout Double?, in range: ClosedRange<Double>
   ) throws {
     guard let node = values[name], !isAbsent(node) else { return absent(name, &target) }
@@ -117,7 +117,7 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the whole number under `name`, if it is there; `auto` and `none` mean nil.
-  public mutating func read(_ name: String, into target: inout Int?, in range: ClosedRange<Int>)
+  package mutating func read(_ name: String, into target: inout Int?, in range: ClosedRange<Int>)
     throws
   {
     guard let node = values[name], !isAbsent(node) else { return absent(name, &target) }
@@ -127,7 +127,7 @@ public struct YAMLFields {
   }
 
   /// Sets `target` to the choice under `name`, if it is there.
-  public mutating func read<Choice: RawRepresentable<String> & CaseIterable>(
+  package mutating func read<Choice: RawRepresentable<String> & CaseIterable>(
     _ name: String, into target: inout Choice
   ) throws {
     guard let node = value(name) else { return }
@@ -140,7 +140,7 @@ public struct YAMLFields {
   /// Sets `target` to the list of numbers under `name`, if it is there.
   ///
   /// - Parameter count: how many there must be.
-  public mutating func read(_ name: String, into target: inout [Double], count: Int) throws {
+  package mutating func read(_ name: String, into target: inout [Double], count: Int) throws {
     guard let node = value(name) else { return }
     let numbers = node.sequence?.compactMap(\.float)
     guard let numbers, numbers.count == count, node.sequence?.count == count else {
@@ -150,15 +150,15 @@ public struct YAMLFields {
   }
 
   /// Whether there is a key `name`.
-  public func has(_ name: String) -> Bool { values[name] != nil }
+  package func has(_ name: String) -> Bool { values[name] != nil }
 
   /// An error at the place of `name`, for what only the caller can judge.
-  public func error(at name: String, _ text: String) -> ConfigurationError {
+  package func error(at name: String, _ text: String) -> ConfigurationError {
     ConfigurationError(file, line: values[name]?.mark?.line ?? line, text)
   }
 
   /// Fails on keys that were never asked for.
-  public func finish() throws {
+  package func finish() throws {
     for (key, node) in values where !known.contains(key) {
       let place = section.isEmpty ? "" : " in '\(section)'"
       throw ConfigurationError(

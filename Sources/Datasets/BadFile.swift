@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
+import ThawFiles
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
 /// A file that should be a photo and cannot be used.
-public struct BadFile: Sendable, Hashable, Codable, CustomStringConvertible {
+package struct BadFile: Sendable, Hashable, Codable, CustomStringConvertible {
   /// Below the dataset's root.
-  public let path: BytePath
+  package let path: BytePath
   /// Why, as one line.
-  public let reason: String
+  package let reason: String
 
   /// Names a bad file.
-  public init(path: BytePath, reason: String) {
+  package init(path: BytePath, reason: String) {
     self.path = path
     self.reason = reason
   }
@@ -24,11 +24,11 @@ public struct BadFile: Sendable, Hashable, Codable, CustomStringConvertible {
   }
 
   /// `PATH: REASON`.
-  public var description: String { "\(path): \(reason)" }
+  package var description: String { "\(path): \(reason)" }
 }
 
 /// What bad files do to a dataset. They are all listed first, whatever the policy.
-public enum BadFilePolicy: Sendable, Equatable {
+package enum BadFilePolicy: Sendable, Equatable {
   /// Any bad file stops.
   case stop
   /// Bad files are left out, unless they are more than `limit` of all (a fraction) or a class
@@ -36,7 +36,7 @@ public enum BadFilePolicy: Sendable, Equatable {
   case skip(limit: Double)
 
   /// Skips at most every tenth file.
-  public static let skip = BadFilePolicy.skip(limit: 0.1)
+  package static let skip = BadFilePolicy.skip(limit: 0.1)
 }
 
 extension [BadFile] {
@@ -44,7 +44,7 @@ extension [BadFile] {
   ///
   /// Paths are escaped as in messages. One that a spreadsheet would run as a formula begins with
   /// `./`, which names the same file.
-  public var tabSeparated: String {
+  package var tabSeparated: String {
     map { file in
       let path = file.path.description
       let isFormula = path.first.map { "=+-@".contains($0) } ?? false

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// A path as the bytes that the file system knows, ordered and compared byte by byte.
 ///
 /// Two spellings of one letter (NFC and NFD) are two paths, as on disk, although Swift strings take
 /// them for equal; a name that is not UTF-8 is a path like any other. In JSON it is a string when it
 /// is UTF-8, otherwise `{"bytes": "cat/%ff%fe.jpg"}` with percent escapes; both read back exactly.
-public struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible {
+package struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible {
   /// The bytes, without a terminating zero.
-  public let bytes: [UInt8]
+  package let bytes: [UInt8]
 
   /// A path of these bytes.
-  public init(bytes: [UInt8]) { self.bytes = bytes }
+  package init(bytes: [UInt8]) { self.bytes = bytes }
 
   /// A path of the UTF-8 of `text`.
-  public init(_ text: String) { bytes = Array(text.utf8) }
+  package init(_ text: String) { bytes = Array(text.utf8) }
 
   /// The bytes of `path`.
-  public init(_ path: FilePath) {
+  package init(_ path: FilePath) {
     bytes = path.withPlatformString { pointer in
       var result: [UInt8] = []
       var next = pointer
@@ -32,26 +32,26 @@ public struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible 
   }
 
   /// The same path for system calls.
-  public var filePath: FilePath {
+  package var filePath: FilePath {
     (bytes.map(CChar.init(bitPattern:)) + [0]).withUnsafeBufferPointer { buffer in
       buffer.baseAddress.map { FilePath(platformString: $0) } ?? FilePath()
     }
   }
 
   /// This path below `root`.
-  public func resolved(in root: FilePath) -> FilePath { root.pushing(filePath) }
+  package func resolved(in root: FilePath) -> FilePath { root.pushing(filePath) }
 
   /// One printable, harmless line; see `FilePath.displayed`.
-  public var description: String { escaped(bytes) }
+  package var description: String { escaped(bytes) }
 
   /// Byte order.
-  public static func < (left: BytePath, right: BytePath) -> Bool {
+  package static func < (left: BytePath, right: BytePath) -> Bool {
     left.bytes.lexicographicallyPrecedes(right.bytes)
   }
 
   /// Whether this names something below its root: not empty, not absolute, no `.`, `..` or empty
   /// component, no zero byte.
-  public var isContained: Bool {
+  package var isContained: Bool {
     !bytes.isEmpty && !bytes.contains(0)
       && bytes.split(separator: 0x2F, omittingEmptySubsequences: false).allSatisfy {
         !$0.isEmpty && !$0.elementsEqual([0x2E]) && !$0.elementsEqual([0x2E, 0x2E])
@@ -71,7 +71,7 @@ extension BytePath: Codable {
   private enum CodingKeys: String, CodingKey { case bytes }
 
   /// Reads either form.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let text = try? decoder.singleValueContainer().decode(String.self) {
       self.init(text)
       return
@@ -86,7 +86,7 @@ extension BytePath: Codable {
   }
 
   /// Writes a string when the bytes are UTF-8, otherwise the object form.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     if let text = String(validating: bytes, as: UTF8.self) {
       var container = encoder.singleValueContainer()
       try container.encode(text)

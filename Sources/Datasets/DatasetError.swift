@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Files
-public import SystemPackage
+package import SystemPackage
+package import ThawFiles
 
 /// A dataset cannot be used as it is; the text says where, what, and the next step.
-public enum DatasetError: Error, Sendable, Equatable {
+package enum DatasetError: Error, Sendable, Equatable {
   /// The root is absent or not a folder.
   case notAFolder(FilePath, FileError.Reason?)
   /// The root holds no class folders.
@@ -49,7 +49,7 @@ public enum DatasetError: Error, Sendable, Equatable {
 
 extension DatasetError: CustomStringConvertible {
   /// Where, what, expected against found, next step.
-  public var description: String { layoutText ?? classText ?? contentText }
+  package var description: String { layoutText ?? classText ?? contentText }
 
   private var layoutText: String? {
     switch self {

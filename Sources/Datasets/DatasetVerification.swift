@@ -1,51 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Synchronization
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// A photo that was read and decoded without an error.
-public struct VerifiedFile: Sendable, Hashable {
+package struct VerifiedFile: Sendable, Hashable {
   /// Where it is and what its folders say.
-  public let file: ScannedFile
+  package let file: ScannedFile
   /// Hash of its contents, 64 lower-case hexadecimal digits.
-  public let sha256: String
+  package let sha256: String
   /// What it turned out to be.
-  public let image: VerifiedImage
+  package let image: VerifiedImage
 }
 
 /// Every file of a scan read and decoded: the usable photos and the bad files.
-public struct DatasetVerification: Sendable {
+package struct DatasetVerification: Sendable {
   /// What was verified.
-  public let scan: FolderScan
+  package let scan: FolderScan
   /// Usable photos, in byte order of the paths.
-  public let photos: [VerifiedFile]
+  package let photos: [VerifiedFile]
   /// Bad files, those of the scan included, in byte order of the paths.
-  public let bad: [BadFile]
+  package let bad: [BadFile]
   /// How many results were taken from the journal instead of decoding again.
-  public let reused: Int
+  package let reused: Int
 
   /// How far a verification is.
-  public struct Progress: Sendable, Hashable {
+  package struct Progress: Sendable, Hashable {
     /// Files done.
-    public let done: Int
+    package let done: Int
     /// Files in all.
-    public let total: Int
+    package let total: Int
     /// Bytes of the files done.
-    public let bytes: Int
+    package let bytes: Int
   }
 
   /// How to verify.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// Threads that read and decode.
-    public var threads: Int
+    package var threads: Int
     /// Where results are kept between runs; nil keeps none.
-    public var journal: FilePath?
+    package var journal: FilePath?
     /// Larger files are bad, in bytes.
-    public var fileSizeLimit = 256 << 20
+    package var fileSizeLimit = 256 << 20
 
     /// Reads on `threads` threads and keeps results in `journal`.
-    public init(threads: Int, journal: FilePath? = nil) {
+    package init(threads: Int, journal: FilePath? = nil) {
       self.threads = threads
       self.journal = journal
     }
@@ -63,7 +63,7 @@ public struct DatasetVerification: Sendable {
   ///     the verification stops, keeps what it has, and throws that error.
   /// - Throws: ``DatasetError/system(_:)`` when the machine runs out of descriptors or memory (such
   ///   a file is not bad), `FileError` for the journal, and what `progress` throws.
-  public static func run(
+  package static func run(
     _ scan: FolderScan, with verifier: some ImageVerifier, options: Options,
     progress: @escaping @Sendable (Progress) throws -> Void = { _ in }
   ) throws -> DatasetVerification {

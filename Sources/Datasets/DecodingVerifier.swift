@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Images
+package import ThawImages
 
 /// Verifies photos with ``/Images/ImageDecoder``.
 ///
 /// All data of a file is read and entropy-decoded, so that damage anywhere is found; of a JPEG only
 /// every eighth pixel is computed, which takes a sixtieth of the memory.
-public struct DecodingVerifier: ImageVerifier {
+package struct DecodingVerifier: ImageVerifier {
   private struct Refusal: Error, CustomStringConvertible { let description: String }
 
   private let options: DecodeOptions
 
   /// Verifies with the limits of `options`.
-  public init(options: DecodeOptions = DecodeOptions()) {
+  package init(options: DecodeOptions = DecodeOptions()) {
     var options = options
     options.minimumSize = PixelSize(width: 1, height: 1)
     self.options = options
   }
 
   /// The decoder's version and the limits that decide what is refused.
-  public var identity: String {
+  package var identity: String {
     "images 1, pixels \(options.maximumPixels), scans \(options.maximumScans),"
       + " missing end \(options.allowsMissingEnd)"
   }
@@ -27,7 +27,7 @@ public struct DecodingVerifier: ImageVerifier {
   /// Decodes all of `bytes`.
   ///
   /// - Throws: an error whose description is `ImageError.reason`.
-  public func verify(_ bytes: UnsafeRawBufferPointer) throws -> VerifiedImage {
+  package func verify(_ bytes: UnsafeRawBufferPointer) throws -> VerifiedImage {
     do throws(ImageError) {
       let decoded = try ImageDecoder.decode(bytes, options: options)
       let size = decoded.originalSize

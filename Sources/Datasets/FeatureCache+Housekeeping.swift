@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 extension FeatureCache {
   /// The cache of one key on disk.
-  public struct Summary: Sendable, Hashable {
+  package struct Summary: Sendable, Hashable {
     /// The key, 64 lower-case hexadecimal digits.
-    public let key: String
+    package let key: String
     /// Bytes on disk.
-    public let size: Int
+    package let size: Int
   }
 
   /// The caches in `directory`, by key; empty when there is no such directory.
   ///
   /// - Throws: `FileError`.
-  public static func list(_ directory: FilePath) throws -> [Summary] {
+  package static func list(_ directory: FilePath) throws -> [Summary] {
     guard FileSystem.exists(directory) else { return [] }
     return try FileSystem.list(directory).compactMap { name in
       guard hexadecimalBytes(name.string)?.count == 32 else { return nil }
@@ -32,7 +32,7 @@ extension FeatureCache {
   /// - Returns: the caches that were deleted.
   /// - Throws: `FileError`.
   @discardableResult
-  public static func prune(_ directory: FilePath, keeping kept: Set<String>) throws -> [Summary] {
+  package static func prune(_ directory: FilePath, keeping kept: Set<String>) throws -> [Summary] {
     try list(directory).filter { summary in
       guard !kept.contains(summary.key) else { return false }
       let place = FeatureCachePlace(directory: directory.appending(summary.key))

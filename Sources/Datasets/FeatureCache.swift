@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// Features of photos on disk, computed once and kept for every later training.
 ///
@@ -15,30 +15,30 @@ public import SystemPackage
 ///
 /// One process at a time: the directory of a key is locked while a cache is open. Not for use from
 /// several threads.
-public final class FeatureCache {
+package final class FeatureCache {
   /// What was found wrong when the cache was opened.
-  public struct Recovery: Sendable, Hashable {
+  package struct Recovery: Sendable, Hashable {
     /// Rows whose numbers or index entries were damaged or torn, and which count as missing now.
-    public let droppedRows: Int
+    package let droppedRows: Int
     /// Whether the whole cache was started afresh because the index's header was not the expected.
-    public let isReset: Bool
+    package let isReset: Bool
 
     /// Nothing wrong, unless said otherwise.
-    public init(droppedRows: Int = 0, isReset: Bool = false) {
+    package init(droppedRows: Int = 0, isReset: Bool = false) {
       self.droppedRows = droppedRows
       self.isReset = isReset
     }
   }
 
   /// Bytes that a row takes besides its numbers.
-  public static let indexBytesPerRow = FeatureEntry.byteCount
+  package static let indexBytesPerRow = FeatureEntry.byteCount
 
   /// Numbers in a row.
-  public var rowLength: Int { format.rowLength }
+  package var rowLength: Int { format.rowLength }
   /// Rows in the cache.
-  public var count: Int { rows.count }
+  package var count: Int { rows.count }
   /// What was found wrong when the cache was opened.
-  public let recovery: Recovery
+  package let recovery: Recovery
 
   private let format: FeatureFormat
   private let place: FeatureCachePlace
@@ -58,7 +58,7 @@ public final class FeatureCache {
   ///   - key: 64 lower-case hexadecimal digits; traps otherwise.
   ///   - rowLength: numbers in a row, at least 1.
   /// - Throws: `FileError`, with `inUse` when another process has it open.
-  public init(
+  package init(
     directory: FilePath, key: String, rowLength: Int, precision: FeaturePrecision = .float32
   ) throws {
     precondition(
@@ -88,10 +88,10 @@ public final class FeatureCache {
   }
 
   /// Whether the row is there.
-  public func contains(_ key: FeatureKey) -> Bool { rows[ids.id(key)] != nil }
+  package func contains(_ key: FeatureKey) -> Bool { rows[ids.id(key)] != nil }
 
   /// The keys without a row, each once, in the order given.
-  public func missing(from keys: [FeatureKey]) -> [FeatureKey] {
+  package func missing(from keys: [FeatureKey]) -> [FeatureKey] {
     var seen: Set<FeatureID> = []
     return keys.filter { key in
       let id = ids.id(key)
@@ -106,7 +106,7 @@ public final class FeatureCache {
   /// - Parameter values: the rows one behind the other, `keys.count` times ``rowLength`` numbers.
   /// - Throws: `FileError` (what was there before stays usable);
   ///   ``DatasetError/nonFiniteFeatures(content:view:)`` before anything is written.
-  public func append(_ keys: [FeatureKey], _ values: UnsafeBufferPointer<Float>) throws {
+  package func append(_ keys: [FeatureKey], _ values: UnsafeBufferPointer<Float>) throws {
     precondition(
       values.count == keys.count * rowLength,
       "\(keys.count) rows of \(rowLength) need \(keys.count * rowLength) numbers,"
@@ -130,7 +130,7 @@ public final class FeatureCache {
   }
 
   /// Adds rows from an array.
-  public func append(_ keys: [FeatureKey], _ values: [Float]) throws {
+  package func append(_ keys: [FeatureKey], _ values: [Float]) throws {
     try values.withUnsafeBufferPointer { try append(keys, $0) }
   }
 
@@ -140,7 +140,7 @@ public final class FeatureCache {
   /// is closed or added to.
   ///
   /// - Throws: `FileError`.
-  public func matrix(for keys: [FeatureKey]) throws -> FeatureMatrix {
+  package func matrix(for keys: [FeatureKey]) throws -> FeatureMatrix {
     let order = keys.map { key in
       guard let row = rows[ids.id(key)] else {
         preconditionFailure(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 /// The files of one key's cache, and what can be saved from them.
 struct FeatureCachePlace {

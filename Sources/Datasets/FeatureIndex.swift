@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
+import ThawFiles
 
 /// How the numbers of a cache are stored.
-public enum FeaturePrecision: UInt32, Sendable, Hashable {
+package enum FeaturePrecision: UInt32, Sendable, Hashable {
   /// 4 bytes a number, exact.
   case float32 = 1
   /// 2 bytes a number, 11 significant bits, at most 65504.
   case float16 = 2
 
   /// Bytes a number takes.
-  public var byteCount: Int { self == .float32 ? 4 : 2 }
+  package var byteCount: Int { self == .float32 ? 4 : 2 }
 }
 
 /// What all rows of a cache have in common.

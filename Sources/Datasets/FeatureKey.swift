@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
+import ThawFiles
 
 /// What a cached row of features was computed from: a photo's contents and a view of it.
-public struct FeatureKey: Sendable, Hashable {
+package struct FeatureKey: Sendable, Hashable {
   /// Hash of the photo's contents, 64 lower-case hexadecimal digits.
-  public let content: String
+  package let content: String
   /// The view's name, such as `center` or `augmented 3 seed 7`; equal names mean equal pixels.
-  public let view: String
+  package let view: String
 
   /// Names a row.
-  public init(content: String, view: String) {
+  package init(content: String, view: String) {
     self.content = content
     self.view = view
   }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
+import ThawFiles
 
 /// Rows of cached features in a chosen order, read from the mapped file.
 ///
 /// Any number of threads may read at once.
-public struct FeatureMatrix: Sendable {
+package struct FeatureMatrix: Sendable {
   private let file: MappedFile
   private let rows: [Int]
   private let format: FeatureFormat
@@ -17,12 +17,12 @@ public struct FeatureMatrix: Sendable {
   }
 
   /// Number of rows.
-  public var count: Int { rows.count }
+  package var count: Int { rows.count }
   /// Numbers in a row.
-  public var rowLength: Int { format.rowLength }
+  package var rowLength: Int { format.rowLength }
 
   /// Calls `body` with row `index`; the pointer is valid during the call only.
-  public func withRow<Result>(
+  package func withRow<Result>(
     _ index: Int, _ body: (UnsafeBufferPointer<Float>) throws -> Result
   ) rethrows -> Result {
     try file.withUnsafeBytes { bytes in
@@ -37,7 +37,7 @@ public struct FeatureMatrix: Sendable {
   }
 
   /// Copies the rows `indices` one behind the other; traps unless `target` has exactly their size.
-  public func copy(
+  package func copy(
     _ indices: some Collection<Int>, into target: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(

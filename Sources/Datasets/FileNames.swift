@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
-import Images
 import SystemPackage
+import ThawFiles
+import ThawImages
 
 /// Which names and contents can be photos.
 enum FileNames {

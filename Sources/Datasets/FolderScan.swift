@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Files
-public import SystemPackage
+package import SystemPackage
+package import ThawFiles
 
 /// How a dataset's folders are arranged.
-public enum DatasetLayout: String, Sendable, Hashable, Codable {
+package enum DatasetLayout: String, Sendable, Hashable, Codable {
   /// `ROOT/CLASS/...`
   case classes
   /// `ROOT/{train,valid,test}/CLASS/...`
@@ -12,29 +12,29 @@ public enum DatasetLayout: String, Sendable, Hashable, Codable {
 }
 
 /// A file that should be a photo, not opened yet.
-public struct ScannedFile: Sendable, Hashable {
+package struct ScannedFile: Sendable, Hashable {
   /// Below the root.
-  public let path: BytePath
+  package let path: BytePath
   /// The class its folder stands for.
-  public let className: String
+  package let className: String
   /// The split its folder stands for; nil when the dataset has no split folders.
-  public let split: Split?
+  package let split: Split?
   /// Size, time and identity when it was scanned.
-  public let status: FileStatus
+  package let status: FileStatus
 }
 
 /// What ``FolderScanner`` found.
-public struct FolderScan: Sendable {
+package struct FolderScan: Sendable {
   /// The dataset's folder, as given.
-  public let root: FilePath
+  package let root: FilePath
   /// How its folders are arranged.
-  public let layout: DatasetLayout
+  package let layout: DatasetLayout
   /// Class names in byte order.
-  public let classes: [String]
+  package let classes: [String]
   /// Everything that should be a photo, in byte order of the paths.
-  public let files: [ScannedFile]
+  package let files: [ScannedFile]
   /// Files and folders that could not even be looked at.
-  public let bad: [BadFile]
+  package let bad: [BadFile]
   /// What was left aside.
-  public let notes: [ScanNote]
+  package let notes: [ScanNote]
 }

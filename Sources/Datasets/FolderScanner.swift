@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// Finds the photos of a dataset: one folder per class, with or without split folders above.
 ///
@@ -18,26 +18,26 @@ public import SystemPackage
 /// folder's displayed text without the blanks around it. Hidden and system files, other files,
 /// special files and link loops are noted, never taken for photos or classes; ``FolderWalker`` has
 /// the rules for links.
-public enum FolderScanner {
+package enum FolderScanner {
   /// What to accept.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// The layout, when the rules should not decide.
-    public var layout: DatasetLayout?
+    package var layout: DatasetLayout?
     /// Whether split folders without a training folder are refused. Set it to false to evaluate.
-    public var requiresTraining = true
+    package var requiresTraining = true
     /// Whether fewer than two classes, and classes without photos, are refused.
-    public var requiresAllClasses = true
+    package var requiresAllClasses = true
     /// Where results will be written; refused inside the dataset.
-    public var output: FilePath?
+    package var output: FilePath?
 
     /// The defaults: decide by the rules, refuse what cannot be trained on.
-    public init() {}
+    package init() {}
   }
 
   /// Looks through `root` without opening photos.
   ///
   /// - Throws: ``DatasetError``.
-  public static func scan(
+  package static func scan(
     _ root: FilePath, options: Options = Options()
   ) throws(DatasetError) -> FolderScan {
     try check(root, options.output)

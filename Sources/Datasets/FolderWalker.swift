@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
-import Images
 package import SystemPackage
+import ThawFiles
+import ThawImages
 
 /// What two names of one folder share.
 struct FileIdentity: Hashable {

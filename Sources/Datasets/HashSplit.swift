@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
+import ThawFiles
 
 /// Which part of the photos goes to validation and to test when no folders say so.
-public struct SplitFractions: Sendable, Hashable, Codable {
+package struct SplitFractions: Sendable, Hashable, Codable {
   /// Part of all photos, 0 up to 1.
-  public let valid: Double
+  package let valid: Double
   /// Part of all photos, 0 up to 1.
-  public let test: Double
+  package let test: Double
 
   /// A fifth for validation, no test photos. Traps unless both are at least 0 and their sum is
   /// below 1.
-  public init(valid: Double = 0.2, test: Double = 0) {
+  package init(valid: Double = 0.2, test: Double = 0) {
     precondition(
       SplitFractions.areUsable(valid, test),
       "Split fractions need 0 <= valid, 0 <= test, valid + test < 1, got \(valid) and \(test).")

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a photo turned out to be once it was decoded.
-public struct VerifiedImage: Sendable, Hashable {
+package struct VerifiedImage: Sendable, Hashable {
   /// Pixels across, after the orientation is applied.
-  public let width: Int
+  package let width: Int
   /// Pixels down, after the orientation is applied.
-  public let height: Int
+  package let height: Int
   /// The format by content, such as `JPEG`.
-  public let format: String
+  package let format: String
   /// What is odd about the file although all its pixels are there.
-  public let warnings: [String]
+  package let warnings: [String]
 
   /// Describes a decoded photo.
-  public init(width: Int, height: Int, format: String, warnings: [String] = []) {
+  package init(width: Int, height: Int, format: String, warnings: [String] = []) {
     self.width = width
     self.height = height
     self.format = format
@@ -23,7 +23,7 @@ public struct VerifiedImage: Sendable, Hashable {
 /// Decides whether a file's bytes are a photo that can be used, by decoding all of it.
 ///
 /// Called from several threads at once.
-public protocol ImageVerifier: Sendable {
+package protocol ImageVerifier: Sendable {
   /// Changes whenever an answer could change; results of another verifier are not reused.
   var identity: String { get }
 

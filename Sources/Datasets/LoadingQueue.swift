@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// Which photos a batch holds, as arithmetic.
 struct BatchPlan {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import FoundationEssentials
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 extension Manifest {
   /// The JSON text: indented, keys sorted, one line feed at the end. Equal manifests give equal
   /// bytes.
-  public var json: [UInt8] {
+  package var json: [UInt8] {
     get throws {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -18,7 +18,7 @@ extension Manifest {
   /// Writes the manifest, complete or not at all.
   ///
   /// - Throws: `FileError`.
-  public func write(to path: FilePath) throws {
+  package func write(to path: FilePath) throws {
     try AtomicFile.write(path, bytes: json)
   }
 
@@ -26,7 +26,7 @@ extension Manifest {
   ///
   /// - Throws: `FileError`; ``DatasetError/invalidManifest(_:key:problem:)`` with the place in the
   ///   file and what is wrong there.
-  public init(contentsOf path: FilePath) throws {
+  package init(contentsOf path: FilePath) throws {
     let bytes = try FileSystem.read(path)
     do {
       self = try JSONDecoder().decode(Manifest.self, from: Data(bytes))

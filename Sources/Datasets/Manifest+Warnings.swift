@@ -3,7 +3,7 @@
 extension Manifest {
   /// What deserves a look but stops nothing, one line each: notes of the scan, files left out or
   /// odd, copies, classes without validation photos.
-  public var warnings: [String] {
+  package var warnings: [String] {
     notes.map(\.description) + fileWarnings + duplicateWarnings + classWarnings
   }
 

@@ -4,29 +4,29 @@
 ///
 /// Written once, when the dataset is prepared; everything after it works from the manifest and
 /// matches labels by name. A class's index is its place in ``classes``.
-public struct Manifest: Sendable, Equatable, Codable {
+package struct Manifest: Sendable, Equatable, Codable {
   /// One photo.
-  public struct Record: Sendable, Hashable, Codable {
+  package struct Record: Sendable, Hashable, Codable {
     /// Below the root.
-    public let path: BytePath
+    package let path: BytePath
     /// The class, by name.
-    public let className: String
+    package let className: String
     /// What it is used for.
-    public let split: Split
+    package let split: Split
     /// Hash of its contents, 64 lower-case hexadecimal digits.
-    public let sha256: String
+    package let sha256: String
     /// Bytes.
-    public let size: Int
+    package let size: Int
     /// Last change of its contents, nanoseconds since 1970.
-    public let modified: Int
+    package let modified: Int
     /// Pixels across, orientation applied.
-    public let width: Int
+    package let width: Int
     /// Pixels down, orientation applied.
-    public let height: Int
+    package let height: Int
     /// Format by content.
-    public let format: String
+    package let format: String
     /// What is odd about it although it can be used.
-    public let warnings: [String]
+    package let warnings: [String]
 
     private enum CodingKeys: String, CodingKey {
       case path, split, sha256, size, modified, width, height, format, warnings
@@ -35,9 +35,9 @@ public struct Manifest: Sendable, Equatable, Codable {
   }
 
   /// Photos with the same contents.
-  public struct DuplicateGroup: Sendable, Hashable, Codable {
+  package struct DuplicateGroup: Sendable, Hashable, Codable {
     /// What is remarkable about them.
-    public enum Kind: String, Sendable, Hashable, Codable {
+    package enum Kind: String, Sendable, Hashable, Codable {
       /// Twice in one class: counted twice in training.
       case withinClass
       /// In several classes: their labels contradict each other.
@@ -47,47 +47,47 @@ public struct Manifest: Sendable, Equatable, Codable {
     }
 
     /// Hash of the contents.
-    public let sha256: String
+    package let sha256: String
     /// What is remarkable about them.
-    public let kinds: [Kind]
+    package let kinds: [Kind]
     /// The files, in byte order.
-    public let paths: [BytePath]
+    package let paths: [BytePath]
   }
 
   /// The version of the format that is written.
-  public static let currentVersion = 1
+  package static let currentVersion = 1
 
   /// Version of the format.
-  public let version: Int
+  package let version: Int
   /// The dataset's folder, absolute.
-  public let root: BytePath
+  package let root: BytePath
   /// How its folders are arranged.
-  public let layout: DatasetLayout
+  package let layout: DatasetLayout
   /// Class names; the order is the order of the network's outputs.
-  public let classes: [String]
+  package let classes: [String]
   /// Photos in byte order of the paths.
-  public let records: [Record]
+  package let records: [Record]
   /// Files that were left out.
-  public let bad: [BadFile]
+  package let bad: [BadFile]
   /// What the scan left aside.
-  public let notes: [ScanNote]
+  package let notes: [ScanNote]
   /// Photos with the same contents.
-  public let duplicates: [DuplicateGroup]
+  package let duplicates: [DuplicateGroup]
   /// The seed of the split.
-  public let seed: UInt64
+  package let seed: UInt64
   /// The fractions of the split; nil when folders gave all of it.
-  public let fractions: SplitFractions?
+  package let fractions: SplitFractions?
 
   /// The records of one split, in order.
-  public func records(in split: Split) -> [Record] { records.filter { $0.split == split } }
+  package func records(in split: Split) -> [Record] { records.filter { $0.split == split } }
 
   /// The output index of each class.
-  public var classIndices: [String: Int] {
+  package var classIndices: [String: Int] {
     Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
   }
 
   /// Photos of each class in `split`, in the order of ``classes``.
-  public func counts(in split: Split) -> [Int] {
+  package func counts(in split: Split) -> [Int] {
     var counts: [String: Int] = [:]
     for record in records where record.split == split { counts[record.className, default: 0] += 1 }
     return classes.map { counts[$0] ?? 0 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 /// Turns verified photos into a ``Manifest``.
-public struct ManifestBuilder: Sendable {
+package struct ManifestBuilder: Sendable {
   /// What bad files do.
-  public var policy = BadFilePolicy.stop
+  package var policy = BadFilePolicy.stop
   /// How photos without a validation folder are split.
-  public var fractions = SplitFractions()
+  package var fractions = SplitFractions()
   /// The seed of the split. An existing manifest's seed takes precedence.
-  public var seed: UInt64 = 0
+  package var seed: UInt64 = 0
   /// Puts all photos of a dataset without split folders into one split and drops the rules that
   /// make a dataset trainable: for evaluating a finished model.
-  public var everythingIn: Split?
+  package var everythingIn: Split?
   /// Whether classes that an existing manifest does not have are added, behind its own.
-  public var allowsNewClasses = false
+  package var allowsNewClasses = false
 
   /// The defaults.
-  public init() {}
+  package init() {}
 
   /// The manifest of `verification`.
   ///
@@ -28,7 +28,7 @@ public struct ManifestBuilder: Sendable {
   ///
   /// - Throws: ``DatasetError`` when the policy stops, a class has no usable photo, or a class of a
   ///   validation or test folder has none to train on.
-  public func build(
+  package func build(
     _ verification: DatasetVerification, existing: Manifest? = nil
   ) throws(DatasetError) -> Manifest {
     try apply(policy, verification)

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// What distinguishes one manifest from a later one.
-public struct ManifestDifference: Sendable, Equatable {
+package struct ManifestDifference: Sendable, Equatable {
   /// Paths that only the later one has.
-  public let added: [BytePath]
+  package let added: [BytePath]
   /// Paths that only the earlier one has.
-  public let removed: [BytePath]
+  package let removed: [BytePath]
   /// Paths with other contents, another class or another split.
-  public let changed: [BytePath]
+  package let changed: [BytePath]
   /// Whether the class lists are equal, order included.
-  public let classesAreEqual: Bool
+  package let classesAreEqual: Bool
 
   /// Whether training on either gives the same result. The time of a file's last change is not a
   /// difference.
-  public var isEmpty: Bool {
+  package var isEmpty: Bool {
     added.isEmpty && removed.isEmpty && changed.isEmpty && classesAreEqual
   }
 }
 
 extension ManifestDifference: CustomStringConvertible {
   /// One line a kind of difference with the first few paths.
-  public var description: String {
+  package var description: String {
     var lines: [String] = []
     if !classesAreEqual { lines.append("the class lists differ") }
     for (what, paths) in [("added", added), ("removed", removed), ("changed", changed)]
@@ -36,7 +36,7 @@ extension ManifestDifference: CustomStringConvertible {
 
 extension Manifest {
   /// What has changed from this manifest to `later`, path by path.
-  public func difference(to later: Manifest) -> ManifestDifference {
+  package func difference(to later: Manifest) -> ManifestDifference {
     let before = Dictionary(uniqueKeysWithValues: records.map { ($0.path, $0) })
     let after = Dictionary(uniqueKeysWithValues: later.records.map { ($0.path, $0) })
     return ManifestDifference(
@@ -54,7 +54,7 @@ extension Manifest {
   /// The files that are gone or whose size or time of change is not the manifest's. Opens nothing.
   ///
   /// - Parameter root: where the dataset is now; nil for where it was prepared.
-  public func changedFiles(root: FilePath? = nil) -> [BytePath] {
+  package func changedFiles(root: FilePath? = nil) -> [BytePath] {
     let root = root ?? self.root.filePath
     return records.filter { record in
       guard let status = try? FileStatus(of: record.path.resolved(in: root)) else { return true }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
+import ThawFiles
 
 /// Reads photos into one buffer that only grows. Owned by one thread.
 ///

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
-import Tensors
+package import SystemPackage
+import ThawTensors
 
 /// Reads and prepares photos on several threads, ahead of a consumer that takes batches in order.
 ///
@@ -12,26 +12,26 @@ import Tensors
 ///
 /// Every photo belongs to a batch of `batchSize` in list order, the last batch may be smaller. A
 /// process that computes part i of n of every batch passes a ``Part`` and gets only those photos.
-public final class PrefetchingLoader {
+package final class PrefetchingLoader {
   /// A photo to load.
-  public struct Item: Sendable, Hashable {
+  package struct Item: Sendable, Hashable {
     /// Where it is.
-    public let path: FilePath
+    package let path: FilePath
     /// Bytes that the manifest says it has; nil does not check.
-    public let size: Int?
+    package let size: Int?
     /// The contents' hash that the manifest says it has; nil does not check (hashing costs about
     /// as much as reading).
-    public let sha256: String?
+    package let sha256: String?
 
     /// Names a photo and what it must be.
-    public init(path: FilePath, size: Int? = nil, sha256: String? = nil) {
+    package init(path: FilePath, size: Int? = nil, sha256: String? = nil) {
       self.path = path
       self.size = size
       self.sha256 = sha256
     }
 
     /// The photo of a manifest's record; with `verifyingContents` its hash is checked too.
-    public init(_ record: Manifest.Record, root: FilePath, verifyingContents: Bool = false) {
+    package init(_ record: Manifest.Record, root: FilePath, verifyingContents: Bool = false) {
       self.init(
         path: record.path.resolved(in: root), size: record.size,
         sha256: verifyingContents ? record.sha256 : nil)
@@ -39,14 +39,14 @@ public final class PrefetchingLoader {
   }
 
   /// Part `index` of `count` equal parts of every batch, in list order.
-  public struct Part: Sendable, Hashable {
+  package struct Part: Sendable, Hashable {
     /// Which part, 0 up to `count`.
-    public let index: Int
+    package let index: Int
     /// How many parts.
-    public let count: Int
+    package let count: Int
 
     /// Traps unless 0 <= index < count.
-    public init(_ index: Int, of count: Int) {
+    package init(_ index: Int, of count: Int) {
       precondition(
         index >= 0 && index < count, "Part \(index) of \(count) does not exist.")
       self.index = index
@@ -54,35 +54,35 @@ public final class PrefetchingLoader {
     }
 
     /// The whole batch.
-    public static let whole = Part(0, of: 1)
+    package static let whole = Part(0, of: 1)
   }
 
   /// Sizes of the pipeline.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// Photos in a batch, all parts together.
-    public var batchSize: Int
+    package var batchSize: Int
     /// Threads that read and prepare.
-    public var threads: Int
+    package var threads: Int
     /// Batches in memory, at least 2 to overlap with the consumer.
-    public var depth = 3
+    package var depth = 3
     /// Which part of every batch to load.
-    public var part = Part.whole
+    package var part = Part.whole
 
     /// Batches of `batchSize`, prepared on `threads` threads.
-    public init(batchSize: Int, threads: Int) {
+    package init(batchSize: Int, threads: Int) {
       self.batchSize = batchSize
       self.threads = threads
     }
   }
 
   /// A batch, or this process's part of it.
-  public struct Batch {
+  package struct Batch {
     /// The batch's number.
-    public let number: Int
+    package let number: Int
     /// Places in the list of items, ascending.
-    public let items: Range<Int>
+    package let items: Range<Int>
     /// `items.count` times C x H x W numbers, valid until the call that passed the batch returns.
-    public let elements: UnsafeBufferPointer<Float>
+    package let elements: UnsafeBufferPointer<Float>
   }
 
   /// Prepares one photo.
@@ -90,7 +90,7 @@ public final class PrefetchingLoader {
   /// Called from several threads at once; `worker` is below the number of threads and differs
   /// between calls that run at the same time, so it may select scratch memory.
   /// Arguments: the file's bytes, the photo's place in the list, the worker, and where to write.
-  public typealias Prepare =
+  package typealias Prepare =
     @Sendable (UnsafeRawBufferPointer, Int, Int, UnsafeMutableBufferPointer<Float>) throws -> Void
 
   private let queue: LoadingQueue
@@ -100,7 +100,7 @@ public final class PrefetchingLoader {
   ///
   /// - Parameter elementCount: numbers of a prepared photo, C x H x W.
   /// - Throws: ``DatasetError/system(_:)`` when no thread can be started.
-  public init(
+  package init(
     _ items: [Item], elementCount: Int, options: Options, prepare: @escaping Prepare
   ) throws(DatasetError) {
     precondition(
@@ -125,7 +125,7 @@ public final class PrefetchingLoader {
   deinit { cancel() }
 
   /// Number of batches.
-  public var batchCount: Int { queue.plan.batchCount }
+  package var batchCount: Int { queue.plan.batchCount }
 
   /// Waits for the next batch and passes it to `body`; nil, and no call, when there are no more.
   ///
@@ -133,14 +133,14 @@ public final class PrefetchingLoader {
   ///
   /// - Throws: ``DatasetError`` of the first photo of the batch that cannot be loaded, naming it
   ///   (and again at every further call); `CancellationError` after ``cancel()``; what `body` throws.
-  public func next<Result>(_ body: (Batch) throws -> Result) throws -> Result? {
+  package func next<Result>(_ body: (Batch) throws -> Result) throws -> Result? {
     guard let batch = try queue.waitForNext() else { return nil }
     defer { queue.release() }
     return try body(batch)
   }
 
   /// Stops the threads and waits for those that are in the middle of a photo.
-  public func cancel() {
+  package func cancel() {
     queue.cancel()
     workers.join()
   }

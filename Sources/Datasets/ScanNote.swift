@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Something that a scan met and left aside, counted: not an error, but never silent.
-public struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
+package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
   /// What was met.
-  public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
+  package enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
     /// Hidden and system files and folders: `.*`, `__MACOSX`, `Thumbs.db`, `desktop.ini`.
     case ignored
     /// Files that neither are named like an image nor begin like one.
@@ -27,14 +27,14 @@ public struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
   }
 
   /// What was met.
-  public let kind: Kind
+  package let kind: Kind
   /// How many.
-  public internal(set) var count: Int
+  package internal(set) var count: Int
   /// The first few, in the order of the scan.
-  public internal(set) var examples: [BytePath]
+  package internal(set) var examples: [BytePath]
 
   /// One line for people.
-  public var description: String { "\(count) \(kind.text(count)): \(examples.listedOf(count))" }
+  package var description: String { "\(count) \(kind.text(count)): \(examples.listedOf(count))" }
 }
 
 extension ScanNote.Kind {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 /// One scan: decides the layout and collects the classes.
 struct ScanSession {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a photo is used for.
-public enum Split: String, Sendable, Hashable, Codable, CaseIterable {
+package enum Split: String, Sendable, Hashable, Codable, CaseIterable {
   /// Fits the parameters.
   case train
   /// Chooses among fits: early stopping, hyper-parameters.
@@ -12,7 +12,7 @@ public enum Split: String, Sendable, Hashable, Codable, CaseIterable {
   /// The split that a folder of this name stands for, upper or lower case; nil for other names.
   ///
   /// `train`, `training`; `valid`, `val`, `validation`; `test`, `testing`.
-  public init?(folderName: String) {
+  package init?(folderName: String) {
     switch folderName.lowercased() {
     case "train", "training": self = .train
     case "valid", "val", "validation": self = .valid

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
+import ThawFiles
 
 /// What is known about a file's contents.
 enum VerificationResult: Sendable, Hashable {
@@ -142,6 +142,6 @@ extension VerificationResult {
 
 /// 16 lower-case hexadecimal digits.
 func hexadecimal(_ word: UInt64) -> String {
-  (0..<8).map { Files.hexadecimal(UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0)))) }
+  (0..<8).map { ThawFiles.hexadecimal(UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0)))) }
     .joined()
 }

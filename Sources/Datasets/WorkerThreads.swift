@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import Synchronization
 import SystemPackage
+import ThawFiles
 
 /// A fixed number of threads that run one body each and are joined.
 ///

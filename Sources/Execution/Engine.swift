@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// Turns pieces of a network into plans. Two exist: `OneDNNEngine` (fast) and `ReferenceEngine` (the
 /// oracle, and the fallback where oneDNN is missing an operation).
-public protocol Engine: Sendable {
+package protocol Engine: Sendable {
   /// For messages, for example `oneDNN 2.6.3`.
   var name: String { get }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// A kernel could not be built or run.
-public enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A library call failed.
   case kernel(library: String, operation: String, layer: ParameterPath?, status: String)
   /// An engine has no kernel for an operation.
@@ -12,7 +12,7 @@ public enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible 
   case uninspectable(engine: String)
 
   /// Where, what, next step.
-  public var description: String {
+  package var description: String {
     switch self {
     case .kernel(let library, let operation, let layer, let status):
       "\(layer.map { "layer '\($0)': " } ?? "")\(library) failed in \(operation): \(status)."

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// A compiled, frozen piece of a network: pixels (or features) in, features (or logits) out.
 ///
 /// Always works in micro-batches of one fixed size and pads the last one, so the numbers computed for
 /// a photo do not depend on which others are asked for with it. Not thread-safe: one caller at a time.
-public protocol InferencePlan: AnyObject {
+package protocol InferencePlan: AnyObject {
   /// [microBatch, C, H, W] (or [microBatch, F]), Float32, dense row major.
   var inputShape: Shape { get }
   /// Shape of the result for one micro-batch.
@@ -24,12 +24,12 @@ public protocol InferencePlan: AnyObject {
 
 extension InferencePlan {
   /// Elements of one image in the input.
-  public var inputStride: Int { inputShape.count / inputShape[0] }
+  package var inputStride: Int { inputShape.count / inputShape[0] }
   /// Elements of one image's result.
-  public var outputStride: Int { outputShape.count / outputShape[0] }
+  package var outputStride: Int { outputShape.count / outputShape[0] }
 
   /// Computes the results of a whole tensor of images, [n, …] to [n, …].
-  public func run(_ input: Tensor<Float>) throws -> Tensor<Float> {
+  package func run(_ input: Tensor<Float>) throws -> Tensor<Float> {
     let images = input.count / inputStride
     precondition(
       input.count == images * inputStride,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// A plan that can tell which of its layers gave the first result that is NaN or infinite.
-public protocol LayerInspectable: TrainingPlan {
+package protocol LayerInspectable: TrainingPlan {
   /// Repeats a forward pass in training, looking at the result of every layer in order.
   ///
   /// Running statistics may move: the plan's weights are put back by whoever asks. A following

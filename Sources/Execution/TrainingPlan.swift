@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-public import Tensors
+package import ThawNetwork
+package import ThawTensors
 
 /// Which step of which run a training pass belongs to: the key of its dropout masks.
-public struct StepIdentity: Hashable, Sendable {
+package struct StepIdentity: Hashable, Sendable {
   /// The run's seed.
-  public var seed: UInt64
+  package var seed: UInt64
   /// Number of the optimizer step since the start of the run, 0-based.
-  public var step: Int
+  package var step: Int
   /// Names a step.
-  public init(seed: UInt64, step: Int) {
+  package init(seed: UInt64, step: Int) {
     self.seed = seed
     self.step = step
   }
@@ -20,7 +20,7 @@ public struct StepIdentity: Hashable, Sendable {
 ///
 /// Owns the working copy of its parameters, in whatever layout suits the engine; an optimizer changes
 /// them in place, element by element, through ``withTrainable(_:)``. Not thread-safe.
-public protocol TrainingPlan: AnyObject {
+package protocol TrainingPlan: AnyObject {
   /// [batch, …]: the largest batch a step may have; smaller ones are allowed.
   var inputShape: Shape { get }
   /// [batch, classes].

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import SystemPackage
+package import SystemPackage
 
 /// A file that appears under its name complete or not at all.
 ///
 /// The contents go to `NAME.tmp.PID.RANDOM` in the same directory, are synced, renamed over the
 /// name, and the directory is synced: after ``write(_:_:)`` returns they survive a loss of power, and
 /// at no moment does the name hold a mixture of old and new.
-public struct AtomicFile: ~Copyable {
+package struct AtomicFile: ~Copyable {
   private let path: FilePath
   private let file: OpenFile
   private var isOpen = true
@@ -34,12 +34,12 @@ public struct AtomicFile: ~Copyable {
   /// Adds bytes at the end.
   ///
   /// - Throws: ``FileError`` with the errno, for example when the disk is full.
-  public borrowing func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+  package borrowing func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
     try file.write(bytes)
   }
 
   /// Adds bytes at the end.
-  public borrowing func append(_ bytes: [UInt8]) throws(FileError) {
+  package borrowing func append(_ bytes: [UInt8]) throws(FileError) {
     var failure: FileError?
     bytes.withUnsafeBytes { raw in
       do throws(FileError) { try file.write(raw) } catch { failure = error }
@@ -67,7 +67,7 @@ public struct AtomicFile: ~Copyable {
   /// is left behind.
   ///
   /// - Throws: ``FileError``, or what `body` throws.
-  public static func write(
+  package static func write(
     _ path: FilePath, _ body: (borrowing AtomicFile) throws -> Void
   ) throws {
     var file = try AtomicFile(path)
@@ -83,14 +83,14 @@ public struct AtomicFile: ~Copyable {
   /// Writes `path` anew with `bytes`.
   ///
   /// - Throws: ``FileError``.
-  public static func write(_ path: FilePath, bytes: [UInt8]) throws {
+  package static func write(_ path: FilePath, bytes: [UInt8]) throws {
     try write(path) { try $0.append(bytes) }
   }
 
   /// Writes `path` anew with the UTF-8 of `text`.
   ///
   /// - Throws: ``FileError``.
-  public static func write(_ path: FilePath, text: String) throws {
+  package static func write(_ path: FilePath, text: String) throws {
     try write(path, bytes: Array(text.utf8))
   }
 }
@@ -99,7 +99,7 @@ extension FileSystem {
   /// Makes a rename in the directory of `path` durable.
   ///
   /// - Throws: ``FileError``.
-  public static func synchronizeDirectory(of path: FilePath) throws(FileError) {
+  package static func synchronizeDirectory(of path: FilePath) throws(FileError) {
     let parent = path.removingLastComponent()
     let directory = try OpenFile(
       parent.isEmpty ? "." : parent, O_RDONLY | O_DIRECTORY, "open the directory")

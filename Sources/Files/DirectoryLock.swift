@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import SystemPackage
+package import SystemPackage
 
 /// The right to write in a directory, held by one process at a time.
 ///
 /// An advisory `flock` on `DIRECTORY/.lock`: the kernel lets go of it when the process ends, however
 /// it ends, so a lock can never be stale. The file's text, the holder's process number, is only for
 /// the message.
-public final class DirectoryLock: Sendable {
+package final class DirectoryLock: Sendable {
   private let descriptor: Int32
   private let directory: FilePath
 
   /// Takes the lock, or fails at once.
   ///
   /// - Throws: ``FileError`` with ``FileError/Reason/inUse(process:)`` when another process holds it.
-  public init(_ directory: FilePath) throws(FileError) {
+  package init(_ directory: FilePath) throws(FileError) {
     let file = try OpenFile(directory.appending(".lock"), O_RDWR | O_CREAT, "create")
     guard flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
@@ -36,7 +36,7 @@ public final class DirectoryLock: Sendable {
   /// removed one is lost without any error.
   ///
   /// - Throws: ``FileError`` with ``FileError/Reason/removedWhileInUse``.
-  public func verify() throws(FileError) {
+  package func verify() throws(FileError) {
     var held = stat()
     guard fstat(descriptor, &held) == 0,
       let now = try? FileStatus(of: directory.appending(".lock")),

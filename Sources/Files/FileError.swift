@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import SystemPackage
+package import SystemPackage
 
 /// A system call on a file failed, or a file is not what it has to be; names the path.
-public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Why.
-  public enum Reason: Sendable, Equatable {
+  package enum Reason: Sendable, Equatable {
     /// The system call's `errno`.
     case system(Int32)
     /// Not a regular file (directory, pipe, socket, device).
@@ -22,31 +22,31 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The file or directory.
-  public let path: FilePath
+  package let path: FilePath
   /// What was tried, as a verb: `open`, `write`, `put in place`.
-  public let operation: String
+  package let operation: String
   /// Why it did not work.
-  public let reason: Reason
+  package let reason: Reason
 
   /// Names a failed operation.
-  public init(_ path: FilePath, _ operation: String, _ reason: Reason) {
+  package init(_ path: FilePath, _ operation: String, _ reason: Reason) {
     self.path = path
     self.operation = operation
     self.reason = reason
   }
 
   /// Where, what, expected against found, next step.
-  public var description: String { "\(path.displayed): \(reason.text(operation))" }
+  package var description: String { "\(path.displayed): \(reason.text(operation))" }
 
   /// Whether the disk or its quota is full.
-  public var isDiskFull: Bool {
+  package var isDiskFull: Bool {
     [.system(ENOSPC), .system(EDQUOT), .system(EFBIG)].contains(reason)
   }
 }
 
 extension FileError.Reason {
   /// The reason without the path, as one sentence.
-  public func text(_ operation: String) -> String {
+  package func text(_ operation: String) -> String {
     switch self {
     case .system(let code):
       "cannot \(operation): \(String(cString: strerror(code))).\(FileError.Reason.advice(code))"
@@ -73,7 +73,7 @@ extension FileError.Reason {
 extension FilePath {
   /// The path as one printable line: control characters and bytes that are not UTF-8 become `\n`,
   /// `\x1b` or `\xff`, a backslash becomes `\\`, and marks that reorder text are escaped.
-  public var displayed: String { withPlatformString { escaped(String.bytes(of: $0)) } }
+  package var displayed: String { withPlatformString { escaped(String.bytes(of: $0)) } }
 }
 
 extension String {
@@ -83,7 +83,7 @@ extension String {
 }
 
 /// `bytes` as one printable line; see ``SystemPackage/FilePath/displayed``.
-public func escaped(_ bytes: some Collection<UInt8>) -> String {
+package func escaped(_ bytes: some Collection<UInt8>) -> String {
   var result = ""
   var decoder = UTF8()
   var rest = Array(bytes)[...]
@@ -119,6 +119,6 @@ private func escaped(_ scalar: Unicode.Scalar) -> String {
 }
 
 /// Two lower-case hexadecimal digits.
-public func hexadecimal(_ byte: UInt8) -> String {
+package func hexadecimal(_ byte: UInt8) -> String {
   (byte < 16 ? "0" : "") + String(byte, radix: 16)
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import SystemPackage
+package import SystemPackage
 
 /// What a directory entry is.
-public enum FileKind: Sendable, Hashable {
+package enum FileKind: Sendable, Hashable {
   /// A regular file.
   case regular
   /// A directory.
@@ -16,25 +16,25 @@ public enum FileKind: Sendable, Hashable {
 }
 
 /// Kind, size and identity of a file.
-public struct FileStatus: Sendable, Hashable {
+package struct FileStatus: Sendable, Hashable {
   /// What it is.
-  public let kind: FileKind
+  package let kind: FileKind
   /// Size in bytes.
-  public let size: Int
+  package let size: Int
   /// Device and inode: equal for two names of one file.
-  public let device: UInt64
+  package let device: UInt64
   /// See ``device``.
-  public let inode: UInt64
+  package let inode: UInt64
   /// Names the file has (hard links).
-  public let linkCount: Int
+  package let linkCount: Int
   /// Last change of the contents, nanoseconds since 1970.
-  public let modified: Int
+  package let modified: Int
 
   /// Asks the file system.
   ///
   /// - Parameter follow: whether a symbolic link is followed.
   /// - Throws: ``FileError`` when there is nothing at `path` or it may not be seen.
-  public init(of path: FilePath, followingLinks follow: Bool = true) throws(FileError) {
+  package init(of path: FilePath, followingLinks follow: Bool = true) throws(FileError) {
     var raw = stat()
     let status = path.withPlatformString { follow ? stat($0, &raw) : lstat($0, &raw) }
     guard status == 0 else { throw FileError(path, "look at", .system(errno)) }
@@ -60,14 +60,14 @@ public struct FileStatus: Sendable, Hashable {
 ///
 /// Foundation turns names that are not UTF-8 into other names, and Swift strings take two spellings
 /// of one letter for equal; so paths are bytes here (`FilePath`).
-public enum FileSystem {
+package enum FileSystem {
   /// Whether something exists at `path` (links followed).
-  public static func exists(_ path: FilePath) -> Bool { (try? FileStatus(of: path)) != nil }
+  package static func exists(_ path: FilePath) -> Bool { (try? FileStatus(of: path)) != nil }
 
   /// The names in a directory without `.` and `..`, in byte order.
   ///
   /// - Throws: ``FileError``.
-  public static func list(_ directory: FilePath) throws(FileError) -> [FilePath.Component] {
+  package static func list(_ directory: FilePath) throws(FileError) -> [FilePath.Component] {
     guard let stream = directory.withPlatformString({ opendir($0) }) else {
       throw FileError(directory, "list", .system(errno))
     }
@@ -104,7 +104,7 @@ public enum FileSystem {
   ///
   /// - Parameter limit: the largest accepted size in bytes.
   /// - Throws: ``FileError``, also when the size changes during the call.
-  public static func read(_ path: FilePath, limit: Int = .max) throws(FileError) -> [UInt8] {
+  package static func read(_ path: FilePath, limit: Int = .max) throws(FileError) -> [UInt8] {
     let file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open")
     defer { file.closeIgnoringErrors() }
     let status = try file.status()
@@ -131,7 +131,7 @@ public enum FileSystem {
   /// Calls `body` with the contents of a regular file, a megabyte at a time.
   ///
   /// - Throws: ``FileError``, what `body` throws.
-  public static func forEachPiece(
+  package static func forEachPiece(
     of path: FilePath, _ body: (UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open")
@@ -149,14 +149,14 @@ public enum FileSystem {
   /// Copies a regular file; the copy appears complete or not at all.
   ///
   /// - Throws: ``FileError``.
-  public static func copy(_ path: FilePath, to target: FilePath) throws {
+  package static func copy(_ path: FilePath, to target: FilePath) throws {
     try AtomicFile.write(target) { file in try forEachPiece(of: path) { try file.append($0) } }
   }
 
   /// Gives a finished file its name, durably, replacing what was there. Same file system only.
   ///
   /// - Throws: ``FileError``.
-  public static func move(_ path: FilePath, to target: FilePath) throws(FileError) {
+  package static func move(_ path: FilePath, to target: FilePath) throws(FileError) {
     let file = try OpenFile(path, O_RDONLY, "open")
     defer { file.closeIgnoringErrors() }
     try file.synchronize()
@@ -168,7 +168,7 @@ public enum FileSystem {
   /// Creates a directory and those above it; does nothing when it exists.
   ///
   /// - Throws: ``FileError``.
-  public static func createDirectory(_ path: FilePath) throws(FileError) {
+  package static func createDirectory(_ path: FilePath) throws(FileError) {
     if let status = try? FileStatus(of: path) {
       guard status.kind == .directory else {
         throw FileError(path, "create the directory", .system(ENOTDIR))
@@ -186,14 +186,14 @@ public enum FileSystem {
   /// Removes one file; does nothing when it is absent.
   ///
   /// - Throws: ``FileError``.
-  public static func remove(_ path: FilePath) throws(FileError) {
+  package static func remove(_ path: FilePath) throws(FileError) {
     guard path.withPlatformString({ unlink($0) }) == 0 || errno == ENOENT else {
       throw FileError(path, "remove", .system(errno))
     }
   }
 
   /// Free bytes on the volume of `path` for an ordinary user; nil when that cannot be told.
-  public static func freeSpace(at path: FilePath) -> Int? {
+  package static func freeSpace(at path: FilePath) -> Int? {
     var raw = statvfs()
     guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else { return nil }
     return Int(

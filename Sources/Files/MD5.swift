@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHashes
+import CThawHashes
 
 /// The MD5 hash, fed piece by piece: only to compare downloads with hashes that others published.
 ///
 /// It finds damage. It is no protection against somebody who means harm.
 ///
 /// - Source: RFC 1321.
-public struct MD5: Sendable {
+package struct MD5: Sendable {
   private var state: [UInt32] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476]
   private var pending: [UInt8] = []
   private var length: UInt64 = 0
 
   /// Starts a hash of nothing.
-  public init() {}
+  package init() {}
 
   /// Adds bytes.
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     length &+= UInt64(bytes.count)
     var rest = bytes[...]
     if !pending.isEmpty {
@@ -33,7 +33,7 @@ public struct MD5: Sendable {
   }
 
   /// The hash of everything added as 32 lower-case hexadecimal digits.
-  public var hexadecimalDigest: String {
+  package var hexadecimalDigest: String {
     var copy = self
     let bits = length &* 8
     let zeros = (119 - pending.count % 64) % 64

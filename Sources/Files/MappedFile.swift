@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import SystemPackage
+package import SystemPackage
 
 /// A file of our own seen as read-only memory.
 ///
 /// Only for files that Thaw writes by renaming (the feature cache): someone else's file could shrink
 /// under the mapping, and reading past its end kills the process.
-public final class MappedFile: @unchecked Sendable {
+package final class MappedFile: @unchecked Sendable {
   private let bytes: UnsafeRawBufferPointer
 
   /// Size in bytes.
-  public var count: Int { bytes.count }
+  package var count: Int { bytes.count }
 
   /// Maps all of `path`.
   ///
   /// - Throws: ``FileError``.
-  public init(_ path: FilePath) throws(FileError) {
+  package init(_ path: FilePath) throws(FileError) {
     let file = try OpenFile(path, O_RDONLY, "open")
     defer { file.closeIgnoringErrors() }
     let size = try file.status().size
@@ -30,7 +30,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   /// Calls `body` with the contents; the pointer is valid during the call only.
-  public func withUnsafeBytes<Result>(
+  package func withUnsafeBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws -> Result
   ) rethrows -> Result {
     try withExtendedLifetime(self) { try body(bytes) }

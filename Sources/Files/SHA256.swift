@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CHashes
+import CThawHashes
 
 /// The SHA-256 hash, fed piece by piece.
 ///
@@ -9,7 +9,7 @@ import CHashes
 /// SHA instructions are used where it has them.
 ///
 /// - Source: FIPS 180-4.
-public struct SHA256: Sendable {
+package struct SHA256: Sendable {
   private var state: [UInt32] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
     0x5be0_cd19,
@@ -23,13 +23,13 @@ public struct SHA256: Sendable {
   package static let hasExtensions = thaw_sha256_has_extensions()
 
   /// Starts a hash of nothing.
-  public init() { usesExtensions = SHA256.hasExtensions }
+  package init() { usesExtensions = SHA256.hasExtensions }
 
   /// Starts a hash of nothing that is computed as on a processor without SHA instructions.
   package init(portable: Void) { usesExtensions = false }
 
   /// Adds bytes.
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     length &+= UInt64(bytes.count)
     var rest = bytes[...]
     if !pending.isEmpty {
@@ -47,12 +47,12 @@ public struct SHA256: Sendable {
   }
 
   /// Adds bytes.
-  public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
+  package mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
   /// Adds the UTF-8 of `text` and a zero byte, so that neighbouring strings cannot run together.
-  public mutating func update(_ text: String) { update(Array(text.utf8) + [0]) }
+  package mutating func update(_ text: String) { update(Array(text.utf8) + [0]) }
 
   /// The 32 bytes of the hash of everything added.
-  public func finalized() -> [UInt8] {
+  package func finalized() -> [UInt8] {
     var copy = self
     let bits = length &* 8
     let zeros = (119 - pending.count % 64) % 64
@@ -64,10 +64,10 @@ public struct SHA256: Sendable {
   }
 
   /// The hash as 64 lower-case hexadecimal digits.
-  public var hexadecimalDigest: String { finalized().map(Files.hexadecimal).joined() }
+  package var hexadecimalDigest: String { finalized().map(ThawFiles.hexadecimal).joined() }
 
   /// The hash of `bytes` as 64 lower-case hexadecimal digits.
-  public static func hexadecimal(of bytes: [UInt8]) -> String {
+  package static func hexadecimal(of bytes: [UInt8]) -> String {
     var hash = SHA256()
     hash.update(bytes)
     return hash.hexadecimalDigest

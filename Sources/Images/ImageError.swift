@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Why an image could not be decoded or encoded. The caller knows the file and puts its path in front.
-public enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   /// There are no bytes.
   case empty
   /// The content is another format than JPEG or PNG.
@@ -22,7 +22,7 @@ public enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   case notEncodable(ImageFormat, detail: String)
 
   /// What is wrong, as a phrase without a full stop, for tables and after a path.
-  public var reason: String {
+  package var reason: String {
     switch self {
     case .empty: "empty file"
     case .unsupportedFormat(.unknown(let bytes)):
@@ -40,7 +40,7 @@ public enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// What the reader can do about it, as a sentence.
-  public var nextStep: String {
+  package var nextStep: String {
     switch self {
     case .empty, .truncated, .corrupt: "Fetch the file again or leave it out."
     case .unsupportedFormat(.unknown): "Remove it or replace it by a JPEG or PNG."
@@ -53,5 +53,5 @@ public enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// What, expected against found, next step.
-  public var description: String { "\(reason). \(nextStep)" }
+  package var description: String { "\(reason). \(nextStep)" }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The format of an image file, found in its first bytes and never in its name.
-public enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
+package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   /// JPEG, decoded.
   case jpeg
   /// PNG, decoded (an animated one to its default image).
@@ -15,7 +15,7 @@ public enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   ///
   /// A PNG whose signature was damaged (by a text-mode transfer, usually) is still called PNG, so
   /// that the decoder can say what is wrong with it. Edge cases: no bytes at all are `.unknown([])`.
-  public static func detect(_ bytes: UnsafeRawBufferPointer) -> ImageFormat {
+  package static func detect(_ bytes: UnsafeRawBufferPointer) -> ImageFormat {
     for (offset, signature, format) in signatures where has(signature, in: bytes, at: offset) {
       return format
     }
@@ -32,10 +32,10 @@ public enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether ``ImageDecoder`` decodes the format.
-  public var isSupported: Bool { self == .jpeg || self == .png }
+  package var isSupported: Bool { self == .jpeg || self == .png }
 
   /// The format's usual name; for unknown bytes, what they begin with.
-  public var description: String {
+  package var description: String {
     switch self {
     case .jpeg: "JPEG"
     case .png: "PNG"

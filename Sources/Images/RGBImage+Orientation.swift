@@ -3,7 +3,7 @@
 /// How a stored image must be turned to be upright: the eight values of the EXIF tag.
 ///
 /// - Source: EXIF 2.32, tag 0x0112.
-public enum ImageOrientation: Int, Sendable, CaseIterable {
+package enum ImageOrientation: Int, Sendable, CaseIterable {
   /// As stored.
   case upright = 1
   /// Mirror left and right.
@@ -22,12 +22,12 @@ public enum ImageOrientation: Int, Sendable, CaseIterable {
   case rotatedCounterclockwise
 
   /// Whether width and height change places.
-  public var swapsSides: Bool { rawValue >= 5 }
+  package var swapsSides: Bool { rawValue >= 5 }
 }
 
 extension RGBImage {
   /// The upright image, for an image stored with `orientation`.
-  public func oriented(_ orientation: ImageOrientation) -> RGBImage {
+  package func oriented(_ orientation: ImageOrientation) -> RGBImage {
     guard orientation != .upright else { return self }
     // Position in the stored image of the upper left upright pixel, and the step in stored pixels for
     // one upright pixel to the right and one down.

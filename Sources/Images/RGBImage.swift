@@ -3,19 +3,19 @@
 /// A photo in memory: interleaved 8-bit red, green and blue, rows from the top, without padding.
 ///
 /// A value: copies are independent. Neither side is ever zero.
-public struct RGBImage: Hashable, Sendable, CustomStringConvertible {
+package struct RGBImage: Hashable, Sendable, CustomStringConvertible {
   /// Extent in pixels.
-  public let size: PixelSize
+  package let size: PixelSize
   /// height * width * 3 samples: `pixels[(y * width + x) * 3 + channel]`.
-  public private(set) var pixels: [UInt8]
+  package private(set) var pixels: [UInt8]
 
   /// Columns.
-  public var width: Int { size.width }
+  package var width: Int { size.width }
   /// Rows.
-  public var height: Int { size.height }
+  package var height: Int { size.height }
 
   /// An image of given samples; traps unless there are width * height * 3 of them.
-  public init(size: PixelSize, pixels: [UInt8]) {
+  package init(size: PixelSize, pixels: [UInt8]) {
     precondition(size.width > 0 && size.height > 0, "An image cannot be \(size).")
     precondition(
       pixels.count == size.width * size.height * 3,
@@ -25,7 +25,7 @@ public struct RGBImage: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// An image of one colour.
-  public init(size: PixelSize, filledWith color: RGBColor) {
+  package init(size: PixelSize, filledWith color: RGBColor) {
     self.init(size: size) { samples in
       for index in 0..<(size.width * size.height) {
         samples[3 * index] = color.red
@@ -36,7 +36,7 @@ public struct RGBImage: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// An image whose samples `body` writes, all of them: they are uninitialized before.
-  public init<Failure: Error>(
+  package init<Failure: Error>(
     size: PixelSize, initializedBy body: (UnsafeMutableBufferPointer<UInt8>) throws(Failure) -> Void
   ) throws(Failure) {
     precondition(size.width > 0 && size.height > 0, "An image cannot be \(size).")
@@ -53,17 +53,17 @@ public struct RGBImage: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// For example `500 x 375 pixels`; the samples would flood a log.
-  public var description: String { "\(size) pixels" }
+  package var description: String { "\(size) pixels" }
 
   /// The three samples of a pixel; traps outside the image.
-  public subscript(x: Int, y: Int) -> RGBColor {
+  package subscript(x: Int, y: Int) -> RGBColor {
     precondition(x >= 0 && x < width && y >= 0 && y < height, "(\(x), \(y)) is outside \(size).")
     let at = (y * width + x) * 3
     return RGBColor(red: pixels[at], green: pixels[at + 1], blue: pixels[at + 2])
   }
 
   /// The pixels inside `rectangle`; traps when it leaves the image.
-  public func cropped(to rectangle: PixelRectangle) -> RGBImage {
+  package func cropped(to rectangle: PixelRectangle) -> RGBImage {
     precondition(rectangle.fits(in: size), "The crop \(rectangle) leaves the image of \(size).")
     return RGBImage(size: rectangle.size) { target in
       pixels.withUnsafeBufferPointer { source in

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Tensors
+package import ThawTensors
 
 /// What one output of an adaptive pooling sees of its image.
 package struct AdaptiveWindow {

@@ -19,7 +19,7 @@
 /// - Source: keras 2.1.2 `Layer.updates`; keras commit 24246ea531 (2.1.3); keras 3
 ///   `BatchNormalization.call`; torch `nn.modules.batchnorm`; fastai `Learner.freeze`, `set_bn_train`;
 ///   timm `utils.model.freeze`.
-public enum BatchNormConvention: String, Hashable, Sendable, CaseIterable {
+package enum BatchNormConvention: String, Hashable, Sendable, CaseIterable {
   /// Keras up to 2.1.2.
   case keras212 = "keras-2.1.2"
   /// Keras 2.1.3 to 2.3.
@@ -34,7 +34,7 @@ public enum BatchNormConvention: String, Hashable, Sendable, CaseIterable {
   case timm
 
   /// Mode of the batch norms in frozen groups.
-  public var frozen: BatchNormMode {
+  package var frozen: BatchNormMode {
     switch self {
     case .keras212, .pytorch: .staleUpdate
     case .keras213: .batchStatistics
@@ -44,12 +44,12 @@ public enum BatchNormConvention: String, Hashable, Sendable, CaseIterable {
   }
 
   /// Mode of the batch norms in groups that train.
-  public var trainable: BatchNormMode { .training }
+  package var trainable: BatchNormMode { .training }
 }
 
 extension BatchNormMode {
   /// What a mode's name, or a system's, means for a frozen batch norm; nil for an unknown name.
-  public init?(frozen name: String) {
+  package init?(frozen name: String) {
     guard let mode = BatchNormMode(rawValue: name) ?? BatchNormConvention(rawValue: name)?.frozen
     else { return nil }
     self = mode
@@ -57,13 +57,13 @@ extension BatchNormMode {
 
   /// What a mode's name, or a system's, means for a batch norm in a group that trains; nil for an
   /// unknown name.
-  public init?(trainable name: String) {
+  package init?(trainable name: String) {
     guard let mode = BatchNormMode(rawValue: name) ?? BatchNormConvention(rawValue: name)?.trainable
     else { return nil }
     self = mode
   }
 
   /// All names that are understood.
-  public static let knownNames =
+  package static let knownNames =
     allCases.map(\.rawValue) + BatchNormConvention.allCases.map(\.rawValue)
 }

@@ -12,7 +12,7 @@
 ///
 /// - Source: `batchStatistics` is what a frozen batch norm did in Keras 2.1.3 to 2.3,
 ///   `staleUpdate` in Keras up to 2.1.2 and in PyTorch when only `requires_grad` is cleared.
-public enum BatchNormMode: String, Hashable, Sendable, Codable, CaseIterable {
+package enum BatchNormMode: String, Hashable, Sendable, Codable, CaseIterable {
   /// Running statistics, nothing moves: an affine map. The default for frozen groups.
   case inference
   /// An ordinary training batch norm.
@@ -23,9 +23,9 @@ public enum BatchNormMode: String, Hashable, Sendable, Codable, CaseIterable {
   case staleUpdate
 
   /// Whether training normalises by the statistics of the batch.
-  public var usesBatchStatistics: Bool { self != .inference }
+  package var usesBatchStatistics: Bool { self != .inference }
   /// Whether training moves the running statistics.
-  public var movesRunningStatistics: Bool { self == .training || self == .staleUpdate }
+  package var movesRunningStatistics: Bool { self == .training || self == .staleUpdate }
   /// Whether scale and shift have gradients.
-  public var trainsAffine: Bool { self == .training }
+  package var trainsAffine: Bool { self == .training }
 }

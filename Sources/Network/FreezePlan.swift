@@ -4,16 +4,16 @@
 ///
 /// A plan is an input of the compiler. It answers, for every node and parameter, whether it trains
 /// and whether the node is a *pure function* of the pixels; nothing else in Thaw decides that.
-public struct FreezePlan: Hashable, Sendable, Codable {
+package struct FreezePlan: Hashable, Sendable, Codable {
   /// Indices of the groups whose weights train, ascending.
-  public let trainableGroups: [Int]
+  package let trainableGroups: [Int]
   /// Mode of batch norms in frozen groups.
-  public let frozenBatchNorm: BatchNormMode
+  package let frozenBatchNorm: BatchNormMode
   /// Mode of batch norms in trainable groups.
-  public let trainableBatchNorm: BatchNormMode
+  package let trainableBatchNorm: BatchNormMode
 
   /// Trains exactly the groups in `trainable`.
-  public init(
+  package init(
     trainable: some Sequence<Int>, frozenBatchNorm: BatchNormMode = .inference,
     trainableBatchNorm: BatchNormMode = .inference
   ) {
@@ -23,13 +23,13 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   }
 
   /// Nothing trains: the plan of evaluation and prediction.
-  public static let inference = FreezePlan(trainable: [])
+  package static let inference = FreezePlan(trainable: [])
 
   /// Freezes the groups before `first` and trains the rest.
   ///
   /// - Parameter first: a group index; negative counts from the end (-1: only the last group).
   /// - Source: fastai's `freeze_to`.
-  public static func freezing(
+  package static func freezing(
     to first: Int, of graph: Graph, frozenBatchNorm: BatchNormMode = .inference,
     trainableBatchNorm: BatchNormMode = .inference
   ) -> FreezePlan {
@@ -43,7 +43,7 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   /// Trains the groups called `names`.
   ///
   /// - Throws: ``NetworkError/unknownGroup(_:known:)``.
-  public static func training(
+  package static func training(
     groups names: [String], of graph: Graph, frozenBatchNorm: BatchNormMode = .inference,
     trainableBatchNorm: BatchNormMode = .inference
   ) throws -> FreezePlan {
@@ -59,10 +59,10 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   }
 
   /// Whether the weights of group `index` train.
-  public func trains(group index: Int) -> Bool { trainableGroups.contains(index) }
+  package func trains(group index: Int) -> Bool { trainableGroups.contains(index) }
 
   /// The batch-norm mode that holds for `node`.
-  public func batchNormMode(of node: Node) -> BatchNormMode {
+  package func batchNormMode(of node: Node) -> BatchNormMode {
     trains(group: node.group) ? trainableBatchNorm : frozenBatchNorm
   }
 
@@ -70,7 +70,7 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   ///
   /// The affine part of a batch norm follows its mode (`training` learns, also in a frozen group:
   /// that is what fastai's default does); everything else follows its group.
-  public func trains(_ parameter: ParameterDescription, of node: Node) -> Bool {
+  package func trains(_ parameter: ParameterDescription, of node: Node) -> Bool {
     switch (parameter.role, node.operation) {
     case (.runningMean, _), (.runningVariance, _): false
     case (.normScale, .batchNormalization), (.normShift, .batchNormalization):
@@ -80,14 +80,14 @@ public struct FreezePlan: Hashable, Sendable, Codable {
   }
 
   /// The parameters of `graph` that have gradients, in order of computation.
-  public func trainableParameters(of graph: Graph) -> [ParameterDescription] {
+  package func trainableParameters(of graph: Graph) -> [ParameterDescription] {
     graph.nodes.flatMap { node in node.parameters.filter { trains($0, of: node) } }
   }
 
   /// Whether in training `node` computes the same function of its input as in inference, whatever
   /// the rest of the batch and the step: nothing in it trains, it uses no batch statistics and
   /// drops nothing.
-  public func isPure(_ node: Node) -> Bool {
+  package func isPure(_ node: Node) -> Bool {
     switch node.operation {
     case .dropout(let probability), .stochasticDepth(let probability): probability == 0
     case .batchNormalization:

@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A height and a width, in pixels or in kernel taps.
-public struct Extent2D: Hashable, Sendable, Codable, CustomStringConvertible {
+package struct Extent2D: Hashable, Sendable, Codable, CustomStringConvertible {
   /// Rows.
-  public var height: Int
+  package var height: Int
   /// Columns.
-  public var width: Int
+  package var width: Int
   /// `height` rows and `width` columns.
-  public init(height: Int, width: Int) {
+  package init(height: Int, width: Int) {
     self.height = height
     self.width = width
   }
   /// A square.
-  public init(_ side: Int) { self.init(height: side, width: side) }
+  package init(_ side: Int) { self.init(height: side, width: side) }
   /// `7x7`, height first.
-  public var description: String { "\(height)x\(width)" }
+  package var description: String { "\(height)x\(width)" }
 }
 
 /// Zeros (or, for max pooling, minus infinity) added on each side, in pixels.
-public struct EdgeInsets: Hashable, Sendable {
+package struct EdgeInsets: Hashable, Sendable {
   /// Rows above.
-  public var top: Int
+  package var top: Int
   /// Columns before.
-  public var left: Int
+  package var left: Int
   /// Rows below.
-  public var bottom: Int
+  package var bottom: Int
   /// Columns after.
-  public var right: Int
+  package var right: Int
   /// Pads each side by its own amount.
-  public init(top: Int, left: Int, bottom: Int, right: Int) {
+  package init(top: Int, left: Int, bottom: Int, right: Int) {
     self.top = top
     self.left = left
     self.bottom = bottom
     self.right = right
   }
   /// The same amount on every side.
-  public init(_ amount: Int) { self.init(top: amount, left: amount, bottom: amount, right: amount) }
+  package init(_ amount: Int) {
+    self.init(top: amount, left: amount, bottom: amount, right: amount)
+  }
 }
 
 /// How a window that slides over an image treats the border.
-public enum Padding: Hashable, Sendable {
+package enum Padding: Hashable, Sendable {
   /// Fixed amounts, PyTorch's way.
   case explicit(EdgeInsets)
   /// TensorFlow's "same": outputs = ceil(input / stride), the odd pixel goes below and right.
@@ -49,20 +51,20 @@ public enum Padding: Hashable, Sendable {
 }
 
 /// The window of a convolution or pooling operation.
-public struct Window2D: Hashable, Sendable {
+package struct Window2D: Hashable, Sendable {
   /// Taps.
-  public var kernel: Extent2D
+  package var kernel: Extent2D
   /// Step between outputs.
-  public var stride: Extent2D
+  package var stride: Extent2D
   /// Distance between taps (1 = dense).
-  public var dilation: Extent2D
+  package var dilation: Extent2D
   /// Border treatment.
-  public var padding: Padding
+  package var padding: Padding
   /// Whether the last, partial window counts (pooling only; PyTorch's `ceil_mode`).
-  public var roundsUp: Bool
+  package var roundsUp: Bool
 
   /// A square window.
-  public init(
+  package init(
     kernel: Int, stride: Int = 1, dilation: Int = 1, padding: Padding = .explicit(EdgeInsets(0)),
     roundsUp: Bool = false
   ) {
@@ -74,7 +76,7 @@ public struct Window2D: Hashable, Sendable {
   }
 
   /// The amounts of padding for an input of `size`.
-  public func insets(for size: Extent2D) -> EdgeInsets {
+  package func insets(for size: Extent2D) -> EdgeInsets {
     switch padding {
     case .explicit(let insets): return insets
     case .same:
@@ -86,7 +88,7 @@ public struct Window2D: Hashable, Sendable {
   }
 
   /// Output extent for an input of `size`; nil when the window does not fit even once.
-  public func output(for size: Extent2D) -> Extent2D? {
+  package func output(for size: Extent2D) -> Extent2D? {
     let insets = insets(for: size)
     guard
       let height = Window2D.count(

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The position of a node in its ``Graph``; inputs always come before their users.
-public struct NodeID: Hashable, Comparable, Sendable {
+package struct NodeID: Hashable, Comparable, Sendable {
   /// 0-based position.
-  public let index: Int
+  package let index: Int
   package init(_ index: Int) { self.index = index }
   /// Order of computation.
-  public static func < (left: NodeID, right: NodeID) -> Bool { left.index < right.index }
+  package static func < (left: NodeID, right: NodeID) -> Bool { left.index < right.index }
 }
 
 /// One operation of a network and where its inputs come from.
-public struct Node: Hashable, Sendable {
+package struct Node: Hashable, Sendable {
   /// Position in the graph.
-  public let id: NodeID
+  package let id: NodeID
   /// Layer name; parameters are below it (`conv_stem.weight` belongs to the node `conv_stem`).
-  public let path: ParameterPath
+  package let path: ParameterPath
   /// What is computed.
-  public let operation: Operation
+  package let operation: Operation
   /// Producers of the inputs, in order.
-  public let inputs: [NodeID]
+  package let inputs: [NodeID]
   /// Index into ``Graph/groups``.
-  public let group: Int
+  package let group: Int
 }
 
 /// A named run of layers that is frozen or thawed as one and has one learning rate.
-public struct LayerGroup: Hashable, Sendable {
+package struct LayerGroup: Hashable, Sendable {
   /// For example `stem` or `head`; unique in its graph.
-  public let name: String
+  package let name: String
 }
 
 /// A network as plain values: what is computed, never how. Nodes are in order of computation, the
@@ -34,13 +34,13 @@ public struct LayerGroup: Hashable, Sendable {
 ///
 /// Build one with ``GraphBuilder``. Parameters are kept apart (``Parameters``), and what is frozen is
 /// not written here either: it is an input of the compiler (``FreezePlan``).
-public struct Graph: Hashable, Sendable {
+package struct Graph: Hashable, Sendable {
   /// Architecture name, for example `efficientnet_lite0`.
-  public let name: String
+  package let name: String
   /// All nodes, in order of computation; group indices never decrease.
-  public let nodes: [Node]
+  package let nodes: [Node]
   /// Layer groups from input to head.
-  public let groups: [LayerGroup]
+  package let groups: [LayerGroup]
 
   package init(name: String, nodes: [Node], groups: [LayerGroup]) {
     self.name = name
@@ -49,19 +49,19 @@ public struct Graph: Hashable, Sendable {
   }
 
   /// The node at `id`.
-  public subscript(id: NodeID) -> Node { nodes[id.index] }
+  package subscript(id: NodeID) -> Node { nodes[id.index] }
 
   /// The node whose result leaves the network.
-  public var output: Node { nodes[nodes.count - 1] }
+  package var output: Node { nodes[nodes.count - 1] }
 
   /// Channels of the input image.
-  public var inputChannels: Int {
+  package var inputChannels: Int {
     if case .input(let channels) = nodes[0].operation { return channels }
     preconditionFailure("The first node of graph \(name) is not its input.")
   }
 
   /// Users of each node's result, by node index.
-  public var consumers: [[NodeID]] {
+  package var consumers: [[NodeID]] {
     var result = [[NodeID]](repeating: [], count: nodes.count)
     for node in nodes {
       for input in node.inputs { result[input.index].append(node.id) }
@@ -77,14 +77,14 @@ public struct Graph: Hashable, Sendable {
 /// let convolved = builder.add("conv", .convolution(c), [builder.input])
 /// builder.beginGroup("head")
 /// ```
-public struct GraphBuilder {
+package struct GraphBuilder {
   private let name: String
   private var nodes: [Node] = []
   private var groups: [LayerGroup]
   private var paths: Set<ParameterPath> = ["input"]
 
   /// Starts a graph whose first layer group is called `firstGroup`.
-  public init(name: String, inputChannels: Int, firstGroup: String = "stem") {
+  package init(name: String, inputChannels: Int, firstGroup: String = "stem") {
     self.name = name
     groups = [LayerGroup(name: firstGroup)]
     let operation = Operation.input(channels: inputChannels)
@@ -92,19 +92,19 @@ public struct GraphBuilder {
   }
 
   /// The input image.
-  public var input: NodeID { nodes[0].id }
+  package var input: NodeID { nodes[0].id }
   /// The node added last.
-  public var last: NodeID { nodes[nodes.count - 1].id }
+  package var last: NodeID { nodes[nodes.count - 1].id }
 
   /// Nodes added from here on belong to a new layer group; traps when the name is taken.
-  public mutating func beginGroup(_ name: String) {
+  package mutating func beginGroup(_ name: String) {
     precondition(!groups.contains { $0.name == name }, "Layer group '\(name)' exists already.")
     groups.append(LayerGroup(name: name))
   }
 
   /// Adds a node; its inputs default to the node added last. Traps when the path is taken.
   @discardableResult
-  public mutating func add(
+  package mutating func add(
     _ path: ParameterPath, _ operation: Operation, _ inputs: [NodeID]? = nil
   ) -> NodeID {
     precondition(paths.insert(path).inserted, "Layer '\(path)' exists already.")
@@ -117,5 +117,5 @@ public struct GraphBuilder {
   }
 
   /// The finished graph.
-  public func build() -> Graph { Graph(name: name, nodes: nodes, groups: groups) }
+  package func build() -> Graph { Graph(name: name, nodes: nodes, groups: groups) }
 }

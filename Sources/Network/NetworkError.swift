@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// Something about a network, its parameters or its input that cannot work; names the layer.
-public enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A layer received an input it cannot take.
   case shapeMismatch(layer: ParameterPath, expected: String, found: String)
   /// A parameter has another shape than its layer needs.
@@ -18,7 +18,7 @@ public enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
   case unknownGroup(String, known: [String])
 
   /// Where, what, expected against found, next step.
-  public var description: String {
+  package var description: String {
     switch self {
     case .shapeMismatch(let layer, let expected, let found):
       "layer '\(layer)': expected \(expected), found \(found)."

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Tensors
+package import ThawTensors
 
 extension Operation {
   /// The shape of the result for inputs of these shapes; `path` is for messages.

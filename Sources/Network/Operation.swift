@@ -4,24 +4,24 @@
 ///
 /// Parameters: `weight` [outputs, inputs / groups, kH, kW] (with `storesMatrix` [outputs, inputs]) and,
 /// with `hasBias`, `bias` [outputs].
-public struct Convolution2D: Hashable, Sendable {
+package struct Convolution2D: Hashable, Sendable {
   /// Input channels.
-  public var inputs: Int
+  package var inputs: Int
   /// Output channels.
-  public var outputs: Int
+  package var outputs: Int
   /// Kernel, stride, dilation and padding.
-  public var window: Window2D
+  package var window: Window2D
   /// Channel groups; `inputs` for a depthwise convolution.
-  public var groups: Int
+  package var groups: Int
   /// Whether a bias is added to each output channel.
-  public var hasBias: Bool
+  package var hasBias: Bool
   /// Whether `weight` is kept as a matrix: a dense layer over the channels of each pixel, which is
   /// how PyTorch's ConvNeXt stores its 1x1 convolutions. Nothing else differs.
-  public var storesMatrix: Bool
+  package var storesMatrix: Bool
 
   /// Describes a convolution; traps unless `groups` divides both channel counts, and for a matrix
   /// unless there are one tap and one group.
-  public init(
+  package init(
     inputs: Int, outputs: Int, window: Window2D, groups: Int = 1, hasBias: Bool = false,
     storesMatrix: Bool = false
   ) {
@@ -45,22 +45,22 @@ public struct Convolution2D: Hashable, Sendable {
 /// y = weight * (x - mean) / sqrt(variance + epsilon) + bias, per channel. Parameters: `weight` and
 /// `bias` [channels] (absent as the flags say), buffers `running_mean` and `running_var` [channels].
 /// Which statistics are used and whether they move is decided by a ``BatchNormMode``, not here.
-public struct BatchNormalization: Hashable, Sendable {
+package struct BatchNormalization: Hashable, Sendable {
   /// Channels.
-  public var channels: Int
+  package var channels: Int
   /// Added to the variance.
-  public var epsilon: Double
+  package var epsilon: Double
   /// Weight of the new statistic, PyTorch's convention (Keras's momentum is 1 minus this).
-  public var momentum: Double
+  package var momentum: Double
   /// Whether a scale (`weight`, gamma) exists; Keras's Inception has none.
-  public var hasScale: Bool
+  package var hasScale: Bool
   /// Whether a shift (`bias`, beta) exists.
-  public var hasShift: Bool
+  package var hasShift: Bool
   /// What the running variance takes from a batch; the forward pass always uses the biased one.
-  public var runningVarianceCorrection: VarianceCorrection
+  package var runningVarianceCorrection: VarianceCorrection
 
   /// Describes a batch normalisation; the defaults are PyTorch's.
-  public init(
+  package init(
     channels: Int, epsilon: Double = 1e-5, momentum: Double = 0.1, hasScale: Bool = true,
     hasShift: Bool = true, runningVarianceCorrection: VarianceCorrection = .bessel
   ) {
@@ -80,13 +80,13 @@ public struct BatchNormalization: Hashable, Sendable {
 /// their layer group, no ``BatchNormMode`` touches them. Nothing depends on the rest of the batch.
 ///
 /// - Source: Ba et al. 2016, arXiv:1607.06450; torchvision's `LayerNorm2d`.
-public struct LayerNormalization: Hashable, Sendable {
+package struct LayerNormalization: Hashable, Sendable {
   /// Channels, or features.
-  public var channels: Int
+  package var channels: Int
   /// Added to the variance.
-  public var epsilon: Double
+  package var epsilon: Double
   /// Describes a layer normalisation; the default epsilon is ConvNeXt's.
-  public init(channels: Int, epsilon: Double = 1e-6) {
+  package init(channels: Int, epsilon: Double = 1e-6) {
     self.channels = channels
     self.epsilon = epsilon
   }
@@ -97,20 +97,20 @@ public struct LayerNormalization: Hashable, Sendable {
 /// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it.
 ///
 /// - Source: Touvron et al. 2021, arXiv:2103.17239.
-public struct ChannelScale: Hashable, Sendable {
+package struct ChannelScale: Hashable, Sendable {
   /// Channels.
-  public var channels: Int
+  package var channels: Int
   /// Last component of the parameter's path.
-  public var name: String
+  package var name: String
   /// Describes a scale.
-  public init(channels: Int, name: String = "weight") {
+  package init(channels: Int, name: String = "weight") {
     self.channels = channels
     self.name = name
   }
 }
 
 /// A function of one number.
-public enum Activation: String, Hashable, Sendable, Codable {
+package enum Activation: String, Hashable, Sendable, Codable {
   /// max(x, 0).
   case relu
   /// min(max(x, 0), 6).
@@ -124,7 +124,7 @@ public enum Activation: String, Hashable, Sendable, Codable {
 }
 
 /// Which number a pooling window keeps.
-public enum PoolingKind: Hashable, Sendable {
+package enum PoolingKind: Hashable, Sendable {
   /// The largest; padding never wins.
   case maximum
   /// The mean; whether zeros of the padding count in the divisor (PyTorch's `count_include_pad`).
@@ -132,15 +132,15 @@ public enum PoolingKind: Hashable, Sendable {
 }
 
 /// y = x weight^T + bias. Parameters: `weight` [outputs, inputs], with `hasBias` `bias` [outputs].
-public struct Dense: Hashable, Sendable {
+package struct Dense: Hashable, Sendable {
   /// Input features.
-  public var inputs: Int
+  package var inputs: Int
   /// Output features.
-  public var outputs: Int
+  package var outputs: Int
   /// Whether a bias is added.
-  public var hasBias: Bool
+  package var hasBias: Bool
   /// Describes a dense layer.
-  public init(inputs: Int, outputs: Int, hasBias: Bool = true) {
+  package init(inputs: Int, outputs: Int, hasBias: Bool = true) {
     self.inputs = inputs
     self.outputs = outputs
     self.hasBias = hasBias
@@ -148,7 +148,7 @@ public struct Dense: Hashable, Sendable {
 }
 
 /// What a node of a ``Graph`` computes. Activations are [N, C, H, W]; after ``flatten`` [N, F].
-public enum Operation: Hashable, Sendable {
+package enum Operation: Hashable, Sendable {
   /// The network's input with `channels` channels.
   case input(channels: Int)
   /// See ``Convolution2D``.

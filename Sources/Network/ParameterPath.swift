@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The name of a layer, or of one of its parameters, as PyTorch writes it: `layer4.1.bn2.running_mean`.
-public struct ParameterPath: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
+package struct ParameterPath: Hashable, Comparable, Sendable, Codable, CustomStringConvertible,
   ExpressibleByStringInterpolation
 {
   /// The dotted name; empty for the network itself.
-  public let description: String
+  package let description: String
 
   /// Wraps a dotted name.
-  public init(_ name: String) { description = name }
+  package init(_ name: String) { description = name }
   /// Wraps a literal dotted name.
-  public init(stringLiteral value: String) { description = value }
+  package init(stringLiteral value: String) { description = value }
 
   /// The path of `name` inside this one.
-  public func appending(_ name: String) -> ParameterPath {
+  package func appending(_ name: String) -> ParameterPath {
     ParameterPath(description.isEmpty ? name : description + "." + name)
   }
 
   /// The last component: `weight` of `fc.weight`.
-  public var leaf: Substring {
+  package var leaf: Substring {
     description[(description.lastIndex(of: ".").map(after) ?? description.startIndex)...]
   }
   /// Everything before the last component: `layer1.0.bn1` of `layer1.0.bn1.weight`, empty if there is none.
-  public var parent: ParameterPath {
+  package var parent: ParameterPath {
     ParameterPath(description.lastIndex(of: ".").map { String(description[..<$0]) } ?? "")
   }
 
   /// Byte order of the names, so that listings do not depend on a locale.
-  public static func < (left: ParameterPath, right: ParameterPath) -> Bool {
+  package static func < (left: ParameterPath, right: ParameterPath) -> Bool {
     left.description.utf8.lexicographicallyPrecedes(right.description.utf8)
   }
 
   /// Reads a plain string.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     description = try decoder.singleValueContainer().decode(String.self)
   }
   /// Writes a plain string.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }

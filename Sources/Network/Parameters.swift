@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// What one stored array of a layer is.
-public enum ParameterRole: Hashable, Sendable {
+package enum ParameterRole: Hashable, Sendable {
   /// A weight matrix or kernel; weight decay applies.
   case weight
   /// An additive bias; no weight decay by default.
@@ -18,22 +18,22 @@ public enum ParameterRole: Hashable, Sendable {
   case runningVariance
 
   /// Whether gradients exist for it when its layer group trains.
-  public var isTrainable: Bool { self != .runningMean && self != .runningVariance }
+  package var isTrainable: Bool { self != .runningMean && self != .runningVariance }
 }
 
 /// Name, shape and role of one array that a layer keeps.
-public struct ParameterDescription: Hashable, Sendable {
+package struct ParameterDescription: Hashable, Sendable {
   /// Full path, for example `bn1.running_mean`.
-  public let path: ParameterPath
+  package let path: ParameterPath
   /// Extents.
-  public let shape: Shape
+  package let shape: Shape
   /// What it is.
-  public let role: ParameterRole
+  package let role: ParameterRole
 }
 
 extension Node {
   /// The arrays this layer keeps, in PyTorch's order.
-  public var parameters: [ParameterDescription] {
+  package var parameters: [ParameterDescription] {
     switch operation {
     case .convolution(let layer):
       let shape: Shape =
@@ -76,31 +76,31 @@ extension Node {
 
 extension Graph {
   /// The arrays of every layer, in order of computation.
-  public var parameters: [ParameterDescription] { nodes.flatMap(\.parameters) }
+  package var parameters: [ParameterDescription] { nodes.flatMap(\.parameters) }
 }
 
 /// The arrays of a network by path: trained parameters and running statistics, Float32.
-public struct Parameters: Sendable, Equatable {
+package struct Parameters: Sendable, Equatable {
   private var tensors: [ParameterPath: Tensor<Float>]
 
   /// Wraps arrays by path.
-  public init(_ tensors: [ParameterPath: Tensor<Float>] = [:]) { self.tensors = tensors }
+  package init(_ tensors: [ParameterPath: Tensor<Float>] = [:]) { self.tensors = tensors }
 
   /// The array at `path`, nil when there is none.
-  public subscript(path: ParameterPath) -> Tensor<Float>? {
+  package subscript(path: ParameterPath) -> Tensor<Float>? {
     get { tensors[path] }
     set { tensors[path] = newValue }
   }
 
   /// All paths in byte order.
-  public var paths: [ParameterPath] { tensors.keys.sorted() }
+  package var paths: [ParameterPath] { tensors.keys.sorted() }
   /// Number of arrays.
-  public var count: Int { tensors.count }
+  package var count: Int { tensors.count }
 
   /// The array at `path`.
   ///
   /// - Throws: ``NetworkError/missingParameters(_:)``.
-  public func tensor(_ path: ParameterPath) throws -> Tensor<Float> {
+  package func tensor(_ path: ParameterPath) throws -> Tensor<Float> {
     guard let tensor = tensors[path] else { throw NetworkError.missingParameters([path]) }
     return tensor
   }
@@ -109,7 +109,7 @@ public struct Parameters: Sendable, Equatable {
   /// are allowed.
   ///
   /// - Throws: ``NetworkError`` naming the tensor.
-  public func validate(for graph: Graph) throws {
+  package func validate(for graph: Graph) throws {
     let needed = graph.parameters
     let missing = needed.map(\.path).filter { tensors[$0] == nil }
     guard missing.isEmpty else { throw NetworkError.missingParameters(missing.sorted()) }
@@ -127,9 +127,18 @@ public struct Parameters: Sendable, Equatable {
 
 extension Parameters {
   /// These arrays, with those of `other` in their place where it has some.
-  public func overlaid(with other: Parameters) -> Parameters {
+  package func overlaid(with other: Parameters) -> Parameters {
     var result = self
     for path in other.paths { result[path] = other[path] }
+    return result
+  }
+}
+
+extension Parameters {
+  /// Only what `graph` needs: the pretrained classifier, for one, is left out.
+  package func restricted(to graph: Graph) -> Parameters {
+    var result = Parameters()
+    for parameter in graph.parameters { result[parameter.path] = self[parameter.path] }
     return result
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Tensors
+package import ThawTensors
 
 extension Parameters {
   /// Values for every parameter of `graph` from a formula of path and index: test networks agree with

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 extension Graph {
   /// The shape of every node's result for `batch` images of `size`.
@@ -9,7 +9,7 @@ extension Graph {
   ///
   /// - Throws: ``NetworkError/shapeMismatch(layer:expected:found:)`` naming the first layer that
   ///   cannot take its input, for example when the image is too small for a pooling window.
-  public func shapes(batch: Int, size: Extent2D) throws -> [Shape] {
+  package func shapes(batch: Int, size: Extent2D) throws -> [Shape] {
     var shapes: [Shape] = []
     shapes.reserveCapacity(nodes.count)
     for node in nodes {

@@ -4,12 +4,12 @@
 ///
 /// 64 bytes is one cache line and one AVX-512 register: kernels load from it without a split.
 /// Not synchronised: whoever writes owns it alone.
-public final class AlignedStorage<Scalar: BitwiseCopyable>: @unchecked Sendable {
+package final class AlignedStorage<Scalar: BitwiseCopyable>: @unchecked Sendable {
   /// The whole block.
-  public let elements: UnsafeMutableBufferPointer<Scalar>
+  package let elements: UnsafeMutableBufferPointer<Scalar>
 
   /// Takes `count` elements, all bytes zero. Traps when `count` is negative.
-  public init(count: Int) {
+  package init(count: Int) {
     precondition(count >= 0, "AlignedStorage needs a count of at least 0, got \(count).")
     let bytes = count * MemoryLayout<Scalar>.stride
     let raw = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 64), alignment: 64)
@@ -21,9 +21,19 @@ public final class AlignedStorage<Scalar: BitwiseCopyable>: @unchecked Sendable 
   deinit { UnsafeMutableRawPointer(mutating: elements.baseAddress)?.deallocate() }
 
   /// A second block with the same contents.
-  public func copy() -> AlignedStorage {
+  package func copy() -> AlignedStorage {
     let other = AlignedStorage(count: elements.count)
     _ = other.elements.update(fromContentsOf: elements)
     return other
+  }
+}
+
+extension AlignedStorage {
+  /// The first element; the block is never empty, see `init`.
+  package var start: UnsafeMutablePointer<Scalar> {
+    guard let start = elements.baseAddress else {
+      preconditionFailure("AlignedStorage always has memory.")
+    }
+    return start
   }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import COpenBLAS
+import CThawOpenBLAS
 
 /// A scalar OpenBLAS has kernels for: `Float` and `Double`.
-public protocol BLASScalar: TensorScalar, BinaryFloatingPoint {
+package protocol BLASScalar: TensorScalar, BinaryFloatingPoint {
   /// C = alpha * op(A) op(B) + beta * C; see ``LinearAlgebra/multiply(_:_:into:alpha:beta:)``.
   ///
   /// The caller has checked every extent.
@@ -13,22 +13,22 @@ public protocol BLASScalar: TensorScalar, BinaryFloatingPoint {
 }
 
 /// A row-major matrix somewhere in memory, possibly seen transposed.
-public struct MatrixView<Scalar> {
+package struct MatrixView<Scalar> {
   /// Rows and columns of the matrix as it is *used*, that is after the transposition.
-  public let rows: Int
+  package let rows: Int
   /// Columns as used.
-  public let columns: Int
+  package let columns: Int
   /// First element in memory.
-  public let base: UnsafePointer<Scalar>
+  package let base: UnsafePointer<Scalar>
   /// Distance in elements between rows as *stored*.
-  public let rowStride: Int
+  package let rowStride: Int
   /// Whether the stored matrix is `[columns, rows]`.
-  public let isTransposed: Bool
+  package let isTransposed: Bool
 
   /// A view of `rows` x `columns` (as used).
   ///
   /// - Parameter rowStride: stored row distance; the stored width when nil.
-  public init(
+  package init(
     _ base: UnsafePointer<Scalar>, rows: Int, columns: Int, rowStride: Int? = nil,
     transposed: Bool = false
   ) {
@@ -45,12 +45,12 @@ public struct MatrixView<Scalar> {
 }
 
 /// Dense products on OpenBLAS, with the extents checked here: OpenBLAS itself prints and returns.
-public enum LinearAlgebra {
+package enum LinearAlgebra {
   /// C[m, n] = alpha * A[m, k] * B[k, n] + beta * C, all row major.
   ///
   /// With `beta` 0 the old contents of C are not read, so they may be anything, NaN included.
   /// Edge cases: m or n of 0 does nothing; k of 0 scales C by `beta`.
-  public static func multiply<Scalar: BLASScalar>(
+  package static func multiply<Scalar: BLASScalar>(
     _ a: MatrixView<Scalar>, _ b: MatrixView<Scalar>, into c: UnsafeMutablePointer<Scalar>,
     rowStride: Int? = nil, alpha: Scalar = 1, beta: Scalar = 0
   ) {
@@ -67,7 +67,7 @@ public enum LinearAlgebra {
   }
 
   /// Sets the size of OpenBLAS's thread pool (at least 1).
-  public static func setThreadCount(_ count: Int) {
+  package static func setThreadCount(_ count: Int) {
     thaw_blas_set_threads(Int32(clamping: max(count, 1)))
   }
 
@@ -85,7 +85,7 @@ public enum LinearAlgebra {
 
 extension Float: BLASScalar {
   /// Single precision, `sgemm`.
-  public static func gemm(
+  package static func gemm(
     _ a: MatrixView<Float>, _ b: MatrixView<Float>, into c: UnsafeMutablePointer<Float>,
     rowStride: Int, alpha: Float, beta: Float
   ) {
@@ -97,7 +97,7 @@ extension Float: BLASScalar {
 
 extension Double: BLASScalar {
   /// Double precision, `dgemm`.
-  public static func gemm(
+  package static func gemm(
     _ a: MatrixView<Double>, _ b: MatrixView<Double>, into c: UnsafeMutablePointer<Double>,
     rowStride: Int, alpha: Double, beta: Double
   ) {

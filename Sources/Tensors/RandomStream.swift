@@ -3,7 +3,7 @@
 import Glibc
 
 /// What a stream of random numbers is for, so that no two uses ever share one.
-public enum RandomPurpose: UInt32, Sendable {
+package enum RandomPurpose: UInt32, Sendable {
   /// Starting values of new layers.
   case initialization = 1
   /// The order of samples in an epoch.
@@ -28,7 +28,7 @@ public enum RandomPurpose: UInt32, Sendable {
 /// the batch it falls into or on a run having been interrupted.
 ///
 /// - Source: Philox-4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
-public struct RandomStream: RandomNumberGenerator, Sendable {
+package struct RandomStream: RandomNumberGenerator, Sendable {
   private let key: (UInt32, UInt32)
   private let domain: (UInt32, UInt32)
   private var block: UInt64 = 0
@@ -41,14 +41,14 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   ///   - seed: the run's seed.
   ///   - epoch: 0-based; use 0 where epochs have no meaning. Only the low 24 bits count.
   ///   - sample: the sample's index in the manifest, or another stable number below 2^32.
-  public init(seed: UInt64, purpose: RandomPurpose, epoch: Int = 0, sample: Int = 0) {
+  package init(seed: UInt64, purpose: RandomPurpose, epoch: Int = 0, sample: Int = 0) {
     key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     let phase = UInt32(truncatingIfNeeded: epoch) & 0x00FF_FFFF
     domain = (purpose.rawValue << 24 | phase, UInt32(truncatingIfNeeded: sample))
   }
 
   /// The next 64 random bits.
-  public mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     if remaining == 0 {
       buffered = RandomStream.philox(
         counter: (
@@ -63,10 +63,10 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   }
 
   /// A number in [0, 1), in steps of 2^-24: every value is exact in Float.
-  public mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
+  package mutating func uniform() -> Float { Float(next() >> 40) * 0x1p-24 }
 
   /// A number in `[range.lowerBound, range.upperBound)`; the lower bound when the range is empty.
-  public mutating func uniform(in range: ClosedRange<Double>) -> Double {
+  package mutating func uniform(in range: ClosedRange<Double>) -> Double {
     let unit = Double(next() >> 11) * 0x1p-53
     let number = range.lowerBound + (range.upperBound - range.lowerBound) * unit
     // Rounding can reach the upper bound though the unit never reaches 1.
@@ -76,13 +76,13 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
   /// A whole number in `0..<bound`, one draw each (multiply and shift; the bias is below
   /// `bound` / 2^64).
-  public mutating func index(below bound: Int) -> Int {
+  package mutating func index(below bound: Int) -> Int {
     precondition(bound > 0, "A random index needs a bound of at least 1, got \(bound).")
     return Int(UInt64(bound).multipliedFullWidth(by: next()).high)
   }
 
   /// A random order of `0..<count` (Fisher and Yates).
-  public mutating func permutation(of count: Int) -> [Int] {
+  package mutating func permutation(of count: Int) -> [Int] {
     var order = Array(0..<count)
     for last in stride(from: count - 1, to: 0, by: -1) {
       order.swapAt(last, index(below: last + 1))
@@ -112,7 +112,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
 extension RandomStream {
   /// A sample of the standard normal distribution (Box and Muller 1958).
-  public mutating func normal() -> Double {
+  package mutating func normal() -> Double {
     let radius = max(uniform(in: 0...1), 0x1p-53)
     let angle = 2 * Double.pi * uniform(in: 0...1)
     return (-2 * log(radius)).squareRoot() * cos(angle)

@@ -4,17 +4,17 @@
 ///
 /// An activation is `[N, C, H, W]`, a convolution's weight `[outputs, inputs / groups, kH, kW]`, a
 /// dense layer's `[outputs, inputs]`. An empty list is a scalar (count 1).
-public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+package struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
   /// Extents in elements; never negative.
-  public let extents: [Int]
+  package let extents: [Int]
   /// Number of elements: the product of the extents, 1 for a scalar.
-  public let count: Int
+  package let count: Int
 
   /// Makes a shape the program itself decided on.
   ///
   /// Traps on a negative extent or a product beyond `Int`; for extents that come from a file use
   /// ``init(checking:)``.
-  public init(_ extents: [Int]) {
+  package init(_ extents: [Int]) {
     guard let shape = Shape(checking: extents) else {
       preconditionFailure("Shape \(extents) has a negative extent or overflows Int.")
     }
@@ -22,7 +22,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
   }
 
   /// Makes a shape from untrusted extents; `nil` on a negative extent or a product beyond `Int`.
-  public init?(checking extents: [Int]) {
+  package init?(checking extents: [Int]) {
     var product = 1
     for extent in extents {
       guard extent >= 0 else { return nil }
@@ -35,12 +35,12 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
   }
 
   /// Makes a shape from literal extents.
-  public init(arrayLiteral elements: Int...) { self.init(elements) }
+  package init(arrayLiteral elements: Int...) { self.init(elements) }
 
   /// Number of extents.
-  public var rank: Int { extents.count }
+  package var rank: Int { extents.count }
   /// Extent `axis`; traps outside `0..<rank`.
-  public subscript(axis: Int) -> Int { extents[axis] }
+  package subscript(axis: Int) -> Int { extents[axis] }
   /// For example `[32, 3, 224, 224]`.
-  public var description: String { "[" + extents.map(String.init).joined(separator: ", ") + "]" }
+  package var description: String { "[" + extents.map(String.init).joined(separator: ", ") + "]" }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a ``Tensor`` may hold: `Float`, `Double` and the integer types of images and labels.
-public protocol TensorScalar: BitwiseCopyable, Sendable, Equatable {
+package protocol TensorScalar: BitwiseCopyable, Sendable, Equatable {
   /// The zero a fresh tensor is filled with.
   static var zero: Self { get }
 }
@@ -14,19 +14,19 @@ extension Int32: TensorScalar {}
 ///
 /// Copies share memory until one of them is written (copy on write), so a tensor can be passed and
 /// stored like any other value. Inner loops take the buffer once with ``withUnsafeElements(_:)``.
-public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
+package struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   /// Extents, outermost first.
-  public let shape: Shape
+  package let shape: Shape
   private var storage: AlignedStorage<Scalar>
 
   /// A tensor of zeros.
-  public init(zeros shape: Shape) {
+  package init(zeros shape: Shape) {
     self.shape = shape
     storage = AlignedStorage(count: shape.count)
   }
 
   /// A tensor with `elements` in row-major order; traps unless there are exactly `shape.count`.
-  public init(_ elements: some Collection<Scalar>, shape: Shape) {
+  package init(_ elements: some Collection<Scalar>, shape: Shape) {
     precondition(
       elements.count == shape.count,
       "A tensor of shape \(shape) needs \(shape.count) elements, got \(elements.count).")
@@ -35,7 +35,7 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   }
 
   /// A tensor whose elements are written by `body`, which sees zeros.
-  public init(
+  package init(
     shape: Shape, initializedBy body: (UnsafeMutableBufferPointer<Scalar>) throws -> Void
   ) rethrows {
     self.init(zeros: shape)
@@ -43,13 +43,13 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   }
 
   /// Number of elements.
-  public var count: Int { shape.count }
+  package var count: Int { shape.count }
 
   /// The elements in row-major order, copied.
-  public var elements: [Scalar] { withUnsafeElements { Array($0) } }
+  package var elements: [Scalar] { withUnsafeElements { Array($0) } }
 
   /// The element at row-major position `index`; traps outside `0..<count`.
-  public subscript(index: Int) -> Scalar {
+  package subscript(index: Int) -> Scalar {
     get {
       precondition(index >= 0 && index < count, "Index \(index) is outside \(shape).")
       return storage.elements[index]
@@ -62,7 +62,7 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   }
 
   /// Calls `body` with the elements; the pointer is valid during the call only.
-  public func withUnsafeElements<Result, Failure: Error>(
+  package func withUnsafeElements<Result, Failure: Error>(
     _ body: (UnsafeBufferPointer<Scalar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     // The memory must outlive `body` even when this is the tensor's last use.
@@ -71,7 +71,7 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   }
 
   /// Calls `body` with the elements to change; copies them first when they are shared.
-  public mutating func withUnsafeMutableElements<Result, Failure: Error>(
+  package mutating func withUnsafeMutableElements<Result, Failure: Error>(
     _ body: (UnsafeMutableBufferPointer<Scalar>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     makeUnique()
@@ -80,13 +80,13 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
   }
 
   /// The same elements under another shape; traps unless the counts agree.
-  public func reshaped(_ shape: Shape) -> Tensor {
+  package func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.count == count, "Cannot reshape \(self.shape) into \(shape).")
     return Tensor(shape: shape, sharing: storage)
   }
 
   /// Equal shapes and equal elements (so NaN differs from NaN).
-  public static func == (left: Tensor, right: Tensor) -> Bool {
+  package static func == (left: Tensor, right: Tensor) -> Bool {
     left.shape == right.shape && left.storage.elements.elementsEqual(right.storage.elements)
   }
 
@@ -102,7 +102,7 @@ public struct Tensor<Scalar: TensorScalar>: Sendable, Equatable {
 
 extension Tensor where Scalar: BinaryFloatingPoint {
   /// The same tensor in another precision, rounded to nearest.
-  public func converted<Other: TensorScalar & BinaryFloatingPoint>(
+  package func converted<Other: TensorScalar & BinaryFloatingPoint>(
     to type: Other.Type = Other.self
   ) -> Tensor<Other> {
     Tensor<Other>(shape: shape) { target in

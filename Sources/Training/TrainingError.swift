@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Training, solving or evaluating could not go on.
-public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A loss or a weight became NaN or infinite. The plan holds the last good weights again.
   ///
   /// Epoch and batch are 0-based; batch is nil when it showed after the epoch's last batch.
@@ -19,7 +19,7 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
   case incompatibleState(String)
 
   /// Where, what, next step.
-  public var description: String {
+  package var description: String {
     switch self {
     case .diverged(let epoch, let batch, let step, let rate, let overflow):
       "epoch \(epoch + 1), \(batch.map { "batch \($0 + 1)" } ?? "after the last batch")"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Execution
 import Foundation
-import Network
-import Tensors
+import ThawBackbones
+import ThawExecution
+import ThawNetwork
+import ThawTensors
 
 /// What `Tools/parity_architectures.py` recorded of the real networks.
 struct ArchitectureFixture: Decodable, Sendable {

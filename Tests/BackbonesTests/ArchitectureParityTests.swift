@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// Every architecture against the real one in torchvision, timm or Keras, computed in Double.
 @Suite(.serialized) struct ArchitectureParityTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Execution
-import Network
-import Tensors
 import Testing
+import ThawBackbones
+import ThawExecution
+import ThawNetwork
+import ThawTensors
 
 @Suite struct ArchitectureTests {
   /// Trainable parameters as published: timm's model cards for tf_efficientnet_lite0-4, torchvision's

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Configuration
-import Files
 import Foundation
-import Images
 import SystemPackage
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawConfiguration
+import ThawFiles
+import ThawImages
+import ThawTestSupport
 
 /// The folder of cards of this checkout.
 private let shipped = PretrainedStore(

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Files
 import Foundation
 import SystemPackage
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawFiles
+import ThawTestSupport
 
 /// A folder with one card whose weights come from a server on this machine.
 struct FetchPlace {

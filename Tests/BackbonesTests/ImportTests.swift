@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
-import Network
 import SystemPackage
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ImportTests {
   private let place: FetchPlace

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Images
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawImages
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 /// What Keras's files leave to be found out: layers without names, flattened grids, and arithmetic with
 /// pixels inside the model.

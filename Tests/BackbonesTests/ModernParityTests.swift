@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Execution
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// What `Tools/parity_modern.py` recorded of one network of torchvision, timm or Keras.
 private struct ModernFixture: Decodable {

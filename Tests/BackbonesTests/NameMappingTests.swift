@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 /// Names of the real libraries' weights, and where they go in our networks.
 struct NameMappingTests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Network
 import Testing
+import ThawBackbones
+import ThawNetwork
 
 /// Our tensors under timm's names, which must be exactly those that timm's networks have.
 struct TimmNamesTests {

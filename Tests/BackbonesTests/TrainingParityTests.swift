@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Execution
 import Foundation
-import Network
-import Tensors
 import Testing
+import ThawBackbones
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
 
 /// What `Tools/parity_training.py` recorded of whole architectures in PyTorch, in Double.
 struct TrainingParity: Decodable {

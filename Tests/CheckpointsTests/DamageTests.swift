@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
 import Testing
+import ThawCheckpoints
 
 /// Whatever is cut off or flipped, the outcome is a checkpoint or one typed error, never a crash.
 struct DamageTests {

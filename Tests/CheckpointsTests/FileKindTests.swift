@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
 import Glibc
 import SystemPackage
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTestSupport
 
 /// Files that are something else are named for what they are.
 struct FileKindTests {

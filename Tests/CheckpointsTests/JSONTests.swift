@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
 import Testing
+import ThawCheckpoints
 
 struct JSONTests {
   @Test func valuesAreReadAndWrittenBack() throws {

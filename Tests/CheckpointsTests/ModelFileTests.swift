@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-import Network
 import SystemPackage
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 struct ModelFileTests {
   private let directory: TemporaryDirectory

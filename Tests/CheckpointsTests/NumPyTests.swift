@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawTensors
+import ThawTestSupport
 
 /// Arrays written by the real NumPy, and headers that lie.
 struct NumPyTests {

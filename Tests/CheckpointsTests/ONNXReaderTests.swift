@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
 import Foundation
 import SystemPackage
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ONNXReaderTests {
   /// A graph of one convolution.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 struct ParameterMappingTests {
   private let graph: Graph = {

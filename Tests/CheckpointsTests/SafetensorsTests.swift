@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
 import Glibc
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTensors
+import ThawTestSupport
 
 struct SafetensorsTests {
   private func file(_ header: String, data: Int = 0, length: UInt64? = nil) -> [UInt8] {

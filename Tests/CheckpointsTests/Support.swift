@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
 import Foundation
 import SystemPackage
 import Testing
+import ThawCheckpoints
 
 /// The bytes of a file in `Fixtures`.
 func fixture(_ name: String) throws -> [UInt8] {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-import Tensors
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTensors
+import ThawTestSupport
 
 /// Files written by the real PyTorch and safetensors.
 struct TorchFixtureTests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Tensors
 import Testing
+import ThawCheckpoints
+import ThawTensors
 
 /// Tensors and storages of PyTorch files against their data.
 struct TorchTensorTests {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
 import Testing
+import ThawCheckpoints
 
 /// Zip archives that two programs could read in two ways.
 struct ZIPTests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// `thaw diagnose batchnorm` as a command.
 @Suite struct DiagnoseBatchNormTests {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Testing
+import ThawFiles
 
 @Suite struct DiagnoseGradientsTests {
   @Test func theModelOfARunIsCheckedLayerByLayer() throws {

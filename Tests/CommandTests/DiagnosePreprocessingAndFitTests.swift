@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
 import SystemPackage
 import Testing
+import ThawCheckpoints
+import ThawFiles
 
 /// `thaw diagnose preprocessing` and `thaw diagnose fit`, as commands.
 @Suite struct DiagnosePreprocessingAndFitTests {

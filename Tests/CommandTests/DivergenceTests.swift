@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Testing
+import ThawFiles
 
 /// A training that diverges says where and why, ends with code 1, and keeps the last good weights.
 @Suite struct DivergenceTests {

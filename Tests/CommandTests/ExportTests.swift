@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
 import Foundation
-import Network
 import SystemPackage
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTestSupport
 
 /// `thaw export`, and that what it wrote predicts what the model predicts.
 struct ExportTests {

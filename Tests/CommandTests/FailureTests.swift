@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// Bad input ends in one clear error, the documented exit code, and nothing half done.
 struct FailureTests {

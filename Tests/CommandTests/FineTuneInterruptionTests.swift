@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// Fine-tuning that is killed, interrupted or out of room, and run again.
 @Suite(.serialized) struct FineTuneInterruptionTests {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-import Images
 import SystemPackage
 import Testing
+import ThawFiles
+import ThawImages
+import ThawTraining
 
 /// Thawing, the learning-rate finder and the preview of augmentation, as commands.
 @Suite struct FineTuneTests {

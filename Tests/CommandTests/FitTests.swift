@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// What `thaw fit` and the stages print and leave behind.
 struct FitTests {

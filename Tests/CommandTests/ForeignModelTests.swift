@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
 import Foundation
-import Network
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
 
 /// Checkpoints that another program trained, given as `--model`.
 struct ForeignModelTests {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-import TestSupport
 import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTestSupport
 
 /// Model files that say what no training writes.
 @Suite struct HostileModelTests {

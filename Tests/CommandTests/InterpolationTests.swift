@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
-import Tensors
 import Testing
-import Training
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
+import ThawTraining
 
 /// What fine-tuning leaves: its best epoch, the model it started from, or weights between the two.
 @Suite struct InterpolationTests {

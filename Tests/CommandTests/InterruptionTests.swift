@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// A command that is killed or interrupted and run again ends in the bits of one that was not.
 @Suite(.serialized) struct InterruptionTests {

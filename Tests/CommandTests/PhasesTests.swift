@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
 import Testing
+import ThawFiles
 
 /// Phases, sizes, snapshots, augmentation and their recipes, as commands.
 @Suite struct PhasesTests {

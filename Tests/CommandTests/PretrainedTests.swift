@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
 import Foundation
-import Network
 import SystemPackage
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 /// `thaw pretrained import` and `inspect`, with files made up here.
 struct PretrainedTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
-import TestSupport
 import Testing
+import ThawFiles
+import ThawTestSupport
 
 /// How a command ended and what it wrote.
 struct Outcome: Sendable {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
 import Foundation
-import Network
 import SystemPackage
-import Tensors
+import ThawBackbones
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTensors
 
 /// A folder like `Pretrained/` with one card whose weights are made up, so that the tests need no
 /// download. It is made once a test run.

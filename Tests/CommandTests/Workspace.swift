@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
-import Images
 import SystemPackage
-import Tensors
-import TestSupport
 import Testing
+import ThawFiles
+import ThawImages
+import ThawTensors
+import ThawTestSupport
 
 /// A directory to run commands in, with generated photos in `photos/CLASS`.
 final class Workspace: Sendable {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Configuration
 import Testing
+import ThawConfiguration
 
 @Suite struct YAMLFieldsTests {
   private func fields(_ text: String) throws -> YAMLFields {

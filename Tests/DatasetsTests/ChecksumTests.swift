@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
 import Testing
+import ThawDatasets
 
 @Suite struct ChecksumTests {
   /// Values of the reference implementation.

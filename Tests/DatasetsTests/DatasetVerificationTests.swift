@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
-import Files
 import Glibc
 import Synchronization
 import SystemPackage
-import TestSupport
 import Testing
+import ThawDatasets
+import ThawFiles
+import ThawTestSupport
 
 @Suite struct DatasetVerificationTests {
   private func sample() throws -> PhotoFolder {

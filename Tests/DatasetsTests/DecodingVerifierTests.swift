@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
-import Files
-import Images
 import SystemPackage
-import TestSupport
 import Testing
+import ThawDatasets
+import ThawFiles
+import ThawImages
+import ThawTestSupport
 
 @Suite struct DecodingVerifierTests {
   private func picture(_ width: Int, _ height: Int) -> RGBImage {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
-import Files
 import Glibc
 import SystemPackage
-import TestSupport
 import Testing
+import ThawDatasets
+import ThawFiles
+import ThawTestSupport
 
 @Suite struct FolderScannerTests {
   private func count(_ kind: ScanNote.Kind, _ scan: FolderScan) -> Int {

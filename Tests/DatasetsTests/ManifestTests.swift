@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
-import Files
 import SystemPackage
-import TestSupport
 import Testing
+import ThawDatasets
+import ThawFiles
+import ThawTestSupport
 
 @Suite struct ManifestTests {
   private func sample(_ count: Int = 60) throws -> PhotoFolder {

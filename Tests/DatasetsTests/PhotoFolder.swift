@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Datasets
-import Files
 import Glibc
 import Synchronization
 import SystemPackage
-import TestSupport
+import ThawDatasets
+import ThawFiles
+import ThawTestSupport
 
 /// A dataset made for one test; removed with the value.
 final class PhotoFolder: Sendable {

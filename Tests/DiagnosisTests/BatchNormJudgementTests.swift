@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
-import Network
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
 
 @Suite struct BatchNormJudgementTests {
   /// `right` of `count` photos right, with the losses that go with it.

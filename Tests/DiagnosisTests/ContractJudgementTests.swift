@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Tensors
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ContractJudgementTests {
   private func contract(

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
 import Foundation
-import Tensors
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct FitTests {
   private func findings(

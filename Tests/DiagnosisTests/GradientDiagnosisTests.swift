@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
-import Network
-import Tensors
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
 
 /// Stem, an inverted residual with a depthwise convolution, a maximum, a head with dropout.
 private let graph: Graph = {

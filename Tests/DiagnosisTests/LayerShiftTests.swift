@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
 import Glibc
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct LayerShiftTests {
   @Test func theDivergenceIsThatOfTwoNormalDistributions() {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct NormalizationProbeTests {
   /// Two convolutions with batch norms, a shortcut beside the second.
   private var graph: Graph {
-    func convolution(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+    func convolution(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
       .convolution(
         Convolution2D(
           inputs: inputs, outputs: outputs,

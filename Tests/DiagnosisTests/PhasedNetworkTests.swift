@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct PhasedNetworkTests {
   /// Twelve residual blocks: every piece ends where nothing but one value is needed.
   private var graph: Graph {
     var builder = GraphBuilder(name: "residual", inputChannels: 3)
-    func convolution(_ inputs: Int) -> Network.Operation {
+    func convolution(_ inputs: Int) -> ThawNetwork.Operation {
       .convolution(
         Convolution2D(
           inputs: inputs, outputs: 8,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
 import Foundation
-import TestSupport
 import Testing
+import ThawDiagnosis
+import ThawTestSupport
 
 @Suite struct RunningStatisticsTests {
   @Test func theDivergenceIsThatOfTwoNormalDistributions() {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Diagnosis
-import Execution
-import Network
-import Tensors
 import Testing
+import ThawDiagnosis
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
 
 /// A network of eight convolutions with batch norms whose running statistics are those of its photos,
 /// and a head that tells its photos apart: healthy, until a test breaks it.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// One batch norm on one channel pair in every mode, on both engines, against numbers worked out by
 /// hand: what PyTorch's BatchNorm2d and Keras's BatchNormalization do with the same input.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
 import Testing
+import ThawExecution
+import ThawNetwork
 
 @Suite struct FusedStepTests {
-  private func convolution(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+  private func convolution(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
     .convolution(Convolution2D(inputs: inputs, outputs: outputs, window: Window2D(kernel: 1)))
   }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct GradientTests {
   /// conv -> the operation -> flatten: the convolution's gradient passes through the operation.
   private func behindConvolution(
-    _ operation: Network.Operation, channels: Int = 4,
+    _ operation: ThawNetwork.Operation, channels: Int = 4,
     size: Extent2D = Extent2D(height: 7, width: 6)
   ) throws -> (graph: Graph, input: Tensor<Float>) {
     var builder = GraphBuilder(name: "behind", inputChannels: 3)
@@ -66,7 +67,7 @@ import Testing
   }
 
   @Test(arguments: [
-    Network.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
+    ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
@@ -74,7 +75,7 @@ import Testing
     .layerNormalization(LayerNormalization(channels: 4)),
     .channelScale(ChannelScale(channels: 4)),
   ])
-  func operation(_ operation: Network.Operation) throws {
+  func operation(_ operation: ThawNetwork.Operation) throws {
     let (graph, input) = try behindConvolution(operation)
     try expectGradients(graph, input)
   }
@@ -132,10 +133,10 @@ import Testing
   }
 
   @Test(arguments: [
-    Network.Operation.globalMaximumPooling, .pooling(.maximum, Window2D(kernel: 2)),
+    ThawNetwork.Operation.globalMaximumPooling, .pooling(.maximum, Window2D(kernel: 2)),
     .pooling(.maximum, Window2D(kernel: 4, padding: .explicit(EdgeInsets(1)))),
   ])
-  func equalMaximaGiveTheGradientToTheFirst(_ pooling: Network.Operation) throws {
+  func equalMaximaGiveTheGradientToTheFirst(_ pooling: ThawNetwork.Operation) throws {
     var builder = GraphBuilder(name: "ties", inputChannels: 1)
     builder.add(
       "zero", .convolution(Convolution2D(inputs: 1, outputs: 1, window: Window2D(kernel: 1))))

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
 
 /// Which layer overflowed first, on both engines.
 @Suite struct InspectionTests {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
+import ThawNetwork
+import ThawTensors
 
 extension TrainingNetworks {
   /// Squeeze and excitation in small. The gates come from the gated value itself, as everywhere, or from
   /// another branch, which is gated too and so is used twice.
   static func gated(fromItself: Bool) -> Graph {
-    func point(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+    func point(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
       .convolution(
         Convolution2D(inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: true))
     }
@@ -76,7 +76,7 @@ extension GraphBuilder {
     add("\(name).add", .add, [last, source])
   }
 
-  private func matrix(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+  private func matrix(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
     .convolution(
       Convolution2D(
         inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: true,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
+import ThawNetwork
+import ThawTensors
 
 /// Networks with random parameters for the engine's tests and measurements.
 enum SampleNetworks {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
+import ThawTestSupport
 
 /// What a compiled plan promises beyond its numbers.
 @Suite struct OneDNNPlanTests {

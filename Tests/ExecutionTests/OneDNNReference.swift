@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
 
 /// A graph computed node by node in Double with plain loops: the oracle of the engine's tests.
 enum NaiveNetwork {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
+import ThawTestSupport
 
 /// One geometry of a convolution test.
 struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {

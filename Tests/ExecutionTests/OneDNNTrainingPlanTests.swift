@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// What a training plan promises beyond single gradients.
 @Suite(.serialized) struct OneDNNTrainingPlanTests {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// A network on the engine and on the reference in Double, with the same parameters.
 struct TrainingPair {

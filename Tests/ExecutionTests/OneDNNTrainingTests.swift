@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
+import ThawTestSupport
 
 /// Forward and gradients of every operation against the reference engine in Double.
 @Suite(.serialized) struct OneDNNTrainingTests {
   /// conv -> the operation -> conv: gradients pass through the operation in both roles.
   private func around(
-    _ operation: Network.Operation, channels: Int = 20, outputs: Int? = nil, flat: Bool = false
+    _ operation: ThawNetwork.Operation, channels: Int = 20, outputs: Int? = nil, flat: Bool = false
   ) -> Graph {
     var builder = GraphBuilder(name: "around", inputChannels: 3)
     builder.add(
@@ -60,7 +61,7 @@ import Testing
   }
 
   @Test(arguments: [
-    Network.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
+    ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
@@ -68,7 +69,7 @@ import Testing
     .layerNormalization(LayerNormalization(channels: 20)),
     .channelScale(ChannelScale(channels: 20)),
   ])
-  func operation(_ operation: Network.Operation) throws {
+  func operation(_ operation: ThawNetwork.Operation) throws {
     let graph = around(operation)
     let pair = try TrainingPair(
       graph, freezing: everything(in: graph), batch: 3, size: Extent2D(height: 7, width: 6))
@@ -279,7 +280,7 @@ enum TrainingNetworks {
       inputs: 16, outputs: 16, window: Window2D(kernel: 3, padding: .same), hasBias: true)
     let depthwise = Convolution2D(
       inputs: 16, outputs: 16, window: Window2D(kernel: 3, padding: .same), groups: 16)
-    let norm = Network.Operation.batchNormalization(BatchNormalization(channels: 16))
+    let norm = ThawNetwork.Operation.batchNormalization(BatchNormalization(channels: 16))
     var builder = GraphBuilder(name: "residual \(form)", inputChannels: 16)
     let base = builder.add("base", .convolution(layer))
     switch form {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
 import Testing
+import ThawExecution
+import ThawNetwork
 
 @Suite struct PartitionTests {
   private let graph = ParityNetworks.residual
@@ -67,7 +67,7 @@ import Testing
 
   @Test func noCutFallsInsideAResidualBlock() {
     var builder = GraphBuilder(name: "test", inputChannels: 2)
-    func convolution() -> Network.Operation {
+    func convolution() -> ThawNetwork.Operation {
       .convolution(Convolution2D(inputs: 2, outputs: 2, window: Window2D(kernel: 1)))
     }
     let stem = builder.add("stem", convolution())

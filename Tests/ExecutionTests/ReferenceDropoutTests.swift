@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ReferenceDropoutTests {
   /// Two dropouts of 0.3 side by side on [N, 500].

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
 
 /// One convolution to try.
 struct ConvolutionCase: Sendable, CustomTestStringConvertible {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
+import ThawNetwork
+import ThawTensors
 
 /// The definitions of the layers, written as sums over indices in Double: slow and obvious.
 enum Naive {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// The networks of `Tools/parity_network.py`, node for node.
 enum ParityNetworks {
   private static func convolution(
     _ inputs: Int, _ outputs: Int, _ window: Window2D, groups: Int = 1, bias: Bool = false
-  ) -> Network.Operation {
+  ) -> ThawNetwork.Operation {
     .convolution(
       Convolution2D(inputs: inputs, outputs: outputs, window: window, groups: groups, hasBias: bias)
     )
   }
 
-  private static func norm(_ channels: Int) -> Network.Operation {
+  private static func norm(_ channels: Int) -> ThawNetwork.Operation {
     .batchNormalization(BatchNormalization(channels: channels, epsilon: 1e-3, momentum: 0.2))
   }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// What `Tools/parity_network.py` recorded of one network in PyTorch.
 struct ParityFixture {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
 
 /// A network of one layer behind its input (or inputs, cut from the channels by 1x1 convolutions).
-func singleLayer(_ operation: Network.Operation, channels: Int) -> Graph {
+func singleLayer(_ operation: ThawNetwork.Operation, channels: Int) -> Graph {
   var builder = GraphBuilder(name: "single", inputChannels: channels)
   builder.add("layer", operation)
   return builder.build()

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ReferenceTrainingTests {
   private let first = StepIdentity(seed: 1, step: 0)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
-import TestSupport
 import Testing
+import ThawFiles
+import ThawTestSupport
 
 @Suite struct FileSystemTests {
   @Test func aFileComesBackAsItWasWritten() throws {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import Testing
+import ThawImages
 
 /// Numbers of `Tools/augment_goldens.py` unless derived in place.
 @Suite struct AugmentColorTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Images
-import Tensors
-import TestSupport
 import Testing
+import ThawImages
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct AugmentDrawTests {
   private func draws(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Images
-import TestSupport
 import Testing
+import ThawImages
+import ThawTestSupport
 
 /// Each operation alone, against positions computed here.
 @Suite struct AugmentGeometryTests {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
-import TestSupport
 import Testing
+import ThawImages
+import ThawTestSupport
 
 /// Numbers of `Tools/augment_goldens.py` unless derived in place.
 @Suite struct AugmentKerasTests {

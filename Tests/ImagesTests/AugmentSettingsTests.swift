@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Images
 import Testing
+import ThawImages
 
 @Suite struct AugmentSettingsTests {
   private func decode(_ text: String) throws -> Augmentation {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
-import TestSupport
 import Testing
+import ThawImages
+import ThawTestSupport
 
 @Suite struct AugmentTestTimeTests {
   private let clean: [Float] = [0.9, 0.1]

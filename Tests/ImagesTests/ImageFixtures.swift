@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Images
 import Testing
+import ThawImages
 
 /// Files of `Fixtures`, made by `Tools/make_image_fixtures.py`.
 enum ImageFixtures {

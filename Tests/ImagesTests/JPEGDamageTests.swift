@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import Testing
+import ThawImages
 
 @Suite struct JPEGDamageTests {
   @Test(arguments: ["baseline-420", "progressive-444", "restart", "ycck-420", "orientation-6"])

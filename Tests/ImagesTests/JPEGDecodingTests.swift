@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import Testing
+import ThawImages
 
 @Suite struct JPEGDecodingTests {
   // Measured on the versions at hand: 0 levels for every file.

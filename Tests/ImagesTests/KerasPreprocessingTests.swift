@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Images
-import TestSupport
 import Testing
+import ThawImages
+import ThawTestSupport
 
 /// The cards of Keras's weights against `load_img` and `preprocess_input`.
 @Suite struct KerasPreprocessingTests {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
-import Tensors
-import TestSupport
 import Testing
+import ThawImages
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct MixingTests {
   private let size = PixelSize(width: 10, height: 8)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import Testing
+import ThawImages
 
 /// One legal combination of colour type and bit depth.
 struct PNGVariant: Sendable, CustomTestStringConvertible {

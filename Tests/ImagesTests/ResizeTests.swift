@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import Testing
+import ThawImages
 
 @Suite struct ResizeTests {
   // Measured against Pillow 13: 0 levels on 800 random sizes, kernels and boxes.

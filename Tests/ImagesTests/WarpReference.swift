@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
+import ThawImages
 
 /// Bilinear sampling in Double, written for clarity: positions in pixel indices, one walk to the
 /// source for every neighbour outside.

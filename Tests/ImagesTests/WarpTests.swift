@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
-import TestSupport
 import Testing
+import ThawImages
+import ThawTestSupport
 
 @Suite struct WarpTests {
   private static let maps: [ProjectiveMap] = [

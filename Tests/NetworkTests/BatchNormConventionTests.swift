@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
 import Testing
+import ThawNetwork
 
 @Suite struct BatchNormConventionTests {
   @Test(arguments: [

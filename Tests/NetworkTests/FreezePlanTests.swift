@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
 import Testing
+import ThawNetwork
 
 @Suite struct FreezePlanTests {
   /// Groups: stem (conv, bn), body (conv, bn, drop), head (flatten, fc).
   private var graph: Graph {
     var builder = GraphBuilder(name: "test", inputChannels: 3)
-    func convolution(_ inputs: Int) -> Network.Operation {
+    func convolution(_ inputs: Int) -> ThawNetwork.Operation {
       .convolution(Convolution2D(inputs: inputs, outputs: 4, window: Window2D(kernel: 1)))
     }
     builder.add("stem.conv", convolution(3))

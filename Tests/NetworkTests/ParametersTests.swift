@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
 import Testing
+import ThawNetwork
+import ThawTensors
 
 @Suite struct ParametersTests {
   private var graph: Graph {

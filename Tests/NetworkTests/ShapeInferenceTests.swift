@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
 import Testing
+import ThawNetwork
+import ThawTensors
 
 @Suite struct ShapeInferenceTests {
   private func shapes(_ build: (inout GraphBuilder) -> Void, size: Extent2D) throws -> [Shape] {
@@ -11,7 +11,9 @@ import Testing
     return try builder.build().shapes(batch: 2, size: size)
   }
 
-  private func convolution(_ inputs: Int, _ outputs: Int, _ window: Window2D) -> Network.Operation {
+  private func convolution(_ inputs: Int, _ outputs: Int, _ window: Window2D)
+    -> ThawNetwork.Operation
+  {
     .convolution(Convolution2D(inputs: inputs, outputs: outputs, window: window))
   }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Reports
 import Testing
+import ThawConsole
+import ThawReports
 
 @Suite struct ChartTests {
   @Test func linearTicksAreRoundAndInside() {

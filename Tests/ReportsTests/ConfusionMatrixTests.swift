@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Reports
 import Testing
+import ThawReports
 
 @Suite struct ConfusionMatrixTests {
   /// `count` classes of which i and i + count/2 are confused.
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  private static let small = ConfusionMatrix(
+  private static let small = ConfusionTable(
     classNames: ["cat", "dog", "owl"], counts: [[8, 2, 0], [1, 9, 0], [0, 0, 0]])
 
   @Test func metricsFollowTheirDefinitions() {
@@ -80,7 +80,7 @@ import Testing
 
   @Test func cellsCarryNumbersUpToThirtyClasses() {
     for count in [2, 30, 31, 200] {
-      let matrix = ConfusionMatrix(
+      let matrix = ConfusionTable(
         classNames: (0..<count).map { "class \($0)" },
         counts: Self.paired(count).map { $0.map { Int($0) } })
       let svg = ConfusionMatrixChart(matrix).svg.text
@@ -100,7 +100,7 @@ import Testing
     let text = Self.small.text(width: 60)
     #expect(text.contains("1 cat") && text.contains("8  2"))
     #expect(Self.small.metricsText().contains("80.0 %"))
-    let wide = ConfusionMatrix(
+    let wide = ConfusionTable(
       classNames: (0..<60).map { "class \($0)" },
       counts: Self.paired(60).map { $0.map { Int($0) } })
     #expect(wide.text(width: 80).contains("Taken for"))

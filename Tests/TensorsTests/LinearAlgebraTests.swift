@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
-import TestSupport
 import Testing
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct LinearAlgebraTests {
   private func numbers<Scalar: BLASScalar>(_ count: Int, _ seed: UInt64) -> [Scalar] {

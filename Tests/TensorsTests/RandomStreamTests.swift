@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
-import TestSupport
 import Testing
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct RandomStreamTests {
   private func words(_ block: (UInt64, UInt64)) -> [UInt32] {

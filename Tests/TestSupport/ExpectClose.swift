@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
-public import Testing
+package import Testing
+package import ThawTensors
 
 /// Expects `actual` to agree with `expected` element by element and reports the worst element.
 ///
 /// Two elements agree when |a - e| <= absolute + relative * |e|. Counts, shapes and non-finite values
 /// are checked first, so an empty or NaN-filled result cannot pass.
-public func expectClose<Scalar: BinaryFloatingPoint & Sendable>(
+package func expectClose<Scalar: BinaryFloatingPoint & Sendable>(
   _ actual: some Collection<Scalar>, _ expected: some Collection<Scalar>,
   relative: Double = 1e-5, absolute: Double = 1e-6, _ what: String = "",
   sourceLocation: SourceLocation = #_sourceLocation
@@ -28,7 +28,7 @@ public func expectClose<Scalar: BinaryFloatingPoint & Sendable>(
 }
 
 /// The same for tensors, with equal shapes.
-public func expectClose<Scalar: TensorScalar & BinaryFloatingPoint>(
+package func expectClose<Scalar: TensorScalar & BinaryFloatingPoint>(
   _ actual: Tensor<Scalar>, _ expected: Tensor<Scalar>, relative: Double = 1e-5,
   absolute: Double = 1e-6, _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
 ) {

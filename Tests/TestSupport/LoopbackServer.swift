@@ -4,46 +4,46 @@ import Foundation
 import Synchronization
 
 /// A web server on the loopback interface that serves one file and misbehaves on request.
-public final class LoopbackServer: Sendable {
+package final class LoopbackServer: Sendable {
   /// What it does.
-  public struct Behaviour: Sendable {
+  package struct Behaviour: Sendable {
     /// The file's contents.
-    public var contents: [UInt8]
+    package var contents: [UInt8]
     /// Whether `Range: bytes=N-` is answered with the rest of the file.
-    public var honoursRange = true
+    package var honoursRange = true
     /// Bytes of the body after which the connection is closed, request by request; then whole bodies.
-    public var cuts: [Int] = []
+    package var cuts: [Int] = []
     /// Whether the connection stays open in silence after a cut.
-    public var stalls = false
+    package var stalls = false
     /// Status of every answer, when not that of success.
-    public var status: Int?
+    package var status: Int?
     /// Where requests are sent on to, one after the other, before the file is served; an empty text
     /// stands for this server. The last one goes on for ever with ``redirectsForever``.
-    public var redirects: [String] = []
+    package var redirects: [String] = []
     /// Whether the last of ``redirects`` is never used up.
-    public var redirectsForever = false
+    package var redirectsForever = false
 
     /// Serves `contents` as a server should.
-    public init(_ contents: [UInt8]) { self.contents = contents }
+    package init(_ contents: [UInt8]) { self.contents = contents }
   }
 
   /// The port could not be opened.
-  public struct Failure: Error {}
+  package struct Failure: Error {}
 
   private let socket: Int32
   private let port: UInt16
   private let state: Mutex<(behaviour: Behaviour, starts: [Int])>
 
   /// Where the file is.
-  public var address: String { "http://127.0.0.1:\(port)/weights" }
+  package var address: String { "http://127.0.0.1:\(port)/weights" }
   /// First byte asked for, request by request.
-  public var starts: [Int] { state.withLock { $0.starts } }
+  package var starts: [Int] { state.withLock { $0.starts } }
 
   /// Changes what is served from now on.
-  public func change(_ body: (inout Behaviour) -> Void) { state.withLock { body(&$0.behaviour) } }
+  package func change(_ body: (inout Behaviour) -> Void) { state.withLock { body(&$0.behaviour) } }
 
   /// Serves until the value goes away.
-  public init(_ behaviour: Behaviour) throws {
+  package init(_ behaviour: Behaviour) throws {
     socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var place = sockaddr_in()
     place.sin_family = sa_family_t(AF_INET)

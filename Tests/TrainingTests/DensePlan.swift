@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTraining
 
 /// Input dropout and one dense layer, written plainly: a training plan to test trainers with.
 class DensePlan: TrainingPlan {

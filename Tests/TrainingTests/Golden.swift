@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Tensors
+import ThawTensors
 
 /// Reads expected numbers that `Tools/training_goldens.py` wrote.
 func golden<Contents: Decodable>(_ name: String, as type: Contents.Type) throws -> Contents {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TestSupport
 import Testing
-import Training
+import ThawTestSupport
+import ThawTraining
 
 private struct LossCase: Decodable {
   let classes: Int

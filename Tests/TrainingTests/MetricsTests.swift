@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private struct MetricCase: Decodable {
   let name: String

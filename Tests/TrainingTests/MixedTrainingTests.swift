@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Foundation
-import Images
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawExecution
+import ThawImages
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private let samples = clouds(30, inputs: 6, classes: 3, seed: 1, spread: 0.3)
 

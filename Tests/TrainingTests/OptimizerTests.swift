@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private struct OptimizerCase: Decodable {
   let name: String

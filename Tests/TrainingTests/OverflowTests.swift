@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTraining
 
 private let samples = clouds(90, inputs: 6, classes: 3, seed: 1)
 

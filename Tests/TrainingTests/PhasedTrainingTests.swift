@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private let classes = 3
 private let training = clouds(50, inputs: 6, classes: classes, seed: 1)

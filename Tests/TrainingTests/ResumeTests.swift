@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private let training = clouds(90, inputs: 6, classes: 3, seed: 1)
 private let validation = clouds(45, inputs: 6, classes: 3, seed: 2)

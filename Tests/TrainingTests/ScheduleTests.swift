@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import TestSupport
 import Testing
-import Training
+import ThawTestSupport
+import ThawTraining
 
 private func factors(_ curve: ScheduleCurve, _ steps: [Int], rate: Double = 1) -> [Double] {
   steps.map { rate * curve($0).factor }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private struct SigmoidCase: Decodable {
   let classes: Int

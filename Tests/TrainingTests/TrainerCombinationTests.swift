@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 private let training = clouds(30, inputs: 6, classes: 3, seed: 1)
 private let validation = clouds(15, inputs: 6, classes: 3, seed: 2)

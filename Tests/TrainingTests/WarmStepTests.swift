@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTraining
 
 /// A warmed-up step of a whole trainer takes no tensor memory: source, plan, loss, clipping, optimizer.
 ///

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Foundation
-import Network
-import Tensors
-import TestSupport
 import Testing
-import Training
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+import ThawTraining
 
 /// A moving average of the weights, judged and kept in their place.
 @Suite struct WeightAverageTests {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
 import Glibc
-import Images
 import SystemPackage
+import ThawBackbones
+import ThawCheckpoints
+import ThawImages
 
 /// One reader under test. Whatever the bytes are, it must return or throw its own error.
 struct FuzzTarget: Sendable {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Files
-import Images
-import Network
 import SystemPackage
-import Tensors
+import ThawBackbones
+import ThawCheckpoints
+import ThawConsole
+import ThawFiles
+import ThawImages
+import ThawNetwork
+import ThawTensors
 
 /// Files to start from that no test has lying about: those of the formats that Thaw writes itself.
 enum Seeds {

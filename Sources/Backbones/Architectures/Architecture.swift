@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// A network that can be built by name: the graph, and how published weights name it.
-public struct Architecture: Sendable {
+package struct Architecture: Sendable {
   /// For example `efficientnet_lite0`. A suffix says whose definition it is when it is not
   /// torchvision's or timm's: `resnet50_keras`.
-  public let name: String
+  package let name: String
   private let network: any NetworkFamily
 
   /// The architecture called `name`.
   ///
   /// - Throws: ``BackboneError/unknownArchitecture(_:known:)``.
-  public init(named name: String) throws(BackboneError) {
+  package init(named name: String) throws(BackboneError) {
     for family in Architecture.families {
       guard let network = family.init(name: name) else { continue }
       self.name = name
@@ -35,13 +35,13 @@ public struct Architecture: Sendable {
   ]
 
   /// All known names.
-  public static let names = families.flatMap { $0.names }
+  package static let names = families.flatMap { $0.names }
 
   /// Builds the network.
-  public func graph(_ head: Head) -> Graph { network.graph(head: head) }
+  package func graph(_ head: Head) -> Graph { network.graph(head: head) }
 
   /// How the tensors of a checkpoint are named.
-  public enum Naming: String, Sendable, Codable, CaseIterable {
+  package enum Naming: String, Sendable, Codable, CaseIterable {
     /// As in this project's graphs, which follow torchvision and timm.
     case native
     /// As the file that everybody downloads names them, where that differs.
@@ -51,7 +51,7 @@ public struct Architecture: Sendable {
   }
 
   /// The path of the tensor called `name`; nil when the network does not keep it.
-  public func path(of name: String, naming: Naming) -> ParameterPath? {
+  package func path(of name: String, naming: Naming) -> ParameterPath? {
     guard !name.hasSuffix(".num_batches_tracked") else { return nil }
     return switch naming {
     case .native: network.keeps(name) ? ParameterPath(name) : nil
@@ -88,7 +88,7 @@ extension NetworkFamily {
 
 /// Whose definition of a network is followed where several are in use: they differ in padding,
 /// epsilon, biases and strides, and with the other's weights compute something else.
-public enum Definition: String, Sendable, CaseIterable {
+package enum Definition: String, Sendable, CaseIterable {
   /// torchvision's, and timm's where they agree.
   case torchvision
   /// `keras.applications`.

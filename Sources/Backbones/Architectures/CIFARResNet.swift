@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// ResNet for 32-pixel images, 20 to 56 layers: a 3x3 stem without pooling and three stages.
 ///
@@ -11,7 +11,7 @@ public import Network
 /// `layer3`, `head`. Any input of 4 pixels or more.
 ///
 /// - Source: He et al. 2015, arXiv:1512.03385, section 4.2; chenyaofo/pytorch-cifar-models, resnet.py.
-public struct CIFARResNet: NetworkFamily {
+package struct CIFARResNet: NetworkFamily {
   static let names = depths.map { "cifar_resnet\($0)" }
   private static let depths = [20, 32, 44, 56]
 
@@ -25,13 +25,13 @@ public struct CIFARResNet: NetworkFamily {
   }
 
   /// The variant with `depth` layers: 20, 32, 44 or 56; nil for any other.
-  public init?(depth: Int) {
+  package init?(depth: Int) {
     guard CIFARResNet.depths.contains(depth) else { return nil }
     self.depth = depth
   }
 
   /// The network with `head` behind its 64 pooled features.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     var builder = GraphBuilder(name: "cifar_resnet\(depth)", inputChannels: 3, firstGroup: "early")
     builder.addConvolution(
       "conv1", "bn1", Convolution2D(3, 16, kernel: 3), .torch, activation: ("relu", .relu))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// ConvNeXt: depthwise 7x7 convolutions, layer norms, GELU and layer scales; no batch norm anywhere, so
 /// no `BatchNormMode` matters.
@@ -13,7 +13,7 @@ public import Network
 /// 32 pixels or more.
 ///
 /// - Source: Liu et al. 2022, arXiv:2201.03545; torchvision.models.convnext.
-public struct ConvNeXt: NetworkFamily {
+package struct ConvNeXt: NetworkFamily {
   static let names = variants.map { "convnext_\($0.name)" }
 
   private let name: String
@@ -26,7 +26,7 @@ public struct ConvNeXt: NetworkFamily {
   }
 
   /// The variant called `tiny`, `small` or `base`; nil for any other.
-  public init?(size: String) {
+  package init?(size: String) {
     guard let variant = ConvNeXt.variants.first(where: { $0.name == size }) else { return nil }
     name = "convnext_\(size)"
     depths = variant.depths
@@ -34,14 +34,14 @@ public struct ConvNeXt: NetworkFamily {
   }
 
   /// The network with `head` behind its pooled, normalised features (768 in Tiny).
-  public func graph(head: Head) -> Graph { graph(head: head, stochasticDepth: 0) }
+  package func graph(head: Head) -> Graph { graph(head: head, stochasticDepth: 0) }
 
   /// The same with residual branches left out at random in training.
   ///
   /// - Parameter stochasticDepth: probability for the last block, rising to it from 0 in the first;
   ///   torchvision trains Tiny with 0.1. Layers with it are not frozen features, so it is off by
   ///   default.
-  public func graph(head: Head, stochasticDepth: Double) -> Graph {
+  package func graph(head: Head, stochasticDepth: Double) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     builder.add("features.0.0", patches(3, widths[0], side: 4))
     builder.add("features.0.1", ConvNeXt.norm(widths[0]))
@@ -106,19 +106,19 @@ public struct ConvNeXt: NetworkFamily {
     builder.add("\(path).add", .add, [builder.last, entry])
   }
 
-  private static func norm(_ channels: Int) -> Network.Operation {
+  private static func norm(_ channels: Int) -> ThawNetwork.Operation {
     .layerNormalization(LayerNormalization(channels: channels, epsilon: 1e-6))
   }
 
   /// A convolution whose windows touch and do not overlap.
-  private func patches(_ inputs: Int, _ outputs: Int, side: Int) -> Network.Operation {
+  private func patches(_ inputs: Int, _ outputs: Int, side: Int) -> ThawNetwork.Operation {
     .convolution(
       Convolution2D(
         inputs: inputs, outputs: outputs, window: Window2D(kernel: side, stride: side),
         hasBias: true))
   }
 
-  private func pointwise(_ inputs: Int, _ outputs: Int) -> Network.Operation {
+  private func pointwise(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
     .convolution(
       Convolution2D(
         inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: true,

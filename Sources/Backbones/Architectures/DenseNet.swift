@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// DenseNet, torchvision's and Keras's: every layer of a block sees all maps made before it.
 ///
@@ -11,7 +11,7 @@ public import Network
 ///
 /// - Source: Huang et al. 2016, arXiv:1608.06993; torchvision.models.densenet;
 ///   keras.applications.densenet.
-public struct DenseNet: NetworkFamily {
+package struct DenseNet: NetworkFamily {
   static let names = Definition.allCases.flatMap { definition in
     variants.map { "densenet\($0.depth)\(definition.suffix)" }
   }
@@ -32,7 +32,7 @@ public struct DenseNet: NetworkFamily {
   }
 
   /// The variant with `depth` layers: 121, 169 or 201; nil for any other.
-  public init?(depth: Int, definition: Definition = .torchvision) {
+  package init?(depth: Int, definition: Definition = .torchvision) {
     guard let variant = DenseNet.variants.first(where: { $0.depth == depth }) else { return nil }
     name = "densenet\(depth)\(definition.suffix)"
     blocks = variant.blocks
@@ -41,7 +41,7 @@ public struct DenseNet: NetworkFamily {
   }
 
   /// The network with `head` behind its pooled features (1024 for 121 layers).
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     builder.addConvolution(
       "features.conv0", "features.norm0", Convolution2D(3, 64, kernel: 7, stride: 2),

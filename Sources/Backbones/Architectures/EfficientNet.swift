@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// EfficientNet-B0 to B4: inverted residuals with squeeze-and-excitation and SiLU.
 ///
@@ -17,9 +17,9 @@ public import Network
 ///
 /// - Source: Tan and Le 2019, arXiv:1905.11946; torchvision.models.efficientnet; timm's
 ///   `tf_efficientnet_b0`; keras.applications.efficientnet.
-public struct EfficientNet: NetworkFamily {
+package struct EfficientNet: NetworkFamily {
   /// Whose network is followed.
-  public enum Convention: String, Sendable, CaseIterable {
+  package enum Convention: String, Sendable, CaseIterable {
     /// torchvision's, and timm's `efficientnet_b0`.
     case torchvision
     /// timm's port of the TensorFlow weights, `tf_efficientnet_b0`.
@@ -49,7 +49,7 @@ public struct EfficientNet: NetworkFamily {
   }
 
   /// The variant `number`, 0 to 4; nil for any other.
-  public init?(variant number: Int, convention: Convention = .torchvision) {
+  package init?(variant number: Int, convention: Convention = .torchvision) {
     guard EfficientNet.factors.indices.contains(number) else { return nil }
     name = EfficientNet.name(number, convention)
     self.convention = convention
@@ -65,13 +65,13 @@ public struct EfficientNet: NetworkFamily {
   }
 
   /// The network with `head` behind its pooled features, 1280 in B0.
-  public func graph(head: Head) -> Graph { graph(head: head, stochasticDepth: 0) }
+  package func graph(head: Head) -> Graph { graph(head: head, stochasticDepth: 0) }
 
   /// The same with residual branches left out at random in training.
   ///
   /// - Parameter stochasticDepth: probability for the last block, rising to it from 0 in the first;
   ///   torchvision trains with 0.2. Layers with it are not frozen features, so it is off by default.
-  public func graph(head: Head, stochasticDepth: Double) -> Graph {
+  package func graph(head: Head, stochasticDepth: Double) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     var channels = scaled(32)
     add(&builder, "conv_stem", "bn1", convolution(3, channels, kernel: 3, stride: 2))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, for CPUs.
 ///
@@ -12,7 +12,7 @@ public import Network
 ///
 /// - Source: Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, models/official/
 ///   efficientnet/lite (no scaling of stem and top, first and last stage keep their repeats).
-public struct EfficientNetLite: NetworkFamily {
+package struct EfficientNetLite: NetworkFamily {
   static let names = (0...4).map { "efficientnet_lite\($0)" }
   private let name: String
   private let width: Double
@@ -24,7 +24,7 @@ public struct EfficientNetLite: NetworkFamily {
   }
 
   /// The variant `number`, 0 to 4; nil for any other.
-  public init?(variant number: Int) {
+  package init?(variant number: Int) {
     let factors: [(width: Double, depth: Double)] = [
       (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8),
     ]
@@ -35,7 +35,7 @@ public struct EfficientNetLite: NetworkFamily {
   }
 
   /// The network with `head` behind its 1280 pooled features.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     add(&builder, "conv_stem", "bn1", Convolution2D(inputs: 3, outputs: 32, kernel: 3, stride: 2))
     builder.add("act1", .activation(.relu6))
@@ -62,7 +62,7 @@ public struct EfficientNetLite: NetworkFamily {
   }
 
   /// Translates a name of the `efficientnet-lite-pytorch` checkpoints (`_blocks.3._bn0.weight`).
-  public func path(ofPublished name: String) -> ParameterPath? {
+  package func path(ofPublished name: String) -> ParameterPath? {
     let parts = name.split(separator: ".").map(String.init)
     guard let leaf = parts.last, parts.count >= 2 else { return ParameterPath(name) }
     if parts.count == 2, let layer = EfficientNetLite.publishedTopLevel[parts[0]] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// The batch normalisation that all layers of a network share.
 struct NormalizationStyle {
@@ -20,7 +20,7 @@ struct NormalizationStyle {
       epsilon: epsilon, momentum: momentum, hasScale: hasScale, runningVariance: .none)
   }
 
-  func layer(_ channels: Int) -> Network.Operation {
+  func layer(_ channels: Int) -> ThawNetwork.Operation {
     .batchNormalization(
       BatchNormalization(
         channels: channels, epsilon: epsilon, momentum: momentum, hasScale: hasScale,

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// The layers between a backbone's pooled features and the logits.
 ///
 /// Without a hidden layer: dropout, dense. With one: dense, ReLU, dropout, dense.
-public struct Head: Hashable, Sendable, Codable {
+package struct Head: Hashable, Sendable, Codable {
   /// Number of classes: outputs of the last layer.
-  public var classes: Int
+  package var classes: Int
   /// Width of the hidden layer; nil for none.
-  public var hidden: Int?
+  package var hidden: Int?
   /// Probability of dropping a feature in training, in 0..<1.
-  public var dropout: Double
+  package var dropout: Double
 
   /// Describes a head.
-  public init(classes: Int, hidden: Int? = nil, dropout: Double = 0) {
+  package init(classes: Int, hidden: Int? = nil, dropout: Double = 0) {
     self.classes = classes
     self.hidden = hidden
     self.dropout = dropout

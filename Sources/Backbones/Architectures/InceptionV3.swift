@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// Inception v3, torchvision's and Keras's.
 ///
@@ -16,7 +16,7 @@ public import Network
 ///
 /// - Source: Szegedy et al. 2015, arXiv:1512.00567; torchvision.models.inception;
 ///   keras.applications.inception_v3.
-public struct InceptionV3: NetworkFamily {
+package struct InceptionV3: NetworkFamily {
   static let names = Definition.allCases.map { "inception_v3\($0.suffix)" }
 
   private let definition: Definition
@@ -27,12 +27,12 @@ public struct InceptionV3: NetworkFamily {
   }
 
   /// The network as `definition` has it.
-  public init(definition: Definition = .torchvision) { self.definition = definition }
+  package init(definition: Definition = .torchvision) { self.definition = definition }
 
   func keeps(_ name: String) -> Bool { !name.hasPrefix("AuxLogits.") }
 
   /// The network with `head` behind its 2048 pooled features.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     var blocks = InceptionBlocks(
       builder: GraphBuilder(
         name: "inception_v3\(definition.suffix)", inputChannels: 3, firstGroup: "early"),

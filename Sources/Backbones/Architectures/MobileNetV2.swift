@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// MobileNetV2, torchvision's and Keras's, for several widths.
 ///
@@ -15,7 +15,7 @@ public import Network
 ///
 /// - Source: Sandler et al. 2018, arXiv:1801.04381; torchvision.models.mobilenetv2;
 ///   keras.applications.mobilenet_v2.
-public struct MobileNetV2: NetworkFamily {
+package struct MobileNetV2: NetworkFamily {
   static let names = Definition.allCases.flatMap { definition in
     widths.map { MobileNetV2.name(width: $0, definition: definition) }
   }
@@ -37,7 +37,7 @@ public struct MobileNetV2: NetworkFamily {
   /// The network with all channels multiplied by `width` (Keras's alpha) and rounded to multiples of 8.
   ///
   /// - Parameter width: greater than 0; the last layer never has fewer than 1280 channels.
-  public init(width: Double = 1, definition: Definition = .torchvision) {
+  package init(width: Double = 1, definition: Definition = .torchvision) {
     precondition(width > 0 && width < 64, "A width of \(width) is not a network.")
     self.width = width
     self.definition = definition
@@ -57,7 +57,7 @@ public struct MobileNetV2: NetworkFamily {
   ]
 
   /// The network with `head` behind its pooled features, 1280 or more.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     let name = MobileNetV2.name(width: width, definition: definition)
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     var channels = scaled(32)

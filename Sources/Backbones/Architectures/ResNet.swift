@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// ResNet for ImageNet, 18 to 152 layers, torchvision's and Keras's.
 ///
@@ -16,7 +16,7 @@ public import Network
 /// block's last convolution. Input: 32 pixels or more; Keras's own check says the same.
 ///
 /// - Source: He et al. 2015, arXiv:1512.03385; torchvision.models.resnet; keras.applications.resnet.
-public struct ResNet: NetworkFamily {
+package struct ResNet: NetworkFamily {
   static let names = depths.map { "resnet\($0)" } + kerasDepths.map { "resnet\($0)_keras" }
   private static let depths = [18, 34, 50, 101, 152]
   private static let kerasDepths = [50, 101, 152]
@@ -34,7 +34,7 @@ public struct ResNet: NetworkFamily {
 
   /// The variant with `depth` layers: 18, 34, 50, 101 or 152, Keras has the last three; nil for any
   /// other.
-  public init?(depth: Int, definition: Definition = .torchvision) {
+  package init?(depth: Int, definition: Definition = .torchvision) {
     switch depth {
     case 18: blocks = [2, 2, 2, 2]
     case 34, 50: blocks = [3, 4, 6, 3]
@@ -49,7 +49,7 @@ public struct ResNet: NetworkFamily {
   }
 
   /// The network with `head` behind its pooled features (512, or 2048 with bottlenecks).
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     builder.addConvolution(
       "conv1", "bn1", convolution(3, 64, kernel: 7, stride: 2), normalization,

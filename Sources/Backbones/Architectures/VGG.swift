@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// VGG with 11 to 19 layers, with and without batch norm; torchvision's and Keras's are the same.
 ///
@@ -23,13 +23,13 @@ public import Network
 ///
 /// - Source: Simonyan and Zisserman 2014, arXiv:1409.1556; torchvision.models.vgg;
 ///   keras.applications.vgg16.
-public struct VGG: NetworkFamily {
+package struct VGG: NetworkFamily {
   static let names = [16, 19, 11, 13].flatMap { depth in
     ["", "_bn"].flatMap { norm in Ending.allCases.map { "vgg\(depth)\(norm)\($0.suffix)" } }
   }
 
   /// What lies between the last feature map and the head.
-  public enum Ending: String, Sendable, CaseIterable {
+  package enum Ending: String, Sendable, CaseIterable {
     /// The published fc6 and fc7.
     case classifier
     /// 7x7 means of each channel.
@@ -54,7 +54,7 @@ public struct VGG: NetworkFamily {
   }
 
   /// The variant with `depth` layers: 11, 13, 16 or 19; nil for any other.
-  public init?(depth: Int, isNormalized: Bool = false, ending: Ending = .classifier) {
+  package init?(depth: Int, isNormalized: Bool = false, ending: Ending = .classifier) {
     guard [11, 13, 16, 19].contains(depth) else { return nil }
     self.depth = depth
     self.isNormalized = isNormalized
@@ -72,7 +72,7 @@ public struct VGG: NetworkFamily {
   }
 
   /// The network with `head` behind its features.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     let name = "vgg\(depth)\(isNormalized ? "_bn" : "")\(ending.suffix)"
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
     addFeatures(&builder)

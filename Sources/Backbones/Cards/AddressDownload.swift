@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 /// One file fetched by curl, continued where an earlier attempt stopped.
 struct AddressDownload {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Configuration
-import Images
-import Network
+import ThawConfiguration
+import ThawImages
+import ThawNetwork
 
 /// The keys of a card that give the hash of its file, of which exactly one must be there.
 struct ChecksumFields {

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Configuration
-import Files
-public import Images
-import Network
-public import SystemPackage
+package import SystemPackage
+import ThawConfiguration
+import ThawFiles
+package import ThawImages
+import ThawNetwork
 
 /// One pretrained checkpoint: what it is, where it comes from, how photos must be prepared for it.
 ///
 /// The preprocessing belongs to the weights, so it is written here once, beside their hash, and
 /// travels from here into every model trained on them.
-public struct BackboneCard: Sendable, Hashable {
+package struct BackboneCard: Sendable, Hashable {
   /// Name on the command line, equal to the card's file name without `.yml`.
-  public let name: String
+  package let name: String
   /// What the weights are, one sentence.
-  public let summary: String
+  package let summary: String
   /// Name for ``Architecture/init(named:)``, or `onnx`: the file itself says how it is built.
-  public let architecture: String
+  package let architecture: String
   /// How the checkpoint names its tensors.
-  public let naming: Architecture.Naming
+  package let naming: Architecture.Naming
   /// File name of the weights beside the card.
-  public let file: String
+  package let file: String
   /// Hash of that file.
-  public let checksum: WeightsChecksum
+  package let checksum: WeightsChecksum
   /// SPDX identifier of the weights' licence.
-  public let license: String
+  package let license: String
   /// Where the file comes from.
-  public let source: WeightsSource
+  package let source: WeightsSource
   /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
   /// that end with the features.
-  public let classesFile: String?
+  package let classesFile: String?
   /// How photos become tensors.
-  public let preprocessing: Preprocessing
+  package let preprocessing: Preprocessing
 
   /// Reads a card.
   ///
@@ -62,7 +62,7 @@ public struct BackboneCard: Sendable, Hashable {
   /// with it, so that a card for another definition of the network is an error, not a bad accuracy.
   ///
   /// - Throws: `ConfigurationError` with the line, ``BackboneError/badCard(file:reason:)``.
-  public init(file path: FilePath) throws {
+  package init(file path: FilePath) throws {
     let text = String(decoding: try FileSystem.read(path, limit: 1 << 20), as: UTF8.self)
     var fields = try YAMLFields(file: path.displayed, text: text)
     var card = Fields()

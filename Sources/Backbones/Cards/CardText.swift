@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
 import SystemPackage
+import ThawImages
 
 /// A card about to be written for weights that somebody brought.
 struct CardText {

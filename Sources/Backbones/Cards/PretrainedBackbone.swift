@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-public import Network
 import SystemPackage
-import Tensors
+import ThawCheckpoints
+import ThawFiles
+package import ThawNetwork
+import ThawTensors
 
 /// A card with its weights in memory: the untouched pretrained network, and the start of new ones.
-public struct PretrainedBackbone: Sendable {
+package struct PretrainedBackbone: Sendable {
   /// The card.
-  public let card: BackboneCard
+  package let card: BackboneCard
   /// What it is built by.
-  public let architecture: Architecture
+  package let architecture: Architecture
   /// The network with its own classifier; up to its features when the weights end there.
-  public let graph: Graph
+  package let graph: Graph
   /// Its weights and statistics.
-  public let parameters: Parameters
+  package let parameters: Parameters
   /// Names of its own classes, in the order of its outputs; none when it has no classifier.
-  public let classNames: [String]
+  package let classNames: [String]
 
   /// Reads the weights of `card`, checking their hash, names, shapes and values.
   ///
   /// - Throws: ``BackboneError``, `CheckpointError`, `NetworkError`, `FileError`.
-  public init(_ card: BackboneCard, from store: PretrainedStore) throws {
+  package init(_ card: BackboneCard, from store: PretrainedStore) throws {
     try store.verify(card)
     classNames = try card.classNames(in: store)
     self.card = card
@@ -61,7 +61,7 @@ public struct PretrainedBackbone: Sendable {
   }
 
   /// The network with another head.
-  public func graph(head: Head) throws -> Graph {
+  package func graph(head: Head) throws -> Graph {
     architecture.graph(head)
   }
 
@@ -69,7 +69,7 @@ public struct PretrainedBackbone: Sendable {
   ///
   /// A fresh dense layer has the bias 0 and weights from U(-a, a), a = sqrt(1 / inputs).
   /// - Source: PyTorch's `nn.Linear`.
-  public func parameters(for graph: Graph, seed: UInt64) -> Parameters {
+  package func parameters(for graph: Graph, seed: UInt64) -> Parameters {
     var result = parameters
     for node in graph.nodes where node.group == graph.groups.count - 1 {
       guard case .dense(let layer) = node.operation else { continue }
@@ -89,7 +89,7 @@ extension BackboneCard {
   /// Names of the outputs of the card's own classifier, none when it has no classifier.
   ///
   /// - Throws: `FileError`, ``BackboneError/badCard(file:reason:)`` when the file names none.
-  public func classNames(in store: PretrainedStore) throws -> [String] {
+  package func classNames(in store: PretrainedStore) throws -> [String] {
     guard let classesFile else { return [] }
     return try BackboneCard.classNames(of: store.directory.appending(classesFile))
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 extension PretrainedStore {
   /// Makes sure the weights of `card` are here with the right hash, downloading them if need be.
@@ -17,7 +17,7 @@ extension PretrainedStore {
   /// - Throws: ``BackboneError``, `FileError` (also when another process fetches the same card),
   ///   what `checkpoint` throws.
   @discardableResult
-  public func fetch(
+  package func fetch(
     _ card: BackboneCard, report: (String) -> Void, checkpoint: () throws -> Void = {}
   ) throws -> Bool {
     if hasWeights(of: card) {
@@ -61,7 +61,7 @@ extension PretrainedStore {
   /// Takes the weights of `card` from a file that was downloaded by other means.
   ///
   /// - Throws: ``BackboneError/wrongHash(path:expected:found:advice:)``, `FileError`.
-  public func importWeights(of card: BackboneCard, from file: FilePath) throws {
+  package func importWeights(of card: BackboneCard, from file: FilePath) throws {
     let found = try card.checksum.check(file)
     if let mismatch = found.mismatch {
       throw BackboneError.wrongHash(

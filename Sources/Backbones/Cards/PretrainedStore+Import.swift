@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-import Images
-public import SystemPackage
+package import SystemPackage
+import ThawCheckpoints
+import ThawFiles
+import ThawImages
 
 extension PretrainedStore {
   /// Somebody's own weights of a network that there is a card for.
-  public struct OwnWeights: Sendable {
+  package struct OwnWeights: Sendable {
     /// The checkpoint.
-    public var file: FilePath
+    package var file: FilePath
     /// Name of the new card.
-    public var name: String
+    package var name: String
     /// File with the names of its classes, one a line; nil for the classes of the other card.
-    public var classes: FilePath?
+    package var classes: FilePath?
 
     /// Names a checkpoint.
-    public init(file: FilePath, name: String, classes: FilePath? = nil) {
+    package init(file: FilePath, name: String, classes: FilePath? = nil) {
       self.file = file
       self.name = name
       self.classes = classes
@@ -32,7 +32,7 @@ extension PretrainedStore {
   /// - Returns: the new card.
   /// - Throws: ``BackboneError/badCard(file:reason:)`` when the name is taken or not a file name,
   ///   `CheckpointError` listing the missing, unexpected and unfitting tensors, `FileError`.
-  public func importOwn(_ own: OwnWeights, like card: BackboneCard) throws -> BackboneCard {
+  package func importOwn(_ own: OwnWeights, like card: BackboneCard) throws -> BackboneCard {
     let place = try newCard(named: own.name)
     let classesFile = try own.classes.map { try take(classes: $0, as: own.name) }
     let suffix = own.file.extension.map { ".\($0)" } ?? ""

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
-import Files
-public import Images
-import Network
-public import SystemPackage
+package import SystemPackage
+package import ThawCheckpoints
+import ThawFiles
+package import ThawImages
+import ThawNetwork
 
 extension PretrainedStore {
   /// Somebody's classifier as an ONNX file, and what the file may not say.
-  public struct ONNXClassifier: Sendable {
+  package struct ONNXClassifier: Sendable {
     /// The file.
-    public var file: FilePath
+    package var file: FilePath
     /// Name of the new card.
-    public var name: String
+    package var name: String
     /// How photos become its input; nil when the file says it (Thaw wrote it).
-    public var preprocessing: Preprocessing?
+    package var preprocessing: Preprocessing?
     /// File with the names of its classes, one a line; nil for those in the file.
-    public var classes: FilePath?
+    package var classes: FilePath?
     /// Whether tensors may lie in other files beside it.
-    public var externalData: ONNXExternalData
+    package var externalData: ONNXExternalData
 
     /// Names a file.
-    public init(
+    package init(
       file: FilePath, name: String, preprocessing: Preprocessing? = nil, classes: FilePath? = nil,
       externalData: ONNXExternalData = .refused
     ) {
@@ -42,7 +42,7 @@ extension PretrainedStore {
   /// - Throws: ``BackboneError/notImportable(file:reason:)`` naming the first node that has no
   ///   counterpart, ``BackboneError/badCard(file:reason:)`` when the name is taken, the preprocessing is
   ///   not known or the class names do not fit; `CheckpointError`, `NetworkError`, `FileError`.
-  public func importONNX(_ own: ONNXClassifier) throws -> BackboneCard {
+  package func importONNX(_ own: ONNXClassifier) throws -> BackboneCard {
     let place = try newCard(named: own.name)
     let model = try ONNXReader.read(own.file, externalData: own.externalData)
     let network = try ONNXNetwork(model, file: own.file, size: own.preprocessing?.inputSize ?? 224)
@@ -113,7 +113,7 @@ extension ONNXNetwork {
   /// Whether photos prepared so are what the network takes, and the classes what it gives.
   ///
   /// - Throws: ``BackboneError/badCard(file:reason:)``.
-  public func check(_ preprocessing: Preprocessing, classes: Int, file: FilePath)
+  package func check(_ preprocessing: Preprocessing, classes: Int, file: FilePath)
     throws(BackboneError)
   {
     guard graph.inputChannels == 3 else {

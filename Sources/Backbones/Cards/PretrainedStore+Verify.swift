@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 extension PretrainedStore {
   /// Checks the hash of weights that are here.
@@ -11,7 +11,7 @@ extension PretrainedStore {
   ///
   /// - Throws: ``BackboneError/wrongHash(path:expected:found:advice:)`` or
   ///   ``BackboneError/weightsMissing(card:path:)``.
-  public func verify(_ card: BackboneCard) throws {
+  package func verify(_ card: BackboneCard) throws {
     let path = weights(of: card)
     guard hasWeights(of: card) else {
       throw BackboneError.weightsMissing(card: card.name, path: path.displayed)
@@ -33,7 +33,7 @@ extension PretrainedStore {
 
   /// The whole SHA-256 of the weights of `card`, from the card or from the record of the first
   /// download; nil when neither knows it.
-  public func sha256(of card: BackboneCard) -> String? {
+  package func sha256(of card: BackboneCard) -> String? {
     if case .sha256(let digits) = card.checksum { return digits }
     return (try? recordedHash(of: card)) ?? nil
   }

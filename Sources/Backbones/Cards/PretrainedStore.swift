@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// The folder `Pretrained/`: one YAML card a checkpoint, and beside it the weights once fetched.
-public struct PretrainedStore: Sendable {
+package struct PretrainedStore: Sendable {
   /// The folder.
-  public let directory: FilePath
+  package let directory: FilePath
 
   /// Uses `directory`.
-  public init(directory: FilePath) { self.directory = directory }
+  package init(directory: FilePath) { self.directory = directory }
 
   /// Finds the folder: `THAW_PRETRAINED` in the environment, `Pretrained` in the working directory,
   /// or in a directory above the program itself (a checkout's root).
   ///
   /// - Throws: ``BackboneError/badCard(file:reason:)`` when there is none.
-  public static func locate() throws(BackboneError) -> PretrainedStore {
+  package static func locate() throws(BackboneError) -> PretrainedStore {
     if let named = ProcessInfo.processInfo.environment["THAW_PRETRAINED"] {
       guard FileSystem.exists(FilePath(named)) else {
         throw .badCard(
@@ -40,7 +40,7 @@ public struct PretrainedStore: Sendable {
   /// All cards by name.
   ///
   /// - Throws: ``BackboneError``, `ConfigurationError` when one is wrong.
-  public func cards() throws -> [BackboneCard] {
+  package func cards() throws -> [BackboneCard] {
     let names = try FileSystem.list(directory).filter { $0.string.hasSuffix(".yml") }
     return try names.map { try BackboneCard(file: directory.appending($0)) }
   }
@@ -48,7 +48,7 @@ public struct PretrainedStore: Sendable {
   /// The card called `name`.
   ///
   /// - Throws: ``BackboneError/unknownCard(_:known:)``.
-  public func card(named name: String) throws -> BackboneCard {
+  package func card(named name: String) throws -> BackboneCard {
     // By its file's name first, so that a mistake in another card does not matter.
     if let component = FilePath.Component(name + ".yml"), component.kind == .regular {
       let file = directory.appending(component)
@@ -62,15 +62,15 @@ public struct PretrainedStore: Sendable {
   }
 
   /// Where the weights of `card` are or will be.
-  public func weights(of card: BackboneCard) -> FilePath { directory.appending(card.file) }
+  package func weights(of card: BackboneCard) -> FilePath { directory.appending(card.file) }
 
   /// Whether the weights of `card` are here (their hash is checked when they are read).
-  public func hasWeights(of card: BackboneCard) -> Bool { FileSystem.exists(weights(of: card)) }
+  package func hasWeights(of card: BackboneCard) -> Bool { FileSystem.exists(weights(of: card)) }
 
   /// What the network of `card` is built by: its name, or the ONNX file.
   ///
   /// - Throws: ``BackboneError``, `CheckpointError` and `NetworkError` of the file.
-  public func architecture(of card: BackboneCard) throws -> Architecture {
+  package func architecture(of card: BackboneCard) throws -> Architecture {
     guard card.architecture == Architecture.onnxName else {
       return try Architecture(named: card.architecture)
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
+import ThawFiles
 
 /// Another program, found on the path, that we wait for but can stop.
 enum Subprocess {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import SystemPackage
+import ThawFiles
 
 /// The hash by which a card names its file, in the form its publisher gives it.
 ///
 /// Whatever the form, the store records the full SHA-256 of a file that passed and compares with
 /// that from then on.
-public enum WeightsChecksum: Sendable, Hashable, CustomStringConvertible {
+package enum WeightsChecksum: Sendable, Hashable, CustomStringConvertible {
   /// All 64 hexadecimal digits of the SHA-256.
   case sha256(String)
   /// The first digits of it, 8 or more: torchvision publishes them in the file's name.
@@ -18,7 +18,7 @@ public enum WeightsChecksum: Sendable, Hashable, CustomStringConvertible {
   case unpublished
 
   /// For example `sha256 5793…`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .sha256(let digits): "sha256 \(digits)"
     case .sha256Prefix(let digits): "sha256 \(digits)…"
@@ -28,7 +28,7 @@ public enum WeightsChecksum: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// What is known of the contents before they were seen; empty for ``unpublished``.
-  public var digits: String {
+  package var digits: String {
     switch self {
     case .sha256(let digits), .sha256Prefix(let digits), .md5(let digits): digits
     case .unpublished: ""

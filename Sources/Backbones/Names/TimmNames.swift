@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-public import Tensors
+package import ThawNetwork
+package import ThawTensors
 
 /// timm's names where they differ from the ones a family knows itself.
 ///
@@ -136,7 +136,7 @@ extension Architecture {
   ///
   /// - Parameter graph: of this architecture, with any head.
   /// - Returns: name and shape by our path; nil when timm has no such network.
-  public func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
+  package func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
     let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
     guard !isOurs, !name.hasPrefix("cifar_"), name != Architecture.onnxName else { return nil }
     let layers = TimmNames.layers(self, graph)

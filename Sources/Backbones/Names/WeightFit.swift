@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
-public import Network
-import Tensors
+package import ThawCheckpoints
+package import ThawNetwork
+import ThawTensors
 
 /// How the tensors of a checkpoint fit an architecture, whatever classifier it ends with.
 ///
 /// Every tensor of the file and every parameter of the network is accounted for: matched, missing,
 /// unexpected, or of another shape. Nothing is read before ``parameters()``.
-public struct WeightFit: Sendable {
+package struct WeightFit: Sendable {
   /// Name for ``Architecture/init(named:)``.
-  public let architecture: String
+  package let architecture: String
   /// Whose names the tensors have, for people.
-  public let naming: String
+  package let naming: String
   /// The classifier in the file; nil when the weights end with the features.
-  public let head: Head?
+  package let head: Head?
   /// Parameters that have their tensor.
-  public var matched: Int { found.count }
+  package var matched: Int { found.count }
   /// Parameters that the network needs, with the file's classifier.
-  public let needed: Int
+  package let needed: Int
   /// Parameters without a tensor.
-  public let missing: [String]
+  package let missing: [String]
   /// Tensors that stand for nothing in the network.
-  public let unexpected: [String]
+  package let unexpected: [String]
   /// Tensors of another shape than their parameter, as sentences.
-  public let unfitting: [String]
+  package let unfitting: [String]
   /// What was taken for granted, as sentences.
-  public let notes: [String]
+  package let notes: [String]
 
   let found: [ParameterPath: StoredTensor]
   private let constants: [ParameterPath: (shape: Shape, value: Float)]
 
   /// Whether every parameter has its tensor and every tensor its place.
-  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && unfitting.isEmpty }
+  package var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && unfitting.isEmpty }
 
   /// The network, with the file's classifier or up to its features.
   ///
   /// - Throws: ``BackboneError``.
-  public func graph() throws -> Graph {
+  package func graph() throws -> Graph {
     let architecture = try Architecture(named: architecture)
     return head.map { architecture.graph($0) } ?? architecture.graph(Head(classes: 1)).withoutHead
   }
@@ -46,7 +46,7 @@ public struct WeightFit: Sendable {
   ///
   /// - Throws: `CheckpointError`: of kind `mismatch` with what is missing or left over, or when the
   ///   file can no longer be read.
-  public func parameters(of checkpoint: Checkpoint) throws(CheckpointError) -> Parameters {
+  package func parameters(of checkpoint: Checkpoint) throws(CheckpointError) -> Parameters {
     if let complaint { throw CheckpointError.mismatch(checkpoint, complaint) }
     var parameters = Parameters()
     for (path, tensor) in found { parameters[path] = try tensor.floats() }
@@ -61,7 +61,7 @@ public struct WeightFit: Sendable {
   package func source(of path: ParameterPath) -> String? { found[path]?.name }
 
   /// What does not fit, nil when everything does.
-  public var complaint: String? {
+  package var complaint: String? {
     func part(_ what: String, _ entries: [String]) -> String? {
       guard !entries.isEmpty else { return nil }
       let shown = entries.prefix(10).joined(separator: ", ")
@@ -75,7 +75,7 @@ public struct WeightFit: Sendable {
   }
 
   /// Sets `checkpoint` against `architecture` under the naming that matches most.
-  public init(_ checkpoint: Checkpoint, _ architecture: Architecture) {
+  package init(_ checkpoint: Checkpoint, _ architecture: Architecture) {
     let graph = architecture.graph(Head(classes: 1))
     let fits = NamingScheme.candidates(for: architecture, graph: graph, checkpoint).map {
       WeightFit(WeightMatching(checkpoint, architecture, graph, $0))

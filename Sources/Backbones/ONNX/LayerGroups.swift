@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Network
+import ThawNetwork
 
 /// The layer groups of a graph as a text that travels in an ONNX file: a JSON list of the groups, each
 /// with its name and the first layer that belongs to it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
-import Tensors
+import ThawNetwork
+import ThawTensors
 
 /// A network while it is translated: layers in order of computation, of which some may turn out to be
 /// unused.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
-import Tensors
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
 
 extension ONNXExporter {
   /// ONNX normalises over the last dimensions: an image goes through channels-last and back.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
-import Tensors
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
 
 extension ONNXExporter {
   /// Adds what `node` computes and returns the name of its result.

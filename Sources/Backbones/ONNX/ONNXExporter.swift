@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
-public import Images
-public import Network
-import Tensors
+package import ThawCheckpoints
+package import ThawImages
+package import ThawNetwork
+import ThawTensors
 
 /// Translates a network into an ONNX graph of operation set 17.
 ///
 /// The batch is free, height and width are fixed: padding that TensorFlow calls "same" is then plain
 /// numbers, which every runtime understands. A tensor keeps the name of its parameter, a node that of
 /// its layer, so that others can fine-tune the file.
-public struct ONNXExporter {
+package struct ONNXExporter {
   /// What leaves the graph.
-  public enum Results: String, Sendable, CaseIterable {
+  package enum Results: String, Sendable, CaseIterable {
     /// `probabilities`, then `logits`.
     case both
     /// `probabilities` alone: the softmax of the logits.
@@ -22,17 +22,17 @@ public struct ONNXExporter {
   }
 
   /// What may be chosen.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// Whether the input is `image`, uint8 [N, H, W, 3], R, G, B as stored, already of the network's
     /// size. Otherwise it is `input`, Float32 [N, C, H, W], normalised.
-    public var includesPreprocessing = false
+    package var includesPreprocessing = false
     /// Whether a batch norm directly behind a convolution becomes part of it. That is what a runtime
     /// does when it loads the file; kept apart, others can go on training it.
-    public var foldsBatchNormalization = false
+    package var foldsBatchNormalization = false
     /// What leaves the graph.
-    public var results = Results.both
+    package var results = Results.both
     /// The defaults.
-    public init() {}
+    package init() {}
   }
 
   /// The network as an ONNX model.
@@ -42,7 +42,7 @@ public struct ONNXExporter {
   ///   - metadata: texts that travel in the file; the layer groups are added.
   /// - Throws: `NetworkError` when parameters or sizes do not fit,
   ///   ``BackboneError/notExportable(layer:reason:)``.
-  public static func model(
+  package static func model(
     of graph: Graph, _ parameters: Parameters, preprocessing: Preprocessing,
     metadata: [String: String] = [:], options: Options = Options(),
     producer: (name: String, version: String) = ("thaw", "")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
-import Tensors
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
 
 extension ONNXImporter {
   mutating func clip(_ node: ONNXNode) throws {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Tensors
+import ThawCheckpoints
+import ThawTensors
 
 /// Places where a graph spells out GELU: x / sqrt(2), Erf, + 1, * x, * 1/2, the halving first or last.
 struct GELUPatterns {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
+import ThawCheckpoints
 
 extension ONNXImporter {
   /// The nodes so that each comes after those it needs; files should be in such an order already.

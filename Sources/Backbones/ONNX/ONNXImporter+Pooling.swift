@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Network
+import ThawCheckpoints
+import ThawNetwork
 
 extension ONNXImporter {
   mutating func pooling(_ node: ONNXNode) throws {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
-import Files
-import Network
 import SystemPackage
-import Tensors
+import ThawCheckpoints
+import ThawFiles
+import ThawNetwork
+import ThawTensors
 
 /// Translates an ONNX graph into a network, node by node.
 ///

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
 import Foundation
-public import Images
-public import Network
-public import SystemPackage
+package import SystemPackage
+package import ThawCheckpoints
+package import ThawImages
+package import ThawNetwork
 
 extension Architecture {
   /// The name of every architecture that comes from an ONNX file instead of a builder.
-  public static let onnxName = "onnx"
+  package static let onnxName = "onnx"
 
   /// The architecture of an imported network: its layers before the head, under any head.
-  public init(_ network: ONNXNetwork) {
+  package init(_ network: ONNXNetwork) {
     self.init(name: Architecture.onnxName, ONNXFamily(network: network))
   }
 
@@ -19,7 +19,7 @@ extension Architecture {
   /// structure that travels in the file.
   ///
   /// - Throws: ``BackboneError/unknownArchitecture(_:known:)``, ``BackboneError/notImportable(file:reason:)``.
-  public static func graph(
+  package static func graph(
     of record: ModelRecord, _ parameters: Parameters, head: Head, file: FilePath
   ) throws -> Graph {
     guard record.architecture == onnxName else {
@@ -46,11 +46,11 @@ private struct ONNXFamily: NetworkFamily {
 
 /// An imported network without its weights, as a text in a model file: its ONNX graph in Base64. The
 /// constants that are parameters are left out, the model file has them as tensors.
-public enum ONNXStructure {
+package enum ONNXStructure {
   /// The text for `graph`.
   ///
   /// - Throws: what ``ONNXExporter`` throws.
-  public static func text(
+  package static func text(
     of graph: Graph, _ parameters: Parameters, preprocessing: Preprocessing
   ) throws -> String {
     var options = ONNXExporter.Options()

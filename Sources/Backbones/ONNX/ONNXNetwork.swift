@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Checkpoints
-public import Images
-public import Network
-public import SystemPackage
-import Tensors
+package import SystemPackage
+package import ThawCheckpoints
+package import ThawImages
+package import ThawNetwork
+import ThawTensors
 
 /// A classifier from an ONNX file: the network, its weights, and what the file says about itself.
 ///
 /// It is fine-tuned like any backbone. Layer groups are those that Thaw wrote into the file;
 /// otherwise the layers before the head are cut into `early`, `middle` and `late`, thirds by number of
 /// weighted layers, each moved to the nearest place that a single value crosses.
-public struct ONNXNetwork: Sendable {
+package struct ONNXNetwork: Sendable {
   /// The network; its result is logits, a softmax at the end was taken off.
-  public let graph: Graph
+  package let graph: Graph
   /// Weights and statistics.
-  public let parameters: Parameters
+  package let parameters: Parameters
   /// The size of the image it was made for; nil when the file leaves it free.
-  public let inputSize: Extent2D?
+  package let inputSize: Extent2D?
   /// Shape of the value that the head takes, for one image.
   private let features: Shape
   /// What Thaw wrote into the file; nil for a file of another program.
-  public let record: ModelRecord?
+  package let record: ModelRecord?
 
   /// Reads and translates a file.
   ///
@@ -30,7 +30,7 @@ public struct ONNXNetwork: Sendable {
   ///   - size: the side of the image when the file leaves it free.
   /// - Throws: `CheckpointError` when the file is damaged, ``BackboneError/notImportable(file:reason:)``
   ///   naming the first node that has no counterpart here, `NetworkError` when tensors do not fit.
-  public init(
+  package init(
     _ path: FilePath, externalData: ONNXExternalData = .refused, size: Int = 224
   ) throws {
     try self.init(try ONNXReader.read(path, externalData: externalData), file: path, size: size)
@@ -39,7 +39,7 @@ public struct ONNXNetwork: Sendable {
   /// Translates a model that was read already; `file` is for messages.
   ///
   /// - Throws: ``BackboneError/notImportable(file:reason:)``, `CheckpointError`, `NetworkError`.
-  public init(_ model: ONNXModel, file: FilePath, size: Int = 224) throws {
+  package init(_ model: ONNXModel, file: FilePath, size: Int = 224) throws {
     var importer = try ONNXImporter(model, file: file, size: size)
     let draft = try importer.network()
     record = try ModelRecord(model, file: file)
@@ -54,12 +54,12 @@ public struct ONNXNetwork: Sendable {
   }
 
   /// The preprocessing contract in the file; nil when another program wrote it.
-  public var preprocessing: Preprocessing? {
+  package var preprocessing: Preprocessing? {
     record.flatMap { try? Preprocessing(json: $0.preprocessing) }
   }
 
   /// Number of classes.
-  public var classCount: Int {
+  package var classCount: Int {
     guard case .dense(let layer) = graph.output.operation else { return outputChannels }
     return layer.outputs
   }
@@ -74,7 +74,7 @@ public struct ONNXNetwork: Sendable {
 
   /// The network with another head: everything but the last layer group, global average pooling when
   /// that is still an image, then `head`.
-  public func graph(head: Head) -> Graph {
+  package func graph(head: Head) -> Graph {
     let old = graph.groups.count - 1
     let body = graph.nodes.filter { $0.group < old }
     var builder = GraphBuilder(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Checkpoints
+import ThawCheckpoints
 
 extension ONNXNode {
   /// An attribute that is a list of integers.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// A step between stored and plain bytes of a chunk.
 enum HDF5Filter: Equatable {

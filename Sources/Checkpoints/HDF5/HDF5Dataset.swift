@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// The elements of an array in an HDF5 file.
 struct HDF5Dataset {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// The type of stored elements, as far as it is used.
 enum HDF5Type: Equatable {

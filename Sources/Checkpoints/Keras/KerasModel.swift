@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What the configuration in a Keras file says of the model besides the names of its layers.
-public struct KerasModel: Sendable {
+package struct KerasModel: Sendable {
   /// A layer that scales and shifts the values of each channel before the first layer that computes
   /// features: preprocessing that became part of the model.
-  public enum PixelLayer: Sendable, Hashable {
+  package enum PixelLayer: Sendable, Hashable {
     /// x * scale + offset; one number, or one a channel.
     case rescaling(scale: [Double], offset: [Double])
     /// (x - mean) / sqrt(variance), one number a channel; nil when they were learned, then they are
@@ -13,15 +13,15 @@ public struct KerasModel: Sendable {
   }
 
   /// Height and width of the images; nil when they are free or not said.
-  public internal(set) var inputExtent: (height: Int, width: Int)?
+  package internal(set) var inputExtent: (height: Int, width: Int)?
   /// Arithmetic with pixels, in its order.
-  public internal(set) var pixelLayers: [PixelLayer] = []
+  package internal(set) var pixelLayers: [PixelLayer] = []
   /// Whether a layer norm that was given no name comes before a global pooling.
-  public package(set) var normalizesBeforePooling = false
+  package var normalizesBeforePooling = false
   /// Whether a global pooling takes the maximum.
-  public package(set) var poolsByMaximum = false
+  package var poolsByMaximum = false
   /// Activations of dense layers by the layer's name: `relu`.
-  public package(set) var denseActivations: [String: String] = [:]
+  package var denseActivations: [String: String] = [:]
 
   init() {}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
+package import SystemPackage
 
 extension ModelRecord {
   /// The record as the metadata of an ONNX file: the entries of a model file, without the checksum,
@@ -8,7 +8,7 @@ extension ModelRecord {
   ///
   /// - Parameter file: named in errors.
   /// - Throws: ``CheckpointError`` when the record breaks a rule.
-  public func onnxMetadata(for file: FilePath) throws(CheckpointError) -> [String: String] {
+  package func onnxMetadata(for file: FilePath) throws(CheckpointError) -> [String: String] {
     do throws(ModelRecordError) {
       var entries = try metadata()
       entries["format"] = nil
@@ -23,7 +23,7 @@ extension ModelRecord {
   /// The record in an ONNX file; nil when the file was written by another program.
   ///
   /// - Throws: ``CheckpointError`` when there is one that cannot be understood.
-  public init?(_ model: ONNXModel, file: FilePath) throws(CheckpointError) {
+  package init?(_ model: ONNXModel, file: FilePath) throws(CheckpointError) {
     guard model.metadata["thaw.format"] != nil else { return nil }
     do throws(ModelRecordError) { try self.init(metadata: model.metadata) } catch {
       throw CheckpointError(file, error.kind, error.reason, nextStep: error.nextStep)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
 import Glibc
 import SystemPackage
+import ThawFiles
 
 /// Whether the tensors of an ONNX file may lie in other files.
-public enum ONNXExternalData: Sendable, Hashable {
+package enum ONNXExternalData: Sendable, Hashable {
   /// Such a file is an error.
   case refused
   /// In files of the same folder, named without a path. A symbolic link, a file with a second name

@@ -6,20 +6,20 @@
 /// translation from and to a network's graph in `Backbones`.
 ///
 /// - Source: onnx/onnx, `onnx.proto` (message `ModelProto`) and docs/IR.md.
-public struct ONNXModel: Sendable {
+package struct ONNXModel: Sendable {
   /// Version of the file layout; 8 belongs to operation set 17.
-  public var irVersion: Int
+  package var irVersion: Int
   /// Version of the operation set by domain; the empty name is ONNX's own.
-  public var operationSets: [String: Int]
+  package var operationSets: [String: Int]
   /// The program that wrote it, and its version.
-  public var producer: (name: String, version: String)
+  package var producer: (name: String, version: String)
   /// Texts by name.
-  public var metadata: [String: String]
+  package var metadata: [String: String]
   /// What is computed.
-  public var graph: ONNXGraph
+  package var graph: ONNXGraph
 
   /// Collects the fields; the defaults are what is written.
-  public init(
+  package init(
     irVersion: Int = 8, operationSets: [String: Int] = ["": 17],
     producer: (name: String, version: String) = ("", ""), metadata: [String: String] = [:],
     graph: ONNXGraph
@@ -33,20 +33,20 @@ public struct ONNXModel: Sendable {
 }
 
 /// The operations of an ``ONNXModel``, its constants, and what goes in and comes out.
-public struct ONNXGraph: Sendable {
+package struct ONNXGraph: Sendable {
   /// A name for people.
-  public var name: String
+  package var name: String
   /// Operations; the standard wants every value made before it is used, files may disobey.
-  public var nodes: [ONNXNode]
+  package var nodes: [ONNXNode]
   /// Constant tensors by their names, which are unique.
-  public var initializers: [StoredTensor]
+  package var initializers: [StoredTensor]
   /// Values that the caller gives. Old files list the initializers here again.
-  public var inputs: [ONNXValue]
+  package var inputs: [ONNXValue]
   /// Values that the caller gets.
-  public var outputs: [ONNXValue]
+  package var outputs: [ONNXValue]
 
   /// Collects the fields.
-  public init(
+  package init(
     name: String, nodes: [ONNXNode], initializers: [StoredTensor], inputs: [ONNXValue],
     outputs: [ONNXValue]
   ) {
@@ -59,22 +59,22 @@ public struct ONNXGraph: Sendable {
 }
 
 /// One operation: what it does, with what, and how its results are called.
-public struct ONNXNode: Sendable {
+package struct ONNXNode: Sendable {
   /// A name for people, often empty.
-  public var name: String
+  package var name: String
   /// For example `Conv`.
-  public var operation: String
+  package var operation: String
   /// Whose operation it is; empty for ONNX's own.
-  public var domain: String
+  package var domain: String
   /// Names of the values it takes; an empty one stands for an optional input that is left out.
-  public var inputs: [String]
+  package var inputs: [String]
   /// Names of the values it makes.
-  public var outputs: [String]
+  package var outputs: [String]
   /// Settings by name.
-  public var attributes: [String: ONNXAttribute]
+  package var attributes: [String: ONNXAttribute]
 
   /// Collects the fields.
-  public init(
+  package init(
     _ operation: String, name: String = "", domain: String = "", inputs: [String],
     outputs: [String], attributes: [String: ONNXAttribute] = [:]
   ) {
@@ -87,7 +87,7 @@ public struct ONNXNode: Sendable {
   }
 
   /// How messages name it: `node 'conv1' (Conv)`, or by its result when it has no name.
-  public var displayed: String {
+  package var displayed: String {
     let label = name.isEmpty ? outputs.first ?? "" : name
     return "node \(quoted(label)) (\(domain.isEmpty ? "" : quoted(domain) + " ")\(printed))"
   }
@@ -99,7 +99,7 @@ public struct ONNXNode: Sendable {
 }
 
 /// A setting of an ``ONNXNode``.
-public enum ONNXAttribute: Sendable {
+package enum ONNXAttribute: Sendable {
   /// One Float32.
   case float(Float)
   /// One integer.
@@ -119,16 +119,16 @@ public enum ONNXAttribute: Sendable {
 }
 
 /// A value that enters or leaves a graph.
-public struct ONNXValue: Sendable {
+package struct ONNXValue: Sendable {
   /// Its name.
-  public var name: String
+  package var name: String
   /// Nil when it is no tensor, or of a type that is not read.
-  public var elementType: ElementType?
+  package var elementType: ElementType?
   /// Extents, nil when the file does not say even how many.
-  public var dimensions: [ONNXDimension]?
+  package var dimensions: [ONNXDimension]?
 
   /// Describes a tensor.
-  public init(_ name: String, _ elementType: ElementType?, _ dimensions: [ONNXDimension]?) {
+  package init(_ name: String, _ elementType: ElementType?, _ dimensions: [ONNXDimension]?) {
     self.name = name
     self.elementType = elementType
     self.dimensions = dimensions
@@ -136,7 +136,7 @@ public struct ONNXValue: Sendable {
 }
 
 /// One extent of an ``ONNXValue``.
-public enum ONNXDimension: Sendable, Hashable {
+package enum ONNXDimension: Sendable, Hashable {
   /// So many elements.
   case size(Int)
   /// Free, with a name: two of one name are equal.

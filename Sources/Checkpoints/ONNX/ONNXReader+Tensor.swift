@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 extension ONNXReader {
   /// What a tensor's message says, before it is checked.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
+package import SystemPackage
 
 /// Reads ONNX files: the graph of operations, and its tensors where they lie.
 ///
 /// What the file says is checked before it is believed: sizes, types, names. Sub-graphs and sparse
 /// tensors are noticed and never entered, so depth and time are bounded by the size of the file.
 /// Whether the graph makes sense (cycles, missing values) is the affair of who translates it.
-public struct ONNXReader {
+package struct ONNXReader {
   /// Opens a file and checks its structure; tensors are read when they are asked for.
   ///
   /// - Parameter externalData: whether tensors may lie in other files beside this one.
   /// - Throws: ``CheckpointError`` naming what is wrong with it.
-  public static func read(
+  package static func read(
     _ path: FilePath, externalData: ONNXExternalData = .refused
   ) throws(CheckpointError) -> ONNXModel {
     let source = try ByteSource(path)
@@ -25,7 +25,7 @@ public struct ONNXReader {
   /// The same for a file in memory; `path` is its name in messages. External data is refused.
   ///
   /// - Throws: ``CheckpointError``.
-  public static func read(
+  package static func read(
     bytes: [UInt8], named path: FilePath
   ) throws(CheckpointError) -> ONNXModel {
     try read(ByteSource(bytes, path: path), .refused)

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Files
-public import SystemPackage
+package import SystemPackage
+import ThawFiles
 
 /// Writes ONNX files; equal models give equal bytes.
 ///
 /// Tensors are written as they are stored, in the file itself: no external data. A protobuf message
 /// cannot have 2 GB, so neither can the file.
-public enum ONNXWriter {
+package enum ONNXWriter {
   /// Writes `path` anew: complete and synced, or not at all.
   ///
   /// - Throws: ``CheckpointError`` of kind ``CheckpointError/Kind/tooLarge`` above 2 GB, or when a
   ///   tensor's own file can no longer be read; `FileError` when writing fails.
-  public static func write(_ path: FilePath, _ model: ONNXModel) throws {
+  package static func write(_ path: FilePath, _ model: ONNXModel) throws {
     let message = message(model)
     guard message.byteCount < 1 << 31 else {
       throw CheckpointError(
@@ -32,7 +32,7 @@ public enum ONNXWriter {
   /// The bytes of the file.
   ///
   /// - Throws: ``CheckpointError`` when a tensor's own file can no longer be read.
-  public static func bytes(_ model: ONNXModel) throws -> [UInt8] {
+  package static func bytes(_ model: ONNXModel) throws -> [UInt8] {
     var result: [UInt8] = []
     for piece in message(model).pieces {
       switch piece {

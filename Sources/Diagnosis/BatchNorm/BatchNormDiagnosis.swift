@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What `thaw diagnose batchnorm` found: plain values, as they are printed and kept in a run.
-public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
+package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   /// One learning phase.
-  public struct Phase: Sendable, Equatable, Codable {
+  package struct Phase: Sendable, Equatable, Codable {
     /// Share of right predictions.
-    public var accuracy: Double
+    package var accuracy: Double
     /// Mean of -log of the true class's probability.
-    public var loss: Double
+    package var loss: Double
     /// Mean over the classes of each against the rest; nil with photos of one class only.
-    public var auc: Double?
+    package var auc: Double?
 
     /// Collects the numbers.
-    public init(accuracy: Double, loss: Double, auc: Double?) {
+    package init(accuracy: Double, loss: Double, auc: Double?) {
       self.accuracy = accuracy
       self.loss = loss
       self.auc = auc
@@ -20,20 +20,20 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// The training phase at one batch size.
-  public struct BatchSize: Sendable, Equatable, Codable {
+  package struct BatchSize: Sendable, Equatable, Codable {
     /// Photos in a batch.
-    public var batch: Int
+    package var batch: Int
     /// Share of right predictions.
-    public var accuracy: Double
+    package var accuracy: Double
     /// Mean loss.
-    public var loss: Double
+    package var loss: Double
     /// See ``Phase/auc``.
-    public var auc: Double?
+    package var auc: Double?
     /// Its accuracy minus that in inference.
-    public var gap: Double
+    package var gap: Double
 
     /// Collects the numbers.
-    public init(batch: Int, phase: Phase, gap: Double) {
+    package init(batch: Int, phase: Phase, gap: Double) {
       self.batch = batch
       (accuracy, loss, auc) = (phase.accuracy, phase.loss, phase.auc)
       self.gap = gap
@@ -41,33 +41,33 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// One batch norm, in order of computation.
-  public struct Layer: Sendable, Equatable, Codable {
+  package struct Layer: Sendable, Equatable, Codable {
     /// Its name.
-    public var path: String
+    package var path: String
     /// Its layer group.
-    public var group: String
+    package var group: String
     /// Whether its group was frozen in training; nil when nobody knows.
-    public var frozen: Bool?
+    package var frozen: Bool?
     /// Distance of the data's mean from the running mean, in running standard deviations, when all
     /// layers before it normalise by the data; median over the channels.
-    public var meanShift: Double
+    package var meanShift: Double
     /// The data's variance over the running variance; median over the channels.
-    public var varianceRatio: Double
+    package var varianceRatio: Double
     /// Divergence of the two, nats; median over the channels.
-    public var divergence: Double
+    package var divergence: Double
     /// Divergence that one channel in ten exceeds.
-    public var divergenceOfWorstTenth: Double
+    package var divergenceOfWorstTenth: Double
     /// Divergence as the network runs in inference: errors of earlier layers included.
-    public var divergenceInInference: Double
+    package var divergenceInInference: Double
     /// Loss when this layer alone is switched to batch statistics; nil when that was not measured.
-    public var lossAlone: Double?
+    package var lossAlone: Double?
     /// Loss when all layers up to this one are.
-    public var lossUpTo: Double?
+    package var lossUpTo: Double?
     /// Whether its running statistics are out of line with those of the layers around it.
-    public var suspect: Bool
+    package var suspect: Bool
 
     /// Collects the numbers.
-    public init(
+    package init(
       path: String, group: String, frozen: Bool?, meanShift: Double, varianceRatio: Double,
       divergence: Double, divergenceOfWorstTenth: Double, divergenceInInference: Double,
       lossAlone: Double?, lossUpTo: Double?, suspect: Bool
@@ -87,16 +87,16 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// One layer group.
-  public struct Group: Sendable, Equatable, Codable {
+  package struct Group: Sendable, Equatable, Codable {
     /// Its name.
-    public var name: String
+    package var name: String
     /// Loss when this group alone is switched to batch statistics; nil without batch norms.
-    public var lossAlone: Double?
+    package var lossAlone: Double?
     /// Whether it was frozen; nil when nobody knows.
-    public var frozen: Bool?
+    package var frozen: Bool?
 
     /// Collects the numbers.
-    public init(
+    package init(
       name: String, lossAlone: Double?, frozen: Bool?
     ) {
       self.name = name
@@ -106,18 +106,18 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// The network fed by another contract.
-  public struct Input: Sendable, Equatable, Codable {
+  package struct Input: Sendable, Equatable, Codable {
     /// The contract.
-    public var name: String
+    package var name: String
     /// Accuracy in inference.
-    public var accuracy: Double
+    package var accuracy: Double
     /// Loss in inference.
-    public var loss: Double
+    package var loss: Double
     /// Median divergence at the first batch norm.
-    public var divergence: Double?
+    package var divergence: Double?
 
     /// Collects the numbers.
-    public init(
+    package init(
       name: String, accuracy: Double, loss: Double, divergence: Double?
     ) {
       self.name = name
@@ -128,24 +128,24 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// A fix that was tried.
-  public struct Fix: Sendable, Equatable, Codable {
+  package struct Fix: Sendable, Equatable, Codable {
     /// For `--apply`: `recalibrate`, `head`, ….
-    public var name: String
+    package var name: String
     /// What was done, a phrase.
-    public var what: String
+    package var what: String
     /// Accuracy on photos it did not learn from.
-    public var accuracy: Double
+    package var accuracy: Double
     /// Loss on them.
-    public var loss: Double
+    package var loss: Double
     /// Accuracy on the photos it learned from.
-    public var accuracyOnFixing: Double
+    package var accuracyOnFixing: Double
     /// Time it took, seconds.
-    public var seconds: Double
+    package var seconds: Double
     /// Whether it is as good as the best, within the error of the measurement.
-    public var sufficient: Bool
+    package var sufficient: Bool
 
     /// Collects the numbers.
-    public init(
+    package init(
       name: String, what: String, accuracy: Double, loss: Double, accuracyOnFixing: Double,
       seconds: Double, sufficient: Bool
     ) {
@@ -160,59 +160,59 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// Code of the finding; see ``BatchNormFinding``.
-  public var kind: BatchNormFinding
+  package var kind: BatchNormFinding
   /// The finding, a sentence or two.
-  public var verdict: String
+  package var verdict: String
   /// What to do, a sentence or two.
-  public var recommendation: String
+  package var recommendation: String
   /// What the verdict rests on, sentences.
-  public var evidence: [String]
+  package var evidence: [String]
   /// The signature by name, when it is there.
-  public var signature: String?
+  package var signature: String?
   /// Running statistics.
-  public var inference: Phase
+  package var inference: Phase
   /// Statistics of the batch, at ``batch``.
-  public var training: Phase
+  package var training: Phase
   /// Accuracy in training minus accuracy in inference, of the same photos.
-  public var gap: Double
+  package var gap: Double
   /// Photos in a batch of the training phase.
-  public var batch: Int
+  package var batch: Int
   /// The training phase at several batch sizes.
-  public var batchSizes: [BatchSize]
+  package var batchSizes: [BatchSize]
   /// How many photos, and which.
-  public var photos: Int
+  package var photos: Int
   /// Their split: `train`, or `all`.
-  public var split: String
+  package var split: String
   /// Photos that judge fixes and over-fitting.
-  public var heldOutPhotos: Int
+  package var heldOutPhotos: Int
   /// Inference on them; nil without.
-  public var heldOut: Phase?
+  package var heldOut: Phase?
   /// Every batch norm.
-  public var layers: [Layer]
+  package var layers: [Layer]
   /// Every layer group.
-  public var groups: [Group]
+  package var groups: [Group]
   /// Layers to blame, the worst first.
-  public var suspects: [String]
+  package var suspects: [String]
   /// Loss in inference of the photos that layers were switched on; nil when they were not.
-  public var lossBeforeSwitching: Double?
+  package var lossBeforeSwitching: Double?
   /// The layer whose switch alone changes the loss most; nil without batch norms.
-  public var decisiveLayer: String?
+  package var decisiveLayer: String?
   /// The group whose switch alone changes the loss most.
-  public var decisiveGroup: String?
+  package var decisiveGroup: String?
   /// Where frozen layers end: the last frozen group with batch norms, and whether the trouble is in
   /// frozen layers, trained ones or both; nil when nobody knows what was frozen.
-  public var boundary: String?
+  package var boundary: String?
   /// What other preprocessing contracts would give, the declared one first.
-  public var inputs: [Input]
+  package var inputs: [Input]
   /// Fixes that were tried, the cheapest first.
-  public var fixes: [Fix]
+  package var fixes: [Fix]
   /// Name of the recommended fix; nil when there is nothing to fix here.
-  public var recommendedFix: String?
+  package var recommendedFix: String?
   /// The mapping when classes answer to other names: class to the name it is predicted under.
-  public var renamedClasses: [String: String]
+  package var renamedClasses: [String: String]
 
   /// Collects the numbers.
-  public init(
+  package init(
     kind: BatchNormFinding, verdict: String, recommendation: String, evidence: [String],
     signature: String?, inference: Phase, training: Phase, gap: Double, batch: Int,
     batchSizes: [BatchSize], photos: Int, split: String, heldOutPhotos: Int, heldOut: Phase?,
@@ -250,7 +250,7 @@ public struct BatchNormDiagnosis: Sendable, Equatable, Codable {
 }
 
 /// What a diagnosis of batch norms comes to.
-public enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
+package enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
   /// Nothing is wrong that this diagnosis knows of.
   case healthy
   /// The network was trained on batch statistics that inference does not use.

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// What was measured of a network: all that a verdict is drawn from.
-public struct BatchNormFacts: Sendable {
+package struct BatchNormFacts: Sendable {
   /// One batch norm.
-  public struct Layer: Sendable {
+  package struct Layer: Sendable {
     /// Its name.
-    public var path: ParameterPath
+    package var path: ParameterPath
     /// Its layer group.
-    public var group: Int
+    package var group: Int
     /// Data against running statistics when all layers before it normalise by the data.
-    public var own: LayerShift
+    package var own: LayerShift
     /// The same as the network runs in inference.
-    public var asRun: LayerShift
+    package var asRun: LayerShift
     /// Whether all its running means are 0 and its running variances 1.
-    public var isInitial: Bool
+    package var isInitial: Bool
 
     /// Collects the numbers.
-    public init(
+    package init(
       path: ParameterPath, group: Int, own: LayerShift, asRun: LayerShift, isInitial: Bool
     ) {
       self.path = path
@@ -30,16 +30,16 @@ public struct BatchNormFacts: Sendable {
   }
 
   /// The network in inference, fed as another contract would feed it.
-  public struct Input: Sendable {
+  package struct Input: Sendable {
     /// The contract.
-    public var name: String
+    package var name: String
     /// Results of the sampled photos.
-    public var results: PhotoResults
+    package var results: PhotoResults
     /// Divergence at the first batch norms, see ``ContractEvidence``; nil without any.
-    public var divergence: Double?
+    package var divergence: Double?
 
     /// Collects the numbers.
-    public init(name: String, results: PhotoResults, divergence: Double?) {
+    package init(name: String, results: PhotoResults, divergence: Double?) {
       self.name = name
       self.results = results
       self.divergence = divergence
@@ -47,37 +47,37 @@ public struct BatchNormFacts: Sendable {
   }
 
   /// Every batch norm, in order of computation.
-  public var layers: [Layer]
+  package var layers: [Layer]
   /// All photos on running statistics.
-  public var inference: PhotoResults
+  package var inference: PhotoResults
   /// The same on batch statistics.
-  public var training: PhotoResults
+  package var training: PhotoResults
   /// Area under the curve in each phase.
-  public var auc: (inference: Double?, training: Double?)
+  package var auc: (inference: Double?, training: Double?)
   /// Share of the most frequent class: what guessing reaches.
-  public var chance: Double
+  package var chance: Double
   /// All photos with the ``suspects`` alone on batch statistics; nil without suspects.
-  public var repaired: PhotoResults?
+  package var repaired: PhotoResults?
   /// Inputs that were tried on sampled photos, the declared one first.
-  public var inputs: [Input]
+  package var inputs: [Input]
   /// The one of ``inputs`` that the running statistics say it was trained on, when that is certainly
   /// not the declared one.
-  public var certainInput: Int?
+  package var certainInput: Int?
   /// The sampled photos on batch statistics.
-  public var sampledTraining: PhotoResults
+  package var sampledTraining: PhotoResults
   /// The sampled photos with the suspects alone on batch statistics; nil without suspects.
-  public var sampledRepaired: PhotoResults?
+  package var sampledRepaired: PhotoResults?
   /// Photos the network has not seen, in inference.
-  public var heldOut: PhotoResults?
+  package var heldOut: PhotoResults?
   /// Whether the network was trained on the photos.
-  public var isTrainingData: Bool
+  package var isTrainingData: Bool
   /// Mode of the frozen batch norms, when the model file says.
-  public var recordedMode: BatchNormMode?
+  package var recordedMode: BatchNormMode?
   /// Names of classes that answer to another name, by class.
-  public var renamed: [String: String]
+  package var renamed: [String: String]
 
   /// Collects the measurements.
-  public init(
+  package init(
     layers: [Layer], inference: PhotoResults, training: PhotoResults,
     auc: (inference: Double?, training: Double?), chance: Double, repaired: PhotoResults?,
     inputs: [Input], certainInput: Int? = nil, sampledTraining: PhotoResults,
@@ -104,7 +104,7 @@ public struct BatchNormFacts: Sendable {
   /// Layers whose running statistics are out of line with those of the layers around them, the worst
   /// first, four at most. A dataset unlike the original one shifts all layers together; damage does
   /// not. Some layers stand out a little by nature: ``areBeyondDoubt(_:in:)`` says when it is more.
-  public static func suspects(_ layers: [Layer]) -> [Int] {
+  package static func suspects(_ layers: [Layer]) -> [Int] {
     let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
     let standOut = layers.indices.filter {
       layers[$0].own.severity > 0.12 && excess[$0] > 3
@@ -114,7 +114,7 @@ public struct BatchNormFacts: Sendable {
   }
 
   /// Those of `suspects` that no dataset explains, whether or not they cost accuracy.
-  public static func areBeyondDoubt(_ suspects: [Int], in layers: [Layer]) -> [Int] {
+  package static func areBeyondDoubt(_ suspects: [Int], in layers: [Layer]) -> [Int] {
     let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
     return suspects.filter {
       layers[$0].own.severity > 0.45 && excess[$0] > 6

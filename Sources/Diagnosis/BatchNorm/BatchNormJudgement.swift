@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
 
 /// Draws the verdict from what was measured.
 ///
@@ -8,26 +8,26 @@ import Network
 /// preprocessing, over-fitting. Each predicts what the same photos would do if it were true and put
 /// right, and that is measured; the one that explains most wins, the most specific of equals. What is
 /// better only within the error of the measurement is not better.
-public struct BatchNormJudgement: Sendable, Equatable {
+package struct BatchNormJudgement: Sendable, Equatable {
   /// The finding.
-  public let kind: BatchNormFinding
+  package let kind: BatchNormFinding
   /// The finding in a sentence or two.
-  public let verdict: String
+  package let verdict: String
   /// What it rests on, sentences.
-  public let evidence: [String]
+  package let evidence: [String]
   /// The signature by name, when it is there.
-  public let signature: String?
+  package let signature: String?
   /// Layers to blame, as indices, the worst first.
-  public let suspects: [Int]
+  package let suspects: [Int]
   /// The contract that fits better, as an index into the inputs.
-  public let betterInput: Int?
+  package let betterInput: Int?
 
   /// A gain of accuracy, or of loss (absolute and as a share), below which a difference is not worth
   /// a verdict.
   static let (materialAccuracy, materialLoss, materialShare) = (0.02, 0.1, 0.2)
 
   /// Judges `facts`; `suspects` are the layers that were switched for ``BatchNormFacts/repaired``.
-  public init(_ facts: BatchNormFacts, suspects: [Int]) {
+  package init(_ facts: BatchNormFacts, suspects: [Int]) {
     let judge = Judge(facts: facts, suspects: suspects)
     let kind = judge.kind
     self.kind = kind

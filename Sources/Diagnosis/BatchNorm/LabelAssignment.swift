@@ -2,13 +2,13 @@
 
 /// Whether predictions would be right under other names: the best one-to-one assignment of the
 /// classes that occur to the outputs of the network.
-public struct LabelAssignment: Sendable, Equatable {
+package struct LabelAssignment: Sendable, Equatable {
   /// Share of right predictions when each class goes by the output assigned to it.
-  public let accuracy: Double
+  package let accuracy: Double
   /// Share of right predictions by name.
-  public let accuracyByName: Double
+  package let accuracyByName: Double
   /// Output for each class that is clearly predicted under another name; empty when names are right.
-  public let moved: [Int: Int]
+  package let moved: [Int: Int]
 
   /// Assigns outputs to classes such that most predictions are right.
   ///
@@ -16,7 +16,7 @@ public struct LabelAssignment: Sendable, Equatable {
   /// at most a quarter on its own.
   ///
   /// - Parameter predictions: predicted output of each photo.
-  public init(labels: [Int], predictions: [Int]) {
+  package init(labels: [Int], predictions: [Int]) {
     let classes = Set(labels).sorted()
     // An output that is never predicted is as good as any other.
     let outputs = Set(predictions).union(classes).sorted()

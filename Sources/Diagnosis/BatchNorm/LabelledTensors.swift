@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// Prepared photos in memory, with their classes.
-public struct LabelledTensors: Sendable {
+package struct LabelledTensors: Sendable {
   private let storage: AlignedStorage<Float>
   private let rows: [Int]
   /// Elements of one photo.
-  public let stride: Int
+  package let stride: Int
   /// Class of each photo, as a column of the logits.
-  public let labels: [Int]
+  package let labels: [Int]
 
   /// Takes over memory that holds one photo after the other; traps when it is too short.
-  public init(storage: AlignedStorage<Float>, stride: Int, labels: [Int]) {
+  package init(storage: AlignedStorage<Float>, stride: Int, labels: [Int]) {
     precondition(
       storage.elements.count >= labels.count * stride,
       "\(labels.count) photos of \(stride) elements do not fit \(storage.elements.count).")
@@ -27,7 +27,7 @@ public struct LabelledTensors: Sendable {
   }
 
   /// Number of photos.
-  public var count: Int { labels.count }
+  package var count: Int { labels.count }
 
   /// The elements of the photo at `index`; valid as long as these photos are.
   package func photo(_ index: Int) -> UnsafeBufferPointer<Float> {
@@ -48,21 +48,21 @@ public struct LabelledTensors: Sendable {
   }
 
   /// The photos at `indices`, in the same memory.
-  public func subset(_ indices: [Int]) -> LabelledTensors {
+  package func subset(_ indices: [Int]) -> LabelledTensors {
     LabelledTensors(
       storage: storage, rows: indices.map { rows[$0] }, stride: stride,
       labels: indices.map { labels[$0] })
   }
 
   /// At most `count` photos drawn by `seed`.
-  public func sample(_ count: Int, seed: UInt64) -> LabelledTensors {
+  package func sample(_ count: Int, seed: UInt64) -> LabelledTensors {
     guard count < self.count else { return self }
     var stream = RandomStream(seed: seed, purpose: .shuffle, epoch: 1)
     return subset(Array(stream.permutation(of: self.count).prefix(count)))
   }
 
   /// The same photos under other class numbers.
-  public func relabelled(_ moved: [Int: Int]) -> LabelledTensors {
+  package func relabelled(_ moved: [Int: Int]) -> LabelledTensors {
     LabelledTensors(
       storage: storage, rows: rows, stride: stride, labels: labels.map { moved[$0] ?? $0 })
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
 import Glibc
-public import Network
+package import ThawExecution
+package import ThawNetwork
 
 /// How far the data at one batch norm is from its running statistics.
 ///
@@ -15,34 +15,34 @@ public import Network
 /// Epsilon is added as the layer itself adds it, so a channel that is dead in both counts as equal.
 /// Each number is the median over the channels, because a handful of nearly dead channels can be
 /// thousands of times off and change nothing.
-public struct LayerShift: Sendable, Equatable, Codable {
+package struct LayerShift: Sendable, Equatable, Codable {
   /// Median mean shift, in running standard deviations.
-  public let meanShift: Double
+  package let meanShift: Double
   /// Median ratio of the data's variance to the running one.
-  public let varianceRatio: Double
+  package let varianceRatio: Double
   /// Median divergence, in nats.
-  public let divergence: Double
+  package let divergence: Double
   /// Divergence that one channel in ten exceeds.
-  public let divergenceOfWorstTenth: Double
+  package let divergenceOfWorstTenth: Double
   /// Mean of ln(1 + divergence) over the channels: large when many channels are off or a few by much.
-  public let severity: Double
+  package let severity: Double
   /// ``severity`` over what it is when every channel is compared with the statistics of another one:
   /// near 0 when each channel knows its own, near 1 when they might as well be anybody's. 0 for fewer
   /// than eight channels. A strange dataset moves the channels but leaves the pattern; statistics that
   /// were mixed up, overwritten or scaled do not have it.
-  public let strangeness: Double
+  package let strangeness: Double
   /// Share of the channels with a divergence above 1.
-  public let shareOfBadChannels: Double
+  package let shareOfBadChannels: Double
   /// The channel with the largest divergence.
-  public let worstChannel: Int
+  package let worstChannel: Int
   /// Its divergence.
-  public let worstDivergence: Double
+  package let worstDivergence: Double
 
   /// Compares the moments of a layer's input with its running statistics.
   ///
   /// Negative running variances, which no training leaves, count as 0. Traps when the numbers of
   /// channels differ or are 0.
-  public init(
+  package init(
     _ moments: ChannelMoments, runningMean: [Float], runningVariance: [Float], epsilon: Double
   ) {
     precondition(
@@ -87,7 +87,7 @@ public struct LayerShift: Sendable, Equatable, Codable {
   /// Compares with the statistics that `parameters` hold for `layer`.
   ///
   /// - Throws: `NetworkError.missingParameters`.
-  public init(
+  package init(
     _ moments: ChannelMoments, of layer: PhasedNetwork.Layer, in parameters: Parameters
   ) throws {
     self.init(

@@ -2,20 +2,20 @@
 
 /// Two ways of running a network on the same photos, compared photo by photo: much sharper than
 /// comparing two means.
-public struct PairedLosses: Sendable, Equatable {
+package struct PairedLosses: Sendable, Equatable {
   /// Mean of the first way's loss minus the second's.
-  public let difference: Double
+  package let difference: Double
   /// Its standard error; infinite for fewer than two photos.
-  public let standardError: Double
+  package let standardError: Double
   /// Photos that only the second way gets right.
-  public let gained: Int
+  package let gained: Int
   /// Photos that only the first way gets right.
-  public let lost: Int
+  package let lost: Int
   /// Number of photos.
-  public let count: Int
+  package let count: Int
 
   /// Compares two sets of results for the same photos; traps when their counts differ.
-  public init(first: PhotoResults, second: PhotoResults) {
+  package init(first: PhotoResults, second: PhotoResults) {
     precondition(first.losses.count == second.losses.count, "The photos differ in number.")
     let differences = zip(first.losses, second.losses).map { $0 - $1 }
     count = differences.count
@@ -30,22 +30,22 @@ public struct PairedLosses: Sendable, Equatable {
 
   /// Whether the second way is better beyond chance, in the loss or in the number of right photos:
   /// three standard errors of the mean difference, or of the count of changed photos.
-  public var isBetter: Bool {
+  package var isBetter: Bool {
     let changed = Double(gained + lost)
     return difference > 3 * standardError
       || (changed > 0 && Double(gained - lost) > 3 * changed.squareRoot())
   }
 
   /// Gain of accuracy of the second way.
-  public var accuracyGain: Double { Double(gained - lost) / Double(max(count, 1)) }
+  package var accuracyGain: Double { Double(gained - lost) / Double(max(count, 1)) }
 }
 
 /// Loss and correctness of every photo in one way of running a network.
-public struct PhotoResults: Sendable, Equatable {
+package struct PhotoResults: Sendable, Equatable {
   /// -log of the true class's probability.
-  public let losses: [Double]
+  package let losses: [Double]
   /// Whether the true class has the largest logit.
-  public let isRight: [Bool]
+  package let isRight: [Bool]
 
   /// Judges logits; losses above 27.6 count as 27.6, as in evaluations, and so do NaN.
   package init(_ output: PhaseOutput, labels: [Int]) {
@@ -54,15 +54,15 @@ public struct PhotoResults: Sendable, Equatable {
   }
 
   /// Results that were taken elsewhere.
-  public init(losses: [Double], isRight: [Bool]) {
+  package init(losses: [Double], isRight: [Bool]) {
     self.losses = losses
     self.isRight = isRight
   }
 
   /// Share of right photos.
-  public var accuracy: Double {
+  package var accuracy: Double {
     isRight.isEmpty ? 0 : Double(isRight.count { $0 }) / Double(isRight.count)
   }
   /// Mean loss.
-  public var loss: Double { losses.reduce(0, +) / Double(max(losses.count, 1)) }
+  package var loss: Double { losses.reduce(0, +) / Double(max(losses.count, 1)) }
 }

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
 
 /// What switching batch norms from running to batch statistics does to the loss.
-public struct PhaseAttribution: Sendable {
+package struct PhaseAttribution: Sendable {
   /// Photos it was measured on.
-  public let photos: Int
+  package let photos: Int
   /// Loss with every batch norm on its running statistics.
-  public let inferenceLoss: Double
+  package let inferenceLoss: Double
   /// Loss with every batch norm on the batch's statistics.
-  public let trainingLoss: Double
+  package let trainingLoss: Double
   /// Loss with that layer alone on the batch's statistics, by layer in order of computation.
-  public let alone: [Double]
+  package let alone: [Double]
   /// Loss with all layers up to and including that one on the batch's statistics; nil for every other
   /// layer, which saves a third of the time and changes no picture.
-  public let upTo: [Double?]
+  package let upTo: [Double?]
   /// Loss with that layer group alone on the batch's statistics; nil for groups without batch norm.
-  public let groups: [Double?]
+  package let groups: [Double?]
 
   /// Measures `network` on `photos`.
   ///
   /// - Parameter check: called after each batch of a pass; stops by throwing.
-  public init(
+  package init(
     _ network: PhasedNetwork, _ photos: LabelledTensors, batch: Int, seed: UInt64,
     check: () throws -> Void = {}
   ) throws {

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
-public import Tensors
+package import ThawExecution
+package import ThawNetwork
+import ThawOneDNN
+package import ThawTensors
 
 /// What came out of a pass over photos.
-public struct PhaseOutput: Sendable {
+package struct PhaseOutput: Sendable {
   /// [photos, classes], in the photos' order.
-  public let logits: Tensor<Float>
+  package let logits: Tensor<Float>
   /// Moments of the input of every batch norm, over all photos.
-  public let moments: [ParameterPath: ChannelMoments]
+  package let moments: [ParameterPath: ChannelMoments]
 
   /// Collects what a pass gave.
-  public init(logits: Tensor<Float>, moments: [ParameterPath: ChannelMoments] = [:]) {
+  package init(logits: Tensor<Float>, moments: [ParameterPath: ChannelMoments] = [:]) {
     self.logits = logits
     self.moments = moments
   }
@@ -26,7 +27,7 @@ extension PhasedNetwork {
   ///   - seed: draws which photos share a batch.
   ///   - check: called after each batch with the number of photos in it; stops the pass by throwing.
   /// - Throws: what `check` throws; `NetworkError.degenerateBatch`, `ExecutionError`.
-  public func run(
+  package func run(
     _ photos: LabelledTensors, batchStatistics selection: BatchNormInspection.Selection,
     batch size: Int, seed: UInt64, check: (Int) throws -> Void = { _ in }
   ) throws -> PhaseOutput {

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
-import Tensors
+package import ThawExecution
+package import ThawNetwork
+import ThawTensors
 
 /// A network whose batch norms can be switched one by one between the two learning phases.
 ///
 /// It is compiled in pieces, cut where a single value crosses. What a piece receives is kept, so that
 /// a pass in which only a late layer differs need not start at the pixels again.
-public final class PhasedNetwork {
+package final class PhasedNetwork {
   /// Its layers.
-  public let graph: Graph
+  package let graph: Graph
   /// Its batch norms, in order of computation.
-  public let layers: [Layer]
+  package let layers: [Layer]
   /// The most photos of a pass.
-  public let batch: Int
+  package let batch: Int
   /// Number of outputs.
-  public let classes: Int
+  package let classes: Int
   /// Its weights and statistics.
-  public private(set) var parameters: Parameters
+  package private(set) var parameters: Parameters
   private let pieces: [Piece]
 
   /// A batch norm.
-  public struct Layer: Sendable, Hashable {
+  package struct Layer: Sendable, Hashable {
     /// Its name.
-    public let path: ParameterPath
+    package let path: ParameterPath
     /// Its description.
-    public let normalization: BatchNormalization
+    package let normalization: BatchNormalization
     /// Its layer group.
-    public let group: Int
+    package let group: Int
     /// The piece that computes it.
     let piece: Int
   }
@@ -45,7 +45,7 @@ public final class PhasedNetwork {
   ///   - batch: the most photos of a pass, at least 2.
   ///   - size: of the photos, in pixels.
   /// - Throws: `NetworkError`, `ExecutionError`.
-  public init(
+  package init(
     _ graph: Graph, parameters: Parameters, compiler: Compiler, batch: Int, size: Extent2D
   ) throws {
     precondition(batch >= 2, "Batch statistics need a batch of at least 2, got \(batch).")
@@ -150,7 +150,7 @@ public final class PhasedNetwork {
   }
 
   /// Replaces the values of all parameters and statistics.
-  public func importParameters(_ parameters: Parameters) throws {
+  package func importParameters(_ parameters: Parameters) throws {
     for piece in pieces { try piece.plan.importParameters(parameters) }
     self.parameters = parameters
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-public import Network
-import Tensors
+import ThawExecution
+package import ThawNetwork
+import ThawOneDNN
+import ThawTensors
 
 /// Running statistics computed anew from data, without gradients.
 ///
@@ -11,9 +12,9 @@ import Tensors
 /// computation, and each is measured behind layers that are finished: exact in one sweep, for any
 /// number of photos. (Measuring all layers at once and repeating that is not the same: errors of early
 /// layers grow with the depth for many rounds before they vanish.)
-public struct Recalibration: Sendable {
+package struct Recalibration: Sendable {
   /// The parameters with the new statistics.
-  public let parameters: Parameters
+  package let parameters: Parameters
 
   /// Recalibrates batch norms of `network` on `photos`; the network keeps its parameters.
   ///
@@ -23,7 +24,7 @@ public struct Recalibration: Sendable {
   ///   - only: the layers to recalibrate; nil for all.
   ///   - batch: photos in a pass; the result does not depend on it but for rounding.
   ///   - check: called after each layer with the number done; stops by throwing.
-  public init(
+  package init(
     _ network: PhasedNetwork, on photos: LabelledTensors, only: Set<ParameterPath>? = nil,
     batch: Int, seed: UInt64, check: (Int) throws -> Void = { _ in }
   ) throws {

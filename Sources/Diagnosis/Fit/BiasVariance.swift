@@ -9,15 +9,15 @@
 /// cross-validating the head on the training photos' features, so no photo has to be given up for it.
 ///
 /// - Source: Ng, "Machine Learning Yearning", chapters 20 to 44.
-public struct BiasVariance: Sendable, Equatable, Codable {
+package struct BiasVariance: Sendable, Equatable, Codable {
   /// One part of the error.
-  public struct Part: Sendable, Equatable, Codable {
+  package struct Part: Sendable, Equatable, Codable {
     /// Difference of two error rates; negative ones are chance.
-    public let size: Double
+    package let size: Double
     /// Two standard errors of it.
-    public let noise: Double
+    package let noise: Double
     /// Whether it is worth working on: above ``BiasVariance/worthwhile`` and above its noise.
-    public let isSignificant: Bool
+    package let isSignificant: Bool
 
     init(_ difference: (gap: Double, noise: Double)) {
       size = difference.gap
@@ -27,25 +27,25 @@ public struct BiasVariance: Sendable, Equatable, Codable {
   }
 
   /// Errors up to two points are left alone.
-  public static let worthwhile = 0.02
+  package static let worthwhile = 0.02
 
   /// Human-level error if given, else 0.
-  public let humanError: Double
+  package let humanError: Double
   /// On the training photos.
-  public let training: ErrorRate?
+  package let training: ErrorRate?
   /// On training photos that the head was not fitted to; nil without.
-  public let crossValidated: ErrorRate?
+  package let crossValidated: ErrorRate?
   /// On held-out photos.
-  public let validation: ErrorRate?
+  package let validation: ErrorRate?
   /// Training error above the human one.
-  public let avoidableBias: Part?
+  package let avoidableBias: Part?
   /// Cross-validated (else validation) error above the training one.
-  public let variance: Part?
+  package let variance: Part?
   /// Validation error above the cross-validated one.
-  public let mismatch: Part?
+  package let mismatch: Part?
 
   /// Decomposes what is known.
-  public init(
+  package init(
     humanError: Double?, training: ErrorRate?, crossValidated: ErrorRate?, validation: ErrorRate?
   ) {
     self.humanError = humanError ?? 0

@@ -3,14 +3,14 @@
 import Glibc
 
 /// A share of wrong predictions and how sure it is.
-public struct ErrorRate: Sendable, Equatable, Codable {
+package struct ErrorRate: Sendable, Equatable, Codable {
   /// Share of wrong predictions, 0 to 1.
-  public let error: Double
+  package let error: Double
   /// Photos.
-  public let count: Int
+  package let count: Int
 
   /// `error` of `count` photos.
-  public init(error: Double, count: Int) {
+  package init(error: Double, count: Int) {
     precondition(count > 0 && (0...1).contains(error), "An error rate is a share of photos.")
     self.error = error
     self.count = count
@@ -18,13 +18,13 @@ public struct ErrorRate: Sendable, Equatable, Codable {
 
   /// Standard error, with one success and one failure added so that it is not 0 for an error of 0
   /// (Agresti and Coull 1998, halved).
-  public var standardError: Double {
+  package var standardError: Double {
     let share = (error * Double(count) + 1) / Double(count + 2)
     return (share * (1 - share) / Double(count + 2)).squareRoot()
   }
 
   /// How much larger this error is than `other`, and two standard errors of that.
-  public func excess(over other: ErrorRate) -> (gap: Double, noise: Double) {
+  package func excess(over other: ErrorRate) -> (gap: Double, noise: Double) {
     let variance =
       standardError * standardError + other.standardError * other.standardError
     return (error - other.error, 2 * variance.squareRoot())

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import ThawTraining
 
 /// What `thaw diagnose fit` found: plain values, as they are printed and kept in a run.
-public struct FitFindings: Sendable, Equatable, Codable {
+package struct FitFindings: Sendable, Equatable, Codable {
   /// What the error mostly comes from.
-  public enum Status: String, Sendable, Codable {
+  package enum Status: String, Sendable, Codable {
     /// Nothing worth working on.
     case healthy
     /// The training photos themselves are not learned.
@@ -21,24 +22,24 @@ public struct FitFindings: Sendable, Equatable, Codable {
   }
 
   /// Training on one small batch until it is learned by heart.
-  public struct OverfitTest: Sendable, Equatable, Codable {
+  package struct OverfitTest: Sendable, Equatable, Codable {
     /// Photos in the batch.
-    public var photos: Int
+    package var photos: Int
     /// Layer groups that trained.
-    public var groups: [String]
+    package var groups: [String]
     /// Steps made.
-    public var steps: Int
+    package var steps: Int
     /// Loss with a fresh head.
-    public var firstLoss: Double
+    package var firstLoss: Double
     /// Loss after the last step, as in inference.
-    public var loss: Double
+    package var loss: Double
     /// Whether the batch was learned.
-    public var passed: Bool
+    package var passed: Bool
     /// What that means.
-    public var meaning: String
+    package var meaning: String
 
     /// Collects the numbers and says what they mean.
-    public init(photos: Int, groups: [String], steps: Int, firstLoss: Double, loss: Double) {
+    package init(photos: Int, groups: [String], steps: Int, firstLoss: Double, loss: Double) {
       self.photos = photos
       self.groups = groups
       self.steps = steps
@@ -56,30 +57,30 @@ public struct FitFindings: Sendable, Equatable, Codable {
     }
 
     /// A mean loss below this is learned by heart.
-    public static let learned = 0.02
+    package static let learned = 0.02
   }
 
   /// A photo whose label may be wrong, or that is hard.
-  public struct Photo: Sendable, Equatable, Codable {
+  package struct Photo: Sendable, Equatable, Codable {
     /// As in the manifest.
-    public var path: String
+    package var path: String
     /// Its split; nil when unknown.
-    public var split: String?
+    package var split: String?
     /// Its label.
-    public var label: String
+    package var label: String
     /// What the witnesses say it is.
-    public var suggestion: String
+    package var suggestion: String
     /// -log of the label's cross-validated probability.
-    public var loss: Double
+    package var loss: Double
     /// See ``LabelSuspicion/Case/score``.
-    public var score: Double
+    package var score: Double
     /// Share of the nearest neighbours with the label.
-    public var neighbourShare: Double
+    package var neighbourShare: Double
     /// Whether both witnesses contradict the label clearly.
-    public var isSuspicious: Bool
+    package var isSuspicious: Bool
 
     /// Collects the numbers.
-    public init(
+    package init(
       path: String, split: String?, label: String, suggestion: String, _ found: LabelSuspicion.Case
     ) {
       self.path = path
@@ -94,48 +95,48 @@ public struct FitFindings: Sendable, Equatable, Codable {
   }
 
   /// One sentence.
-  public var verdict: String
+  package var verdict: String
   /// The same as a word.
-  public var status: Status
+  package var status: Status
   /// What to try, in this order.
-  public var next: [String]
+  package var next: [String]
   /// Error on the training photos, 0 to 1; nil when not known.
-  public var trainingError: Double?
+  package var trainingError: Double?
   /// Error on training photos the head was not fitted to.
-  public var crossValidatedError: Double?
+  package var crossValidatedError: Double?
   /// Error on the held-out photos.
-  public var validationError: Double?
+  package var validationError: Double?
   /// Name of the held-out split.
-  public var heldOut: String?
+  package var heldOut: String?
   /// Photos in both.
-  public var trainingCount: Int
+  package var trainingCount: Int
   /// Photos held out.
-  public var validationCount: Int
+  package var validationCount: Int
   /// The parts of the error.
-  public var parts: BiasVariance
+  package var parts: BiasVariance
   /// Whether the splits can be told apart; nil without two.
-  public var splits: SplitMismatch?
+  package var splits: SplitMismatch?
   /// The overfit-one-small-batch test; nil when it was not asked for.
-  public var overfitTest: OverfitTest?
+  package var overfitTest: OverfitTest?
   /// The photos with the most suspicious labels, worst first.
-  public var labels: [Photo]
+  package var labels: [Photo]
   /// How many of all photos are suspicious.
-  public var suspiciousCount: Int
+  package var suspiciousCount: Int
   /// What the training's own curves say.
-  public var hints: [String]
+  package var hints: [String]
   /// What else the reader should know.
-  public var notes: [String]
+  package var notes: [String]
   /// Where the contact sheet is.
-  public var sheet: String?
+  package var sheet: String?
   /// Where the table of all photos is.
-  public var table: String?
+  package var table: String?
 
   /// Draws the conclusions.
   ///
   /// - Parameters:
   ///   - humanError: nil when nobody measured it; 0 is assumed and said.
   ///   - labels: the most suspicious photos.
-  public init(
+  package init(
     parts: BiasVariance, humanError: Double?, heldOut: String?, splits: SplitMismatch?,
     overfitTest: OverfitTest?, labels: [Photo], suspiciousCount: Int, hints: [String]
   ) {

@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import Tensors
+package import ThawTensors
 
 /// How likely each photo's label is wrong, by two witnesses that have not learned it: a classifier
 /// fitted without the photo, and its nearest neighbours among the other photos.
-public struct LabelSuspicion: Sendable {
+package struct LabelSuspicion: Sendable {
   /// One photo's case.
-  public struct Case: Sendable, Equatable {
+  package struct Case: Sendable, Equatable {
     /// Position of the photo.
-    public let photo: Int
+    package let photo: Int
     /// Its label.
-    public let label: Int
+    package let label: Int
     /// What the witnesses say it is.
-    public let suggestion: Int
+    package let suggestion: Int
     /// Probability of the label, cross-validated.
-    public let labelProbability: Double
+    package let labelProbability: Double
     /// Probability of the suggestion, cross-validated.
-    public let suggestionProbability: Double
+    package let suggestionProbability: Double
     /// Share of the neighbours with the label, nearer ones counting more.
-    public let neighbourShare: Double
+    package let neighbourShare: Double
     /// -log of ``labelProbability``.
-    public var loss: Double { -log(max(labelProbability, 1e-12)) }
+    package var loss: Double { -log(max(labelProbability, 1e-12)) }
     /// How much more the witnesses believe in the suggestion than in the label, -1 to 1.
-    public let score: Double
+    package let score: Double
     /// Whether both witnesses contradict the label clearly.
-    public let isSuspicious: Bool
+    package let isSuspicious: Bool
   }
 
   /// Neighbours that are asked.
-  public static let neighbours = 10
+  package static let neighbours = 10
 
   /// One case a photo that has a cross-validated probability, the most suspicious first.
-  public let cases: [Case]
+  package let cases: [Case]
 
   /// Weighs the labels of photos.
   ///
   /// - Parameters:
   ///   - features: [n, d]; compared by their cosine.
   ///   - probabilities: [n, classes], cross-validated; a row of NaN for a photo that has none.
-  public init(features: Tensor<Float>, probabilities: Tensor<Float>, labels: [Int]) {
+  package init(features: Tensor<Float>, probabilities: Tensor<Float>, labels: [Int]) {
     let classes = probabilities.shape[1]
     let votes = LabelSuspicion.votes(features, labels, classes: classes)
     var cases: [Case] = []
@@ -62,7 +62,7 @@ public struct LabelSuspicion: Sendable {
   }
 
   /// A label is suspicious when the witnesses' mean belief in another is higher by this.
-  public static let threshold = 0.6
+  package static let threshold = 0.6
 
   /// The share of each class among the nearest neighbours of each photo, weighted by their cosine
   /// above that of the first neighbour left out.

@@ -7,19 +7,19 @@ import Glibc
 /// A classifier of the split is cross-validated; its area under the curve is 0.5 when the splits are
 /// of one kind. Only photos of one class are compared with each other, so that splits with different
 /// shares of the classes are not taken for photos of different kinds.
-public struct SplitMismatch: Sendable, Equatable, Codable {
+package struct SplitMismatch: Sendable, Equatable, Codable {
   /// Chance that a photo of the second split scores above one of the first, of the same class.
-  public let auc: Double
+  package let auc: Double
   /// Chance of such an area when the splits are of one kind (one-sided).
-  public let chance: Double
+  package let chance: Double
   /// Pairs of photos compared.
-  public let pairs: Int
+  package let pairs: Int
 
   /// Whether the splits differ: clearly more than chance, and enough to matter.
-  public var isSignificant: Bool { auc >= SplitMismatch.telling && chance < 0.005 }
+  package var isSignificant: Bool { auc >= SplitMismatch.telling && chance < 0.005 }
 
   /// Areas below this do no harm worth mentioning.
-  public static let telling = 0.65
+  package static let telling = 0.65
 
   /// Judges cross-validated scores; nil when no class has photos in both splits.
   ///
@@ -27,7 +27,7 @@ public struct SplitMismatch: Sendable, Equatable, Codable {
   /// (n1 + n2 + 1) / (12 n1 n2) in each class.
   ///
   /// - Parameter isSecond: which photos belong to the second split.
-  public init?(scores: [Double], isSecond: [Bool], labels: [Int]) {
+  package init?(scores: [Double], isSecond: [Bool], labels: [Int]) {
     precondition(
       scores.count == isSecond.count && scores.count == labels.count,
       "Every photo has a score, a split and a label.")

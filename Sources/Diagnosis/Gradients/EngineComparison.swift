@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Network
-import Tensors
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
 
 /// How far the gradients of an engine, in Float, are from those of the reference in Double.
 ///

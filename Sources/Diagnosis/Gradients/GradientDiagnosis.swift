@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
-import Tensors
+package import ThawExecution
+package import ThawNetwork
+import ThawOneDNN
+package import ThawReference
+import ThawTensors
 
 /// Checks the gradients of a whole network: the backward pass in Double against central differences
 /// of the loss, and an engine's gradients in Float against those in Double.
@@ -12,23 +14,23 @@ import Tensors
 /// elements, the gradient itself and a random one, and in single elements, its largest gradient among
 /// them. The work is bounded: see
 /// ``effort``.
-public struct GradientDiagnosis: Sendable {
+package struct GradientDiagnosis: Sendable {
   /// Images of a batch, at least 2 (batch statistics of one image say little).
-  public var batch: Int
+  package var batch: Int
   /// Side of the images, in pixels; nil for the smallest one that the network takes.
-  public var size: Int?
+  package var size: Int?
   /// Single elements of each parameter that are probed at most.
-  public var elements: Int
+  package var elements: Int
   /// Multiplications that may be spent on probing, about; large networks get fewer elements. With
   /// the default a check takes about a minute.
-  public var effort: Double
+  package var effort: Double
   /// Keys images and directions.
-  public var seed: UInt64
+  package var seed: UInt64
   /// Falsifies the gradients in Double, to test the check itself.
   package var falsify: (@Sendable (ParameterPath, UnsafeMutableBufferPointer<Double>) -> Void)?
 
   /// A check.
-  public init(
+  package init(
     batch: Int = 2, size: Int? = nil, elements: Int = 2, effort: Double = 1e11, seed: UInt64 = 0
   ) {
     precondition(batch >= 2, "A gradient check needs at least 2 images, got \(batch).")
@@ -48,7 +50,7 @@ public struct GradientDiagnosis: Sendable {
   ///   - progress: called with the parameters done and their number.
   /// - Throws: `NetworkError` when parameters do not fit or no size up to `size` does,
   ///   `ExecutionError`, and what `progress` throws.
-  public func run(
+  package func run(
     _ graph: Graph, parameters: Parameters, freezing plan: FreezePlan,
     comparing engine: (any Engine)? = nil, size natural: Extent2D,
     progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Network
+import ThawNetwork
+import ThawOneDNN
 
 /// What a gradient check found, in the order of the backward pass.
-public struct GradientReport: Sendable, Equatable, Codable {
+package struct GradientReport: Sendable, Equatable, Codable {
   /// One parameter.
-  public struct Layer: Sendable, Equatable, Codable {
+  package struct Layer: Sendable, Equatable, Codable {
     /// The layer.
-    public let path: String
+    package let path: String
     /// Which of its parameters, for example `weight`.
-    public let parameter: String
+    package let parameter: String
     /// Number of elements.
-    public let elements: Int
+    package let elements: Int
     /// Slopes that were compared: along directions that touch all elements, and in single elements.
-    public let probes: Int
+    package let probes: Int
     /// Probes that began right at a kink of a relu or a maximum, where there is no slope to compare.
-    public let kinks: Int
+    package let kinks: Int
     /// Worst disagreement of the backward pass with central differences, both in Double; nil when
     /// every probe began at a kink.
-    public let relativeError: Double?
+    package let relativeError: Double?
     /// Disagreement of the engine's gradient (Float) with the one in Double, as the norm of the
     /// difference over the norm; nil when no engine was compared.
-    public let engineError: Double?
+    package let engineError: Double?
   }
 
   /// How to read the numbers.
-  public enum Verdict: String, Sendable, Codable {
+  package enum Verdict: String, Sendable, Codable {
     /// Every gradient is right.
     case right
     /// Some gradient is wrong.
@@ -33,34 +34,34 @@ public struct GradientReport: Sendable, Equatable, Codable {
   }
 
   /// Architecture.
-  public let network: String
+  package let network: String
   /// The engine whose gradients were compared; nil for none.
-  public let engine: String?
+  package let engine: String?
   /// Side of the images, in pixels.
-  public let size: Int
+  package let size: Int
   /// How many images there were.
-  public let batch: Int
+  package let batch: Int
   /// Mode of the batch norms in frozen groups.
-  public let frozenBatchNorm: String
+  package let frozenBatchNorm: String
   /// Mode of the batch norms in groups that train.
-  public let trainableBatchNorm: String
+  package let trainableBatchNorm: String
   /// From the output to the input.
-  public let layers: [Layer]
+  package let layers: [Layer]
   /// The largest relative error against central differences.
-  public let worstRelativeError: Double?
+  package let worstRelativeError: Double?
   /// The largest relative error of the engine against the Double reference.
-  public let worstEngineError: Double?
+  package let worstEngineError: Double?
   /// The first wrong layer in the direction of the backward pass; nil when all are right.
-  public let firstWrongLayer: String?
+  package let firstWrongLayer: String?
   /// Whether all is right.
-  public let verdict: Verdict
+  package let verdict: Verdict
   /// What it means and what to do.
-  public let recommendation: String
+  package let recommendation: String
 
   /// Above this a gradient in Double is wrong: right ones agree to about 1e-7.
-  public static let tolerance = 1e-4
+  package static let tolerance = 1e-4
   /// Above this an engine's gradient is wrong: Float sums agree to about 1e-5.
-  public static let engineTolerance = 2e-3
+  package static let engineTolerance = 2e-3
 
   init(
     _ check: GradientDiagnosis, network: String, engine: String?, plan: FreezePlan, size: Int,
@@ -119,7 +120,7 @@ public struct GradientReport: Sendable, Equatable, Codable {
 
 extension GradientReport.Layer {
   /// Whether one of its errors is too large.
-  public var isWrong: Bool {
+  package var isWrong: Bool {
     (relativeError ?? 0) > GradientReport.tolerance
       || (engineError ?? 0) > GradientReport.engineTolerance
   }

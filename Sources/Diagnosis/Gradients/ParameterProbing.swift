@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
 import Glibc
-import Network
-import Tensors
+import ThawExecution
+import ThawNetwork
+import ThawOneDNN
+import ThawReference
+import ThawTensors
+import ThawTraining
 
 /// Compares the gradients of one batch with the slopes of its loss, parameter by parameter.
 struct ParameterProbing {

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Tensors
+import ThawTensors
 
 /// What speaks for and against one contract: how the network takes photos prepared by it.
-public struct ContractEvidence: Sendable {
+package struct ContractEvidence: Sendable {
   /// The contract's name in the ranking.
-  public let name: String
+  package let name: String
   /// The batch norms that were looked at; empty for a network without.
-  public let layers: [LayerDivergence]
+  package let layers: [LayerDivergence]
   /// Divergence over channels and layers, nats; nil without batch norms.
-  public private(set) var divergence: Double?
+  package private(set) var divergence: Double?
   /// The same for each resample of the photos.
-  public let resampled: [Double]
+  package let resampled: [Double]
   /// How the classifier answers; nil when it was not asked.
-  public var head: HeadResponse?
+  package var head: HeadResponse?
   /// ``HeadResponse/score`` for each resample of the photos; empty when it was not asked.
-  public var resampledScores: [Double] = []
+  package var resampledScores: [Double] = []
   /// Share of right predictions; nil without labels.
-  public var accuracy: Double?
+  package var accuracy: Double?
 
   /// Measures the photos' `moments` at `layers` against what these remember.
   ///
   /// - Parameter resamples: lists of photos, drawn with replacement, the same for every contract.
-  public init(
+  package init(
     name: String, moments: [PhotoMoments], at layers: [NormalizationProbe.Layer],
     resamples: [[Int]]
   ) {
@@ -42,7 +42,7 @@ public struct ContractEvidence: Sendable {
   }
 
   /// The same, but further off than `others`, which were looked at more closely.
-  public func behind(_ others: [ContractEvidence]) -> ContractEvidence {
+  package func behind(_ others: [ContractEvidence]) -> ContractEvidence {
     var result = self
     result.divergence = divergence.map { own in
       max(own, others.compactMap(\.divergence).max().map { $0 * 1.001 } ?? own)
@@ -51,7 +51,7 @@ public struct ContractEvidence: Sendable {
   }
 
   /// Evidence from numbers that are known already.
-  public init(name: String, divergence: Double?, resampled: [Double] = []) {
+  package init(name: String, divergence: Double?, resampled: [Double] = []) {
     self.name = name
     layers = []
     self.divergence = divergence
@@ -77,7 +77,7 @@ public struct ContractEvidence: Sendable {
   private static let floor = 0.004
 
   /// `count` lists of `photos` indices drawn with replacement.
-  public static func resamples(_ count: Int, photos: Int, seed: UInt64) -> [[Int]] {
+  package static func resamples(_ count: Int, photos: Int, seed: UInt64) -> [[Int]] {
     (0..<count).map { index in
       var stream = RandomStream(seed: seed, purpose: .resampling, sample: index)
       return (0..<photos).map { _ in stream.index(below: photos) }

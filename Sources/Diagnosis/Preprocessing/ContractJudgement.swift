@@ -7,22 +7,22 @@ import Glibc
 /// A healthy network must not be accused because its photos are peculiar, so a contract has to be
 /// better than the declared one by more than photos alone bring about, in nearly all resamples of the
 /// photos, and a witness that contradicts (the classifier's own answers) is heard.
-public struct ContractJudgement: Sendable {
+package struct ContractJudgement: Sendable {
   /// The answer.
-  public let status: PreprocessingDiagnosis.Status
+  package let status: PreprocessingDiagnosis.Status
   /// Index of the best contract; the declared one when that is as good as the best.
-  public let best: Int
+  package let best: Int
   /// How many times the declared contract's divergence is that of the best one.
-  public let ratio: Double
+  package let ratio: Double
   /// By how much the answers are better under the best contract than the declared one, nats; nil when not asked.
-  public let gain: Double?
+  package let gain: Double?
   /// Share of resamples in which the best contract wins.
-  public let certainty: Double
+  package let certainty: Double
   /// Why the evidence does not decide; nil when it does.
-  public let doubt: Doubt?
+  package let doubt: Doubt?
 
   /// Why the evidence does not decide.
-  public enum Doubt: String, Sendable {
+  package enum Doubt: String, Sendable {
     /// Fewer than ``fewestPhotos``.
     case fewPhotos
     /// Another contract fits a little better.
@@ -36,19 +36,19 @@ public struct ContractJudgement: Sendable {
   }
 
   /// Fewer photos decide nothing but errors of the range.
-  public static let fewestPhotos = 8
+  package static let fewestPhotos = 8
   /// A divergence this many times the best one is an error of the range, whatever the photos.
-  public static let blatant = 8.0
+  package static let blatant = 8.0
   /// Needed without, and...
-  public static let clear = 1.5
+  package static let clear = 1.5
   /// ...with a classifier that agrees.
-  public static let supported = 1.08
+  package static let supported = 1.08
   /// Share of resamples that must agree.
-  public static let certain = 0.95
+  package static let certain = 0.95
   /// Nats by which ``HeadResponse/score`` must rise for the classifier to agree, or fall to contradict.
-  public static let telling = 0.1
+  package static let telling = 0.1
   /// A best divergence above this fits nothing.
-  public static let unfit = 0.6
+  package static let unfit = 0.6
 
   /// Judges contracts with divergences at batch norms.
   ///
@@ -57,7 +57,7 @@ public struct ContractJudgement: Sendable {
   ///     from it.
   ///   - headIsWitness: whether the classifier was not itself trained under the declared contract, so
   ///     that answers which speak against another one mean something.
-  public init(
+  package init(
     batchNorms evidence: [ContractEvidence], declared: [Int], photos: Int, headIsWitness: Bool
   ) {
     let divergences = evidence.map { $0.divergence ?? .infinity }
@@ -86,7 +86,7 @@ public struct ContractJudgement: Sendable {
   }
 
   /// Judges contracts by the classifier's answers alone.
-  public init(heads evidence: [ContractEvidence], declared: [Int], photos: Int, classes: Int) {
+  package init(heads evidence: [ContractEvidence], declared: [Int], photos: Int, classes: Int) {
     let scores = evidence.map { $0.head?.score ?? -.infinity }
     let winner = scores.indices.max { scores[$0] < scores[$1] } ?? declared[0]
     let own = declared[0]
@@ -114,7 +114,7 @@ public struct ContractJudgement: Sendable {
   }
 
   /// Nats by which the score must rise when there is no other evidence.
-  public static let lead = 0.35
+  package static let lead = 0.35
 
   private static func decide(
     ratio: Double, certainty: Double, photos: Int, supports: Bool, contradicts: Bool

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import Tensors
+package import ThawTensors
 
 /// How a classifier answers when nobody says what is right: sure or not, one answer or many.
-public struct HeadResponse: Sendable, Equatable, Codable {
+package struct HeadResponse: Sendable, Equatable, Codable {
   /// Mean probability of the most probable class.
-  public let confidence: Double
+  package let confidence: Double
   /// Mean entropy of the probabilities, nats.
-  public let entropy: Double
+  package let entropy: Double
   /// Entropy of the mean probabilities minus ``entropy``, nats: what the answers tell about the
   /// photos. A network that says the same of every photo tells nothing, however sure it is.
-  public let information: Double
+  package let information: Double
   /// Median over the photos of the largest logit minus the mean one, in logits.
-  public let logitRange: Double
+  package let logitRange: Double
   /// Photos with finite logits.
-  public let count: Int
+  package let count: Int
 
   /// Summarises logits [photos, classes]; photos with logits that are not finite are left out.
   ///
   /// - Parameter photos: rows, which may repeat; all when nil.
-  public init(_ logits: Tensor<Float>, photos: [Int]? = nil) {
+  package init(_ logits: Tensor<Float>, photos: [Int]? = nil) {
     let classes = logits.shape[1]
     var mean = [Double](repeating: 0, count: classes)
     var (confidences, entropies, ranges): ([Double], [Double], [Double]) = ([], [], [])
@@ -53,7 +53,7 @@ public struct HeadResponse: Sendable, Equatable, Codable {
   /// same factor, and the answers are as they were, only surer. (What the answers tell, their
   /// ``information``, does not rank contracts: two kinds of insects taken for two classes tell less
   /// than the same photos, spoilt, taken for fifty.)
-  public var score: Double {
+  package var score: Double {
     let excess = log(max(logitRange, 1e-9) / HeadResponse.largestRange)
     let lack = log(HeadResponse.smallestRange / max(logitRange, 1e-9))
     return -entropy - max(excess, 0) - max(lack, 0)
@@ -61,9 +61,9 @@ public struct HeadResponse: Sendable, Equatable, Codable {
 
   /// Logits of networks trained with cross-entropy reach some ten above their mean (ImageNet
   /// classifiers: 7 to 20), seldom more than this...
-  public static let largestRange = 40.0
+  package static let largestRange = 40.0
   /// ...and more than this unless nothing was learned.
-  public static let smallestRange = 0.5
+  package static let smallestRange = 0.5
 
   private static func entropy(_ probabilities: [Double]) -> Double {
     probabilities.reduce(0) { $1 > 0 ? $0 - $1 * log($1) : $0 }

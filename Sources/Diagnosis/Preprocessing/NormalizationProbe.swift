@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
+package import ThawExecution
+package import ThawNetwork
 
 /// Reads what arrives at the first batch norms of a network.
 ///
 /// Each is reached by a plan of its own that ends before it, so that nothing is folded into the layer
 /// that is looked at. All layers before it run as in inference.
-public final class NormalizationProbe {
+package final class NormalizationProbe {
   /// One batch norm that is looked at.
-  public struct Layer: Sendable {
+  package struct Layer: Sendable {
     /// Its name.
-    public let path: ParameterPath
+    package let path: ParameterPath
     /// What it remembers.
-    public let statistics: RunningStatistics
+    package let statistics: RunningStatistics
   }
 
   /// The layers, in order of computation; empty for a network without batch norms.
-  public let layers: [Layer]
+  package let layers: [Layer]
   /// From the pixels to the input of each layer; nil where that is the network's own input.
   private let plans: [(any InferencePlan)?]
   private let channels: [Int]
@@ -26,7 +26,7 @@ public final class NormalizationProbe {
   /// Compiles plans to the first `count` batch norms.
   ///
   /// - Throws: `NetworkError`, `ExecutionError`.
-  public init(
+  package init(
     _ graph: Graph, parameters: Parameters, layers count: Int, compiler: Compiler, size: Extent2D
   ) throws {
     let shapes = try graph.shapes(batch: 1, size: size)
@@ -55,7 +55,7 @@ public final class NormalizationProbe {
   ///   - depth: how many of ``layers`` to look at, from the first on; all when nil.
   ///   - write: puts photos at the given positions into the buffer, one after the other.
   /// - Throws: `ExecutionError`, and what `write` throws.
-  public func moments(
+  package func moments(
     photos count: Int, elementsPerPhoto: Int, depth: Int? = nil,
     write: (Range<Int>, UnsafeMutableBufferPointer<Float>) throws -> Void
   ) throws -> [PhotoMoments] {

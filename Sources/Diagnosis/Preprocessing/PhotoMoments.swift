@@ -2,24 +2,24 @@
 
 /// Mean and mean square of each channel of one layer's input, photo by photo: enough to have the
 /// statistics of any resample of the photos without running the network again.
-public struct PhotoMoments: Sendable {
+package struct PhotoMoments: Sendable {
   /// Channels.
-  public let channels: Int
+  package let channels: Int
   /// [photos, channels].
   private var means: [Double] = []
   /// [photos, channels].
   private var squares: [Double] = []
 
   /// Moments of no photos yet.
-  public init(channels: Int) { self.channels = channels }
+  package init(channels: Int) { self.channels = channels }
 
   /// Photos added so far.
-  public var count: Int { means.count / max(channels, 1) }
+  package var count: Int { means.count / max(channels, 1) }
 
   /// Adds photos.
   ///
   /// - Parameter activations: whole photos, each [channels, H, W].
-  public mutating func add(_ activations: UnsafeBufferPointer<Float>, elementsPerPhoto: Int) {
+  package mutating func add(_ activations: UnsafeBufferPointer<Float>, elementsPerPhoto: Int) {
     let plane = elementsPerPhoto / channels
     precondition(
       plane * channels == elementsPerPhoto && activations.count % elementsPerPhoto == 0,
@@ -61,7 +61,7 @@ public struct PhotoMoments: Sendable {
 
   /// Mean and (biased) variance of each channel over all pixels of the photos at `indices`, which may
   /// repeat.
-  public func population(_ indices: some Collection<Int>) -> (mean: [Double], variance: [Double]) {
+  package func population(_ indices: some Collection<Int>) -> (mean: [Double], variance: [Double]) {
     var mean = [Double](repeating: 0, count: channels)
     var square = mean
     for photo in indices {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What `thaw diagnose preprocessing` found: plain values, as they are printed and kept in a run.
-public struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
+package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   /// The answer.
-  public enum Status: String, Sendable, Codable {
+  package enum Status: String, Sendable, Codable {
     /// The network is fed what it was trained on, as far as this can be seen.
     case consistent
     /// It is not.
@@ -13,7 +13,7 @@ public struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// What the ranking was made by.
-  public enum Evidence: String, Sendable, Codable {
+  package enum Evidence: String, Sendable, Codable {
     /// Divergence from the running statistics of the first batch norms.
     case batchNorm = "batch_norm"
     /// Range of the logits and confidence of the classifier.
@@ -21,25 +21,25 @@ public struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// One contract, the best first.
-  public struct Rank: Sendable, Equatable, Codable {
+  package struct Rank: Sendable, Equatable, Codable {
     /// Its name.
-    public var name: String
+    package var name: String
     /// How far photos prepared by it are from what the network remembers, nats. Without batch norms:
     /// how much less the answers tell than under the best contract.
-    public var divergence: Double
+    package var divergence: Double
     /// Whether it is the declared one.
-    public var isDeclared: Bool
+    package var isDeclared: Bool
     /// Its arithmetic and geometry.
-    public var contract: String
+    package var contract: String
     /// Median divergence over the channels of each batch norm that was looked at.
-    public var layers: [LayerDivergence]
+    package var layers: [LayerDivergence]
     /// The classifier's answers; nil when it was not asked.
-    public var head: HeadResponse?
+    package var head: HeadResponse?
     /// Share of right predictions; nil without labels.
-    public var accuracy: Double?
+    package var accuracy: Double?
 
     /// Collects the numbers.
-    public init(
+    package init(
       name: String, divergence: Double, isDeclared: Bool, contract: String,
       layers: [LayerDivergence] = [], head: HeadResponse? = nil, accuracy: Double? = nil
     ) {
@@ -54,46 +54,46 @@ public struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   }
 
   /// A way of resizing, with the numbers of the best contract.
-  public struct Geometry: Sendable, Equatable, Codable {
+  package struct Geometry: Sendable, Equatable, Codable {
     /// For example `bilinear`.
-    public var name: String
+    package var name: String
     /// As in ``Rank``.
-    public var divergence: Double
+    package var divergence: Double
 
     /// Collects the numbers.
-    public init(name: String, divergence: Double) {
+    package init(name: String, divergence: Double) {
       self.name = name
       self.divergence = divergence
     }
   }
 
   /// One sentence.
-  public var verdict: String
+  package var verdict: String
   /// The same as a word.
-  public var status: Status
+  package var status: Status
   /// What to do; nil when nothing is to be done.
-  public var recommendation: String?
+  package var recommendation: String?
   /// Name of the declared contract in ``ranking``.
-  public var declared: String
+  package var declared: String
   /// Its arithmetic and geometry.
-  public var declaredContract: String
+  package var declaredContract: String
   /// All contracts, the best first.
-  public var ranking: [Rank]
+  package var ranking: [Rank]
   /// Ways of resizing, the best first; they can hardly be told apart.
-  public var geometries: [Geometry]
+  package var geometries: [Geometry]
   /// What the ranking was made by.
-  public var evidence: Evidence
+  package var evidence: Evidence
   /// Share of resamples of the photos in which the best contract beats the declared one.
-  public var certainty: Double
+  package var certainty: Double
   /// Photos looked at.
-  public var photos: Int
+  package var photos: Int
   /// What else the reader should know, a sentence each.
-  public var notes: [String]
+  package var notes: [String]
   /// Where the corrected model was written.
-  public var applied: String?
+  package var applied: String?
 
   /// Collects the findings.
-  public init(
+  package init(
     verdict: String, status: Status, recommendation: String?, declared: String,
     declaredContract: String, ranking: [Rank], geometries: [Geometry] = [], evidence: Evidence,
     certainty: Double, photos: Int, notes: [String]

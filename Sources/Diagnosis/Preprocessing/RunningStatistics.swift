@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import Network
+package import ThawNetwork
 
 /// What a batch norm remembers of the data its network was trained on: the fingerprint of its
 /// preprocessing.
-public struct RunningStatistics: Sendable {
+package struct RunningStatistics: Sendable {
   /// Of each channel.
-  public let mean: [Double]
+  package let mean: [Double]
   /// Of each channel, the layer's epsilon added.
-  public let variance: [Double]
+  package let variance: [Double]
   private let epsilon: Double
 
   /// The statistics of the batch norm `node`.
   ///
   /// - Throws: `NetworkError.missingParameters`.
-  public init(_ node: Node, _ layer: BatchNormalization, in parameters: Parameters) throws {
+  package init(_ node: Node, _ layer: BatchNormalization, in parameters: Parameters) throws {
     epsilon = layer.epsilon
     mean = try parameters.tensor(node.path.appending("running_mean")).elements.map(Double.init)
     variance = try parameters.tensor(node.path.appending("running_var")).elements.map {
@@ -24,7 +24,7 @@ public struct RunningStatistics: Sendable {
   }
 
   /// Statistics as given, for a layer that adds `epsilon` to its variance.
-  public init(mean: [Double], variance: [Double], epsilon: Double) {
+  package init(mean: [Double], variance: [Double], epsilon: Double) {
     precondition(mean.count == variance.count, "Every channel has a mean and a variance.")
     self.epsilon = epsilon
     self.mean = mean
@@ -32,7 +32,7 @@ public struct RunningStatistics: Sendable {
   }
 
   /// Whether they are as a new layer has them, means 0 and variances 1: nothing is remembered.
-  public var areUntouched: Bool {
+  package var areUntouched: Bool {
     mean.allSatisfy { $0 == 0 } && variance.allSatisfy { abs($0 - 1 - epsilon) < 1e-6 }
   }
 
@@ -40,7 +40,7 @@ public struct RunningStatistics: Sendable {
   ///
   ///     KL(data || running) = (ln(s running / s data) + (s data + (difference of means)^2)
   ///                            / s running - 1) / 2
-  public func divergences(mean dataMean: [Double], variance dataVariance: [Double]) -> [Double] {
+  package func divergences(mean dataMean: [Double], variance dataVariance: [Double]) -> [Double] {
     mean.indices.map { channel in
       let data = max(dataVariance[channel], 0) + epsilon
       let shift = dataMean[channel] - mean[channel]
@@ -51,17 +51,17 @@ public struct RunningStatistics: Sendable {
 }
 
 /// How far the data at one batch norm is from what it remembers.
-public struct LayerDivergence: Sendable, Equatable, Codable {
+package struct LayerDivergence: Sendable, Equatable, Codable {
   /// The batch norm.
-  public let path: ParameterPath
+  package let path: ParameterPath
   /// Median over the channels, nats.
-  public let median: Double
+  package let median: Double
   /// exp(mean of ln(1 + divergence)) - 1 over the channels: the mean, were it not for a few nearly
   /// dead channels that can be a thousand times off.
-  public let typical: Double
+  package let typical: Double
 
   /// Summarises the divergences of the channels of `path`.
-  public init(_ path: ParameterPath, _ divergences: [Double]) {
+  package init(_ path: ParameterPath, _ divergences: [Double]) {
     self.path = path
     let sorted = divergences.sorted()
     median = sorted.isEmpty ? 0 : sorted[sorted.count / 2]

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// A run of consecutive nodes that an engine may execute as one kernel in inference:
 /// a lead (convolution, dense, pooling, …) and what is absorbed behind it.
 ///
 /// Steps are a property of the graph alone. They do not depend on what is frozen, and a cut never
 /// falls inside one; that is why a frozen prefix runs the same kernels in training and in prediction.
-public struct FusedStep: Hashable, Sendable {
+package struct FusedStep: Hashable, Sendable {
   /// Something absorbed behind the lead's own result, in order of computation.
-  public enum Epilogue: Hashable, Sendable {
+  package enum Epilogue: Hashable, Sendable {
     /// An element-wise function.
     case activation(Activation)
     /// Adds the result of another node (the residual connection).
@@ -17,21 +17,21 @@ public struct FusedStep: Hashable, Sendable {
   }
 
   /// The node whose operation does the work.
-  public let lead: Node
+  package let lead: Node
   /// The batch normalisation directly behind a convolution, folded into it.
-  public let batchNormalization: Node?
+  package let batchNormalization: Node?
   /// The channel scale directly behind a convolution and its batch norm, folded into it.
-  public let channelScale: Node?
+  package let channelScale: Node?
   /// What follows; empty for most leads.
-  public let epilogue: [Epilogue]
+  package let epilogue: [Epilogue]
   /// The last node of the run: its result is the step's result.
-  public let result: NodeID
+  package let result: NodeID
 
   /// Where the lead's inputs come from.
-  public var inputs: [NodeID] { lead.inputs }
+  package var inputs: [NodeID] { lead.inputs }
 
   /// Node indices of the run; runs are contiguous and cover the graph without its input node.
-  public var nodes: ClosedRange<Int> { lead.id.index...result.index }
+  package var nodes: ClosedRange<Int> { lead.id.index...result.index }
 }
 
 extension Graph {
@@ -42,7 +42,7 @@ extension Graph {
   /// absorbed takes activations. Stochastic depth, the identity here, goes with what is before it.
   /// Each must be the next node and the only user of the result before it; every other node is a
   /// step of its own.
-  public var fusedSteps: [FusedStep] {
+  package var fusedSteps: [FusedStep] {
     let consumers = consumers
     var steps: [FusedStep] = []
     var index = 1

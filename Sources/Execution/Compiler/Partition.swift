@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// Where a ``FreezePlan`` cuts a graph: the frozen prefix, compiled as for inference, and the suffix
 /// that trains. This is the one place where that is decided.
-public struct Partition: Hashable, Sendable {
+package struct Partition: Hashable, Sendable {
   /// The fused steps of the prefix; empty when the first layer already trains.
-  public let prefix: [FusedStep]
+  package let prefix: [FusedStep]
   /// The node whose result crosses from prefix to suffix: what the feature cache stores. The input
   /// node when the prefix is empty, the output node when nothing trains.
-  public let cut: NodeID
+  package let cut: NodeID
   /// The nodes of the suffix, in order of computation; their inputs are suffix nodes or the cut.
-  public let suffix: [Node]
+  package let suffix: [Node]
 
   /// Cuts `graph` as late as possible such that every node before the cut is pure
   /// (``FreezePlan/isPure(_:)``), exactly one value crosses, and no fused step is split.
-  public init(_ graph: Graph, freezing plan: FreezePlan) {
+  package init(_ graph: Graph, freezing plan: FreezePlan) {
     let steps = graph.fusedSteps
     let pure = steps.prefix { step in step.nodes.allSatisfy { plan.isPure(graph.nodes[$0]) } }
     let length = Partition.longestCleanPrefix(of: graph, steps: pure)

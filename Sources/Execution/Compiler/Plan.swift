@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// A compiled network: the frozen prefix as for inference, and the suffix that trains.
-public struct Plan {
+package struct Plan {
   /// Where the network was cut.
-  public let partition: Partition
+  package let partition: Partition
   /// Input to cut; nil when the first layer already trains.
-  public let prefix: (any InferencePlan)?
+  package let prefix: (any InferencePlan)?
   /// Cut to logits; nil when nothing trains.
-  public let suffix: (any TrainingPlan)?
+  package let suffix: (any TrainingPlan)?
 }
 
 /// Compiles networks: Graph + parameters + FreezePlan + input shape -> ``Plan``.
-public struct Compiler: Sendable {
+package struct Compiler: Sendable {
   /// Runs the frozen prefix, and whole networks in inference.
-  public let inferenceEngine: any Engine
+  package let inferenceEngine: any Engine
   /// Runs the suffix that trains.
-  public let trainingEngine: any Engine
+  package let trainingEngine: any Engine
 
   /// A compiler on the given engines.
-  public init(inference: any Engine, training: any Engine) {
+  package init(inference: any Engine, training: any Engine) {
     inferenceEngine = inference
     trainingEngine = training
   }
@@ -32,7 +32,7 @@ public struct Compiler: Sendable {
   ///   - batch: the largest batch of a training step.
   ///   - size: of the input image, in pixels.
   /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError``.
-  public func compile(
+  package func compile(
     _ graph: Graph, parameters: Parameters, freezing plan: FreezePlan, microBatch: Int, batch: Int,
     size: Extent2D
   ) throws -> Plan {
@@ -57,7 +57,7 @@ public struct Compiler: Sendable {
   /// Compiles only the suffix, for training on the cached results of the prefix.
   ///
   /// - Parameter batch: the largest batch of a training step.
-  public func compileSuffix(
+  package func compileSuffix(
     _ graph: Graph, partition: Partition, parameters: Parameters, freezing plan: FreezePlan,
     batch: Int, size: Extent2D
   ) throws -> any TrainingPlan {
@@ -68,7 +68,7 @@ public struct Compiler: Sendable {
 
   /// Compiles the part of `graph` after `source` up to `end` for inference (the whole network by
   /// default). Traps when one of the two lies inside a fused step.
-  public func compileInference(
+  package func compileInference(
     _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// One inspected pass: which batch norms use the batch's own statistics in it, and what every batch
 /// norm's input was. Nothing moves, nothing is dropped.
-public final class BatchNormInspection {
+package final class BatchNormInspection {
   private let selected: Selection
   /// Moments of the input of every batch norm that took part, merged over the passes.
-  public private(set) var moments: [ParameterPath: ChannelMoments] = [:]
+  package private(set) var moments: [ParameterPath: ChannelMoments] = [:]
 
   /// Which batch norms use the statistics of the batch.
-  public enum Selection: Sendable, Hashable {
+  package enum Selection: Sendable, Hashable {
     /// None: the network as it runs in inference.
     case none
     /// All: the network as it runs in training.
@@ -19,7 +19,7 @@ public final class BatchNormInspection {
     case only(Set<ParameterPath>)
 
     /// Whether the layer at `path` is among them.
-    public func contains(_ path: ParameterPath) -> Bool {
+    package func contains(_ path: ParameterPath) -> Bool {
       switch self {
       case .none: false
       case .all: true
@@ -29,13 +29,13 @@ public final class BatchNormInspection {
   }
 
   /// A pass, or several whose moments are to be merged.
-  public init(batchStatistics selected: Selection) { self.selected = selected }
+  package init(batchStatistics selected: Selection) { self.selected = selected }
 
   /// Whether the layer at `path` normalises by the batch.
-  func usesBatch(_ path: ParameterPath) -> Bool { selected.contains(path) }
+  package func usesBatch(_ path: ParameterPath) -> Bool { selected.contains(path) }
 
   /// Notes the input of one layer, `count` values a channel.
-  func record(
+  package func record(
     _ path: ParameterPath, count: Int, _ channels: [(mean: Double, variance: Double)]
   ) {
     let new = ChannelMoments(
@@ -48,7 +48,7 @@ public final class BatchNormInspection {
 ///
 /// Only those take part that were compiled in a mode that uses batch statistics; see
 /// ``Compiler/compileInspection(_:parameters:from:to:batch:size:)``.
-public protocol BatchNormInspectable: TrainingPlan {
+package protocol BatchNormInspectable: TrainingPlan {
   /// Forward pass without dropout in which the batch norms that `inspection` selects use the batch's
   /// statistics and the others the running ones.
   ///
@@ -67,7 +67,7 @@ extension Compiler {
   ///
   /// - Parameter batch: the most images of a pass.
   /// - Throws: ``NetworkError``, ``ExecutionError``.
-  public func compileInspection(
+  package func compileInspection(
     _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
     batch: Int, size: Extent2D
   ) throws -> any BatchNormInspectable {

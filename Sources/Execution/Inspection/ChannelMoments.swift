@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Mean and variance of a layer's input by channel, over the images of one or more passes.
-public struct ChannelMoments: Sendable, Equatable {
+package struct ChannelMoments: Sendable, Equatable {
   /// Values in each channel: images times height times width.
-  public private(set) var count: Int
+  package private(set) var count: Int
   /// [channels].
-  public private(set) var mean: [Double]
+  package private(set) var mean: [Double]
   /// Biased variance, [channels].
-  public private(set) var variance: [Double]
+  package private(set) var variance: [Double]
 
   /// Moments that were taken elsewhere; traps when the arrays differ in length.
-  public init(count: Int, mean: [Double], variance: [Double]) {
+  package init(count: Int, mean: [Double], variance: [Double]) {
     precondition(
       mean.count == variance.count, "\(mean.count) means do not fit \(variance.count) variances.")
     self.count = count
@@ -22,7 +22,7 @@ public struct ChannelMoments: Sendable, Equatable {
   ///
   /// Traps when the channels differ.
   /// - Source: Chan, Golub and LeVeque 1983, the pairwise update.
-  public mutating func merge(_ other: ChannelMoments) {
+  package mutating func merge(_ other: ChannelMoments) {
     precondition(
       mean.count == other.mean.count,
       "Moments of \(other.mean.count) channels do not fit \(mean.count).")

@@ -7,7 +7,7 @@ import Glibc
 /// All three apply, from output to input on (row, column), shift after shear after zoom and before
 /// rotation: `C * R * S * H * Z * C^-1`. They differ in the fixed point C and in which axis is
 /// which.
-public enum AffineSemantics: String, Codable, Hashable, Sendable, CaseIterable {
+package enum AffineSemantics: String, Codable, Hashable, Sendable, CaseIterable {
   /// The fixed point is the centre: (size - 1) / 2 in pixel indices.
   case exact
   /// Keras 2.1 to keras-preprocessing of October 2020: C = size / 2 + 0.5, one pixel off the
@@ -20,26 +20,26 @@ public enum AffineSemantics: String, Codable, Hashable, Sendable, CaseIterable {
 }
 
 /// The numbers of one affine distortion; by default none.
-public struct AffineDraw: Codable, Hashable, Sendable {
+package struct AffineDraw: Codable, Hashable, Sendable {
   /// Turns the content clockwise (counter-clockwise with ``AffineSemantics/kerasSince2020``).
-  public var rotationDegrees = 0.0
+  package var rotationDegrees = 0.0
   /// Rows between an output pixel and the place it is read: positive moves the content up.
-  public var rowShift = 0.0
+  package var rowShift = 0.0
   /// Columns likewise: positive moves the content to the left.
-  public var columnShift = 0.0
+  package var columnShift = 0.0
   /// Shear angle: columns are read from rows displaced by sin(angle) a column, at cos(angle) the
   /// spacing (Keras's matrix).
-  public var shearDegrees = 0.0
+  package var shearDegrees = 0.0
   /// Rows read for one output row: below 1 magnifies.
-  public var rowZoom = 1.0
+  package var rowZoom = 1.0
   /// Columns read for one output column.
-  public var columnZoom = 1.0
+  package var columnZoom = 1.0
 
   /// No distortion.
-  public init() {}
+  package init() {}
 
   /// Whether nothing moves.
-  public var isIdentity: Bool { self == AffineDraw() }
+  package var isIdentity: Bool { self == AffineDraw() }
 
   /// The matrix from output to input on (row, column) indices, pixel centres being whole numbers:
   /// what Keras hands to `scipy.ndimage.affine_transform`.
@@ -48,7 +48,7 @@ public struct AffineDraw: Codable, Hashable, Sendable {
   ///
   /// - Source: keras 2.1.6 `preprocessing/image.py` and keras-preprocessing 1.1.3
   ///   `affine_transformations.py`, `apply_affine_transform`.
-  public func indexMatrix(_ semantics: AffineSemantics, rows: Int, columns: Int) -> ProjectiveMap {
+  package func indexMatrix(_ semantics: AffineSemantics, rows: Int, columns: Int) -> ProjectiveMap {
     if isIdentity { return .identity }
     let (theta, shear) = (rotationDegrees * .pi / 180, shearDegrees * .pi / 180)
     let zoom = ProjectiveMap.scaling(x: rowZoom, y: columnZoom)

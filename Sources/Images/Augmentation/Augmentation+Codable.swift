@@ -28,7 +28,7 @@ extension Augmentation: Codable {
 
   /// Decodes the name of a preset, or settings: a `preset` to begin with (`none` unless given) and
   /// whatever differs from it. Unknown keys and impossible values are errors that name them.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let name = try? decoder.singleValueContainer().decode(String.self) {
       self.init(try Augmentation.preset(named: name, at: decoder.codingPath))
       return
@@ -90,7 +90,7 @@ extension Augmentation: Codable {
   }
 
   /// Encodes every setting, so that the text means the same when a preset changes.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(randomCrop, forKey: .randomCrop)
     try values.encode(flipsHorizontally, forKey: .flipsHorizontally)
@@ -117,7 +117,7 @@ extension Augmentation: Codable {
   }
 
   /// The settings as one line of JSON with sorted keys: the same text for equal augmentations.
-  public var json: String {
+  package var json: String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     guard let data = try? encoder.encode(self) else {
@@ -128,10 +128,10 @@ extension Augmentation: Codable {
 }
 
 extension RandomCrop {
-  private enum CodingKeys: String, CodingKey, CaseIterable { case scale, ratio }
+  enum CodingKeys: String, CodingKey, CaseIterable { case scale, ratio }
 
   /// Decodes settings; what is left out keeps its default, an unknown key is an error.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     try decoder.rejectUnknownKeys(CodingKeys.self, of: "random_crop")
     let values = try decoder.container(keyedBy: CodingKeys.self)
     self.init()
@@ -141,10 +141,10 @@ extension RandomCrop {
 }
 
 extension RandomErasing {
-  private enum CodingKeys: String, CodingKey, CaseIterable { case probability, area, ratio, count }
+  enum CodingKeys: String, CodingKey, CaseIterable { case probability, area, ratio, count }
 
   /// Decodes settings; what is left out keeps its default, an unknown key is an error.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     try decoder.rejectUnknownKeys(CodingKeys.self, of: "erasing")
     let values = try decoder.container(keyedBy: CodingKeys.self)
     self.init()

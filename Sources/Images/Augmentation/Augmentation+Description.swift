@@ -2,18 +2,18 @@
 
 extension Augmentation: CustomStringConvertible {
   /// One operation for a report: what, and how much.
-  public struct Operation: Hashable, Sendable {
+  package struct Operation: Hashable, Sendable {
     /// For example `rotation`.
-    public let name: String
+    package let name: String
     /// For example `up to 10° either way, 75 % of photos`.
-    public let range: String
+    package let range: String
   }
 
   /// Every operation that can happen, in the order of ``Augmentation``; empty when none can.
-  public var operations: [Operation] { geometricOperations + colourOperations }
+  package var operations: [Operation] { geometricOperations + colourOperations }
 
   /// One line: `photo: random crop (35 % to 100 % of the area), horizontal flip, ...`.
-  public var description: String {
+  package var description: String {
     if !isActive { return "no augmentation" }
     let list = operations.map { "\($0.name) (\($0.range))" }.joined(separator: ", ")
     return (preset.map { "\($0.rawValue): " } ?? "") + list

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Tensors
+import ThawTensors
 
 extension Augmentation {
   /// The numbers of one photo in one epoch.
@@ -15,7 +15,7 @@ extension Augmentation {
   ///   - sample: the photo's index in the manifest.
   ///   - size: extent of the upright photo in full; only its shape matters.
   ///   - side: side of the square in pixels.
-  public func draw(
+  package func draw(
     seed: UInt64, epoch: Int, sample: Int, size: PixelSize, side: Int
   ) -> AugmentationDraw {
     if let flaw { preconditionFailure("Not an augmentation: \(flaw).") }

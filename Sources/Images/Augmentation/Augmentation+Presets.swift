@@ -2,7 +2,7 @@
 
 extension Augmentation {
   /// Augmentations with a name.
-  public enum Preset: String, Codable, Hashable, Sendable, CaseIterable {
+  package enum Preset: String, Codable, Hashable, Sendable, CaseIterable {
     /// Photos of things that have an up and a down.
     case photo
     /// Photos from above or through a microscope: no direction is special.
@@ -14,7 +14,7 @@ extension Augmentation {
   }
 
   /// The augmentation of a preset.
-  public init(_ preset: Preset) {
+  package init(_ preset: Preset) {
     self =
       switch preset {
       case .photo: .photo
@@ -26,7 +26,7 @@ extension Augmentation {
 
   /// fastai's usual set: random resized crop, mirror images, turns of 10 degrees, perspective 0.2,
   /// lighting 0.2, each of the last three for three photos in four.
-  public static let photo: Augmentation = {
+  package static let photo: Augmentation = {
     var photo = Augmentation()
     photo.randomCrop = RandomCrop()
     photo.flipsHorizontally = true
@@ -40,7 +40,7 @@ extension Augmentation {
   }()
 
   /// All eight symmetries, turns up to 20 degrees, no perspective.
-  public static let topDown: Augmentation = {
+  package static let topDown: Augmentation = {
     var topDown = Augmentation()
     topDown.randomCrop = RandomCrop(scale: 0.5...1)
     topDown.isDihedral = true
@@ -54,7 +54,7 @@ extension Augmentation {
 
   /// Turns of 3 degrees, small shifts and zooms of the whole page, a hint of perspective, and
   /// light.
-  public static let document: Augmentation = {
+  package static let document: Augmentation = {
     var document = Augmentation()
     document.rotationDegrees = 3
     document.widthShift = 0.03
@@ -69,8 +69,8 @@ extension Augmentation {
   }()
 
   /// Nothing varies.
-  public static let none = Augmentation()
+  package static let none = Augmentation()
 
   /// The preset this is, unchanged; nil for one of your own.
-  public var preset: Preset? { Preset.allCases.first { Augmentation($0) == self } }
+  package var preset: Preset? { Preset.allCases.first { Augmentation($0) == self } }
 }

@@ -15,9 +15,9 @@
 /// real pixels, and fills only beyond the photo: the same with ``ResizeRule/squash`` and no crop.
 ///
 /// - Source: Keras `ImageDataGenerator`, fastai 2 `aug_transforms` and `RandomResizedCrop`.
-public struct Augmentation: Hashable, Sendable {
+package struct Augmentation: Hashable, Sendable {
   /// How channel shift draws.
-  public enum ChannelShiftMode: String, Codable, Hashable, Sendable {
+  package enum ChannelShiftMode: String, Codable, Hashable, Sendable {
     /// One number for all channels (Keras since 2.2).
     case shared
     /// One a channel, which also changes the hue (Keras 2.1).
@@ -25,60 +25,60 @@ public struct Augmentation: Hashable, Sendable {
   }
 
   /// A random resized crop in place of the contract's centre crop; nil keeps the latter.
-  public var randomCrop: RandomCrop?
+  package var randomCrop: RandomCrop?
   /// Mirrors left and right half of the time.
-  public var flipsHorizontally = false
+  package var flipsHorizontally = false
   /// Mirrors top and bottom half of the time.
-  public var flipsVertically = false
+  package var flipsVertically = false
   /// Picks one of the eight symmetries of the square, in place of the flips.
-  public var isDihedral = false
+  package var isDihedral = false
   /// Rotation by up to this many degrees either way.
-  public var rotationDegrees = 0.0
+  package var rotationDegrees = 0.0
   /// Largest shift along the width. Below 1: a fraction of the square. From 1: pixels, drawn as
   /// whole numbers below it (Keras's rule).
-  public var widthShift = 0.0
+  package var widthShift = 0.0
   /// Largest shift along the height, by the same rule.
-  public var heightShift = 0.0
+  package var heightShift = 0.0
   /// Shear by up to this many degrees either way.
-  public var shearDegrees = 0.0
+  package var shearDegrees = 0.0
   /// Input pixels for one output pixel, below 1 magnifies (Keras's `zoom_range`).
-  public var zoom = 1.0...1.0
+  package var zoom = 1.0...1.0
   /// Whether rows and columns zoom alike; Keras draws them apart.
-  public var locksZoom = false
+  package var locksZoom = false
   /// Perspective: how far the corners move, as a fraction of half the square (fastai's `max_warp`).
-  public var warp = 0.0
+  package var warp = 0.0
   /// What lies beyond the photo.
-  public var fill = FillMode.nearest
+  package var fill = FillMode.nearest
   /// Colour of ``FillMode/constant``.
-  public var fillColor = RGBColor.black
+  package var fillColor = RGBColor.black
   /// Whose arithmetic rotation, shift, shear and zoom follow.
-  public var affineSemantics = AffineSemantics.exact
+  package var affineSemantics = AffineSemantics.exact
   /// How often each of rotation, shift, shear, zoom and warp happens, each on its own.
-  public var geometryProbability = 1.0
+  package var geometryProbability = 1.0
 
   /// Adds up to this many levels, clipped to the levels the photo has.
-  public var channelShift = 0.0
+  package var channelShift = 0.0
   /// Whether channels shift together.
-  public var channelShiftMode = ChannelShiftMode.shared
+  package var channelShiftMode = ChannelShiftMode.shared
   /// Factor on the samples (Keras's `brightness_range`).
-  public var brightness = 1.0...1.0
+  package var brightness = 1.0...1.0
   /// Strength of brightness and contrast changes in logit space (fastai's `max_lighting`), 0 to 1.
-  public var lighting = 0.0
+  package var lighting = 0.0
   /// How often each of brightness and contrast changes.
-  public var lightingProbability = 1.0
+  package var lightingProbability = 1.0
   /// Largest change of the colours' distance from grey: the factor is 1 - s to 1 + s.
-  public var saturation = 0.0
+  package var saturation = 0.0
   /// Rectangles painted over.
-  public var erasing: RandomErasing?
+  package var erasing: RandomErasing?
 
   /// No augmentation; set what should vary.
-  public init() {}
+  package init() {}
 
   /// Whether a drawn photo can differ from the plain one.
-  public var isActive: Bool { !operations.isEmpty }
+  package var isActive: Bool { !operations.isEmpty }
 
   /// What makes this no augmentation; nil for a sound one.
-  public var flaw: String? {
+  package var flaw: String? {
     let numbers = [
       rotationDegrees, widthShift, heightShift, shearDegrees, zoom.lowerBound, zoom.upperBound,
       warp, geometryProbability, channelShift, brightness.lowerBound, brightness.upperBound,
@@ -101,15 +101,15 @@ public struct Augmentation: Hashable, Sendable {
 /// A crop of random area, shape and place, resized to the square.
 ///
 /// - Source: torchvision `RandomResizedCrop`; fastai's has the same rules and defaults.
-public struct RandomCrop: Codable, Hashable, Sendable {
+package struct RandomCrop: Codable, Hashable, Sendable {
   /// Part of the photo's area.
-  public var scale: ClosedRange<Double>
+  package var scale: ClosedRange<Double>
   /// Width by height, drawn evenly on a logarithmic scale.
-  public var ratio: ClosedRange<Double>
+  package var ratio: ClosedRange<Double>
 
   /// A crop. The defaults are gentler than the 0.08 of the source, which is meant for a million
   /// photos: with few, a crop that misses the object is a wrong label.
-  public init(scale: ClosedRange<Double> = 0.35...1, ratio: ClosedRange<Double> = 0.75...4.0 / 3) {
+  package init(scale: ClosedRange<Double> = 0.35...1, ratio: ClosedRange<Double> = 0.75...4.0 / 3) {
     self.scale = scale
     self.ratio = ratio
   }
@@ -130,18 +130,18 @@ public struct RandomCrop: Codable, Hashable, Sendable {
 ///
 /// - Source: Zhong et al. 2017 (random erasing), DeVries and Taylor 2017 (cutout: a square of fixed
 ///   size every time); placed wholly inside, as fastai and torchvision do.
-public struct RandomErasing: Codable, Hashable, Sendable {
+package struct RandomErasing: Codable, Hashable, Sendable {
   /// How often a photo loses anything.
-  public var probability: Double
+  package var probability: Double
   /// Part of the square's area, all rectangles together.
-  public var area: ClosedRange<Double>
+  package var area: ClosedRange<Double>
   /// Width by height, drawn evenly on a logarithmic scale.
-  public var ratio: ClosedRange<Double>
+  package var ratio: ClosedRange<Double>
   /// Number of rectangles.
-  public var count: Int
+  package var count: Int
 
   /// Random erasing with fastai's defaults.
-  public init(
+  package init(
     probability: Double = 0.5, area: ClosedRange<Double> = 0.02...0.3,
     ratio: ClosedRange<Double> = 0.3...1 / 0.3, count: Int = 1
   ) {
@@ -152,7 +152,7 @@ public struct RandomErasing: Codable, Hashable, Sendable {
   }
 
   /// Cutout: always, one square of `side`, a fraction of the photo's.
-  public static func cutout(side: Double) -> RandomErasing {
+  package static func cutout(side: Double) -> RandomErasing {
     RandomErasing(probability: 1, area: (side * side)...(side * side), ratio: 1...1)
   }
 

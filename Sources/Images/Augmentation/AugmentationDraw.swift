@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A rectangle in fractions of an image: (0, 0, 1, 1) is all of it.
-public struct FractionalBox: Codable, Hashable, Sendable {
+package struct FractionalBox: Codable, Hashable, Sendable {
   /// Left edge.
-  public var left: Double
+  package var left: Double
   /// Upper edge.
-  public var top: Double
+  package var top: Double
   /// Extent to the right.
-  public var width: Double
+  package var width: Double
   /// Extent downwards.
-  public var height: Double
+  package var height: Double
 
   /// A box.
-  public init(left: Double, top: Double, width: Double, height: Double) {
+  package init(left: Double, top: Double, width: Double, height: Double) {
     self.left = left
     self.top = top
     self.width = width
@@ -21,30 +21,30 @@ public struct FractionalBox: Codable, Hashable, Sendable {
 }
 
 /// What one photo drew: every number that its augmented square depends on. By default nothing.
-public struct AugmentationDraw: Codable, Hashable, Sendable {
+package struct AugmentationDraw: Codable, Hashable, Sendable {
   /// The part of the photo that fills the square; nil for the contract's centre crop.
-  public var crop: FractionalBox?
+  package var crop: FractionalBox?
   /// Perspective between the left and right side, see ``Augmentation/warp``.
-  public var horizontalWarp = 0.0
+  package var horizontalWarp = 0.0
   /// Perspective between the upper and lower side.
-  public var verticalWarp = 0.0
+  package var verticalWarp = 0.0
   /// Rotation, shift (in pixels of the square), shear and zoom.
-  public var affine = AffineDraw()
+  package var affine = AffineDraw()
   /// Arithmetic of `affine`.
-  public var affineSemantics = AffineSemantics.exact
+  package var affineSemantics = AffineSemantics.exact
   /// Turn and mirror image, last.
-  public var symmetry = Dihedral.identity
+  package var symmetry = Dihedral.identity
   /// What lies beyond the photo.
-  public var fill = FillMode.nearest
+  package var fill = FillMode.nearest
   /// Colour for ``FillMode/constant``.
-  public var fillColor = RGBColor.black
+  package var fillColor = RGBColor.black
   /// Changes of colour.
-  public var color = ColorDraw()
+  package var color = ColorDraw()
   /// Rectangles of the square that are painted over.
-  public var erasures: [FractionalBox] = []
+  package var erasures: [FractionalBox] = []
 
   /// Nothing drawn: the plain square.
-  public init() {}
+  package init() {}
 
   /// Whether the square is the contract's own, perhaps turned.
   var keepsFrame: Bool { crop == nil && isFlat && affine.isIdentity }

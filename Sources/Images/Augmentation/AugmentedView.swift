@@ -4,16 +4,16 @@
 ///
 /// View number k draws what epoch k of uncached training would draw, so K cached views are the
 /// first K epochs, repeated.
-public struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertible {
+package struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertible {
   /// Where the numbers are drawn from.
-  public let augmentation: Augmentation
+  package let augmentation: Augmentation
   /// The run's seed.
-  public let seed: UInt64
+  package let seed: UInt64
   /// Number of the view, from 0.
-  public let number: Int
+  package let number: Int
 
   /// A view.
-  public init(_ augmentation: Augmentation, seed: UInt64, number: Int) {
+  package init(_ augmentation: Augmentation, seed: UInt64, number: Int) {
     precondition(number >= 0, "A view's number cannot be \(number).")
     self.augmentation = augmentation
     self.seed = seed
@@ -21,14 +21,14 @@ public struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertibl
   }
 
   /// `count` views, numbered from `first`.
-  public static func views(
+  package static func views(
     _ augmentation: Augmentation, seed: UInt64, count: Int, first: Int = 0
   ) -> [AugmentedView] {
     (first..<(first + count)).map { AugmentedView(augmentation, seed: seed, number: $0) }
   }
 
   /// What a photo draws in this view, see ``Augmentation/draw(seed:epoch:sample:size:side:)``.
-  public func draw(sample: Int, size: PixelSize, side: Int) -> AugmentationDraw {
+  package func draw(sample: Int, size: PixelSize, side: Int) -> AugmentationDraw {
     augmentation.draw(seed: seed, epoch: number, sample: sample, size: size, side: side)
   }
 
@@ -37,12 +37,12 @@ public struct AugmentedView: Hashable, Sendable, Codable, CustomStringConvertibl
   ///
   /// Two photos with the same content but different indices draw differently: a cache keyed by
   /// content must add the index.
-  public var name: String {
+  package var name: String {
     "augmented-\(Self.fingerprint(of: "\(Self.version)|\(augmentation.json)|\(seed)"))-\(number)"
   }
 
   /// The name.
-  public var description: String { name }
+  package var description: String { name }
 
   // Raised whenever the same settings give other pixels, so that no old cache is taken for new.
   private static let version = 1

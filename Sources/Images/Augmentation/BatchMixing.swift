@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// Mixing the samples of a batch with one another, targets included.
 ///
@@ -10,9 +10,9 @@ import Tensors
 ///
 /// - Source: Zhang et al. 2017, arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899
 ///   (cutmix).
-public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible {
+package struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible {
   /// What is mixed.
-  public enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+  package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
     /// The weighted sum of two samples, photos or features.
     case mixup
     /// A box of one photo in the other.
@@ -20,29 +20,33 @@ public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible 
   }
 
   /// What is mixed.
-  public let kind: Kind
+  package let kind: Kind
   /// lambda is drawn from Beta(alpha, alpha), one a sample: small means almost none or all.
-  public let alpha: Double
+  package let alpha: Double
 
   /// A mixing; traps unless `alpha` is positive and finite.
-  public init(_ kind: Kind, alpha: Double) {
+  package init(_ kind: Kind, alpha: Double) {
     precondition(alpha > 0 && alpha.isFinite, "\(kind) needs a positive alpha, not \(alpha).")
     self.kind = kind
     self.alpha = alpha
   }
 
   /// Mixup, with fastai's 0.4 by default (0.2 in the paper's ImageNet runs).
-  public static func mixup(alpha: Double = 0.4) -> BatchMixing { BatchMixing(.mixup, alpha: alpha) }
+  package static func mixup(alpha: Double = 0.4) -> BatchMixing {
+    BatchMixing(.mixup, alpha: alpha)
+  }
   /// Cutmix, with 1 by default: areas are uniform.
-  public static func cutmix(alpha: Double = 1) -> BatchMixing { BatchMixing(.cutmix, alpha: alpha) }
+  package static func cutmix(alpha: Double = 1) -> BatchMixing {
+    BatchMixing(.cutmix, alpha: alpha)
+  }
 
   /// For example `mixup (alpha 0.4)`.
-  public var description: String { "\(kind.rawValue) (alpha \(alpha))" }
+  package var description: String { "\(kind.rawValue) (alpha \(alpha))" }
 
   private enum CodingKeys: String, CodingKey, CaseIterable { case kind, alpha }
 
   /// Decodes a kind alone, `mixup`, or with its number, `{kind: mixup, alpha: 0.4}`, and checks.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let kind = try? decoder.singleValueContainer().decode(Kind.self) {
       (self.kind, alpha) = (kind, kind == .mixup ? 0.4 : 1)
       return
@@ -63,7 +67,7 @@ public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible 
   ///   - count: samples in the batch; real ones, without padding.
   ///   - step: number of the optimizer's step from the start of the run.
   ///   - size: extent of the photos, which cutmix needs; anything for mixup.
-  public func draw(count: Int, seed: UInt64, step: Int, size: PixelSize) -> MixingDraw {
+  package func draw(count: Int, seed: UInt64, step: Int, size: PixelSize) -> MixingDraw {
     var stream = RandomStream(seed: seed, purpose: .mixing, sample: step)
     let partners = stream.permutation(of: count)
     let pairs = partners.map { partner in
@@ -97,18 +101,18 @@ public struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible 
 }
 
 /// Who is mixed with whom, and how much, in one batch.
-public struct MixingDraw: Hashable, Sendable {
+package struct MixingDraw: Hashable, Sendable {
   /// What becomes of one sample.
-  public struct Pair: Hashable, Sendable {
+  package struct Pair: Hashable, Sendable {
     /// Index of the other sample.
-    public let partner: Int
+    package let partner: Int
     /// Part of the sample and of its target that stays; the partner gives the rest.
-    public let fraction: Double
+    package let fraction: Double
     /// Where the partner shows, for cutmix; nil mixes every number.
-    public let box: PixelRectangle?
+    package let box: PixelRectangle?
 
     /// A pair.
-    public init(partner: Int, fraction: Double, box: PixelRectangle? = nil) {
+    package init(partner: Int, fraction: Double, box: PixelRectangle? = nil) {
       self.partner = partner
       self.fraction = fraction
       self.box = box
@@ -116,10 +120,10 @@ public struct MixingDraw: Hashable, Sendable {
   }
 
   /// One a sample, in the batch's order; the partners are a permutation.
-  public let pairs: [Pair]
+  package let pairs: [Pair]
 
   /// A draw; traps unless the partners are a permutation.
-  public init(pairs: [Pair]) {
+  package init(pairs: [Pair]) {
     precondition(
       pairs.map(\.partner).sorted() == Array(pairs.indices),
       "The partners must be a permutation of the batch.")
@@ -127,7 +131,7 @@ public struct MixingDraw: Hashable, Sendable {
   }
 
   /// Mixes photos [N, C, H, W] in place; the buffer holds at least `pairs.count` of them.
-  public func mix(
+  package func mix(
     _ batch: UnsafeMutableBufferPointer<Float>, channels: Int, size: PixelSize
   ) {
     mix(batch, stride: channels * size.width * size.height) { target, partner, pair in
@@ -142,7 +146,7 @@ public struct MixingDraw: Hashable, Sendable {
   }
 
   /// Mixes rows of features [N, `width`] in place, for mixup only.
-  public func mix(_ features: UnsafeMutableBufferPointer<Float>, width: Int) {
+  package func mix(_ features: UnsafeMutableBufferPointer<Float>, width: Int) {
     mix(features, stride: width) { target, partner, pair in
       precondition(pair.box == nil, "Cutmix needs photos; features can only be mixed up.")
       pair.blend(target, partner)
@@ -152,7 +156,7 @@ public struct MixingDraw: Hashable, Sendable {
   /// The targets of the mixed batch: `fraction` for the own class, the rest for the partner's.
   ///
   /// - Parameter output: [n, classes] is written here; every row sums to 1.
-  public func targets(
+  package func targets(
     labels: UnsafeBufferPointer<Int32>, classes: Int,
     into output: UnsafeMutableBufferPointer<Float>
   ) {

@@ -3,28 +3,28 @@
 import Glibc
 
 /// Changes of colour of one photo; by default none. Applied to the 8-bit square in this order.
-public struct ColorDraw: Codable, Hashable, Sendable {
+package struct ColorDraw: Codable, Hashable, Sendable {
   /// Levels added to red, green and blue, the sums clipped to the smallest and largest sample of
   /// the square (Keras `channel_shift`; the source truncates to whole levels later, this rounds).
-  public var channelShift = [0.0, 0, 0]
+  package var channelShift = [0.0, 0, 0]
   /// Factor on every sample, in single precision, cut off to a whole level at once (Pillow's
   /// `ImageEnhance.Brightness`, which Keras calls; Keras 2.1 also stretched the contrast to 0...255
   /// on the way, by mistake, which is not offered).
-  public var brightness = 1.0
+  package var brightness = 1.0
   /// Logit-space brightness, 0.5 for none: x becomes sigmoid(logit(x) + logit(b)).
-  public var lightingBrightness = 0.5
+  package var lightingBrightness = 0.5
   /// Logit-space contrast: x becomes sigmoid(logit(x) * c), so black, grey and white stay.
   ///
   /// - Source: fastai 2 `Brightness` and `Contrast`; the logit is clamped to 1e-7 from both ends.
-  public var lightingContrast = 1.0
+  package var lightingContrast = 1.0
   /// Factor on the distance from grey (0.299, 0.587, 0.114), as torchvision's `adjust_saturation`.
-  public var saturation = 1.0
+  package var saturation = 1.0
 
   /// No change.
-  public init() {}
+  package init() {}
 
   /// Whether nothing changes.
-  public var isIdentity: Bool { self == ColorDraw() }
+  package var isIdentity: Bool { self == ColorDraw() }
 
   private var isPointwiseIdentity: Bool {
     channelShift == [0, 0, 0] && brightness == 1 && lightingBrightness == 0.5
@@ -32,7 +32,7 @@ public struct ColorDraw: Codable, Hashable, Sendable {
   }
 
   /// The image with the colours changed.
-  public func applied(to image: RGBImage) -> RGBImage {
+  package func applied(to image: RGBImage) -> RGBImage {
     if isIdentity { return image }
     let low = channelShift == [0, 0, 0] ? 0 : Double(image.pixels.min() ?? 0)
     let high = channelShift == [0, 0, 0] ? 255 : Double(image.pixels.max() ?? 255)

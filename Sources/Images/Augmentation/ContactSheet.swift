@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One picture of what an augmentation does: a row a photo, the plain square first, then its draws.
-public struct ContactSheet: Sendable {
+package struct ContactSheet: Sendable {
   /// Contract whose squares are shown.
-  public let preprocessing: Preprocessing
+  package let preprocessing: Preprocessing
   /// What is drawn from.
-  public let augmentation: Augmentation
+  package let augmentation: Augmentation
   /// The run's seed.
-  public let seed: UInt64
+  package let seed: UInt64
   /// Augmented squares a row.
-  public let draws: Int
+  package let draws: Int
   /// Pixels between squares and around them.
-  public let gap: Int
+  package let gap: Int
   /// Colour of the gaps.
-  public let background: RGBColor
+  package let background: RGBColor
 
   /// A sheet; traps unless there is at least one draw a row.
-  public init(
+  package init(
     _ preprocessing: Preprocessing, augmentation: Augmentation, seed: UInt64, draws: Int = 7,
     gap: Int = 4, background: RGBColor = .white
   ) {
@@ -30,7 +30,7 @@ public struct ContactSheet: Sendable {
   }
 
   /// Extent of a sheet of `rows` photos.
-  public func size(rows: Int) -> PixelSize {
+  package func size(rows: Int) -> PixelSize {
     let step = preprocessing.inputSize + gap
     return PixelSize(width: (draws + 1) * step + gap, height: rows * step + gap)
   }
@@ -40,7 +40,7 @@ public struct ContactSheet: Sendable {
   /// - Parameter sample: the photo's index in the manifest, so that the sheet shows the squares the
   ///   network will see (very large JPEGs are decoded in full here and scaled there).
   /// - Throws: ``ImageError``.
-  public func row(
+  package func row(
     _ bytes: UnsafeRawBufferPointer, sample: Int
   ) throws(ImageError) -> [RGBImage] {
     let options = DecodeOptions(background: preprocessing.background)
@@ -55,7 +55,7 @@ public struct ContactSheet: Sendable {
   }
 
   /// The sheet; traps unless there is a row and every row has `draws` + 1 squares.
-  public func image(rows: [[RGBImage]]) -> RGBImage {
+  package func image(rows: [[RGBImage]]) -> RGBImage {
     precondition(
       !rows.isEmpty && rows.allSatisfy { $0.count == draws + 1 },
       "Every row of the sheet needs \(draws + 1) squares.")

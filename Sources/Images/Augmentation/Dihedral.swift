@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The eight symmetries of a square: what may be done to a photo taken from above.
-public enum Dihedral: String, Codable, Hashable, Sendable, CaseIterable {
+package enum Dihedral: String, Codable, Hashable, Sendable, CaseIterable {
   /// Nothing.
   case identity
   /// Mirror left and right.
@@ -34,7 +34,7 @@ public enum Dihedral: String, Codable, Hashable, Sendable, CaseIterable {
   }
 
   /// Horizontal and vertical flip as one symmetry.
-  public init(horizontal: Bool, vertical: Bool) {
+  package init(horizontal: Bool, vertical: Bool) {
     self =
       switch (horizontal, vertical) {
       case (false, false): .identity
@@ -47,5 +47,5 @@ public enum Dihedral: String, Codable, Hashable, Sendable, CaseIterable {
 
 extension RGBImage {
   /// The image turned or mirrored, exactly: pixels move and are not resampled.
-  public func applying(_ symmetry: Dihedral) -> RGBImage { oriented(symmetry.orientation) }
+  package func applying(_ symmetry: Dihedral) -> RGBImage { oriented(symmetry.orientation) }
 }

@@ -5,7 +5,7 @@
 /// - Source: the first four have the meaning Keras documents; scipy, which Keras calls, differs in
 ///   two: its `wrap` repeats with period n - 1 for interpolated samples, its `constant` does not
 ///   blend the outermost half pixel with the colour.
-public enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
+package enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
   /// `aaaa|abcd|dddd`.
   case nearest
   /// `kkkk|abcd|kkkk`, k being a colour.
@@ -22,7 +22,7 @@ public enum FillMode: String, Codable, Hashable, Sendable, CaseIterable {
   /// The position in `0..<count` whose sample stands at `position`; nil where the constant colour
   /// does. Any distance from the photo is allowed.
   @inline(__always)
-  public func source(of position: Int, count: Int) -> Int? {
+  package func source(of position: Int, count: Int) -> Int? {
     if position >= 0 && position < count { return position }
     switch self {
     case .nearest: return position < 0 ? 0 : count - 1

@@ -14,7 +14,7 @@ extension Preprocessing {
   ///   - output: exactly `elementCount` floats, [C, H, W].
   /// - Throws: ``ImageError``; the output is then unspecified.
   @discardableResult
-  public func prepareAugmented(
+  package func prepareAugmented(
     _ bytes: UnsafeRawBufferPointer, augmentation: Augmentation, seed: UInt64, epoch: Int,
     sample: Int, scaledDecoding: Bool = true,
     maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
@@ -30,7 +30,7 @@ extension Preprocessing {
   ///
   /// - Parameter output: exactly `augmentedViews.count * elementCount` floats, [views, C, H, W].
   @discardableResult
-  public func prepare(
+  package func prepare(
     _ bytes: UnsafeRawBufferPointer, augmentedViews views: [AugmentedView], sample: Int,
     scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>
@@ -46,7 +46,7 @@ extension Preprocessing {
   ///
   /// - Parameter draws: called once; at least one draw.
   @discardableResult
-  public func prepare(
+  package func prepare(
     _ bytes: UnsafeRawBufferPointer, scaledDecoding: Bool = true,
     maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>, draws: (PixelSize) -> [AugmentationDraw]
@@ -80,7 +80,7 @@ extension Preprocessing {
   /// to one of the square's is first brought to √2 with the contract's kernel. √2 because the
   /// variances of the two triangles then add up to that of the one triangle of width 1 that a plain
   /// bilinear resize uses: augmented photos are as sharp as those the network will be tested on.
-  public func augmentedSquare(of decoded: DecodedImage, draw: AugmentationDraw) -> RGBImage {
+  package func augmentedSquare(of decoded: DecodedImage, draw: AugmentationDraw) -> RGBImage {
     let square = geometry(decoded, draw).applying(draw.symmetry)
     return erase(draw.erasures, in: draw.color.applied(to: square))
   }

@@ -8,7 +8,7 @@ extension Preprocessing {
   ///   - output: exactly `testTimeViews.count * elementCount` floats, [views, C, H, W].
   /// - Throws: ``ImageError``; the output is then unspecified.
   @discardableResult
-  public func prepare(
+  package func prepare(
     _ bytes: UnsafeRawBufferPointer, testTimeViews views: [TestTimeView], sample: Int,
     scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>

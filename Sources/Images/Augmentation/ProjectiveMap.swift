@@ -8,16 +8,16 @@
 ///
 /// Coordinates are edges: pixel (0, 0) covers 0 to 1 and its centre is (0.5, 0.5), so maps between
 /// images of different size need no half-pixel corrections.
-public struct ProjectiveMap: Hashable, Sendable {
+package struct ProjectiveMap: Hashable, Sendable {
   /// First row of the matrix.
-  public var xx, xy, x0: Double
+  package var xx, xy, x0: Double
   /// Second row.
-  public var yx, yy, y0: Double
+  package var yx, yy, y0: Double
   /// Third row; (0, 0, 1) for an affine map.
-  public var px, py, p0: Double
+  package var px, py, p0: Double
 
   /// A map from the nine numbers of its matrix, row by row; by default affine.
-  public init(
+  package init(
     _ xx: Double, _ xy: Double, _ x0: Double, _ yx: Double, _ yy: Double, _ y0: Double,
     _ px: Double = 0, _ py: Double = 0, _ p0: Double = 1
   ) {
@@ -27,32 +27,32 @@ public struct ProjectiveMap: Hashable, Sendable {
   }
 
   /// Leaves every point where it is.
-  public static let identity = ProjectiveMap(1, 0, 0, 0, 1, 0)
+  package static let identity = ProjectiveMap(1, 0, 0, 0, 1, 0)
 
   /// Adds (`x`, `y`).
-  public static func translation(x: Double, y: Double) -> ProjectiveMap {
+  package static func translation(x: Double, y: Double) -> ProjectiveMap {
     ProjectiveMap(1, 0, x, 0, 1, y)
   }
 
   /// Multiplies by (`x`, `y`).
-  public static func scaling(x: Double, y: Double) -> ProjectiveMap {
+  package static func scaling(x: Double, y: Double) -> ProjectiveMap {
     ProjectiveMap(x, 0, 0, 0, y, 0)
   }
 
   /// Whether no division is needed.
-  public var isAffine: Bool { px == 0 && py == 0 && p0 == 1 }
+  package var isAffine: Bool { px == 0 && py == 0 && p0 == 1 }
 
   /// Whether rows stay rows and columns stay columns, unmirrored.
-  public var isAxisAligned: Bool { isAffine && xy == 0 && yx == 0 && xx > 0 && yy > 0 }
+  package var isAxisAligned: Bool { isAffine && xy == 0 && yx == 0 && xx > 0 && yy > 0 }
 
   /// Where (`x`, `y`) goes. Points on the vanishing line go to infinity.
-  public func callAsFunction(x: Double, y: Double) -> (x: Double, y: Double) {
+  package func callAsFunction(x: Double, y: Double) -> (x: Double, y: Double) {
     let d = px * x + py * y + p0
     return ((xx * x + xy * y + x0) / d, (yx * x + yy * y + y0) / d)
   }
 
   /// This map after `first`.
-  public func after(_ first: ProjectiveMap) -> ProjectiveMap {
+  package func after(_ first: ProjectiveMap) -> ProjectiveMap {
     let f = first
     func row(_ a: Double, _ b: Double, _ c: Double) -> (Double, Double, Double) {
       (
@@ -65,12 +65,12 @@ public struct ProjectiveMap: Hashable, Sendable {
   }
 
   /// The same motion about (`x`, `y`) instead of the origin.
-  public func about(x: Double, y: Double) -> ProjectiveMap {
+  package func about(x: Double, y: Double) -> ProjectiveMap {
     ProjectiveMap.translation(x: x, y: y).after(self).after(.translation(x: -x, y: -y))
   }
 
   /// The opposite map; traps on a singular matrix.
-  public var inverse: ProjectiveMap {
+  package var inverse: ProjectiveMap {
     // The adjugate: a projective map does not change when its matrix is scaled.
     let m = ProjectiveMap(
       yy * p0 - y0 * py, x0 * py - xy * p0, xy * y0 - x0 * yy,

@@ -15,7 +15,7 @@ extension RGBImage {
   ///   - target: extent of the output.
   ///   - fill: what lies beyond the image.
   ///   - fillColor: for ``FillMode/constant``; it is blended with the outermost half pixel.
-  public func warped(
+  package func warped(
     by map: ProjectiveMap, to target: PixelSize, fill: FillMode = .nearest,
     fillColor: RGBColor = .black
   ) -> RGBImage {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-package import Tensors
+package import ThawTensors
 
 extension RandomStream {
   /// The logarithm of a sample of Gamma(`shape`, 1): small shapes give numbers below the smallest

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One look at a photo for test-time augmentation.
-public enum TestTimeView: Hashable, Sendable, CustomStringConvertible {
+package enum TestTimeView: Hashable, Sendable, CustomStringConvertible {
   /// A deterministic crop.
   case plain(View)
   /// A draw of the training augmentation.
@@ -10,7 +10,7 @@ public enum TestTimeView: Hashable, Sendable, CustomStringConvertible {
   case corner(View.Anchor, flipped: Bool, zoom: Double, colors: AugmentedView?)
 
   /// A stable name for cache keys.
-  public var name: String {
+  package var name: String {
     switch self {
     case .plain(let view): view.name
     case .augmented(let view): view.name
@@ -21,10 +21,10 @@ public enum TestTimeView: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The name.
-  public var description: String { name }
+  package var description: String { name }
 
   /// What the photo draws; nil for a plain view, which has its own geometry.
-  public func draw(sample: Int, size: PixelSize, side: Int) -> AugmentationDraw? {
+  package func draw(sample: Int, size: PixelSize, side: Int) -> AugmentationDraw? {
     switch self {
     case .plain: return nil
     case .augmented(let view): return view.draw(sample: sample, size: size, side: side)
@@ -50,9 +50,9 @@ public enum TestTimeView: Hashable, Sendable, CustomStringConvertible {
 /// Which views of a photo are predicted, and how the predictions become one.
 ///
 /// Weights are for probabilities, never for their logarithms.
-public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible {
+package struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible {
   /// How predictions become one.
-  public enum Combination: Hashable, Sendable {
+  package enum Combination: Hashable, Sendable {
     /// The weighted mean; the weights sum to 1.
     case weighted([Double])
     /// For each class the larger of the clean prediction and of the largest augmented one. Rows
@@ -61,14 +61,14 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   }
 
   /// What is predicted; the clean view first.
-  public let views: [TestTimeView]
+  package let views: [TestTimeView]
   /// How predictions become one.
-  public let combination: Combination
+  package let combination: Combination
   /// One line for people.
-  public let description: String
+  package let description: String
 
   /// Views with their combination; traps unless there is one weight a view.
-  public init(views: [TestTimeView], combination: Combination, description: String) {
+  package init(views: [TestTimeView], combination: Combination, description: String) {
     precondition(!views.isEmpty, "Test-time augmentation needs at least one view.")
     if case .weighted(let weights) = combination {
       precondition(
@@ -80,7 +80,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   }
 
   /// The mean over the deterministic crops of ``View/testTimeViews(count:)``.
-  public static func crops(count: Int) -> TestTimeAugmentation {
+  package static func crops(count: Int) -> TestTimeAugmentation {
     let views = View.testTimeViews(count: count).map(TestTimeView.plain)
     return TestTimeAugmentation(
       views: views, combination: .weighted(Array(repeating: 1 / Double(count), count: count)),
@@ -91,7 +91,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   /// the training augmentation; with 4 the clean one weighs 1/5.
   ///
   /// - Source: fastai 0.7 `Learner.TTA(n_aug=4)` with the mean of probabilities its notebooks take.
-  public static func mean(
+  package static func mean(
     of augmentation: Augmentation, seed: UInt64, count: Int = 4
   ) -> TestTimeAugmentation {
     precondition(count >= 1, "Test-time augmentation needs at least one draw, not \(count).")
@@ -107,7 +107,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   /// mirrored and not, magnified by `zoom`, in the colours the training augmentation draws.
   ///
   /// - Source: fastai 1 `vision/tta.py`, `TTA(beta=0.4, scale=1.35)`.
-  public static func corners(
+  package static func corners(
     colors: Augmentation = .none, seed: UInt64 = 0, beta: Double = 0.4, zoom: Double = 1.35
   ) -> TestTimeAugmentation {
     precondition(zoom >= 1, "A corner must be magnified, not shrunk by \(zoom).")
@@ -126,7 +126,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   /// the training augmentation (beta is the *clean* share: `lerp(augmented, clean, beta)`).
   ///
   /// - Source: fastai 2 `Learner.tta(n=4, beta=0.25)`.
-  public static func blend(
+  package static func blend(
     of augmentation: Augmentation, seed: UInt64, count: Int = 4, beta: Double = 0.25
   ) -> TestTimeAugmentation {
     TestTimeAugmentation(
@@ -136,7 +136,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   }
 
   /// fastai 2 with `use_max`: for each class the largest probability of all views.
-  public static func maximum(
+  package static func maximum(
     of augmentation: Augmentation, seed: UInt64, count: Int = 4
   ) -> TestTimeAugmentation {
     TestTimeAugmentation(
@@ -148,7 +148,7 @@ public struct TestTimeAugmentation: Hashable, Sendable, CustomStringConvertible 
   ///
   /// - Parameter probabilities: one array a view, in the order of ``views``, all of one length
   ///   ([n, classes] or a single row).
-  public func combine(_ probabilities: [[Float]]) -> [Float] {
+  package func combine(_ probabilities: [[Float]]) -> [Float] {
     precondition(
       probabilities.count == views.count,
       "Expected the predictions of \(views.count) views, got \(probabilities.count).")

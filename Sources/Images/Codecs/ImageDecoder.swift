@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CImageCodecs
+import CThawImageCodecs
 
 /// Decodes JPEG and PNG by content, upright, to 8-bit RGB.
 ///
@@ -12,11 +12,11 @@ import CImageCodecs
 /// Damage that costs pixels is an error; damage that does not is counted in the warnings. No input can
 /// crash the process or take more memory than `options.maximumPixels` allows (3 bytes a pixel, 4 more
 /// for an interlaced transparent PNG, about 6 more for a progressive JPEG).
-public enum ImageDecoder {
+package enum ImageDecoder {
   /// Reads the header.
   ///
   /// - Throws: ``ImageError`` for anything ``decode(_:options:)`` would refuse from the header alone.
-  public static func probe(
+  package static func probe(
     _ bytes: UnsafeRawBufferPointer, options: DecodeOptions = DecodeOptions()
   ) throws(ImageError) -> ImageProbe {
     let codec = try Codec(for: bytes)
@@ -26,7 +26,7 @@ public enum ImageDecoder {
   /// Decodes the whole image.
   ///
   /// - Throws: ``ImageError``; the pixels are complete or there are none.
-  public static func decode(
+  package static func decode(
     _ bytes: UnsafeRawBufferPointer, options: DecodeOptions = DecodeOptions()
   ) throws(ImageError) -> DecodedImage {
     let codec = try Codec(for: bytes)
@@ -39,7 +39,7 @@ public enum ImageDecoder {
   }
 
   /// ``probe(_:options:)`` of an array.
-  public static func probe(
+  package static func probe(
     _ bytes: [UInt8], options: DecodeOptions = DecodeOptions()
   ) throws(ImageError) -> ImageProbe {
     try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) in
@@ -48,7 +48,7 @@ public enum ImageDecoder {
   }
 
   /// ``decode(_:options:)`` of an array.
-  public static func decode(
+  package static func decode(
     _ bytes: [UInt8], options: DecodeOptions = DecodeOptions()
   ) throws(ImageError) -> DecodedImage {
     try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) in

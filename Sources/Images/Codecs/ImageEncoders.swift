@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CImageCodecs
+import CThawImageCodecs
 
 /// Encodes images losslessly, for reports and fixtures.
-public enum PNGEncoder {
+package enum PNGEncoder {
   /// An 8-bit RGB PNG of the image; decoding it gives the same pixels.
   ///
   /// - Throws: ``ImageError/notEncodable(_:detail:)`` beyond libpng's limit of a million a side.
-  public static func encode(_ image: RGBImage) throws(ImageError) -> [UInt8] {
+  package static func encode(_ image: RGBImage) throws(ImageError) -> [UInt8] {
     try encoded(image, as: .png) { pixels, bytes, count, report in
       thaw_png_encode(
         pixels, UInt32(clamping: image.width), UInt32(clamping: image.height), bytes, count, report)
@@ -16,11 +16,11 @@ public enum PNGEncoder {
 }
 
 /// Encodes photos small, for report thumbnails.
-public enum JPEGEncoder {
+package enum JPEGEncoder {
   /// A baseline JPEG with chroma at half resolution, at libjpeg's `quality` 1 to 100.
   ///
   /// - Throws: ``ImageError/notEncodable(_:detail:)`` for a side beyond 65 500 pixels.
-  public static func encode(_ image: RGBImage, quality: Int = 85) throws(ImageError) -> [UInt8] {
+  package static func encode(_ image: RGBImage, quality: Int = 85) throws(ImageError) -> [UInt8] {
     precondition((1...100).contains(quality), "JPEG quality is 1 to 100, not \(quality).")
     return try encoded(image, as: .jpeg) { pixels, bytes, count, report in
       thaw_jpeg_encode(

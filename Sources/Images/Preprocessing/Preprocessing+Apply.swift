@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CImageCodecs
+import CThawImageCodecs
 
 extension Preprocessing {
   /// Number of floats one view of one photo becomes: 3 * inputSize * inputSize.
-  public var elementCount: Int { 3 * inputSize * inputSize }
+  package var elementCount: Int { 3 * inputSize * inputSize }
 
   /// Where a view is cut: the size the photo is resized to, and the square kept of it.
   ///
   /// `.center` at zoom 0 is the contract's own geometry. Corners need room to differ, so a contract
   /// that crops less than the usual 0.875 is resized as if it cropped 0.875 for them; each zoom step
   /// adds 15 % to the resized side.
-  public func geometry(
+  package func geometry(
     of size: PixelSize, view: View = .center
   ) -> (resized: PixelSize, crop: PixelRectangle) {
     let resized = resizeRule.resizedSize(of: size, target: resizeTarget(of: view))
@@ -39,7 +39,7 @@ extension Preprocessing {
   }
 
   /// The square a view shows, still in 8 bits and not mirrored: augmentation works on this.
-  public func square(of decoded: DecodedImage, view: View = .center) -> RGBImage {
+  package func square(of decoded: DecodedImage, view: View = .center) -> RGBImage {
     let (resized, crop) = geometry(of: decoded.originalSize, view: view)
     return decoded.image.resized(
       to: resized, interpolation: interpolation, box: decoded.coveredBox, region: crop)
@@ -48,14 +48,14 @@ extension Preprocessing {
   /// Resizes, cuts, mirrors and normalises one view of a decoded photo.
   ///
   /// - Parameter output: exactly ``elementCount`` floats, planar [C, H, W].
-  public func preprocess(
+  package func preprocess(
     _ decoded: DecodedImage, view: View = .center, into output: UnsafeMutableBufferPointer<Float>
   ) {
     normalize(square(of: decoded, view: view), flipped: view.isFlipped, into: output)
   }
 
   /// The same for an image that did not come from a file.
-  public func preprocess(
+  package func preprocess(
     _ image: RGBImage, view: View = .center, into output: UnsafeMutableBufferPointer<Float>
   ) {
     let (resized, crop) = geometry(of: image.size, view: view)
@@ -67,7 +67,7 @@ extension Preprocessing {
   /// and channel and rounded to Float.
   ///
   /// - Parameter output: exactly ``elementCount`` floats, planar [C, H, W].
-  public func normalize(
+  package func normalize(
     _ image: RGBImage, flipped: Bool = false, into output: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(

@@ -6,7 +6,7 @@ extension Preprocessing {
   ///
   /// All have the geometry of `declared`, which is the first. Of contracts that
   /// no network could tell apart (``isInterchangeable(with:)``) only the first is named.
-  public static func contracts(like declared: Preprocessing) -> [Candidate] {
+  package static func contracts(like declared: Preprocessing) -> [Candidate] {
     let torch = Preprocessing.torch()
     let one = [1.0, 1, 1]
     let usual =
@@ -46,7 +46,7 @@ extension Preprocessing {
 
   /// The same numbers in the same positions, for the other channel order: what an image read in the
   /// wrong order goes through.
-  public var withSwappedChannels: Preprocessing {
+  package var withSwappedChannels: Preprocessing {
     with(scale, channelOrder == .rgb ? .bgr : .rgb, mean: mean, std: std)
   }
 
@@ -78,7 +78,7 @@ extension Preprocessing {
   }
 
   /// The same numbers with another geometry.
-  public func withGeometry(
+  package func withGeometry(
     interpolation: Interpolation? = nil, cropFraction: Double? = nil, resizeRule: ResizeRule? = nil
   ) -> Preprocessing {
     Preprocessing(
@@ -89,7 +89,7 @@ extension Preprocessing {
   }
 
   /// The values of black and of white in the channel at `index` of the output.
-  public func range(ofChannel index: Int) -> (black: Double, white: Double) {
+  package func range(ofChannel index: Int) -> (black: Double, white: Double) {
     (-mean[index] / std[index], (255 * scale - mean[index]) / std[index])
   }
 
@@ -100,7 +100,7 @@ extension Preprocessing {
 
   /// Whether no network would notice the difference: the same channel order, and black and white
   /// within 3 % of the range. (`tf` and `efficientnet-lite` differ by half a level of 255.)
-  public func isInterchangeable(with other: Preprocessing) -> Bool {
+  package func isInterchangeable(with other: Preprocessing) -> Bool {
     channelOrder == other.channelOrder
       && (0..<3).allSatisfy { index in
         let (mine, theirs) = (range(ofChannel: index), other.range(ofChannel: index))
@@ -111,7 +111,7 @@ extension Preprocessing {
   }
 
   /// What `other` does differently, as people say it: `red and blue change places`.
-  public func differences(from other: Preprocessing) -> [String] {
+  package func differences(from other: Preprocessing) -> [String] {
     var result: [String] = []
     if channelOrder != other.channelOrder {
       result.append(

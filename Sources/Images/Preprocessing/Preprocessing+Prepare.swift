@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What ``Preprocessing/prepare(_:views:scaledDecoding:into:)`` learned about the file.
-public struct PreparedImage: Sendable, Hashable {
+package struct PreparedImage: Sendable, Hashable {
   /// JPEG or PNG, by content.
-  public let format: ImageFormat
+  package let format: ImageFormat
   /// Extent of the upright photo.
-  public let originalSize: PixelSize
+  package let originalSize: PixelSize
   /// Things that were wrong without costing a pixel.
-  public let warnings: ImageWarnings
+  package let warnings: ImageWarnings
 }
 
 extension Preprocessing {
@@ -29,7 +29,7 @@ extension Preprocessing {
   /// - Parameter output: exactly `views.count * elementCount` floats, [views, C, H, W].
   /// - Throws: ``ImageError``; the output is then unspecified.
   @discardableResult
-  public func prepare(
+  package func prepare(
     _ bytes: UnsafeRawBufferPointer, views: [View] = [.center], scaledDecoding: Bool = true,
     maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>

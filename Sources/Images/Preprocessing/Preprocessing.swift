@@ -11,9 +11,9 @@ import Foundation
 ///
 /// A value without hidden state: equal contracts give bit-equal numbers. It belongs to the backbone's
 /// card, travels in the model file as ``json`` and is part of every cache key.
-public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
+package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   /// Order of the channels the network expects.
-  public enum ChannelOrder: String, Codable, Sendable, Hashable {
+  package enum ChannelOrder: String, Codable, Sendable, Hashable {
     /// Red first, as stored.
     case rgb
     /// Blue first, as Caffe and OpenCV have it.
@@ -21,26 +21,26 @@ public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Side of the square input in pixels.
-  public let inputSize: Int
+  package let inputSize: Int
   /// Factor on the 8-bit sample before centring: 1 keeps 0 to 255, 1/255 makes 0 to 1.
-  public let scale: Double
+  package let scale: Double
   /// Order of the output channels.
-  public let channelOrder: ChannelOrder
+  package let channelOrder: ChannelOrder
   /// Subtracted from the scaled sample, in output channel order.
-  public let mean: [Double]
+  package let mean: [Double]
   /// Divides the centred sample, in output channel order.
-  public let std: [Double]
+  package let std: [Double]
   /// Kernel of the resize.
-  public let interpolation: Interpolation
+  package let interpolation: Interpolation
   /// Part of the resized side that the square keeps, in (0, 1].
-  public let cropFraction: Double
+  package let cropFraction: Double
   /// How the aspect ratio is treated.
-  public let resizeRule: ResizeRule
+  package let resizeRule: ResizeRule
   /// Colour under transparent pixels.
-  public let background: RGBColor
+  package let background: RGBColor
 
   /// A contract; traps on values that cannot be one (see ``flaw``), which the program itself chose.
-  public init(
+  package init(
     inputSize: Int, scale: Double, channelOrder: ChannelOrder = .rgb, mean: [Double],
     std: [Double], interpolation: Interpolation = .bilinear, cropFraction: Double = 0.875,
     resizeRule: ResizeRule = .shorterSide, background: RGBColor = .white
@@ -58,10 +58,10 @@ public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Side the photo is resized to before the crop: floor(inputSize / cropFraction), as timm has it.
-  public var resizeTarget: Int { Int((Double(inputSize) / cropFraction).rounded(.down)) }
+  package var resizeTarget: Int { Int((Double(inputSize) / cropFraction).rounded(.down)) }
 
   /// The same contract for another input side, for progressive resizing.
-  public func withInputSize(_ inputSize: Int) -> Preprocessing {
+  package func withInputSize(_ inputSize: Int) -> Preprocessing {
     Preprocessing(
       inputSize: inputSize, scale: scale, channelOrder: channelOrder, mean: mean, std: std,
       interpolation: interpolation, cropFraction: cropFraction, resizeRule: resizeRule,
@@ -69,7 +69,7 @@ public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The same geometry with the numbers of another contract.
-  public func withValues(of other: Preprocessing) -> Preprocessing {
+  package func withValues(of other: Preprocessing) -> Preprocessing {
     Preprocessing(
       inputSize: inputSize, scale: other.scale, channelOrder: other.channelOrder, mean: other.mean,
       std: other.std, interpolation: interpolation, cropFraction: cropFraction,
@@ -90,7 +90,7 @@ public struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// One line for people: `224 x 224 RGB, (x - 127) / 128, bicubic, shorter side 256, centre crop`.
-  public var description: String {
+  package var description: String {
     let geometry =
       resizeRule == .squash
       ? "squashed to \(resizeTarget) x \(resizeTarget)" : "shorter side \(resizeTarget)"
@@ -133,7 +133,7 @@ extension Preprocessing: Codable {
   }
 
   /// Decodes and checks; a contract that cannot be one is a `DecodingError` that says why.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     inputSize = try values.decode(Int.self, forKey: .inputSize)
     scale = try values.decode(Double.self, forKey: .scale)
@@ -151,7 +151,7 @@ extension Preprocessing: Codable {
   }
 
   /// The contract as one line of JSON with sorted keys: the same text for equal contracts.
-  public var json: String {
+  package var json: String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     guard let data = try? encoder.encode(self) else {
@@ -163,7 +163,7 @@ extension Preprocessing: Codable {
   /// Reads ``json`` back.
   ///
   /// - Throws: `DecodingError` when the text is not a contract.
-  public init(json: String) throws {
+  package init(json: String) throws {
     self = try JSONDecoder().decode(Preprocessing.self, from: Data(json.utf8))
   }
 }

@@ -2,9 +2,9 @@
 
 /// One way of looking at a photo for test-time augmentation: where the square is cut, and mirrored or
 /// not. Deterministic, so that the features of a view can be cached under its ``name``.
-public struct View: Codable, Hashable, Sendable, CustomStringConvertible {
+package struct View: Codable, Hashable, Sendable, CustomStringConvertible {
   /// Where the square is cut from the resized photo.
-  public enum Anchor: String, Codable, Hashable, Sendable, CaseIterable {
+  package enum Anchor: String, Codable, Hashable, Sendable, CaseIterable {
     /// The middle, as for prediction without augmentation.
     case center
     /// The corners.
@@ -12,14 +12,14 @@ public struct View: Codable, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Where the square is cut.
-  public let anchor: Anchor
+  package let anchor: Anchor
   /// Whether the square is mirrored left to right after the cut.
-  public let isFlipped: Bool
+  package let isFlipped: Bool
   /// Each step enlarges the resized photo by 15 % of its base size before the cut; 0 does not.
-  public let zoom: Int
+  package let zoom: Int
 
   /// A view; traps on a negative zoom.
-  public init(anchor: Anchor, isFlipped: Bool, zoom: Int = 0) {
+  package init(anchor: Anchor, isFlipped: Bool, zoom: Int = 0) {
     precondition(zoom >= 0, "A view cannot have zoom \(zoom).")
     self.anchor = anchor
     self.isFlipped = isFlipped
@@ -27,17 +27,17 @@ public struct View: Codable, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// What a network sees without augmentation.
-  public static let center = View(anchor: .center, isFlipped: false)
+  package static let center = View(anchor: .center, isFlipped: false)
   /// The same, mirrored.
-  public static let flippedCenter = View(anchor: .center, isFlipped: true)
+  package static let flippedCenter = View(anchor: .center, isFlipped: true)
 
   /// A crop at a corner.
-  public static func crop(_ anchor: Anchor, flipped: Bool, zoom: Int = 0) -> View {
+  package static func crop(_ anchor: Anchor, flipped: Bool, zoom: Int = 0) -> View {
     View(anchor: anchor, isFlipped: flipped, zoom: zoom)
   }
 
   /// A stable name: `center`, `center-flipped`, `top-left-zoom1`.
-  public var name: String {
+  package var name: String {
     let place =
       switch anchor {
       case .center: "center"
@@ -50,14 +50,14 @@ public struct View: Codable, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// The name.
-  public var description: String { name }
+  package var description: String { name }
 
   /// The first `count` views to average over; the first is always `.center`.
   ///
   /// 1: the centre. 2: and its mirror image. 5: the centre and the four corners. 10: those and their
   /// mirror images. Other counts up to 10 take turns between corners and mirror images; beyond 10 the
   /// ten repeat at the next zoom, so any count gives different views and no two are equal.
-  public static func testTimeViews(count: Int) -> [View] {
+  package static func testTimeViews(count: Int) -> [View] {
     precondition(count >= 1, "Test-time augmentation needs at least one view, not \(count).")
     if count == 5 { return Anchor.allCases.map { View(anchor: $0, isFlipped: false) } }
     let ten: [(Anchor, Bool)] = [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CImageCodecs
+import CThawImageCodecs
 
 extension RGBImage {
   /// The image at another size, equal to Pillow's `resize` (antialiased when shrinking).
@@ -13,7 +13,7 @@ extension RGBImage {
   /// - Parameter box: the part of this image that becomes `target`; all of it when nil.
   /// - Parameter region: the part of the resized image to compute; all of it when nil. The pixels are
   ///   the same as those of a full resize cropped afterwards, without the work for the rest.
-  public func resized(
+  package func resized(
     to target: PixelSize, interpolation: Interpolation, box: SourceBox? = nil,
     region: PixelRectangle? = nil
   ) -> RGBImage {

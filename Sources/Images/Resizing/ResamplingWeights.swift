@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The kernel a resize weights its source pixels with.
-public enum Interpolation: String, Codable, Sendable, Hashable, CaseIterable {
+package enum Interpolation: String, Codable, Sendable, Hashable, CaseIterable {
   /// Triangle: linear between neighbours, widened by the scale when shrinking.
   case bilinear
   /// Cubic convolution with a = -0.5, widened by the scale when shrinking.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How a photo of any shape becomes a square.
-public enum ResizeRule: String, Codable, Sendable, Hashable, CaseIterable {
+package enum ResizeRule: String, Codable, Sendable, Hashable, CaseIterable {
   /// Scale the shorter side to the target, keep the aspect ratio, cut the square from the middle.
   case shorterSide
   /// Scale both sides to the target, whatever the aspect ratio.
@@ -10,7 +10,7 @@ public enum ResizeRule: String, Codable, Sendable, Hashable, CaseIterable {
   /// The size an image is resized to before the crop.
   ///
   /// `.shorterSide` rounds the longer side down, as torchvision's `Resize(target)` does.
-  public func resizedSize(of size: PixelSize, target: Int) -> PixelSize {
+  package func resizedSize(of size: PixelSize, target: Int) -> PixelSize {
     precondition(
       size.width > 0 && size.height > 0 && target > 0, "Cannot resize \(size) to \(target).")
     switch self {

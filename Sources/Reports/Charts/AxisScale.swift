@@ -3,7 +3,7 @@
 import Glibc
 
 /// How an axis turns values into positions.
-public enum AxisKind: Sendable, Hashable {
+package enum AxisKind: Sendable, Hashable {
   /// Equal steps.
   case linear
   /// Equal factors; only values above 0 have a position.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 /// Horizontal bars, one row or group of rows a category, as an inline SVG.
 ///
 /// Horizontal because class names are long and many. Names that do not fit are shortened in the
 /// middle and whole in the tooltip. Values that are not finite, or negative, have no bar.
-public struct BarChart: Sendable {
+package struct BarChart: Sendable {
   /// How several series share a category.
-  public enum Arrangement: Sendable {
+  package enum Arrangement: Sendable {
     /// End to end: parts of a whole, with the total written behind.
     case stacked
     /// Below each other, with each value written behind.
@@ -14,20 +16,20 @@ public struct BarChart: Sendable {
   }
 
   /// What the chart shows, for screen readers.
-  public let title: String
+  package let title: String
   /// Names of the categories.
-  public let categories: [String]
+  package let categories: [String]
   /// Name and values of each series, one value a category.
-  public let series: [(name: String, values: [Double])]
+  package let series: [(name: String, values: [Double])]
   /// Stacked or grouped.
-  public let arrangement: Arrangement
+  package let arrangement: Arrangement
   /// Value at the right edge; the largest one when nil.
-  public let maximum: Double?
+  package let maximum: Double?
   /// Whether values are written as percent rather than as counts.
-  public let isPercent: Bool
+  package let isPercent: Bool
 
   /// A chart of `series` over `categories`.
-  public init(
+  package init(
     title: String, categories: [String], series: [(name: String, values: [Double])],
     arrangement: Arrangement, maximum: Double? = nil, isPercent: Bool = false
   ) {
@@ -85,7 +87,7 @@ public struct BarChart: Sendable {
   }
 
   /// The figure, with a legend when there are several series.
-  public var svg: Markup {
+  package var svg: Markup {
     """
     <figure class="chart">\(legend)<svg viewBox="0 0 \(width) \(height)" role="img" \
     aria-label="\(title)">\(Markup.joined(bars.map(element)))\(names)</svg></figure>

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 /// A confusion matrix as a heat map: counts in cells, shades as shares of the true class.
 ///
 /// The diagonal and the mistakes have different hues, so that a rare mistake is still seen. Cells
 /// carry numbers up to 30 classes; beyond that, and for exact values, there are tooltips.
-public struct ConfusionMatrixChart: Sendable {
+package struct ConfusionMatrixChart: Sendable {
   /// What is drawn, in drawing order.
-  public let matrix: ConfusionMatrix
+  package let matrix: ConfusionTable
 
   /// A chart of `matrix` with confused classes as neighbours.
   ///
   /// - Parameter reorders: false keeps the classes in their given order.
-  public init(_ matrix: ConfusionMatrix, reorders: Bool = true) {
+  package init(_ matrix: ConfusionTable, reorders: Bool = true) {
     self.matrix = reorders ? matrix.reordered(matrix.seriation) : matrix
   }
 
@@ -37,7 +39,7 @@ public struct ConfusionMatrixChart: Sendable {
   }
 
   /// The figure; wide ones scroll inside their frame.
-  public var svg: Markup {
+  package var svg: Markup {
     """
     <figure class="chart matrix"><div class="scroll" tabindex="0" role="group" \
     aria-label="Confusion matrix">\

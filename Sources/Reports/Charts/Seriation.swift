@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An order of classes in which those often confused are neighbours.
-public enum Seriation {
+package enum Seriation {
   /// A permutation of the classes of a confusion matrix.
   ///
   /// The similarity of two classes is the share of either that is taken for the other, added up.
@@ -13,7 +13,7 @@ public enum Seriation {
   ///
   /// - Parameter confusion: square, `[true][predicted]`, counts or shares of at least 0.
   /// - Source: greedy leaf ordering after Gruvaeus and Wainer 1972; 2-opt, Croes 1958.
-  public static func order(_ confusion: [[Double]]) -> [Int] {
+  package static func order(_ confusion: [[Double]]) -> [Int] {
     let similarity = similarities(confusion)
     guard similarity.count > 2 else { return Array(similarity.indices) }
     var order = improved(linked(similarity), similarity)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 extension HTMLReport {
   /// A column of a table.
   struct Column {

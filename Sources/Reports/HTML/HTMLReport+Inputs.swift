@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 extension HTMLReport {
   /// Lists of files longer than this are cut, with the number of the rest.
   static var longestList: Int { 100 }

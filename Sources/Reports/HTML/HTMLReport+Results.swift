@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 extension HTMLReport {
   /// Above this many classes charts show the worst ones and tables are folded.
   static var manyClasses: Int { 30 }
@@ -26,7 +28,7 @@ extension HTMLReport {
     return Section(id: "evaluation", title: "Evaluation", body: body)
   }
 
-  private func perClass(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
+  private func perClass(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
     guard !classes.isEmpty else { return "" }
     let table = perClassTable(classes)
     guard classes.count > Self.manyClasses else {
@@ -44,7 +46,7 @@ extension HTMLReport {
       + halves("The \(worst.count) classes with the lowest F1", worst, perClassChart)
   }
 
-  private func perClassTable(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
+  private func perClassTable(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
     let columns =
       [Column("Class")]
       + ["Photos", "Recall", "Precision", "F1"].map { Column($0, numeric: true) }
@@ -57,7 +59,7 @@ extension HTMLReport {
     return table(columns, rows, caption: "Metrics of each class")
   }
 
-  private func perClassChart(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
+  private func perClassChart(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
     BarChart(
       title: "Recall, precision and F1 of each class", categories: classes.map(\.name),
       series: [

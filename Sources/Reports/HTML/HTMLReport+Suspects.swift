@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 extension HTMLReport {
   var suspectsSection: Section? {
     guard !content.suspects.isEmpty else { return nil }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 extension HTMLReport {
   var trainingSection: Section? {
     guard let training = content.training else { return nil }

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 /// A report as one self-contained HTML page.
 ///
 /// The page needs no network, fonts or scripts and says so in a content security policy; it follows
 /// the reader's light or dark preference, fits screens from 360 pixels and prints. The same content
 /// gives the same bytes.
-public struct HTMLReport: Sendable {
+package struct HTMLReport: Sendable {
   /// What it says.
-  public let content: ReportContent
+  package let content: ReportContent
 
   /// A report that says `content`.
-  public init(_ content: ReportContent) { self.content = content }
+  package init(_ content: ReportContent) { self.content = content }
 
   /// The whole file, UTF-8.
-  public var html: String { page.text }
+  package var html: String { page.text }
 
   /// A part of the page with an entry in its table of contents.
   struct Section {

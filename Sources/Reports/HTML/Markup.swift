@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+
 /// A piece of HTML or SVG that is safe by construction.
 ///
 /// Only literals in this module's source are taken as tags; every interpolated string is escaped:
@@ -9,29 +11,29 @@
 /// The escapes (`&amp; &lt; &gt; &quot; &#39;`) hold in text and inside quoted attributes, so a
 /// hostile name can leave neither. Hidden characters are made visible first (``VisibleText``).
 /// Interpolation is for text and quoted attribute values only, never for tag names or CSS.
-public struct Markup: ExpressibleByStringInterpolation, Sendable, Hashable {
+package struct Markup: ExpressibleByStringInterpolation, Sendable, Hashable {
   /// The finished text.
-  public private(set) var text: String
+  package private(set) var text: String
 
   /// Takes a literal of this module's source as it is.
-  public init(stringLiteral value: StaticString) {
+  package init(stringLiteral value: StaticString) {
     text = value.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Puts literal and escaped parts together.
-  public init(stringInterpolation: StringInterpolation) { text = stringInterpolation.text }
+  package init(stringInterpolation: StringInterpolation) { text = stringInterpolation.text }
 
   /// Text from outside, escaped.
-  public init(escaping value: String) { text = Self.escape(value) }
+  package init(escaping value: String) { text = Self.escape(value) }
 
   /// Text already known to be safe: style sheets, base-64, other generated material.
   package init(trusted value: String) { text = value }
 
   /// Adds `other` at the end.
-  public static func += (left: inout Markup, right: Markup) { left.text += right.text }
+  package static func += (left: inout Markup, right: Markup) { left.text += right.text }
 
   /// The pieces one after the other.
-  public static func joined(_ pieces: some Sequence<Markup>, separator: Markup = "") -> Markup {
+  package static func joined(_ pieces: some Sequence<Markup>, separator: Markup = "") -> Markup {
     Markup(trusted: pieces.map(\.text).joined(separator: separator.text))
   }
 
@@ -53,30 +55,30 @@ public struct Markup: ExpressibleByStringInterpolation, Sendable, Hashable {
   }
 
   /// Collects a literal's parts: what is between them is escaped unless it is markup itself.
-  public struct StringInterpolation: StringInterpolationProtocol, Sendable {
+  package struct StringInterpolation: StringInterpolationProtocol, Sendable {
     fileprivate var text = ""
 
     /// Starts empty, with room for the literal.
-    public init(literalCapacity: Int, interpolationCount: Int) {
+    package init(literalCapacity: Int, interpolationCount: Int) {
       text.reserveCapacity(literalCapacity + interpolationCount * 16)
     }
 
     /// Adds a part of the literal as it is.
-    public mutating func appendLiteral(_ literal: StaticString) {
+    package mutating func appendLiteral(_ literal: StaticString) {
       literal.withUTF8Buffer { text += String(decoding: $0, as: UTF8.self) }
     }
 
     /// Adds escaped text.
-    public mutating func appendInterpolation(_ value: String) { text += Markup.escape(value) }
+    package mutating func appendInterpolation(_ value: String) { text += Markup.escape(value) }
 
     /// Adds markup as it is.
-    public mutating func appendInterpolation(_ value: Markup) { text += value.text }
+    package mutating func appendInterpolation(_ value: Markup) { text += value.text }
 
     /// Adds a whole number.
-    public mutating func appendInterpolation(_ value: Int) { text += String(value) }
+    package mutating func appendInterpolation(_ value: Int) { text += String(value) }
 
     /// Adds a coordinate with up to two decimals; a non-finite one would be a defect and becomes 0.
-    public mutating func appendInterpolation(_ value: Double) {
+    package mutating func appendInterpolation(_ value: Double) {
       guard value.isFinite else { return text += "0" }
       var number = Format.fixed(value, 2)
       while number.hasSuffix("0") { number.removeLast() }

@@ -2,20 +2,20 @@
 
 extension ReportContent {
   /// What `thaw diagnose batchnorm` found.
-  public struct BatchNormSection: Sendable {
+  package struct BatchNormSection: Sendable {
     /// One line of the table of phases.
-    public struct Phase: Sendable {
+    package struct Phase: Sendable {
       /// Such as "Inference: running statistics".
-      public var name: String
+      package var name: String
       /// Share of right predictions, 0 to 1.
-      public var accuracy: Double
+      package var accuracy: Double
       /// Mean loss.
-      public var loss: Double
+      package var loss: Double
       /// Area under the curve; nil where there is none.
-      public var auc: Double?
+      package var auc: Double?
 
       /// A line.
-      public init(name: String, accuracy: Double, loss: Double, auc: Double? = nil) {
+      package init(name: String, accuracy: Double, loss: Double, auc: Double? = nil) {
         self.name = name
         self.accuracy = accuracy
         self.loss = loss
@@ -24,22 +24,22 @@ extension ReportContent {
     }
 
     /// One batch norm, in order of computation.
-    public struct Layer: Sendable {
+    package struct Layer: Sendable {
       /// Its name.
-      public var path: String
+      package var path: String
       /// Divergence of the data from its running statistics, layers before it set right.
-      public var divergence: Double
+      package var divergence: Double
       /// The same as the network runs.
-      public var divergenceInInference: Double
+      package var divergenceInInference: Double
       /// Loss when it alone is on batch statistics; nil when that was not measured.
-      public var lossAlone: Double?
+      package var lossAlone: Double?
       /// Loss when all layers up to it are.
-      public var lossUpTo: Double?
+      package var lossUpTo: Double?
       /// Whether it is to blame.
-      public var isSuspect: Bool
+      package var isSuspect: Bool
 
       /// A layer.
-      public init(
+      package init(
         path: String, divergence: Double, divergenceInInference: Double, lossAlone: Double?,
         lossUpTo: Double?, isSuspect: Bool
       ) {
@@ -53,26 +53,26 @@ extension ReportContent {
     }
 
     /// How bad it is.
-    public var status: Status
+    package var status: Status
     /// What was found.
-    public var verdict: String
+    package var verdict: String
     /// What to do.
-    public var recommendation: String
+    package var recommendation: String
     /// Further sentences.
-    public var evidence: [String]
+    package var evidence: [String]
     /// The learning phases.
-    public var phases: [Phase]
+    package var phases: [Phase]
     /// The layers.
-    public var layers: [Layer]
+    package var layers: [Layer]
     /// Last layer of the frozen part, as an index; nil when that is all, none or unknown.
-    public var lastFrozen: Int?
+    package var lastFrozen: Int?
     /// Loss in inference of the photos that layers were switched on.
-    public var inferenceLoss: Double?
+    package var inferenceLoss: Double?
     /// Fixes that were tried.
-    public var fixes: Table?
+    package var fixes: Table?
 
     /// A section.
-    public init(
+    package init(
       status: Status, verdict: String, recommendation: String, evidence: [String] = [],
       phases: [Phase], layers: [Layer] = [], lastFrozen: Int? = nil, inferenceLoss: Double? = nil,
       fixes: Table? = nil

@@ -2,20 +2,20 @@
 
 extension ReportContent {
   /// A photo whose label looks wrong.
-  public struct Suspect: Sendable {
+  package struct Suspect: Sendable {
     /// Its path.
-    public var path: String
+    package var path: String
     /// Its label.
-    public var label: String
+    package var label: String
     /// What it looks like.
-    public var suggestion: String
+    package var suggestion: String
     /// How much more speaks for the suggestion than for the label, 0 to 1.
-    public var score: Double
+    package var score: Double
     /// A small PNG or JPEG, whole file; anything else is shown as "no preview".
-    public var thumbnail: [UInt8]
+    package var thumbnail: [UInt8]
 
     /// A suspect.
-    public init(
+    package init(
       path: String, label: String, suggestion: String, score: Double, thumbnail: [UInt8] = []
     ) {
       self.path = path

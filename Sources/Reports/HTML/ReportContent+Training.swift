@@ -2,24 +2,24 @@
 
 extension ReportContent {
   /// What happened in training, one value an epoch (or other unit) in each list that is not empty.
-  public struct TrainingSection: Sendable {
+  package struct TrainingSection: Sendable {
     /// Training loss.
-    public var trainLoss: [Double]
+    package var trainLoss: [Double]
     /// Validation loss.
-    public var validLoss: [Double]
+    package var validLoss: [Double]
     /// Training accuracy, 0 to 1.
-    public var trainAccuracy: [Double]
+    package var trainAccuracy: [Double]
     /// Validation accuracy, 0 to 1.
-    public var validAccuracy: [Double]
+    package var validAccuracy: [Double]
     /// The epoch with the lowest validation loss, counted from 1.
-    public var bestEpoch: Int?
+    package var bestEpoch: Int?
     /// Epochs at whose start a schedule restarted or a stage began, with an optional label.
-    public var marks: [(epoch: Double, label: String?)]
+    package var marks: [(epoch: Double, label: String?)]
     /// A sentence on how it ended, such as early stopping.
-    public var note: String?
+    package var note: String?
 
     /// Curves.
-    public init(
+    package init(
       trainLoss: [Double] = [], validLoss: [Double] = [], trainAccuracy: [Double] = [],
       validAccuracy: [Double] = [], bestEpoch: Int? = nil,
       marks: [(epoch: Double, label: String?)] = [], note: String? = nil
@@ -35,16 +35,16 @@ extension ReportContent {
   }
 
   /// The learning rate as it was, step by step.
-  public struct LearningRateSection: Sendable {
+  package struct LearningRateSection: Sendable {
     /// Name and rates of each layer group, one a step.
-    public var groups: [(name: String, rates: [Double])]
+    package var groups: [(name: String, rates: [Double])]
     /// Steps at which the schedule restarted.
-    public var restarts: [Int]
+    package var restarts: [Int]
     /// Name and settings of the schedule.
-    public var schedule: String?
+    package var schedule: String?
 
     /// Rates.
-    public init(
+    package init(
       groups: [(name: String, rates: [Double])], restarts: [Int] = [], schedule: String? = nil
     ) {
       self.groups = groups
@@ -54,20 +54,20 @@ extension ReportContent {
   }
 
   /// A sweep of learning rates.
-  public struct LearningRateFinderSection: Sendable {
+  package struct LearningRateFinderSection: Sendable {
     /// Rates tried, ascending.
-    public var rates: [Double]
+    package var rates: [Double]
     /// Loss at each.
-    public var losses: [Double]
+    package var losses: [Double]
     /// Smoothed loss at each; may be empty.
-    public var smoothedLosses: [Double]
+    package var smoothedLosses: [Double]
     /// Suggestions: what kind, and the rate.
-    public var suggestions: [(name: String, rate: Double)]
+    package var suggestions: [(name: String, rate: Double)]
     /// The rate that was used.
-    public var chosen: Double?
+    package var chosen: Double?
 
     /// A sweep; the lists that are not empty are equally long.
-    public init(
+    package init(
       rates: [Double], losses: [Double], smoothedLosses: [Double] = [],
       suggestions: [(name: String, rate: Double)] = [], chosen: Double? = nil
     ) {
@@ -83,26 +83,26 @@ extension ReportContent {
   }
 
   /// Metrics on held-out photos.
-  public struct EvaluationSection: Sendable {
+  package struct EvaluationSection: Sendable {
     /// One way of predicting.
-    public struct Variant: Sendable {
+    package struct Variant: Sendable {
       /// Such as "one view" or "8 views (TTA)".
-      public var name: String
+      package var name: String
       /// Photos.
-      public var count: Int
+      package var count: Int
       /// Share predicted right, 0 to 1.
-      public var accuracy: Double
+      package var accuracy: Double
       /// Where it lies with 95 % confidence, 0 to 1.
-      public var accuracyInterval: ClosedRange<Double>?
+      package var accuracyInterval: ClosedRange<Double>?
       /// Mean cross-entropy.
-      public var loss: Double?
+      package var loss: Double?
       /// Unweighted mean of the classes' F1, 0 to 1.
-      public var macroF1: Double?
+      package var macroF1: Double?
       /// Mean one-vs-rest area under the ROC curve, 0 to 1.
-      public var auc: Double?
+      package var auc: Double?
 
       /// A variant's metrics.
-      public init(
+      package init(
         name: String, count: Int, accuracy: Double, accuracyInterval: ClosedRange<Double>? = nil,
         loss: Double? = nil, macroF1: Double? = nil, auc: Double? = nil
       ) {
@@ -117,15 +117,15 @@ extension ReportContent {
     }
 
     /// Which photos, such as "test".
-    public var split: String
+    package var split: String
     /// With and without test-time augmentation.
-    public var variants: [Variant]
+    package var variants: [Variant]
     /// Metrics of each class.
-    public var classes: [ConfusionMatrix.ClassMetrics]
+    package var classes: [ConfusionTable.ClassMetrics]
 
     /// Metrics on `split`.
-    public init(
-      split: String, variants: [Variant], classes: [ConfusionMatrix.ClassMetrics] = []
+    package init(
+      split: String, variants: [Variant], classes: [ConfusionTable.ClassMetrics] = []
     ) {
       self.split = split
       self.variants = variants

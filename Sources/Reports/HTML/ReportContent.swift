@@ -3,48 +3,48 @@
 /// Everything a report can say, as plain values; each section that is nil or empty is left out.
 ///
 /// All text is taken as it is and escaped when written: names and paths may be hostile.
-public struct ReportContent: Sendable {
+package struct ReportContent: Sendable {
   /// Title of the page, such as the run's name.
-  public var title: String
+  package var title: String
   /// A line below the title, such as the time and the data folder.
-  public var subtitle: String?
+  package var subtitle: String?
   /// The result in one number and one sentence.
-  public var headline: Headline?
+  package var headline: Headline?
   /// Things the reader must know before trusting the result, one sentence each.
-  public var warnings: [String] = []
+  package var warnings: [String] = []
   /// What the network learnt from.
-  public var data: DataSection?
+  package var data: DataSection?
   /// The backbone.
-  public var model: ModelSection?
+  package var model: ModelSection?
   /// Which layer groups trained.
-  public var freezePlan: FreezePlanSection?
+  package var freezePlan: FreezePlanSection?
   /// Whether photos were varied in training.
-  public var augmentation: AugmentationSection?
+  package var augmentation: AugmentationSection?
   /// Losses and accuracies over the epochs.
-  public var training: TrainingSection?
+  package var training: TrainingSection?
   /// Learning rate over the steps.
-  public var learningRate: LearningRateSection?
+  package var learningRate: LearningRateSection?
   /// The learning-rate finder's sweep.
-  public var learningRateFinder: LearningRateFinderSection?
+  package var learningRateFinder: LearningRateFinderSection?
   /// Metrics on held-out photos.
-  public var evaluation: EvaluationSection?
+  package var evaluation: EvaluationSection?
   /// What was taken for what.
-  public var confusion: ConfusionMatrix?
+  package var confusion: ConfusionTable?
   /// Whether probabilities mean what they say.
-  public var calibration: [CalibrationBin] = []
+  package var calibration: [CalibrationBin] = []
   /// The most confident mistakes, worst first.
-  public var mistakes: [Mistake] = []
+  package var mistakes: [Mistake] = []
   /// Results of `thaw diagnose batchnorm`.
-  public var batchNorm: BatchNormSection?
+  package var batchNorm: BatchNormSection?
   /// Results of `thaw diagnose`.
-  public var diagnoses: [DiagnosisResult] = []
+  package var diagnoses: [DiagnosisResult] = []
   /// Photos whose labels look wrong, the most suspicious first.
-  public var suspects: [Suspect] = []
+  package var suspects: [Suspect] = []
   /// How to get the same numbers again.
-  public var reproduction: ReproductionSection?
+  package var reproduction: ReproductionSection?
 
   /// A report with nothing but a title.
-  public init(title: String, subtitle: String? = nil) {
+  package init(title: String, subtitle: String? = nil) {
     self.title = title
     self.subtitle = subtitle
   }
@@ -52,20 +52,20 @@ public struct ReportContent: Sendable {
 
 extension ReportContent {
   /// The result in one number and one sentence.
-  public struct Headline: Sendable {
+  package struct Headline: Sendable {
     /// Photos predicted right.
-    public var correct: Int
+    package var correct: Int
     /// Photos predicted.
-    public var count: Int
+    package var count: Int
     /// What they are, such as "held-out test photos".
-    public var what: String
+    package var what: String
     /// What to make of it.
-    public var verdict: String
+    package var verdict: String
     /// Where the true accuracy lies with 95 % confidence, 0 to 1.
-    public var interval: ClosedRange<Double>?
+    package var interval: ClosedRange<Double>?
 
     /// `correct` of `count`.
-    public init(
+    package init(
       correct: Int, count: Int, what: String, verdict: String, interval: ClosedRange<Double>? = nil
     ) {
       self.correct = correct
@@ -77,7 +77,7 @@ extension ReportContent {
   }
 
   /// Whether something is as it should be; shown as a word, not by colour alone.
-  public enum Status: String, Sendable {
+  package enum Status: String, Sendable {
     /// As it should be.
     case good = "good"
     /// Worth a look.
@@ -87,16 +87,16 @@ extension ReportContent {
   }
 
   /// A table of text.
-  public struct Table: Sendable {
+  package struct Table: Sendable {
     /// Column titles.
-    public var columns: [String]
+    package var columns: [String]
     /// Cells, one a column in each row.
-    public var rows: [[String]]
+    package var rows: [[String]]
     /// Indices of the columns aligned to the right.
-    public var numericColumns: Set<Int>
+    package var numericColumns: Set<Int>
 
     /// A table; every row has as many cells as there are columns.
-    public init(columns: [String], rows: [[String]], numericColumns: Set<Int> = []) {
+    package init(columns: [String], rows: [[String]], numericColumns: Set<Int> = []) {
       precondition(
         rows.allSatisfy { $0.count == columns.count },
         "Every row of a report's table has its \(columns.count) columns.")
@@ -107,16 +107,16 @@ extension ReportContent {
   }
 
   /// One bin of a reliability diagram.
-  public struct CalibrationBin: Sendable {
+  package struct CalibrationBin: Sendable {
     /// Mean probability of the predicted class, 0 to 1.
-    public var confidence: Double
+    package var confidence: Double
     /// Share of those predictions that were right, 0 to 1.
-    public var accuracy: Double
+    package var accuracy: Double
     /// Photos in the bin; empty bins are left out.
-    public var count: Int
+    package var count: Int
 
     /// A bin.
-    public init(confidence: Double, accuracy: Double, count: Int) {
+    package init(confidence: Double, accuracy: Double, count: Int) {
       self.confidence = confidence
       self.accuracy = accuracy
       self.count = count
@@ -124,22 +124,22 @@ extension ReportContent {
   }
 
   /// A photo predicted wrong.
-  public struct Mistake: Sendable {
+  package struct Mistake: Sendable {
     /// Its path.
-    public var path: String
+    package var path: String
     /// Predicted class.
-    public var predicted: String
+    package var predicted: String
     /// True class.
-    public var truth: String
+    package var truth: String
     /// Probability of the predicted class, 0 to 1.
-    public var probability: Double
+    package var probability: Double
     /// Probability of the true class, 0 to 1.
-    public var truthProbability: Double?
+    package var truthProbability: Double?
     /// A small PNG or JPEG, whole file; anything else is shown as "no preview".
-    public var thumbnail: [UInt8]
+    package var thumbnail: [UInt8]
 
     /// A mistake.
-    public init(
+    package init(
       path: String, predicted: String, truth: String, probability: Double,
       truthProbability: Double? = nil, thumbnail: [UInt8] = []
     ) {
@@ -153,20 +153,20 @@ extension ReportContent {
   }
 
   /// What a diagnosis found.
-  public struct DiagnosisResult: Sendable {
+  package struct DiagnosisResult: Sendable {
     /// What was looked at, such as "Batch normalisation".
-    public var title: String
+    package var title: String
     /// How bad it is.
-    public var status: Status
+    package var status: Status
     /// What was found, in one sentence.
-    public var verdict: String
+    package var verdict: String
     /// What to do.
-    public var recommendation: String?
+    package var recommendation: String?
     /// The evidence.
-    public var table: Table?
+    package var table: Table?
 
     /// A finding.
-    public init(
+    package init(
       title: String, status: Status, verdict: String, recommendation: String? = nil,
       table: Table? = nil
     ) {

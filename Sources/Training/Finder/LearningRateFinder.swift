@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
+package import ThawExecution
 
 /// Tries ever higher learning rates for a few steps each and records the loss.
 ///
@@ -10,14 +10,14 @@ public import Execution
 /// by any step.) On cached features a search takes seconds.
 ///
 /// - Source: Smith 2017, arXiv:1506.01186; fastai v2 `LRFinder`.
-public struct LearningRateFinder: Sendable {
+package struct LearningRateFinder: Sendable {
   /// The rates to try.
-  public let sweep: LearningRateSweep
+  package let sweep: LearningRateSweep
   /// The update; its learning rate is the search's.
-  public let optimizer: OptimizerConfiguration
+  package let optimizer: OptimizerConfiguration
 
   /// A finder; traps on numbers with a ``LearningRateSweep/problem``.
-  public init(
+  package init(
     _ sweep: LearningRateSweep = LearningRateSweep(),
     optimizer: OptimizerConfiguration = OptimizerConfiguration()
   ) {
@@ -36,7 +36,7 @@ public struct LearningRateFinder: Sendable {
   ///   - onStep: told the number of steps made.
   /// - Returns: the curve until the search ended; divergence is a result, not an error.
   /// - Throws: ``TrainingError/noSamples(split:)``, errors of the plan and the source.
-  public func search(
+  package func search(
     _ plan: any TrainingPlan, on source: any FeatureSource,
     ratios: LearningRates = LearningRates(1), loss: any Loss = SoftmaxCrossEntropy(),
     isCancelled: () -> Bool = { false }, onStep: (Int) -> Void = { _ in }

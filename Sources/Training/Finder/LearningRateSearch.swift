@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a search for a learning rate saw, and what it suggests.
-public struct LearningRateSearch: Sendable, Equatable, Codable {
+package struct LearningRateSearch: Sendable, Equatable, Codable {
   /// Why a search ended.
-  public enum StopReason: String, Sendable, Codable {
+  package enum StopReason: String, Sendable, Codable {
     /// All iterations are done.
     case finished
     /// The smoothed loss rose too far above its lowest value.
@@ -15,15 +15,15 @@ public struct LearningRateSearch: Sendable, Equatable, Codable {
   }
 
   /// Rate of each step, of the layer group with the highest one.
-  public let rates: [Double]
+  package let rates: [Double]
   /// Loss of each step's batch before the step; all finite.
-  public let losses: [Double]
+  package let losses: [Double]
   /// The losses, smoothed.
-  public let smoothed: [Double]
+  package let smoothed: [Double]
   /// The learning rates read off the smoothed curve.
-  public let suggestions: LearningRateSuggestions
+  package let suggestions: LearningRateSuggestions
   /// Why it ended.
-  public let stopReason: StopReason
+  package let stopReason: StopReason
 
   private enum CodingKeys: String, CodingKey {
     case losses, suggestions

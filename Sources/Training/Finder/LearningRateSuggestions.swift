@@ -3,19 +3,19 @@
 import Glibc
 
 /// Learning rates read off a curve of losses over rates; nil where the curve is too short.
-public struct LearningRateSuggestions: Sendable, Equatable, Codable {
+package struct LearningRateSuggestions: Sendable, Equatable, Codable {
   /// Half way into the longest descent: the one to use. Nil also when the loss never falls, where
   /// fastai's gives the first rate.
-  public let valley: Double?
+  package let valley: Double?
   /// Left edge of the last steep stretch before the loss explodes.
-  public let slide: Double?
+  package let slide: Double?
   /// A tenth of the rate with the lowest loss.
-  public let minimum: Double?
+  package let minimum: Double?
   /// Where the loss falls fastest per factor of the rate.
-  public let steep: Double?
+  package let steep: Double?
 
   /// Reads a curve: rates in ascending order, finite losses, one for each.
-  public init(rates: [Double], losses: [Double]) {
+  package init(rates: [Double], losses: [Double]) {
     precondition(rates.count == losses.count, "A curve has one loss for each rate.")
     valley = LearningRateSuggestions.valley(losses).map { rates[$0] }
     slide = LearningRateSuggestions.slide(losses).map { rates[$0] }
@@ -24,7 +24,7 @@ public struct LearningRateSuggestions: Sendable, Equatable, Codable {
   }
 
   /// Writes every key, null where there is no suggestion.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(valley, forKey: .valley)
     try container.encode(slide, forKey: .slide)

@@ -3,31 +3,31 @@
 import Glibc
 
 /// Which learning rates a search tries, and how.
-public struct LearningRateSweep: Sendable, Equatable, Codable {
+package struct LearningRateSweep: Sendable, Equatable, Codable {
   /// The first rate, of the layer group with the highest one.
-  public var start: Double
+  package var start: Double
   /// The rate the search runs towards; the last step stops one short of it, as fastai's does.
-  public var end: Double
+  package var end: Double
   /// Steps of a search that does not end early, at least ``minimumIterations``.
-  public var iterations: Int
+  package var iterations: Int
   /// Equal differences instead of equal ratios between the rates.
-  public var isLinear: Bool
+  package var isLinear: Bool
   /// Samples of a step; the whole source when it is smaller.
-  public var batchSize: Int
+  package var batchSize: Int
   /// Keys shuffling and dropout.
-  public var seed: UInt64
+  package var seed: UInt64
   /// Weight of the past in the smoothed loss, in 0..<1.
-  public var smoothing: Double
+  package var smoothing: Double
   /// The search ends when the smoothed loss exceeds the lowest one this many times; nil for never.
-  public var divergenceFactor: Double?
+  package var divergenceFactor: Double?
 
   /// Below this no curve can be read.
-  public static let minimumIterations = 6
+  package static let minimumIterations = 6
 
   /// A sweep; the defaults are fastai v2's.
   ///
   /// - Source: fastai v2 `lr_find`, callback/schedule.py.
-  public init(
+  package init(
     start: Double = 1e-7, end: Double = 10, iterations: Int = 100, isLinear: Bool = false,
     batchSize: Int = 64, seed: UInt64 = 0, smoothing: Double = 0.98, divergenceFactor: Double? = 4
   ) {
@@ -46,13 +46,13 @@ public struct LearningRateSweep: Sendable, Equatable, Codable {
   ///
   /// - Source: fastai v2 `SchedExp`; the linear form is its `SchedLin` (fastai 0.7's linear sweep
   ///   begins at 0 and is not offered).
-  public func rate(_ index: Int) -> Double {
+  package func rate(_ index: Int) -> Double {
     let position = Double(index) / Double(iterations)
     return isLinear ? start + (end - start) * position : start * pow(end / start, position)
   }
 
   /// What is wrong with the numbers, as a sentence; nil when nothing is.
-  public var problem: String? {
+  package var problem: String? {
     if !(start > 0 && end > start && end.isFinite) {
       return "a search needs 0 < start < end, got \(start) and \(end)."
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// Mean and deviation of every feature, and how to do without them afterwards.
 struct FeatureScaling {

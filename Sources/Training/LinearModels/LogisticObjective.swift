@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Tensors
+import ThawTensors
 
 /// Value and gradient of regularised multinomial logistic regression on a fixed set of features.
 ///

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 extension LogisticRegression {
   /// The values of C that ``Regularization/automatic`` tries, from strong to weak.
-  public static let candidates: [Double] = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100]
+  package static let candidates: [Double] = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100]
 
   /// The C to use and what was tried to find it.
   ///

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// How strongly the weights are pulled towards zero.
-public enum Regularization: Sendable, Equatable, Codable {
+package enum Regularization: Sendable, Equatable, Codable {
   /// scikit-learn's C, above 0: the inverse of the strength.
   case inverseStrength(Double)
   /// The C with the lowest held-out loss in a small cross-validation within the training samples.
@@ -17,25 +17,25 @@ public enum Regularization: Sendable, Equatable, Codable {
 /// classes the penalty is that of a single weight vector (W[1] - W[0]), as in scikit-learn.
 ///
 /// - Source: scikit-learn `LogisticRegression(solver="lbfgs")`.
-public struct LogisticRegression: Sendable, Equatable, Codable {
+package struct LogisticRegression: Sendable, Equatable, Codable {
   /// The penalty.
-  public var regularization: Regularization
+  package var regularization: Regularization
   /// Whether features are brought to mean 0 and deviation 1 first. The result is expressed in the
   /// original features all the same.
-  public var standardizes: Bool
+  package var standardizes: Bool
   /// One weight a class; empty for 1.
-  public var classWeights: [Float]
+  package var classWeights: [Float]
   /// Iterations of the solver, at most.
-  public var maximumIterations: Int
+  package var maximumIterations: Int
   /// Ends when no element of the gradient of the mean loss is larger.
-  public var tolerance: Double
+  package var tolerance: Double
   /// Parts of the automatic cross-validation, at least 2.
-  public var folds: Int
+  package var folds: Int
   /// Keys the assignment of samples to folds.
-  public var seed: UInt64
+  package var seed: UInt64
 
   /// A solver; see ``problem`` for what the numbers must be.
-  public init(
+  package init(
     regularization: Regularization = .automatic, standardizes: Bool = true,
     classWeights: [Float] = [], maximumIterations: Int = 500, tolerance: Double = 1e-5,
     folds: Int = 5, seed: UInt64 = 0
@@ -50,7 +50,7 @@ public struct LogisticRegression: Sendable, Equatable, Codable {
   }
 
   /// What is wrong with the numbers, as a sentence; nil when nothing is.
-  public var problem: String? {
+  package var problem: String? {
     if case .inverseStrength(let c) = regularization, !(c > 0 && c.isFinite) {
       return "C must be above 0, got \(c)."
     }
@@ -66,7 +66,7 @@ public struct LogisticRegression: Sendable, Equatable, Codable {
   ///
   /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/emptyClass(_:)`` when one of the
   ///   classes has no sample (its bias would run away), ``TrainingError/nonFinite(what:sample:)``.
-  public func fit(_ source: any FeatureSource, classes: Int) throws -> LogisticModel {
+  package func fit(_ source: any FeatureSource, classes: Int) throws -> LogisticModel {
     precondition(problem == nil, problem ?? "")
     precondition(classes >= 2, "Classification needs at least 2 classes, got \(classes).")
     precondition(
@@ -117,29 +117,29 @@ public struct LogisticRegression: Sendable, Equatable, Codable {
 }
 
 /// One C that was tried.
-public struct RegularizationTrial: Sendable, Equatable, Codable {
+package struct RegularizationTrial: Sendable, Equatable, Codable {
   /// C.
-  public let inverseStrength: Double
+  package let inverseStrength: Double
   /// Mean held-out loss over all folds.
-  public let loss: Double
+  package let loss: Double
 }
 
 /// A dense layer found by ``LogisticRegression``, in terms of the original features.
-public struct LogisticModel: Sendable, Equatable {
+package struct LogisticModel: Sendable, Equatable {
   /// [classes, inputs], as the `weight` of a dense layer.
-  public let weight: Tensor<Float>
+  package let weight: Tensor<Float>
   /// [classes], its `bias`.
-  public let bias: Tensor<Float>
+  package let bias: Tensor<Float>
   /// The C used.
-  public let inverseStrength: Double
+  package let inverseStrength: Double
   /// What the cross-validation tried; empty when C was given.
-  public let trials: [RegularizationTrial]
+  package let trials: [RegularizationTrial]
   /// Iterations of the final fit.
-  public let iterations: Int
+  package let iterations: Int
   /// Whether the gradient fell below the tolerance.
-  public let isConverged: Bool
+  package let isConverged: Bool
   /// Mean training loss plus penalty.
-  public let objective: Double
+  package let objective: Double
 
   init(
     _ solution: LimitedMemoryBFGS.Solution, scaling: FeatureScaling, classes: Int,

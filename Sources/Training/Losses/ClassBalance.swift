@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How evenly the samples are spread over the classes, and the weights that would even it out.
-public struct ClassBalance: Sendable, Equatable {
+package struct ClassBalance: Sendable, Equatable {
   /// How rare classes are made to count more.
-  public enum Weighting: String, Sendable, Codable, CaseIterable {
+  package enum Weighting: String, Sendable, Codable, CaseIterable {
     /// Every sample counts the same.
     case none
     /// n / (k * count): every class counts the same.
@@ -15,16 +15,16 @@ public struct ClassBalance: Sendable, Equatable {
   }
 
   /// Samples of each class.
-  public let counts: [Int]
+  package let counts: [Int]
 
   /// Takes the counts; traps on a negative one.
-  public init(counts: [Int]) {
+  package init(counts: [Int]) {
     precondition(counts.allSatisfy { $0 >= 0 }, "A class count cannot be negative: \(counts).")
     self.counts = counts
   }
 
   /// Counts labels; traps on one outside `0..<classes`.
-  public init(labels: some Sequence<Int>, classes: Int) {
+  package init(labels: some Sequence<Int>, classes: Int) {
     var counts = [Int](repeating: 0, count: classes)
     for label in labels {
       precondition(label >= 0 && label < classes, "Label \(label) is outside 0..<\(classes).")
@@ -34,17 +34,17 @@ public struct ClassBalance: Sendable, Equatable {
   }
 
   /// Largest count over smallest, of the classes that have samples; 1 when none has.
-  public var ratio: Double {
+  package var ratio: Double {
     let present = counts.filter { $0 > 0 }
     guard let most = present.max(), let least = present.min() else { return 1 }
     return Double(most) / Double(least)
   }
 
   /// Whether weights are worth considering: some class has three times another's samples or more.
-  public var isImbalanced: Bool { ratio >= 3 }
+  package var isImbalanced: Bool { ratio >= 3 }
 
   /// One weight a class; a class without samples gets 1 and does not count as one of the k.
-  public func weights(_ weighting: Weighting) -> [Float] {
+  package func weights(_ weighting: Weighting) -> [Float] {
     let total = Double(counts.reduce(0, +))
     let present = Double(counts.count { $0 > 0 })
     return counts.map { count in
@@ -61,7 +61,7 @@ public struct ClassBalance: Sendable, Equatable {
   /// One sentence for the report when weights are worth considering, otherwise nil.
   ///
   /// - Parameter names: of the classes, in order.
-  public func hint(names: [String]) -> String? {
+  package func hint(names: [String]) -> String? {
     precondition(names.count == counts.count, "Every class needs a name.")
     let present = counts.indices.filter { counts[$0] > 0 }
     guard isImbalanced, let most = present.max(by: { counts[$0] < counts[$1] }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a batch should have been answered: borrowed memory, valid during one call.
-public enum BatchTargets {
+package enum BatchTargets {
   /// One class index a sample, [n].
   case labels(UnsafeBufferPointer<Int32>)
   /// One distribution a sample, [n, classes], as mixup makes them; rows should sum to 1.
@@ -9,23 +9,23 @@ public enum BatchTargets {
 }
 
 /// The loss of some samples, kept as a sum so that parts of a batch or of an epoch can be added.
-public struct LossTotal: Sendable, Equatable, Codable {
+package struct LossTotal: Sendable, Equatable, Codable {
   /// Sum of the weighted losses.
-  public var sum: Double
+  package var sum: Double
   /// Sum of the weights the mean divides by.
-  public var weight: Double
+  package var weight: Double
 
   /// A total, empty by default.
-  public init(sum: Double = 0, weight: Double = 0) {
+  package init(sum: Double = 0, weight: Double = 0) {
     self.sum = sum
     self.weight = weight
   }
 
   /// `sum / weight`; 0 for an empty total.
-  public var mean: Double { weight == 0 ? 0 : sum / weight }
+  package var mean: Double { weight == 0 ? 0 : sum / weight }
 
   /// Adds another part.
-  public static func += (total: inout LossTotal, part: LossTotal) {
+  package static func += (total: inout LossTotal, part: LossTotal) {
     total.sum += part.sum
     total.weight += part.weight
   }
@@ -35,7 +35,7 @@ public struct LossTotal: Sendable, Equatable, Codable {
 ///
 /// The mean over a batch is `sum / weight`. Because the divisor can be given from outside, a batch
 /// may be computed in parts (accumulation, several processes) with the same gradient as in one.
-public protocol Loss: Sendable {
+package protocol Loss: Sendable {
   /// What ``LossTotal/weight`` will be for these targets.
   ///
   /// - Parameter classes: width of a row of logits.

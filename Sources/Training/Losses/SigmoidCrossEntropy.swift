@@ -13,14 +13,14 @@ import Glibc
 /// Double. Edge cases: NaN or infinite logits give a NaN loss; a label outside the classes traps.
 ///
 /// - Source: PyTorch's `BCEWithLogitsLoss(pos_weight=, reduction="mean")`.
-public struct SigmoidCrossEntropy: Loss, Equatable {
+package struct SigmoidCrossEntropy: Loss, Equatable {
   /// How far targets are moved towards a half, in 0..<1.
-  public let labelSmoothing: Double
+  package let labelSmoothing: Double
   /// How much more a missed yes counts than a missed no, one a class; empty means 1 for all.
-  public let positiveWeights: [Float]
+  package let positiveWeights: [Float]
 
   /// A loss; traps on smoothing outside 0..<1 and on negative or non-finite weights.
-  public init(labelSmoothing: Double = 0, positiveWeights: [Float] = []) {
+  package init(labelSmoothing: Double = 0, positiveWeights: [Float] = []) {
     precondition(
       labelSmoothing >= 0 && labelSmoothing < 1,
       "Label smoothing must be in 0..<1, got \(labelSmoothing).")
@@ -32,7 +32,7 @@ public struct SigmoidCrossEntropy: Loss, Equatable {
   }
 
   /// Samples times classes.
-  public func weight(of targets: BatchTargets, classes: Int) -> Double {
+  package func weight(of targets: BatchTargets, classes: Int) -> Double {
     switch targets {
     case .probabilities(let rows): Double(rows.count)
     case .labels(let labels): Double(labels.count * classes)
@@ -40,7 +40,7 @@ public struct SigmoidCrossEntropy: Loss, Equatable {
   }
 
   /// See ``Loss/evaluate(_:classes:targets:divisor:gradient:)``.
-  public func evaluate(
+  package func evaluate(
     _ logits: UnsafeBufferPointer<Float>, classes: Int, targets: BatchTargets, divisor: Double,
     gradient: UnsafeMutableBufferPointer<Float>?
   ) -> LossTotal {

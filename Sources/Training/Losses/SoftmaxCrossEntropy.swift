@@ -13,14 +13,14 @@ import Glibc
 ///
 /// - Source: PyTorch's `CrossEntropyLoss(weight=, label_smoothing=, reduction="mean")`; smoothing from
 ///   Szegedy et al. 2016, arXiv:1512.00567.
-public struct SoftmaxCrossEntropy: Loss, Equatable {
+package struct SoftmaxCrossEntropy: Loss, Equatable {
   /// How much of the target is spread evenly over all classes, in 0..<1.
-  public let labelSmoothing: Double
+  package let labelSmoothing: Double
   /// One weight a class, at least 0; empty means 1 for all.
-  public let classWeights: [Float]
+  package let classWeights: [Float]
 
   /// A loss; traps on smoothing outside 0..<1 and on negative or non-finite weights.
-  public init(labelSmoothing: Double = 0, classWeights: [Float] = []) {
+  package init(labelSmoothing: Double = 0, classWeights: [Float] = []) {
     precondition(
       labelSmoothing >= 0 && labelSmoothing < 1,
       "Label smoothing must be in 0..<1, got \(labelSmoothing).")
@@ -32,7 +32,7 @@ public struct SoftmaxCrossEntropy: Loss, Equatable {
   }
 
   /// Sum of the labels' class weights, or the number of distributions.
-  public func weight(of targets: BatchTargets, classes: Int) -> Double {
+  package func weight(of targets: BatchTargets, classes: Int) -> Double {
     switch targets {
     case .probabilities(let rows): Double(rows.count / classes)
     case .labels(let labels):
@@ -42,7 +42,7 @@ public struct SoftmaxCrossEntropy: Loss, Equatable {
   }
 
   /// See ``Loss/evaluate(_:classes:targets:divisor:gradient:)``.
-  public func evaluate(
+  package func evaluate(
     _ logits: UnsafeBufferPointer<Float>, classes: Int, targets: BatchTargets, divisor: Double,
     gradient: UnsafeMutableBufferPointer<Float>?
   ) -> LossTotal {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How often each class was taken for which: rows are true classes, columns predicted ones.
-public struct ConfusionMatrix: Sendable, Equatable {
+package struct ConfusionMatrix: Sendable, Equatable {
   /// Number of classes.
-  public let classes: Int
+  package let classes: Int
   /// [true][predicted] counts.
-  public private(set) var counts: [[Int]]
+  package private(set) var counts: [[Int]]
 
   /// An empty matrix.
-  public init(classes: Int) {
+  package init(classes: Int) {
     precondition(classes > 0, "A confusion matrix needs a class.")
     self.classes = classes
     counts = [[Int]](repeating: [Int](repeating: 0, count: classes), count: classes)
   }
 
   /// Counts pairs of labels; traps when the counts differ or a label is outside `0..<classes`.
-  public init(labels: [Int], predictions: [Int], classes: Int) {
+  package init(labels: [Int], predictions: [Int], classes: Int) {
     self.init(classes: classes)
     precondition(
       labels.count == predictions.count,
@@ -26,7 +26,7 @@ public struct ConfusionMatrix: Sendable, Equatable {
   }
 
   /// Counts one sample; traps outside `0..<classes`.
-  public mutating func add(label: Int, prediction: Int) {
+  package mutating func add(label: Int, prediction: Int) {
     precondition(
       label >= 0 && label < classes && prediction >= 0 && prediction < classes,
       "Labels \(label) and \(prediction) must be in 0..<\(classes).")
@@ -34,29 +34,29 @@ public struct ConfusionMatrix: Sendable, Equatable {
   }
 
   /// Number of samples.
-  public var total: Int { counts.reduce(0) { $0 + $1.reduce(0, +) } }
+  package var total: Int { counts.reduce(0) { $0 + $1.reduce(0, +) } }
   /// Samples whose prediction is right.
-  public var correct: Int { (0..<classes).reduce(0) { $0 + counts[$1][$1] } }
+  package var correct: Int { (0..<classes).reduce(0) { $0 + counts[$1][$1] } }
   /// `correct / total`; 0 without samples.
-  public var accuracy: Double { ratio(correct, total) }
+  package var accuracy: Double { ratio(correct, total) }
   /// Samples of class `index`.
-  public func actual(_ index: Int) -> Int { counts[index].reduce(0, +) }
+  package func actual(_ index: Int) -> Int { counts[index].reduce(0, +) }
   /// Samples taken for class `index`.
-  public func predicted(_ index: Int) -> Int { counts.reduce(0) { $0 + $1[index] } }
+  package func predicted(_ index: Int) -> Int { counts.reduce(0) { $0 + $1[index] } }
 
   /// Share of what was taken for the class that is it; 0 when nothing was.
-  public func precision(_ index: Int) -> Double { ratio(counts[index][index], predicted(index)) }
+  package func precision(_ index: Int) -> Double { ratio(counts[index][index], predicted(index)) }
   /// Share of the class that was found; 0 when it has no samples.
-  public func recall(_ index: Int) -> Double { ratio(counts[index][index], actual(index)) }
+  package func recall(_ index: Int) -> Double { ratio(counts[index][index], actual(index)) }
   /// Harmonic mean of precision and recall; 0 when the class neither occurs nor is predicted.
-  public func f1(_ index: Int) -> Double {
+  package func f1(_ index: Int) -> Double {
     ratio(2 * counts[index][index], actual(index) + predicted(index))
   }
 
   /// Mean F1 of the classes that occur or are predicted; 0 when there are none.
   ///
   /// - Source: scikit-learn's `f1_score(average="macro", zero_division=0)` with its default labels.
-  public var macroF1: Double {
+  package var macroF1: Double {
     let seen = (0..<classes).filter { actual($0) + predicted($0) > 0 }
     return seen.isEmpty ? 0 : seen.reduce(0) { $0 + f1($1) } / Double(seen.count)
   }

@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import Tensors
+package import ThawTensors
 
 /// How good predictions are: the document `evaluate` prints.
 ///
 /// Keys in JSON: `split, count, accuracy, loss, macro_f1, auc, per_class[{name, count, precision,
 /// recall, f1}], confusion`. `auc` is null when no class has both positives and negatives.
-public struct Evaluation: Sendable, Equatable, Codable {
+package struct Evaluation: Sendable, Equatable, Codable {
   /// The numbers of one class; 0 where undefined, see ``ConfusionMatrix``.
-  public struct ClassResult: Sendable, Equatable, Codable {
+  package struct ClassResult: Sendable, Equatable, Codable {
     /// The class.
-    public let name: String
+    package let name: String
     /// Its samples.
-    public let count: Int
+    package let count: Int
     /// Share of what was taken for it that is it.
-    public let precision: Double
+    package let precision: Double
     /// Share of it that was found.
-    public let recall: Double
+    package let recall: Double
     /// Harmonic mean of the two.
-    public let f1: Double
+    package let f1: Double
   }
 
   /// Which samples, for example `valid`.
-  public let split: String
+  package let split: String
   /// Number of samples, at least 1.
-  public let count: Int
+  package let count: Int
   /// Share of right predictions.
-  public let accuracy: Double
+  package let accuracy: Double
   /// Mean of -log of the true class's probability.
-  public let loss: Double
+  package let loss: Double
   /// See ``ConfusionMatrix/macroF1``.
-  public let macroF1: Double
+  package let macroF1: Double
   /// See ``RankingMetrics/areaUnderCurve(probabilities:labels:)``.
-  public let auc: Double?
+  package let auc: Double?
   /// One entry a class, in the model's order.
-  public let perClass: [ClassResult]
+  package let perClass: [ClassResult]
   /// [true][predicted] counts.
-  public let confusion: [[Int]]
+  package let confusion: [[Int]]
 
   private enum CodingKeys: String, CodingKey {
     case split, count, accuracy, loss, auc, confusion
@@ -47,7 +47,7 @@ public struct Evaluation: Sendable, Equatable, Codable {
 
   /// Probabilities below this count as this in the loss, so that one sure mistake cannot make it
   /// infinite: the loss of a sample is at most 27.6.
-  public static let smallestProbability = 1e-12
+  package static let smallestProbability = 1e-12
 
   /// Judges probabilities; equal ones count as a prediction of the first class among them.
   ///
@@ -56,7 +56,7 @@ public struct Evaluation: Sendable, Equatable, Codable {
   ///   - probabilities: [n, classes], rows that sum to 1 (averages over views included).
   ///   - labels: the true classes; one outside the columns traps.
   /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/nonFinite(what:sample:)``.
-  public init(
+  package init(
     split: String, classNames: [String], probabilities: Tensor<Float>, labels: [Int]
   ) throws {
     try Evaluation.check(
@@ -72,7 +72,7 @@ public struct Evaluation: Sendable, Equatable, Codable {
   }
 
   /// Judges logits: the loss is computed from them exactly, whatever their size.
-  public init(split: String, classNames: [String], logits: Tensor<Float>, labels: [Int]) throws {
+  package init(split: String, classNames: [String], logits: Tensor<Float>, labels: [Int]) throws {
     try Evaluation.check(logits, labels, classNames, split: split, what: "the logits")
     let loss = logits.withUnsafeElements { elements in
       labels.map(Int32.init).withUnsafeBufferPointer {
@@ -106,15 +106,15 @@ public struct Evaluation: Sendable, Equatable, Codable {
   }
 
   /// Number of right predictions.
-  public var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
+  package var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
 
   /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``.
-  public var accuracyInterval: ClosedRange<Double> {
+  package var accuracyInterval: ClosedRange<Double> {
     WilsonInterval.interval(successes: correct, trials: count)
   }
 
   /// Writes every key, `auc` as null when there is none.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(split, forKey: .split)
     try container.encode(count, forKey: .count)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-public import Tensors
+package import ThawTensors
 
 /// Making, averaging and reading class probabilities.
-public enum Probabilities {
+package enum Probabilities {
   /// Softmax of each row, [n, classes] to [n, classes]; safe for logits of any finite size.
-  public static func softmax(_ logits: Tensor<Float>) -> Tensor<Float> {
+  package static func softmax(_ logits: Tensor<Float>) -> Tensor<Float> {
     precondition(logits.shape.rank == 2, "Logits are [n, classes], got \(logits.shape).")
     let classes = logits.shape[1]
     return Tensor(shape: logits.shape) { result in
@@ -23,7 +23,7 @@ public enum Probabilities {
   }
 
   /// The position of the highest score in each row, the first of equals.
-  public static func predictions(_ scores: Tensor<Float>) -> [Int] {
+  package static func predictions(_ scores: Tensor<Float>) -> [Int] {
     precondition(
       scores.shape.rank == 2 && scores.shape[1] > 0, "Scores are [n, classes], got \(scores.shape)."
     )
@@ -43,7 +43,7 @@ public enum Probabilities {
   ///
   /// - Parameter views: at least one, all of one shape.
   /// - Source: fastai 0.7 `TTA` since January 2018.
-  public static func mean(of views: [Tensor<Float>]) -> Tensor<Float> {
+  package static func mean(of views: [Tensor<Float>]) -> Tensor<Float> {
     precondition(
       !views.isEmpty && views.allSatisfy { $0.shape == views[0].shape },
       "An average needs at least one view, and all of one shape.")
@@ -58,7 +58,7 @@ public enum Probabilities {
   /// augmented. Without augmented views it is `clean`.
   ///
   /// - Source: fastai v2 `tta(n=4, beta=0.25)`, `lerp(augmented, clean, beta)`.
-  public static func blend(
+  package static func blend(
     clean: Tensor<Float>, augmented: [Tensor<Float>], beta: Double = 0.25
   ) -> Tensor<Float> {
     precondition(beta >= 0 && beta <= 1, "Beta must be in 0...1, got \(beta).")

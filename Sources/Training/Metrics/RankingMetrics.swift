@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// Metrics that look at the order of scores rather than at the best one.
-public enum RankingMetrics {
+package enum RankingMetrics {
   /// Chance that a positive sample scores above a negative one; ties count one half.
   ///
   /// Nil unless there are both positives and negatives. NaN scores trap.
   ///
   /// - Source: Mann and Whitney's U; scikit-learn's `roc_auc_score`.
-  public static func areaUnderCurve(scores: [Float], isPositive: [Bool]) -> Double? {
+  package static func areaUnderCurve(scores: [Float], isPositive: [Bool]) -> Double? {
     precondition(scores.count == isPositive.count, "Every score needs to know its class.")
     precondition(scores.allSatisfy { !$0.isNaN }, "A score is NaN.")
     let positives = isPositive.count { $0 }
@@ -36,7 +36,7 @@ public enum RankingMetrics {
   ///
   /// - Parameter probabilities: [n, classes].
   /// - Source: scikit-learn's `roc_auc_score(multi_class="ovr", average="macro")`.
-  public static func areaUnderCurve(probabilities: Tensor<Float>, labels: [Int]) -> Double? {
+  package static func areaUnderCurve(probabilities: Tensor<Float>, labels: [Int]) -> Double? {
     let classes = width(of: probabilities, labels: labels)
     let areas = (classes == 2 ? 1..<2 : 0..<classes).compactMap { index -> Double? in
       let scores = labels.indices.map { probabilities[$0 * classes + index] }
@@ -50,7 +50,7 @@ public enum RankingMetrics {
   /// Equal scores count as ranked in class order. `k` at or above the number of classes gives 1.
   ///
   /// - Parameter scores: [n, classes], logits or probabilities.
-  public static func topAccuracy(_ k: Int, scores: Tensor<Float>, labels: [Int]) -> Double {
+  package static func topAccuracy(_ k: Int, scores: Tensor<Float>, labels: [Int]) -> Double {
     let classes = width(of: scores, labels: labels)
     precondition(k > 0, "Top-k needs a k of at least 1.")
     guard !labels.isEmpty else { return 0 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Between which values a share lies that was measured on few samples.
-public enum WilsonInterval {
+package enum WilsonInterval {
   /// The interval for `successes` out of `trials`; 0...1 without trials.
   ///
   /// Unlike the mean plus or minus two standard errors it never leaves 0...1 and stays honest at 0 %
@@ -9,7 +9,7 @@ public enum WilsonInterval {
   ///
   /// - Parameter z: normal quantile; 1.96 is 95 % confidence.
   /// - Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
-  public static func interval(
+  package static func interval(
     successes: Int, trials: Int, z: Double = 1.959963984540054
   ) -> ClosedRange<Double> {
     precondition(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-package import Network
-import Tensors
+package import ThawExecution
+package import ThawNetwork
+import ThawTensors
 
 /// Changes parameters in place along their gradients and keeps what the rule remembers.
 ///
@@ -10,21 +10,21 @@ import Tensors
 /// remembered belongs to a parameter's path, its number of steps included, so it can move on to
 /// another plan (``importState(_:into:allowingNew:)``). Not thread-safe: it belongs to the thread that
 /// trains.
-public final class Optimizer {
+package final class Optimizer {
   /// How it updates.
-  public let configuration: OptimizerConfiguration
+  package let configuration: OptimizerConfiguration
   /// What the rule remembers of each parameter that has made a step.
   var memories: [ParameterPath: ParameterMemory] = [:]
 
   /// An optimizer that has made no step.
-  public init(_ configuration: OptimizerConfiguration) { self.configuration = configuration }
+  package init(_ configuration: OptimizerConfiguration) { self.configuration = configuration }
 
   /// Changes every trainable parameter of `plan` by one step.
   ///
   /// - Parameters:
   ///   - rates: the learning rate of each of ``TrainingPlan/trainable``, in that order.
   ///   - momentum: replaces the rule's momentum (Adam's beta1) in this step; nil keeps it.
-  public func update(_ plan: any TrainingPlan, rates: [Double], momentum: Double? = nil) {
+  package func update(_ plan: any TrainingPlan, rates: [Double], momentum: Double? = nil) {
     let scale = gradientScale(of: plan)
     var index = 0
     plan.withTrainable { description, values, gradient in

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Which update is made from a gradient.
-public enum UpdateRule: Sendable, Equatable, Codable {
+package enum UpdateRule: Sendable, Equatable, Codable {
   /// b = momentum * b + g (b starts as g); p -= rate * b, or rate * (g + momentum * b) with Nesterov.
   ///
   /// - Source: PyTorch `SGD`, dampening 0.
@@ -17,7 +17,7 @@ public enum UpdateRule: Sendable, Equatable, Codable {
 }
 
 /// How weights are pulled towards zero.
-public enum WeightDecay: Sendable, Equatable, Codable {
+package enum WeightDecay: Sendable, Equatable, Codable {
   /// Not at all.
   case none
   /// g += decay * p before the rule sees the gradient.
@@ -29,18 +29,18 @@ public enum WeightDecay: Sendable, Equatable, Codable {
 }
 
 /// Everything about an optimizer but the learning rate.
-public struct OptimizerConfiguration: Sendable, Equatable, Codable {
+package struct OptimizerConfiguration: Sendable, Equatable, Codable {
   /// The update.
-  public var rule: UpdateRule
+  package var rule: UpdateRule
   /// The pull towards zero.
-  public var weightDecay: WeightDecay
+  package var weightDecay: WeightDecay
   /// Whether biases and the scales and shifts of norms decay too.
-  public var decaysBiasesAndNorms: Bool
+  package var decaysBiasesAndNorms: Bool
   /// Gradients are scaled down together when their joint Euclidean norm is above this; nil for never.
-  public var maximumGradientNorm: Double?
+  package var maximumGradientNorm: Double?
 
   /// A configuration; by default SGD with momentum 0.9 and no decay.
-  public init(
+  package init(
     rule: UpdateRule = .sgd(), weightDecay: WeightDecay = .none, decaysBiasesAndNorms: Bool = false,
     maximumGradientNorm: Double? = nil
   ) {
@@ -51,7 +51,7 @@ public struct OptimizerConfiguration: Sendable, Equatable, Codable {
   }
 
   /// Adam with decoupled weight decay; the defaults are PyTorch's.
-  public static func adamW(
+  package static func adamW(
     beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0.01
   ) -> OptimizerConfiguration {
     OptimizerConfiguration(
@@ -62,7 +62,7 @@ public struct OptimizerConfiguration: Sendable, Equatable, Codable {
 
 extension OptimizerConfiguration {
   /// What is wrong with the numbers, as a sentence for whoever wrote the recipe; nil when nothing is.
-  public var problem: String? {
+  package var problem: String? {
     let shares: [(String, Double)]
     switch rule {
     case .sgd(let momentum, _): shares = [("momentum", momentum)]

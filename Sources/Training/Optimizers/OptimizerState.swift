@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
-import Tensors
+package import ThawExecution
+package import ThawNetwork
+import ThawTensors
 
 /// What an optimizer remembers between steps, by parameter path and in PyTorch's layout: it fits any
 /// engine and any plan that trains the same parameters.
-public struct OptimizerState: Sendable, Equatable {
+package struct OptimizerState: Sendable, Equatable {
   /// Steps each parameter has made.
-  public var steps: [ParameterPath: Int]
+  package var steps: [ParameterPath: Int]
   /// The arrays of each slot of the rule (`momentum`; `mean` and `square`; ...), shaped like their
   /// parameters.
-  public var slots: [String: Parameters]
+  package var slots: [String: Parameters]
 
   /// A state, by default that of an optimizer that has made no step.
-  public init(steps: [ParameterPath: Int] = [:], slots: [String: Parameters] = [:]) {
+  package init(steps: [ParameterPath: Int] = [:], slots: [String: Parameters] = [:]) {
     self.steps = steps
     self.slots = slots
   }
@@ -25,7 +25,7 @@ extension Optimizer {
   ///
   /// The plan itself turns the arrays into PyTorch's layout: for a moment they stand in the place of
   /// its weights, which are back when this returns. (An engine in Double rounds them to Float.)
-  public func exportState(from plan: any TrainingPlan) -> OptimizerState {
+  package func exportState(from plan: any TrainingPlan) -> OptimizerState {
     var state = OptimizerState()
     plan.withTrainable { description, values, _ in
       state.steps[description.path] = memory(of: description.path, count: values.count).step
@@ -47,7 +47,7 @@ extension Optimizer {
   ///   state knows beyond the plan's is dropped: the way from one freeze plan to another. Otherwise
   ///   the state must be that of exactly these parameters: the way to resume.
   /// - Throws: ``TrainingError/incompatibleState(_:)`` naming the parameter; nothing has changed then.
-  public func importState(
+  package func importState(
     _ state: OptimizerState, into plan: any TrainingPlan, allowingNew: Bool = false
   ) throws {
     let state = allowingNew ? completed(state, for: plan) : state

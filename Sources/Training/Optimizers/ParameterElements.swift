@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// One parameter in the middle of an update: the loops over its elements.
 ///

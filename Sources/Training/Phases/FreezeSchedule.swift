@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
+package import ThawNetwork
 
 /// One stretch of a gradual unfreezing.
-public struct FreezePhase: Sendable, Equatable, Codable {
+package struct FreezePhase: Sendable, Equatable, Codable {
   /// Length in epochs, at least 1.
-  public var epochs: Int
+  package var epochs: Int
   /// What trains.
-  public var plan: FreezePlan
+  package var plan: FreezePlan
   /// Highest learning rates: a single one, or one for every layer group of the network.
-  public var rates: [Double]
+  package var rates: [Double]
   /// A schedule of its own, over these epochs; nil to go on with the run's where it is.
-  public var schedule: Schedule?
+  package var schedule: Schedule?
   /// Side of the network's input in pixels; nil for the network's own. Validation losses at two
   /// sizes are not compared: the best weights are sought anew when it changes.
-  public var size: Int?
+  package var size: Int?
 
   /// A phase.
-  public init(
+  package init(
     epochs: Int, plan: FreezePlan, rates: [Double], schedule: Schedule? = nil, size: Int? = nil
   ) {
     self.epochs = epochs
@@ -29,24 +29,24 @@ public struct FreezePhase: Sendable, Equatable, Codable {
 }
 
 /// What trains when: the phases of a run, one after the other.
-public struct FreezeSchedule: Sendable, Equatable, Codable {
+package struct FreezeSchedule: Sendable, Equatable, Codable {
   /// In order.
-  public var phases: [FreezePhase]
+  package var phases: [FreezePhase]
 
   /// A schedule of phases.
-  public init(_ phases: [FreezePhase]) { self.phases = phases }
+  package init(_ phases: [FreezePhase]) { self.phases = phases }
 
   /// Epochs of all phases.
-  public var epochs: Int { phases.reduce(0) { $0 + $1.epochs } }
+  package var epochs: Int { phases.reduce(0) { $0 + $1.epochs } }
 
   /// The epochs of phase `index`, numbered from the start of the run.
-  public func epochs(ofPhase index: Int) -> Range<Int> {
+  package func epochs(ofPhase index: Int) -> Range<Int> {
     let start = phases[..<index].reduce(0) { $0 + $1.epochs }
     return start..<start + phases[index].epochs
   }
 
   /// What is wrong with it for `graph`, as a sentence; nil when nothing is.
-  public func problem(for graph: Graph) -> String? {
+  package func problem(for graph: Graph) -> String? {
     if phases.isEmpty { return "a freeze schedule needs at least one phase." }
     for (index, phase) in phases.enumerated() {
       let name = "phase \(index + 1)"
@@ -70,7 +70,7 @@ public struct FreezeSchedule: Sendable, Equatable, Codable {
   ///   - epochs: of each phase; there are as many phases, at most one a group.
   ///   - rates: a single one, or one a group; the same in all phases.
   /// - Source: gradual unfreezing, Howard and Ruder 2018, arXiv:1801.06146.
-  public static func gradual(
+  package static func gradual(
     epochs: [Int], rates: [Double], of graph: Graph, frozenBatchNorm: BatchNormMode = .inference,
     trainableBatchNorm: BatchNormMode = .inference, schedule: Schedule? = nil
   ) -> FreezeSchedule {

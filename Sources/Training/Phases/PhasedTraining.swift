@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
+package import ThawExecution
+package import ThawNetwork
 
 /// What a phase trains on: the cut of the network, and with it the features, follow the freeze plan.
-public struct PhaseSetting {
+package struct PhaseSetting {
   /// Compiled for the phase's freeze plan.
-  public let plan: any TrainingPlan
+  package let plan: any TrainingPlan
   /// Inputs of the plan; the same samples in the same order in every phase.
-  public let training: any FeatureSource
+  package let training: any FeatureSource
   /// Judged after each epoch; nil for none.
-  public let validation: (any FeatureSource)?
+  package let validation: (any FeatureSource)?
 
   /// A setting.
-  public init(
+  package init(
     plan: any TrainingPlan, training: any FeatureSource, validation: (any FeatureSource)? = nil
   ) {
     self.plan = plan
@@ -34,17 +34,17 @@ public struct PhaseSetting {
 ///
 /// Not thread-safe; hooks as for ``Trainer``, except that a checkpoint is this type's
 /// ``exportState()``, not the trainer's.
-public final class PhasedTraining {
+package final class PhasedTraining {
   /// Compiles a phase: the plan for its freeze plan and size from the *whole* network's weights, with
   /// features that fit its cut.
-  public typealias Compile = (FreezePhase, Parameters) throws -> PhaseSetting
+  package typealias Compile = (FreezePhase, Parameters) throws -> PhaseSetting
 
   /// The phases.
-  public let schedule: FreezeSchedule
+  package let schedule: FreezeSchedule
   /// The phase under way, 0-based.
-  public private(set) var phase = 0
+  package private(set) var phase = 0
   /// Trains the phase under way.
-  public private(set) var trainer: Trainer
+  package private(set) var trainer: Trainer
 
   private let configuration: TrainerConfiguration
   private let graph: Graph
@@ -66,7 +66,7 @@ public final class PhasedTraining {
   ///   - parameters: of the whole network.
   ///   - state: continues from there at once, so that no earlier phase is compiled for nothing.
   /// - Throws: errors of `compile`, ``TrainingError/noSamples(split:)``; as ``importState(_:)``.
-  public init(
+  package init(
     _ schedule: FreezeSchedule, configuration: TrainerConfiguration, graph: Graph,
     parameters: Parameters, loss: any Loss = SoftmaxCrossEntropy(),
     resuming state: PhasedTrainingState? = nil, compile: @escaping Compile
@@ -91,7 +91,7 @@ public final class PhasedTraining {
   /// Trains until the last phase ends or a hook cancels; see ``Trainer/run(_:)``.
   ///
   /// - Throws: as ``Trainer/run(_:)``, and errors of the compilation of a phase.
-  public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
+  package func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
     while true {
       let outcome: TrainingResult.Outcome
       do { outcome = try trainer.train(hooks) } catch let error as TrainingError {
@@ -110,7 +110,7 @@ public final class PhasedTraining {
 
   /// Weights and statistics of the whole network: after ``run(_:)`` the best (the last good
   /// ones when it diverged), until then the present.
-  public var parameters: Parameters {
+  package var parameters: Parameters {
     start.overlaid(with: changed).overlaid(with: plan.exportParameters())
       .overlaid(with: hasEnded ? trainer.finalParameters() : Parameters())
   }
@@ -140,7 +140,7 @@ public final class PhasedTraining {
   /// The run as a value, between two steps.
   ///
   /// - Throws: as ``Trainer/exportState()``.
-  public func exportState() throws -> PhasedTrainingState {
+  package func exportState() throws -> PhasedTrainingState {
     let state = try trainer.exportState()
     var earlier = changed
     for path in state.parameters.paths { earlier[path] = nil }
@@ -151,7 +151,7 @@ public final class PhasedTraining {
   ///
   /// - Throws: ``TrainingError/incompatibleState(_:)`` when it is of another run; errors of the
   ///   compilation of its phase.
-  public func importState(_ state: PhasedTrainingState) throws {
+  package func importState(_ state: PhasedTrainingState) throws {
     changed = try PhasedTraining.changed(in: state, of: schedule)
     hasEnded = false
     try enter(state.phase)
@@ -174,18 +174,18 @@ public final class PhasedTraining {
 ///
 /// Save ``trainer``'s progress, ``phase`` and ``schedule`` as JSON; its ``TrainerState/tensors`` and
 /// those of ``earlier`` (by any prefix of their own) as arrays.
-public struct PhasedTrainingState: Sendable, Equatable {
+package struct PhasedTrainingState: Sendable, Equatable {
   /// The phase under way, 0-based.
-  public var phase: Int
+  package var phase: Int
   /// The phases of the run.
-  public var schedule: FreezeSchedule
+  package var schedule: FreezeSchedule
   /// The run, with the weights of the phase's plan.
-  public var trainer: TrainerState
+  package var trainer: TrainerState
   /// What earlier phases changed and the phase's plan does not hold; empty when phases only thaw.
-  public var earlier: Parameters
+  package var earlier: Parameters
 
   /// A state.
-  public init(
+  package init(
     phase: Int, schedule: FreezeSchedule, trainer: TrainerState, earlier: Parameters = Parameters()
   ) {
     self.phase = phase

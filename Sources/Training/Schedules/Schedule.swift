@@ -4,7 +4,7 @@
 ///
 /// Lengths are in epochs, so that a recipe does not depend on the size of the dataset. Turn it into
 /// numbers with ``curve(stepsPerEpoch:epochs:)``.
-public indirect enum Schedule: Sendable, Hashable, Codable {
+package indirect enum Schedule: Sendable, Hashable, Codable {
   /// Factor 1 throughout.
   case constant
   /// factor^floor(epoch / every).
@@ -48,16 +48,16 @@ public indirect enum Schedule: Sendable, Hashable, Codable {
   case warmUp(epochs: Double, start: Double, next: Schedule)
 
   /// ``cosine(minimum:)`` down to zero.
-  public static let cosineAnnealing = Schedule.cosine(minimum: 0)
+  package static let cosineAnnealing = Schedule.cosine(minimum: 0)
   /// ``oneCycle(rise:startDivisor:finalDivisor:highMomentum:lowMomentum:)`` with fastai v2's numbers.
-  public static let oneCycleDefault = Schedule.oneCycle(
+  package static let oneCycleDefault = Schedule.oneCycle(
     rise: 0.25, startDivisor: 25, finalDivisor: 1e5, highMomentum: 0.95, lowMomentum: 0.85)
   /// ``flatCosine(flat:finalDivisor:)`` with fastai v2's numbers.
-  public static let flatCosineDefault = Schedule.flatCosine(flat: 0.75, finalDivisor: 1e5)
+  package static let flatCosineDefault = Schedule.flatCosine(flat: 0.75, finalDivisor: 1e5)
 
   /// Epochs that `cycles` whole cycles take: length * (1 + m + m^2 + ...); nil for schedules without
   /// cycles.
-  public func epochs(cycles: Int) -> Int? {
+  package func epochs(cycles: Int) -> Int? {
     switch self {
     case .sgdr(let length, let multiplier, _), .warmRestarts(let length, let multiplier, _):
       CyclePosition.start(ofCycle: cycles, first: length, multiplier: multiplier)
@@ -68,7 +68,7 @@ public indirect enum Schedule: Sendable, Hashable, Codable {
   }
 
   /// What is wrong with the numbers, as a sentence; nil when nothing is.
-  public var problem: String? {
+  package var problem: String? {
     switch self {
     case .constant: nil
     case .step(let every, let factor):

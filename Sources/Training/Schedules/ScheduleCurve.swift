@@ -3,30 +3,30 @@
 import Glibc
 
 /// The setting of one step.
-public struct SchedulePoint: Sendable, Equatable {
+package struct SchedulePoint: Sendable, Equatable {
   /// Multiplies the learning rate of every layer group.
-  public var factor: Double
+  package var factor: Double
   /// Replaces the optimizer's momentum (Adam's beta1); nil keeps it.
-  public var momentum: Double?
+  package var momentum: Double?
 
   /// A setting.
-  public init(factor: Double, momentum: Double? = nil) {
+  package init(factor: Double, momentum: Double? = nil) {
     self.factor = factor
     self.momentum = momentum
   }
 }
 
 /// Where a step lies in a row of growing cycles.
-public struct CyclePosition: Sendable, Equatable {
+package struct CyclePosition: Sendable, Equatable {
   /// Number of the cycle, 0-based.
-  public var cycle: Int
+  package var cycle: Int
   /// Steps since the cycle's start.
-  public var offset: Int
+  package var offset: Int
   /// Steps of the cycle.
-  public var length: Int
+  package var length: Int
 
   /// Whether this is the cycle's last step: the moment for a snapshot.
-  public var isLast: Bool { offset == length - 1 }
+  package var isLast: Bool { offset == length - 1 }
 
   /// Finds `step` among cycles of `first`, `first * multiplier`, ... steps.
   init(step: Int, first: Int, multiplier: Int) {
@@ -50,20 +50,20 @@ public struct CyclePosition: Sendable, Equatable {
 }
 
 /// A ``Schedule`` for a run of known length: a pure function of the global step.
-public struct ScheduleCurve: Sendable, Equatable {
+package struct ScheduleCurve: Sendable, Equatable {
   /// What is followed.
-  public let schedule: Schedule
+  package let schedule: Schedule
   /// Optimizer steps of one epoch.
-  public let stepsPerEpoch: Int
+  package let stepsPerEpoch: Int
   /// Steps of the whole run.
-  public let totalSteps: Int
+  package let totalSteps: Int
 
   /// The setting of step `step`, 0-based; steps at or beyond the end get the final setting of
   /// schedules that end.
   ///
   /// Tiny runs are safe: a cycle of one step runs at the full rate, a low start needs a first cycle
   /// of two steps, and a one-cycle or flat-cosine run of a single step is constant.
-  public func callAsFunction(_ step: Int) -> SchedulePoint {
+  package func callAsFunction(_ step: Int) -> SchedulePoint {
     let step = max(step, 0)
     let epoch = Double(step) / Double(stepsPerEpoch)
     switch schedule {
@@ -97,7 +97,7 @@ public struct ScheduleCurve: Sendable, Equatable {
   }
 
   /// Where `step` lies in its cycle; nil for schedules without cycles and during a warm-up.
-  public func cyclePosition(of step: Int) -> CyclePosition? {
+  package func cyclePosition(of step: Int) -> CyclePosition? {
     switch schedule {
     case .sgdr(let length, let multiplier, _), .warmRestarts(let length, let multiplier, _):
       return CyclePosition(step: step, first: length * stepsPerEpoch, multiplier: multiplier)
@@ -147,7 +147,7 @@ public struct ScheduleCurve: Sendable, Equatable {
 
 extension Schedule {
   /// The schedule of a run; traps on numbers below 1 and on a schedule with a ``problem``.
-  public func curve(stepsPerEpoch: Int, epochs: Int) -> ScheduleCurve {
+  package func curve(stepsPerEpoch: Int, epochs: Int) -> ScheduleCurve {
     precondition(
       stepsPerEpoch > 0 && epochs > 0,
       "A schedule needs steps and epochs of at least 1, got \(stepsPerEpoch) and \(epochs).")

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Images
-import Tensors
+package import ThawExecution
+package import ThawImages
+import ThawTensors
 
 /// One optimizer step's work.
-public struct TrainingBatch: Sendable {
+package struct TrainingBatch: Sendable {
   /// Indices into the training source.
-  public let samples: ArraySlice<Int>
+  package let samples: ArraySlice<Int>
   /// Number of the epoch, 0-based.
-  public let epoch: Int
+  package let epoch: Int
   /// Keys the dropout masks and the mixing.
-  public let identity: StepIdentity
+  package let identity: StepIdentity
 
   /// One step's samples.
-  public init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
+  package init(samples: ArraySlice<Int>, epoch: Int, identity: StepIdentity) {
     self.samples = samples
     self.epoch = epoch
     self.identity = identity
@@ -22,19 +22,19 @@ public struct TrainingBatch: Sendable {
 }
 
 /// What a batch gave apart from its gradient.
-public struct BatchResult: Sendable, Equatable, Codable {
+package struct BatchResult: Sendable, Equatable, Codable {
   /// Loss in training (with dropout and batch statistics), before the step.
-  public var loss = LossTotal()
+  package var loss = LossTotal()
   /// Right predictions in training; of mixed samples, those of the class with the largest share.
-  public var correct = 0
+  package var correct = 0
   /// Number of samples.
-  public var count = 0
+  package var count = 0
 
   /// Share of right predictions; 0 without samples.
-  public var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
+  package var accuracy: Double { count == 0 ? 0 : Double(correct) / Double(count) }
 
   /// Adds another batch.
-  public static func += (total: inout BatchResult, part: BatchResult) {
+  package static func += (total: inout BatchResult, part: BatchResult) {
     total.loss += part.loss
     total.correct += part.correct
     total.count += part.count
@@ -43,7 +43,7 @@ public struct BatchResult: Sendable, Equatable, Codable {
 
 /// The one call by which a trainer obtains the gradient of a batch. After it the plan's accumulated
 /// gradients are those of the *whole* batch, wherever its parts were computed.
-public protocol BatchGradient: AnyObject {
+package protocol BatchGradient: AnyObject {
   /// Replaces the plan's gradients by those of the mean loss of `batch`.
   func compute(_ batch: TrainingBatch) throws -> BatchResult
   /// Looks for the reason when the loss or the gradient of `batch` was not finite; the plan is still
@@ -53,14 +53,14 @@ public protocol BatchGradient: AnyObject {
 
 extension BatchGradient {
   /// Cannot tell.
-  public func findOverflow(in batch: TrainingBatch) throws -> Overflow? { nil }
+  package func findOverflow(in batch: TrainingBatch) throws -> Overflow? { nil }
 }
 
 /// The gradient computed in this process; in nearly equal parts when the batch exceeds the plan's or
 /// gradients are accumulated. Each part is divided by the weight of the *whole* batch, so the sum is
 /// the gradient of the mean, whatever the sizes of the parts (batch statistics are each part's own).
 /// Samples are mixed with others of the same part.
-public final class LocalBatchGradient: BatchGradient {
+package final class LocalBatchGradient: BatchGradient {
   private let plan: any TrainingPlan
   private let source: any FeatureSource
   private let loss: any Loss
@@ -89,7 +89,7 @@ public final class LocalBatchGradient: BatchGradient {
   ///   - microBatch: samples of a part; a lone sample left over joins another part where the plan has
   ///     room. Nil for as many as the plan takes.
   ///   - mixing: how samples are mixed; nil for not at all.
-  public init(
+  package init(
     plan: any TrainingPlan, source: any FeatureSource, loss: any Loss, microBatch: Int? = nil,
     mixing: BatchMixing? = nil
   ) {
@@ -111,7 +111,7 @@ public final class LocalBatchGradient: BatchGradient {
   }
 
   /// See ``BatchGradient/compute(_:)``.
-  public func compute(_ batch: TrainingBatch) throws -> BatchResult {
+  package func compute(_ batch: TrainingBatch) throws -> BatchResult {
     let parts = parts(of: batch)
     targets.fill(batch.samples, of: source)
     for part in parts { part.draw.map { targets.mix(part.range, by: $0) } }
@@ -126,7 +126,7 @@ public final class LocalBatchGradient: BatchGradient {
 
   /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, weights, layers, statistics and
   /// gradients, in this order: what comes first makes those behind it overflow too.
-  public func findOverflow(in batch: TrainingBatch) throws -> Overflow? {
+  package func findOverflow(in batch: TrainingBatch) throws -> Overflow? {
     let weight = OverflowProbe.firstWeight(of: plan)
     for part in parts(of: batch) {
       let features = try copyFeatures(of: part, epoch: batch.epoch)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-public import Images
-import Tensors
+import ThawExecution
+package import ThawImages
+import ThawTensors
 
 /// Where in the network the samples of a batch are mixed.
-public enum MixingPlace: String, Sendable, Codable, CustomStringConvertible {
+package enum MixingPlace: String, Sendable, Codable, CustomStringConvertible {
   /// The photos themselves, by the source, before any layer sees them: mixup and cutmix as published.
   case photos
   /// The results of the frozen layers, where the network is cut: manifold mixup at a fixed layer.
@@ -16,7 +16,7 @@ public enum MixingPlace: String, Sendable, Codable, CustomStringConvertible {
   case features
 
   /// For example `the photos`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .photos: "the photos"
     case .features: "the features at the cut"
@@ -24,14 +24,14 @@ public enum MixingPlace: String, Sendable, Codable, CustomStringConvertible {
   }
 
   /// Where samples of `source` are mixed.
-  public init(_ source: any FeatureSource) {
+  package init(_ source: any FeatureSource) {
     self = source is any MixingFeatureSource ? .photos : .features
   }
 }
 
 /// A source that can mix photos before the frozen layers see them: one that computes its features
 /// anew in every epoch. Any other source has its features mixed.
-public protocol MixingFeatureSource: FeatureSource {
+package protocol MixingFeatureSource: FeatureSource {
   /// Extent of the photos, in which cutmix draws its boxes.
   var photoSize: PixelSize { get }
   /// Writes the samples at `indices` mixed with one another, [indices.count, stride].

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Tensors
+import ThawTensors
 
 /// Which samples form which batch: a pure function of seed and epoch.
-public struct BatchOrder: Sendable, Equatable {
+package struct BatchOrder: Sendable, Equatable {
   /// Number of samples.
-  public let count: Int
+  package let count: Int
   /// The run's seed.
-  public let seed: UInt64
+  package let seed: UInt64
   /// Positions in the epoch's order, batch by batch. All samples are used; a last batch of one is
   /// merged into the one before, because batch statistics of one sample are meaningless.
-  public let batches: [Range<Int>]
+  package let batches: [Range<Int>]
 
   /// Cuts `count` samples into batches of `batchSize`; traps on numbers below 1.
-  public init(count: Int, batchSize: Int, seed: UInt64) {
+  package init(count: Int, batchSize: Int, seed: UInt64) {
     precondition(count > 0 && batchSize > 0, "An epoch needs samples and a batch size.")
     self.count = count
     self.seed = seed
@@ -28,7 +28,7 @@ public struct BatchOrder: Sendable, Equatable {
   }
 
   /// The samples in the order of epoch `epoch`, 0-based.
-  public func indices(epoch: Int) -> [Int] {
+  package func indices(epoch: Int) -> [Int] {
     var stream = RandomStream(seed: seed, purpose: .shuffle, epoch: epoch)
     return stream.permutation(of: count)
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Tensors
+package import ThawTensors
 
 /// Which rendering of a sample is wanted.
-public enum FeatureView: Sendable, Hashable {
+package enum FeatureView: Sendable, Hashable {
   /// As in evaluation: no augmentation.
   case clean
   /// As augmentation makes it in this epoch (0-based); the same as clean where there is none.
@@ -11,7 +11,7 @@ public enum FeatureView: Sendable, Hashable {
 }
 
 /// Labelled inputs of a training plan: cached features, or pixels.
-public protocol FeatureSource {
+package protocol FeatureSource {
   /// Number of samples.
   var count: Int { get }
   /// Elements of one sample.
@@ -27,14 +27,14 @@ public protocol FeatureSource {
 }
 
 /// Features in memory, without augmentation.
-public struct InMemoryFeatures: FeatureSource, Sendable {
+package struct InMemoryFeatures: FeatureSource, Sendable {
   /// [n, ...].
-  public let features: Tensor<Float>
+  package let features: Tensor<Float>
   /// n classes.
-  public let labels: [Int]
+  package let labels: [Int]
 
   /// Wraps features [n, ...]; traps unless there is one label a row.
-  public init(_ features: Tensor<Float>, labels: [Int]) {
+  package init(_ features: Tensor<Float>, labels: [Int]) {
     precondition(
       features.shape.rank >= 2 && features.shape[0] == labels.count,
       "Features \(features.shape) do not fit \(labels.count) labels.")
@@ -43,14 +43,14 @@ public struct InMemoryFeatures: FeatureSource, Sendable {
   }
 
   /// Number of samples.
-  public var count: Int { labels.count }
+  package var count: Int { labels.count }
   /// Elements of one sample.
-  public var stride: Int { features.shape.extents.dropFirst().reduce(1, *) }
+  package var stride: Int { features.shape.extents.dropFirst().reduce(1, *) }
   /// The class of sample `index`.
-  public func label(_ index: Int) -> Int { labels[index] }
+  package func label(_ index: Int) -> Int { labels[index] }
 
   /// Copies rows; the view makes no difference.
-  public func copyFeatures(
+  package func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
   ) {
     let stride = stride

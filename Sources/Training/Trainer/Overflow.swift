@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
+package import ThawExecution
+package import ThawNetwork
 
 /// Where NaN or infinity was met first.
-public enum Overflow: Sendable, Equatable, CustomStringConvertible {
+package enum Overflow: Sendable, Equatable, CustomStringConvertible {
   /// In what the plan was given: the sample's index in the training source.
   case input(sample: Int)
   /// In the result of a layer, of finite inputs.
@@ -15,7 +15,7 @@ public enum Overflow: Sendable, Equatable, CustomStringConvertible {
   case gradient(ParameterPath)
 
   /// Half a sentence.
-  public var description: String {
+  package var description: String {
     switch self {
     case .input(let sample): "the input of training sample \(sample) is not finite"
     case .activation(let layer): "the result of layer '\(layer)' overflowed first"
@@ -26,13 +26,13 @@ public enum Overflow: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// Looks for what overflowed, after the fact.
-public enum OverflowProbe {
+package enum OverflowProbe {
   /// The parameter of `plan` that overflowed first; nil when all values, gradients and running
   /// statistics are finite.
   ///
   /// Bad values come first, in order of computation. A bad gradient spreads from the output towards
   /// the input, so of those it is the last in order of computation.
-  public static func firstParameter(of plan: any TrainingPlan) -> Overflow? {
+  package static func firstParameter(of plan: any TrainingPlan) -> Overflow? {
     if let weight = firstWeight(of: plan) { return weight }
     var gradient: ParameterPath?
     plan.withTrainable { description, _, slope in

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Tensors
+package import ThawExecution
+package import ThawTensors
 
 /// Runs a plan as in inference over all samples of a source.
-public enum PlanEvaluator {
+package enum PlanEvaluator {
   /// The logits of every sample, [count, classes], in the source's order and clean view.
   ///
   /// - Parameter chunk: samples per call; changes memory, never results.
-  public static func logits(
+  package static func logits(
     of source: any FeatureSource, by plan: any TrainingPlan, chunk: Int = 256
   ) throws -> Tensor<Float> {
     let classes = plan.outputShape.count / plan.outputShape[0]
@@ -28,7 +28,7 @@ public enum PlanEvaluator {
   }
 
   /// Loss and right predictions over all samples.
-  public static func score(
+  package static func score(
     _ source: any FeatureSource, by plan: any TrainingPlan, loss: any Loss
   ) throws -> BatchResult {
     let logits = try logits(of: source, by: plan)

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-public import Network
-public import Tensors
+package import ThawExecution
+package import ThawNetwork
+package import ThawTensors
 
 /// The weights at the end of a cycle, where the learning rate is lowest.
-public struct CycleSnapshot: Sendable, Equatable {
+package struct CycleSnapshot: Sendable, Equatable {
   /// Number of the cycle, 0-based.
-  public let cycle: Int
+  package let cycle: Int
   /// The epoch under way, 0-based.
-  public let epoch: Int
+  package let epoch: Int
   /// Every parameter and statistic of the plan.
-  public let parameters: Parameters
+  package let parameters: Parameters
 }
 
 /// Averages what the snapshots of one training predict.
 ///
 /// - Source: Huang et al. 2017, "Snapshot Ensembles", arXiv:1704.00109: probabilities are averaged.
-public enum SnapshotEnsemble {
+package enum SnapshotEnsemble {
   /// The mean of the members' class probabilities, [count, classes].
   ///
   /// - Parameters:
@@ -26,7 +26,7 @@ public enum SnapshotEnsemble {
   ///     throws.
   ///   - members: at least one.
   /// - Throws: `NetworkError` when a member does not fit the plan; errors of the plan and source.
-  public static func probabilities(
+  package static func probabilities(
     of source: any FeatureSource, by plan: any TrainingPlan, members: [Parameters]
   ) throws -> Tensor<Float> {
     precondition(!members.isEmpty, "An ensemble needs at least one member.")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Images
-import Tensors
+import ThawImages
+import ThawTensors
 
 /// Memory for a batch's targets, kept from step to step: labels, and distributions when samples are
 /// mixed.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Execution
-import Network
+package import ThawExecution
+import ThawNetwork
 
 /// Trains a plan: epochs, batches, steps, validation, early stopping, best weights.
 ///
 /// Works on one thread, the one that calls ``run(_:)``; hooks are called on it. A run can be stopped
 /// between any two batches, exported, and continued in another process to the same bits.
-public final class Trainer {
+package final class Trainer {
   /// Where the run is.
-  public private(set) var progress: TrainerProgress
+  package private(set) var progress: TrainerProgress
   /// The schedule in steps; a pure function, also for drawing it. Its first step is that of the run,
   /// or that of the trainer's own epochs when they restart the schedule.
-  public let curve: ScheduleCurve
+  package let curve: ScheduleCurve
 
   private let plan: any TrainingPlan
   private let validation: (any FeatureSource)?
@@ -43,7 +43,7 @@ public final class Trainer {
   ///   - gradient: where gradients come from; this process by default.
   /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty,
   ///   ``TrainingError/impossibleMixing(_:)`` for cutmix of features without an extent.
-  public convenience init(
+  package convenience init(
     _ configuration: TrainerConfiguration, plan: any TrainingPlan, rates: LearningRates,
     training: any FeatureSource, validation: (any FeatureSource)? = nil,
     loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil
@@ -98,7 +98,7 @@ public final class Trainer {
   /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:overflow:)`` with the last good
   ///   weights in the plan: the best so far, or those before the epoch. Errors of the plan, the
   ///   source and the hooks.
-  public func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
+  package func run(_ hooks: TrainerHooks = TrainerHooks()) throws -> TrainingResult {
     let outcome = try train(hooks)
     if outcome != .cancelled { try plan.importParameters(finalParameters()) }
     return result(outcome)
@@ -228,7 +228,7 @@ public final class Trainer {
   ///
   /// - Throws: ``TrainingError/diverged(epoch:batch:step:learningRate:overflow:)`` instead of a
   ///   state with weights that are NaN or infinite, so that none is ever saved.
-  public func exportState() throws -> TrainerState {
+  package func exportState() throws -> TrainerState {
     TrainerState(
       progress: progress, parameters: try finiteParameters(), best: best,
       optimizer: optimizer.exportState(from: plan),
@@ -239,7 +239,7 @@ public final class Trainer {
   ///
   /// - Throws: ``TrainingError/incompatibleState(_:)`` when it is of another run, `NetworkError` when
   ///   its parameters do not fit the plan.
-  public func importState(_ state: TrainerState) throws {
+  package func importState(_ state: TrainerState) throws {
     guard state.progress.configuration == progress.configuration else {
       throw TrainingError.incompatibleState("its configuration differs")
     }

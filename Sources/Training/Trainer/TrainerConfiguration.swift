@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Images
+package import ThawImages
 
 /// When to stop before the last epoch.
-public struct EarlyStopping: Sendable, Equatable, Codable {
+package struct EarlyStopping: Sendable, Equatable, Codable {
   /// Stop after this many epochs in a row without improvement, at least 1.
-  public var patience: Int
+  package var patience: Int
   /// By how much the validation loss must fall to count as an improvement.
-  public var minimumImprovement: Double
+  package var minimumImprovement: Double
 
   /// A rule.
-  public init(patience: Int, minimumImprovement: Double = 0) {
+  package init(patience: Int, minimumImprovement: Double = 0) {
     precondition(patience > 0, "Patience must be at least 1, got \(patience).")
     self.patience = patience
     self.minimumImprovement = minimumImprovement
@@ -19,32 +19,32 @@ public struct EarlyStopping: Sendable, Equatable, Codable {
 
 /// The numbers of a training run. Two runs with equal configuration, learning rates, data and
 /// starting weights end in the same bits.
-public struct TrainerConfiguration: Sendable, Equatable, Codable {
+package struct TrainerConfiguration: Sendable, Equatable, Codable {
   /// Passes over the training samples, at least 1.
-  public var epochs: Int
+  package var epochs: Int
   /// Samples of a batch, at least 1; the last of an epoch may have fewer, or one more.
-  public var batchSize: Int
+  package var batchSize: Int
   /// Batches whose gradients are added before each step, at least 1. A step is then that of one
   /// batch of `accumulation * batchSize` samples; the last of an epoch is made with what is left.
   /// Everything counted in batches (schedule, hooks, progress) counts these steps.
-  public var accumulation: Int
+  package var accumulation: Int
   /// Keys shuffling and dropout.
-  public var seed: UInt64
+  package var seed: UInt64
   /// The update.
-  public var optimizer: OptimizerConfiguration
+  package var optimizer: OptimizerConfiguration
   /// How the learning rate moves; stepped per batch.
-  public var schedule: Schedule
+  package var schedule: Schedule
   /// When to stop early; nil for never. Needs validation samples.
-  public var earlyStopping: EarlyStopping?
+  package var earlyStopping: EarlyStopping?
   /// How the samples of a batch are mixed, keyed by seed and step; nil for not at all. ``MixingPlace``
   /// says what is mixed. Validation never is.
-  public var mixing: BatchMixing?
+  package var mixing: BatchMixing?
   /// Decay of a moving average of the weights over the steps of each phase, in 0..<1, which is judged
   /// and kept in place of the weights; nil for none.
-  public var weightAveraging: Double?
+  package var weightAveraging: Double?
 
   /// A configuration; traps on numbers below 1.
-  public init(
+  package init(
     epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
     optimizer: OptimizerConfiguration = OptimizerConfiguration(),
     schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil,
@@ -68,11 +68,11 @@ public struct TrainerConfiguration: Sendable, Equatable, Codable {
 
 extension TrainerConfiguration {
   /// Samples of an optimizer step.
-  public var stepSize: Int { batchSize * accumulation }
+  package var stepSize: Int { batchSize * accumulation }
 
   /// What is wrong with the numbers, as a sentence; nil when nothing is. Ask before training with a
   /// configuration that was decoded: ``Trainer`` traps on impossible ones.
-  public var problem: String? {
+  package var problem: String? {
     if epochs < 1 { return "epochs must be at least 1, got \(epochs)." }
     if batchSize < 1 { return "the batch size must be at least 1, got \(batchSize)." }
     if accumulation < 1 { return "accumulation must be at least 1, got \(accumulation)." }
@@ -87,24 +87,24 @@ extension TrainerConfiguration {
 }
 
 /// What one epoch did.
-public struct EpochRecord: Sendable, Equatable, Codable {
+package struct EpochRecord: Sendable, Equatable, Codable {
   /// 0-based.
-  public var epoch: Int
+  package var epoch: Int
   /// Mean loss over the epoch's batches, each before its step, as trained (dropout, smoothing).
-  public var trainLoss: Double
+  package var trainLoss: Double
   /// Share of right predictions in the same passes.
-  public var trainAccuracy: Double
+  package var trainAccuracy: Double
   /// Plain cross-entropy on the validation samples after the epoch; nil without any.
-  public var validLoss: Double?
+  package var validLoss: Double?
   /// Accuracy on the validation samples; nil without any.
-  public var validAccuracy: Double?
+  package var validAccuracy: Double?
   /// Learning rate of each layer group (or the single one) at the epoch's last step.
-  public var learningRates: [Double]
+  package var learningRates: [Double]
   /// Time of the epoch, validation included.
-  public var seconds: Double
+  package var seconds: Double
 
   /// A record.
-  public init(
+  package init(
     epoch: Int, trainLoss: Double, trainAccuracy: Double, validLoss: Double?,
     validAccuracy: Double?, learningRates: [Double], seconds: Double
   ) {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a run calls while it trains; every hook runs on the training thread.
-public struct TrainerHooks {
+package struct TrainerHooks {
   /// After each epoch. The trainer may be exported here: the epoch boundary.
-  public var onEpoch: (EpochRecord, Trainer) throws -> Void
+  package var onEpoch: (EpochRecord, Trainer) throws -> Void
   /// After each step: for progress, and for checkpoints every so many minutes.
-  public var onBatch: (Trainer) throws -> Void
+  package var onBatch: (Trainer) throws -> Void
   /// After the last step of each whole cycle of a schedule with restarts, before ``onBatch``: the
   /// moment for a snapshot. A run that is resumed may repeat the call with the same weights; a cycle
   /// that the end of the run cuts short has none.
-  public var onCycle: ((CycleSnapshot, Trainer) throws -> Void)?
+  package var onCycle: ((CycleSnapshot, Trainer) throws -> Void)?
   /// Asked before each batch; true ends the run there, with the present weights in the plan.
-  public var isCancelled: () -> Bool
+  package var isCancelled: () -> Bool
 
   /// Hooks; by default none does anything.
-  public init(
+  package init(
     onEpoch: @escaping (EpochRecord, Trainer) throws -> Void = { _, _ in },
     onBatch: @escaping (Trainer) throws -> Void = { _ in },
     onCycle: ((CycleSnapshot, Trainer) throws -> Void)? = nil,
@@ -28,9 +28,9 @@ public struct TrainerHooks {
 }
 
 /// How a run ended.
-public struct TrainingResult: Sendable, Equatable {
+package struct TrainingResult: Sendable, Equatable {
   /// Why it ended.
-  public enum Outcome: String, Sendable {
+  package enum Outcome: String, Sendable {
     /// All epochs are done.
     case finished
     /// The validation loss stopped improving.
@@ -39,14 +39,14 @@ public struct TrainingResult: Sendable, Equatable {
     case cancelled
   }
   /// Why it ended.
-  public let outcome: Outcome
+  package let outcome: Outcome
   /// The epoch whose weights were kept, 0-based; nil without validation.
-  public let bestEpoch: Int?
+  package let bestEpoch: Int?
   /// Finished epochs.
-  public let history: [EpochRecord]
+  package let history: [EpochRecord]
 
   /// The record of ``bestEpoch``, or the last one without validation.
-  public var best: EpochRecord? {
+  package var best: EpochRecord? {
     bestEpoch.flatMap { best in history.first { $0.epoch == best } } ?? history.last
   }
 }

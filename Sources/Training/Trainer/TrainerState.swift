@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-public import Tensors
+package import ThawNetwork
+package import ThawTensors
 
 /// Where a run is, apart from its arrays: small, and exact as JSON.
-public struct TrainerProgress: Sendable, Equatable, Codable {
+package struct TrainerProgress: Sendable, Equatable, Codable {
   /// The run's numbers.
-  public var configuration: TrainerConfiguration
+  package var configuration: TrainerConfiguration
   /// Number of training samples.
-  public var sampleCount: Int
+  package var sampleCount: Int
   /// The epoch under way, 0-based; `configuration.epochs` after the last.
-  public var epoch = 0
+  package var epoch = 0
   /// The next batch of it.
-  public var batch = 0
+  package var batch = 0
   /// Optimizer steps made.
-  public var step = 0
+  package var step = 0
   /// Sums over the epoch's batches so far.
-  public var totals = BatchResult()
+  package var totals = BatchResult()
   /// Seconds spent in the epoch so far.
-  public var seconds = 0.0
+  package var seconds = 0.0
   /// The epoch with the lowest validation loss, the earliest of equals.
-  public var bestEpoch: Int?
+  package var bestEpoch: Int?
   /// That loss.
-  public var bestLoss: Double?
+  package var bestLoss: Double?
   /// The loss that early stopping compares with.
-  public var improvedLoss: Double?
+  package var improvedLoss: Double?
   /// Epochs since that one.
-  public var epochsWithoutImprovement = 0
+  package var epochsWithoutImprovement = 0
   /// Finished epochs.
-  public var history: [EpochRecord] = []
+  package var history: [EpochRecord] = []
 
   /// The start of a run.
-  public init(configuration: TrainerConfiguration, sampleCount: Int) {
+  package init(configuration: TrainerConfiguration, sampleCount: Int) {
     self.configuration = configuration
     self.sampleCount = sampleCount
   }
 
   /// Whether early stopping has ended the run.
-  public var hasStoppedEarly: Bool {
+  package var hasStoppedEarly: Bool {
     guard let rule = configuration.earlyStopping else { return false }
     return epochsWithoutImprovement >= rule.patience
   }
 
   /// Whether no epoch is left to train.
-  public var isFinished: Bool { epoch >= configuration.epochs || hasStoppedEarly }
+  package var isFinished: Bool { epoch >= configuration.epochs || hasStoppedEarly }
 
   /// Goes on with another part of the run.
   mutating func beginPart(epoch: Int, step: Int) {
@@ -71,20 +71,20 @@ public struct TrainerProgress: Sendable, Equatable, Codable {
 ///
 /// Save ``progress`` as JSON and ``tensors`` as arrays. Random numbers need no place here: they are
 /// functions of seed, epoch and step.
-public struct TrainerState: Sendable, Equatable {
+package struct TrainerState: Sendable, Equatable {
   /// Where the run is.
-  public var progress: TrainerProgress
+  package var progress: TrainerProgress
   /// Every parameter and statistic of the plan.
-  public var parameters: Parameters
+  package var parameters: Parameters
   /// Those of the best epoch; nil before the first validation.
-  public var best: Parameters?
+  package var best: Parameters?
   /// What the optimizer remembers.
-  public var optimizer: OptimizerState
+  package var optimizer: OptimizerState
   /// The averaged weights, with the present statistics; nil without averaging.
-  public var average: Parameters?
+  package var average: Parameters?
 
   /// A state.
-  public init(
+  package init(
     progress: TrainerProgress, parameters: Parameters, best: Parameters?, optimizer: OptimizerState,
     average: Parameters? = nil
   ) {
@@ -97,7 +97,7 @@ public struct TrainerState: Sendable, Equatable {
 
   /// All arrays by name: `model/PATH`, `best/PATH`, `average/PATH`, `optimizer/SLOT/PATH`, and `optimizer/step/PATH`
   /// with a parameter's number of steps, [1], exact up to 2^24.
-  public var tensors: [String: Tensor<Float>] {
+  package var tensors: [String: Tensor<Float>] {
     var result: [String: Tensor<Float>] = [:]
     for path in parameters.paths { result["model/\(path)"] = parameters[path] }
     for path in best?.paths ?? [] { result["best/\(path)"] = best?[path] }
@@ -115,7 +115,7 @@ public struct TrainerState: Sendable, Equatable {
   ///
   /// - Throws: ``TrainingError/incompatibleState(_:)`` when a name is unknown or the best weights are
   ///   missing.
-  public init(progress: TrainerProgress, tensors: [String: Tensor<Float>]) throws {
+  package init(progress: TrainerProgress, tensors: [String: Tensor<Float>]) throws {
     var (parameters, best, optimizer) = (Parameters(), Parameters(), OptimizerState())
     var average = Parameters()
     for (name, tensor) in tensors {

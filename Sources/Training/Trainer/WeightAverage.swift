@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Execution
-import Tensors
+import ThawExecution
+import ThawTensors
 
 /// A moving average of a plan's trainable numbers over the steps of training.
 ///

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Network
-import Tensors
+package import ThawNetwork
+import ThawTensors
 
 extension Parameters {
   /// These arrays moved towards those of `other`: (1 - share) of these and `share` of those, running
@@ -13,7 +13,7 @@ extension Parameters {
   /// - Parameter share: 0 to 1.
   /// - Precondition: arrays of one path have one shape.
   /// - Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv:2109.01903.
-  public func interpolated(towards other: Parameters, share: Float) -> Parameters {
+  package func interpolated(towards other: Parameters, share: Float) -> Parameters {
     var result = self
     for path in other.paths {
       guard let start = self[path], let end = other[path], start != end else { continue }

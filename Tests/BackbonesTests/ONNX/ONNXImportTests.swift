@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Execution
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawExecution
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 /// Graphs as other programs write them, and graphs that nobody should.
 @Suite struct ONNXImportTests {

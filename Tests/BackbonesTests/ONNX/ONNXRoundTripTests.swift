@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Backbones
-import Checkpoints
-import Execution
-import Images
-import Network
-import Tensors
-import TestSupport
 import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawExecution
+import ThawImages
+import ThawNetwork
+import ThawReference
+import ThawTensors
+import ThawTestSupport
 
 @Suite struct ONNXRoundTripTests {
   static let side = 64

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawConsole
+import ThawRuns
+
+/// `thaw cache`
+struct Cache: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Compute the frozen layers once for every photo.")
+
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var directory: RunDirectory
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func run() throws {
+    let session = Session(global)
+    let stage = CacheStage(directory, context: try session.context())
+    let summary = try stage.fill()
+    try session.print(summary, text: summary.text)
+  }
+}
+
+extension CacheStage.Summary {
+  /// One line for people.
+  var text: String {
+    computed == 0
+      ? "All \(count) photos are cached already."
+      : "Cached \(computed) of \(count) photos, \(features) features each, at"
+        + " \(Format.significant(imagesPerSecond)) photos/s."
+  }
+}

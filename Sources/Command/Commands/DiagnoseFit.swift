@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawConsole
+import ThawDiagnosis
+import ThawRuns
+import ThawTraining
+
+/// `thaw diagnose fit`
+struct DiagnoseFit: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fit",
+    abstract: "Where do the errors come from: bias, variance, other photos, or wrong labels?",
+    discussion: """
+      Takes the error apart (human, training, cross-validated, held out), tests whether the splits are
+      of one kind, trains on one small batch until it is learned by heart, and lists the photos whose
+      labels look wrong.
+      """)
+
+  @OptionGroup var subject: SubjectOptions
+
+  @Option(help: "Error of people at the same task, 0 to 1.")
+  var humanError: Double?
+
+  @Flag(inversion: .prefixedNo, help: "Train on one small batch until it is learned by heart.")
+  var overfitTest = true
+
+  @Option(help: "Photos listed and shown.")
+  var show = 24
+
+  @Option(help: "Contact sheet of the most suspicious labels, PNG (default: in the run).")
+  var sheet: FilePath?
+
+  @Option(help: "Table of all photos, CSV (default: in the run).")
+  var csv: FilePath?
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    if let humanError, !(0...1).contains(humanError) {
+      throw ValidationError("--human-error is \(humanError), expected 0 to 1.")
+    }
+    guard (1...600).contains(show) else {
+      throw ValidationError("--show is \(show), expected 1 to 600.")
+    }
+  }
+
+  func run() throws {
+    let session = Session(global)
+    var options = DiagnoseFitStage.Options()
+    options.humanError = humanError
+    options.overfits = overfitTest
+    options.shown = show
+    options.sheet = sheet
+    options.table = csv
+    options.seed = global.seed ?? 0
+    let stage = DiagnoseFitStage(context: try session.context())
+    let result = try stage.diagnose(try subject.subject(), options: options)
+    try session.print(result, text: result.text)
+  }
+}
+
+extension FitFindings {
+  /// The verdict, what to try, the numbers and the labels, for people.
+  var text: String {
+    var lines = [verdict, ""]
+    if !next.isEmpty {
+      lines.append("Try, in this order:")
+      lines += next.enumerated().map { "  \($0.offset + 1). \($0.element)" } + [""]
+    }
+    var table = TextTable("Part of the error", ">Size", ">Chance alone", "")
+    for (name, part) in namedParts {
+      guard let part else { continue }
+      table.append([
+        name, Format.percent(part.size), "+- \(Format.percent(part.noise))",
+        part.isSignificant ? "work on it" : "",
+      ])
+    }
+    lines.append(table.text())
+    if let splits {
+      lines.append(
+        "Splits told apart with an AUC of \(Format.fixed(splits.auc, 3)) (0.5: not at all; chance"
+          + " \(Format.significant(splits.chance, 2))).")
+    }
+    if let overfitTest {
+      lines.append(
+        "One batch of \(overfitTest.photos) photos: loss \(Format.fixed(overfitTest.firstLoss, 3)) to"
+          + " \(Format.fixed(overfitTest.loss, 4)) in \(overfitTest.steps) steps."
+          + " \(overfitTest.meaning)")
+    }
+    lines += hints + labelLines
+    if let sheet { lines.append("Contact sheet: \(sheet)") }
+    if let csv = self.table { lines.append("All photos: \(csv)") }
+    return (lines + notes).joined(separator: "\n")
+  }
+
+  /// The parts of the error by name.
+  private var namedParts: [(String, BiasVariance.Part?)] {
+    [
+      ("avoidable bias", parts.avoidableBias), ("variance", parts.variance),
+      ("mismatch", parts.mismatch),
+    ]
+  }
+
+  private var labelLines: [String] {
+    let suspects = labels.filter(\.isSuspicious)
+    guard !suspects.isEmpty else { return ["", "No label is contradicted by both witnesses."] }
+    var table = TextTable("Suspicious label", "Label", "Looks like", ">Score", ">Loss")
+    for photo in suspects.prefix(12) {
+      table.append([
+        photo.path, photo.label, photo.suggestion, Format.fixed(photo.score, 2),
+        Format.fixed(photo.loss, 2),
+      ])
+    }
+    return ["", "\(suspiciousCount) suspicious labels:", table.text()]
+  }
+}

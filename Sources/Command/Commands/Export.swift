@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawBackbones
+import ThawConsole
+import ThawRuns
+
+/// `thaw export`
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a model for other programs: ONNX or safetensors.",
+    discussion: """
+      ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the
+      names that timm and torchvision use and loads there with strict=True.
+      """)
+
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
+  var model: String
+
+  @OptionGroup var foreign: ForeignModelOptions
+
+  @Option(help: "onnx or safetensors (default: by the ending of the output's name).")
+  var to: ExportStage.Format?
+
+  @Option(help: "The file to write.")
+  var output: FilePath
+
+  @Flag(
+    help:
+      "ONNX: the graph takes bytes, uint8 [N, H, W, 3] in R, G, B of the network's size, and normalises them itself."
+  )
+  var preprocessing = false
+
+  @Flag(help: "ONNX: make batch norms part of the convolutions before them.")
+  var foldBatchNorm = false
+
+  @Option(help: "ONNX: what comes out, both (probabilities, logits), probabilities or logits.")
+  var results = ONNXExporter.Results.both
+
+  @Option(
+    help: "safetensors: whose names the tensors have where libraries differ, torchvision or timm.")
+  var names = ExportStage.Names.torchvision
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    guard let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") else {
+      throw ValidationError(
+        "--to is missing, and '\(output.string)' ends neither in .onnx nor in .safetensors.")
+    }
+    if let named = ExportStage.Format(rawValue: output.extension ?? ""), named != format {
+      throw ValidationError(
+        "--to is \(format.rawValue), but '\(output.string)' ends in .\(named.rawValue).")
+    }
+    guard format == .onnx || (!preprocessing && !foldBatchNorm && results == .both) else {
+      throw ValidationError("--preprocessing, --fold-batch-norm and --results are for ONNX.")
+    }
+    guard format == .safetensors || names == .torchvision else {
+      throw ValidationError("--names is for safetensors.")
+    }
+  }
+
+  func run() throws {
+    let session = Session(global)
+    var options = ONNXExporter.Options()
+    options.includesPreprocessing = preprocessing
+    options.foldsBatchNormalization = foldBatchNorm
+    options.results = results
+    let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
+    let exported = try ExportStage(context: try session.context()).export(
+      foreign.reference(model), to: format, output: output, options: options,
+      names: names)
+    try session.print(exported, text: text(exported))
+  }
+
+  private func text(_ exported: ExportStage.Exported) -> String {
+    let size = Format.bytes(exported.bytes)
+    var lines = [
+      "\(exported.path): \(exported.architecture), \(exported.tensors) tensors, \(size)."
+    ]
+    for (label, values) in [("takes", exported.inputs), ("gives", exported.outputs)] {
+      for value in values ?? [] {
+        lines.append(
+          "  \(label) \(value.name), \(value.type) [\(value.shape.joined(separator: ", "))]")
+      }
+    }
+    lines.append("  photos: \(exported.preprocessing)")
+    lines.append("  classes: \(exported.classNames.count)")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension ExportStage.Format: ExpressibleByArgument {}
+extension ExportStage.Names: ExpressibleByArgument {}
+extension ONNXExporter.Results: ExpressibleByArgument {}

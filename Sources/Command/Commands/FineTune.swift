@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ThawConsole
+import ThawRuns
+
+/// `thaw fine-tune`
+struct FineTune: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fine-tune",
+    abstract: "Thaw layer groups of the backbone and train them.",
+    discussion: """
+      Starts from the model that `thaw train` left. What trains is printed first: group, parameters,
+      batch norm, learning rate. Frozen layers are compiled as for inference and cached.
+      """)
+
+  @Option(name: .customLong("run"), help: "Run directory.")
+  var directory: RunDirectory
+
+  @OptionGroup(title: "What thaws") var thawing: ThawingOptions
+  @OptionGroup(title: "Training") var training: TrainingOptions
+
+  @Flag(help: "Print the plan and stop.")
+  var planOnly = false
+
+  @Flag(help: "Do nothing when the recipe says fine_tune: {enabled: false}, as fit does.")
+  var ifEnabled = false
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func run() throws {
+    let session = Session(global)
+    var recipe = try directory.loadRecipe()
+    if ifEnabled, !recipe.fineTune.enabled {
+      return try session.print(["enabled": false], text: "The recipe leaves the backbone frozen.")
+    }
+    if let seed = global.seed { recipe.seed = seed }
+    thawing.apply(to: &recipe.fineTune)
+    let highest = recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
+    try training.apply(to: &recipe.fineTune.train, highest: highest)
+    recipe = try recipe.checked()
+    let stage = FineTuneStage(directory, context: try session.context())
+    // A plan that does not fit the network must not stay in the run.
+    let plan = try stage.plan(of: recipe)
+    if planOnly { return try session.print(plan.flatMap(\.groups), text: plan.text) }
+    try directory.change(recipe)
+    session.console.say(plan.text)
+    let summary = try stage.fineTune()
+    try session.print(summary, text: summary.text)
+  }
+}
+
+extension [PhasePlan] {
+  /// A table for each phase, for people.
+  var text: String {
+    map { phase in
+      var table = TextTable("group", ">parameters", ">trains", "batch norm", ">learning rate")
+      for row in phase.groups {
+        table.append([
+          row.group, Format.grouped(row.parameters, separator: " "),
+          row.trainable == 0 ? "frozen" : Format.grouped(row.trainable, separator: " "),
+          row.batchNorm ?? "-", row.learningRate.map { Format.significant($0) } ?? "-",
+        ])
+      }
+      return (count > 1 ? "Phase \(phase.phase) of \(count): " : "")
+        + "epochs \(phase.firstEpoch) to \(phase.lastEpoch), \(phase.size) pixels,"
+        + " \(phase.schedule), frozen up to '\(phase.cut)'\n" + table.text()
+    }.joined(separator: "\n")
+  }
+}
+
+extension FineTuneStage.Summary {
+  /// One line for people.
+  var text: String {
+    if unchanged { return "The fine-tuned model is up to date." }
+    let before = startValidAccuracy.map { Format.percent($0) } ?? "?"
+    let after = bestValidAccuracy.map { Format.percent($0) } ?? "?"
+    return "Fine-tuned \(Format.grouped(trainableParameters, separator: " ")) parameters:"
+      + " \(epochs) epochs in \(Format.duration(seconds: seconds)),"
+      + " valid accuracy \(before) before, \(after) after."
+  }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawConsole
+import ThawRecipes
+import ThawRuns
+
+/// `thaw predict`
+struct Predict: ParsableCommand {
+  /// How predictions are written.
+  enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, csv }
+
+  static let configuration = CommandConfiguration(
+    abstract: "Predict the class of photos or folders of photos.",
+    discussion: """
+      A photo that cannot be read is named on stderr, the others are predicted all the same; the
+      exit code is then 65.
+      """)
+
+  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
+  var model: String
+
+  @OptionGroup var foreign: ForeignModelOptions
+
+  @Argument(help: "Photos, or folders that are searched for photos.")
+  var images: [FilePath]
+
+  @Option(help: "How many classes to rank.")
+  var top = 5
+
+  @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
+
+  @Option(help: "text, json or csv.")
+  var format: Format?
+
+  @Option(help: "Write to this file instead of stdout.")
+  var output: FilePath?
+
+  @Flag(help: "With JSON: add the logits, one a class, of the first view.")
+  var logits = false
+
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    guard top >= 1 else { throw ValidationError("--top is \(top), expected at least 1.") }
+    if global.json, let format, format != .json {
+      throw ValidationError("--json and --format \(format.rawValue) contradict each other.")
+    }
+  }
+
+  func run() throws {
+    let session = Session(global)
+    var look = Recipe.TestTime()
+    testTime.apply(to: &look)
+    let (predictions, failures) = try PredictStage(context: try session.context()).predict(
+      images, model: foreign.reference(model, snapshots: testTime.snapshots), top: top, tta: look,
+      withLogits: logits)
+    let text =
+      switch global.json ? .json : format ?? .text {
+      case .json: try JSONText.of(predictions) + "\n"
+      case .csv: csv(predictions)
+      case .text: table(predictions)
+      }
+    if let output { try deliver(text, to: output) } else { try standardOutput(text) }
+    for failure in failures { standardError("error: \(failure.path): \(failure.reason)\n") }
+    if !failures.isEmpty { throw ExitCode(65) }
+  }
+
+  private func csv(_ predictions: [PredictStage.Prediction]) -> String {
+    var table = CSVWriter(header: ["path", "label", "probability"])
+    for one in predictions { table.append([one.path, one.label, "\(one.probability)"]) }
+    return table.text
+  }
+
+  private func table(_ predictions: [PredictStage.Prediction]) -> String {
+    predictions.map { one in
+      let ranked = one.top.filter { $0.probability >= 0.001 || $0.label == one.label }.map {
+        "\($0.label) \(ThawConsole.Format.percent(Double($0.probability), separator: " "))"
+      }
+      return "\(one.path)  \(ranked.joined(separator: ", "))\n"
+    }.joined()
+  }
+}

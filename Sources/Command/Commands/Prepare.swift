@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawConsole
+import ThawRecipes
+import ThawRuns
+
+/// `thaw prepare`
+struct Prepare: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Scan a folder of photos, verify every file, split into training and validation.")
+
+  @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
+  var data: FilePath
+
+  @Option(name: .customLong("run"), help: "Run directory; created if needed.")
+  var directory: RunDirectory
+
+  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func run() throws {
+    let session = Session(global)
+    let recipe = try recipe.resolved(run: directory, seed: global.seed)
+    let stage = PrepareStage(directory, context: try session.context())
+    let summary = try stage.prepare(data, recipe: recipe)
+    try session.print(summary, text: summary.text)
+  }
+}
+
+extension PrepareStage.Summary {
+  /// A table of classes for people.
+  var text: String {
+    var table = TextTable("class", ">train", ">valid", ">test")
+    for row in classes {
+      table.append([row.name, "\(row.train)", "\(row.valid)", "\(row.test)"])
+    }
+    let verb = unchanged ? "unchanged since the last time" : "prepared"
+    return "\(root): \(count) photos, \(classes.count) classes, \(verb)\n" + table.text()
+  }
+}

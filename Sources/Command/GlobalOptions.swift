@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ThawInference
+
+/// What every command takes.
+struct GlobalOptions: ParsableArguments {
+  @Flag(name: .long, help: "Print exactly one JSON document on stdout; progress goes to stderr.")
+  var json = false
+
+  @Option(name: .long, help: "Seed of every random stream (default: the recipe's).")
+  var seed: UInt64?
+
+  @Option(name: .long, help: "Compute threads (default: the number of cores).")
+  var threads: Int?
+
+  @Option(name: .long, help: "Kernels: onednn, or reference (slow, for comparison).")
+  var engine = StageContext.EngineChoice.oneDNN
+
+  @Flag(name: .long, help: "No progress and no remarks; errors and results only.")
+  var quiet = false
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads is \(threads), expected 1 to 1024.")
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawBackbones
+import ThawConsole
+import ThawInference
+
+/// What a command works with, made from the global options.
+struct Session {
+  let options: GlobalOptions
+  let console: Console
+
+  init(_ options: GlobalOptions) {
+    self.options = options
+    console = Console(isQuiet: options.quiet)
+  }
+
+  /// The context of a stage.
+  func context() throws -> StageContext {
+    StageContext(
+      console: console, threads: options.threads, engine: options.engine, pretrained: try .locate())
+  }
+
+  /// Prints a result: the JSON document, or else the text for people.
+  func print(_ result: some Encodable, text: String) throws {
+    if options.json {
+      try standardOutput(try JSONText.of(result) + "\n")
+    } else {
+      try standardOutput(text + (text.hasSuffix("\n") ? "" : "\n"))
+    }
+  }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// Somewhere to write text for people: a terminal, a log, or a test's memory.
+///
+/// Writing never fails and never ends the program: progress is not worth losing a training for.
+package struct OutputSink: Sendable {
+  /// Whether lines can be rewritten.
+  package let isTerminal: Bool
+  /// Whether block characters and the like can be shown.
+  package let hasUnicode: Bool
+  /// Columns at this moment.
+  package let columns: @Sendable () -> Int
+  /// Writes text.
+  package let write: @Sendable (String) -> Void
+
+  /// A sink made of its parts.
+  package init(
+    isTerminal: Bool, hasUnicode: Bool = true, columns: @escaping @Sendable () -> Int = { 80 },
+    write: @escaping @Sendable (String) -> Void
+  ) {
+    self.isTerminal = isTerminal
+    self.hasUnicode = hasUnicode
+    self.columns = columns
+    self.write = write
+  }
+
+  /// Standard error; lines are rewritten when it is a terminal that can (TERM is not "dumb").
+  package static var standardError: OutputSink { descriptor(STDERR_FILENO) }
+
+  /// Standard output.
+  package static var standardOutput: OutputSink { descriptor(STDOUT_FILENO) }
+
+  /// An open file descriptor. A closed one, a full disk or a reader that has gone are ignored.
+  package static func descriptor(_ descriptor: Int32) -> OutputSink {
+    let terminal = environment("TERM")
+    let locale = [environment("LC_ALL"), environment("LC_CTYPE"), environment("LANG")]
+    let encoding = locale.first { !$0.isEmpty } ?? ""
+    return OutputSink(
+      isTerminal: isatty(descriptor) == 1 && terminal != "dumb" && !terminal.isEmpty,
+      hasUnicode: encoding.lowercased().contains("utf"),
+      columns: { width(of: descriptor) },
+      write: { writeIgnoringErrors(Array($0.utf8), to: descriptor) })
+  }
+
+  private static func environment(_ name: String) -> String {
+    getenv(name).map { String(cString: $0) } ?? ""
+  }
+
+  private static func width(of descriptor: Int32) -> Int {
+    var size = winsize()
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  /// Writes all bytes or gives up.
+  ///
+  /// A write to a pipe without a reader raises SIGPIPE, which would end the program. It is blocked
+  /// on this thread for the time of the write and taken off the queue, so that the program's own
+  /// handling of the signal stays as it is.
+  private static func writeIgnoringErrors(_ bytes: [UInt8], to descriptor: Int32) {
+    var pipe = sigset_t()
+    var before = sigset_t()
+    var pending = sigset_t()
+    sigemptyset(&pipe)
+    sigaddset(&pipe, SIGPIPE)
+    sigpending(&pending)
+    let wasPending = sigismember(&pending, SIGPIPE) == 1
+    pthread_sigmask(SIG_BLOCK, &pipe, &before)
+    let isBroken = !writeAll(bytes, to: descriptor)
+    if isBroken && !wasPending {
+      var now = timespec()
+      while sigtimedwait(&pipe, nil, &now) == -1 && errno == EINTR {}
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+  }
+
+  private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+    bytes.withUnsafeBytes { buffer in
+      var done = 0
+      while done < buffer.count {
+        let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
+        let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
+        if count < 0 && errno == EINTR { continue }
+        if count <= 0 { return false }
+        done += count
+      }
+      return true
+    }
+  }
+}

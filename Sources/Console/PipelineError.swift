@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A stage cannot do its work for a reason that belongs to no single module.
+package enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// An earlier stage has not run.
+  case notPrepared(String, needs: String, command: String)
+  /// Options that cannot go together or make no sense.
+  case usage(String)
+  /// Data that cannot be used together with a model.
+  case data(String)
+  /// A training diverged; the text says where and which file holds the last good weights.
+  case diverged(String)
+  /// The user asked to stop.
+  case interrupted
+
+  /// Where, what, next step.
+  package var description: String {
+    switch self {
+    case .notPrepared(let run, let needs, let command):
+      "\(run): there is no \(needs) yet. Run first: \(command) --run \(run)"
+    case .usage(let text), .data(let text), .diverged(let text): text
+    case .interrupted: "interrupted. Run the same command again to continue."
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawConsole
+import ThawExecution
+package import ThawInference
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
+import ThawTraining
+
+/// Runs a network through both learning phases and notes everything a verdict needs.
+package struct BatchNormExamination {
+  package let network: PhasedNetwork
+  package let batch: Int
+  package let inference: BatchNormDiagnosis.Phase
+  package let batchSizes: [BatchNormDiagnosis.BatchSize]
+  package let attribution: PhaseAttribution?
+  package let heldOut: BatchNormDiagnosis.Phase?
+  package let facts: BatchNormFacts
+  package let suspects: [Int]
+  /// Classes under the outputs they answer to, where those differ.
+  package let moved: [Int: Int]
+  /// The photos, under the outputs they answer to.
+  package let photos: DiagnosisPhotos
+  package let inputs: InputCandidates
+
+  /// Photos of a batch when nobody says how many the network was trained with.
+  package static let usualBatch = 32
+  private static let largestBatch = 64
+  private static let attributionPhotos = 32
+  private static let inputPhotos = 160
+
+  package init(
+    _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?,
+    switchesLayers: Bool, seed: UInt64, context: StageContext
+  ) throws {
+    let count = given.main.count
+    batch = min(max(trainedBatch ?? BatchNormExamination.usualBatch, 2), count, 64)
+    network = try PhasedNetwork(
+      classifier.graph, parameters: classifier.parameters, compiler: context.compiler,
+      batch: max(min(BatchNormExamination.largestBatch, count), batch),
+      size: Extent2D(classifier.preprocessing.inputSize))
+    let passes = Passes(network, seed: seed, context: context)
+    let running = try passes.run("Inference phase", given.main, .none, batch: batch)
+    let switched = try passes.run("Training phase", given.main, .all, batch: batch)
+    let assignment = BatchNormExamination.assignment(given.main.labels, running, switched)
+    moved = assignment
+    photos = given.relabelled(moved)
+    let main = photos.main
+    inference = BatchNormDiagnosis.Phase(running, main.labels)
+    let training = BatchNormDiagnosis.Phase(switched, main.labels)
+    var sizes: [BatchNormDiagnosis.BatchSize] = []
+    for size in Set([8, 32, 64, batch]).sorted() where size <= network.batch && size <= count {
+      let phase =
+        size == batch
+        ? training
+        : BatchNormDiagnosis.Phase(
+          try passes.run("Batches of \(size)", main, .all, batch: size), main.labels)
+      sizes.append(.init(batch: size, phase: phase, gap: phase.accuracy - inference.accuracy))
+    }
+    batchSizes = sizes
+    let layers = try network.factLayers(own: switched, asRun: running)
+    suspects = BatchNormFacts.suspects(layers)
+    let attributed = main.sample(BatchNormExamination.attributionPhotos, seed: seed)
+    attribution =
+      network.layers.isEmpty || !switchesLayers
+      ? nil
+      : try passes.attribution(attributed, batch: min(batch, 32))
+    let sampled = main.sample(BatchNormExamination.inputPhotos, seed: seed)
+    inputs = try InputCandidates(classifier, sampled, seed: seed, context: context)
+    let doubtful: Set<ParameterPath> = Set(suspects.map { layers[$0].path })
+    let size = batch
+    func results(
+      _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection
+    ) throws -> PhotoResults {
+      let output = try passes.run(nil, photos, selection, batch: min(size, photos.count))
+      return PhotoResults(output, labels: photos.labels)
+    }
+    let inputFacts = inputs.results.map {
+      BatchNormFacts.Input(name: $0.name, results: $0.results, divergence: $0.divergence)
+    }
+    let unseen = photos.heldOut.labels
+    let judged =
+      photos.heldOut.count >= 2
+      ? try passes.run("Held-out photos", photos.heldOut, .none, batch: batch) : nil
+    heldOut = judged.map { BatchNormDiagnosis.Phase($0, unseen) }
+    facts = BatchNormFacts(
+      layers: layers, inference: PhotoResults(running, labels: main.labels),
+      training: PhotoResults(switched, labels: main.labels),
+      auc: (inference.auc, training.auc), chance: main.largestClassShare,
+      repaired: doubtful.isEmpty ? nil : try results(main, .only(doubtful)),
+      inputs: inputFacts, certainInput: inputs.certain,
+      sampledTraining: try results(sampled, .all),
+      sampledRepaired: doubtful.isEmpty ? nil : try results(sampled, .only(doubtful)),
+      heldOut: judged.map { PhotoResults($0, labels: unseen) },
+      isTrainingData: photos.isTrainingData,
+      recordedMode: classifier.record?.freezing.frozenBatchNorm,
+      renamed: Dictionary(
+        uniqueKeysWithValues: moved.map {
+          (classifier.classNames[$0.key], classifier.classNames[$0.value])
+        }))
+  }
+
+  /// Which classes answer to another name in both phases or clearly in one of them.
+  private static func assignment(
+    _ labels: [Int], _ running: PhaseOutput, _ switched: PhaseOutput
+  ) -> [Int: Int] {
+    let best = [running, switched].map {
+      LabelAssignment(labels: labels, predictions: $0.logits.largestColumns())
+    }.max { $0.accuracy < $1.accuracy }
+    guard let best, best.accuracy - best.accuracyByName >= 0.05, best.accuracy >= 0.5 else {
+      return [:]
+    }
+    return best.moved
+  }
+}
+
+/// Passes with progress.
+private struct Passes {
+  let network: PhasedNetwork
+  let seed: UInt64
+  let context: StageContext
+
+  init(_ network: PhasedNetwork, seed: UInt64, context: StageContext) {
+    self.network = network
+    self.seed = seed
+    self.context = context
+  }
+
+  func run(
+    _ label: String?, _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection,
+    batch: Int
+  ) throws -> PhaseOutput {
+    let progress = label.map { context.console.progress($0, total: photos.count) }
+    defer { progress?.finish() }
+    return try network.run(
+      photos, batchStatistics: selection, batch: min(batch, photos.count), seed: seed
+    ) { count in
+      progress?.advance(by: count)
+      try Interruption.check()
+    }
+  }
+
+  func attribution(_ photos: LabelledTensors, batch: Int) throws -> PhaseAttribution {
+    let batches = (photos.count + batch - 1) / batch
+    let progress = context.console.progress(
+      "Switching layers one by one", total: network.layers.count * batches, unit: "layers")
+    defer { progress.finish() }
+    return try PhaseAttribution(network, photos, batch: batch, seed: seed) {
+      progress.advance(by: 1)
+      try Interruption.check()
+    }
+  }
+}
+
+extension PhasedNetwork {
+  /// Every batch norm against the data, with and without the errors of the layers before it.
+  fileprivate func factLayers(own: PhaseOutput, asRun: PhaseOutput) throws
+    -> [BatchNormFacts.Layer]
+  {
+    let held = self.parameters
+    return try layers.compactMap { layer -> BatchNormFacts.Layer? in
+      guard let first = own.moments[layer.path], let second = asRun.moments[layer.path] else {
+        return nil
+      }
+      func holds(_ name: String, _ value: Float) throws -> Bool {
+        try held.tensor(layer.path.appending(name)).elements.allSatisfy { $0 == value }
+      }
+      return BatchNormFacts.Layer(
+        path: layer.path, group: layer.group,
+        own: try LayerShift(first, of: layer, in: held),
+        asRun: try LayerShift(second, of: layer, in: held),
+        isInitial: try holds("running_mean", 0) && holds("running_var", 1))
+    }
+  }
+}
+
+extension BatchNormDiagnosis.Phase {
+  /// Judges the logits of a pass.
+  package init(_ output: PhaseOutput, _ labels: [Int]) {
+    let results = PhotoResults(output, labels: labels)
+    let finite = output.logits.withUnsafeElements { $0.allSatisfy(\.isFinite) }
+    self.init(
+      accuracy: results.accuracy, loss: results.loss,
+      auc: finite
+        ? RankingMetrics.areaUnderCurve(
+          probabilities: Probabilities.softmax(output.logits), labels: labels) : nil)
+  }
+}
+
+extension LabelledTensors {
+  /// Share of the most frequent class.
+  fileprivate var largestClassShare: Double {
+    let counts = Dictionary(grouping: labels, by: \.self).mapValues(\.count)
+    return Double(counts.values.max() ?? 0) / Double(max(count, 1))
+  }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+package import SystemPackage
+package import ThawBackbones
+package import ThawCheckpoints
+import ThawConsole
+import ThawDatasets
+package import ThawExecution
+import ThawFiles
+package import ThawImages
+import ThawNetwork
+import ThawOneDNN
+import ThawRecipes
+package import ThawTensors
+import ThawTraining
+
+/// A trained network ready to predict: everything it needs is in one model file.
+///
+/// ```swift
+/// let classifier = try Classifier(modelFile: "model.safetensors", compiler: compiler, threads: 2)
+/// let outcome = try classifier.classify([FilePath("new.jpg")], views: [.center])
+/// ```
+/// Photos are prepared as the contract in the model says; nothing about that can be changed from
+/// outside. One caller at a time.
+package final class Classifier {
+  /// Class names in the order of the logits.
+  package let classNames: [String]
+  /// How photos become tensors.
+  package let preprocessing: Preprocessing
+  /// The card or file it came from, for messages.
+  package let source: String
+  /// What its training photos were varied by; none for a card.
+  package let augmentation: Augmentation
+  /// Of its training.
+  package let seed: UInt64
+  /// The network itself, for diagnosis; of several models the first.
+  package let model: StoredModel
+  /// One for each model that takes part.
+  private let plans: [any InferencePlan]
+  private let threads: Int
+
+  /// What became of one photo.
+  package enum Outcome: Sendable {
+    /// One logit a class for each view, [views, classes]; of several models one after the other,
+    /// [models * views, classes].
+    case logits(Tensor<Float>)
+    /// It could not be read or decoded, and why.
+    case unusable(String)
+  }
+
+  /// Loads a model file that `thaw train` wrote.
+  ///
+  /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
+  package convenience init(modelFile: FilePath, compiler: Compiler, threads: Int) throws {
+    try self.init(ensemble: [modelFile], compiler: compiler, threads: threads)
+  }
+
+  /// Loads the models of one training, which answer together: snapshots.
+  ///
+  /// - Parameter files: at least one.
+  /// - Throws: as for one; ``PipelineError/data(_:)`` when their classes or preprocessing differ.
+  package convenience init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
+    precondition(!files.isEmpty, "A classifier needs a model file.")
+    let models = try files.map { try StoredModel(modelFile: $0) }
+    let first = models[0]
+    for (file, other) in zip(files, models)
+    where other.record.classNames != first.record.classNames
+      || other.preprocessing != first.preprocessing
+    {
+      throw PipelineError.data(
+        "\(file.displayed): has other classes or another preprocessing than"
+          + " \(files[0].displayed). Only models of one training answer together.")
+    }
+    try self.init(models, source: files[0].displayed, compiler: compiler, threads: threads)
+  }
+
+  /// The untouched pretrained network of a card, with its own classes.
+  package convenience init(
+    card: BackboneCard, store: PretrainedStore, compiler: Compiler, threads: Int
+  ) throws {
+    let model = try StoredModel(card: card, store: store)
+    guard !model.record.classNames.isEmpty else {
+      throw PipelineError.data(
+        "\(card.name): these weights end with the features, they have no classifier of their own."
+          + " Train one: thaw fit DATA --backbone \(card.name)")
+    }
+    try self.init([model], source: card.name, compiler: compiler, threads: threads)
+  }
+
+  /// Compiles models that were read and answer together; at least one.
+  ///
+  /// - Throws: `NetworkError`, `ExecutionError`.
+  package init(_ models: [StoredModel], source: String, compiler: Compiler, threads: Int) throws {
+    model = models[0]
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
+    let training = try? TrainingRecord(json: model.record.training)
+    let recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: source) }
+    augmentation = recipe?.augmentation(isHeadAlone: training?.isHeadAlone ?? true) ?? .none
+    seed = recipe?.seed ?? 0
+    self.source = source
+    plans = try models.map {
+      try compiler.compileInference(
+        $0.graph, parameters: $0.parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
+        size: Extent2D($0.preprocessing.inputSize))
+    }
+    self.threads = threads
+  }
+
+  /// See ``StoredModel/ownRecord``.
+  package var record: ModelRecord? { model.ownRecord }
+
+  /// How many models answer together.
+  package var memberCount: Int { plans.count }
+
+  /// The logits of photos under each of `views`, in order.
+  ///
+  /// A photo that cannot be used does not stop the others.
+  ///
+  /// - Parameter progress: called with the number of photos done so far.
+  /// - Throws: ``PipelineError/interrupted``, `ExecutionError`.
+  package func classify(
+    _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
+    progress: (Int) -> Void = { _ in }
+  ) throws -> [Outcome] {
+    let perPhoto = views.count * preprocessing.elementCount
+    let chunk = max(OneDNNEngine.recommendedMicroBatch / views.count, threads)
+    let pixels = AlignedStorage<Float>(count: min(chunk, paths.count) * perPhoto)
+    var outcomes: [Outcome] = []
+    for start in stride(from: 0, to: paths.count, by: chunk) {
+      try Interruption.check()
+      let part = Array(paths[start..<min(start + chunk, paths.count)])
+      let reasons = try prepare(part, views: views, into: pixels)
+      let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * perPhoto)])
+      let shape: Shape = [part.count * views.count, classNames.count]
+      let logits = try plans.map { plan in
+        try Tensor<Float>(shape: shape) { try plan.run(input, into: $0) }
+      }
+      for (index, reason) in reasons.enumerated() {
+        outcomes.append(reason.map(Outcome.unusable) ?? .logits(rows(index, views.count, logits)))
+      }
+      progress(outcomes.count)
+    }
+    return outcomes
+  }
+
+  /// The logits of photos that are prepared already.
+  ///
+  /// Shapes: `pixels` n photos of ``Preprocessing/elementCount`` elements; result [n, classes].
+  package func logits(_ pixels: UnsafeBufferPointer<Float>) throws -> Tensor<Float> {
+    let count = pixels.count / preprocessing.elementCount
+    return try Tensor<Float>(shape: [count, classNames.count]) {
+      try plans[0].run(pixels, into: $0)
+    }
+  }
+
+  /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.
+  package func prepare(
+    _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
+    into pixels: AlignedStorage<Float>
+  ) throws -> [String?] {
+    let perPhoto = views.count * preprocessing.elementCount
+    let reasons = Mutex([String?](repeating: nil, count: paths.count))
+    let preprocessing = preprocessing
+    try forEachIndex(below: paths.count, threads: threads) { index in
+      let target = UnsafeMutableBufferPointer(
+        rebasing: pixels.elements[(index * perPhoto)..<((index + 1) * perPhoto)])
+      do {
+        let bytes = try FileSystem.read(paths[index], limit: 1 << 30)
+        // What augmented views draw follows from the contents, as it does in a run.
+        let sample = views.contains(where: \.draws) ? Manifest.drawNumber(ofContents: bytes) : 0
+        try bytes.withUnsafeBytes { raw in
+          _ = try preprocessing.prepare(raw, testTimeViews: views, sample: sample, into: target)
+        }
+      } catch {
+        target.update(repeating: 0)
+        reasons.withLock { $0[index] = Classifier.reason(error) }
+      }
+    }
+    return reasons.withLock { $0 }
+  }
+
+  package static func reason(_ error: any Error) -> String {
+    switch error {
+    case let error as ImageError: error.description
+    case let error as FileError: error.reason.text(error.operation)
+    default: "\(error)"
+    }
+  }
+
+  private func rows(_ photo: Int, _ views: Int, _ logits: [Tensor<Float>]) -> Tensor<Float> {
+    let count = views * classNames.count
+    let elements = logits.flatMap { member in
+      member.withUnsafeElements { Array($0[(photo * count)..<((photo + 1) * count)]) }
+    }
+    return Tensor(elements, shape: [logits.count * views, classNames.count])
+  }
+}
+
+extension TestTimeView {
+  /// Whether it depends on what a photo draws.
+  fileprivate var draws: Bool {
+    switch self {
+    case .plain: false
+    case .augmented: true
+    case .corner(_, _, _, let colors): colors != nil
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+package import ThawBackbones
+package import ThawCheckpoints
+import ThawConsole
+package import ThawImages
+package import ThawNetwork
+
+/// A model as it is kept: the network, its weights, and what its file says about them.
+package struct StoredModel {
+  package let graph: Graph
+  package let parameters: Parameters
+  package let preprocessing: Preprocessing
+  package let record: ModelRecord
+
+  /// What its file says about its training; nil for a card's network or a checkpoint from elsewhere.
+  package var ownRecord: ModelRecord? {
+    (try? TrainingRecord(json: record.training)) == nil ? nil : record
+  }
+
+  /// A model file that a training wrote.
+  ///
+  /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError` when it is not one or is damaged.
+  package init(modelFile: FilePath) throws {
+    (record, parameters) = try ModelFile.read(modelFile)
+    guard let contract = try? Preprocessing(json: record.preprocessing) else {
+      throw PipelineError.data(
+        "\(modelFile.displayed): the preprocessing contract in it is not understood.")
+    }
+    preprocessing = contract
+    let trained = (try? TrainingRecord(json: record.training))?.head
+    let head = Head(
+      classes: record.classNames.count, hidden: trained?.hidden, dropout: trained?.dropout ?? 0)
+    guard (1...65536).contains(head.hidden ?? 1), (0..<1).contains(head.dropout) else {
+      throw PipelineError.data(
+        "\(modelFile.displayed): the head in it, \(head.hidden ?? 0) hidden features with a dropout of"
+          + " \(head.dropout), is impossible.")
+    }
+    graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    try parameters.validate(for: graph)
+  }
+
+  /// Collects what was read elsewhere; the parameters are `graph`'s.
+  package init(
+    graph: Graph, parameters: Parameters, preprocessing: Preprocessing, record: ModelRecord
+  ) {
+    self.graph = graph
+    self.parameters = parameters
+    self.preprocessing = preprocessing
+    self.record = record
+  }
+
+  /// The untouched pretrained network of a card.
+  package init(card: BackboneCard, store: PretrainedStore) throws {
+    let backbone = try PretrainedBackbone(card, from: store)
+    graph = backbone.graph
+    parameters = backbone.parameters.restricted(to: graph)
+    preprocessing = card.preprocessing
+    record = ModelRecord(
+      thawVersion: thawVersion, architecture: card.architecture, classNames: backbone.classNames,
+      preprocessing: card.preprocessing.json,
+      structure: card.architecture == Architecture.onnxName
+        ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
+      notes: ["license": card.license])
+  }
+}

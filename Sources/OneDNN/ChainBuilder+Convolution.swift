@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+extension ChainBuilder {
+  /// A way to attach an epilogue to its lead.
+  private enum Attachment {
+    /// The residual already lies in the destination, which the kernel adds to.
+    case inPlace
+    /// The residual is read from its own memory.
+    case separate
+    /// The epilogue runs as steps of its own.
+    case none
+  }
+
+  /// A lead with weights, ready to be built with any epilogue.
+  private struct WeightedLead {
+    let operation: String
+    let layer: ParameterPath
+    let output: Shape
+    let weightShape: Shape
+    let parameters: FoldedParameters
+    /// Of the result; the library chooses for `THAW_DNNL_ANY`.
+    let order: thaw_dnnl_order
+    let make:
+      (_ destination: OneDNNLayout, _ epilogue: [thaw_dnnl_epilogue]) throws -> OneDNNPrimitive
+  }
+
+  /// Convolution, folded batch norm and epilogue in one kernel.
+  mutating func appendConvolution(
+    _ step: FusedStep, _ layer: Convolution2D, at index: Int
+  ) throws {
+    if prefersChannelsLast {
+      let lead = try lead(step, layer, order: THAW_DNNL_CHANNELS_LAST)
+      if let primitive = try? build(lead, step, .none), !primitive.isPlainLoop {
+        return try append(lead, step, at: index)
+      }
+    }
+    if isWorthWinograd(step, layer) {
+      let lead = try lead(step, layer, order: THAW_DNNL_ANY, byWinograd: true)
+      if try appendFused(lead, step, at: index) { return }
+    }
+    try append(try lead(step, layer, order: THAW_DNNL_ANY), step, at: index)
+  }
+
+  /// Whether a convolution is so large that Winograd's F(4x4, 3x3) pays: a quarter of the products for
+  /// four times the weights. It halves the time of VGG's layers; ResNet's at 224 pixels are too small
+  /// to gain much. Follows from the shape alone, as every choice here does.
+  ///
+  /// - Source: Lavin and Gray 2015, arXiv:1509.09308.
+  private func isWorthWinograd(_ step: FusedStep, _ layer: Convolution2D) -> Bool {
+    let output = shape(of: step.result)
+    let products = 9 * layer.inputs * layer.outputs * output[2] * output[3]
+    return layer.window.kernel == Extent2D(3) && layer.window.stride == Extent2D(1)
+      && layer.window.dilation == Extent2D(1) && layer.groups == 1
+      && min(layer.inputs, layer.outputs) >= 64 && products >= 400_000_000
+  }
+
+  /// The convolution of `step` with its images in `order`.
+  private func lead(
+    _ step: FusedStep, _ layer: Convolution2D, order: thaw_dnnl_order, byWinograd: Bool = false
+  ) throws -> WeightedLead {
+    let path = step.lead.path
+    let input = shape(of: step.inputs[0])
+    let output = shape(of: step.result)
+    let window = layer.window.descriptor(
+      for: Extent2D(height: input[2], width: input[3]),
+      output: Extent2D(height: output[2], width: output[3]))
+    let folded = try FoldedParameters(
+      step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
+    let kernel = layer.window.kernel
+    let perGroup: [Int] = [
+      layer.outputs / layer.groups, layer.inputs / layer.groups, kernel.height, kernel.width,
+    ]
+    let weightShape = Shape(layer.groups == 1 ? perGroup : [layer.groups] + perGroup)
+    let source = try OneDNNLayout(input, order, path)
+    let weights = try OneDNNLayout(weightShape, THAW_DNNL_ANY, path)
+    let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
+    return WeightedLead(
+      operation: "convolution", layer: path, output: output, weightShape: weightShape,
+      parameters: folded, order: order
+    ) { destination, epilogue in
+      try OneDNNPrimitive("convolution", path) { made in
+        withUnsafePointer(to: window) {
+          thaw_dnnl_convolution(
+            made, source.handle, weights.handle, bias?.handle, destination.handle, $0, byWinograd,
+            epilogue, CInt(epilogue.count))
+        }
+      }
+    }
+  }
+
+  /// Dense layer and epilogue in one kernel.
+  mutating func appendDense(_ step: FusedStep, _ layer: Dense, at index: Int) throws {
+    let path = step.lead.path
+    let folded = try FoldedParameters(
+      step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
+    let source = try OneDNNLayout(shape(of: step.inputs[0]), THAW_DNNL_DENSE, path)
+    let weights = try OneDNNLayout([layer.outputs, layer.inputs], THAW_DNNL_ANY, path)
+    let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
+    let lead = WeightedLead(
+      operation: "dense", layer: path, output: shape(of: step.result),
+      weightShape: [layer.outputs, layer.inputs], parameters: folded, order: THAW_DNNL_ANY
+    ) { destination, epilogue in
+      try OneDNNPrimitive("dense", path) {
+        thaw_dnnl_inner_product(
+          $0, source.handle, weights.handle, bias?.handle, destination.handle, epilogue,
+          CInt(epilogue.count))
+      }
+    }
+    try append(lead, step, at: index)
+  }
+
+  /// The lead with its epilogue in one kernel, or as steps of its own.
+  private mutating func append(_ lead: WeightedLead, _ step: FusedStep, at index: Int) throws {
+    if try appendFused(lead, step, at: index) { return }
+    try place(try build(lead, step, .none), lead, step, .none)
+    try appendEpilogue(step, at: index)
+  }
+
+  /// Tries the ways to attach the epilogue, best first, and takes the first that has a fast kernel;
+  /// false when none has.
+  private mutating func appendFused(
+    _ lead: WeightedLead, _ step: FusedStep, at index: Int
+  ) throws -> Bool {
+    let residual = step.residual
+    var attachments: [Attachment] = [step.epilogue.isEmpty ? .none : .separate]
+    if let residual, mayOverwrite(residual, at: index),
+      tensor(of: residual).buffer != tensor(of: step.inputs[0]).buffer
+    {
+      attachments.insert(.inPlace, at: 0)
+    }
+    for attachment in attachments {
+      guard let primitive = try? build(lead, step, attachment), !primitive.isPlainLoop else {
+        continue
+      }
+      try place(primitive, lead, step, attachment)
+      return true
+    }
+    return false
+  }
+
+  private func build(
+    _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+  ) throws -> OneDNNPrimitive {
+    if attachment == .none {
+      return try lead.make(try OneDNNLayout(lead.output, lead.order, lead.layer), [])
+    }
+    let residual = step.residual.map { tensor(of: $0).layout }
+    let destination = try residual ?? OneDNNLayout(lead.output, lead.order, lead.layer)
+    let epilogue = step.epilogue.map { epilogue in
+      switch epilogue {
+      case .activation(let function): thaw_dnnl_epilogue(function: function.function, operand: nil)
+      case .addition:
+        attachment == .inPlace
+          ? thaw_dnnl_epilogue(function: THAW_DNNL_ACCUMULATE, operand: nil)
+          : thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: residual?.handle)
+      }
+    }
+    return try lead.make(destination, epilogue)
+  }
+
+  private mutating func place(
+    _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+  ) throws {
+    let wanted = try primitive.layout(THAW_DNNL_SOURCE)
+    let source = try reordered(tensor(of: step.inputs[0]), to: wanted, lead.layer)
+    let weights = try constant(
+      lead.parameters.weights, as: lead.weightShape, in: try primitive.layout(THAW_DNNL_WEIGHTS),
+      lead.layer)
+    var arguments: [(thaw_dnnl_role, Int, ChainOperand)] = [
+      (THAW_DNNL_SOURCE, 0, .tensor(source)), (THAW_DNNL_WEIGHTS, 0, weights),
+    ]
+    if let bias = lead.parameters.bias {
+      let layout = try OneDNNLayout(bias.shape, THAW_DNNL_DENSE, lead.layer)
+      arguments.append(
+        (THAW_DNNL_BIAS, 0, try constant(bias, as: bias.shape, in: layout, lead.layer)))
+    }
+    let addition = step.epilogue.firstIndex {
+      if case .addition = $0 { true } else { false }
+    }
+    let residual = step.residual.map(tensor(of:))
+    if attachment == .separate, let addition, let residual {
+      arguments.append((THAW_DNNL_EPILOGUE_SOURCE, addition, .tensor(residual)))
+    }
+    let layout = try primitive.layout(THAW_DNNL_DESTINATION)
+    let result: ChainTensor =
+      if attachment == .inPlace, let residual {
+        ChainTensor(buffer: residual.buffer, layout: layout)
+      } else {
+        makeTensor(layout)
+      }
+    arguments.append((THAW_DNNL_DESTINATION, 0, .tensor(result)))
+    append(ChainInstruction(lead.operation, lead.layer, primitive, arguments))
+    define(step.result, as: result)
+  }
+
+  /// The epilogue as steps of their own, in place on the lead's result.
+  private mutating func appendEpilogue(_ step: FusedStep, at index: Int) throws {
+    for epilogue in step.epilogue {
+      let data = tensor(of: step.result)
+      switch epilogue {
+      case .activation(let function):
+        try appendActivation(function, data, into: data, step.lead.path)
+      case .addition(let other):
+        try appendAddition(data, tensor(of: other), into: data, step.lead.path)
+      }
+    }
+  }
+}
+
+extension FusedStep {
+  /// The other operand of the residual addition.
+  fileprivate var residual: NodeID? {
+    for case .addition(let other) in epilogue { return other }
+    return nil
+  }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+extension ChainBuilder {
+  /// Translates one step; `index` is its position among the chain's steps.
+  ///
+  /// - Throws: ``NetworkError`` when parameters do not fit, ``ExecutionError`` naming the layer.
+  mutating func append(_ step: FusedStep, at index: Int) throws {
+    let path = step.lead.path
+    switch step.lead.operation {
+    case .input:
+      preconditionFailure("The input node of \(graph.name) is not a step.")
+    case .convolution(let layer): try appendConvolution(step, layer, at: index)
+    case .dense(let layer): try appendDense(step, layer, at: index)
+    case .batchNormalization, .channelScale: try appendAffine(step, at: index)
+    case .layerNormalization(let layer): try appendLayerNormalization(step.lead, layer, at: index)
+    case .activation(let function):
+      let data = tensor(of: step.inputs[0])
+      let target = mayOverwrite(step.inputs[0], at: index) ? data : makeTensor(data.layout)
+      try appendActivation(function, data, into: target, path)
+      define(step.result, as: target)
+    case .add: try appendAdd(step.lead, at: index)
+    case .gate: try appendGate(step.lead, at: index)
+    case .concatenate: try appendConcatenation(step.lead)
+    case .pooling(let kind, let window): try appendPooling(step.lead, kind, window)
+    case .globalAveragePooling:
+      try appendPooling(
+        step.lead, .average(includesPadding: true), wholeImage(step.inputs[0]))
+    case .globalMaximumPooling:
+      try appendPooling(step.lead, .maximum, wholeImage(step.inputs[0]))
+    case .adaptiveAveragePooling: try appendAdaptivePooling(step.lead)
+    case .flatten: try appendFlatten(step.lead)
+    case .dropout, .stochasticDepth: define(step.result, as: tensor(of: step.inputs[0]))
+    }
+  }
+
+  private func wholeImage(_ node: NodeID) -> Window2D {
+    let shape = shape(of: node)
+    var window = Window2D(kernel: 1)
+    window.kernel = Extent2D(height: shape[2], width: shape[3])
+    window.stride = window.kernel
+    return window
+  }
+
+  /// target = function(data); `target` may be `data`.
+  mutating func appendActivation(
+    _ function: Activation, _ data: ChainTensor, into target: ChainTensor, _ layer: ParameterPath
+  ) throws {
+    let primitive = try OneDNNPrimitive("activation \(function)", layer) {
+      thaw_dnnl_activation($0, function.function, data.layout.handle)
+    }
+    append(
+      ChainInstruction(
+        "activation", layer, primitive,
+        [(THAW_DNNL_SOURCE, 0, .tensor(data)), (THAW_DNNL_DESTINATION, 0, .tensor(target))]))
+  }
+
+  /// target = first + second; `target` has the first's layout and may be `first`.
+  mutating func appendAddition(
+    _ first: ChainTensor, _ second: ChainTensor, into target: ChainTensor, _ layer: ParameterPath
+  ) throws {
+    let second = try reordered(second, to: first.layout, layer)
+    let primitive = try OneDNNPrimitive("addition", layer) {
+      thaw_dnnl_binary($0, false, first.layout.handle, second.layout.handle, nil, 0)
+    }
+    append(
+      ChainInstruction(
+        "addition", layer, primitive,
+        [
+          (THAW_DNNL_SOURCE, 0, .tensor(first)), (THAW_DNNL_SECOND_SOURCE, 0, .tensor(second)),
+          (THAW_DNNL_DESTINATION, 0, .tensor(target)),
+        ]))
+  }
+
+  private mutating func appendAdd(_ node: Node, at index: Int) throws {
+    let first = tensor(of: node.inputs[0])
+    let inPlace = node.inputs[0] != node.inputs[1] && mayOverwrite(node.inputs[0], at: index)
+    let target = inPlace ? first : makeTensor(first.layout)
+    try appendAddition(first, tensor(of: node.inputs[1]), into: target, node.path)
+    define(node.id, as: target)
+  }
+
+  /// target = data * values or data + values; `values` has extents of 1 where it repeats.
+  ///
+  /// `values` lies in the data's channel blocks: row major, it would take the library's plain loop
+  /// where the data is blocked.
+  mutating func appendBroadcast(
+    _ operation: String, multiplies: Bool, perChannel: Bool, _ data: ChainTensor,
+    _ values: Tensor<Float>,
+    into target: ChainTensor, _ node: Node
+  ) throws {
+    // One value a pixel stays row major: in channel blocks the library reads it wrongly (2.6.3, AVX2).
+    let layout =
+      perChannel
+      ? try OneDNNLayout(values.shape, like: data.layout, node.path)
+      : try OneDNNLayout(values.shape, THAW_DNNL_DENSE, node.path)
+    let primitive = try OneDNNPrimitive(operation, node.path) {
+      thaw_dnnl_binary($0, multiplies, data.layout.handle, layout.handle, nil, 0)
+    }
+    append(
+      ChainInstruction(
+        operation, node.path, primitive,
+        [
+          (THAW_DNNL_SOURCE, 0, .tensor(data)),
+          (
+            THAW_DNNL_SECOND_SOURCE, 0,
+            try constant(values, as: values.shape, in: layout, node.path)
+          ),
+          (THAW_DNNL_DESTINATION, 0, .tensor(target)),
+        ]))
+  }
+
+  private mutating func appendConcatenation(_ node: Node) throws {
+    let sources = node.inputs.map(tensor(of:))
+    let handles: [OpaquePointer?] = sources.map(\.layout.handle)
+    let primitive = try OneDNNPrimitive("concatenation", node.path) {
+      thaw_dnnl_concatenation($0, handles, CInt(handles.count))
+    }
+    let target = makeTensor(try primitive.layout(THAW_DNNL_DESTINATION))
+    var arguments: [(thaw_dnnl_role, Int, ChainOperand)] = sources.enumerated().map {
+      (THAW_DNNL_CONCAT_SOURCE, $0.offset, .tensor($0.element))
+    }
+    arguments.append((THAW_DNNL_DESTINATION, 0, .tensor(target)))
+    append(ChainInstruction("concatenation", node.path, primitive, arguments))
+    define(node.id, as: target)
+  }
+
+  /// The image as a row: the same bytes where the layout is row major already.
+  private mutating func appendFlatten(_ node: Node) throws {
+    let input = node.inputs[0]
+    let dense = try OneDNNLayout(shape(of: input), THAW_DNNL_DENSE, node.path)
+    let image = try reordered(tensor(of: input), to: dense, node.path)
+    let row = try OneDNNLayout(shape(of: node.id), THAW_DNNL_DENSE, node.path)
+    define(node.id, as: ChainTensor(buffer: image.buffer, layout: row))
+  }
+
+  mutating func appendPooling(
+    _ node: Node, _ kind: PoolingKind, _ window: Window2D
+  ) throws {
+    let source = tensor(of: node.inputs[0])
+    let input = shape(of: node.inputs[0])
+    let output = shape(of: node.id)
+    let size = Extent2D(height: input[2], width: input[3])
+    let outputSize = Extent2D(height: output[2], width: output[3])
+    let descriptor = window.descriptor(for: size, output: outputSize)
+    let any = try OneDNNLayout(output, THAW_DNNL_ANY, node.path)
+    let primitive = try OneDNNPrimitive("pooling", node.path) { made in
+      withUnsafePointer(to: descriptor) {
+        thaw_dnnl_pooling(made, kind.descriptor, source.layout.handle, any.handle, $0)
+      }
+    }
+    let target = makeTensor(try primitive.layout(THAW_DNNL_DESTINATION))
+    append(
+      ChainInstruction(
+        "pooling", node.path, primitive,
+        [(THAW_DNNL_SOURCE, 0, .tensor(source)), (THAW_DNNL_DESTINATION, 0, .tensor(target))]))
+    define(node.id, as: target)
+    if case .average(includesPadding: true) = kind {
+      try appendDivisorCorrection(window.divisorCorrection(for: size, output: outputSize), node)
+    }
+  }
+
+  /// oneDNN divides by the whole window; the part beyond the declared padding does not count.
+  private mutating func appendDivisorCorrection(_ factors: [Float]?, _ node: Node) throws {
+    guard let factors else { return }
+    let output = shape(of: node.id)
+    let shape: Shape = [1, 1, output[2], output[3]]
+    let data = tensor(of: node.id)
+    try appendBroadcast(
+      "pooling divisor", multiplies: true, perChannel: false, data, Tensor(factors, shape: shape),
+      into: data, node)
+  }
+}
+
+extension PoolingKind {
+  fileprivate var descriptor: thaw_dnnl_pooling_kind {
+    switch self {
+    case .maximum: THAW_DNNL_MAXIMUM
+    case .average(let includesPadding):
+      includesPadding ? THAW_DNNL_AVERAGE_INCLUDING_PADDING : THAW_DNNL_AVERAGE_EXCLUDING_PADDING
+    }
+  }
+}
+
+extension Window2D {
+  /// Whole window divided by the taps that lie in the image or its declared padding, per output
+  /// pixel; nil when they are the same everywhere.
+  ///
+  /// - Source: PyTorch's divisor for `count_include_pad` with `ceil_mode`.
+  fileprivate func divisorCorrection(for size: Extent2D, output: Extent2D) -> [Float]? {
+    let insets = insets(for: size)
+    func counts(_ outputs: Int, _ limit: Int, _ kernel: Int, _ stride: Int, _ step: Int) -> [Int] {
+      (0..<outputs).map { output in
+        (0..<kernel).count { output * stride + $0 * step < limit }
+      }
+    }
+    let rows = counts(
+      output.height, size.height + insets.top + insets.bottom, kernel.height, stride.height,
+      dilation.height)
+    let columns = counts(
+      output.width, size.width + insets.left + insets.right, kernel.width, stride.width,
+      dilation.width)
+    let whole = kernel.height * kernel.width
+    let factors = rows.flatMap { row in columns.map { Float(whole) / Float(row * $0) } }
+    return factors.allSatisfy { $0 == 1 } ? nil : factors
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// Translates fused steps into kernel calls on virtual buffers; layouts follow what the kernels want,
+/// and a reorder is inserted only where two disagree.
+struct ChainBuilder {
+  let graph: Graph
+  let parameters: Parameters
+  /// Shape of every node's result for the batch of one pass.
+  let shapes: [Shape]
+  private(set) var instructions: [ChainInstruction] = []
+  private(set) var buffers: [(bytes: Int, place: BufferPlace)] = []
+  private var values: [NodeID: ChainTensor] = [:]
+  private let lastUses: LastUses
+  private let inputBuffer = 0
+  /// Whether layers that mix the channels of a pixel make channels-last images the better order.
+  let prefersChannelsLast: Bool
+
+  /// Prepares a chain that reads `source`.
+  init(
+    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters, shapes: [Shape]
+  ) throws {
+    self.graph = graph
+    self.parameters = parameters
+    self.shapes = shapes
+    prefersChannelsLast = steps.contains { step in
+      if case .layerNormalization = step.lead.operation {
+        let shape = shapes[step.result.index]
+        return shape.rank == 4 && shape[2] * shape[3] > 1
+      }
+      return false
+    }
+    lastUses = LastUses(graph, steps: steps, source: source)
+    let layout = try OneDNNLayout(shapes[source.index], THAW_DNNL_DENSE, graph[source].path)
+    buffers.append((layout.bytes, .input))
+    values[source] = ChainTensor(buffer: inputBuffer, layout: layout)
+  }
+
+  /// Shape of a node's result.
+  func shape(of node: NodeID) -> Shape { shapes[node.index] }
+
+  /// The tensor that holds a node's result.
+  func tensor(of node: NodeID) -> ChainTensor {
+    guard let tensor = values[node] else {
+      preconditionFailure("Step input '\(graph[node].path)' is neither the source nor made before.")
+    }
+    return tensor
+  }
+
+  /// Records where the result of `node` is.
+  mutating func define(_ node: NodeID, as tensor: ChainTensor) { values[node] = tensor }
+
+  /// A tensor in a buffer of its own.
+  mutating func makeTensor(_ layout: OneDNNLayout) -> ChainTensor {
+    buffers.append((layout.bytes, .arena))
+    return ChainTensor(buffer: buffers.count - 1, layout: layout)
+  }
+
+  /// Adds a kernel call.
+  mutating func append(_ instruction: ChainInstruction) { instructions.append(instruction) }
+
+  /// Whether nothing after step `index` reads the result of `node`, so its memory may be written.
+  func mayOverwrite(_ node: NodeID, at index: Int) -> Bool {
+    tensor(of: node).buffer != inputBuffer && lastUses.isLast(node, step: index)
+  }
+
+  /// `tensor` in another layout; itself where the bytes already agree.
+  mutating func reordered(
+    _ tensor: ChainTensor, to layout: OneDNNLayout, _ layer: ParameterPath
+  ) throws -> ChainTensor {
+    if tensor.layout.matches(layout) { return tensor }
+    if tensor.layout.isDense && layout.isDense {
+      return ChainTensor(buffer: tensor.buffer, layout: layout)
+    }
+    let result = makeTensor(layout)
+    try appendReorder(tensor, into: result, layer)
+    return result
+  }
+
+  private mutating func appendReorder(
+    _ source: ChainTensor, into result: ChainTensor, _ layer: ParameterPath
+  ) throws {
+    let primitive = try OneDNNPrimitive("reorder", layer) {
+      thaw_dnnl_reorder($0, source.layout.handle, result.layout.handle)
+    }
+    append(
+      ChainInstruction(
+        "reorder", layer, primitive,
+        [
+          (THAW_DNNL_SOURCE, 0, .tensor(source)), (THAW_DNNL_DESTINATION, 0, .tensor(result)),
+        ]))
+  }
+
+  /// `values` in the layout a kernel wants, as a constant.
+  func constant(
+    _ values: Tensor<Float>, as shape: Shape, in layout: OneDNNLayout, _ layer: ParameterPath
+  ) throws -> ChainOperand {
+    let dense = try OneDNNLayout(shape, THAW_DNNL_DENSE, layer)
+    let block = try OneDNNBlock(bytes: layout.bytes, layer)
+    try values.withUnsafeElements { source in
+      guard let base = source.baseAddress else { return }
+      try OneDNNPrimitive.reorder(base, dense, into: block.address, layout, layer)
+    }
+    return .constant(block, layout)
+  }
+
+  /// Makes the result of `node` the chain's output, row major, and returns the finished parts.
+  mutating func finish(
+    _ node: NodeID
+  ) throws -> (instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)]) {
+    let result = tensor(of: node)
+    if result.layout.isDense && result.buffer != inputBuffer {
+      buffers[result.buffer].place = .output
+    } else {
+      let dense = try OneDNNLayout(shape(of: node), THAW_DNNL_DENSE, graph[node].path)
+      buffers.append((dense.bytes, .output))
+      let output = ChainTensor(buffer: buffers.count - 1, layout: dense)
+      try appendReorder(result, into: output, graph[node].path)
+    }
+    return (instructions, buffers)
+  }
+}
+
+/// Which step reads each node's result last; a result that dropout, stochastic depth or flatten pass on
+/// in the same memory lives as long as theirs.
+private struct LastUses {
+  private var lastStep: [NodeID: Int] = [:]
+  private var root: [NodeID: NodeID] = [:]
+
+  init(_ graph: Graph, steps: [FusedStep], source: NodeID) {
+    for (index, step) in steps.enumerated() {
+      let others = step.epilogue.compactMap { epilogue -> NodeID? in
+        if case .addition(let other) = epilogue { other } else { nil }
+      }
+      for input in step.inputs + others { lastStep[find(input)] = index }
+      switch step.lead.operation {
+      case .dropout, .stochasticDepth, .flatten: root[step.result] = step.inputs.first.map(find)
+      default: break
+      }
+    }
+    lastStep[find(steps.last?.result ?? source)] = .max
+  }
+
+  func isLast(_ node: NodeID, step: Int) -> Bool { lastStep[find(node), default: -1] <= step }
+
+  private func find(_ node: NodeID) -> NodeID { root[node] ?? node }
+}

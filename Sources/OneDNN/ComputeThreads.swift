@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import Glibc
+import Synchronization
+import ThawTensors
+
+/// How many threads compute. The one place that sizes the thread pools under Thaw: OpenMP's (oneDNN
+/// runs on it) and OpenBLAS's. The image loader's threads are not counted here.
+package enum ComputeThreads {
+  private static let configured = Atomic<Int>(0)
+
+  /// The number kernels use: what ``configure(_:)`` said last, else ``physicalCores``.
+  package static var count: Int {
+    let count = configured.load(ordering: .relaxed)
+    return count > 0 ? count : physicalCores
+  }
+
+  /// Sets the number of compute threads, at least 1. Call it before plans are compiled: a plan keeps
+  /// the number it was compiled for.
+  package static func configure(_ count: Int) {
+    let threads = max(count, 1)
+    configured.store(threads, ordering: .relaxed)
+    thaw_dnnl_set_threads(CInt(clamping: threads))
+    LinearAlgebra.setThreadCount(threads)
+  }
+
+  /// Cores this process may run on, counting the hardware threads of one core once.
+  ///
+  /// - Source: `sched_getaffinity` and `/sys/devices/system/cpu/cpu*/topology/thread_siblings_list`;
+  ///   where that cannot be read, every hardware thread counts.
+  package static let physicalCores: Int = {
+    var processors = [CInt](repeating: 0, count: 1024)
+    let count = Int(thaw_allowed_processors(&processors, CInt(processors.count)))
+    return max(Set(processors.prefix(count).map { core(of: Int($0)) }).count, 1)
+  }()
+
+  /// A text that is the same for the hardware threads of one core.
+  private static func core(of processor: Int) -> String {
+    let path = "/sys/devices/system/cpu/cpu\(processor)/topology/thread_siblings_list"
+    guard let file = fopen(path, "r") else { return "\(processor)" }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 256)
+    guard fgets(&line, CInt(line.count), file) != nil else { return "\(processor)" }
+    return String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+
+/// Where the bytes of a buffer live while a chain runs.
+enum BufferPlace {
+  case arena
+  case input
+  case output
+}
+
+/// A tensor in a chain: which buffer holds it, in which layout.
+struct ChainTensor {
+  let buffer: Int
+  let layout: OneDNNLayout
+}
+
+/// What a kernel reads or writes.
+enum ChainOperand {
+  case tensor(ChainTensor)
+  case constant(OneDNNBlock, OneDNNLayout)
+}
+
+/// One kernel call.
+struct ChainInstruction {
+  let primitive: OneDNNPrimitive
+  let arguments: [(role: Int, operand: ChainOperand)]
+  let layer: ParameterPath
+  /// For profiles and messages, for example `convolution`.
+  let operation: String
+
+  init(
+    _ operation: String, _ layer: ParameterPath, _ primitive: OneDNNPrimitive,
+    _ arguments: [(thaw_dnnl_role, Int, ChainOperand)]
+  ) {
+    self.operation = operation
+    self.layer = layer
+    self.primitive = primitive
+    self.arguments = arguments.map { (Int($0.0.rawValue) + $0.1, $0.2) }
+  }
+
+  /// The buffers it touches.
+  var buffers: [Int] {
+    arguments.compactMap { if case .tensor(let tensor) = $0.operand { tensor.buffer } else { nil } }
+  }
+}
+
+/// Kernel calls in order, on memory planned beforehand. Runs passes of a fixed number of images.
+final class OneDNNChain {
+  private let handle: OpaquePointer
+  /// Kept alive: the C side borrows their primitives and constants.
+  let instructions: [ChainInstruction]
+  /// Memory of one lane.
+  let arenaBytes: Int
+
+  /// Plans the memory of `instructions` and binds every argument.
+  ///
+  /// - Parameters:
+  ///   - buffers: bytes and place of each buffer.
+  ///   - lanes: passes that can be under way at once.
+  init(
+    _ instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)], lanes: Int,
+    inputBytes: Int, outputBytes: Int
+  ) throws {
+    self.instructions = instructions
+    var lifetimes: [ArenaPlan.Lifetime] = []
+    for (index, buffer) in buffers.enumerated() where buffer.place == .arena {
+      let uses = instructions.indices.filter { instructions[$0].buffers.contains(index) }
+      guard let first = uses.first, let last = uses.last else { continue }
+      lifetimes.append(.init(buffer: index, bytes: buffer.bytes, steps: first...last))
+    }
+    let plan = ArenaPlan(lifetimes)
+    let scratchpads = try instructions.map { try $0.primitive.layout(THAW_DNNL_SCRATCHPAD) }
+    let scratchpadOffset = plan.bytes
+    arenaBytes = plan.bytes + (scratchpads.map(\.bytes).max() ?? 0)
+    handle = try make("chain", nil) { [arenaBytes] in
+      thaw_dnnl_chain_create($0, CInt(lanes), arenaBytes, inputBytes, outputBytes)
+    }
+    for (instruction, scratchpad) in zip(instructions, scratchpads) {
+      var arguments = instruction.arguments.map { role, operand in
+        OneDNNChain.argument(role, operand, buffers: buffers, offsets: plan.offsets)
+      }
+      if scratchpad.bytes > 0 {
+        arguments.append(
+          thaw_dnnl_argument(
+            role: CInt(THAW_DNNL_SCRATCHPAD.rawValue), layout: scratchpad.handle,
+            place: THAW_DNNL_IN_ARENA, offset: scratchpadOffset, address: nil))
+      }
+      try check(
+        thaw_dnnl_chain_append(
+          handle, instruction.primitive.handle, arguments, CInt(arguments.count)),
+        instruction.operation, instruction.layer)
+    }
+  }
+
+  deinit { thaw_dnnl_chain_destroy(handle) }
+
+  private static func argument(
+    _ role: Int, _ operand: ChainOperand, buffers: [(bytes: Int, place: BufferPlace)],
+    offsets: [Int: Int]
+  ) -> thaw_dnnl_argument {
+    var result = thaw_dnnl_argument()
+    result.role = CInt(role)
+    switch operand {
+    case .constant(let block, let layout):
+      result.layout = layout.handle
+      result.place = THAW_DNNL_AT_ADDRESS
+      result.address = UnsafeRawPointer(block.address)
+    case .tensor(let tensor):
+      result.layout = tensor.layout.handle
+      switch buffers[tensor.buffer].place {
+      case .arena: result.place = THAW_DNNL_IN_ARENA
+      case .input: result.place = THAW_DNNL_AT_INPUT
+      case .output: result.place = THAW_DNNL_AT_OUTPUT
+      }
+      result.offset = offsets[tensor.buffer] ?? 0
+    }
+    return result
+  }
+
+  /// Runs `passes` passes over consecutive inputs into consecutive outputs.
+  func run(
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int,
+    threads: Int
+  ) throws(ExecutionError) {
+    var failed: CInt = 0
+    let status = thaw_dnnl_chain_run(
+      handle, input, output, Int64(passes), CInt(clamping: threads), &failed)
+    guard status != 0 else { return }
+    let index = Int(failed)
+    try check(
+      status, instructions.indices.contains(index) ? instructions[index].operation : "chain",
+      instructions.indices.contains(index) ? instructions[index].layer : nil)
+  }
+
+  /// Calls `body` while adding up the wall time of each instruction, in seconds over all lanes.
+  func profile(_ body: () throws -> Void) rethrows -> [Double] {
+    let seconds = UnsafeMutableBufferPointer<Double>.allocate(capacity: instructions.count)
+    seconds.initialize(repeating: 0)
+    defer { seconds.deallocate() }
+    thaw_dnnl_chain_profile(handle, seconds.baseAddress)
+    defer { thaw_dnnl_chain_profile(handle, nil) }
+    try body()
+    return Array(seconds)
+  }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// Shape and memory order of a tensor, as oneDNN describes it; owns the description.
+final class OneDNNLayout {
+  let handle: OpaquePointer
+
+  /// A layout the program decides on; `.any` (`THAW_DNNL_ANY`) leaves the order to the primitive.
+  init(_ shape: Shape, _ order: thaw_dnnl_order, _ layer: ParameterPath?) throws(ExecutionError) {
+    let extents = shape.extents.map(Int64.init)
+    handle = try make("memory layout \(shape)", layer) {
+      thaw_dnnl_layout_create($0, extents, CInt(extents.count), order)
+    }
+  }
+
+  /// A layout for `shape` whose channels lie in the same blocks as those of `like`.
+  init(_ shape: Shape, like: OneDNNLayout, _ layer: ParameterPath?) throws(ExecutionError) {
+    let extents = shape.extents.map(Int64.init)
+    handle = try make("memory layout \(shape)", layer) {
+      thaw_dnnl_layout_create_like($0, extents, CInt(extents.count), like.handle)
+    }
+  }
+
+  /// Takes over a description made by the library.
+  init(adopting handle: OpaquePointer) { self.handle = handle }
+
+  deinit { thaw_dnnl_layout_destroy(handle) }
+
+  /// Size in memory, with the padding of blocked orders.
+  var bytes: Int { thaw_dnnl_layout_bytes(handle) }
+  /// Whether the bytes are those of the row-major tensor.
+  var isDense: Bool { thaw_dnnl_layout_is_dense(handle) }
+
+  /// Whether two tensors of these layouts can stand for each other byte by byte.
+  func matches(_ other: OneDNNLayout) -> Bool { thaw_dnnl_layout_equal(handle, other.handle) }
+}
+
+/// A block of memory for parameters in oneDNN's order, freed with the last reference.
+final class OneDNNBlock {
+  let address: UnsafeMutableRawPointer
+
+  /// Takes `bytes` bytes, not initialised.
+  init(bytes: Int, _ layer: ParameterPath?) throws(ExecutionError) {
+    guard let address = thaw_dnnl_allocate(bytes) else {
+      throw .kernel(
+        library: OneDNN.name, operation: "allocation of \(bytes) bytes", layer: layer,
+        status: "out of memory")
+    }
+    self.address = address
+  }
+
+  deinit { thaw_dnnl_free(address) }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import ThawExecution
+import ThawNetwork
+
+/// One compiled kernel of oneDNN; owns it.
+final class OneDNNPrimitive {
+  let handle: OpaquePointer
+  private let layer: ParameterPath
+
+  /// Wraps what `body` makes.
+  init(
+    _ operation: String, _ layer: ParameterPath,
+    _ body: (UnsafeMutablePointer<OpaquePointer?>) -> CInt
+  ) throws(ExecutionError) {
+    handle = try make(operation, layer, body)
+    self.layer = layer
+  }
+
+  deinit { thaw_dnnl_primitive_destroy(handle) }
+
+  /// Name of the implementation, for example `jit:avx512_core`.
+  var kernel: String { String(cString: thaw_dnnl_primitive_kernel(handle)) }
+  /// Whether it is one of the library's slow, plain loops.
+  var isPlainLoop: Bool { kernel.hasPrefix("ref") || kernel.hasPrefix("simple") }
+
+  /// The layout it wants for one of its tensors.
+  func layout(_ role: thaw_dnnl_role) throws(ExecutionError) -> OneDNNLayout {
+    OneDNNLayout(
+      adopting: try make("layout query", layer) { [handle] in
+        thaw_dnnl_primitive_layout(handle, role, $0)
+      })
+  }
+
+  /// Moves data from one layout to another, once, now.
+  static func reorder(
+    _ from: UnsafeRawPointer, _ source: OneDNNLayout, into to: UnsafeMutableRawPointer,
+    _ destination: OneDNNLayout, _ layer: ParameterPath
+  ) throws(ExecutionError) {
+    let primitive = try OneDNNPrimitive("reorder", layer) {
+      thaw_dnnl_reorder($0, source.handle, destination.handle)
+    }
+    try check(
+      thaw_dnnl_run_reorder(primitive.handle, source.handle, from, destination.handle, to),
+      "reorder", layer)
+  }
+}
+
+extension Activation {
+  /// oneDNN's name for it.
+  var function: thaw_dnnl_function {
+    switch self {
+    case .relu: THAW_DNNL_RELU
+    case .relu6: THAW_DNNL_RELU6
+    case .silu: THAW_DNNL_SILU
+    case .sigmoid: THAW_DNNL_SIGMOID
+    case .gelu: THAW_DNNL_GELU
+    }
+  }
+}
+
+extension Window2D {
+  /// This window over an image of `size`, for an output of `output` pixels.
+  ///
+  /// oneDNN derives the output from the padding; with `roundsUp` the padding behind the image is
+  /// enlarged until the partial window counts.
+  func descriptor(for size: Extent2D, output: Extent2D) -> thaw_dnnl_window {
+    let insets = insets(for: size)
+    let height = (output.height - 1) * stride.height + (kernel.height - 1) * dilation.height + 1
+    let width = (output.width - 1) * stride.width + (kernel.width - 1) * dilation.width + 1
+    let bottom = max(insets.bottom, height - size.height - insets.top)
+    let right = max(insets.right, width - size.width - insets.left)
+    return thaw_dnnl_window(
+      kernel: pair(kernel.height, kernel.width), stride: pair(stride.height, stride.width),
+      dilation: pair(dilation.height, dilation.width), before: pair(insets.top, insets.left),
+      after: pair(bottom, right))
+  }
+}
+
+private func pair(_ first: Int, _ second: Int) -> (Int64, Int64) { (Int64(first), Int64(second)) }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawKernels
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// A batch norm that is executed as one, with a residual addition and a rectifier behind it.
+///
+/// y = rectifier(gamma * (x - mean) * inverse + beta + residual), inverse = 1 / sqrt(variance +
+/// epsilon). With batch statistics it has two phases each way: sums over the batch, then the map.
+/// Lanes take the moments of their images apart, and those are merged in the lanes' order.
+///
+/// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167;
+///   for the running variance ``VarianceCorrection``.
+final class NormalizationStep: TrainingStepBase, TrainingStep {
+  private let layer: BatchNormalization
+  private let mode: BatchNormMode
+  private let hasResidual: Bool
+  private let gamma: PlanParameter<Float>?
+  private let beta: PlanParameter<Float>?
+  private let runningMean: PlanParameter<Float>
+  private let runningVariance: PlanParameter<Float>
+  private let sums: [AlignedStorage<Double>]
+  private let squares: [AlignedStorage<Double>]
+  /// Rows that are in the lanes' sums.
+  private var seen: [Int]
+  /// Of the last forward pass, by channel.
+  private let mean: AlignedStorage<Float>
+  private let inverse: AlignedStorage<Double>
+  private let scale: AlignedStorage<Float>
+  private let shift: AlignedStorage<Float>
+  /// dx = a * dy + b * x + c.
+  private let slope: AlignedStorage<Float>
+  private let offset: AlignedStorage<Float>
+
+  init(
+    _ layer: BatchNormalization, _ context: TrainingContext, residual: TrainingValue?,
+    rectifier: Activation?
+  ) {
+    self.layer = layer
+    mode = context.mode
+    hasResidual = residual != nil
+    gamma = context.parameter(.normScale)
+    beta = context.parameter(.normShift)
+    runningMean = context.required(.runningMean)
+    runningVariance = context.required(.runningVariance)
+    let channels = layer.channels
+    sums = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
+    seen = [Int](repeating: 0, count: context.lanes)
+    squares = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
+    (mean, inverse) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
+    (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
+    (slope, offset) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
+    super.init(
+      context.node.path, residual.map { [$0, context.input] } ?? [context.input], context.output,
+      rectifier: rectifier)
+  }
+
+  private var usesBatch: Bool { mode.usesBatchStatistics }
+  private var channels: Int64 { Int64(layer.channels) }
+  private func rows(_ work: TrainingWork) -> Int64 {
+    Int64(work.images.count * input.plane)
+  }
+
+  override var phases: Int { usesBatch ? 2 : 1 }
+  override var keepsInputs: [Bool] {
+    inputs.indices.map { $0 == inputs.count - 1 && usesBatch && output.hasGradient }
+  }
+  override var keepsOutput: Bool { rectifier != THAW_IDENTITY && output.hasGradient }
+  override var canShareGradient: [Bool] { inputs.indices.map { hasResidual && $0 == 0 } }
+
+  override func check(_ pass: TrainingPass) throws {
+    let takesBatch = pass.inspection?.usesBatch(path) ?? pass.isTraining
+    if takesBatch && usesBatch && pass.count * input.plane < 2 {
+      throw NetworkError.degenerateBatch(layer: path)
+    }
+  }
+
+  override func prepare(_ scratch: UnsafeMutableRawPointer) {
+    if !usesBatch { useRunningStatistics() }
+  }
+
+  private func useRunningStatistics() {
+    for channel in 0..<layer.channels {
+      setMap(
+        channel, Double(runningMean.values[channel]), Double(runningVariance.values[channel]))
+    }
+  }
+
+  private func setMap(_ channel: Int, _ mean: Double, _ variance: Double) {
+    let inverse = 1 / (variance + layer.epsilon).squareRoot()
+    let scale = inverse * (gamma.map { Double($0.values[channel]) } ?? 1)
+    self.mean.start[channel] = Float(mean)
+    self.inverse.start[channel] = inverse
+    self.scale.start[channel] = Float(scale)
+    shift.start[channel] = Float((beta.map { Double($0.values[channel]) } ?? 0) - mean * scale)
+  }
+
+  private func clearSums() {
+    for lane in sums.indices {
+      sums[lane].elements.update(repeating: 0)
+      squares[lane].elements.update(repeating: 0)
+      seen[lane] = 0
+    }
+  }
+
+  func forward(
+    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+  ) {
+    let source = input.values(work)
+    if usesBatch && phase == 0 {
+      guard work.pass.isTraining || work.pass.inspection != nil else { return }
+      thaw_moments(
+        source, rows(work), channels, Int64(seen[work.lane]), sums[work.lane].start,
+        squares[work.lane].start)
+      seen.withUnsafeMutableBufferPointer { $0[work.lane] += Int(rows(work)) }
+      return
+    }
+    thaw_affine(
+      source, scale.start, shift.start, hasResidual ? inputs[0].values(work) : nil,
+      forwardRectifier,
+      rows(work), channels, output.values(work))
+  }
+
+  override func combineForward(_ pass: TrainingPass) {
+    guard pass.isTraining || pass.inspection != nil else { return useRunningStatistics() }
+    var recorded: [(mean: Double, variance: Double)] = []
+    for channel in 0..<layer.channels {
+      var (count, mean, square) = (0.0, 0.0, 0.0)
+      for lane in sums.indices where seen[lane] > 0 {
+        let more = Double(seen[lane])
+        let delta = sums[lane].start[channel] - mean
+        mean += delta * more / (count + more)
+        square += squares[lane].start[channel] + delta * delta * count * more / (count + more)
+        count += more
+      }
+      setMap(channel, mean, square / count)
+      if pass.inspection != nil {
+        recorded.append((mean, square / count))
+      } else if mode.movesRunningStatistics {
+        let factor = layer.runningVarianceCorrection.factor(count: Int(count))
+        move(channel, mean, square / count * factor)
+      }
+    }
+    clearSums()
+    guard let inspection = pass.inspection else { return }
+    inspection.record(path, count: pass.count * input.plane, recorded)
+    if !inspection.usesBatch(path) { useRunningStatistics() }
+  }
+
+  private func move(_ channel: Int, _ mean: Double, _ variance: Double) {
+    func blend(_ values: UnsafeMutablePointer<Float>, _ new: Double) {
+      let old = Double(values[channel])
+      values[channel] = Float((1 - layer.momentum) * old + layer.momentum * new)
+    }
+    blend(runningMean.values, mean)
+    blend(runningVariance.values, variance)
+  }
+
+  func backward(
+    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+  ) {
+    let outer = output.gradient(work)
+    if phase == 0 {
+      if rectifier != THAW_IDENTITY {
+        thaw_rectify_backward(
+          outer, output.values(work), rectifier, outer, Int64(work.images.count * output.stride))
+      }
+      if usesBatch {
+        thaw_gradient_moments(
+          outer, input.values(work), mean.start, rows(work), channels, sums[work.lane].start,
+          squares[work.lane].start)
+      }
+    }
+    guard phase == phases - 1 else { return }
+    if hasResidual { pass(outer, to: 0, work) }
+    guard input.hasGradient else { return }
+    thaw_affine_backward(
+      outer, usesBatch ? input.values(work) : nil, scale.start, slope.start, offset.start,
+      accumulates[inputs.count - 1], rows(work), channels, input.gradient(work))
+  }
+
+  // With normalised x^ = (x - mean) * inverse and g = gamma * inverse, over n values a channel:
+  //   dx = g * (dy - sum(dy) / n - x^ * sum(dy * x^) / n),  dgamma = sum(dy * x^), dbeta = sum(dy)
+  override func combineBackward(_ pass: TrainingPass) {
+    let count = Double(pass.count * input.plane)
+    for channel in 0..<layer.channels {
+      var (sum, product) = (0.0, 0.0)
+      for lane in sums.indices {
+        sum += sums[lane].start[channel]
+        product += squares[lane].start[channel]
+      }
+      let inverse = inverse.start[channel]
+      gamma?.gradient?[channel] += Float(product * inverse)
+      beta?.gradient?[channel] += Float(sum)
+      let scale = Double(scale.start[channel])
+      let projection = scale * product / count * inverse * inverse
+      slope.start[channel] = Float(-projection)
+      offset.start[channel] = Float(
+        projection * Double(mean.start[channel]) - scale * sum / count)
+    }
+    clearSums()
+  }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawOneDNN
+import Glibc
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// Runs a program: segments one after the other, in each the images spread over the lanes.
+///
+/// Which lane takes which images depends on nothing but their number, and sums over lanes are taken in
+/// the lanes' order, so equal inputs give equal bits.
+final class TrainingExecutor {
+  let program: TrainingProgram
+  let schedule: TrainingSchedule
+  /// Whether the time of every step is taken, into ``seconds``.
+  var measures = false
+  /// By lane: forward and backward seconds of step 0, of step 1, ….
+  let seconds: [AlignedStorage<Double>]
+  private let memory: TrainingMemory
+  private let scratch: [OneDNNBlock]
+  private let threads: Int
+  /// Steps each lane prepares and reduces.
+  private let shares: [[Int]]
+  private var job = Job.prepare
+  /// By lane, the first step with a non-finite result; nil when nobody looks.
+  private var firstNonFinite: AlignedStorage<Int32>?
+  private var failures: [ExecutionError?]
+
+  /// What the lanes do at the moment.
+  private enum Job {
+    case prepare
+    case reduce
+    case forward(TrainingSchedule.Segment, TrainingPass)
+    case backward(TrainingSchedule.Segment, TrainingPass)
+  }
+
+  init(_ program: TrainingProgram, threads: Int) throws {
+    self.program = program
+    self.threads = threads
+    schedule = TrainingSchedule(program)
+    memory = try TrainingMemory(
+      batchBytes: schedule.batchBytes, laneBytes: schedule.laneBytes, lanes: program.lanes)
+    for value in program.values {
+      value.bind(
+        memory, schedule.places[value.buffer], gradient: schedule.places[value.gradientBuffer])
+    }
+    let bytes = program.steps.map(\.scratchBytes).max() ?? 0
+    scratch = try (0..<program.lanes).map { _ in try OneDNNBlock(zeroed: bytes) }
+    failures = (0..<program.lanes).map { _ in nil }
+    seconds = (0..<program.lanes).map { _ in AlignedStorage(count: 2 * program.steps.count) }
+    shares = TrainingExecutor.balance(program)
+  }
+
+  /// Gives every lane about as many parameters, largest steps first.
+  private static func balance(_ program: TrainingProgram) -> [[Int]] {
+    var shares = (0..<program.lanes).map { _ in [Int]() }
+    var loads = [Int](repeating: 0, count: program.lanes)
+    let order = program.steps.indices.sorted {
+      (-program.steps[$0].parameterCount, $0) < (-program.steps[$1].parameterCount, $1)
+    }
+    for step in order {
+      let lane = loads.indices.min { loads[$0] < loads[$1] } ?? 0
+      shares[lane].append(step)
+      loads[lane] += program.steps[step].parameterCount + 1
+    }
+    return shares
+  }
+
+  /// Memory for activations, gradients of activations and scratchpads, in bytes.
+  var arenaBytes: Int {
+    schedule.batchBytes
+      + program.lanes * (schedule.laneBytes + (program.steps.map(\.scratchBytes).max() ?? 0))
+  }
+
+  /// Brings all parameters into the kernels' form.
+  func prepare() throws(ExecutionError) { try run(.prepare, workers: program.lanes) }
+
+  /// Computes the output of the images in the input.
+  func forward(_ pass: TrainingPass) throws(ExecutionError) {
+    for segment in schedule.forward {
+      if let step = segment.combines { program.steps[step].combineForward(pass) }
+      try run(segment, pass, .forward(segment, pass))
+    }
+  }
+
+  /// Computes all gradients from the one of the output, and adds those of parameters.
+  func backward(_ pass: TrainingPass) throws(ExecutionError) {
+    for step in program.steps where step.output.hasGradient { step.startBackward() }
+    for segment in schedule.backward {
+      if let step = segment.combines { program.steps[step].combineBackward(pass) }
+      try run(segment, pass, .backward(segment, pass))
+    }
+    try run(.reduce, workers: program.lanes)
+  }
+
+  /// Runs forward and looks at every step's result before its rectifier; nil when all are finite.
+  func firstNonFiniteStep(_ pass: TrainingPass) throws -> Int? {
+    let found = AlignedStorage<Int32>(count: program.lanes)
+    found.elements.update(repeating: .max)
+    firstNonFinite = found
+    defer {
+      firstNonFinite = nil
+      for step in program.steps { step.holdsRectifier = false }
+    }
+    try holdRectifiers()
+    try forward(pass)
+    return found.elements.min().flatMap { $0 == .max ? nil : Int($0) }
+  }
+
+  private func holdRectifiers() throws {
+    // The kernels of a lane run on its thread alone.
+    thaw_dnnl_set_threads(1)
+    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
+    for step in program.steps {
+      step.holdsRectifier = true
+      try step.prepareToHoldRectifier()
+    }
+  }
+
+  private func look(at index: Int, _ work: TrainingWork, in found: AlignedStorage<Int32>) {
+    let step = program.steps[index]
+    let result = UnsafeBufferPointer(
+      start: step.output.values(work), count: work.images.count * step.output.stride)
+    if index < found.elements[work.lane], !result.areFinite {
+      found.elements[work.lane] = Int32(clamping: index)
+    }
+    step.rectify(work)
+  }
+
+  private func run(
+    _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ job: Job
+  ) throws(ExecutionError) {
+    guard segment.passImages == 0 else {
+      return try run(job, workers: min(program.lanes, pass.count))
+    }
+    self.job = job
+    try runItems(segment, TrainingWork(pass: pass, images: 0..<pass.count, lane: 0))
+  }
+
+  private func run(_ job: Job, workers: Int) throws(ExecutionError) {
+    self.job = job
+    thaw_dnnl_parallel(
+      CInt(workers), CInt(clamping: threads),
+      { context, lane in
+        guard let context else { return }
+        let executor = Unmanaged<TrainingExecutor>.fromOpaque(context).takeUnretainedValue()
+        executor.takePart(Int(lane))
+      }, Unmanaged.passUnretained(self).toOpaque())
+    for lane in failures.indices {
+      if let failure = failures[lane] {
+        failures[lane] = nil
+        throw failure
+      }
+    }
+  }
+
+  /// One lane's share of the job.
+  private func takePart(_ lane: Int) {
+    do throws(ExecutionError) {
+      switch job {
+      case .prepare:
+        for step in shares[lane] { try program.steps[step].prepare(scratch[lane].address) }
+      case .reduce:
+        for step in shares[lane] { try program.steps[step].reduce(scratch[lane].address) }
+      case .forward(let segment, let pass), .backward(let segment, let pass):
+        try runImages(segment, pass, lane)
+      }
+    } catch {
+      failures.withUnsafeMutableBufferPointer { $0[lane] = error }
+    }
+  }
+
+  /// The images of one lane, some at a time and the rest one by one.
+  private func runImages(
+    _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ lane: Int
+  ) throws(ExecutionError) {
+    let lanes = min(program.lanes, pass.count)
+    let end = pass.count * (lane + 1) / lanes
+    var image = pass.count * lane / lanes
+    while image < end {
+      let count = end - image >= segment.passImages ? segment.passImages : 1
+      try runItems(
+        segment, TrainingWork(pass: pass, images: image..<image + count, lane: lane))
+      image += count
+    }
+  }
+
+  private func runItems(
+    _ segment: TrainingSchedule.Segment, _ work: TrainingWork
+  ) throws(ExecutionError) {
+    let memory = scratch[work.lane].address
+    var isForward = false
+    if case .forward = job { isForward = true }
+    for item in segment.items {
+      let step = program.steps[item.step]
+      let start = measures ? TrainingExecutor.now() : 0
+      if isForward {
+        try step.forward(work, phase: item.phase, memory)
+        if let firstNonFinite, item.phase == step.phases - 1 {
+          look(at: item.step, work, in: firstNonFinite)
+        }
+      } else {
+        try step.backward(work, phase: item.phase, memory)
+      }
+      if measures {
+        let slot = 2 * item.step + (isForward ? 0 : 1)
+        seconds[work.lane].start[slot] += TrainingExecutor.now() - start
+      }
+    }
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + 1e-9 * Double(time.tv_nsec)
+  }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CThawKernels
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// One pass through a plan.
+struct TrainingPass {
+  /// Samples in it.
+  let count: Int
+  /// Whether batch norms and dropout behave as in training.
+  let isTraining: Bool
+  /// The key of the dropout masks.
+  let identity: StepIdentity
+  /// What batch norms use and record instead, in a pass that inspects them.
+  var inspection: BatchNormInspection?
+}
+
+/// What one lane does at once: some images of a pass.
+struct TrainingWork {
+  let pass: TrainingPass
+  let images: Range<Int>
+  let lane: Int
+}
+
+/// A fused run of nodes bound to its values.
+///
+/// Phases cut a step where it must know something of the whole batch: all images are through one
+/// before any enters the next, and ``combineForward(_:)`` or ``combineBackward(_:)`` runs in between.
+protocol TrainingStep: AnyObject {
+  /// Layer, for messages and profiles.
+  var path: ParameterPath { get }
+  /// The values it reads, the residual first, and the one it makes.
+  var inputs: [TrainingValue] { get }
+  var output: TrainingValue { get }
+  /// Which inputs and whether the output must still be there in backward.
+  var keepsInputs: [Bool] { get }
+  var keepsOutput: Bool { get }
+  /// For each input, set while the plan is built: whether its gradient is added to what is there, and
+  /// whether it is the output's gradient in the same memory.
+  var accumulates: [Bool] { get set }
+  var sharesGradient: [Bool] { get set }
+  /// Inputs whose gradient may simply be that of the output, in the same memory.
+  var canShareGradient: [Bool] { get }
+  /// Phases in each direction; 1 for most.
+  var phases: Int { get }
+  /// Whether ``forward(_:phase:_:)`` leaves out the rectifier, so that what it would hide (it turns NaN
+  /// into 0) can be seen; ``rectify(_:)`` then makes up for it.
+  var holdsRectifier: Bool { get set }
+  /// Whether it always takes all images at once, on the calling thread.
+  var takesWholeBatch: Bool { get }
+  /// Bytes of working memory a lane needs for it.
+  var scratchBytes: Int { get }
+  /// Elements of parameters it prepares and reduces, to balance that between lanes.
+  var parameterCount: Int { get }
+
+  /// Checks what depends on the number of samples, before anything of the pass is computed.
+  func check(_ pass: TrainingPass) throws
+  /// Takes over frozen values after an import.
+  func importFrozen(_ parameters: Parameters) throws
+  /// Brings parameters into the form the kernels want; only when they may have changed.
+  func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
+  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer)
+    throws(ExecutionError)
+  func combineForward(_ pass: TrainingPass)
+  /// Before the first pass with ``holdsRectifier`` set.
+  func prepareToHoldRectifier() throws
+  /// Applies the rectifier to the result.
+  func rectify(_ work: TrainingWork)
+  /// Before the first image of a backward pass.
+  func startBackward()
+  /// Writes or adds to the gradients of inputs, and to the lane's gradients of parameters.
+  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer)
+    throws(ExecutionError)
+  func combineBackward(_ pass: TrainingPass)
+  /// Adds the lanes' gradients to the parameters' accumulated ones, in the lanes' order.
+  func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
+}
+
+/// What most steps have in common.
+class TrainingStepBase {
+  let path: ParameterPath
+  let inputs: [TrainingValue]
+  let output: TrainingValue
+  /// Applied to the result at the end, and in backward; nothing for most.
+  let rectifier: thaw_rectifier
+  var accumulates: [Bool]
+  var sharesGradient: [Bool]
+  var holdsRectifier = false
+
+  init(
+    _ path: ParameterPath, _ inputs: [TrainingValue], _ output: TrainingValue,
+    rectifier: Activation? = nil
+  ) {
+    self.path = path
+    self.inputs = inputs
+    self.output = output
+    self.rectifier = rectifier?.rectifier ?? THAW_IDENTITY
+    accumulates = inputs.map { _ in false }
+    sharesGradient = inputs.map { _ in false }
+  }
+
+  var input: TrainingValue { inputs[inputs.count - 1] }
+
+  /// The rectifier that a forward pass applies.
+  var forwardRectifier: thaw_rectifier { holdsRectifier ? THAW_IDENTITY : rectifier }
+
+  func prepareToHoldRectifier() throws {}
+  func rectify(_ work: TrainingWork) {
+    guard rectifier != THAW_IDENTITY else { return }
+    let result = output.values(work)
+    thaw_rectify(result, rectifier, result, Int64(work.images.count * output.stride))
+  }
+
+  var phases: Int { 1 }
+  var takesWholeBatch: Bool { false }
+  var scratchBytes: Int { 0 }
+  var parameterCount: Int { 0 }
+  var keepsInputs: [Bool] { inputs.map { _ in false } }
+  var keepsOutput: Bool { false }
+  var canShareGradient: [Bool] { inputs.map { _ in false } }
+  func check(_ pass: TrainingPass) throws {}
+  func importFrozen(_ parameters: Parameters) throws {}
+  func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {}
+  func combineForward(_ pass: TrainingPass) {}
+  func startBackward() {}
+  func combineBackward(_ pass: TrainingPass) {}
+  func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {}
+
+  /// Gives `gradient`, as many elements as `work` has outputs, to input `index` unless shared.
+  func pass(
+    _ gradient: UnsafePointer<Float>, to index: Int, _ work: TrainingWork
+  ) {
+    let target = inputs[index]
+    guard target.hasGradient, !sharesGradient[index] else { return }
+    let count = work.images.count * target.stride
+    if accumulates[index] {
+      thaw_add(target.gradient(work), gradient, Int64(count))
+    } else {
+      target.gradient(work).update(from: gradient, count: count)
+    }
+  }
+
+  /// The gradient of input `index`, zero where nothing was added yet: for kernels that add.
+  func startedGradient(_ index: Int, _ work: TrainingWork) -> UnsafeMutablePointer<Float> {
+    let target = inputs[index].gradient(work)
+    if !accumulates[index] {
+      target.update(repeating: 0, count: work.images.count * inputs[index].stride)
+    }
+    return target
+  }
+}
+
+extension Activation {
+  /// The kernels' name for it; nil where the derivative needs the input.
+  var rectifier: thaw_rectifier? {
+    switch self {
+    case .relu: THAW_RELU
+    case .relu6: THAW_RELU6
+    case .silu, .sigmoid, .gelu: nil
+    }
+  }
+}
+
+/// A window over channels-last images, at a fixed address as the kernels want it.
+final class Geometry {
+  let pointer: UnsafeMutablePointer<thaw_geometry>
+
+  /// `window` from the images of `input` to those of `output`.
+  init(_ window: Window2D, from input: TrainingValue, to output: TrainingValue) {
+    func pair(_ extent: Extent2D) -> (Int64, Int64) { (Int64(extent.height), Int64(extent.width)) }
+    let insets = window.insets(for: input.image)
+    pointer = .allocate(capacity: 1)
+    pointer.initialize(
+      to: thaw_geometry(
+        channels: Int64(input.channels), input: pair(input.image), output: pair(output.image),
+        kernel: pair(window.kernel), stride: pair(window.stride), dilation: pair(window.dilation),
+        before: (Int64(insets.top), Int64(insets.left))))
+  }
+
+  deinit { pointer.deallocate() }
+}

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/// The version of this build, recorded in models and reports.
-public let thawVersion = "0.1.0"

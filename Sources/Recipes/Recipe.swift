@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ThawNetwork
+
+/// Everything that decides what a pipeline does, apart from the photos: `Pipelines/*.yml` hold one
+/// each, and a run keeps the one it used as `recipe.yml`. Documentation/recipes.md lists every key.
+///
+/// Every field has a default, so an empty file is a recipe. Unknown keys are errors.
+package struct Recipe: Hashable, Sendable {
+  /// A name for titles and messages.
+  package var name = "run"
+  /// Name of the card in `Pretrained/`.
+  package var backbone = "efficientnet_lite0"
+  /// Seed of every random stream.
+  package var seed: UInt64 = 42
+  /// What happens to the folder of photos.
+  package var data = Data()
+  /// How photos become tensors.
+  package var image = Image()
+  /// How the numbers of the feature cache are stored while training.
+  package var cache = CachePrecision.float32
+  /// The layers that replace the backbone's own classifier.
+  package var head = Head()
+  /// How the head is trained.
+  package var train = Train()
+  /// How the backbone is thawed once the head is trained.
+  package var fineTune = FineTune()
+  /// How the result is judged.
+  package var evaluate = Evaluate()
+
+  /// The default recipe.
+  package init() {}
+
+  /// What happens to the folder of photos.
+  package struct Data: Hashable, Sendable {
+    /// What to do about photos that cannot be decoded.
+    package enum BadImagePolicy: String, Hashable, Sendable, CaseIterable {
+      /// List all of them and stop before training.
+      case stop
+      /// List all of them and go on without.
+      case skip
+    }
+    /// Share of the training photos held out for validation, when there is no folder for it.
+    package var valid = 0.2
+    /// Share held out for the test split, when there is no folder for it.
+    package var test = 0.0
+    /// See ``BadImagePolicy``.
+    package var onBadImage = BadImagePolicy.stop
+  }
+
+  /// How photos become tensors; everything else is the card's.
+  package struct Image: Hashable, Sendable {
+    /// Side of the network's input in pixels; nil for the card's.
+    package var size: Int?
+  }
+
+  /// How the numbers of the feature cache are stored.
+  package enum CachePrecision: String, Hashable, Sendable, CaseIterable {
+    /// 4 bytes a number, exact.
+    case float32
+    /// 2 bytes a number, 11 significant bits: half the disk, nearly the same training.
+    case float16
+  }
+
+  /// The layers that replace the backbone's own classifier.
+  package struct Head: Hashable, Sendable, Codable {
+    /// Width of a hidden layer; nil for none.
+    package var hidden: Int?
+    /// Probability of dropping a feature in training.
+    package var dropout = 0.2
+    /// Batch norms of the frozen backbone while the head trains; nil for `inference`. With any other
+    /// mode the whole network runs in training and nothing but pixels is cached.
+    package var frozenBatchNorm: BatchNormMode?
+  }
+
+  /// How the backbone is thawed once the head is trained.
+  package struct FineTune: Hashable, Sendable {
+    /// Whether `fit` fine-tunes; `thaw fine-tune` always does.
+    package var enabled = true
+    /// Layer groups before this one stay frozen; negative counts from the end (-1: the head alone,
+    /// 0: everything trains).
+    package var freezeTo = 0
+    /// Names of the groups that train; empty to go by ``freezeTo``.
+    package var groups: [String] = []
+    /// Epochs of each step of a gradual unfreezing: the head alone, then one more group with every
+    /// number. Empty for a single phase.
+    package var gradual: [Int] = []
+    /// The phases, spelt out; empty for a single one or ``gradual``.
+    package var phases: [Phase] = []
+    /// Batch norms of frozen groups.
+    package var frozenBatchNorm = BatchNormMode.inference
+    /// Batch norms of the groups that train.
+    package var trainableBatchNorm = BatchNormMode.inference
+    /// Whether weights between those at the start and those at the end are judged too, and the best
+    /// kept.
+    package var interpolation = true
+    /// Everything else, as for the head.
+    package var train = Train.fineTuning
+  }
+
+  /// How the result is judged.
+  package struct Evaluate: Hashable, Sendable {
+    /// Test-time augmentation.
+    package var tta = TestTime()
+    /// Whether the snapshots of the training are averaged in place of its one result.
+    package var snapshots = false
+  }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ThawExecution
+package import ThawNetwork
+package import ThawTensors
+
+/// Executes the nodes of a graph one by one on OpenBLAS and plain loops: nothing is folded or fused.
+///
+/// It is the oracle for the other engines (being independent of the folding it checks) and the
+/// fallback where they lack an operation. `Float` is for work, `Double` for gradient checks.
+/// Layouts are PyTorch's throughout; images of a micro-batch are computed one by one, so a result
+/// never depends on its neighbours.
+package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
+  /// An engine; it keeps nothing, all memory belongs to the plans.
+  package init() {}
+
+  /// `reference (Float)` or `reference (Double)`.
+  package var name: String { "reference (\(Scalar.self))" }
+
+  /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
+  package func compileInference(
+    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    microBatch: Int, size: Extent2D
+  ) throws -> any InferencePlan {
+    let nodes = steps.flatMap { step in step.nodes.map { graph.nodes[$0] } }
+    let program = try ReferenceProgram<Scalar>(
+      graph, nodes: nodes, from: source, parameters: parameters, freezing: nil, batch: microBatch,
+      size: size)
+    return ReferenceInferencePlan(program)
+  }
+
+  /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
+  package func compileTraining(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan, batch: Int, size: Extent2D
+  ) throws -> any TrainingPlan {
+    try trainingPlan(
+      graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+      size: size)
+  }
+
+  /// The same with its own type, for the entry points in `Scalar`.
+  package func trainingPlan(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan, batch: Int, size: Extent2D
+  ) throws -> ReferenceTrainingPlan<Scalar> {
+    ReferenceTrainingPlan(
+      try ReferenceProgram<Scalar>(
+        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+        size: size))
+  }
+}

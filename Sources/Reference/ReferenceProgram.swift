@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawExecution
+import ThawNetwork
+import ThawTensors
+
+/// Nodes bound to buffers: what both plans of the reference engine execute.
+///
+/// All memory is taken here, once, for the largest batch. Without training, values whose lifetimes do
+/// not overlap share buffers; with it all values are kept for backward and gradients share instead.
+struct ReferenceProgram<Scalar: BLASScalar> {
+  /// A layer and what surrounds its backward pass.
+  struct Step {
+    let path: ParameterPath
+    let layer: any ReferenceLayer
+    let output: ReferenceValue<Scalar>
+    /// Values whose last user is this layer: their gradients start at zero before its backward.
+    var starts: [ReferenceValue<Scalar>]
+  }
+
+  /// What the caller's samples are copied to.
+  let input: ReferenceValue<Scalar>
+  /// What the caller gets.
+  let output: ReferenceValue<Scalar>
+  /// In order of computation.
+  let steps: [Step]
+  /// Parameters and statistics, in order of computation.
+  let parameters: [PlanParameter<Scalar>]
+  /// The step of each of ``parameters``.
+  let owners: [Int]
+  /// The largest batch.
+  let batch: Int
+
+  /// Binds `nodes`, which read the result of `source` and of each other.
+  ///
+  /// - Parameter plan: what trains; nil for a program that never trains.
+  init(
+    _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
+    freezing plan: FreezePlan?, batch: Int, size: Extent2D
+  ) throws {
+    precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
+    let shapes = try graph.shapes(batch: batch, size: size)
+    let layout = ReferenceLayout(graph, nodes: nodes, from: source, freezing: plan)
+    let values: [ReferenceValue<Scalar>] = layout.makeValues(shapes)
+    let scratch = ReferenceScratch<Scalar>()
+    var steps: [Step] = []
+    var all: [PlanParameter<Scalar>] = []
+    var owners: [Int] = []
+    for (index, node) in nodes.enumerated() {
+      let own = try node.parameters.map { description in
+        try PlanParameter<Scalar>(
+          checked: description, parameters, trains: plan?.trains(description, of: node) ?? false)
+      }
+      all += own
+      owners += own.map { _ in index }
+      let context = ReferenceContext(
+        node: node, inputs: layout.inputs[index].map { values[$0] }, output: values[index + 1],
+        parameters: own, mode: plan?.batchNormMode(of: node) ?? .inference, trains: plan != nil)
+      let starts = values.indices.filter { layout.lastUse[$0] == index + 1 && $0 != nodes.count }
+      steps.append(
+        Step(
+          path: node.path, layer: context.makeLayer(scratch), output: values[index + 1],
+          starts: starts.map { values[$0] }))
+    }
+    self.steps = steps
+    self.parameters = all
+    self.owners = owners
+    self.batch = batch
+    input = values[0]
+    output = values[nodes.count]
+  }
+
+  /// Computes the output of the samples in `input`.
+  func forward(_ pass: ReferencePass) throws {
+    for step in steps { try step.layer.check(pass) }
+    for step in steps { step.layer.forward(pass) }
+  }
+
+  /// Computes the same until a layer's result is NaN or infinite; nil when none is.
+  func firstNonFiniteLayer(_ pass: ReferencePass) throws -> ParameterPath? {
+    for step in steps { try step.layer.check(pass) }
+    for step in steps {
+      step.layer.forward(pass)
+      let elements = UnsafeBufferPointer(
+        start: step.output.values, count: pass.count * step.output.stride)
+      if !elements.areFinite { return step.path }
+    }
+    return nil
+  }
+
+  /// Computes all gradients from the one in `output`.
+  func backward(_ pass: ReferencePass) {
+    for step in steps.reversed() {
+      for value in step.starts {
+        guard let gradient = value.gradient else { continue }
+        ElementLoops.clear(gradient, count: pass.count * value.stride)
+      }
+      if step.output.gradient != nil { step.layer.backward(pass) }
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawConsole
+import ThawDatasets
+import ThawFiles
+import ThawInference
+import ThawNetwork
+import ThawRecipes
+import ThawTraining
+
+/// The models at the ends of a training's cycles, `checkpoints/snapshot-EPOCH.safetensors`: each a
+/// whole model file.
+struct SnapshotFiles {
+  let run: RunDirectory
+  /// Of the training: snapshots of another one are not mixed with them.
+  let key: String
+  let recipe: Recipe
+  let manifest: Manifest
+  let network: TransferNetwork
+  let isHeadAlone: Bool
+
+  /// Writes what a training that diverged had last, as a whole model file.
+  ///
+  /// - Parameter best: the epoch whose weights these are; nil when they are those it began with.
+  func writeLastGood(_ parameters: Parameters, best: EpochRecord?, trained: Int) throws {
+    let outcome = TrainingOutcome(
+      epochs: best.map { $0.epoch + 1 } ?? 0, bestValidAccuracy: best?.validAccuracy,
+      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: true)
+    try RunModel.write(
+      TrainedNetwork(
+        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
+      to: run.lastGoodModel, key: key, recipe: recipe, manifest: manifest, network: network,
+      isHeadAlone: isHeadAlone)
+  }
+
+  /// Writes the model as it is at the end of a cycle; an earlier file of the same epoch is replaced.
+  ///
+  /// - Parameters:
+  ///   - epoch: the cycle's last, 0-based.
+  ///   - trained: numbers with a gradient.
+  func write(_ parameters: Parameters, epoch: Int, trained: Int) throws {
+    let digits = String(epoch + 1)
+    let name = "snapshot-" + String(repeating: "0", count: max(4 - digits.count, 0)) + digits
+    let outcome = TrainingOutcome(
+      epochs: epoch + 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: trained,
+      cached: true)
+    try RunModel.write(
+      TrainedNetwork(
+        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
+      to: run.checkpoints.appending("\(name).safetensors"), key: key, recipe: recipe,
+      manifest: manifest, network: network, isHeadAlone: isHeadAlone)
+  }
+
+  /// Removes the snapshots of other trainings.
+  func removeOthers() throws {
+    for path in try SnapshotModels.all(in: run.checkpoints)
+    where TrainingRecord.read(path)?.key != key { try FileSystem.remove(path) }
+  }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawDatasets
+import ThawTensors
+import ThawTraining
+
+/// Cached rows with their labels, as the trainer wants them.
+struct CachedFeatures: FeatureSource {
+  /// One row a photo, without augmentation.
+  private let clean: FeatureMatrix
+  /// The same photos under augmented views: epoch e trains on view e modulo their number.
+  private let training: [FeatureMatrix]
+  let labels: [Int]
+
+  init(clean: FeatureMatrix, training: [FeatureMatrix] = [], labels: [Int]) {
+    self.clean = clean
+    self.training = training
+    self.labels = labels
+  }
+
+  var count: Int { labels.count }
+  var stride: Int { clean.rowLength }
+
+  func label(_ index: Int) -> Int { labels[index] }
+
+  func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
+  ) {
+    var matrix = clean
+    if case .training(let epoch) = view, !training.isEmpty {
+      matrix = training[epoch % training.count]
+    }
+    matrix.copy(
+      indices, into: UnsafeMutableBufferPointer(rebasing: output[..<(indices.count * stride)]))
+  }
+
+  /// All rows without augmentation, [count, stride].
+  var tensor: Tensor<Float> {
+    Tensor(shape: [count, stride]) { clean.copy(0..<count, into: $0) }
+  }
+}

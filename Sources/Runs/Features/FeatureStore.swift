@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+import ThawConsole
+import ThawDatasets
+import ThawExecution
+import ThawFiles
+import ThawImages
+import ThawInference
+import ThawOneDNN
+import ThawTensors
+
+/// The features of a run's photos at the network's cut: computed once, then read from the cache.
+struct FeatureStore {
+  let rowLength: Int
+  private let network: TransferNetwork
+  private let root: FilePath
+  private let cache: FeatureCache
+  private let place: FilePath
+  private let precision: FeaturePrecision
+  private let context: StageContext
+
+  /// Opens the cache of `network` in the run.
+  ///
+  /// - Parameter precision: of the numbers on the disk; what is judged is never rounded.
+  init(
+    _ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext,
+    precision: FeaturePrecision = .float32
+  ) throws {
+    self.network = network
+    self.precision = precision
+    place = run.cache.appending("features")
+    self.context = context
+    root = manifest.root.filePath
+    let shapes = try network.graph.shapes(batch: 1, size: network.size)
+    rowLength = shapes[network.partition.cut.index].count
+    cache = try FeatureCache(
+      directory: place,
+      key: try network.featureKey(
+        engine: context.compiler.inferenceEngine.name, precision: precision),
+      rowLength: rowLength, precision: precision)
+    if cache.recovery.droppedRows > 0 {
+      context.console.warn(
+        "\(cache.recovery.droppedRows) damaged rows of the feature cache are computed again.")
+    }
+  }
+
+  /// The features of `records`, one row for each, under `view`.
+  func matrix(_ records: [Manifest.Record], view: TestTimeView = .plain(.center)) throws
+    -> FeatureMatrix
+  {
+    try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
+  }
+
+  /// The features and labels of one split, which must have been filled.
+  ///
+  /// - Parameter training: the views that epochs of training take turns with, all that is then
+  ///   read; none for the centre.
+  func features(
+    _ split: Split, _ manifest: Manifest, training: [TestTimeView] = []
+  ) throws -> CachedFeatures {
+    let records = manifest.records(in: split)
+    let indices = manifest.classIndices
+    let views = try training.map { try matrix(records, view: $0) }
+    return CachedFeatures(
+      clean: try views.first ?? matrix(records), training: views,
+      labels: records.compactMap { indices[$0.className] })
+  }
+
+  /// Computes the rows that are missing; returns how many photos were read.
+  ///
+  /// Interrupted at any moment, it continues where it was: rows are added every few batches.
+  func fill(
+    _ records: [Manifest.Record], views: [TestTimeView] = [.plain(.center)]
+  ) throws -> Int {
+    var groups: [[TestTimeView]: [Manifest.Record]] = [:]
+    var seen: Set<String> = []
+    for record in records where seen.insert(record.sha256).inserted {
+      let missing = views.filter {
+        !cache.contains(FeatureKey(content: record.sha256, view: $0.name))
+      }
+      if !missing.isEmpty { groups[missing, default: []].append(record) }
+    }
+    let total = groups.values.reduce(0) { $0 + $1.count }
+    guard total > 0 else { return 0 }
+    try reserve(rows: groups.reduce(0) { $0 + $1.key.count * $1.value.count })
+    let progress = context.console.progress("Computing features", total: total)
+    for (missing, group) in groups.sorted(by: { $0.key.count < $1.key.count }) {
+      try compute(group, views: missing) { progress.advance(by: $0) }
+    }
+    progress.finish()
+    return total
+  }
+
+  /// Says what the rows will take on the disk, and refuses when it has not the room.
+  private func reserve(rows: Int) throws {
+    let bytes = rows * (rowLength * precision.byteCount + FeatureCache.indexBytesPerRow)
+    let size = Format.bytes(bytes)
+    guard let free = FileSystem.freeSpace(at: place), free < bytes else {
+      return context.console.say(
+        "The cache grows by \(size): \(rows) rows of \(Format.grouped(rowLength)) numbers.")
+    }
+    throw FileError(
+      place,
+      "put \(size) of features there (\(Format.bytes(free)) are free; recipe keys"
+        + " cache: float16, views: fresh, or fewer views need less)", .system(ENOSPC))
+  }
+
+  private func compute(
+    _ records: [Manifest.Record], views: [TestTimeView], advance: (Int) -> Void
+  ) throws {
+    let plan = try prefixPlan()
+    let preprocessing = network.preprocessing
+    var options = PrefetchingLoader.Options(
+      batchSize: max(OneDNNEngine.recommendedMicroBatch / views.count, 1),
+      threads: context.threads)
+    options.depth = 2
+    let items = records.map { PrefetchingLoader.Item($0, root: root, verifyingContents: true) }
+    let loader = try PrefetchingLoader(
+      items, elementCount: views.count * preprocessing.elementCount, options: options
+    ) { bytes, item, _, output in
+      try preprocessing.prepare(
+        bytes, testTimeViews: views, sample: records[item].drawNumber, into: output)
+    }
+    var pending = PendingRows(cache: cache)
+    // On any way out, what was computed is kept.
+    do {
+      while try loader.next({ try add($0, of: records, views, plan, &pending, advance) }) != nil {
+        try Interruption.check()
+      }
+    } catch {
+      try pending.flush()
+      throw error
+    }
+    try pending.flush()
+  }
+
+  /// Runs the prefix on a batch of photos and puts the rows on their way to the cache.
+  private func add(
+    _ batch: PrefetchingLoader.Batch, of records: [Manifest.Record], _ views: [TestTimeView],
+    _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) -> Void
+  ) throws {
+    let keys = batch.items.flatMap { item in
+      views.map { FeatureKey(content: records[item].sha256, view: $0.name) }
+    }
+    try pending.add(keys, rowLength: rowLength) { try plan.run(batch.elements, into: $0) }
+    advance(batch.items.count)
+  }
+
+  private func prefixPlan() throws -> any InferencePlan {
+    try context.compiler.compileInference(
+      network.graph, parameters: network.parameters, to: network.partition.cut,
+      microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
+  }
+}
+
+/// Rows on their way to the cache: a call to it syncs the disk, so they go in bundles.
+private struct PendingRows {
+  private let cache: FeatureCache
+  private var keys: [FeatureKey] = []
+  private var values: [Float] = []
+
+  init(cache: FeatureCache) { self.cache = cache }
+
+  mutating func add(
+    _ new: [FeatureKey], rowLength: Int,
+    writing body: (UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws {
+    let start = values.count
+    values.append(contentsOf: repeatElement(0, count: new.count * rowLength))
+    try values.withUnsafeMutableBufferPointer {
+      try body(UnsafeMutableBufferPointer(rebasing: $0[start...]))
+    }
+    keys += new
+    // Rows of an early cut are megabytes: not more than 16 MB of them in memory.
+    if keys.count >= 128 || values.count >= 1 << 22 { try flush() }
+  }
+
+  mutating func flush() throws {
+    guard !keys.isEmpty else { return }
+    try cache.append(keys, values)
+    keys.removeAll(keepingCapacity: true)
+    values.removeAll(keepingCapacity: true)
+  }
+}

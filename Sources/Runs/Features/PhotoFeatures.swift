@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+import SystemPackage
+import ThawDatasets
+import ThawExecution
+import ThawFiles
+import ThawImages
+import ThawRecipes
+import ThawTensors
+import ThawTraining
+
+/// Features computed from the photos themselves each time they are asked for: what trains on a new
+/// draw of the augmentation in every epoch, or on a network with nothing frozen in front.
+///
+/// A sample's features depend on its photo, the augmentation and the epoch alone, so a training that
+/// is resumed sees the same ones.
+final class PhotoFeatures: MixingFeatureSource {
+  private let photos: PhotoPreparation
+  private let labels: [Int]
+  /// The frozen layers; nil when the first layer already trains.
+  private let prefix: (any InferencePlan)?
+  private let augmentation: Augmentation
+  private let seed: UInt64
+  /// Draws that epochs take turns with; nil for a new one in every epoch.
+  private let views: Int?
+  private let threads: Int
+  private var pixels = AlignedStorage<Float>(count: 0)
+  let stride: Int
+
+  init(
+    _ records: [Manifest.Record], manifest: Manifest, network: TransferNetwork,
+    prefix: (any InferencePlan)?, settings: Recipe.Train, seed: UInt64, threads: Int
+  ) {
+    photos = PhotoPreparation(
+      records, root: manifest.root.filePath, preprocessing: network.preprocessing)
+    let indices = manifest.classIndices
+    labels = records.compactMap { indices[$0.className] }
+    self.prefix = prefix
+    stride = prefix?.outputStride ?? network.preprocessing.elementCount
+    augmentation = settings.augmentation
+    self.seed = seed
+    if case .cached(let count) = settings.views { views = count } else { views = nil }
+    self.threads = threads
+  }
+
+  var count: Int { labels.count }
+  var photoSize: PixelSize { PixelSize(width: photos.side, height: photos.side) }
+
+  func label(_ index: Int) -> Int { labels[index] }
+
+  func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try copyFeatures(of: indices, view, mixing: nil, into: output)
+  }
+
+  func copyFeatures(
+    of indices: ArraySlice<Int>, view: FeatureView, mixing draw: MixingDraw,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    try copyFeatures(of: indices, view, mixing: draw, into: output)
+  }
+
+  private func copyFeatures(
+    of indices: ArraySlice<Int>, _ view: FeatureView, mixing draw: MixingDraw?,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let size = photos.elementCount
+    if pixels.elements.count < indices.count * size {
+      pixels = AlignedStorage(count: indices.count * size)
+    }
+    let (samples, view, pixels) = (Array(indices), self.view(view), pixels)
+    let photos = photos
+    try forEachIndex(below: samples.count, threads: threads) { place in
+      let target = pixels.elements[(place * size)..<((place + 1) * size)]
+      try photos.prepare(samples[place], view, into: UnsafeMutableBufferPointer(rebasing: target))
+    }
+    draw?.mix(pixels.elements, channels: size / (photos.side * photos.side), size: photoSize)
+    let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(samples.count * size)])
+    let result = UnsafeMutableBufferPointer(rebasing: output[..<(samples.count * stride)])
+    if let prefix {
+      try prefix.run(input, into: result)
+    } else {
+      _ = result.update(fromContentsOf: input)
+    }
+  }
+
+  private func view(_ view: FeatureView) -> TestTimeView {
+    guard case .training(let epoch) = view, augmentation.isActive else { return .plain(.center) }
+    let number = views.map { epoch % $0 } ?? epoch
+    return .augmented(AugmentedView(augmentation, seed: seed, number: number))
+  }
+}
+
+/// Reads and prepares photos of a manifest, from any thread.
+private final class PhotoPreparation: Sendable {
+  private let records: [Manifest.Record]
+  private let root: FilePath
+  private let preprocessing: Preprocessing
+  /// Photos whose contents were compared with the manifest's hash; once is enough.
+  private let verified = Mutex<Set<Int>>([])
+
+  init(_ records: [Manifest.Record], root: FilePath, preprocessing: Preprocessing) {
+    self.records = records
+    self.root = root
+    self.preprocessing = preprocessing
+  }
+
+  /// Pixels along one side.
+  var side: Int { preprocessing.inputSize }
+  /// Numbers of one photo.
+  var elementCount: Int { preprocessing.elementCount }
+
+  /// - Throws: `DatasetError` that names the photo.
+  func prepare(
+    _ index: Int, _ view: TestTimeView, into target: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let record = records[index]
+    let isKnown = verified.withLock { $0.contains(index) }
+    let item = PrefetchingLoader.Item(record, root: root, verifyingContents: !isKnown)
+    let reader = PhotoReader()
+    let bytes = try reader.read(item)
+    do {
+      try withExtendedLifetime(reader) {
+        _ = try preprocessing.prepare(
+          bytes, testTimeViews: [view], sample: record.drawNumber, into: target)
+      }
+    } catch {
+      throw DatasetError.unusable(item.path, reason: "\(error)")
+    }
+    if !isKnown { _ = verified.withLock { $0.insert(index) } }
+  }
+}

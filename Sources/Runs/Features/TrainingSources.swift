@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawDatasets
+import ThawExecution
+import ThawFiles
+import ThawImages
+import ThawInference
+import ThawOneDNN
+import ThawRecipes
+import ThawTraining
+
+/// What a network with a given cut trains on, and what it is judged by after each epoch.
+struct TrainingSources {
+  let train: any FeatureSource
+  let valid: any FeatureSource
+  /// Whether the frozen layers' output comes from the cache.
+  let isCached: Bool
+}
+
+/// Makes the sources of every phase of a training, and says where their photos come from: whether
+/// augmentation reaches the training must never be a guess.
+struct TrainingSourceMaker {
+  let settings: Recipe.Train
+  let seed: UInt64
+  let precision: Recipe.CachePrecision
+  let manifest: Manifest
+  let run: RunDirectory
+  let context: StageContext
+
+  /// The sources of `network`, with the rows that are missing computed.
+  ///
+  /// - Throws: ``PipelineError/interrupted`` after saving what is done; errors of the photos.
+  func sources(of network: TransferNetwork) throws -> TrainingSources {
+    context.console.say(statement(of: network))
+    if let mixing = settings.mixing {
+      let place = network.partition.prefix.isEmpty || isFresh ? MixingPlace.photos : .features
+      context.console.say("Mixing: \(mixing) of \(place).")
+    }
+    let valid = try validation(of: network)
+    guard !network.partition.prefix.isEmpty else {
+      return TrainingSources(
+        train: photos(.train, of: network, prefix: nil), valid: valid, isCached: false)
+    }
+    if isFresh {
+      let prefix = try context.compiler.compileInference(
+        network.graph, parameters: network.parameters, to: network.partition.cut,
+        microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
+      return TrainingSources(
+        train: photos(.train, of: network, prefix: prefix), valid: valid, isCached: false)
+    }
+    let store = try store(of: network)
+    let views = settings.cachedViews(seed: seed)
+    if views.isEmpty { _ = try store.fill(manifest.records(in: .train)) }
+    _ = try store.fill(manifest.records(in: .train), views: views)
+    return TrainingSources(
+      train: try store.features(.train, manifest, training: views), valid: valid, isCached: true)
+  }
+
+  /// The validation photos as `network` needs them, with the rows that are missing computed.
+  ///
+  /// - Throws: as ``sources(of:)``.
+  func validation(of network: TransferNetwork) throws -> any FeatureSource {
+    guard !network.partition.prefix.isEmpty else {
+      return photos(.valid, of: network, prefix: nil)
+    }
+    let store = try store(of: network)
+    _ = try store.fill(manifest.records(in: .valid))
+    return try store.features(.valid, manifest)
+  }
+
+  private func store(of network: TransferNetwork) throws -> FeatureStore {
+    try FeatureStore(
+      network, manifest: manifest, run: run, context: context,
+      precision: FeaturePrecision(precision))
+  }
+
+  /// The key of the cached features of `network`.
+  func key(of network: TransferNetwork) throws -> String {
+    try network.featureKey(
+      engine: context.compiler.inferenceEngine.name, precision: FeaturePrecision(precision))
+  }
+
+  /// Deletes the caches of `keys`.
+  func discard(_ keys: Set<String>) throws {
+    guard !keys.isEmpty else { return }
+    let place = run.cache.appending("features")
+    let kept = try FeatureCache.list(place).map(\.key).filter { !keys.contains($0) }
+    try FeatureCache.prune(place, keeping: Set(kept))
+  }
+
+  /// Whether every epoch draws anew.
+  private var isFresh: Bool { settings.augmentation.isActive && settings.views == .fresh }
+
+  private func photos(
+    _ split: Split, of network: TransferNetwork, prefix: (any InferencePlan)?
+  ) -> PhotoFeatures {
+    PhotoFeatures(
+      manifest.records(in: split), manifest: manifest, network: network, prefix: prefix,
+      settings: settings, seed: seed, threads: context.threads)
+  }
+
+  /// Where the training photos come from, for people.
+  private func statement(of network: TransferNetwork) -> String {
+    let isFrozen = !network.partition.prefix.isEmpty
+    guard settings.augmentation.isActive else {
+      return isFrozen
+        ? "No augmentation: training sees one view of each photo, from the cache."
+        : "No augmentation; nothing is frozen in front, so photos are decoded in every epoch."
+    }
+    let name = settings.augmentation.preset?.rawValue ?? "custom"
+    let what = "Augmentation '\(name)' of the training photos:"
+    return switch (settings.views, isFrozen) {
+    case (.fresh, true):
+      "\(what) a new draw in every epoch, computed through the frozen layers (nothing is cached)."
+    case (.fresh, false): "\(what) a new draw in every epoch (nothing is frozen, nothing cached)."
+    case (.cached(let count), true):
+      "\(what) \(count) cached views of each, epochs take turns with them."
+    case (.cached(let count), false):
+      "\(what) \(count) draws of each, epochs take turns with them (nothing is frozen, nothing"
+        + " cached)."
+    }
+  }
+}
+
+extension FeaturePrecision {
+  init(_ precision: Recipe.CachePrecision) {
+    self = precision == .float16 ? .float16 : .float32
+  }
+}

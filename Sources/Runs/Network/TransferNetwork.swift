@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawBackbones
+import ThawCheckpoints
+import ThawDatasets
+import ThawExecution
+import ThawFiles
+import ThawImages
+import ThawInference
+import ThawNetwork
+import ThawOneDNN
+import ThawRecipes
+import ThawTensors
+import ThawTraining
+
+/// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
+struct TransferNetwork {
+  let card: BackboneCard
+  let preprocessing: Preprocessing
+  let graph: Graph
+  let plan: FreezePlan
+  let partition: Partition
+  /// Of the whole graph.
+  let parameters: Parameters
+
+  /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
+  init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
+    let card = try context.pretrained.card(named: recipe.backbone)
+    let backbone = try PretrainedBackbone(card, from: context.pretrained)
+    let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
+    self.init(
+      card, recipe, graph,
+      .freezing(
+        to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
+      backbone.parameters(for: graph, seed: recipe.seed).restricted(to: graph))
+  }
+
+  /// The same network with trained weights, and another plan.
+  init(
+    _ recipe: Recipe, trained parameters: Parameters, classes: [String], context: StageContext,
+    freezing plan: (Graph) throws -> FreezePlan = { .freezing(to: -1, of: $0) }
+  ) throws {
+    let card = try context.pretrained.card(named: recipe.backbone)
+    let graph = try context.pretrained.architecture(of: card).graph(
+      Head(recipe.head, classes: classes.count))
+    try parameters.validate(for: graph)
+    self.init(card, recipe, graph, try plan(graph), parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
+    self.init(
+      card, recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing, graph,
+      plan, parameters)
+  }
+
+  private init(
+    _ card: BackboneCard, _ preprocessing: Preprocessing, _ graph: Graph, _ plan: FreezePlan,
+    _ parameters: Parameters
+  ) {
+    self.card = card
+    self.preprocessing = preprocessing
+    self.graph = graph
+    self.plan = plan
+    self.parameters = parameters
+    partition = Partition(graph, freezing: plan)
+  }
+
+  /// The same network as a phase of training has it: with its plan, its input size, and the weights
+  /// reached so far.
+  func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
+    TransferNetwork(
+      card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
+      parameters)
+  }
+
+  /// The name that a model file gives its architecture.
+  var architecture: String {
+    card.architecture == Architecture.onnxName ? Architecture.onnxName : graph.name
+  }
+
+  /// What a model file says of a network that is not built by name; nil for one that is.
+  func structure(_ parameters: Parameters) throws -> String? {
+    guard card.architecture == Architecture.onnxName else { return nil }
+    return try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing)
+  }
+
+  /// Side of the input image.
+  var size: Extent2D { Extent2D(preprocessing.inputSize) }
+
+  /// The path of the last dense layer.
+  var classifier: ParameterPath { graph.output.path }
+
+  /// The logits of cached features, by the code that prediction runs behind the cut.
+  ///
+  /// Shapes: `features` [n, …] of the cut; result [n, classes].
+  func logits(
+    of features: Tensor<Float>, parameters: Parameters, compiler: Compiler
+  ) throws -> Tensor<Float> {
+    try compiler.compileInference(
+      graph, parameters: parameters, from: partition.cut,
+      microBatch: OneDNNEngine.recommendedMicroBatch, size: size
+    ).run(features)
+  }
+
+  /// The cache key of features at the cut: everything they depend on but the photo and the view.
+  func featureKey(engine: String, precision: FeaturePrecision = .float32) throws -> String {
+    var hash = SHA256()
+    hash.update("features 1")
+    if precision != .float32 { hash.update("\(precision)") }
+    hash.update(engine)
+    hash.update(preprocessing.json)
+    for node in graph.nodes[...partition.cut.index] {
+      hash.update("\(node.path) \(node.operation) \(node.inputs.map(\.index))")
+      for parameter in node.parameters {
+        try parameters.tensor(parameter.path).withUnsafeElements {
+          hash.update(UnsafeRawBufferPointer($0))
+        }
+      }
+    }
+    return hash.hexadecimalDigest
+  }
+}
+
+extension Head {
+  init(_ head: Recipe.Head, classes: Int) {
+    self.init(classes: classes, hidden: head.hidden, dropout: head.dropout)
+  }
+}

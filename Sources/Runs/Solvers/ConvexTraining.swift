@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawConsole
+import ThawInference
+import ThawNetwork
+import ThawRecipes
+import ThawTraining
+
+/// Trains a head without a hidden layer as multinomial logistic regression, by L-BFGS.
+struct ConvexTraining {
+  let recipe: Recipe
+  let network: TransferNetwork
+  let train: CachedFeatures
+  let valid: CachedFeatures
+  let classes: [String]
+  let history: FilePath
+  let context: StageContext
+
+  /// - Throws: ``PipelineError/usage(_:)`` when the head has a hidden layer.
+  func run() throws -> TrainedNetwork {
+    guard recipe.head.hidden == nil else {
+      throw PipelineError.usage(
+        "the solver lbfgs trains a single layer. Remove the hidden layer or use sgd or adam.")
+    }
+    let clock = ContinuousClock.now
+    let weights = recipe.train.classWeights(
+      labels: train.labels, classes: classes, console: context.console)
+    let solver = LogisticRegression(
+      regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
+      classWeights: weights, seed: recipe.seed)
+    context.console.say("Solving the logistic regression")
+    let model = try solver.fit(train, classes: classes.count)
+    var parameters = network.parameters
+    parameters[network.classifier.appending("weight")] = model.weight
+    parameters[network.classifier.appending("bias")] = model.bias
+    try history.write([])
+    let seconds = clock.duration(to: .now) / .seconds(1)
+    let judged = try validation(parameters)
+    return TrainedNetwork(
+      parameters: parameters,
+      outcome: TrainingOutcome(
+        epochs: 0, bestValidAccuracy: judged?.accuracy, bestValidLoss: judged?.loss,
+        trainableParameters: model.weight.count + model.bias.count, cached: true),
+      time: TrainingTime(photos: train.count, seconds: seconds))
+  }
+
+  private func validation(_ parameters: Parameters) throws -> Evaluation? {
+    guard valid.count > 0 else { return nil }
+    let logits = try network.logits(
+      of: valid.tensor, parameters: parameters, compiler: context.compiler)
+    return try Evaluation(
+      split: "valid", classNames: classes, logits: logits, labels: valid.labels)
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import SystemPackage
+import ThawConsole
+import ThawDatasets
+import ThawDiagnosis
+import ThawExecution
+import ThawFiles
+import ThawInference
+import ThawNetwork
+import ThawRecipes
+import ThawTraining
+
+/// A network that has been trained.
+struct TrainedNetwork {
+  /// Of the whole network.
+  let parameters: Parameters
+  let outcome: TrainingOutcome
+  let time: TrainingTime
+}
+
+/// Trains a network by gradient descent, phase by phase: the head alone, or with thawed layer
+/// groups, at one input size or several.
+struct GradientTraining {
+  let label: String
+  let settings: Recipe.Train
+  let schedule: FreezeSchedule
+  /// At its start.
+  let network: TransferNetwork
+  let sources: TrainingSourceMaker
+  let checkpoint: TrainerCheckpoint
+  let snapshots: SnapshotFiles
+  let history: FilePath
+  let context: StageContext
+
+  func run() throws -> TrainedNetwork {
+    let manifest = sources.manifest
+    let samples = manifest.records(in: .train).count
+    let hasValidation = !manifest.records(in: .valid).isEmpty
+    let state = try savedState()
+    let indices = manifest.classIndices
+    let weights = settings.classWeights(
+      labels: manifest.records(in: .train).compactMap { indices[$0.className] },
+      classes: manifest.classes, console: context.console)
+    var isCached = true
+    var passing: Set<String> = []
+    let training = try PhasedTraining(
+      schedule,
+      configuration: settings.configuration(
+        samples: samples, hasValidation: hasValidation, seed: sources.seed),
+      graph: network.graph, parameters: network.parameters,
+      loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
+      resuming: state
+    ) { phase, parameters in
+      let setting = try compile(phase, parameters, samples: samples)
+      isCached = setting.isCached
+      passing.formUnion(try passingKey(phase, parameters).map { [$0] } ?? [])
+      return setting.setting
+    }
+    if let state {
+      context.console.say("Continuing after epoch \(state.trainer.progress.epoch).")
+    }
+    let result: TrainingResult
+    do { result = try observe(training) } catch let error as TrainingError {
+      guard case .diverged = error else { throw error }
+      throw try keepLastGood(training, after: error)
+    }
+    for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
+      context.console.say("hint: \(hint.message)")
+    }
+    try history.write(result.history)
+    try sources.discard(passing)
+    return TrainedNetwork(
+      parameters: training.parameters,
+      outcome: TrainingOutcome(
+        epochs: result.history.count, bestValidAccuracy: result.best?.validAccuracy,
+        bestValidLoss: result.best?.validLoss, trainableParameters: trainableCount,
+        cached: isCached),
+      time: TrainingTime(
+        photos: result.history.count * samples,
+        seconds: result.history.reduce(0) { $0 + $1.seconds }))
+  }
+
+  /// Writes what the trainer has put back: the best weights so far, or those before the epoch.
+  private func keepLastGood(
+    _ training: PhasedTraining, after error: TrainingError
+  ) throws -> PipelineError {
+    let progress = training.trainer.progress
+    let best =
+      progress.bestEpoch.flatMap { best in progress.history.first { $0.epoch == best } }
+      ?? progress.history.last
+    try snapshots.writeLastGood(training.parameters, best: best, trained: trainableCount)
+    let state = best.map { "after epoch \($0.epoch + 1)" } ?? "before this training"
+    return .diverged(
+      "\(error) Those \(state) are in \(snapshots.run.lastGoodModel.displayed).")
+  }
+
+  /// Numbers with a gradient in some phase.
+  private var trainableCount: Int {
+    var counts: [ParameterPath: Int] = [:]
+    for phase in schedule.phases {
+      for parameter in phase.plan.trainableParameters(of: network.graph) {
+        counts[parameter.path] = parameter.shape.count
+      }
+    }
+    return counts.values.reduce(0, +)
+  }
+
+  private func compile(
+    _ phase: FreezePhase, _ parameters: Parameters, samples: Int
+  ) throws -> (setting: PhaseSetting, isCached: Bool) {
+    let network = network.during(phase, parameters: parameters)
+    let sources = try sources.sources(of: network)
+    let plan = try context.compiler.compileSuffix(
+      network.graph, partition: network.partition, parameters: parameters, freezing: phase.plan,
+      batch: min(settings.batch, samples) + 1, size: network.size)
+    return (
+      PhaseSetting(plan: plan, training: sources.train, validation: sources.valid),
+      sources.isCached
+    )
+  }
+
+  /// The key of features that only this training can need: those behind layers that an earlier
+  /// phase changed. Nil for those of the network it started from.
+  private func passingKey(_ phase: FreezePhase, _ parameters: Parameters) throws -> String? {
+    let key = try sources.key(of: network.during(phase, parameters: parameters))
+    let lasting = try sources.key(of: network.during(phase, parameters: network.parameters))
+    return key == lasting ? nil : key
+  }
+
+  /// The checkpoint to continue from, if there is one; a damaged one must not block the training.
+  private func savedState() throws -> PhasedTrainingState? {
+    do { return try checkpoint.load() } catch let error where !(error is FileError) {
+      context.console.warn("\(error) The training starts from its beginning.")
+      return nil
+    }
+  }
+
+  private func observe(_ training: PhasedTraining) throws -> TrainingResult {
+    let progress = context.console.progress(
+      label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
+      completed: training.trainer.progress.step)
+    var pace = SavingPace()
+    func saveSometimes() throws {
+      try pace.save { try checkpoint.save(try training.exportState()) }
+    }
+    var detail: String?
+    let hooks = TrainerHooks(
+      onEpoch: { record, trainer in
+        let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
+        detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
+        progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
+        try saveSometimes()
+      },
+      onBatch: { trainer in
+        progress.update(completed: trainer.progress.step, detail: detail)
+        try saveSometimes()
+      },
+      onCycle: { snapshot, _ in
+        try snapshots.write(training.parameters, epoch: snapshot.epoch, trained: trainableCount)
+      },
+      isCancelled: { Interruption.isRequested })
+    let result = try training.run(hooks)
+    guard result.outcome != .cancelled else {
+      try checkpoint.save(try training.exportState())
+      throw PipelineError.interrupted
+    }
+    progress.finish(summary(of: result))
+    return result
+  }
+
+  private func phaseName(_ index: Int) -> String {
+    schedule.phases.count > 1 ? "phase \(index + 1) of \(schedule.phases.count), " : ""
+  }
+
+  private func summary(of result: TrainingResult) -> String {
+    var text = "\(result.history.count) epochs"
+    if result.outcome == .stoppedEarly { text += " (stopped early)" }
+    guard let best = result.best, let accuracy = best.validAccuracy else { return text }
+    return text + ", best was epoch \(best.epoch + 1): valid accuracy \(Console.percent(accuracy))"
+  }
+}
+
+extension FilePath {
+  /// Writes `history.jsonl`: one line an epoch, all of them anew.
+  func write(_ records: [EpochRecord]) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let lines = try records.map { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
+    try AtomicFile.write(self, text: lines.joined())
+  }
+}

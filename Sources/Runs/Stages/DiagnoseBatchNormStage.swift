@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+import ThawCheckpoints
+import ThawConsole
+import ThawDatasets
+package import ThawDiagnosis
+import ThawFiles
+package import ThawInference
+import ThawNetwork
+import ThawRecipes
+import ThawTensors
+
+/// Find out whether batch normalisation is why a network does worse in inference than in training.
+package struct DiagnoseBatchNormStage {
+  private let context: StageContext
+
+  /// What to do besides looking.
+  package struct Options: Sendable {
+    /// Photos to use, at most.
+    package var photos = 500
+    /// Photos in a batch of the training phase; nil for what the network was trained with, or 32.
+    package var batch: Int?
+    /// Whether layers are switched one by one, the longest part.
+    package var switchesLayers = true
+    /// Whether fixes are tried when something is wrong.
+    package var triesFixes = true
+    /// Draws photos and batches.
+    package var seed: UInt64 = 42
+    /// Where the recommended fix's model is written; nil for nowhere.
+    package var apply: FilePath?
+    /// The fix to write instead of the recommended one.
+    package var fix: String?
+    /// The model's name for a folder's, where they differ.
+    package var renaming: [String: String] = [:]
+
+    /// The defaults.
+    package init() {}
+  }
+
+  /// Uses the context's threads and console.
+  package init(context: StageContext) { self.context = context }
+
+  /// Diagnoses the model of a run on its own photos; writes `diagnosis_batchnorm.json` in the run.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
+  package func diagnose(_ run: RunDirectory, options: Options) throws -> BatchNormDiagnosis {
+    let manifest = try run.loadManifest()
+    try run.require(run.model, from: "thaw train")
+    let lock = try run.lock()
+    defer { withExtendedLifetime(lock) {} }
+    let classifier = try Classifier(
+      modelFile: run.model, compiler: context.compiler, threads: context.threads)
+    let root = manifest.root.filePath
+    let items = manifest.records.map {
+      DiagnosisPhotos.Item(
+        path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
+    }
+    let diagnosis = try diagnose(classifier, items, of: manifest.root.filePath, options)
+    try lock.verify()
+    try AtomicFile.write(
+      run.diagnosis("batchnorm"), text: try JSONText.of(diagnosis) + "\n")
+    return diagnosis
+  }
+
+  /// Diagnoses any model on a folder of photos, one sub-folder per class.
+  ///
+  /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
+  package func diagnose(
+    _ model: ModelReference, data: FilePath, options: Options
+  ) throws -> BatchNormDiagnosis {
+    var scanning = FolderScanner.Options()
+    scanning.requiresTraining = false
+    scanning.requiresAllClasses = false
+    let scan = try FolderScanner.scan(data, options: scanning)
+    for note in scan.notes { context.console.warn(note.description) }
+    let items = scan.files.map {
+      DiagnosisPhotos.Item(
+        path: $0.path.resolved(in: data), className: $0.className, split: $0.split)
+    }
+    let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
+    return try diagnose(network, items, of: data, options)
+  }
+
+  private func diagnose(
+    _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
+    _ options: Options
+  ) throws -> BatchNormDiagnosis {
+    let columns = try classifier.columns(
+      of: Set(items.map(\.className)), renaming: options.renaming, data: data)
+    let photos = try DiagnosisPhotos(
+      items, columns: columns, limit: options.photos, seed: options.seed, classifier: classifier,
+      context: context)
+    let training = classifier.record.flatMap { try? TrainingRecord(json: $0.training) }
+    let examination = try BatchNormExamination(
+      classifier, photos: photos, trainedBatch: options.batch ?? training?.batch,
+      switchesLayers: options.switchesLayers, seed: options.seed, context: context)
+    let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
+    var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
+    let fixes = BatchNormFixes(
+      classifier, examination, judgement, seed: options.seed, context: context)
+    if options.triesFixes { try fixes.tryAll(&diagnosis) }
+    fixes.recommend(&diagnosis)
+    if let path = options.apply {
+      try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
+    }
+    return diagnosis
+  }
+}
+
+extension TrainingRecord {
+  /// Photos in a step of the training that made the model; nil when its recipe cannot be read.
+  fileprivate var batch: Int? {
+    guard let recipe = try? Recipe(yaml: recipe, file: "recipe") else { return nil }
+    return isHeadAlone ? recipe.train.batch : recipe.fineTune.train.batch
+  }
+}

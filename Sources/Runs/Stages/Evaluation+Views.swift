@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawImages
+import ThawTensors
+import ThawTraining
+
+extension Evaluation {
+  /// Judges what several views of each photo, and several models, say together.
+  ///
+  /// With one view and one model the loss is computed from the logits themselves.
+  ///
+  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  init(
+    split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
+    labels: [Int]
+  ) throws {
+    if let logits = members.first?.first, members.count == 1, tta.views.count == 1 {
+      try self.init(split: split, classNames: classNames, logits: logits, labels: labels)
+    } else {
+      try self.init(
+        split: split, classNames: classNames, probabilities: tta.probabilities(of: members),
+        labels: labels)
+    }
+  }
+}
+
+extension TestTimeAugmentation {
+  /// The mean over models of what each says about its views.
+  ///
+  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
+    Probabilities.mean(of: members.map(probabilities(ofLogits:)))
+  }
+}
+
+extension Tensor<Float> {
+  /// From [views, classes] for each photo to [photos, classes] for each view.
+  static func transposed(_ photos: [Tensor<Float>], views: Int) -> [Tensor<Float>] {
+    let classes = photos.first?.shape[1] ?? 0
+    return (0..<views).map { view in
+      let rows = photos.flatMap { photo in
+        photo.withUnsafeElements { Array($0[(view * classes)..<((view + 1) * classes)]) }
+      }
+      return Tensor(rows, shape: [photos.count, classes])
+    }
+  }
+
+  /// From the rows of one photo, [models * views, classes], to [1, classes] for each model and view.
+  func members(views: Int) -> [[Tensor<Float>]] {
+    Tensor.transposed([self], views: shape[0]).chunks(of: views)
+  }
+}
+
+extension Array {
+  /// The elements in groups of `count`, in order.
+  func chunks(of count: Int) -> [[Element]] {
+    stride(from: 0, to: self.count, by: count).map {
+      Array(self[$0..<Swift.min($0 + count, self.count)])
+    }
+  }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+package import ThawBackbones
+import ThawCheckpoints
+import ThawConsole
+import ThawFiles
+import ThawImages
+package import ThawInference
+import ThawNetwork
+
+/// Write a model in the format of other programs.
+package struct ExportStage {
+  private let context: StageContext
+
+  /// Uses the context's cards and console.
+  package init(context: StageContext) { self.context = context }
+
+  /// A format that models are written in.
+  package enum Format: String, Sendable, CaseIterable, Encodable {
+    /// ONNX, operation set 17.
+    case onnx
+    /// safetensors with the names of PyTorch's networks, complete for strict loading.
+    case safetensors
+  }
+
+  /// Whose names the tensors of a safetensors file have, where libraries differ.
+  package enum Names: String, Sendable, CaseIterable {
+    /// torchvision's, timm's for networks that torchvision has not; the file is a model of Thaw too.
+    case torchvision
+    /// timm's.
+    case timm
+  }
+
+  /// What goes in or comes out of an exported model.
+  package struct Value: Encodable, Sendable {
+    /// Its name in the file.
+    package let name: String
+    /// `uint8` or `float32`.
+    package let type: String
+    /// Extents; the batch is free and written as `batch`.
+    package let shape: [String]
+  }
+
+  /// What was written.
+  package struct Exported: Encodable, Sendable {
+    /// As displayed.
+    package let path: String
+    /// In which format.
+    package let format: Format
+    /// Name of the architecture.
+    package let architecture: String
+    /// Size of the file.
+    package let bytes: Int
+    /// Tensors in it.
+    package let tensors: Int
+    /// What goes in; only for ONNX.
+    package let inputs: [Value]?
+    /// What comes out; only for ONNX.
+    package let outputs: [Value]?
+    /// How photos have to be prepared, for people.
+    package let preprocessing: String
+    /// In the order of the logits.
+    package let classNames: [String]
+  }
+
+  /// Writes `model` to `output`: complete, or not at all. A file that is there already is replaced, but
+  /// never the one that is being exported.
+  ///
+  /// - Parameters:
+  ///   - options: what the ONNX graph contains; of no meaning for safetensors.
+  ///   - names: of the tensors; of no meaning for ONNX.
+  /// - Throws: ``PipelineError/usage(_:)`` when `output` is the model's own file or no place for one;
+  ///   what reading the model throws, `BackboneError`, `CheckpointError`, `FileError`.
+  package func export(
+    _ model: ModelReference, to format: Format, output: FilePath,
+    options: ONNXExporter.Options = ONNXExporter.Options(), names: Names = .torchvision
+  ) throws -> Exported {
+    try ExportStage.validate(output, for: model)
+    let stored = try model.read(context: context)
+    switch format {
+    case .onnx:
+      let exported = try ONNXExporter.model(
+        of: stored.graph, stored.parameters, preprocessing: stored.preprocessing,
+        metadata: try stored.record.onnxMetadata(for: output), options: options,
+        producer: ("thaw", thawVersion))
+      try ONNXWriter.write(output, exported)
+      return try result(
+        stored, format, output, tensors: exported.graph.initializers.count,
+        inputs: exported.graph.inputs.map(Value.init),
+        outputs: exported.graph.outputs.map(Value.init))
+    case .safetensors:
+      let counters = stored.graph.nodes.compactMap { node -> ParameterPath? in
+        guard case .batchNormalization = node.operation else { return nil }
+        return node.path.appending("num_batches_tracked")
+      }
+      switch names {
+      case .torchvision:
+        try ModelFile.write(output, stored.record, stored.parameters, counters: counters)
+      case .timm: try write(stored, counters, to: output)
+      }
+      return try result(
+        stored, format, output, tensors: stored.parameters.count + counters.count)
+    }
+  }
+
+  /// Before the model is read, which may take a while.
+  private static func validate(_ output: FilePath, for model: ModelReference) throws {
+    guard let there = try? FileStatus(of: output) else { return }
+    guard there.kind == .regular else {
+      throw PipelineError.usage(
+        "\(output.displayed) is there and no regular file. Give --output another name.")
+    }
+    guard let source = try? FileStatus(of: model.path) else { return }
+    guard (source.device, source.inode) != (there.device, there.inode) else {
+      throw PipelineError.usage(
+        "\(output.displayed) is the model that is exported. Give --output another name.")
+    }
+  }
+
+  /// With timm's names: for other programs, since a model file of Thaw has those of its graph.
+  private func write(
+    _ stored: StoredModel, _ counters: [ParameterPath], to output: FilePath
+  ) throws {
+    let architecture = try? Architecture(named: stored.record.architecture)
+    guard let theirs = architecture?.timmTensors(stored.graph) else {
+      throw PipelineError.usage(
+        "timm has no network that is \(stored.record.architecture). Leave --names timm out.")
+    }
+    var tensors = stored.parameters.paths.compactMap { path -> StoredTensor? in
+      guard let tensor = stored.parameters[path], let place = theirs[path] else { return nil }
+      return StoredTensor(place.name, tensor).reshaped(place.shape)
+    }
+    tensors += counters.compactMap { counter in
+      theirs[counter.parent.appending("running_mean")].map { place in
+        StoredTensor(
+          ParameterPath(place.name).parent.appending("num_batches_tracked").description, .int64, [],
+          bytes: [UInt8](repeating: 0, count: 8))
+      }
+    }
+    var metadata = try stored.record.onnxMetadata(for: output)
+    metadata["thaw.format"] = nil
+    metadata["format"] = "pt"
+    try SafetensorsWriter.write(output, tensors, metadata: metadata)
+  }
+
+  private func result(
+    _ stored: StoredModel, _ format: Format, _ output: FilePath, tensors: Int,
+    inputs: [Value]? = nil, outputs: [Value]? = nil
+  ) throws -> Exported {
+    Exported(
+      path: output.displayed, format: format, architecture: stored.record.architecture,
+      bytes: try FileStatus(of: output).size, tensors: tensors, inputs: inputs, outputs: outputs,
+      preprocessing: stored.preprocessing.description, classNames: stored.record.classNames)
+  }
+}
+
+extension ExportStage.Value {
+  fileprivate init(_ value: ONNXValue) {
+    name = value.name
+    type = value.elementType == .uint8 ? "uint8" : "float32"
+    shape = (value.dimensions ?? []).map { dimension in
+      switch dimension {
+      case .size(let size): String(size)
+      case .named(let name): name
+      case .unknown: "?"
+      }
+    }
+  }
+}

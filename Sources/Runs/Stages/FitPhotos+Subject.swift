@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawCheckpoints
+import ThawConsole
+import ThawDatasets
+import ThawDiagnosis
+import ThawExecution
+import ThawFiles
+import ThawImages
+import ThawInference
+import ThawNetwork
+import ThawOneDNN
+import ThawTensors
+import ThawTraining
+
+extension FitPhotos {
+  /// Reads the photos of `subject`; those of a run come from its cache.
+  init(_ subject: DiagnosisSubject, _ classifier: Classifier, context: StageContext) throws {
+    switch subject {
+    case .run(let run): try self.init(run, classifier, context: context)
+    case .model(_, let data):
+      let all = try subject.photos()
+      var indices: [String: Int] = [:]
+      for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
+      let unknown = Set(all.map { $0.className ?? "" }).filter { indices[$0] == nil }.sorted()
+      guard unknown.isEmpty else {
+        throw PipelineError.data(
+          "\(data.displayed): the model \(classifier.source) does not know the class"
+            + " \(unknown.prefix(5).map { "'\($0)'" }.joined(separator: ", ")). A diagnosis of the fit"
+            + " needs a folder for each of its classes.")
+      }
+      try self.init(all, indices, classifier, context: context)
+    }
+  }
+
+  private init(_ run: RunDirectory, _ classifier: Classifier, context: StageContext) throws {
+    let recipe = try run.loadRecipe()
+    let manifest = try run.loadManifest()
+    let network = try TransferNetwork(
+      recipe, trained: classifier.model.parameters, classes: manifest.classes, context: context)
+    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
+    _ = try store.fill(manifest.records)
+    let indices = manifest.classIndices
+    let photos = manifest.records.map {
+      SubjectPhoto(
+        path: $0.path.resolved(in: manifest.root.filePath), name: $0.path.description,
+        className: $0.className, split: $0.split)
+    }
+    let labels = manifest.records.map { indices[$0.className] ?? 0 }
+    let features = CachedFeatures(clean: try store.matrix(manifest.records), labels: labels).tensor
+    self.init(
+      photos: photos, classes: manifest.classes, labels: labels, features: features,
+      logits: try network.logits(
+        of: features, parameters: classifier.model.parameters, compiler: context.compiler))
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+import ThawDatasets
+import ThawFiles
+import ThawImages
+package import ThawInference
+package import ThawRecipes
+import ThawTensors
+
+/// Predict the class of photos, by a model file alone.
+package struct PredictStage {
+  private let context: StageContext
+
+  /// Uses the context's threads and console.
+  package init(context: StageContext) { self.context = context }
+
+  /// A class and how probable it is.
+  package struct Ranked: Encodable, Sendable {
+    /// Class name.
+    package let label: String
+    /// In 0...1.
+    package let probability: Float
+  }
+
+  /// The prediction for one photo.
+  package struct Prediction: Encodable, Sendable {
+    /// As displayed.
+    package let path: String
+    /// The most probable class.
+    package let label: String
+    /// Its probability.
+    package let probability: Float
+    /// The most probable classes, best first.
+    package let top: [Ranked]
+    /// One a class, of the first view; only when asked for.
+    package let logits: [Float]?
+  }
+
+  /// A photo without a prediction.
+  package struct Failure: Sendable {
+    /// As displayed.
+    package let path: String
+    /// Why.
+    package let reason: String
+  }
+
+  /// Predicts photos and, recursively, folders of photos.
+  ///
+  /// - Parameters:
+  ///   - top: how many classes to rank.
+  ///   - tta: several looks at each photo.
+  /// - Returns: predictions in the order of the arguments, and the photos that have none.
+  /// - Throws: what loading the model throws; ``PipelineError/interrupted``.
+  package func predict(
+    _ inputs: [FilePath], model: ModelReference, top: Int,
+    tta: Recipe.TestTime = Recipe.TestTime(), withLogits: Bool = false
+  ) throws -> (predictions: [Prediction], failures: [Failure]) {
+    let classifier = try model.load(context: context)
+    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
+    var failures: [Failure] = []
+    var paths: [FilePath] = []
+    for input in inputs {
+      do { paths += try photos(at: input) } catch {
+        failures.append(
+          Failure(path: input.displayed, reason: error.reason.text(error.operation)))
+      }
+    }
+    let progress = context.console.progress("Predicting", total: paths.count)
+    let outcomes = try classifier.classify(paths, views: tta.views) {
+      progress.update(completed: $0)
+    }
+    progress.finish()
+    var predictions: [Prediction] = []
+    for (path, outcome) in zip(paths, outcomes) {
+      switch outcome {
+      case .unusable(let reason): failures.append(Failure(path: path.displayed, reason: reason))
+      case .logits(let logits):
+        predictions.append(
+          prediction(
+            path, logits, tta.probabilities(of: logits.members(views: tta.views.count)),
+            classifier.classNames, top: top, withLogits: withLogits))
+      }
+    }
+    return (predictions, failures)
+  }
+
+  private func prediction(
+    _ path: FilePath, _ logits: Tensor<Float>, _ combined: Tensor<Float>, _ names: [String],
+    top: Int, withLogits: Bool
+  ) -> Prediction {
+    let probabilities = Array(combined.elements)
+    // Equal probabilities keep the order of the classes.
+    let order = probabilities.indices.sorted {
+      (probabilities[$1], $0) < (probabilities[$0], $1)
+    }
+    let ranked = order.prefix(max(top, 1)).map {
+      Ranked(label: names[$0], probability: probabilities[$0])
+    }
+    return Prediction(
+      path: path.displayed, label: ranked[0].label, probability: ranked[0].probability,
+      top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
+  }
+
+  /// The file itself, or the files in a folder that begin or are named like images.
+  private func photos(at path: FilePath) throws(FileError) -> [FilePath] {
+    guard try FileStatus(of: path).kind == .directory else { return [path] }
+    var found: [FilePath] = []
+    for name in try FileSystem.list(path) where !name.string.hasPrefix(".") {
+      let child = path.appending(name)
+      guard let status = try? FileStatus(of: child, followingLinks: false) else { continue }
+      if status.kind == .directory {
+        found += try photos(at: child)
+      } else if ["jpg", "jpeg", "jpe", "png"].contains(name.extension?.lowercased() ?? "") {
+        found.append(child)
+      }
+    }
+    return found
+  }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawImages
+
+/// Small pictures of photos for reports.
+enum Thumbnail {
+  /// The whole photo as a JPEG whose longer side has `longerSide` pixels.
+  static func jpeg(of bytes: [UInt8], longerSide: Int) throws -> [UInt8] {
+    let decoded = try bytes.withUnsafeBytes { raw in
+      var options = DecodeOptions()
+      options.minimumSize = PixelSize(width: 2 * longerSide, height: 2 * longerSide)
+      return try ImageDecoder.decode(raw, options: options)
+    }
+    let size = decoded.image.size
+    let longest = max(size.width, size.height)
+    let target = PixelSize(
+      width: max(size.width * longerSide / longest, 1),
+      height: max(size.height * longerSide / longest, 1))
+    return try JPEGEncoder.encode(
+      decoded.image.resized(to: target, interpolation: .bilinear), quality: 80)
+  }
+}
