@@ -18,7 +18,7 @@ package protocol Engine: Sendable {
   ///   - microBatch: images per pass, at least 1.
   ///   - size: of the *network's* input image, in pixels.
   func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan
 

@@ -31,7 +31,7 @@ extension ChainBuilder {
 
   /// Convolution, folded batch norm and epilogue in one kernel.
   mutating func appendConvolution(
-    _ step: FusedStep, _ layer: Convolution2D, at index: Int
+    _ step: FusedOperation, _ layer: Convolution2D, at index: Int
   ) throws {
     if prefersChannelsLast {
       let lead = try lead(step, layer, order: THAW_DNNL_CHANNELS_LAST)
@@ -51,7 +51,7 @@ extension ChainBuilder {
   /// to gain much. Follows from the shape alone, as every choice here does.
   ///
   /// - Source: Lavin and Gray 2015, arXiv:1509.09308.
-  private func isWorthWinograd(_ step: FusedStep, _ layer: Convolution2D) -> Bool {
+  private func isWorthWinograd(_ step: FusedOperation, _ layer: Convolution2D) -> Bool {
     let output = shape(of: step.result)
     let products = 9 * layer.inputs * layer.outputs * output[2] * output[3]
     return layer.window.kernel == Extent2D(3) && layer.window.stride == Extent2D(1)
@@ -61,7 +61,7 @@ extension ChainBuilder {
 
   /// The convolution of `step` with its images in `order`.
   private func lead(
-    _ step: FusedStep, _ layer: Convolution2D, order: thaw_dnnl_order, byWinograd: Bool = false
+    _ step: FusedOperation, _ layer: Convolution2D, order: thaw_dnnl_order, byWinograd: Bool = false
   ) throws -> WeightedLead {
     let path = step.lead.path
     let input = shape(of: step.inputs[0])
@@ -94,7 +94,7 @@ extension ChainBuilder {
   }
 
   /// Dense layer and epilogue in one kernel.
-  mutating func appendDense(_ step: FusedStep, _ layer: Dense, at index: Int) throws {
+  mutating func appendDense(_ step: FusedOperation, _ layer: Dense, at index: Int) throws {
     let path = step.lead.path
     let folded = try FoldedParameters(
       step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
@@ -115,7 +115,7 @@ extension ChainBuilder {
   }
 
   /// The lead with its epilogue in one kernel, or as steps of its own.
-  private mutating func append(_ lead: WeightedLead, _ step: FusedStep, at index: Int) throws {
+  private mutating func append(_ lead: WeightedLead, _ step: FusedOperation, at index: Int) throws {
     if try appendFused(lead, step, at: index) { return }
     try place(try build(lead, step, .none), lead, step, .none)
     try appendEpilogue(step, at: index)
@@ -124,7 +124,7 @@ extension ChainBuilder {
   /// Tries the ways to attach the epilogue, best first, and takes the first that has a fast kernel;
   /// false when none has.
   private mutating func appendFused(
-    _ lead: WeightedLead, _ step: FusedStep, at index: Int
+    _ lead: WeightedLead, _ step: FusedOperation, at index: Int
   ) throws -> Bool {
     let residual = step.residual
     var attachments: [Attachment] = [step.epilogue.isEmpty ? .none : .separate]
@@ -144,7 +144,7 @@ extension ChainBuilder {
   }
 
   private func build(
-    _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+    _ lead: WeightedLead, _ step: FusedOperation, _ attachment: Attachment
   ) throws -> OneDNNPrimitive {
     if attachment == .none {
       return try lead.make(try OneDNNLayout(lead.output, lead.order, lead.layer), [])
@@ -164,7 +164,8 @@ extension ChainBuilder {
   }
 
   private mutating func place(
-    _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+    _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ step: FusedOperation,
+    _ attachment: Attachment
   ) throws {
     let wanted = try primitive.layout(THAW_DNNL_SOURCE)
     let source = try reordered(tensor(of: step.inputs[0]), to: wanted, lead.layer)
@@ -199,7 +200,7 @@ extension ChainBuilder {
   }
 
   /// The epilogue as steps of their own, in place on the lead's result.
-  private mutating func appendEpilogue(_ step: FusedStep, at index: Int) throws {
+  private mutating func appendEpilogue(_ step: FusedOperation, at index: Int) throws {
     for epilogue in step.epilogue {
       let data = tensor(of: step.result)
       switch epilogue {
@@ -209,13 +210,5 @@ extension ChainBuilder {
         try appendAddition(data, tensor(of: other), into: data, step.lead.path)
       }
     }
-  }
-}
-
-extension FusedStep {
-  /// The other operand of the residual addition.
-  fileprivate var residual: NodeID? {
-    for case .addition(let other) in epilogue { return other }
-    return nil
   }
 }

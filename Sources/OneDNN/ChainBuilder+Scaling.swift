@@ -8,7 +8,7 @@ import ThawTensors
 extension ChainBuilder {
   /// A batch norm or channel scale that no convolution has absorbed: y = scale * x + shift per channel,
   /// and the activations behind it, in one pass where the library can.
-  mutating func appendAffine(_ step: FusedStep, at index: Int) throws {
+  mutating func appendAffine(_ step: FusedOperation, at index: Int) throws {
     let node = step.lead
     guard let map = try ChannelAffine(node, parameters) else { return }
     let input = step.inputs[0]
@@ -32,7 +32,7 @@ extension ChainBuilder {
   /// One kernel: multiply, then add and apply the functions on the way out. False where the library has
   /// only a plain loop for that.
   private mutating func appendFusedAffine(
-    _ step: FusedStep, _ data: ChainTensor, _ scale: Tensor<Float>, _ shift: Tensor<Float>,
+    _ step: FusedOperation, _ data: ChainTensor, _ scale: Tensor<Float>, _ shift: Tensor<Float>,
     into target: ChainTensor
   ) throws -> Bool {
     let path = step.lead.path

@@ -9,7 +9,7 @@ extension ChainBuilder {
   /// Translates one step; `index` is its position among the chain's steps.
   ///
   /// - Throws: ``NetworkError`` when parameters do not fit, ``ExecutionError`` naming the layer.
-  mutating func append(_ step: FusedStep, at index: Int) throws {
+  mutating func append(_ step: FusedOperation, at index: Int) throws {
     let path = step.lead.path
     switch step.lead.operation {
     case .input:

@@ -22,7 +22,8 @@ struct ChainBuilder {
 
   /// Prepares a chain that reads `source`.
   init(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters, shapes: [Shape]
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
+    shapes: [Shape]
   ) throws {
     self.graph = graph
     self.parameters = parameters
@@ -131,12 +132,11 @@ private struct LastUses {
   private var lastStep: [NodeID: Int] = [:]
   private var root: [NodeID: NodeID] = [:]
 
-  init(_ graph: Graph, steps: [FusedStep], source: NodeID) {
+  init(_ graph: Graph, steps: [FusedOperation], source: NodeID) {
     for (index, step) in steps.enumerated() {
-      let others = step.epilogue.compactMap { epilogue -> NodeID? in
-        if case .addition(let other) = epilogue { other } else { nil }
+      for input in step.inputs + [step.residual].compactMap(\.self) {
+        lastStep[find(input)] = index
       }
-      for input in step.inputs + others { lastStep[find(input)] = index }
       switch step.lead.operation {
       case .dropout, .stochasticDepth, .flatten: root[step.result] = step.inputs.first.map(find)
       default: break

@@ -18,11 +18,10 @@ struct FoldedParameters {
   /// Reads the parameters of `step`'s lead and batch norm.
   ///
   /// - Throws: ``NetworkError`` when one is missing or has another shape.
-  init(_ step: FusedStep, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
+  init(_ step: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
     let weights = try parameters.checked("weight", of: step.lead)
     let bias = hasBias ? try parameters.checked("bias", of: step.lead) : nil
-    let behind = [step.batchNormalization, step.channelScale].compactMap(\.self)
-    guard let map = try ChannelAffine(behind, parameters) else {
+    guard let map = try ChannelAffine(step.affine, parameters) else {
       self.weights = weights
       self.bias = bias
       return

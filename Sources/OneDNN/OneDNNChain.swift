@@ -65,22 +65,22 @@ final class OneDNNChain {
     inputBytes: Int, outputBytes: Int
   ) throws {
     self.instructions = instructions
-    var lifetimes: [ArenaPlan.Lifetime] = []
+    var lifetimes: [ArenaLayout.Lifetime] = []
     for (index, buffer) in buffers.enumerated() where buffer.place == .arena {
       let uses = instructions.indices.filter { instructions[$0].buffers.contains(index) }
       guard let first = uses.first, let last = uses.last else { continue }
-      lifetimes.append(.init(buffer: index, bytes: buffer.bytes, steps: first...last))
+      lifetimes.append(.init(buffer: index, bytes: buffer.bytes, moments: first...last))
     }
-    let plan = ArenaPlan(lifetimes)
+    let layout = ArenaLayout(lifetimes)
     let scratchpads = try instructions.map { try $0.primitive.layout(THAW_DNNL_SCRATCHPAD) }
-    let scratchpadOffset = plan.bytes
-    arenaBytes = plan.bytes + (scratchpads.map(\.bytes).max() ?? 0)
+    let scratchpadOffset = layout.bytes
+    arenaBytes = layout.bytes + (scratchpads.map(\.bytes).max() ?? 0)
     handle = try make("chain", nil) { [arenaBytes] in
       thaw_dnnl_chain_create($0, CInt(lanes), arenaBytes, inputBytes, outputBytes)
     }
     for (instruction, scratchpad) in zip(instructions, scratchpads) {
       var arguments = instruction.arguments.map { role, operand in
-        OneDNNChain.argument(role, operand, buffers: buffers, offsets: plan.offsets)
+        OneDNNChain.argument(role, operand, buffers: buffers, offsets: layout.offsets)
       }
       if scratchpad.bytes > 0 {
         arguments.append(

@@ -37,14 +37,14 @@ package struct OneDNNEngine: Engine {
   /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError`` naming the
   ///   layer oneDNN has no kernel for.
   package func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
     let shapes = try graph.shapes(batch: microBatch, size: size)
     let threads = threads ?? ComputeThreads.count
     func segment(
-      _ steps: ArraySlice<FusedStep>, from source: NodeID, inLanes: Bool
+      _ steps: ArraySlice<FusedOperation>, from source: NodeID, inLanes: Bool
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
         graph, steps: Array(steps), from: source, parameters: parameters,
@@ -108,7 +108,7 @@ private enum Split {
   /// The whole micro-batch from this step on.
   case lanesThenWhole(Int)
 
-  init(_ steps: [FusedStep], from source: NodeID) {
+  init(_ steps: [FusedOperation], from source: NodeID) {
     let dense = steps.firstIndex {
       if case .dense = $0.lead.operation { true } else { false }
     }
@@ -133,9 +133,6 @@ private enum Split {
   }
 }
 
-extension FusedStep {
-  fileprivate var allInputs: [NodeID] {
-    inputs
-      + epilogue.compactMap { if case .addition(let other) = $0 { other } else { nil } }
-  }
+extension FusedOperation {
+  fileprivate var allInputs: [NodeID] { inputs + [residual].compactMap(\.self) }
 }

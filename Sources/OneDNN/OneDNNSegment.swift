@@ -21,7 +21,8 @@ final class OneDNNSegment {
 
   /// Compiles `steps` for passes of `batch` images, `lanes` of them at once.
   init(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters, batch: Int,
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
+    batch: Int,
     lanes: Int, threads: Int, size: Extent2D
   ) throws {
     let shapes = try graph.shapes(batch: batch, size: size)

@@ -19,7 +19,7 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
 
   /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
   package func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     let nodes = steps.flatMap { step in step.nodes.map { graph.nodes[$0] } }

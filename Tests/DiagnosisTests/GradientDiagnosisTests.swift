@@ -158,7 +158,7 @@ private struct CorruptEngine: Engine {
   var name: String { "corrupt" }
 
   func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     try ReferenceEngine<Float>().compileInference(

@@ -87,7 +87,7 @@ package final class PhasedNetwork {
       for input in node.inputs { lastUse[input.index] = node.id.index }
     }
     var (cuts, normalizations, furthest): ([NodeID], Int, Int) = ([], 0, lastUse[0])
-    for step in graph.fusedSteps {
+    for step in graph.fusedOperations {
       let isClean = furthest <= step.result.index
       for index in step.nodes {
         furthest = max(furthest, lastUse[index])

@@ -6,7 +6,7 @@ package import ThawNetwork
 /// that trains. This is the one place where that is decided.
 package struct Partition: Hashable, Sendable {
   /// The fused steps of the prefix; empty when the first layer already trains.
-  package let prefix: [FusedStep]
+  package let prefix: [FusedOperation]
   /// The node whose result crosses from prefix to suffix: what the feature cache stores. The input
   /// node when the prefix is empty, the output node when nothing trains.
   package let cut: NodeID
@@ -16,7 +16,7 @@ package struct Partition: Hashable, Sendable {
   /// Cuts `graph` as late as possible such that every node before the cut is pure
   /// (``FreezePlan/isPure(_:)``), exactly one value crosses, and no fused step is split.
   package init(_ graph: Graph, freezing plan: FreezePlan) {
-    let steps = graph.fusedSteps
+    let steps = graph.fusedOperations
     let pure = steps.prefix { step in step.nodes.allSatisfy { plan.isPure(graph.nodes[$0]) } }
     let length = Partition.longestCleanPrefix(of: graph, steps: pure)
     prefix = Array(steps[..<length])
@@ -25,7 +25,8 @@ package struct Partition: Hashable, Sendable {
   }
 
   /// The number of leading steps after which only the last step's result is still needed.
-  private static func longestCleanPrefix(of graph: Graph, steps: ArraySlice<FusedStep>) -> Int {
+  private static func longestCleanPrefix(of graph: Graph, steps: ArraySlice<FusedOperation>) -> Int
+  {
     var lastUse = [Int](repeating: 0, count: graph.nodes.count)
     for node in graph.nodes {
       for input in node.inputs { lastUse[input.index] = node.id.index }

@@ -74,7 +74,7 @@ package struct Compiler: Sendable {
   ) throws -> any InferencePlan {
     let first = (source ?? graph.nodes[0].id).index
     let last = (end ?? graph.output.id).index
-    let steps = graph.fusedSteps.filter {
+    let steps = graph.fusedOperations.filter {
       $0.nodes.lowerBound > first && $0.nodes.upperBound <= last
     }
     precondition(

@@ -29,7 +29,7 @@ struct TrainingProgram {
   ) throws {
     precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
     let shapes = try graph.shapes(batch: batch, size: size)
-    let fusions = TrainingFusion.steps(graph, nodes, plan)
+    let fusions = graph.fusedOperations(of: nodes, .training(plan))
     let table = try TrainingProgram.makeValues(
       graph, fusions, nodes: nodes, from: source, plan, shapes)
     var own: [NodeID: [PlanParameter<Float>]] = [:]
@@ -87,7 +87,7 @@ struct TrainingProgram {
   /// A value for the source and each step, and whether it has a gradient: something at or before it
   /// trains, and the output depends on it.
   private static func makeValues(
-    _ graph: Graph, _ fusions: [TrainingFusion], nodes: [Node], from source: NodeID,
+    _ graph: Graph, _ fusions: [FusedOperation], nodes: [Node], from source: NodeID,
     _ plan: FreezePlan, _ shapes: [Shape]
   ) throws -> Table {
     var table = Table()
@@ -135,7 +135,7 @@ struct TrainingProgram {
   /// larger part: there each reading of them, and each addition to their gradient, has to serve
   /// several images. Dense layers and what follows them take the whole batch for the same reason.
   private static func passImages(
-    _ fusions: [TrainingFusion], _ shapes: [Shape], batch: Int, lanes: Int
+    _ fusions: [FusedOperation], _ shapes: [Shape], batch: Int, lanes: Int
   ) -> [Int] {
     let worksOnImages = fusions.contains { fusion in
       switch fusion.lead.operation {
@@ -169,7 +169,7 @@ struct TrainingProgram {
   private static let cachedElements = 1 << 20
 }
 
-extension TrainingFusion {
+extension FusedOperation {
   /// The step that executes the run.
   fileprivate func makeStep(
     _ context: TrainingContext, residual: TrainingValue?, _ parameters: Parameters
@@ -205,6 +205,12 @@ extension TrainingFusion {
     case .stochasticDepth(let probability): return StochasticDepthStep(probability, context)
     case .dense(let layer): return DenseStep(layer, context)
     }
+  }
+
+  /// relu or relu6 at the end.
+  private var rectifier: Activation? {
+    for case .activation(let function) in epilogue { return function }
+    return nil
   }
 
   private func wholeImage(_ context: TrainingContext) -> Window2D {

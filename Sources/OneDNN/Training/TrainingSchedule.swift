@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawExecution
+
 /// In which order the steps of a program run, and where what is in memory lies.
 ///
 /// Items that can run image after image without waiting for the rest of the batch form a segment;
@@ -127,17 +129,17 @@ struct TrainingSchedule {
     /// Buffers used in one segment only lie in the lanes, reused item by item; the others hold the
     /// whole batch and are reused segment by segment, because lanes are at different images.
     func plan(batch: Int) -> ([Int: TrainingPlace], Int, Int) {
-      var local: [ArenaPlan.Lifetime] = []
-      var shared: [ArenaPlan.Lifetime] = []
+      var local: [ArenaLayout.Lifetime] = []
+      var shared: [ArenaLayout.Lifetime] = []
       for (buffer, use) in byBuffer.sorted(by: { $0.key < $1.key }) {
         let image = use.stride * MemoryLayout<Float>.stride
         if use.segments.count == 1 && use.passImages > 0 && !use.isShared {
-          local.append(.init(buffer: buffer, bytes: image * use.passImages, steps: use.items))
+          local.append(.init(buffer: buffer, bytes: image * use.passImages, moments: use.items))
         } else {
-          shared.append(.init(buffer: buffer, bytes: image * batch, steps: use.segments))
+          shared.append(.init(buffer: buffer, bytes: image * batch, moments: use.segments))
         }
       }
-      let (lanes, whole) = (ArenaPlan(local), ArenaPlan(shared))
+      let (lanes, whole) = (ArenaLayout(local), ArenaLayout(shared))
       var places = lanes.offsets.mapValues { TrainingPlace.lane($0) }
       places.merge(whole.offsets.mapValues { TrainingPlace.batch($0) }) { first, _ in first }
       return (places, whole.bytes, lanes.bytes)
