@@ -42,3 +42,11 @@ func make(
   }
   return handle
 }
+
+/// Makes the kernels that `body` makes for one thread each: a lane runs them on its thread alone. The
+/// host's own setting of OpenMP is back afterwards.
+func withSingleThreadedKernels<Result>(_ body: () throws -> Result) rethrows -> Result {
+  let before = thaw_dnnl_set_threads(1)
+  defer { thaw_dnnl_set_threads(before) }
+  return try body()
+}

@@ -6,9 +6,9 @@ package import ThawNetwork
 
 /// The fast engine: oneDNN kernels in blocked layouts, batch norm folded, epilogues fused.
 ///
-/// Convolutional parts run image by image, one image a thread, so the result for an image depends on
-/// nothing else, neither on the batch nor on the number of threads. Dense layers run over the whole
-/// micro-batch.
+/// Convolutional parts run image by image, dense layers a micro-batch at a time, each pass on one
+/// thread, so the result for an image depends on nothing else, neither on the images with it nor on
+/// the number of threads.
 package struct OneDNNEngine: Engine {
   /// Images a thread takes through the convolutional part at once.
   ///
@@ -44,27 +44,26 @@ package struct OneDNNEngine: Engine {
     let shapes = try graph.shapes(batch: microBatch, size: size)
     let threads = threads ?? ComputeThreads.count
     func segment(
-      _ steps: ArraySlice<FusedOperation>, from source: NodeID, inLanes: Bool
+      _ steps: ArraySlice<FusedOperation>, from source: NodeID, batch: Int
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
-        graph, steps: Array(steps), from: source, parameters: parameters,
-        batch: inLanes ? imagesPerPass : microBatch, lanes: inLanes ? threads : 1,
-        threads: threads, size: size)
+        graph, steps: Array(steps), from: source, parameters: parameters, batch: batch, size: size)
     }
     let split = Split(steps, from: source)
     let segments: [OneDNNSegment] =
       switch split {
-      case .lanes: [try segment(steps[...], from: source, inLanes: true)]
-      case .whole: [try segment(steps[...], from: source, inLanes: false)]
-      case .lanesThenWhole(let first):
+      case .images: [try segment(steps[...], from: source, batch: imagesPerPass)]
+      case .batches: [try segment(steps[...], from: source, batch: microBatch)]
+      case .imagesThenBatches(let first):
         [
-          try segment(steps[..<first], from: source, inLanes: true),
-          try segment(steps[first...], from: steps[first - 1].result, inLanes: false),
+          try segment(steps[..<first], from: source, batch: imagesPerPass),
+          try segment(steps[first...], from: steps[first - 1].result, batch: microBatch),
         ]
       }
     let result = steps.last?.result ?? source
-    return OneDNNPlan(
-      segments, inputShape: shapes[source.index], outputShape: shapes[result.index])
+    return try OneDNNPlan(
+      segments, inputShape: shapes[source.index], outputShape: shapes[result.index],
+      lanes: max(threads, 1))
   }
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
@@ -91,29 +90,28 @@ package struct OneDNNEngine: Engine {
     freezing plan: FreezePlan, batch: Int, size: Extent2D
   ) throws -> OneDNNTrainingPlan {
     let threads = threads ?? ComputeThreads.count
-    // The kernels of a lane run on its thread alone.
-    thaw_dnnl_set_threads(1)
-    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
-    let program = try TrainingProgram(
-      graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
-      size: size, lanes: max(min(threads, batch), 1))
-    return try OneDNNTrainingPlan(program, threads: threads)
+    return try withSingleThreadedKernels {
+      let program = try TrainingProgram(
+        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+        size: size, lanes: max(min(threads, batch), 1))
+      return try OneDNNTrainingPlan(program)
+    }
   }
 }
 
-/// Where a chain changes from image by image to the whole micro-batch.
+/// Where passes of images change to passes of whole micro-batches.
 private enum Split {
-  case lanes
-  case whole
-  /// The whole micro-batch from this step on.
-  case lanesThenWhole(Int)
+  case images
+  case batches
+  /// Whole micro-batches from this step on.
+  case imagesThenBatches(Int)
 
   init(_ steps: [FusedOperation], from source: NodeID) {
     let dense = steps.firstIndex {
       if case .dense = $0.lead.operation { true } else { false }
     }
     guard let dense else {
-      self = .lanes
+      self = .images
       return
     }
     let before = steps[..<dense]
@@ -124,12 +122,12 @@ private enum Split {
       }
     }
     guard worksOnImages, let crossing = before.last?.result else {
-      self = .whole
+      self = .batches
       return
     }
     // Only one value may cross; where a later step needs another one too, images stay in lanes.
     let others = steps[dense...].flatMap(\.allInputs).contains { $0 < crossing }
-    self = others ? .lanes : .lanesThenWhole(dense)
+    self = others ? .images : .imagesThenBatches(dense)
   }
 }
 

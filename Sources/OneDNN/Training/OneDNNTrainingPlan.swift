@@ -7,9 +7,10 @@ package import ThawTensors
 
 /// A piece of a network that trains on oneDNN and kernels of our own; see ``OneDNNEngine``.
 ///
-/// Values are channels-last images. Each lane, a thread, takes its images through forward or backward
-/// one by one, so that what passes from layer to layer stays in the core's cache; weight gradients are
-/// summed in each lane apart and added at the end in the lanes' order. Only where a batch norm needs
+/// Values are channels-last images. Each lane, one thread's share, takes its images through forward or
+/// backward one by one, so that what passes from layer to layer stays in the core's cache; weight
+/// gradients are summed in each lane apart and added at the end in the lanes' order, so results do
+/// not depend on how many threads OpenMP grants. Only where a batch norm needs
 /// the whole batch the lanes wait for each other. Element order of parameters is PyTorch's.
 package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   let executor: TrainingExecutor
@@ -23,8 +24,8 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   /// Whether the kernels' copies of the parameters are out of date.
   var isStale = true
 
-  init(_ program: TrainingProgram, threads: Int) throws {
-    executor = try TrainingExecutor(program, threads: threads)
+  init(_ program: TrainingProgram) throws {
+    executor = try TrainingExecutor(program)
     trained = program.parameters.filter { $0.gradient != nil }
     trainable = trained.map(\.description)
     inputShape = program.input.shape

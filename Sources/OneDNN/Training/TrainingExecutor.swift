@@ -8,8 +8,11 @@ import ThawTensors
 
 /// Runs a program: segments one after the other, in each the images spread over the lanes.
 ///
-/// Which lane takes which images depends on nothing but their number, and sums over lanes are taken in
-/// the lanes' order, so equal inputs give equal bits.
+/// A lane is a share of the work with memory of its own: some images of each segment, some parameters to
+/// prepare and to reduce. Which lane takes which depends on nothing but their number, and sums over
+/// lanes are taken in the lanes' order. A thread does any number of lanes, so equal inputs give equal
+/// bits however many threads OpenMP grants. No lane waits for another: where a batch norm needs the
+/// whole batch, one segment ends and the next begins.
 final class TrainingExecutor {
   let program: TrainingProgram
   let schedule: TrainingSchedule
@@ -19,7 +22,6 @@ final class TrainingExecutor {
   let seconds: [AlignedStorage<Double>]
   private let memory: TrainingMemory
   private let scratch: [OneDNNBlock]
-  private let threads: Int
   /// Steps each lane prepares and reduces.
   private let shares: [[Int]]
   private var job = Job.prepare
@@ -35,9 +37,8 @@ final class TrainingExecutor {
     case backward(TrainingSchedule.Segment, TrainingPass)
   }
 
-  init(_ program: TrainingProgram, threads: Int) throws {
+  init(_ program: TrainingProgram) throws {
     self.program = program
-    self.threads = threads
     schedule = TrainingSchedule(program)
     memory = try TrainingMemory(
       batchBytes: schedule.batchBytes, laneBytes: schedule.laneBytes, lanes: program.lanes)
@@ -74,7 +75,7 @@ final class TrainingExecutor {
   }
 
   /// Brings all parameters into the kernels' form.
-  func prepare() throws(ExecutionError) { try run(.prepare, workers: program.lanes) }
+  func prepare() throws(ExecutionError) { try run(.prepare, lanes: program.lanes) }
 
   /// Computes the output of the images in the input.
   func forward(_ pass: TrainingPass) throws(ExecutionError) {
@@ -91,7 +92,7 @@ final class TrainingExecutor {
       if let step = segment.combines { program.steps[step].combineBackward(pass) }
       try run(segment, pass, .backward(segment, pass))
     }
-    try run(.reduce, workers: program.lanes)
+    try run(.reduce, lanes: program.lanes)
   }
 
   /// Runs forward and looks at every step's result before its rectifier; nil when all are finite.
@@ -109,12 +110,11 @@ final class TrainingExecutor {
   }
 
   private func holdRectifiers() throws {
-    // The kernels of a lane run on its thread alone.
-    thaw_dnnl_set_threads(1)
-    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
-    for step in program.steps {
-      step.holdsRectifier = true
-      try step.prepareToHoldRectifier()
+    try withSingleThreadedKernels {
+      for step in program.steps {
+        step.holdsRectifier = true
+        try step.prepareToHoldRectifier()
+      }
     }
   }
 
@@ -132,22 +132,22 @@ final class TrainingExecutor {
     _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ job: Job
   ) throws(ExecutionError) {
     guard segment.passImages == 0 else {
-      return try run(job, workers: min(program.lanes, pass.count))
+      return try run(job, lanes: min(program.lanes, pass.count))
     }
     self.job = job
     try runItems(segment, TrainingWork(pass: pass, images: 0..<pass.count, lane: 0))
   }
 
-  private func run(_ job: Job, workers: Int) throws(ExecutionError) {
+  private func run(_ job: Job, lanes: Int) throws(ExecutionError) {
     self.job = job
     thaw_dnnl_parallel(
-      CInt(workers), CInt(clamping: threads),
+      CInt(lanes),
       { context, lane in
         guard let context else { return }
         let executor = Unmanaged<TrainingExecutor>.fromOpaque(context).takeUnretainedValue()
         executor.takePart(Int(lane))
       }, Unmanaged.passUnretained(self).toOpaque())
-    for lane in failures.indices {
+    for lane in 0..<lanes {
       if let failure = failures[lane] {
         failures[lane] = nil
         throw failure
