@@ -38,7 +38,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   private let gradientBytes: Int
   /// Kernels without an epilogue, while rectifiers are held.
   private var plain: PlainKernels?
-  private var hasLaneGradient: [Bool]
+  private let hasLaneGradient: LaneStorage<Bool>
   private let biasSums: [AlignedStorage<Double>]
   private var forwardMove: OneDNNParameterMove
   private var dataMove: OneDNNParameterMove?
@@ -85,7 +85,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     laneGradients = try (0..<(gradientBytes > 0 ? lanes : 0)).map { [gradientBytes] _ in
       try OneDNNBlock(zeroed: gradientBytes)
     }
-    hasLaneGradient = [Bool](repeating: false, count: lanes)
+    hasLaneGradient = LaneStorage(repeating: false, lanes: lanes)
     biasSums = (0..<(bias?.gradient == nil ? 0 : lanes)).map { _ in
       AlignedStorage(count: layer.outputs)
     }
@@ -205,7 +205,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   }
 
   override func startBackward() {
-    for lane in 0..<lanes { hasLaneGradient[lane] = false }
+    hasLaneGradient.reset(to: false)
     for sums in biasSums { sums.elements.update(repeating: 0) }
   }
 

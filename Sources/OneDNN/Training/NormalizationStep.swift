@@ -24,7 +24,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let sums: [AlignedStorage<Double>]
   private let squares: [AlignedStorage<Double>]
   /// Rows that are in the lanes' sums.
-  private var seen: [Int]
+  private let seen: LaneStorage<Int>
   /// Of the last forward pass, by channel.
   private let mean: AlignedStorage<Float>
   private let inverse: AlignedStorage<Double>
@@ -47,7 +47,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     runningVariance = context.required(.runningVariance)
     let channels = layer.channels
     sums = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
-    seen = [Int](repeating: 0, count: context.lanes)
+    seen = LaneStorage(repeating: 0, lanes: context.lanes)
     squares = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
     (mean, inverse) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
@@ -101,8 +101,8 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     for lane in sums.indices {
       sums[lane].elements.update(repeating: 0)
       squares[lane].elements.update(repeating: 0)
-      seen[lane] = 0
     }
+    seen.reset(to: 0)
   }
 
   func forward(
@@ -114,7 +114,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
       thaw_moments(
         source, rows(work), channels, Int64(seen[work.lane]), sums[work.lane].start,
         squares[work.lane].start)
-      seen.withUnsafeMutableBufferPointer { $0[work.lane] += Int(rows(work)) }
+      seen[work.lane] += Int(rows(work))
       return
     }
     thaw_affine(

@@ -27,7 +27,7 @@ final class TrainingExecutor {
   private var job = Job.prepare
   /// By lane, the first step with a non-finite result; nil when nobody looks.
   private var firstNonFinite: AlignedStorage<Int32>?
-  private var failures: [ExecutionError?]
+  private let failures: LaneStorage<ExecutionError?>
 
   /// What the lanes do at the moment.
   private enum Job {
@@ -48,7 +48,7 @@ final class TrainingExecutor {
     }
     let bytes = program.steps.map(\.scratchBytes).max() ?? 0
     scratch = try (0..<program.lanes).map { _ in try OneDNNBlock(zeroed: bytes) }
-    failures = (0..<program.lanes).map { _ in nil }
+    failures = LaneStorage(repeating: nil, lanes: program.lanes)
     seconds = (0..<program.lanes).map { _ in AlignedStorage(count: 2 * program.steps.count) }
     shares = TrainingExecutor.balance(program)
   }
@@ -167,7 +167,7 @@ final class TrainingExecutor {
         try runImages(segment, pass, lane)
       }
     } catch {
-      failures.withUnsafeMutableBufferPointer { $0[lane] = error }
+      failures[lane] = error
     }
   }
 
