@@ -8,6 +8,11 @@ package struct StepIdentity: Hashable, Sendable {
   /// The run's seed.
   package var seed: UInt64
   /// Number of the optimizer step since the start of the run, 0-based.
+  /// The engine that runs it, for example `oneDNN 2.6.3`: not that of the ``Compiler`` where it has no
+  /// kernel for one of the layers. For messages and for the keys of what is stored.
+  var engineName: String { get }
+  /// What the compiler's own engine has no kernel for, when another one runs this plan instead.
+  var refusal: ExecutionError? { get set }
   package var step: Int
   /// Names a step.
   package init(seed: UInt64, step: Int) {

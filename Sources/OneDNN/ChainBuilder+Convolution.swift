@@ -35,7 +35,8 @@ extension ChainBuilder {
   ) throws {
     if prefersChannelsLast {
       let lead = try lead(step, layer, order: THAW_DNNL_CHANNELS_LAST)
-      if let primitive = try? build(lead, step, .none), !primitive.isPlainLoop {
+      let primitive = try ifAvailable { try build(lead, step, .none) }
+      if let primitive, !primitive.isPlainLoop {
         return try append(lead, step, at: index)
       }
     }
@@ -66,9 +67,9 @@ extension ChainBuilder {
     let path = step.lead.path
     let input = shape(of: step.inputs[0])
     let output = shape(of: step.result)
-    let window = layer.window.descriptor(
+    let window = try layer.window.descriptor(
       for: Extent2D(height: input[2], width: input[3]),
-      output: Extent2D(height: output[2], width: output[3]))
+      output: Extent2D(height: output[2], width: output[3]), path)
     let folded = try FoldedParameters(
       step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
     let kernel = layer.window.kernel
@@ -134,9 +135,8 @@ extension ChainBuilder {
       attachments.insert(.inPlace, at: 0)
     }
     for attachment in attachments {
-      guard let primitive = try? build(lead, step, attachment), !primitive.isPlainLoop else {
-        continue
-      }
+      let made = try ifAvailable { try build(lead, step, attachment) }
+      guard let primitive = made, !primitive.isPlainLoop else { continue }
       try place(primitive, lead, step, attachment)
       return true
     }

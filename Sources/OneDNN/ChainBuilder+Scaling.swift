@@ -41,9 +41,11 @@ extension ChainBuilder {
     for case .activation(let function) in step.epilogue {
       epilogue.append(thaw_dnnl_epilogue(function: function.function, operand: nil))
     }
-    let primitive = try? OneDNNPrimitive("batch normalization", path) {
-      thaw_dnnl_binary(
-        $0, true, data.layout.handle, layout.handle, epilogue, CInt(epilogue.count))
+    let primitive = try ifAvailable {
+      try OneDNNPrimitive("batch normalization", path) {
+        thaw_dnnl_binary(
+          $0, true, data.layout.handle, layout.handle, epilogue, CInt(epilogue.count))
+      }
     }
     guard let primitive, !primitive.isPlainLoop else { return false }
     append(

@@ -146,7 +146,7 @@ extension ChainBuilder {
     let output = shape(of: node.id)
     let size = Extent2D(height: input[2], width: input[3])
     let outputSize = Extent2D(height: output[2], width: output[3])
-    let descriptor = window.descriptor(for: size, output: outputSize)
+    let descriptor = try window.descriptor(for: size, output: outputSize, node.path)
     let any = try OneDNNLayout(output, THAW_DNNL_ANY, node.path)
     let primitive = try OneDNNPrimitive("pooling", node.path) { made in
       withUnsafePointer(to: descriptor) {

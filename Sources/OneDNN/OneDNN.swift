@@ -29,6 +29,16 @@ func check(_ status: CInt, _ operation: String, _ layer: ParameterPath?) throws(
     status: String(cString: thaw_dnnl_status_text(status)))
 }
 
+/// What `make` makes; nil when the library has no kernel for it. Every other failure, a lack of memory
+/// for example, is thrown on.
+func ifAvailable<Made>(_ make: () throws -> Made) throws -> Made? {
+  do {
+    return try make()
+  } catch ExecutionError.unsupported {
+    return nil
+  }
+}
+
 /// The result of a `COneDNN` call that makes something through its first parameter.
 func make(
   _ operation: String, _ layer: ParameterPath?,

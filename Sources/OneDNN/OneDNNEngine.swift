@@ -68,7 +68,9 @@ package struct OneDNNEngine: Engine {
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
   ///
-  /// A network that oneDNN refuses is given to the engine this one was made with.
+  /// A network with an operation that oneDNN has no kernel for is given to the engine this one was made
+  /// with; the plan says so (``TrainingPlan/engineName``, ``TrainingPlan/refusal``). Every other
+  /// failure, such as a lack of memory, is thrown.
   package func compileTraining(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
@@ -77,10 +79,12 @@ package struct OneDNNEngine: Engine {
       return try trainingPlan(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)
-    } catch is ExecutionError {
-      return try trainingEngine.compileTraining(
+    } catch let refusal as ExecutionError where refusal.isMissingKernel {
+      let other = try trainingEngine.compileTraining(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)
+      other.refusal = refusal
+      return other
     }
   }
 

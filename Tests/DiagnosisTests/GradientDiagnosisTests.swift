@@ -186,6 +186,11 @@ private final class CorruptPlan: TrainingPlan {
     self.path = path
   }
 
+  var engineName: String { plan.engineName }
+  var refusal: ExecutionError? {
+    get { plan.refusal }
+    set { plan.refusal = newValue }
+  }
   var inputShape: Shape { plan.inputShape }
   var outputShape: Shape { plan.outputShape }
   var trainable: [ParameterDescription] { plan.trainable }

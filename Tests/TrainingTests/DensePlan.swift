@@ -7,6 +7,8 @@ import ThawTraining
 
 /// Input dropout and one dense layer, written plainly: a training plan to test trainers with.
 class DensePlan: TrainingPlan {
+  let engineName = "plain"
+  var refusal: ExecutionError?
   var inputShape: Shape { [batch, inputs] }
   let outputShape: Shape
   let trainable: [ParameterDescription]

@@ -63,7 +63,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     leading = layer.groups == 1 ? 1 : 2
     let description = ConvolutionKernels.Description(
       layer: path, input: input.shape, output: output.shape, weightShape: weightShape,
-      window: layer.window.descriptor(for: input.image, output: output.image),
+      window: try layer.window.descriptor(for: input.image, output: output.image, path),
       hasBias: layer.hasBias || affine != nil, hasResidual: residual != nil,
       rectifier: rectifier?.function, needsData: output.hasGradient && input.hasGradient,
       needsWeights: output.hasGradient && weight.gradient != nil, lanes: lanes)

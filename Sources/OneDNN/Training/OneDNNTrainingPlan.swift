@@ -13,6 +13,8 @@ package import ThawTensors
 /// not depend on how many threads OpenMP grants. Only where a batch norm needs
 /// the whole batch the lanes wait for each other. Element order of parameters is PyTorch's.
 package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
+  package let engineName = OneDNN.name
+  package var refusal: ExecutionError?
   let executor: TrainingExecutor
   /// Those with gradients, in the order of ``trainable``.
   let trained: [PlanParameter<Float>]
