@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw_kernels.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -148,7 +149,13 @@ void thaw_average_backward(
   table()->average_backward(geometry, dy, factor, dx);
 }
 
+// Whether two runs of `count` numbers have none in common, as `restrict` promises the compiler.
+static bool apart(const float *left, const float *right, int64_t count) {
+  return left + count <= right || right + count <= left;
+}
+
 void thaw_add(float *target, const float *source, int64_t count) {
+  assert(apart(target, source, count));
   table()->add(target, source, count);
 }
 
@@ -169,6 +176,7 @@ void thaw_rectify_backward(
 
 void thaw_product(
     const float *left, const float *right, bool accumulates, float *result, int64_t count) {
+  assert(apart(result, left, count) && apart(result, right, count));
   table()->product(left, right, accumulates, result, count);
 }
 
@@ -206,6 +214,7 @@ void thaw_transpose(
 }
 
 void thaw_scale(float *target, const float *factors, int64_t count) {
+  assert(apart(target, factors, count));
   table()->scale(target, factors, count);
 }
 

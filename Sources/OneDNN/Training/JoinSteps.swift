@@ -32,7 +32,8 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
     if inputs[0] === inputs[1] && sharesGradient[0] {
       // x + x: the shared gradient counts twice.
       guard inputs[0].hasGradient else { return }
-      return thaw_add(outer, outer, Int64(work.images.count * output.stride))
+      return thaw_sum(
+        outer, outer, THAW_IDENTITY, outer, Int64(work.images.count * output.stride))
     }
     // The one in the same memory last: the other still reads the unchanged gradient.
     for index in [0, 1].sorted(by: { !sharesGradient[$0] && sharesGradient[$1] }) {
