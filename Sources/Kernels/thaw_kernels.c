@@ -47,7 +47,7 @@ typedef struct {
       const float *, const float *, const float *, float, int64_t, int64_t, bool, float *, double *,
       double *);
   void (*keep_mask)(
-      const uint32_t *, const uint32_t *, int64_t, int64_t, uint32_t, float, float *);
+      const uint32_t *, const uint32_t *, uint32_t, int64_t, int64_t, uint32_t, float, float *);
 } kernel_table;
 
 #define NAME(name) name##_plain
@@ -250,7 +250,7 @@ void thaw_layer_norm_backward(
 }
 
 void thaw_keep_mask(
-    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
     uint32_t threshold, float kept, float *factors) {
-  table()->keep_mask(key, domain, first, count, threshold, kept, factors);
+  table()->keep_mask(key, domain, era, first, count, threshold, kept, factors);
 }

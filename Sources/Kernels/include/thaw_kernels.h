@@ -83,10 +83,10 @@ void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t c
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
 // factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
-// `threshold`, else `kept`. Number j is the j % 8th of block j / 8, low halves first; the counter is
-// (block, domain).
+// `threshold`, else `kept`. Number j is the j % 8th of block era * 2^32 + j / 8, low halves first; the
+// counter is (block, domain).
 void thaw_keep_mask(
-    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
     uint32_t threshold, float kept, float *factors);
 
 // ---- Rows of channels: x is [rows, C] ------------------------------------------------------------
