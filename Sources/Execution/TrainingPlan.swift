@@ -39,8 +39,8 @@ package protocol TrainingPlan: AnyObject {
   /// Sets all accumulated gradients to zero.
   func clearGradients()
 
-  /// Calls `body` once for each of ``trainable`` with its values and accumulated gradient, both in
-  /// the engine's element order (the same for both and from step to step).
+  /// Calls `body` once for each of ``trainable`` with its values and accumulated gradient, both row
+  /// major in PyTorch's layout.
   func withTrainable(
     _ body: (
       ParameterDescription, _ values: UnsafeMutableBufferPointer<Float>,
