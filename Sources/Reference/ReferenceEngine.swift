@@ -23,10 +23,11 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     let nodes = steps.flatMap { step in step.nodes.map { graph.nodes[$0] } }
-    let program = try ReferenceProgram<Scalar>(
-      graph, nodes: nodes, from: source, parameters: parameters, freezing: nil, batch: microBatch,
-      size: size)
-    return ReferenceInferencePlan(program)
+    return try ReferenceInferencePlan<Scalar> { shared in
+      try ReferenceProgram(
+        graph, nodes: nodes, from: source, parameters: parameters, sharing: shared, freezing: nil,
+        batch: microBatch, size: size)
+    }
   }
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.

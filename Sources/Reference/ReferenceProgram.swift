@@ -33,10 +33,14 @@ struct ReferenceProgram<Scalar: BLASScalar> {
 
   /// Binds `nodes`, which read the result of `source` and of each other.
   ///
-  /// - Parameter plan: what trains; nil for a program that never trains.
+  /// - Parameters:
+  ///   - shared: the parameters of another program of these nodes, to be used instead of copies of
+  ///     `parameters`.
+  ///   - plan: what trains; nil for a program that never trains.
   init(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
-    freezing plan: FreezePlan?, batch: Int, size: Extent2D
+    sharing shared: [PlanParameter<Scalar>]? = nil, freezing plan: FreezePlan?, batch: Int,
+    size: Extent2D
   ) throws {
     precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
     let shapes = try graph.shapes(batch: batch, size: size)
@@ -47,8 +51,9 @@ struct ReferenceProgram<Scalar: BLASScalar> {
     var all: [PlanParameter<Scalar>] = []
     var owners: [Int] = []
     for (index, node) in nodes.enumerated() {
-      let own = try node.parameters.map { description in
-        try PlanParameter<Scalar>(
+      let own = try node.parameters.enumerated().map { number, description in
+        if let shared { return shared[all.count + number] }
+        return try PlanParameter<Scalar>(
           checked: description, parameters, trains: plan?.trains(description, of: node) ?? false)
       }
       all += own
