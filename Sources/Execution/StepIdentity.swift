@@ -20,11 +20,11 @@ package struct StepIdentity: Hashable, Sendable {
 extension StepIdentity {
   /// Step and part in the 24 bits that a random stream has for its epoch: all of the first 2^20 steps
   /// with 16 parts.
-  var phase: UInt32 {
+  var epochBits: UInt32 {
     UInt32(truncatingIfNeeded: step) & 0xF_FFFF | (UInt32(truncatingIfNeeded: part) & 0xF) << 20
   }
 
-  /// What ``phase`` has no room for, 31 bits: 0 for those first steps.
+  /// What ``epochBits`` has no room for, 31 bits: 0 for those first steps.
   var era: UInt32 {
     UInt32(truncatingIfNeeded: part >> 4) & 0xFFFF
       | (UInt32(truncatingIfNeeded: step >> 20) & 0x7FFF) << 16

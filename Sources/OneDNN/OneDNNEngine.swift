@@ -32,35 +32,36 @@ package struct OneDNNEngine: Engine {
   /// weights from memory no more often than it must.
   package static let recommendedMicroBatch = 32
 
-  /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
+  /// See ``Engine/compileInference(_:operations:from:parameters:microBatch:size:)``.
   ///
   /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError`` naming the
   ///   layer oneDNN has no kernel for.
   package func compileInference(
-    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
     let shapes = try graph.shapes(batch: microBatch, size: size)
     let threads = threads ?? ComputeThreads.count
     func segment(
-      _ steps: ArraySlice<FusedOperation>, from source: NodeID, batch: Int
+      _ operations: ArraySlice<FusedOperation>, from source: NodeID, batch: Int
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
-        graph, steps: Array(steps), from: source, parameters: parameters, batch: batch, size: size)
+        graph, operations: Array(operations), from: source, parameters: parameters, batch: batch,
+        size: size)
     }
-    let split = Split(steps, from: source)
+    let split = Split(operations, from: source)
     let segments: [OneDNNSegment] =
       switch split {
-      case .images: [try segment(steps[...], from: source, batch: imagesPerPass)]
-      case .batches: [try segment(steps[...], from: source, batch: microBatch)]
+      case .images: [try segment(operations[...], from: source, batch: imagesPerPass)]
+      case .batches: [try segment(operations[...], from: source, batch: microBatch)]
       case .imagesThenBatches(let first):
         [
-          try segment(steps[..<first], from: source, batch: imagesPerPass),
-          try segment(steps[first...], from: steps[first - 1].result, batch: microBatch),
+          try segment(operations[..<first], from: source, batch: imagesPerPass),
+          try segment(operations[first...], from: operations[first - 1].result, batch: microBatch),
         ]
       }
-    let result = steps.last?.result ?? source
+    let result = operations.last?.result ?? source
     return try OneDNNPlan(
       segments, inputShape: shapes[source.index], outputShape: shapes[result.index],
       lanes: max(threads, 1))
@@ -107,20 +108,20 @@ package struct OneDNNEngine: Engine {
 private enum Split {
   case images
   case batches
-  /// Whole micro-batches from this step on.
+  /// Whole micro-batches from this operation on.
   case imagesThenBatches(Int)
 
-  init(_ steps: [FusedOperation], from source: NodeID) {
-    let dense = steps.firstIndex {
+  init(_ operations: [FusedOperation], from source: NodeID) {
+    let dense = operations.firstIndex {
       if case .dense = $0.lead.operation { true } else { false }
     }
     guard let dense else {
       self = .images
       return
     }
-    let before = steps[..<dense]
-    let worksOnImages = before.contains { step in
-      switch step.lead.operation {
+    let before = operations[..<dense]
+    let worksOnImages = before.contains { operation in
+      switch operation.lead.operation {
       case .convolution, .pooling: true
       default: false
       }
@@ -129,8 +130,8 @@ private enum Split {
       self = .batches
       return
     }
-    // Only one value may cross; where a later step needs another one too, images stay in lanes.
-    let others = steps[dense...].flatMap(\.allInputs).contains { $0 < crossing }
+    // Only one value may cross; where a later operation needs another one too, images stay in lanes.
+    let others = operations[dense...].flatMap(\.allInputs).contains { $0 < crossing }
     self = others ? .images : .imagesThenBatches(dense)
   }
 }

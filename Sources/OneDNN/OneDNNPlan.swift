@@ -65,7 +65,7 @@ package final class OneDNNPlan: InferencePlan {
 
 extension OneDNNPlan {
   /// What one kernel call did in a profile.
-  package struct StepTime {
+  package struct InstructionTime {
     /// Layer it belongs to.
     package let layer: ParameterPath
     /// For example `convolution`.
@@ -79,7 +79,7 @@ extension OneDNNPlan {
   /// Runs once and tells the time of every kernel call.
   package func profile(
     _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>
-  ) throws -> [StepTime] {
+  ) throws -> [InstructionTime] {
     var times: [[Double]] = memory.map { _ in [] }
     func nest(_ index: Int) throws {
       guard index < memory.count else { return try run(input, into: output) }
@@ -88,7 +88,7 @@ extension OneDNNPlan {
     try nest(0)
     return zip(segments, times).flatMap { segment, seconds in
       zip(segment.chain.instructions, seconds).map {
-        StepTime(
+        InstructionTime(
           layer: $0.layer, operation: $0.operation, kernel: $0.primitive.kernel, seconds: $1)
       }
     }

@@ -16,19 +16,19 @@ final class OneDNNSegment {
   /// Elements of one result.
   let outputStride: Int
 
-  /// Compiles `steps` for passes of `batch` images.
+  /// Compiles `operations` for passes of `batch` images.
   init(
-    _ graph: Graph, steps: [FusedOperation], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     batch: Int,
     size: Extent2D
   ) throws {
     let shapes = try graph.shapes(batch: batch, size: size)
-    let result = steps.last?.result ?? source
+    let result = operations.last?.result ?? source
     let (input, output) = (shapes[source.index].count, shapes[result.index].count)
     chain = try withSingleThreadedKernels {
       var builder = try ChainBuilder(
-        graph, steps: steps, from: source, parameters: parameters, shapes: shapes)
-      for (index, step) in steps.enumerated() { try builder.append(step, at: index) }
+        graph, operations: operations, from: source, parameters: parameters, shapes: shapes)
+      for (index, operation) in operations.enumerated() { try builder.append(operation, at: index) }
       let parts = try builder.finish(result)
       return try OneDNNChain(
         parts.instructions, buffers: parts.buffers,

@@ -66,7 +66,7 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
 }
 
 /// Every kind of step against plain loops in Double.
-@Suite struct OneDNNStepTests {
+@Suite struct OneDNNOperationTests {
   private static func expectAgreement(
     _ graph: Graph, size: Extent2D, images: Int = 3, absolute: Double = 2e-5,
     _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation

@@ -51,7 +51,7 @@ package struct DropoutMask {
   private var threshold: UInt32 { UInt32((probability * 0x1p16).rounded()) }
   private var keptFactor: Double { threshold >= 1 << 16 ? 0 : 1 / (1 - probability) }
 
-  /// The stream is that of ``RandomStream`` for this purpose, layer and ``StepIdentity/phase``, from its
+  /// The stream is that of ``RandomStream`` for this purpose, layer and ``StepIdentity/epochBits``, from its
   /// block ``StepIdentity/era`` * 2^32 on.
   private func fill(
     _ factors: UnsafeMutablePointer<Float>, from first: Int, count: Int, kept: Float,
@@ -60,7 +60,7 @@ package struct DropoutMask {
     let seed = [
       UInt32(truncatingIfNeeded: identity.seed), UInt32(truncatingIfNeeded: identity.seed >> 32),
     ]
-    let domain = [RandomPurpose.dropout.rawValue << 24 | identity.phase, key]
+    let domain = [RandomPurpose.dropout.rawValue << 24 | identity.epochBits, key]
     thaw_keep_mask(
       seed, domain, identity.era, Int64(first), Int64(count), threshold, kept, factors)
   }

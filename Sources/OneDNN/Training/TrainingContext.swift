@@ -4,7 +4,7 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// What a step is made from.
+/// What an instruction is made from.
 struct TrainingContext {
   let node: Node
   let inputs: [TrainingValue]
@@ -14,7 +14,7 @@ struct TrainingContext {
   /// How a batch norm behaves in training.
   let mode: BatchNormMode
   let lanes: Int
-  /// Images a lane takes through the step at once.
+  /// Images a lane takes through the instruction at once.
   let passImages: Int
 
   /// The first input.

@@ -13,11 +13,11 @@ typedef struct {
 
 struct thaw_dnnl_chain {
   size_t arena_bytes, input_bytes, output_bytes;
-  int step_count;
+  int instruction_count;
   const thaw_dnnl_primitive **primitives;
-  int *first_argument;  // step_count + 1 elements
+  int *first_argument;  // instruction_count + 1 elements
   int argument_count;
-  thaw_dnnl_argument *arguments;  // of all steps, one after the other
+  thaw_dnnl_argument *arguments;  // of all instructions, one after the other
 };
 
 // One pass at a time: its own memory, its own stream.
@@ -28,7 +28,7 @@ struct thaw_dnnl_lane {
   dnnl_exec_arg_t *arguments;  // bound to the arena, in the chain's order
   bound_memory *moving;        // memories that point into the caller's buffers
   int moving_count;
-  double *seconds;  // per step; NULL unless profiling
+  double *seconds;  // per instruction; NULL unless profiling
 };
 
 int thaw_dnnl_chain_create(
@@ -59,21 +59,21 @@ void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain) {
 int thaw_dnnl_chain_append(
     thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
     const thaw_dnnl_argument *arguments, int count) {
-  size_t steps = (size_t)chain->step_count + 1;
+  size_t instructions = (size_t)chain->instruction_count + 1;
   size_t total = (size_t)chain->argument_count + (size_t)count;
-  void *grown = realloc(chain->primitives, steps * sizeof *chain->primitives);
+  void *grown = realloc(chain->primitives, instructions * sizeof *chain->primitives);
   if (!grown) return dnnl_out_of_memory;
   chain->primitives = grown;
-  grown = realloc(chain->first_argument, (steps + 1) * sizeof *chain->first_argument);
+  grown = realloc(chain->first_argument, (instructions + 1) * sizeof *chain->first_argument);
   if (!grown) return dnnl_out_of_memory;
   chain->first_argument = grown;
   grown = realloc(chain->arguments, total * sizeof *chain->arguments);
   if (!grown) return dnnl_out_of_memory;
   chain->arguments = grown;
   memcpy(chain->arguments + chain->argument_count, arguments, (size_t)count * sizeof *arguments);
-  chain->primitives[chain->step_count++] = primitive;
+  chain->primitives[chain->instruction_count++] = primitive;
   chain->argument_count += count;
-  chain->first_argument[chain->step_count] = chain->argument_count;
+  chain->first_argument[chain->instruction_count] = chain->argument_count;
   return dnnl_success;
 }
 
@@ -141,7 +141,8 @@ static double now(void) {
   return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static int run_pass(thaw_dnnl_lane *lane, const char *input, char *output, int *failed_step) {
+static int run_pass(
+    thaw_dnnl_lane *lane, const char *input, char *output, int *failed_instruction) {
   const thaw_dnnl_chain *chain = lane->chain;
   for (int i = 0; i < lane->moving_count; i++) {
     bound_memory *moving = &lane->moving[i];
@@ -149,17 +150,18 @@ static int run_pass(thaw_dnnl_lane *lane, const char *input, char *output, int *
     int status = dnnl_memory_set_data_handle_v2(moving->memory, address, lane->stream);
     if (status != dnnl_success) return status;
   }
-  for (int step = 0; step < chain->step_count; step++) {
-    int first = chain->first_argument[step];
+  for (int instruction = 0; instruction < chain->instruction_count; instruction++) {
+    int first = chain->first_argument[instruction];
     double start = lane->seconds ? now() : 0;
     int status = dnnl_primitive_execute(
-        chain->primitives[step]->primitive, lane->stream, chain->first_argument[step + 1] - first,
+        chain->primitives[instruction]->primitive, lane->stream,
+        chain->first_argument[instruction + 1] - first,
         lane->arguments + first);
     if (status != dnnl_success) {
-      *failed_step = step;
+      *failed_instruction = instruction;
       return status;
     }
-    if (lane->seconds) lane->seconds[step] += now() - start;
+    if (lane->seconds) lane->seconds[instruction] += now() - start;
   }
   return dnnl_stream_wait(lane->stream);
 }
@@ -170,7 +172,7 @@ typedef struct {
   char *output;
   int64_t passes;
   atomic_llong next;
-  atomic_int status, failed_step;
+  atomic_int status, failed_instruction;
 } job;
 
 // Takes one pass after the other until none is left; `share` names the lane whose memory to use.
@@ -180,12 +182,12 @@ static void work(void *data, int share) {
   for (;;) {
     int64_t pass = atomic_fetch_add(&each->next, 1);
     if (pass >= each->passes || atomic_load(&each->status) != dnnl_success) return;
-    int failed_step = 0;
+    int failed_instruction = 0;
     int status = run_pass(
         lane, each->input + (size_t)pass * lane->chain->input_bytes,
-        each->output + (size_t)pass * lane->chain->output_bytes, &failed_step);
+        each->output + (size_t)pass * lane->chain->output_bytes, &failed_instruction);
     if (status != dnnl_success) {
-      atomic_store(&each->failed_step, failed_step);
+      atomic_store(&each->failed_instruction, failed_instruction);
       atomic_store(&each->status, status);
     }
   }
@@ -193,10 +195,10 @@ static void work(void *data, int share) {
 
 int thaw_dnnl_lanes_run(
     thaw_dnnl_lane *const *lanes, int count, const float *input, float *output, int64_t passes,
-    int *failed_step) {
+    int *failed_instruction) {
   job each = {.lanes = lanes, .input = (const char *)input, .output = (char *)output,
               .passes = passes};
   thaw_dnnl_parallel(passes < count ? (int)passes : count, work, &each);
-  *failed_step = atomic_load(&each.failed_step);
+  *failed_instruction = atomic_load(&each.failed_instruction);
   return atomic_load(&each.status);
 }

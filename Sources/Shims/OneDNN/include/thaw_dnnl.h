@@ -191,7 +191,7 @@ typedef enum {
   THAW_DNNL_AT_OUTPUT   // the results of this pass
 } thaw_dnnl_place;
 
-// One tensor of one step. `role` is a thaw_dnnl_role (plus an index where it has one).
+// One tensor of one instruction. `role` is a thaw_dnnl_role (plus an index where it has one).
 typedef struct {
   int role;
   const thaw_dnnl_layout *layout;
@@ -204,7 +204,7 @@ typedef struct {
 int thaw_dnnl_chain_create(
     thaw_dnnl_chain **chain, size_t arena_bytes, size_t input_bytes, size_t output_bytes);
 void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain);
-// Appends a step. The chain borrows the primitive and the layouts, which must outlive it.
+// Appends an instruction. The chain borrows the primitive and the layouts, which must outlive it.
 int thaw_dnnl_chain_append(
     thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
     const thaw_dnnl_argument *arguments, int count);
@@ -216,12 +216,12 @@ void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane);
 //
 // The lanes are spread over as many threads as OpenMP grants, and each takes the next pass as it becomes
 // free; one lane runs on the calling thread. The primitives must have been created with one OpenMP
-// thread. On failure `failed_step` is the index of the step.
+// thread. On failure `failed_instruction` is the index of the instruction.
 int thaw_dnnl_lanes_run(
     thaw_dnnl_lane *const *lanes, int count, const float *input, float *output, int64_t passes,
-    int *failed_step);
-// Adds up wall time per step from now on into `seconds` (one element a step); NULL stops. For
-// measurement only: it reads the clock around every step.
+    int *failed_instruction);
+// Adds up wall time per instruction from now on into `seconds`, one element each; NULL stops. For
+// measurement only: it reads the clock around every instruction.
 void thaw_dnnl_lane_profile(thaw_dnnl_lane *lane, double *seconds);
 
 // Memory on a 64-byte boundary, on huge pages where the system offers them; NULL when there is none.
