@@ -2,13 +2,14 @@
 
 import Testing
 import ThawReports
+import ThawTraining
 
 @Suite struct HTMLReportTests {
   private static let hostile =
     "</title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">\u{202E}\n"
     + String(repeating: "n", count: 180)
 
-  private static let matrix = ConfusionTable(
+  private static let matrix = ConfusionMatrix(
     classNames: [hostile, "bee"], counts: [[20, 3], [1, 30]])
 
   /// A report with every section, each text hostile.
@@ -113,7 +114,7 @@ import ThawReports
   @Test(arguments: [1, 2, 7, 31, 200])
   func anyNumberOfClassesGivesAWellFormedPage(count: Int) {
     let names = (0..<count).map { "class \($0)" }
-    let matrix = ConfusionTable(
+    let matrix = ConfusionMatrix(
       classNames: names,
       counts: (0..<count).map { i in (0..<count).map { $0 == i ? 9 : $0 == i / 2 ? 1 : 0 } })
     var content = ReportContent(title: "many")
@@ -136,7 +137,7 @@ import ThawReports
     content.learningRate = .init(groups: [("head", [])])
     content.learningRateFinder = .init(rates: [], losses: [])
     content.evaluation = .init(split: "test", variants: [])
-    content.confusion = ConfusionTable(classNames: ["only"], counts: [[0]])
+    content.confusion = ConfusionMatrix(classNames: ["only"], counts: [[0]])
     let html = HTMLReport(content).html
     #expect(TagBalance.firstProblem(in: html) == nil)
     #expect(html.contains("n/a") && !html.contains("nan"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawTraining
 
 extension HTMLReport {
   /// Above this many classes charts show the worst ones and tables are folded.
@@ -28,7 +29,7 @@ extension HTMLReport {
     return Section(id: "evaluation", title: "Evaluation", body: body)
   }
 
-  private func perClass(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
+  private func perClass(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
     guard !classes.isEmpty else { return "" }
     let table = perClassTable(classes)
     guard classes.count > Self.manyClasses else {
@@ -40,13 +41,13 @@ extension HTMLReport {
     }
     let worst = classes.enumerated().sorted {
       let (a, b) = ($0.element.f1, $1.element.f1)
-      return (a.isNaN ? 2 : a, $0.offset) < (b.isNaN ? 2 : b, $1.offset)
+      return (a ?? 2, $0.offset) < (b ?? 2, $1.offset)
     }.prefix(Self.manyClasses).map(\.element)
     return folded("All \(classes.count) classes as a table", table)
       + halves("The \(worst.count) classes with the lowest F1", worst, perClassChart)
   }
 
-  private func perClassTable(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
+  private func perClassTable(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
     let columns =
       [Column("Class")]
       + ["Photos", "Recall", "Precision", "F1"].map { Column($0, numeric: true) }
@@ -59,12 +60,13 @@ extension HTMLReport {
     return table(columns, rows, caption: "Metrics of each class")
   }
 
-  private func perClassChart(_ classes: [ConfusionTable.ClassMetrics]) -> Markup {
+  private func perClassChart(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
     BarChart(
       title: "Recall, precision and F1 of each class", categories: classes.map(\.name),
       series: [
-        ("Recall", classes.map(\.recall)), ("Precision", classes.map(\.precision)),
-        ("F1", classes.map(\.f1)),
+        ("Recall", classes.map { $0.recall ?? .nan }),
+        ("Precision", classes.map { $0.precision ?? .nan }),
+        ("F1", classes.map { $0.f1 ?? .nan }),
       ], arrangement: .grouped, maximum: 1, isPercent: true
     ).svg
   }

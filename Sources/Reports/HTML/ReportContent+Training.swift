@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawTraining
+
 extension ReportContent {
   /// What happened in training, one value an epoch (or other unit) in each list that is not empty.
   package struct TrainingSection: Sendable {
@@ -121,11 +123,11 @@ extension ReportContent {
     /// With and without test-time augmentation.
     package var variants: [Variant]
     /// Metrics of each class.
-    package var classes: [ConfusionTable.ClassMetrics]
+    package var classes: [ConfusionMatrix.ClassMetrics]
 
     /// Metrics on `split`.
     package init(
-      split: String, variants: [Variant], classes: [ConfusionTable.ClassMetrics] = []
+      split: String, variants: [Variant], classes: [ConfusionMatrix.ClassMetrics] = []
     ) {
       self.split = split
       self.variants = variants

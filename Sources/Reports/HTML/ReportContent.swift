@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawTraining
+
 /// Everything a report can say, as plain values; each section that is nil or empty is left out.
 ///
 /// All text is taken as it is and escaped when written: names and paths may be hostile.
@@ -29,7 +31,7 @@ package struct ReportContent: Sendable {
   /// Metrics on held-out photos.
   package var evaluation: EvaluationSection?
   /// What was taken for what.
-  package var confusion: ConfusionTable?
+  package var confusion: ConfusionMatrix?
   /// Whether probabilities mean what they say.
   package var calibration: [CalibrationBin] = []
   /// The most confident mistakes, worst first.

@@ -75,8 +75,7 @@ struct RunReport {
     content.learningRate = learningRate
     content.learningRateFinder = finder
     content.evaluation = evaluationSection
-    content.confusion = ConfusionTable(
-      classNames: result.classes, counts: evaluation.confusion)
+    content.confusion = evaluation.matrix
     content.mistakes = mistakes
     content.batchNorm = run.batchNormSection
     content.diagnoses = diagnoses
@@ -86,9 +85,9 @@ struct RunReport {
   }
 
   private var verdict: String {
-    let confusion = ConfusionTable(
-      classNames: result.classes, counts: result.evaluation.confusion)
-    guard let worst = confusion.confusions(limit: 1).first else { return "No mistakes." }
+    guard let worst = result.evaluation.matrix.confusions(limit: 1).first else {
+      return "No mistakes."
+    }
     return "Most often '\(result.classes[worst.truth])' was taken for"
       + " '\(result.classes[worst.predicted])' (\(worst.count) photos)."
   }
@@ -151,9 +150,8 @@ struct RunReport {
     if variants.isEmpty {
       variants = [RunReport.variant(result.evaluation, name: recipe.evaluate.tta.name)]
     }
-    let confusion = ConfusionTable(
-      classNames: result.classes, counts: result.evaluation.confusion)
-    return .init(split: split, variants: variants, classes: confusion.classMetrics)
+    return .init(
+      split: split, variants: variants, classes: result.evaluation.matrix.classMetrics)
   }
 
   private static func variant(
