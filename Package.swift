@@ -157,8 +157,8 @@ let package = Package(
     tests(
       of: "Reports",
       [
-        "Reports", "Console", "Datasets", "Diagnosis", "Images", "Network", "Recipes", "Tensors",
-        "Training",
+        "Reports", "Backbones", "Console", "Datasets", "Diagnosis", "Files", "Inference",
+        "Network", "Recipes", "Training",
       ], libraries: [systemPackage]),
     tests(
       of: "Recipes",

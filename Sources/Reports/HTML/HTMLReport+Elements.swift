@@ -36,14 +36,6 @@ extension HTMLReport {
       """
   }
 
-  /// A plain table of text.
-  func table(_ table: ReportContent.Table, caption: String) -> Markup {
-    let columns = table.columns.enumerated().map {
-      Column($0.element, numeric: table.numericColumns.contains($0.offset))
-    }
-    return self.table(columns, table.rows.map { $0.map(name) }, caption: caption)
-  }
-
   /// Names and values below each other.
   func facts(_ facts: [(String, String)]) -> Markup {
     guard !facts.isEmpty else { return "" }
