@@ -24,6 +24,7 @@ import ThawTraining
     #expect(html.contains("across splits") && html.contains("and 2 more"))
     #expect(html.contains("the head&#39;s model: fine-tuning did not lower"))
     #expect(html.contains("Training used 0.01."))
+    #expect(html.contains("(3 photos)") && html.contains("Batch normalisation: problem"))
   }
 
   @Test func sectionsNotGivenAreLeftOut() throws {
@@ -49,6 +50,24 @@ import ThawTraining
     let html = HTMLReport(content).html
     #expect(html.contains("Augmentation was <strong>on") && html.contains("Augmentation was on"))
     #expect(html.contains("seen in 4 augmented views"))
+  }
+
+  @Test func groupsThatLearnAlikeAreOneLine() throws {
+    var content = try SampleReport.full()
+    let network = try SampleReport.network()
+    content.network = ReportedNetwork(
+      card: network.card, preprocessing: network.preprocessing, graph: network.graph,
+      freezing: .freezing(to: 0, of: network.graph), recipe: network.recipe,
+      record: network.record,
+      schedule: FreezeSchedule([
+        FreezePhase(
+          epochs: 4, plan: .freezing(to: 0, of: network.graph),
+          rates: network.graph.groups.map { _ in 0.01 })
+      ]))
+    let html = HTMLReport(content).html
+    #expect(html.contains("<title>All layer groups, Step"))
+    #expect(!html.contains("<title>head, Step"))
+    #expect(HTMLReport(try SampleReport.full()).html.contains("<title>head, Step"))
   }
 
   @Test func hostileNamesAreOnlyText() throws {

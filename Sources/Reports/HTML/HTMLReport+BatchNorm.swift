@@ -8,11 +8,8 @@ extension HTMLReport {
   var batchNormSection: Section? {
     guard let found = content.batchNorm else { return nil }
     let isGood = found.kind == .healthy || found.kind == .noBatchNorm
-    let verdict: Markup = """
-      <div class="\(isGood ? "note" : "note warn")"><p class="label">\(isGood ? "good" : "problem")</p>\
-      <p><strong>\(found.verdict)</strong></p><p>\(found.recommendation)</p></div>
-
-      """
+    let verdict = note(
+      "Batch normalisation", isGood ? .good : .problem, found.verdict, found.recommendation)
     let list = found.evidence.map { "<li>\($0)</li>" as Markup }
     let evidence: Markup = list.isEmpty ? "" : "<ul>\(Markup.joined(list))</ul>\n"
     return Section(
@@ -83,7 +80,7 @@ extension HTMLReport {
   private func divergence(_ found: BatchNormDiagnosis) -> Markup {
     LineChart(
       title: "Divergence of the data from the running statistics by layer",
-      xAxis: .init("Batch norm, from the input on"),
+      xAxis: .init("Batch norm, from the input on", isCount: true),
       yAxis: .init("Divergence (nats, median channel)", kind: .logarithmic),
       series: [
         .init("Earlier layers set right", values: found.layers.map { max($0.divergence, 1e-4) }),
@@ -112,7 +109,8 @@ extension HTMLReport {
     }
     return LineChart(
       title: "Loss when layers use batch statistics",
-      xAxis: .init("Batch norm, from the input on"), yAxis: .init("Loss", including: [0]),
+      xAxis: .init("Batch norm, from the input on", isCount: true),
+      yAxis: .init("Loss", including: [0]),
       series: series, markers: markers(found)
     ).svg
   }

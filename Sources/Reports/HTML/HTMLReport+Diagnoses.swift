@@ -5,28 +5,6 @@ import ThawDiagnosis
 
 /// What the diagnoses of preprocessing and fit found.
 extension HTMLReport {
-  /// Whether something is as it should be; shown as a word, not by colour alone.
-  private enum Status {
-    case good, warning, problem
-
-    var word: Markup {
-      switch self {
-      case .good: "good"
-      case .warning: "check"
-      case .problem: "problem"
-      }
-    }
-
-    /// The style of its note.
-    var style: Markup {
-      switch self {
-      case .good: "good"
-      case .warning: "warn"
-      case .problem: "bad"
-      }
-    }
-  }
-
   var diagnosisSection: Section? {
     let items = [content.preprocessing.map(preprocessing), content.fit.map(fit)]
     let found = items.compactMap { $0 }
@@ -78,15 +56,5 @@ extension HTMLReport {
     let steps = found.next.enumerated().map { "\($0.offset + 1). \($0.element)" }
     return note("Fit", status, found.verdict, steps.joined(separator: " "))
       + table(columns, rows, caption: "Fit")
-  }
-
-  private func note(
-    _ title: Markup, _ status: Status, _ verdict: String, _ advice: String
-  ) -> Markup {
-    """
-    <div class="note \(status.style)"><p class="label">\(title): \
-    \(status.word)</p><p>\(verdict)</p>\(paragraph(advice))</div>
-
-    """
   }
 }

@@ -93,4 +93,35 @@ extension HTMLReport {
   func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
     "\(Format.grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
   }
+
+  /// Whether something is as it should be; shown as a word, not by colour alone.
+  enum Status {
+    case good, warning, problem
+
+    var word: Markup {
+      switch self {
+      case .good: "good"
+      case .warning: "check"
+      case .problem: "problem"
+      }
+    }
+
+    /// The style of its note.
+    var style: Markup {
+      switch self {
+      case .good: "good"
+      case .warning: "warn"
+      case .problem: "bad"
+      }
+    }
+  }
+
+  /// What was found, how bad it is, and what to do.
+  func note(_ title: Markup, _ status: Status, _ verdict: String, _ advice: String) -> Markup {
+    """
+    <div class="note \(status.style)"><p class="label">\(title): \
+    \(status.word)</p><p>\(verdict)</p>\(paragraph(advice))</div>
+
+    """
+  }
 }

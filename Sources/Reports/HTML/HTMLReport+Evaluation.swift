@@ -26,7 +26,7 @@ extension HTMLReport {
   private func verdict(_ matrix: ConfusionMatrix) -> String {
     guard let worst = matrix.confusions(limit: 1).first else { return "No mistakes." }
     return "Most often '\(matrix.classNames[worst.truth])' was taken for"
-      + " '\(matrix.classNames[worst.predicted])' (\(worst.count) photos)."
+      + " '\(matrix.classNames[worst.predicted])' (\(counted(worst.count, "photo")))."
   }
 
   /// Says next to the result whether photos were varied, because few read as far as the section.

@@ -19,7 +19,8 @@ extension HTMLReport {
     {
       let series = curves.filter { !$0.1.isEmpty }.map { LineChart.Series($0.0, values: $0.1) }
       let chart = LineChart(
-        title: "\(title) over the epochs", xAxis: .init("Epoch"), yAxis: axis, series: series,
+        title: "\(title) over the epochs", xAxis: .init("Epoch", isCount: true), yAxis: axis,
+        series: series,
         markers: markers ?? [])
       return (title, chart.svg)
     }
@@ -58,19 +59,21 @@ extension HTMLReport {
     guard let network = content.network, samples > 0, !content.history.isEmpty else { return nil }
     let lines = network.ratesOfSteps(content.history, samples: samples)
     let groups = zip(network.graph.groups.map(\.name), lines).filter { $1.contains { $0 > 0 } }
-    let all = groups.flatMap(\.1).filter { $0 > 0 && $0.isFinite }
-    let top = all.max() ?? 1
-    let isWide = groups.count > 1 && top > 20 * (all.min() ?? 1)
+    let areAlike = groups.count == lines.count && Set(lines).count == 1
+    let series = areAlike ? [("All layer groups", lines[0])] : groups
+    let highest = series.compactMap { $0.1.max() }
+    let top = highest.max() ?? 1
+    let isWide = top > 20 * (highest.min() ?? 1)
     // Annealing ends at 0; four decades are enough to compare the groups.
     let axis = LineChart.Axis(
       "Learning rate", kind: isWide ? .logarithmic : .linear, including: isWide ? [] : [0],
       limit: isWide ? top / 1e4...top * 1.2 : nil)
     let chart = LineChart(
-      title: "Learning rate over the steps", xAxis: .init("Step"), yAxis: axis,
-      series: groups.map { .init($0.0, values: $0.1, startingAt: 0) })
+      title: "Learning rate over the steps", xAxis: .init("Step", isCount: true), yAxis: axis,
+      series: series.map { .init($0.0, values: $0.1, startingAt: 0) })
     return Section(
       id: "learning-rate", title: "Learning rate",
-      body: paragraph(network.settings.schedule.kind.rawValue)
+      body: paragraph("Schedule: \(network.settings.schedule.kind.rawValue).")
         + charts([("As it was used", chart.svg)]))
   }
 

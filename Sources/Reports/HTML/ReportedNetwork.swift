@@ -52,7 +52,7 @@ package struct ReportedNetwork: Sendable {
   /// The learning rate of every step of the epochs that were trained, for each layer group; 0 while
   /// it is frozen.
   ///
-  /// - Parameter samples: training photos.
+  /// - Parameter samples: training photos, at least one.
   func ratesOfSteps(_ history: [EpochRecord], samples: Int) -> [[Double]] {
     let configuration = settings.configuration(
       samples: samples, hasValidation: false, seed: recipe.seed)
