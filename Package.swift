@@ -89,7 +89,12 @@ let package = Package(
         "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
         "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
-    room("Reports", ["Console", "Tensors"]),
+    room(
+      "Reports",
+      [
+        "Backbones", "Console", "Datasets", "Diagnosis", "Execution", "Files", "Images",
+        "Inference", "Network", "Recipes", "Training",
+      ], libraries: [systemPackage]),
     room(
       "Runs",
       [
@@ -149,7 +154,12 @@ let package = Package(
         "Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "OneDNN", "Reference",
         "Tensors", "Training",
       ]),
-    tests(of: "Reports", ["Reports", "Console"]),
+    tests(
+      of: "Reports",
+      [
+        "Reports", "Backbones", "Console", "Datasets", "Diagnosis", "Files", "Inference",
+        "Network", "Recipes", "Training",
+      ], libraries: [systemPackage]),
     tests(
       of: "Recipes",
       ["Recipes", "Configuration", "Console", "Files", "Images", "Network", "Training"]),

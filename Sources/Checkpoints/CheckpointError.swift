@@ -83,7 +83,7 @@ extension CheckpointError.Kind {
 
 /// A text from a file for a message: one printable line in quotes, at most 80 characters.
 func quoted(_ text: String) -> String {
-  let line = escaped(text.utf8.prefix(320))
+  let line = VisibleText.escape(fileName: text.utf8.prefix(320))
   return "'" + (line.count > 80 ? line.prefix(79) + "…" : line) + "'"
 }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Glibc
+import ThawConsole
 import ThawRuns
 
 /// How a failed command ends: one `error:` line on stderr and an exit code.
@@ -13,16 +14,17 @@ struct ErrorReport {
   func printAndExit() -> Never {
     if error is ReaderHasGone { exit(74) }
     guard isFromParser else {
-      let text = "\(error)".split(separator: "\n", omittingEmptySubsequences: false)
-      standardError("error: " + text.joined(separator: "\n       ") + "\n")
+      OutputSink.standardError.write(message: "\(error)", label: "error: ")
       exit(exitCode(of: error))
     }
     let code = Thaw.exitCode(for: error)
     let message = Thaw.fullMessage(for: error)
     if code == .success {
-      do { try standardOutput(message + "\n") } catch { ErrorReport(error).printAndExit() }
+      do { try standardOutput(.document(message + "\n")) } catch {
+        ErrorReport(error).printAndExit()
+      }
     } else if !message.isEmpty {
-      standardError(
+      OutputSink.standardError.write(
         (message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message) + "\n")
     }
     exit(code.rawValue)

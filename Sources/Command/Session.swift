@@ -23,9 +23,9 @@ struct Session {
   /// Prints a result: the JSON document, or else the text for people.
   func print(_ result: some Encodable, text: String) throws {
     if options.json {
-      try standardOutput(try JSONText.of(result) + "\n")
+      try standardOutput(.document(try JSONText.of(result) + "\n"))
     } else {
-      try standardOutput(text + (text.hasSuffix("\n") ? "" : "\n"))
+      try standardOutput(.text(text + (text.hasSuffix("\n") ? "" : "\n")))
     }
   }
 }

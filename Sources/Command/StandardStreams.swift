@@ -2,6 +2,7 @@
 
 import Glibc
 import SystemPackage
+import ThawConsole
 import ThawFiles
 
 /// Stdin, stdout and stderr as the caller handed them over.
@@ -26,8 +27,8 @@ struct ReaderHasGone: Error {}
 /// Writes to stdout; what cannot be written is an error, for it is what the user asked for.
 ///
 /// - Throws: ``ReaderHasGone``, `FileError`.
-func standardOutput(_ text: String) throws {
-  var text = text
+func standardOutput(_ result: PrintedResult) throws {
+  var text = result.written(toTerminal: isatty(STDOUT_FILENO) == 1)
   try text.withUTF8 { bytes in
     var rest = UnsafeRawBufferPointer(bytes)
     while !rest.isEmpty {
@@ -44,19 +45,13 @@ func standardOutput(_ text: String) throws {
 /// or a link as it is, rather than putting a file in its place.
 ///
 /// - Throws: `FileError`.
-func deliver(_ text: String, to path: FilePath) throws {
+func deliver(_ result: PrintedResult, to path: FilePath) throws {
   guard let status = try? FileStatus(of: path, followingLinks: false), status.kind != .regular
   else {
-    return try AtomicFile.write(path, text: text)
+    return try AtomicFile.write(path, text: result.written(toTerminal: false))
   }
   let file = try OpenFile(path, O_WRONLY | O_TRUNC, "open")
-  var text = text
+  var text = result.written(toTerminal: isatty(file.descriptor) == 1)
   try text.withUTF8 { try file.write(UnsafeRawBufferPointer($0)) }
   try file.close()
-}
-
-/// Writes to stderr; a closed stderr is not an error.
-func standardError(_ text: String) {
-  var text = text
-  text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

@@ -11,13 +11,18 @@ package struct Console: Sendable {
     self.sink = sink
   }
 
-  /// One line about what happens.
+  /// One message about what happens.
   package func say(_ text: String) {
-    if !isQuiet { sink.write(text + "\n") }
+    if !isQuiet { sink.write(message: text) }
+  }
+
+  /// A finished text of several lines, such as a table, as it is laid out.
+  package func show(_ text: String) {
+    if !isQuiet { sink.write(text.hasSuffix("\n") ? text : text + "\n") }
   }
 
   /// Something the user should look at; never stops a run.
-  package func warn(_ text: String) { sink.write("warning: \(text)\n") }
+  package func warn(_ text: String) { sink.write(message: text, label: "warning: ") }
 
   /// For example `93.5 %`.
   package static func percent(_ share: Double) -> String { Format.percent(share) }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import ThawFiles
 
 /// Somewhere to write text for people: a terminal, a log, or a test's memory.
 ///
-/// Writing never fails and never ends the program: progress is not worth losing a training for.
+/// Everything written is text with names from outside in it, so control characters and direction
+/// marks are made visible here and at no caller (``VisibleText``); only line feeds stay. Writing
+/// never fails and never ends the program: progress is not worth losing a training for.
 package struct OutputSink: Sendable {
   /// Whether lines can be rewritten.
   package let isTerminal: Bool
@@ -12,10 +15,10 @@ package struct OutputSink: Sendable {
   package let hasUnicode: Bool
   /// Columns at this moment.
   package let columns: @Sendable () -> Int
-  /// Writes text.
-  package let write: @Sendable (String) -> Void
+  /// Takes text that is safe to show.
+  private let receive: @Sendable (String) -> Void
 
-  /// A sink made of its parts.
+  /// A sink made of its parts; `write` gets what may be shown as it is.
   package init(
     isTerminal: Bool, hasUnicode: Bool = true, columns: @escaping @Sendable () -> Int = { 80 },
     write: @escaping @Sendable (String) -> Void
@@ -23,7 +26,23 @@ package struct OutputSink: Sendable {
     self.isTerminal = isTerminal
     self.hasUnicode = hasUnicode
     self.columns = columns
-    self.write = write
+    receive = write
+  }
+
+  /// Writes text, of several lines or a part of one.
+  package func write(_ text: String) { receive(VisibleText.escapeLines(text)) }
+
+  /// Writes text in place of the line the cursor is on: back to the first column, erase, write.
+  package func rewriteLine(_ text: String) {
+    receive("\r\u{1B}[K" + VisibleText.escapeLines(text))
+  }
+
+  /// Writes a message that begins with `label`; its further lines are indented, so that none of them
+  /// can be taken for a message of its own, whatever names it quotes.
+  package func write(message: String, label: String = "") {
+    let indent = String(repeating: " ", count: label.isEmpty ? 2 : label.count)
+    let lines = message.split(separator: "\n", omittingEmptySubsequences: false)
+    write(label + lines.joined(separator: "\n" + indent) + "\n")
   }
 
   /// Standard error; lines are rewritten when it is a terminal that can (TERM is not "dumb").

@@ -2,6 +2,7 @@
 
 import Glibc
 import Synchronization
+import ThawFiles
 
 /// How far a stage is, its rate and the time left.
 ///
@@ -82,10 +83,10 @@ package final class ProgressLine: Sendable {
   package func say(_ message: String) {
     guard let sink else { return }
     state.withLock { state in
-      let erase = state.isShown ? Self.erase : ""
+      let isShown = state.isShown
       state.isShown = false
       state.lastDrawn = sink.isTerminal ? nil : state.lastDrawn
-      sink.write(erase + VisibleText.escape(message) + "\n")
+      Self.write(VisibleText.escape(message) + "\n", to: sink, replacing: isShown)
     }
   }
 
@@ -104,12 +105,13 @@ package final class ProgressLine: Sendable {
         text += ", \(Format.significant(Double(state.completed - first) / seconds)) \(unit)/s"
       }
       let line = "\(label)  " + (summary.map(VisibleText.escape) ?? text)
-      sink.write((state.isShown ? Self.erase : "") + line + "\n")
+      Self.write(line + "\n", to: sink, replacing: state.isShown)
     }
   }
 
-  /// Back to the first column, then erase to the end of the line.
-  private static let erase = "\r\u{1B}[K"
+  private static func write(_ text: String, to sink: OutputSink, replacing isShown: Bool) {
+    if isShown { sink.rewriteLine(text) } else { sink.write(text) }
+  }
 
   private static func tenth(_ completed: Int, of total: Int?) -> Int {
     guard let total, total > 0 else { return 0 }
@@ -132,8 +134,7 @@ package final class ProgressLine: Sendable {
       guard sink.isTerminal else { return sink.write(parts.joined(separator: "  ") + "\n") }
       state.isShown = true
       // One column stays free: a full line makes some terminals wrap.
-      let line = Self.joined(parts, width: sink.columns() - 1)
-      sink.write(Self.erase + line)
+      sink.rewriteLine(Self.joined(parts, width: sink.columns() - 1))
     }
   }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 /// A table for a terminal: aligned columns, a rule under the header, cells cut to fit.
 package struct TextTable: Sendable {
   /// On which side a column's cells end.
@@ -29,7 +31,8 @@ package struct TextTable: Sendable {
       })
   }
 
-  /// Adds a row with a cell for every column; control characters are made visible.
+  /// Adds a row with a cell for every column; control characters are made visible, which their
+  /// width depends on.
   package mutating func append(_ row: [String]) {
     precondition(
       row.count == columns.count, "A row of \(row.count) cells in \(columns.count) columns.")

@@ -48,7 +48,8 @@ extension [BadFile] {
     map { file in
       let path = file.path.description
       let isFormula = path.first.map { "=+-@".contains($0) } ?? false
-      return (isFormula ? "./" : "") + path + "\t" + escaped(file.reason.utf8) + "\n"
+      return (isFormula ? "./" : "") + path + "\t" + VisibleText.escape(fileName: file.reason.utf8)
+        + "\n"
     }.reduce("path\treason\n", +)
   }
 }

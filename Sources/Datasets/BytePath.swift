@@ -42,7 +42,7 @@ package struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible
   package func resolved(in root: FilePath) -> FilePath { root.pushing(filePath) }
 
   /// One printable, harmless line; see `FilePath.displayed`.
-  package var description: String { escaped(bytes) }
+  package var description: String { VisibleText.escape(fileName: bytes) }
 
   /// Byte order.
   package static func < (left: BytePath, right: BytePath) -> Bool {

@@ -8,7 +8,7 @@ struct ScanSession {
   private struct Folder {
     let path: BytePath
     let status: FileStatus
-    var name: String { path.lastComponent.isEmpty ? "" : escaped(path.lastComponent) }
+    var name: String { VisibleText.escape(fileName: path.lastComponent) }
     var split: Split? { Split(folderName: name) }
   }
 

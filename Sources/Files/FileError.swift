@@ -71,50 +71,15 @@ extension FileError.Reason {
 }
 
 extension FilePath {
-  /// The path as one printable line: control characters and bytes that are not UTF-8 become `\n`,
-  /// `\x1b` or `\xff`, a backslash becomes `\\`, and marks that reorder text are escaped.
-  package var displayed: String { withPlatformString { escaped(String.bytes(of: $0)) } }
+  /// The path as one printable line, see ``VisibleText/escape(fileName:)``.
+  package var displayed: String {
+    withPlatformString { VisibleText.escape(fileName: String.bytes(of: $0)) }
+  }
 }
 
 extension String {
   fileprivate static func bytes(of pointer: UnsafePointer<CChar>) -> [UInt8] {
     UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map(UInt8.init(bitPattern:))
-  }
-}
-
-/// `bytes` as one printable line; see ``SystemPackage/FilePath/displayed``.
-package func escaped(_ bytes: some Collection<UInt8>) -> String {
-  var result = ""
-  var decoder = UTF8()
-  var rest = Array(bytes)[...]
-  while let first = rest.first {
-    var iterator = rest.makeIterator()
-    guard case .scalarValue(let scalar) = decoder.decode(&iterator) else {
-      result += "\\x" + hexadecimal(first)
-      rest.removeFirst()
-      decoder = UTF8()
-      continue
-    }
-    result += escaped(scalar)
-    rest.removeFirst(UTF8.width(scalar))
-    decoder = UTF8()
-  }
-  return result
-}
-
-private func escaped(_ scalar: Unicode.Scalar) -> String {
-  switch scalar {
-  case "\n": "\\n"
-  case "\t": "\\t"
-  case "\r": "\\r"
-  case "\\": "\\\\"
-  case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-    "\\x" + hexadecimal(UInt8(scalar.value))
-  // C1 controls, and marks that change the direction of text or end a line.
-  case "\u{80}"..."\u{9F}", "\u{200E}"..."\u{200F}", "\u{2028}"..."\u{202E}",
-    "\u{2066}"..."\u{2069}":
-    "\\u{" + String(scalar.value, radix: 16) + "}"
-  default: String(Character(scalar))
   }
 }
 

@@ -13,6 +13,15 @@ import ThawReports
     #expect(rounded.ticks == [0, 0.5, 1, 1.5, 2, 2.5])
   }
 
+  @Test(arguments: [
+    (15, [3, 6, 9, 12, 15]), (1, [1]), (4, [1, 2, 3, 4]), (100, [20, 40, 60, 80, 100]),
+  ])
+  func countsHaveWholeTicks(last: Int, ticks: [Double]) {
+    let axis = AxisScale(
+      .linear, showing: [1, Double(last)], from: 0, to: 100, tickCount: 6, ofCounts: true)
+    #expect(axis.ticks == ticks)
+  }
+
   @Test func logarithmicTicksArePowersOfTen() {
     let axis = AxisScale(.logarithmic, showing: [1e-7, 10], from: 0, to: 80)
     let powers = ["1e-7", "1e-6", "1e-5", "1e-4", "0.001", "0.01", "0.1", "1", "10"]
@@ -79,6 +88,9 @@ import ThawReports
     #expect(layout.runs[0][0][2].y < layout.plot.top)
     // The curves are drawn in a nested viewport, which clips.
     #expect(layout.svg.text.contains("<svg x="))
+    // A dot on the left edge is not cut in half.
+    let left = ("\(layout.plot.left - 5)" as Markup).text
+    #expect(layout.svg.text.contains("<svg x=\"\(left)\""))
   }
 
   @Test func closeMarkerLabelsGetTheirOwnRows() {

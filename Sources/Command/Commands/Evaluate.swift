@@ -99,10 +99,7 @@ extension Evaluation {
   ///
   /// - Parameter look: how each photo was looked at.
   func text(_ look: Recipe.TestTime) -> String {
-    let present = perClass.indices.filter { perClass[$0].count > 0 || columnTotal($0) > 0 }
-    let matrix = ConfusionTable(
-      classNames: present.map { perClass[$0].name },
-      counts: present.map { row in present.map { confusion[row][$0] } })
+    let matrix = self.matrix.restricted(to: self.matrix.present)
     let interval = accuracyInterval
     var lines = [
       "\(split): \(count) photos,\(look.count > 1 ? " \(look.name)," : "") accuracy \(Format.percent(accuracy))"
@@ -112,9 +109,7 @@ extension Evaluation {
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
       "", matrix.metricsText(),
     ]
-    if present.count <= 12 { lines.append(matrix.text()) }
+    if matrix.classNames.count <= 12 { lines.append(matrix.text()) }
     return lines.joined(separator: "\n")
   }
-
-  private func columnTotal(_ column: Int) -> Int { confusion.reduce(0) { $0 + $1[column] } }
 }

@@ -44,7 +44,7 @@ struct FineTune: ParsableCommand {
     let plan = try stage.plan(of: recipe)
     if planOnly { return try session.print(plan.flatMap(\.groups), text: plan.text) }
     try directory.change(recipe)
-    session.console.say(plan.text)
+    session.console.show(plan.text)
     let summary = try stage.fineTune()
     try session.print(summary, text: summary.text)
   }

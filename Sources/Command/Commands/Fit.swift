@@ -32,7 +32,7 @@ struct Fit: ParsableCommand {
     if testTime.snapshots { recipe.evaluate.snapshots = true }
     let prepared = try PrepareStage(directory, context: context).prepare(
       data, recipe: recipe)
-    if !global.json && !global.quiet { try standardOutput(prepared.text + "\n") }
+    if !global.json && !global.quiet { try standardOutput(.text(prepared.text + "\n")) }
     let card = try context.pretrained.card(named: recipe.backbone)
     try context.pretrained.fetch(
       card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
@@ -55,7 +55,7 @@ struct Fit: ParsableCommand {
     _ context: StageContext, _ session: Session
   ) throws -> FineTuneStage.Summary {
     let stage = FineTuneStage(directory, context: context)
-    session.console.say(try stage.plan().text)
+    session.console.show(try stage.plan().text)
     return try stage.fineTune()
   }
 

@@ -3,6 +3,7 @@
 import ArgumentParser
 import SystemPackage
 import ThawConsole
+import ThawFiles
 import ThawRecipes
 import ThawRuns
 
@@ -56,14 +57,17 @@ struct Predict: ParsableCommand {
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
       images, model: foreign.reference(model, snapshots: testTime.snapshots), top: top, tta: look,
       withLogits: logits)
-    let text =
+    let result: PrintedResult =
       switch global.json ? .json : format ?? .text {
-      case .json: try JSONText.of(predictions) + "\n"
-      case .csv: csv(predictions)
-      case .text: table(predictions)
+      case .json: .document(try JSONText.of(predictions) + "\n")
+      case .csv: .document(csv(predictions))
+      case .text: .text(lines(predictions))
       }
-    if let output { try deliver(text, to: output) } else { try standardOutput(text) }
-    for failure in failures { standardError("error: \(failure.path): \(failure.reason)\n") }
+    if let output { try deliver(result, to: output) } else { try standardOutput(result) }
+    for failure in failures {
+      OutputSink.standardError.write(
+        message: "\(failure.path): \(failure.reason)", label: "error: ")
+    }
     if !failures.isEmpty { throw ExitCode(65) }
   }
 
@@ -73,10 +77,12 @@ struct Predict: ParsableCommand {
     return table.text
   }
 
-  private func table(_ predictions: [PredictStage.Prediction]) -> String {
+  /// One line a photo: a line end in a class's name is written out.
+  private func lines(_ predictions: [PredictStage.Prediction]) -> String {
     predictions.map { one in
       let ranked = one.top.filter { $0.probability >= 0.001 || $0.label == one.label }.map {
-        "\($0.label) \(ThawConsole.Format.percent(Double($0.probability), separator: " "))"
+        VisibleText.escape($0.label)
+          + " \(ThawConsole.Format.percent(Double($0.probability), separator: " "))"
       }
       return "\(one.path)  \(ranked.joined(separator: ", "))\n"
     }.joined()

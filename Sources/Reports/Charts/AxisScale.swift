@@ -26,9 +26,10 @@ package struct AxisScale: Sendable {
   /// Shows the finite `values` (above 0 when logarithmic) from `start` to `end`.
   ///
   /// A linear domain is extended to the next ticks when `isRounded`; without any value it is 0...1.
+  /// The ticks of a linear axis `ofCounts` (epochs, steps) are whole numbers.
   package init(
     _ kind: AxisKind, showing values: some Sequence<Double>, from start: Double, to end: Double,
-    tickCount: Int = 5, isRounded: Bool = false
+    tickCount: Int = 5, isRounded: Bool = false, ofCounts: Bool = false
   ) {
     self.kind = kind
     positions = (start, end)
@@ -39,7 +40,8 @@ package struct AxisScale: Sendable {
       ticks = Self.logarithmicTicks(range, count: tickCount)
       return
     }
-    let step = Self.niceStep((range.upperBound - range.lowerBound) / Double(max(tickCount, 1)))
+    let nice = Self.niceStep((range.upperBound - range.lowerBound) / Double(max(tickCount, 1)))
+    let step = ofCounts ? nice.rounded(.up) : nice
     let low = isRounded ? floor(range.lowerBound / step + 1e-9) * step : range.lowerBound
     let high = isRounded ? ceil(range.upperBound / step - 1e-9) * step : range.upperBound
     domain = low...max(high, low + step / 2)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 /// Horizontal bars, one row or group of rows a category, as an inline SVG.
 ///

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
+package import ThawTraining
 
 /// A confusion matrix as a heat map: counts in cells, shades as shares of the true class.
 ///
@@ -8,13 +10,13 @@ import ThawConsole
 /// carry numbers up to 30 classes; beyond that, and for exact values, there are tooltips.
 package struct ConfusionMatrixChart: Sendable {
   /// What is drawn, in drawing order.
-  package let matrix: ConfusionTable
+  package let matrix: ConfusionMatrix
 
   /// A chart of `matrix` with confused classes as neighbours.
   ///
   /// - Parameter reorders: false keeps the classes in their given order.
-  package init(_ matrix: ConfusionTable, reorders: Bool = true) {
-    self.matrix = reorders ? matrix.reordered(matrix.seriation) : matrix
+  package init(_ matrix: ConfusionMatrix, reorders: Bool = true) {
+    self.matrix = reorders ? matrix.restricted(to: matrix.seriation) : matrix
   }
 
   /// Whether cells show their counts.

@@ -55,17 +55,20 @@ package struct LineChart: Sendable {
     package let limit: ClosedRange<Double>?
     /// Whether the labels are percent.
     package let isPercent: Bool
+    /// Whether it counts, so that only whole numbers are labelled.
+    package let isCount: Bool
 
     /// An axis.
     package init(
       _ title: String, kind: AxisKind = .linear, including: [Double] = [],
-      limit: ClosedRange<Double>? = nil, isPercent: Bool = false
+      limit: ClosedRange<Double>? = nil, isPercent: Bool = false, isCount: Bool = false
     ) {
       self.title = title
       self.kind = kind
       self.including = including
       self.limit = limit
       self.isPercent = isPercent
+      self.isCount = isCount
     }
   }
 

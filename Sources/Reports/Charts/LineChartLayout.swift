@@ -43,7 +43,9 @@ package struct LineChartLayout {
     let labels = vertical(1, 0).ticks.map { chart.yAxis.label($0).count }
     let left = Double(labels.max() ?? 3) * Self.characterWidth + 12
     let right = width - 14
-    x = AxisScale(chart.xAxis.kind, showing: xs, from: left, to: right, tickCount: 6)
+    x = AxisScale(
+      chart.xAxis.kind, showing: xs, from: left, to: right, tickCount: 6,
+      ofCounts: chart.xAxis.isCount)
     let placed = Self.place(chart, on: x, right: right)
     rowCount = (placed.map(\.row).max() ?? 0) + 1
     let top = 10 + Double(rowCount) * 15
@@ -100,13 +102,15 @@ package struct LineChartLayout {
 
   /// The finished element.
   package var svg: Markup {
-    """
-    <figure class="chart">\(legend)<svg viewBox="0 0 \(width) \(height)" role="img" \
-    aria-label="\(chart.title)">\(grid)\(markers)\
-    <svg x="\(plot.left)" y="\(plot.top - 3)" width="\(plot.right - plot.left + 5)" \
-    height="\(plot.bottom - plot.top + 6)" viewBox="\(plot.left) \(plot.top - 3) \
-    \(plot.right - plot.left + 5) \(plot.bottom - plot.top + 6)">\(curves)</svg></svg></figure>
-    """
+    // Curves are cut off at the plot's edges; points on them are still whole.
+    let (x, y) = (plot.left - 5, plot.top - 3)
+    let (across, down) = (plot.right + 5 - x, plot.bottom + 3 - y)
+    return """
+      <figure class="chart">\(legend)<svg viewBox="0 0 \(width) \(height)" role="img" \
+      aria-label="\(chart.title)">\(grid)\(markers)\
+      <svg x="\(x)" y="\(y)" width="\(across)" height="\(down)" \
+      viewBox="\(x) \(y) \(across) \(down)">\(curves)</svg></svg></figure>
+      """
   }
 
   private var legend: Markup {
@@ -200,14 +204,5 @@ package struct LineChartLayout {
           \(chart.xAxis.title) \(values)</title></circle>
           """
       })
-  }
-}
-
-extension Markup {
-  /// The two pieces one after the other.
-  static func + (left: Markup, right: Markup) -> Markup {
-    var result = left
-    result += right
-    return result
   }
 }

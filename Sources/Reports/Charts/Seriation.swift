@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawTraining
+
 /// An order of classes in which those often confused are neighbours.
 package enum Seriation {
   /// A permutation of the classes of a confusion matrix.
@@ -108,4 +110,9 @@ package enum Seriation {
     }
     return order
   }
+}
+
+extension ConfusionMatrix {
+  /// An order in which confused classes are neighbours; see ``Seriation/order(_:)``.
+  package var seriation: [Int] { Seriation.order(counts.map { $0.map(Double.init) }) }
 }

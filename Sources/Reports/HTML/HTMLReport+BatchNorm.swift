@@ -1,58 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
+import ThawDiagnosis
+
+/// Whether the running statistics fit the data.
 extension HTMLReport {
   var batchNormSection: Section? {
     guard let found = content.batchNorm else { return nil }
-    let status = "<p class=\"label\">\(found.status.rawValue)</p>" as Markup
-    let style: Markup = found.status == .good ? "note" : "note warn"
-    let verdict = """
-      <div class="\(style)">\(status)<p><strong>\(found.verdict)</strong></p>\
-      <p>\(found.recommendation)</p></div>
-
-      """ as Markup
+    let isGood = found.kind == .healthy || found.kind == .noBatchNorm
+    let verdict = note(
+      "Batch normalisation", isGood ? .good : .problem, found.verdict, found.recommendation)
     let list = found.evidence.map { "<li>\($0)</li>" as Markup }
     let evidence: Markup = list.isEmpty ? "" : "<ul>\(Markup.joined(list))</ul>\n"
     return Section(
       id: "batchnorm", title: "Batch normalisation",
-      body: verdict + phases(found) + batchNormCharts(found)
-        + optional(found.fixes) { "<h3>Fixes that were tried</h3>" + table($0, caption: "Fixes") }
-        + evidence)
+      body: verdict + learningPhases(found) + batchNormCharts(found) + fixes(found) + evidence)
   }
 
-  private func phases(_ found: ReportContent.BatchNormSection) -> Markup {
+  private func learningPhases(_ found: BatchNormDiagnosis) -> Markup {
+    typealias Phase = BatchNormDiagnosis.Phase
+    let inference = "Inference: running statistics, \(found.photos) photos (\(found.split))"
+    var phases = [(name: inference, numbers: found.inference)]
+    phases += found.batchSizes.map {
+      (
+        "Training: batches of \($0.batch)",
+        Phase(accuracy: $0.accuracy, loss: $0.loss, auc: $0.auc)
+      )
+    }
+    if let heldOut = found.heldOut {
+      phases.append(("Inference, \(found.heldOutPhotos) other photos", heldOut))
+    }
     let columns = [
       Column("Learning phase"), Column("Accuracy", numeric: true), Column("Loss", numeric: true),
       Column("AUC", numeric: true),
     ]
-    let rows = found.phases.map { phase -> [Markup] in
-      [
-        name(phase.name), "\(percent(phase.accuracy))", "\(decimals(phase.loss))",
-        "\(decimals(phase.auc))",
+    let rows = phases.map { phase -> [Markup] in
+      let (title, numbers) = phase
+      return [
+        name(title), "\(percent(numbers.accuracy))", "\(decimals(numbers.loss))",
+        "\(decimals(numbers.auc))",
       ]
     }
     return table(columns, rows, caption: "Both learning phases")
   }
 
-  private func batchNormCharts(_ found: ReportContent.BatchNormSection) -> Markup {
+  private func fixes(_ found: BatchNormDiagnosis) -> Markup {
+    guard !found.fixes.isEmpty else { return "" }
+    let columns = [
+      Column("Fix"), Column("What was done"), Column("Accuracy on other photos", numeric: true),
+      Column("Loss", numeric: true), Column("Time", numeric: true),
+    ]
+    let rows = found.fixes.map { fix in
+      [
+        fix.name + (fix.name == found.recommendedFix ? " (recommended)" : ""), fix.what,
+        Format.percent(fix.accuracy), Format.fixed(fix.loss, 4),
+        Format.duration(seconds: fix.seconds),
+      ].map(name)
+    }
+    return "<h3>Fixes that were tried</h3>" + table(columns, rows, caption: "Fixes")
+  }
+
+  private func batchNormCharts(_ found: BatchNormDiagnosis) -> Markup {
     guard found.layers.count > 1 else { return "" }
     var all = [("Distance of the data from the running statistics", divergence(found))]
     if let losses = losses(found) { all.append(("Layers switched to batch statistics", losses)) }
     return charts(all.map { (title: $0.0, svg: $0.1) })
   }
 
-  private func markers(_ found: ReportContent.BatchNormSection) -> [LineChart.Marker] {
-    let suspects = found.layers.indices.filter { found.layers[$0].isSuspect }.prefix(3)
+  private func markers(_ found: BatchNormDiagnosis) -> [LineChart.Marker] {
+    let suspects = found.layers.indices.filter { found.layers[$0].suspect }.prefix(3)
     let blamed = suspects.map {
       LineChart.Marker(x: Double($0 + 1), label: found.layers[$0].path)
     }
-    return blamed
-      + (found.lastFrozen.map { [.init(x: Double($0) + 1.5, label: "frozen up to here")] } ?? [])
+    let lastFrozen = found.layers.lastIndex { $0.frozen == true }
+    guard let lastFrozen, lastFrozen < found.layers.count - 1 else { return blamed }
+    return blamed + [LineChart.Marker(x: Double(lastFrozen) + 1.5, label: "frozen up to here")]
   }
 
-  private func divergence(_ found: ReportContent.BatchNormSection) -> Markup {
+  private func divergence(_ found: BatchNormDiagnosis) -> Markup {
     LineChart(
       title: "Divergence of the data from the running statistics by layer",
-      xAxis: .init("Batch norm, from the input on"),
+      xAxis: .init("Batch norm, from the input on", isCount: true),
       yAxis: .init("Divergence (nats, median channel)", kind: .logarithmic),
       series: [
         .init("Earlier layers set right", values: found.layers.map { max($0.divergence, 1e-4) }),
@@ -63,8 +91,8 @@ extension HTMLReport {
     ).svg
   }
 
-  private func losses(_ found: ReportContent.BatchNormSection) -> Markup? {
-    func points(_ value: (ReportContent.BatchNormSection.Layer) -> Double?)
+  private func losses(_ found: BatchNormDiagnosis) -> Markup? {
+    func points(_ value: (BatchNormDiagnosis.Layer) -> Double?)
       -> [(x: Double, y: Double)]
     {
       found.layers.enumerated().compactMap { index, layer in
@@ -75,13 +103,14 @@ extension HTMLReport {
     guard !alone.isEmpty else { return nil }
     var series = [LineChart.Series("This layer alone", points: alone)]
     if !upTo.isEmpty { series.append(.init("All layers up to it", points: upTo)) }
-    if let loss = found.inferenceLoss {
+    if let loss = found.lossBeforeSwitching {
       let width = Double(found.layers.count)
       series.append(.init("None", points: [(1, loss), (width, loss)], isFaint: true))
     }
     return LineChart(
       title: "Loss when layers use batch statistics",
-      xAxis: .init("Batch norm, from the input on"), yAxis: .init("Loss", including: [0]),
+      xAxis: .init("Batch norm, from the input on", isCount: true),
+      yAxis: .init("Loss", including: [0]),
       series: series, markers: markers(found)
     ).svg
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 extension HTMLReport {
   /// A column of a table.
@@ -33,14 +34,6 @@ extension HTMLReport {
       <tbody>\(Markup.joined(body))</tbody></table></div>
 
       """
-  }
-
-  /// A plain table of text.
-  func table(_ table: ReportContent.Table, caption: String) -> Markup {
-    let columns = table.columns.enumerated().map {
-      Column($0.element, numeric: table.numericColumns.contains($0.offset))
-    }
-    return self.table(columns, table.rows.map { $0.map(name) }, caption: caption)
   }
 
   /// Names and values below each other.
@@ -99,5 +92,36 @@ extension HTMLReport {
   /// "1 file" or "3 files".
   func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
     "\(Format.grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
+  }
+
+  /// Whether something is as it should be; shown as a word, not by colour alone.
+  enum Status {
+    case good, warning, problem
+
+    var word: Markup {
+      switch self {
+      case .good: "good"
+      case .warning: "check"
+      case .problem: "problem"
+      }
+    }
+
+    /// The style of its note.
+    var style: Markup {
+      switch self {
+      case .good: "good"
+      case .warning: "warn"
+      case .problem: "bad"
+      }
+    }
+  }
+
+  /// What was found, how bad it is, and what to do.
+  func note(_ title: Markup, _ status: Status, _ verdict: String, _ advice: String) -> Markup {
+    """
+    <div class="note \(status.style)"><p class="label">\(title): \
+    \(status.word)</p><p>\(verdict)</p>\(paragraph(advice))</div>
+
+    """
   }
 }

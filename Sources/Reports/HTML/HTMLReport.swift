@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawDatasets
 
 /// A report as one self-contained HTML page.
 ///
 /// The page needs no network, fonts or scripts and says so in a content security policy; it follows
-/// the reader's light or dark preference, fits screens from 360 pixels and prints. The same content
-/// gives the same bytes.
+/// the reader's light or dark preference, fits screens from 360 pixels and prints. Its parts draw the
+/// results themselves, each in a file of its own (`HTMLReport+...`). The same content gives the same
+/// bytes.
 package struct HTMLReport: Sendable {
   /// What it says.
   package let content: ReportContent
@@ -40,7 +42,7 @@ package struct HTMLReport: Sendable {
       <style>\(style)</style>
       </head>
       <body>
-      <header><h1>\(content.title)</h1>\(optional(content.subtitle) { "<p>\($0)</p>" })\
+      <header><h1>\(content.title)</h1>\(optional(content.manifest) { "<p>\($0.root.description)</p>" })\
       \(contents(sections))</header>
       <main>
       \(warnings)\(headline)\(Markup.joined(sections.map(element)))</main>
@@ -54,7 +56,7 @@ package struct HTMLReport: Sendable {
   /// All sections with something to say, in reading order.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, confusionSection, mistakesSection, calibrationSection, batchNormSection,
+      evaluationSection, confusionSection, mistakesSection, batchNormSection,
       diagnosisSection, suspectsSection,
       dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
       learningRateSection, finderSection, reproductionSection,
@@ -79,43 +81,14 @@ package struct HTMLReport: Sendable {
   }
 
   private var warnings: Markup {
-    guard !content.warnings.isEmpty else { return "" }
-    let items = content.warnings.map { "<li>\($0)</li>" as Markup }
+    let warnings = content.manifest?.warnings ?? []
+    guard !warnings.isEmpty else { return "" }
+    let items = warnings.map { "<li>\($0)</li>" as Markup }
     return """
       <div class="note warn" id="warnings"><p class="label">Before you trust this</p><ul>\
       \(Markup.joined(items))</ul></div>
 
       """
-  }
-
-  private var headline: Markup {
-    guard let headline = content.headline else { return "" }
-    let correct = min(max(headline.correct, 0), max(headline.count, 0))
-    let accuracy = headline.count > 0 ? Double(correct) / Double(headline.count) : .nan
-    return """
-      <div class="headline" id="headline"><p class="figure">\(Format.percent(accuracy))</p>\
-      <div><p class="verdict">\(headline.verdict)</p>\
-      <p class="fine">\(Format.grouped(correct)) of \(Format.grouped(headline.count)) \
-      \(headline.what) right.\(intervalSentence(headline.interval))\(augmentationLine)</p></div></div>
-
-      """
-  }
-
-  private func intervalSentence(_ interval: ClosedRange<Double>?) -> Markup {
-    optional(interval) {
-      """
-       With this many photos the true accuracy lies between \(Format.percent($0.lowerBound)) and \
-      \(Format.percent($0.upperBound)) (95&#8239;% confidence).
-      """
-    }
-  }
-
-  /// Says next to the result whether photos were varied, because few read as far as the section.
-  private var augmentationLine: Markup {
-    optional(content.augmentation) {
-      let state: Markup = $0.isActive ? "on" : "off"
-      return " <a href=\"#augmentation\">Augmentation was <strong>\(state)</strong>.</a>"
-    }
   }
 
   /// `body` of the value, or nothing.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 /// A piece of HTML or SVG that is safe by construction.
 ///
@@ -29,8 +30,13 @@ package struct Markup: ExpressibleByStringInterpolation, Sendable, Hashable {
   /// Text already known to be safe: style sheets, base-64, other generated material.
   package init(trusted value: String) { text = value }
 
-  /// Adds `other` at the end.
+  /// Adds `right` at the end of `left`.
   package static func += (left: inout Markup, right: Markup) { left.text += right.text }
+
+  /// The two pieces one after the other.
+  package static func + (left: Markup, right: Markup) -> Markup {
+    Markup(trusted: left.text + right.text)
+  }
 
   /// The pieces one after the other.
   package static func joined(_ pieces: some Sequence<Markup>, separator: Markup = "") -> Markup {

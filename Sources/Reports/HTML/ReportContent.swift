@@ -1,131 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything a report can say, as plain values; each section that is nil or empty is left out.
+package import ThawDatasets
+package import ThawDiagnosis
+package import ThawTraining
+
+/// What a report shows: a run's results themselves, as they were computed or read from its files.
 ///
-/// All text is taken as it is and escaped when written: names and paths may be hostile.
+/// A part that is nil or empty is left out of the page. All text is taken as it is and escaped when
+/// written: names and paths may be hostile.
 package struct ReportContent: Sendable {
-  /// Title of the page, such as the run's name.
+  /// Title of the page, such as the recipe's name.
   package var title: String
-  /// A line below the title, such as the time and the data folder.
-  package var subtitle: String?
-  /// The result in one number and one sentence.
-  package var headline: Headline?
-  /// Things the reader must know before trusting the result, one sentence each.
-  package var warnings: [String] = []
-  /// What the network learnt from.
-  package var data: DataSection?
-  /// The backbone.
-  package var model: ModelSection?
-  /// Which layer groups trained.
-  package var freezePlan: FreezePlanSection?
-  /// Whether photos were varied in training.
-  package var augmentation: AugmentationSection?
-  /// Losses and accuracies over the epochs.
-  package var training: TrainingSection?
-  /// Learning rate over the steps.
-  package var learningRate: LearningRateSection?
+  /// The photos, and what is odd about them.
+  package var manifest: Manifest?
+  /// The network, and how it was trained.
+  package var network: ReportedNetwork?
+  /// Every epoch of the training; empty for a solver without.
+  package var history: [EpochRecord] = []
   /// The learning-rate finder's sweep.
-  package var learningRateFinder: LearningRateFinderSection?
-  /// Metrics on held-out photos.
-  package var evaluation: EvaluationSection?
-  /// What was taken for what.
-  package var confusion: ConfusionTable?
-  /// Whether probabilities mean what they say.
-  package var calibration: [CalibrationBin] = []
+  package var search: LearningRateSearch?
+  /// The evaluation that the headline, the confusions and the mistakes are of.
+  package var evaluation: Evaluation?
+  /// The evaluations of its split that are compared.
+  package var looks: [Look] = []
   /// The most confident mistakes, worst first.
   package var mistakes: [Mistake] = []
-  /// Results of `thaw diagnose batchnorm`.
-  package var batchNorm: BatchNormSection?
-  /// Results of `thaw diagnose`.
-  package var diagnoses: [DiagnosisResult] = []
-  /// Photos whose labels look wrong, the most suspicious first.
-  package var suspects: [Suspect] = []
+  /// What `thaw diagnose batchnorm` found.
+  package var batchNorm: BatchNormDiagnosis?
+  /// What `thaw diagnose preprocessing` found.
+  package var preprocessing: PreprocessingDiagnosis?
+  /// What `thaw diagnose fit` found.
+  package var fit: FitFindings?
+  /// Small PNG or JPEG files of photos, by the path that results name them with; a photo without
+  /// one, or with other bytes, is shown as "no preview".
+  package var thumbnails: [String: [UInt8]] = [:]
   /// How to get the same numbers again.
-  package var reproduction: ReproductionSection?
+  package var reproduction: Reproduction?
 
   /// A report with nothing but a title.
-  package init(title: String, subtitle: String? = nil) {
-    self.title = title
-    self.subtitle = subtitle
-  }
+  package init(title: String) { self.title = title }
 }
 
 extension ReportContent {
-  /// The result in one number and one sentence.
-  package struct Headline: Sendable {
-    /// Photos predicted right.
-    package var correct: Int
-    /// Photos predicted.
-    package var count: Int
-    /// What they are, such as "held-out test photos".
-    package var what: String
-    /// What to make of it.
-    package var verdict: String
-    /// Where the true accuracy lies with 95 % confidence, 0 to 1.
-    package var interval: ClosedRange<Double>?
+  /// One way of looking at the photos, judged.
+  package struct Look: Sendable {
+    /// Such as "one view" or "8 views averaged (TTA)".
+    package var name: String
+    /// How good it is.
+    package var evaluation: Evaluation
 
-    /// `correct` of `count`.
-    package init(
-      correct: Int, count: Int, what: String, verdict: String, interval: ClosedRange<Double>? = nil
-    ) {
-      self.correct = correct
-      self.count = count
-      self.what = what
-      self.verdict = verdict
-      self.interval = interval
-    }
-  }
-
-  /// Whether something is as it should be; shown as a word, not by colour alone.
-  package enum Status: String, Sendable {
-    /// As it should be.
-    case good = "good"
-    /// Worth a look.
-    case warning = "check"
-    /// Wrong.
-    case problem = "problem"
-  }
-
-  /// A table of text.
-  package struct Table: Sendable {
-    /// Column titles.
-    package var columns: [String]
-    /// Cells, one a column in each row.
-    package var rows: [[String]]
-    /// Indices of the columns aligned to the right.
-    package var numericColumns: Set<Int>
-
-    /// A table; every row has as many cells as there are columns.
-    package init(columns: [String], rows: [[String]], numericColumns: Set<Int> = []) {
-      precondition(
-        rows.allSatisfy { $0.count == columns.count },
-        "Every row of a report's table has its \(columns.count) columns.")
-      self.columns = columns
-      self.rows = rows
-      self.numericColumns = numericColumns
-    }
-  }
-
-  /// One bin of a reliability diagram.
-  package struct CalibrationBin: Sendable {
-    /// Mean probability of the predicted class, 0 to 1.
-    package var confidence: Double
-    /// Share of those predictions that were right, 0 to 1.
-    package var accuracy: Double
-    /// Photos in the bin; empty bins are left out.
-    package var count: Int
-
-    /// A bin.
-    package init(confidence: Double, accuracy: Double, count: Int) {
-      self.confidence = confidence
-      self.accuracy = accuracy
-      self.count = count
+    /// A look.
+    package init(name: String, evaluation: Evaluation) {
+      self.name = name
+      self.evaluation = evaluation
     }
   }
 
   /// A photo predicted wrong.
   package struct Mistake: Sendable {
-    /// Its path.
+    /// Its path, below the dataset's root.
     package var path: String
     /// Predicted class.
     package var predicted: String
@@ -134,47 +67,31 @@ extension ReportContent {
     /// Probability of the predicted class, 0 to 1.
     package var probability: Double
     /// Probability of the true class, 0 to 1.
-    package var truthProbability: Double?
-    /// A small PNG or JPEG, whole file; anything else is shown as "no preview".
-    package var thumbnail: [UInt8]
+    package var truthProbability: Double
 
     /// A mistake.
     package init(
-      path: String, predicted: String, truth: String, probability: Double,
-      truthProbability: Double? = nil, thumbnail: [UInt8] = []
+      path: String, predicted: String, truth: String, probability: Double, truthProbability: Double
     ) {
       self.path = path
       self.predicted = predicted
       self.truth = truth
       self.probability = probability
       self.truthProbability = truthProbability
-      self.thumbnail = thumbnail
     }
   }
 
-  /// What a diagnosis found.
-  package struct DiagnosisResult: Sendable {
-    /// What was looked at, such as "Batch normalisation".
-    package var title: String
-    /// How bad it is.
-    package var status: Status
-    /// What was found, in one sentence.
-    package var verdict: String
-    /// What to do.
-    package var recommendation: String?
-    /// The evidence.
-    package var table: Table?
+  /// How to get the same numbers again.
+  package struct Reproduction: Sendable {
+    /// The whole command line.
+    package var command: String
+    /// Seed, threads, versions, times: name and value.
+    package var facts: [(String, String)]
 
-    /// A finding.
-    package init(
-      title: String, status: Status, verdict: String, recommendation: String? = nil,
-      table: Table? = nil
-    ) {
-      self.title = title
-      self.status = status
-      self.verdict = verdict
-      self.recommendation = recommendation
-      self.table = table
+    /// A command and what its result depends on.
+    package init(command: String, facts: [(String, String)] = []) {
+      self.command = command
+      self.facts = facts
     }
   }
 }

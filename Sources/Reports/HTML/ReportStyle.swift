@@ -101,7 +101,8 @@ enum ReportStyle {
       header{padding-top:22px}
       .figure{font-size:2.8rem}
       dl>div{grid-template-columns:1fr}
-      th,td{padding-right:12px}
+      th,td{padding-right:8px}
+      tbody th,tbody td:not(.n){min-width:5.6rem}
     }
     @media print{
       body{font-size:10pt}

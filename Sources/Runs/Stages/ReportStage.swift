@@ -32,7 +32,7 @@ package struct ReportStage {
     try run.require(run.recipe, from: "thaw prepare DATA")
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
-    let content = try RunReport(run, context: context).content
+    let content = try RunReport(run, context: context).content()
     let bytes = Array(HTMLReport(content).html.utf8)
     let old = FileSystem.exists(run.report) ? try FileSystem.read(run.report) : []
     if bytes != old { try AtomicFile.write(run.report, bytes: bytes) }

@@ -4,27 +4,27 @@ import Foundation
 import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
+import ThawDiagnosis
 import ThawExecution
 import ThawFiles
-import ThawImages
 import ThawInference
 import ThawNetwork
 import ThawRecipes
 import ThawReports
 import ThawTraining
 
-/// The content of a run's report.
+/// Collects what a run has for its report; nothing is computed but the answers for the photos that
+/// are shown.
 struct RunReport {
-  let run: RunDirectory
-  let recipe: Recipe
-  let manifest: Manifest
-  let model: (record: ModelRecord, parameters: Parameters)
-  let training: TrainingRecord
-  let network: TransferNetwork
-  private let result: RunEvaluation
-  private let entries: [MetricsFile.Entry]
-  let history: [EpochRecord]
+  private let run: RunDirectory
   private let context: StageContext
+  private let recipe: Recipe
+  private let manifest: Manifest
+  private let model: ModelRecord
+  private let record: TrainingRecord
+  private let network: TransferNetwork
+  private let entries: [MetricsFile.Entry]
+  private let result: RunEvaluation
 
   init(_ run: RunDirectory, context: StageContext) throws {
     self.run = run
@@ -32,10 +32,11 @@ struct RunReport {
     recipe = try run.loadRecipe()
     manifest = try run.loadManifest()
     try run.require(run.model, from: "thaw train")
-    model = try ModelFile.read(run.model)
-    training = try TrainingRecord(json: model.record.training)
+    let parameters: Parameters
+    (model, parameters) = try ModelFile.read(run.model)
+    record = try TrainingRecord(json: model.training)
     network = try TransferNetwork(
-      recipe, trained: model.parameters, classes: manifest.classes, context: context)
+      recipe, trained: parameters, classes: manifest.classes, context: context)
     entries = try MetricsFile(run).entries()
     // The mistakes shown are those of the evaluation with the most views.
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
@@ -43,9 +44,34 @@ struct RunReport {
       run, split: shown.flatMap { Split(rawValue: $0.result.split) },
       tta: shown?.look ?? recipe.evaluate.tta,
       snapshots: shown?.snapshots ?? recipe.evaluate.snapshots, context: context)
-    history = try RunReport.history(run)
   }
 
+  /// Everything, read from the run's files.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when the history is damaged.
+  func content() throws -> ReportContent {
+    var content = ReportContent(title: recipe.name)
+    content.manifest = manifest
+    content.network = ReportedNetwork(
+      card: network.card, preprocessing: network.preprocessing, graph: network.graph,
+      freezing: model.freezing, recipe: recipe, record: record, schedule: schedule)
+    content.history = try RunReport.history(run)
+    content.search = FindLearningRateStage.search(of: run)
+    content.evaluation = result.evaluation
+    content.looks = looks
+    let mistakes = mistakes
+    content.mistakes = mistakes.map(\.shown)
+    content.batchNorm = diagnosis("batchnorm", limit: 1 << 24)
+    content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
+    content.fit = diagnosis("fit", limit: 1 << 26)
+    let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
+    content.thumbnails = thumbnails(
+      mistakes.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
+    content.reproduction = reproduction
+    return content
+  }
+
+  /// The epochs of a run's training; none for a solver without.
   static func history(_ run: RunDirectory) throws -> [EpochRecord] {
     guard FileSystem.exists(run.history) else { return [] }
     let lines = String(decoding: try FileSystem.read(run.history), as: UTF8.self)
@@ -59,144 +85,73 @@ struct RunReport {
     }
   }
 
-  var content: ReportContent {
-    var content = ReportContent(title: recipe.name, subtitle: manifest.root.description)
-    let evaluation = result.evaluation
-    content.headline = .init(
-      correct: evaluation.correct, count: evaluation.count,
-      what: "held-out \(evaluation.split) photos", verdict: verdict,
-      interval: evaluation.accuracyInterval)
-    content.warnings = manifest.warnings
-    content.data = data
-    content.model = modelSection
-    content.freezePlan = freezePlan
-    content.augmentation = augmentation
-    content.training = curves
-    content.learningRate = learningRate
-    content.learningRateFinder = finder
-    content.evaluation = evaluationSection
-    content.confusion = ConfusionTable(
-      classNames: result.classes, counts: evaluation.confusion)
-    content.mistakes = mistakes
-    content.batchNorm = run.batchNormSection
-    content.diagnoses = diagnoses
-    content.suspects = suspects
-    content.reproduction = reproduction
-    return content
+  /// What trained when; without phases for a recipe that does not fit the network any more.
+  private var schedule: FreezeSchedule {
+    let size = network.preprocessing.inputSize
+    let schedule =
+      record.isHeadAlone
+      ? try? recipe.train.schedule(ofHead: network.graph, size: size)
+      : try? recipe.fineTune.schedule(
+        of: network.graph, size: size, headAccuracy: run.headAccuracy)
+    return schedule ?? FreezeSchedule([])
   }
 
-  private var verdict: String {
-    let confusion = ConfusionTable(
-      classNames: result.classes, counts: result.evaluation.confusion)
-    guard let worst = confusion.confusions(limit: 1).first else { return "No mistakes." }
-    return "Most often '\(result.classes[worst.truth])' was taken for"
-      + " '\(result.classes[worst.predicted])' (\(worst.count) photos)."
-  }
-
-  private var data: ReportContent.DataSection {
-    let splits = Split.allCases.filter { !manifest.records(in: $0).isEmpty }
-    let counts = splits.map(manifest.counts)
-    return .init(
-      root: manifest.root.description, splits: splits.map(\.rawValue),
-      classes: manifest.classes.indices.map { index in
-        .init(manifest.classes[index], counts.map { $0[index] })
-      },
-      badFiles: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
-      duplicates: manifest.duplicates.map { group in
-        .init(
-          paths: group.paths.map(\.description), isLeak: group.kinds.contains(.acrossSplits),
-          note: group.kinds.contains(.acrossClasses) ? "labels contradict each other" : "")
-      })
-  }
-
-  private var modelSection: ReportContent.ModelSection {
-    let count = network.graph.parameters.filter(\.role.isTrainable).reduce(0) {
-      $0 + $1.shape.count
-    }
-    let card = network.card
-    return .init(
-      name: card.name, parameters: count,
-      trainableParameters: training.outcome.trainableParameters, licence: card.license,
-      source: card.source.displayed, preprocessing: network.preprocessing.description,
-      details: [("Summary", card.summary), ("Weights' hash", "\(card.checksum)")] + keptWeights)
-  }
-
-  private var augmentation: ReportContent.AugmentationSection {
-    let augmentation = settings.augmentation
-    guard augmentation.isActive, settings.solver != .lbfgs else {
-      return .init(
-        isActive: false,
-        statement: "No augmentation: training used one view a photo (the centre crop), from the"
-          + " feature cache. Augmented photos would not reach it through the cache.")
-    }
-    let statement =
-      switch settings.views {
-      case .cached(let count):
-        "Each training photo was seen in \(count) augmented views, computed once; epochs took turns"
-          + " with them. Validation photos were not augmented."
-      case .fresh:
-        "Each training photo was drawn anew in every epoch and computed through the frozen layers;"
-          + " nothing of it was cached. Validation photos were not augmented."
-      }
-    return .init(
-      isActive: true, statement: statement,
-      operations: augmentation.operations.map { ($0.name, $0.range) })
-  }
-
-  private var evaluationSection: ReportContent.EvaluationSection {
+  /// The evaluations of the split that is shown, the fewest views first.
+  private var looks: [ReportContent.Look] {
     let split = result.evaluation.split
-    var variants = entries.filter { $0.result.split == split }.sorted { $0.tta < $1.tta }.map {
-      RunReport.variant($0.result, name: $0.name)
+    let looks = entries.filter { $0.result.split == split }.sorted { $0.tta < $1.tta }.map {
+      ReportContent.Look(name: $0.name, evaluation: $0.result)
     }
-    if variants.isEmpty {
-      variants = [RunReport.variant(result.evaluation, name: recipe.evaluate.tta.name)]
-    }
-    let confusion = ConfusionTable(
-      classNames: result.classes, counts: result.evaluation.confusion)
-    return .init(split: split, variants: variants, classes: confusion.classMetrics)
-  }
-
-  private static func variant(
-    _ result: Evaluation, name: String
-  ) -> ReportContent.EvaluationSection.Variant {
-    .init(
-      name: name, count: result.count,
-      accuracy: result.accuracy, accuracyInterval: result.accuracyInterval, loss: result.loss,
-      macroF1: result.macroF1, auc: result.auc)
+    return looks.isEmpty
+      ? [.init(name: recipe.evaluate.tta.name, evaluation: result.evaluation)] : looks
   }
 
   /// The most confident mistakes, worst first.
-  private var mistakes: [ReportContent.Mistake] {
+  private var mistakes: [(shown: ReportContent.Mistake, record: Manifest.Record)] {
     let predictions = result.predictions
     let wrong = predictions.indices.filter { predictions[$0] != result.labels[$0] }.sorted {
       (result.probability($1, predictions[$1]), $0) < (result.probability($0, predictions[$0]), $1)
     }
     return wrong.prefix(24).map { row in
-      ReportContent.Mistake(
-        path: result.records[row].path.description, predicted: result.classes[predictions[row]],
-        truth: result.classes[result.labels[row]],
-        probability: Double(result.probability(row, predictions[row])),
-        truthProbability: Double(result.probability(row, result.labels[row])),
-        thumbnail: thumbnail(result.records[row]))
+      let (predicted, truth) = (predictions[row], result.labels[row])
+      let shown = ReportContent.Mistake(
+        path: result.records[row].path.description, predicted: result.classes[predicted],
+        truth: result.classes[truth], probability: Double(result.probability(row, predicted)),
+        truthProbability: Double(result.probability(row, truth)))
+      return (shown, result.records[row])
     }
   }
 
-  /// A small JPEG of the photo, empty when it cannot be read any more.
-  func thumbnail(_ record: Manifest.Record) -> [UInt8] {
-    let path = record.path.resolved(in: manifest.root.filePath)
-    guard let bytes = try? FileSystem.read(path, limit: 1 << 28) else { return [] }
-    return (try? Thumbnail.jpeg(of: bytes, longerSide: 160)) ?? []
+  /// Small JPEGs by path; photos that cannot be read any more are left out.
+  private func thumbnails(_ records: [Manifest.Record]) -> [String: [UInt8]] {
+    var thumbnails: [String: [UInt8]] = [:]
+    for record in records where thumbnails[record.path.description] == nil {
+      let path = record.path.resolved(in: manifest.root.filePath)
+      guard let bytes = try? FileSystem.read(path, limit: 1 << 28) else { continue }
+      thumbnails[record.path.description] = try? Thumbnail.jpeg(of: bytes, longerSide: 160)
+    }
+    return thumbnails
   }
 
-  private var reproduction: ReportContent.ReproductionSection {
-    .init(
+  /// The last result of a diagnosis; nil when there is none, or one of another version.
+  private func diagnosis<Result: Decodable>(_ kind: String, limit: Int) -> Result? {
+    guard let bytes = try? FileSystem.read(run.diagnosis(kind), limit: limit) else { return nil }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try? decoder.decode(Result.self, from: Data(bytes))
+  }
+
+  private var reproduction: ReportContent.Reproduction {
+    let time = TrainingTime(in: run, key: record.key).map {
+      [("Training time", Format.duration(seconds: $0.seconds))]
+    }
+    return .init(
       command: "thaw fit \(manifest.root) --run \(run.path.displayed)"
         + " --recipe \(run.recipe.displayed)"
-        + (isFineTuned ? " && thaw fine-tune --run \(run.path.displayed)" : ""),
+        + (record.isHeadAlone ? "" : " && thaw fine-tune --run \(run.path.displayed)"),
       facts: [
-        ("Thaw", training.recipe.isEmpty ? "" : model.record.thawVersion),
-        ("Seed", "\(recipe.seed)"), ("Threads", "\(context.threads)"),
-        ("Engine", context.compiler.inferenceEngine.name),
-      ] + trainingTime)
+        ("Thaw", record.recipe.isEmpty ? "" : model.thawVersion), ("Seed", "\(recipe.seed)"),
+        ("Threads", "\(context.threads)"), ("Engine", context.compiler.inferenceEngine.name),
+      ] + (time ?? []))
   }
 }

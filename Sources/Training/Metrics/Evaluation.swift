@@ -8,7 +8,7 @@ package import ThawTensors
 /// Keys in JSON: `split, count, accuracy, loss, macro_f1, auc, per_class[{name, count, precision,
 /// recall, f1}], confusion`. `auc` is null when no class has both positives and negatives.
 package struct Evaluation: Sendable, Equatable, Codable {
-  /// The numbers of one class; 0 where undefined, see ``ConfusionMatrix``.
+  /// The numbers of one class; 0 where ``ConfusionMatrix/ClassMetrics`` is undefined.
   package struct ClassResult: Sendable, Equatable, Codable {
     /// The class.
     package let name: String
@@ -88,29 +88,55 @@ package struct Evaluation: Sendable, Equatable, Codable {
   private init(
     split: String, classNames: [String], scores: Tensor<Float>, labels: [Int], loss: Double
   ) {
-    let classes = classNames.count
     let predictions = Probabilities.predictions(scores)
-    let matrix = ConfusionMatrix(labels: labels, predictions: predictions, classes: classes)
+    let matrix = ConfusionMatrix(
+      classNames: classNames, labels: labels, predictions: predictions)
     self.split = split
     count = labels.count
-    accuracy = matrix.accuracy
+    accuracy = matrix.accuracy ?? 0
     self.loss = loss
-    macroF1 = matrix.macroF1
+    macroF1 = matrix.macroF1 ?? 0
     auc = RankingMetrics.areaUnderCurve(probabilities: scores, labels: labels)
-    perClass = classNames.indices.map { index in
+    perClass = matrix.classMetrics.map {
       ClassResult(
-        name: classNames[index], count: matrix.actual(index), precision: matrix.precision(index),
-        recall: matrix.recall(index), f1: matrix.f1(index))
+        name: $0.name, count: $0.count, precision: $0.precision ?? 0, recall: $0.recall ?? 0,
+        f1: $0.f1 ?? 0)
     }
     confusion = matrix.counts
   }
 
+  /// What was taken for what: says which of the classes' zeros are undefined.
+  package var matrix: ConfusionMatrix {
+    ConfusionMatrix(classNames: perClass.map(\.name), counts: confusion)
+  }
+
   /// Number of right predictions.
-  package var correct: Int { confusion.indices.reduce(0) { $0 + confusion[$1][$1] } }
+  package var correct: Int { matrix.correct }
 
   /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``.
   package var accuracyInterval: ClosedRange<Double> {
     WilsonInterval.interval(successes: correct, trials: count)
+  }
+
+  /// Reads a document and refuses one whose counts are no matrix of its classes.
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    split = try container.decode(String.self, forKey: .split)
+    count = try container.decode(Int.self, forKey: .count)
+    accuracy = try container.decode(Double.self, forKey: .accuracy)
+    loss = try container.decode(Double.self, forKey: .loss)
+    macroF1 = try container.decode(Double.self, forKey: .macroF1)
+    auc = try container.decodeIfPresent(Double.self, forKey: .auc)
+    perClass = try container.decode([ClassResult].self, forKey: .perClass)
+    confusion = try container.decode([[Int]].self, forKey: .confusion)
+    guard count > 0, !perClass.isEmpty,
+      ConfusionMatrix.isPossible(confusion, classes: perClass.count),
+      confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix.total == count
+    else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .confusion, in: container,
+        debugDescription: "is no matrix of \(perClass.count) classes and \(count) samples")
+    }
   }
 
   /// Writes every key, `auc` as null when there is none.

@@ -2,8 +2,9 @@
 
 import Testing
 import ThawReports
+import ThawTraining
 
-@Suite struct ConfusionMatrixTests {
+@Suite struct ConfusionMatrixChartTests {
   /// `count` classes of which i and i + count/2 are confused.
   private static func paired(_ count: Int) -> [[Double]] {
     (0..<count).map { i in
@@ -54,33 +55,12 @@ import ThawReports
     }
   }
 
-  private static let small = ConfusionTable(
+  private static let small = ConfusionMatrix(
     classNames: ["cat", "dog", "owl"], counts: [[8, 2, 0], [1, 9, 0], [0, 0, 0]])
-
-  @Test func metricsFollowTheirDefinitions() {
-    let metrics = Self.small.classMetrics
-    #expect(metrics[0].recall == 0.8 && abs(metrics[0].precision - 8.0 / 9) < 1e-12)
-    #expect(abs(metrics[0].f1 - 16.0 / 19) < 1e-12)
-    #expect(metrics[2].recall.isNaN && metrics[2].precision.isNaN && metrics[2].f1.isNaN)
-    #expect(Self.small.correct == 17 && Self.small.total == 20)
-  }
-
-  @Test func reorderingMovesRowsAndColumns() {
-    let moved = Self.small.reordered([1, 2, 0])
-    #expect(moved.classNames == ["dog", "owl", "cat"])
-    #expect(moved.counts == [[9, 0, 1], [0, 0, 0], [2, 0, 8]])
-  }
-
-  @Test func confusionsAreSortedByCount() {
-    let pairs = Self.small.confusions(limit: 5)
-    #expect(pairs.map(\.count) == [2, 1])
-    #expect(pairs[0].truth == 0 && pairs[0].predicted == 1 && pairs[0].share == 0.2)
-    #expect(Self.small.confusions(limit: 1).count == 1)
-  }
 
   @Test func cellsCarryNumbersUpToThirtyClasses() {
     for count in [2, 30, 31, 200] {
-      let matrix = ConfusionTable(
+      let matrix = ConfusionMatrix(
         classNames: (0..<count).map { "class \($0)" },
         counts: Self.paired(count).map { $0.map { Int($0) } })
       let svg = ConfusionMatrixChart(matrix).svg.text
@@ -100,7 +80,7 @@ import ThawReports
     let text = Self.small.text(width: 60)
     #expect(text.contains("1 cat") && text.contains("8  2"))
     #expect(Self.small.metricsText().contains("80.0 %"))
-    let wide = ConfusionTable(
+    let wide = ConfusionMatrix(
       classNames: (0..<60).map { "class \($0)" },
       counts: Self.paired(60).map { $0.map { Int($0) } })
     #expect(wide.text(width: 80).contains("Taken for"))

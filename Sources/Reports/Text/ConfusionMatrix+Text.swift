@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+package import ThawTraining
 
-extension ConfusionTable {
+extension ConfusionMatrix {
   /// Recall, precision and F1 of each class as a table for a terminal.
   package func metricsText(width: Int = 80) -> String {
     var table = TextTable("Class", ">Photos", ">Recall", ">Precision", ">F1")
@@ -15,8 +16,8 @@ extension ConfusionTable {
     return table.text(width: width)
   }
 
-  private static func percent(_ value: Double) -> String {
-    value.isNaN ? "-" : Format.percent(value, separator: " ")
+  private static func percent(_ value: Double?) -> String {
+    value.map { Format.percent($0, separator: " ") } ?? "-"
   }
 
   /// The counts as a table for a terminal, confused classes next to each other.
@@ -24,7 +25,7 @@ extension ConfusionTable {
   /// Rows are true classes; columns are predictions, numbered like the rows. When that is wider than
   /// `width` (about 15 classes on 80 columns) the most frequent confusions are listed instead.
   package func text(width: Int = 80) -> String {
-    let ordered = reordered(seriation)
+    let ordered = restricted(to: seriation)
     let digits = max(2, ordered.counts.joined().map { String($0).count }.max() ?? 1)
     let numbers = ordered.classNames.indices.map { ">\($0 + 1)" }
     guard 16 + ordered.classNames.count * (max(digits, String(numbers.count).count) + 2) <= width
