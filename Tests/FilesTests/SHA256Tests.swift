@@ -41,17 +41,41 @@ import ThawFiles
     }
   }
 
-  @Test func withAndWithoutTheProcessorsInstructionsItIsTheSame() {
-    // On a processor without them this compares the portable loop with itself.
-    let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
-    for length in [0, 55, 56, 63, 64, 65, 128, 1000, 9999] {
-      var portable = SHA256(portable: ())
-      portable.update(Array(bytes[..<length]))
-      #expect(portable.hexadecimalDigest == SHA256.hexadecimal(of: Array(bytes[..<length])))
+  @Test func aCopyThatIsFedFurtherLeavesTheOriginalAlone() {
+    var original = SHA256()
+    original.update(Array("a".utf8))
+    let before = original.hexadecimalDigest
+    var copy = original
+    copy.update(Array("bc".utf8))
+    #expect(original.hexadecimalDigest == before)
+    #expect(copy.hexadecimalDigest == SHA256.hexadecimal(of: Array("abc".utf8)))
+    original.update(Array("x".utf8))
+    #expect(copy.hexadecimalDigest == SHA256.hexadecimal(of: Array("abc".utf8)))
+    #expect(original.hexadecimalDigest == SHA256.hexadecimal(of: Array("ax".utf8)))
+  }
+
+  @Test func copiesInManyThreadsDoNotMeet() async {
+    var start = SHA256()
+    start.update([1, 2, 3])
+    let common = start
+    let digests = await withTaskGroup(of: String.self) { group in
+      for _ in 0..<64 {
+        group.addTask {
+          var hash = common
+          for byte in UInt8(0)..<200 { hash.update([byte]) }
+          return hash.hexadecimalDigest
+        }
+      }
+      return await group.reduce(into: Set<String>()) { $0.insert($1) }
     }
-    var abc = SHA256(portable: ())
-    abc.update(Array("abc".utf8))
-    #expect(
-      abc.hexadecimalDigest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    #expect(digests == [SHA256.hexadecimal(of: [1, 2, 3] + Array(0..<200))])
+    #expect(common.hexadecimalDigest == SHA256.hexadecimal(of: [1, 2, 3]))
+  }
+
+  @Test func textsDoNotRunTogether() {
+    var one = SHA256()
+    one.update("ab")
+    one.update("c")
+    #expect(one.hexadecimalDigest == SHA256.hexadecimal(of: [0x61, 0x62, 0, 0x63, 0]))
   }
 }
