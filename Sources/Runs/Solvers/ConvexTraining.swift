@@ -31,6 +31,7 @@ struct ConvexTraining {
       classWeights: weights, seed: recipe.seed)
     context.console.say("Solving the logistic regression")
     let model = try solver.fit(train, classes: classes.count)
+    if let complaint = model.complaint { context.console.warn(complaint) }
     var parameters = network.parameters
     parameters[network.classifier.appending("weight")] = model.weight
     parameters[network.classifier.appending("bias")] = model.bias
