@@ -80,8 +80,8 @@ let package = Package(
     room(
       "Inference",
       [
-        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
-        "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution", "Files",
+        "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
       "Diagnosis",

@@ -36,7 +36,7 @@ struct FineTune: ParsableCommand {
     }
     if let seed = global.seed { recipe.seed = seed }
     thawing.apply(to: &recipe.fineTune)
-    let highest = recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
+    let highest = try recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
     try training.apply(to: &recipe.fineTune.train, highest: highest)
     recipe = try recipe.checked()
     let stage = FineTuneStage(directory, context: try session.context())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
+import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
 import ThawFiles
@@ -52,9 +53,20 @@ struct SnapshotFiles {
       manifest: manifest, network: network, isHeadAlone: isHeadAlone)
   }
 
-  /// Removes the snapshots of other trainings.
+  /// Removes the snapshots of other trainings, and damaged ones.
   func removeOthers() throws {
-    for path in try SnapshotModels.all(in: run.checkpoints)
-    where TrainingRecord.read(path)?.key != key { try FileSystem.remove(path) }
+    for path in try SnapshotModels.all(in: run.checkpoints) where try key(of: path) != key {
+      try FileSystem.remove(path)
+    }
+  }
+
+  private func key(of path: FilePath) throws -> String? {
+    do { return try TrainingRecord.read(path)?.key } catch let error as CheckpointError {
+      // What cannot be read now may be whole.
+      guard error.kind != .unreadable else { throw error }
+      return nil
+    } catch is PipelineError {
+      return nil
+    }
   }
 }

@@ -34,7 +34,23 @@ struct RunModel {
 
 extension RunDirectory {
   /// Between which values the share lies that the head alone gets right; 0...1 before it is trained.
+  ///
+  /// - Throws: errors of the head's model file.
   package var headAccuracy: ClosedRange<Double> {
-    TrainingRecord.read(headModel)?.accuracyInterval ?? 0...1
+    get throws { try TrainingRecord.read(headModel)?.accuracyInterval ?? 0...1 }
+  }
+
+  /// What is known of the training that made the model at `path`; nil when there is none, or a
+  /// damaged one, which is said: a training then begins anew.
+  ///
+  /// - Throws: `CheckpointError` when the file is there and cannot be read.
+  func finishedTraining(_ path: FilePath, console: Console) throws -> TrainingRecord? {
+    do { return try TrainingRecord.read(path) } catch let error as CheckpointError {
+      guard error.kind != .unreadable else { throw error }
+      console.warn("\(error) It is trained anew.")
+    } catch let error as PipelineError {
+      console.warn("\(error) It is trained anew.")
+    }
+    return nil
   }
 }

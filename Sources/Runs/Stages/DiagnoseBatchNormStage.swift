@@ -91,9 +91,8 @@ package struct DiagnoseBatchNormStage {
     let photos = try DiagnosisPhotos(
       items, columns: columns, limit: options.photos, seed: options.seed, classifier: classifier,
       context: context)
-    let training = classifier.record.flatMap { try? TrainingRecord(json: $0.training) }
     let examination = try BatchNormExamination(
-      classifier, photos: photos, trainedBatch: options.batch ?? training?.batch,
+      classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
       switchesLayers: options.switchesLayers, seed: options.seed, context: context)
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
@@ -105,13 +104,5 @@ package struct DiagnoseBatchNormStage {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
     }
     return diagnosis
-  }
-}
-
-extension TrainingRecord {
-  /// Photos in a step of the training that made the model; nil when its recipe cannot be read.
-  fileprivate var batch: Int? {
-    guard let recipe = try? Recipe(yaml: recipe, file: "recipe") else { return nil }
-    return isHeadAlone ? recipe.train.batch : recipe.fineTune.train.batch
   }
 }

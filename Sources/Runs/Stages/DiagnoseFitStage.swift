@@ -51,10 +51,18 @@ package struct DiagnoseFitStage {
     var options = options
     options.sheet = options.sheet ?? run.labelSheet
     options.table = options.table ?? run.labelTable
-    let history = (try? RunReport.history(run)) ?? []
-    let findings = try find(subject, options, hints: FitDiagnosis.hints(history).map(\.message))
+    let findings = try find(subject, options, hints: hints(run))
     try AtomicFile.write(run.diagnosis("fit"), text: try JSONText.of(findings) + "\n")
     return findings
+  }
+
+  /// What the epochs of the last training suggest; a damaged history is said and does without.
+  private func hints(_ run: RunDirectory) throws -> [String] {
+    do { return FitDiagnosis.hints(try RunReport.history(run)).map(\.message) } catch {
+      guard case PipelineError.data(let text) = error else { throw error }
+      context.console.warn(text)
+      return []
+    }
   }
 
   private func find(

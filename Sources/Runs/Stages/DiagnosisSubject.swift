@@ -17,7 +17,7 @@ package enum DiagnosisSubject: Sendable {
   func classifier(context: StageContext) throws -> Classifier {
     switch self {
     case .model(let model, _):
-      let folders = ((try? photos()) ?? []).compactMap(\.className)
+      let folders = try photos().compactMap(\.className)
       return try model.labelled(by: folders).load(context: context)
     case .run(let run):
       try run.require(run.model, from: "thaw train")

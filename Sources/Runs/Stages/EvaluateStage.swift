@@ -40,7 +40,8 @@ package struct EvaluateStage {
     let results = try RunEvaluation(
       run, split: split, tta: tta, snapshots: snapshots, context: context)
     try AtomicFile.write(run.predictions, text: results.csv)
-    try MetricsFile(run).add(results.evaluation, tta: tta, snapshots: snapshots)
+    let loss = try MetricsFile(run).add(results.evaluation, tta: tta, snapshots: snapshots)
+    if let loss { context.console.warn(loss) }
     return results.evaluation
   }
 
@@ -60,7 +61,7 @@ package struct EvaluateStage {
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
     let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
-    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
+    let tta = try classifier.views(of: tta)
     var indices: [String: Int] = [:]
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
     let names = Set(photos.files.map(\.className)).sorted()

@@ -72,7 +72,9 @@ package struct FineTuneStage {
     defer { withExtendedLifetime(lock) {} }
     let start = try FineTuneStart(recipe, manifest, in: run, context: context)
     let key = tuningKey(recipe, head: start.record)
-    if let known = TrainingRecord.read(run.model), known.key == key {
+    if let known = try run.finishedTraining(run.model, console: context.console),
+      known.key == key
+    {
       let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
       return summary(known.outcome, time, start, unchanged: true)
     }

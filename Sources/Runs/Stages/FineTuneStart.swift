@@ -65,7 +65,7 @@ struct FineTuneStart {
         "\(run.headModel.displayed): was trained for other classes or another preprocessing than"
           + " the run has now. Run: thaw train --run \(run.path.displayed)")
     }
-    record = try TrainingRecord(json: model.record.training)
+    record = try TrainingRecord(of: model.record, file: run.headModel)
     schedule = try recipe.fineTune.schedule(
       of: network.graph, size: network.preprocessing.inputSize,
       headAccuracy: record.accuracyInterval)

@@ -39,7 +39,8 @@ struct RunEvaluation {
           + " Choose another with --split.")
     }
     let files = snapshots ? try SnapshotModels.members(of: run.model) : [run.model]
-    let training = TrainingRecord.read(run.model)
+    // Whose augmentation it was matters only where photos are varied as in training.
+    let training = tta.drawsAsInTraining ? try TrainingRecord.read(run.model) : nil
     let views = tta.views(
       of: recipe.augmentation(isHeadAlone: training?.isHeadAlone ?? true), seed: recipe.seed)
     let photos = records

@@ -33,7 +33,7 @@ struct RunReport {
     manifest = try run.loadManifest()
     try run.require(run.model, from: "thaw train")
     model = try ModelFile.read(run.model)
-    training = try TrainingRecord(json: model.record.training)
+    training = try TrainingRecord(of: model.record, file: run.model)
     network = try TransferNetwork(
       recipe, trained: model.parameters, classes: manifest.classes, context: context)
     entries = try MetricsFile(run).entries()

@@ -63,7 +63,8 @@ package struct TrainStage {
     defer { withExtendedLifetime(lock) {} }
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
     let key = try trainingKey(recipe, manifest, network)
-    if let known = TrainingRecord.read(run.headModel), known.key == key,
+    if let known = try run.finishedTraining(run.headModel, console: context.console),
+      known.key == key,
       FileSystem.exists(run.model)
     {
       let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
