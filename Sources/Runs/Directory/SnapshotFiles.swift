@@ -23,11 +23,16 @@ struct SnapshotFiles {
 
   /// Writes what a training that diverged had last, as a whole model file.
   ///
-  /// - Parameter best: the epoch whose weights these are; nil when they are those it began with.
-  func writeLastGood(_ parameters: Parameters, best: EpochRecord?, trained: Int) throws {
+  /// - Parameters:
+  ///   - best: the epoch whose weights these are; nil when they are those it began with.
+  ///   - trained: numbers with a gradient.
+  ///   - isCached: whether the frozen layers' output came from the cache.
+  func writeLastGood(
+    _ parameters: Parameters, best: EpochRecord?, trained: Int, isCached: Bool
+  ) throws {
     let outcome = TrainingOutcome(
       epochs: best.map { $0.epoch + 1 } ?? 0, bestValidAccuracy: best?.validAccuracy,
-      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: true)
+      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: isCached)
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
@@ -40,16 +45,15 @@ struct SnapshotFiles {
   /// - Parameters:
   ///   - epoch: the cycle's last, 0-based.
   ///   - trained: numbers with a gradient.
-  func write(_ parameters: Parameters, epoch: Int, trained: Int) throws {
-    let digits = String(epoch + 1)
-    let name = "snapshot-" + String(repeating: "0", count: max(4 - digits.count, 0)) + digits
+  ///   - isCached: whether the frozen layers' output came from the cache.
+  func write(_ parameters: Parameters, epoch: Int, trained: Int, isCached: Bool) throws {
     let outcome = TrainingOutcome(
       epochs: epoch + 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: trained,
-      cached: true)
+      cached: isCached)
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: run.checkpoints.appending("\(name).safetensors"), key: key, recipe: recipe,
+      to: run.snapshot(epoch: epoch + 1), key: key, recipe: recipe,
       manifest: manifest, network: network, isHeadAlone: isHeadAlone)
   }
 

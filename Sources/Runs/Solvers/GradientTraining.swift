@@ -62,9 +62,9 @@ struct GradientTraining {
       context.console.say("Continuing after epoch \(state.trainer.progress.epoch).")
     }
     let result: TrainingResult
-    do { result = try observe(training) } catch let error as TrainingError {
+    do { result = try observe(training, isCached: { isCached }) } catch let error as TrainingError {
       guard case .diverged = error else { throw error }
-      throw try keepLastGood(training, after: error)
+      throw try keepLastGood(training, isCached: isCached, after: error)
     }
     for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
       context.console.say("hint: \(hint.message)")
@@ -84,13 +84,14 @@ struct GradientTraining {
 
   /// Writes what the trainer has put back: the best weights so far, or those before the epoch.
   private func keepLastGood(
-    _ training: PhasedTraining, after error: TrainingError
+    _ training: PhasedTraining, isCached: Bool, after error: TrainingError
   ) throws -> PipelineError {
     let progress = training.trainer.progress
     let best =
       progress.bestEpoch.flatMap { best in progress.history.first { $0.epoch == best } }
       ?? progress.history.last
-    try snapshots.writeLastGood(training.parameters, best: best, trained: trainableCount)
+    try snapshots.writeLastGood(
+      training.parameters, best: best, trained: trainableCount, isCached: isCached)
     let state = best.map { "after epoch \($0.epoch + 1)" } ?? "before this training"
     return .diverged(
       "\(error) Those \(state) are in \(snapshots.run.lastGoodModel.displayed).")
@@ -137,7 +138,10 @@ struct GradientTraining {
     }
   }
 
-  private func observe(_ training: PhasedTraining) throws -> TrainingResult {
+  /// - Parameter isCached: whether the phase of the moment trains on cached features.
+  private func observe(
+    _ training: PhasedTraining, isCached: @escaping () -> Bool
+  ) throws -> TrainingResult {
     let progress = context.console.progress(
       label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
       completed: training.trainer.progress.step)
@@ -158,7 +162,9 @@ struct GradientTraining {
         try saveSometimes()
       },
       onCycle: { snapshot, _ in
-        try snapshots.write(training.parameters, epoch: snapshot.epoch, trained: trainableCount)
+        try snapshots.write(
+          training.parameters, epoch: snapshot.epoch, trained: trainableCount,
+          isCached: isCached())
       },
       isCancelled: { Interruption.isRequested })
     let result = try training.run(hooks)
