@@ -76,14 +76,16 @@ struct TrainingSourceMaker {
 
   /// The key of the cached features of `network`.
   func key(of network: TransferNetwork) throws -> String {
-    try network.featureKey(
-      engine: context.compiler.inferenceEngine.name, precision: FeaturePrecision(precision))
+    try FeatureStore.key(
+      of: network.cacheKey(
+        engine: context.compiler.inferenceEngine.name, precision: FeaturePrecision(precision)),
+      in: run.features)
   }
 
   /// Deletes the caches of `keys`.
   func discard(_ keys: Set<String>) throws {
     guard !keys.isEmpty else { return }
-    let place = run.cache.appending("features")
+    let place = run.features
     let kept = try FeatureCache.list(place).map(\.key).filter { !keys.contains($0) }
     try FeatureCache.prune(place, keeping: Set(kept))
   }

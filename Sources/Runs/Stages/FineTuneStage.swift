@@ -71,13 +71,15 @@ package struct FineTuneStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let start = try FineTuneStart(recipe, manifest, in: run, context: context)
-    let key = tuningKey(recipe, head: start.record)
+    let tuning = FineTuningKey(
+      recipe, head: start.record, engine: context.compiler.trainingEngine.name)
     if let known = try run.finishedTraining(run.model, console: context.console),
-      known.key == key
+      tuning.made(known)
     {
-      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
+      let time = TrainingTime(in: run, key: known.key) ?? TrainingTime(photos: 0, seconds: 0)
       return summary(known.outcome, time, start, unchanged: true)
     }
+    let key = tuning.key
     let checkpoint = TrainerCheckpoint(run, key: key)
     let snapshots = SnapshotFiles(
       run: run, key: key, recipe: recipe, manifest: manifest, network: start.network,
@@ -101,18 +103,6 @@ package struct FineTuneStage {
     try snapshots.removeOthers()
     try checkpoint.remove()
     return summary(trained.outcome, trained.time, start, unchanged: false)
-  }
-
-  private func tuningKey(_ recipe: Recipe, head: TrainingRecord) -> String {
-    var hash = SHA256()
-    hash.update("fine-tuning 3 \(thawVersion) \(context.compiler.trainingEngine.name)")
-    hash.update(head.key)
-    var settings = recipe.fineTune
-    // Whether `fit` fine-tunes changes nothing about how.
-    settings.enabled = true
-    let usual = settings.usualRate(headAccuracy: head.accuracyInterval)
-    hash.update("\(recipe.seed) \(recipe.cache) \(usual) \(settings.yaml)")
-    return hash.hexadecimalDigest
   }
 
   private func summary(

@@ -62,14 +62,16 @@ package struct TrainStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
-    let key = try trainingKey(recipe, manifest, network)
+    let training = HeadTrainingKey(
+      recipe, manifest,
+      features: network.cacheKey(engine: context.compiler.inferenceEngine.name))
     if let known = try run.finishedTraining(run.headModel, console: context.console),
-      known.key == key,
-      FileSystem.exists(run.model)
+      FileSystem.exists(run.model), try training.made(known)
     {
-      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
+      let time = TrainingTime(in: run, key: known.key) ?? TrainingTime(photos: 0, seconds: 0)
       return Summary(known.outcome, time, unchanged: true)
     }
+    let key = try training.key()
     let trained = try solve(recipe, manifest, network, key: key)
     try lock.verify()
     try trained.time.write(to: run, key: key)
@@ -126,20 +128,5 @@ package struct TrainStage {
       valid: store.features(.valid, manifest), classes: manifest.classes, history: run.history,
       context: context
     ).run()
-  }
-
-  private func trainingKey(
-    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork
-  ) throws -> String {
-    var hash = SHA256()
-    hash.update("training 2 \(thawVersion)")
-    hash.update(try network.featureKey(engine: context.compiler.inferenceEngine.name))
-    hash.update("\(recipe.seed) \(recipe.head) \(recipe.cache) \(recipe.train.yaml)")
-    hash.update("\(recipe.train.rate)")
-    for name in manifest.classes { hash.update(name) }
-    for record in manifest.records {
-      hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")
-    }
-    return hash.hexadecimalDigest
   }
 }
