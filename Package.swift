@@ -163,6 +163,6 @@ let package = Package(
     tests(
       of: "Command",
       ["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors", "Training"],
-      libraries: ["ThawCommand"]),
+      libraries: ["ThawCommand"], resources: [.copy("Fixtures")]),
   ]
 )
