@@ -133,16 +133,6 @@ package struct RunDirectory: Sendable {
     return try Recipe(yaml: text, file: recipe.displayed)
   }
 
-  /// Puts another recipe in force.
-  ///
-  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before the first stage; `FileError`.
-  package func change(_ recipe: Recipe) throws {
-    guard try loadRecipe() != recipe else { return }
-    let lock = try lock()
-    defer { withExtendedLifetime(lock) {} }
-    try AtomicFile.write(self.recipe, text: recipe.yaml)
-  }
-
   /// The manifest of this run.
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `DatasetError`, `FileError`.

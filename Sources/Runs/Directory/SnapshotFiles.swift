@@ -13,11 +13,9 @@ import ThawTraining
 /// The models at the ends of a training's cycles, `checkpoints/snapshot-EPOCH.safetensors`: each a
 /// whole model file.
 struct SnapshotFiles {
-  let run: RunDirectory
+  let run: OpenRun
   /// Of the training: snapshots of another one are not mixed with them.
   let key: String
-  let recipe: Recipe
-  let manifest: Manifest
   let network: TransferNetwork
   let isHeadAlone: Bool
 
@@ -33,11 +31,7 @@ struct SnapshotFiles {
     let outcome = TrainingOutcome(
       epochs: best.map { $0.epoch + 1 } ?? 0, bestValidAccuracy: best?.validAccuracy,
       bestValidLoss: best?.validLoss, trainableParameters: trained, cached: isCached)
-    try RunModel.write(
-      TrainedNetwork(
-        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: run.lastGoodModel, key: key, recipe: recipe, manifest: manifest, network: network,
-      isHeadAlone: isHeadAlone)
+    try write(parameters, outcome, to: run.directory.lastGoodModel)
   }
 
   /// Writes the model as it is at the end of a cycle; an earlier file of the same epoch is replaced.
@@ -50,16 +44,22 @@ struct SnapshotFiles {
     let outcome = TrainingOutcome(
       epochs: epoch + 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: trained,
       cached: isCached)
+    try write(parameters, outcome, to: run.directory.snapshot(epoch: epoch + 1))
+  }
+
+  private func write(
+    _ parameters: Parameters, _ outcome: TrainingOutcome, to path: FilePath
+  ) throws {
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: run.snapshot(epoch: epoch + 1), key: key, recipe: recipe,
-      manifest: manifest, network: network, isHeadAlone: isHeadAlone)
+      to: path, key: key, run, network: network, isHeadAlone: isHeadAlone)
   }
 
   /// Removes the snapshots of other trainings, and damaged ones.
   func removeOthers() throws {
-    for path in try SnapshotModels.all(in: run.checkpoints) where try key(of: path) != key {
+    for path in try SnapshotModels.all(in: run.directory.checkpoints) where try key(of: path) != key
+    {
       try FileSystem.remove(path)
     }
   }

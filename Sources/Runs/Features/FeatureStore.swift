@@ -25,14 +25,13 @@ struct FeatureStore {
   ///
   /// - Parameter precision: of the numbers on the disk; what is judged is never rounded.
   init(
-    _ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext,
-    precision: FeaturePrecision = .float32
+    _ network: TransferNetwork, of run: OpenRun, precision: FeaturePrecision = .float32
   ) throws {
     self.network = network
     self.precision = precision
-    place = run.features
-    self.context = context
-    root = manifest.root.filePath
+    place = run.directory.features
+    context = run.context
+    root = run.manifest.root.filePath
     let shapes = try network.graph.shapes(batch: 1, size: network.size)
     rowLength = shapes[network.partition.cut.index].count
     cache = try FeatureCache(

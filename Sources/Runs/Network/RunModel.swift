@@ -12,9 +12,10 @@ import ThawRecipes
 struct RunModel {
   /// Writes a model file.
   static func write(
-    _ trained: TrainedNetwork, to path: FilePath, key: String, recipe: Recipe, manifest: Manifest,
+    _ trained: TrainedNetwork, to path: FilePath, key: String, _ run: OpenRun,
     network: TransferNetwork, isHeadAlone: Bool
   ) throws {
+    let (recipe, manifest) = (run.recipe, run.manifest)
     let counts = Dictionary(
       uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
     let training = TrainingRecord(
@@ -40,17 +41,25 @@ extension RunDirectory {
     get throws { try TrainingRecord.read(headModel)?.accuracyInterval ?? 0...1 }
   }
 
+}
+
+extension OpenRun {
   /// What is known of the training that made the model at `path`; nil when there is none, or a
   /// damaged one, which is said: a training then begins anew.
   ///
   /// - Throws: `CheckpointError` when the file is there and cannot be read.
-  func finishedTraining(_ path: FilePath, console: Console) throws -> TrainingRecord? {
+  func finishedTraining(_ path: FilePath) throws -> TrainingRecord? {
     do { return try TrainingRecord.read(path) } catch let error as CheckpointError {
       guard error.kind != .unreadable else { throw error }
-      console.warn("\(error) It is trained anew.")
+      context.console.warn("\(error) It is trained anew.")
     } catch let error as PipelineError {
-      console.warn("\(error) It is trained anew.")
+      context.console.warn("\(error) It is trained anew.")
     }
     return nil
+  }
+
+  /// How long a training took; 0 when that was not noted.
+  func time(of training: TrainingRecord) -> TrainingTime {
+    TrainingTime(in: directory, key: training.key) ?? TrainingTime(photos: 0, seconds: 0)
   }
 }

@@ -29,13 +29,17 @@ struct GradientTraining {
   /// At its start.
   let network: TransferNetwork
   let sources: TrainingSourceMaker
-  let checkpoint: TrainerCheckpoint
   let snapshots: SnapshotFiles
-  let history: FilePath
-  let context: StageContext
 
-  func run() throws -> TrainedNetwork {
-    let manifest = sources.manifest
+  private var run: OpenRun { sources.run }
+  private var context: StageContext { run.context }
+  private var checkpoint: TrainerCheckpoint { TrainerCheckpoint(run.directory, key: snapshots.key) }
+
+  /// Trains, from a checkpoint of the same training if there is one.
+  ///
+  /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint; ``PipelineError/diverged(_:)``.
+  func train() throws -> TrainedNetwork {
+    let manifest = run.manifest
     let samples = manifest.records(in: .train).count
     let hasValidation = !manifest.records(in: .valid).isEmpty
     let state = try savedState()
@@ -48,7 +52,7 @@ struct GradientTraining {
     let training = try PhasedTraining(
       schedule,
       configuration: settings.configuration(
-        samples: samples, hasValidation: hasValidation, seed: sources.seed),
+        samples: samples, hasValidation: hasValidation, seed: run.recipe.seed),
       graph: network.graph, parameters: network.parameters,
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
       resuming: state
@@ -69,7 +73,7 @@ struct GradientTraining {
     for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
       context.console.say("hint: \(hint.message)")
     }
-    try history.write(result.history)
+    try run.directory.history.write(result.history)
     try sources.discard(passing)
     return TrainedNetwork(
       parameters: training.parameters,
@@ -94,7 +98,7 @@ struct GradientTraining {
       training.parameters, best: best, trained: trainableCount, isCached: isCached)
     let state = best.map { "after epoch \($0.epoch + 1)" } ?? "before this training"
     return .diverged(
-      "\(error) Those \(state) are in \(snapshots.run.lastGoodModel.displayed).")
+      "\(error) Those \(state) are in \(run.directory.lastGoodModel.displayed).")
   }
 
   /// Numbers with a gradient in some phase.

@@ -26,11 +26,11 @@ struct RunReport {
   let history: [EpochRecord]
   private let context: StageContext
 
-  init(_ run: RunDirectory, context: StageContext) throws {
-    self.run = run
-    self.context = context
-    recipe = try run.loadRecipe()
-    manifest = try run.loadManifest()
+  init(_ open: OpenRun) throws {
+    run = open.directory
+    context = open.context
+    recipe = open.recipe
+    manifest = open.manifest
     try run.require(run.model, from: "thaw train")
     model = try ModelFile.read(run.model)
     training = try TrainingRecord(of: model.record, file: run.model)
@@ -40,9 +40,9 @@ struct RunReport {
     // The mistakes shown are those of the evaluation with the most views.
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
     result = try RunEvaluation(
-      run, split: shown.flatMap { Split(rawValue: $0.result.split) },
+      open, split: shown.flatMap { Split(rawValue: $0.result.split) },
       tta: shown?.look ?? recipe.evaluate.tta,
-      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots, context: context)
+      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots)
     history = try RunReport.history(run)
   }
 
