@@ -80,8 +80,8 @@ let package = Package(
     room(
       "Inference",
       [
-        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
-        "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution", "Files",
+        "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
       "Diagnosis",
@@ -173,6 +173,6 @@ let package = Package(
     tests(
       of: "Command",
       ["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors", "Training"],
-      libraries: ["ThawCommand"]),
+      libraries: ["ThawCommand"], resources: [.copy("Fixtures")]),
   ]
 )

@@ -3,6 +3,7 @@
 import ThawBackbones
 import ThawConsole
 import ThawInference
+import ThawRuns
 
 /// What a command works with, made from the global options.
 struct Session {
@@ -18,6 +19,11 @@ struct Session {
   func context() throws -> StageContext {
     StageContext(
       console: console, threads: options.threads, engine: options.engine, pretrained: try .locate())
+  }
+
+  /// A prepared run, under its lock.
+  func open(_ directory: RunDirectory) throws -> OpenRun {
+    try OpenRun(directory, context: try context())
   }
 
   /// Prints a result: the JSON document, or else the text for people.

@@ -36,12 +36,20 @@ extension FeatureCache {
     try list(directory).filter { summary in
       guard !kept.contains(summary.key) else { return false }
       let place = FeatureCachePlace(directory: directory.appending(summary.key))
-      guard let lock = try? DirectoryLock(place.directory) else { return false }
+      guard let lock = try unused(place.directory) else { return false }
       defer { withExtendedLifetime(lock) {} }
       for name in try FileSystem.list(place.directory) {
         try FileSystem.remove(place.directory.appending(name))
       }
       return place.directory.withPlatformString { rmdir($0) } == 0
+    }
+  }
+
+  /// The lock of a cache that nobody has open; nil when somebody has.
+  private static func unused(_ directory: FilePath) throws(FileError) -> DirectoryLock? {
+    do throws(FileError) { return try DirectoryLock(directory) } catch {
+      guard case .inUse = error.reason else { throw error }
+      return nil
     }
   }
 }

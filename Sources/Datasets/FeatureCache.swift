@@ -68,6 +68,8 @@ package final class FeatureCache {
     place = FeatureCachePlace(directory: directory.appending(key))
     try FileSystem.createDirectory(place.directory)
     lock = try DirectoryLock(place.directory)
+    let indexName = place.index.lastComponent?.string
+    AtomicFile.removeLeftovers(in: place.directory) { $0 == indexName }
     let contents = try place.recover(format)
     recovery = contents.recovery
     rows = contents.rows

@@ -16,6 +16,9 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   case tooLarge(ImageFormat, detail: String, maximumPixels: Int)
   /// A progressive JPEG with more scans than allowed: a way to burn time with a small file.
   case tooManyScans(maximum: Int)
+  /// The decoder was asked for another image than the bytes hold: they changed since their header was
+  /// read.
+  case changedMeanwhile(ImageFormat, detail: String)
   /// Memory ran out.
   case outOfMemory(detail: String)
   /// The image cannot be stored in the format (a JPEG side is at most 65 500 pixels).
@@ -34,6 +37,8 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     case .tooLarge(_, let detail, let maximum):
       "\(detail) is more than the limit of \(maximum) pixels"
     case .tooManyScans(let maximum): "progressive JPEG with more than \(maximum) scans"
+    case .changedMeanwhile(let format, let detail):
+      "the \(format) is not the one whose header was read\(detail.isEmpty ? "" : ": \(detail)")"
     case .outOfMemory(let detail): "out of memory: \(detail)"
     case .notEncodable(let format, let detail): "cannot be stored as \(format): \(detail)"
     }
@@ -47,6 +52,7 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     case .unsupportedFormat, .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
     case .tooLarge: "Scale it down or raise the pixel limit."
     case .tooManyScans: "Save it again as a baseline JPEG."
+    case .changedMeanwhile: "Run again when nothing writes to the file any more."
     case .outOfMemory: "Scale it down or free memory."
     case .notEncodable: "Use PNG or a smaller image."
     }

@@ -11,7 +11,7 @@ import ThawFiles
 package import ThawImages
 import ThawNetwork
 import ThawOneDNN
-import ThawRecipes
+package import ThawRecipes
 package import ThawTensors
 import ThawTraining
 
@@ -30,10 +30,8 @@ package final class Classifier {
   package let preprocessing: Preprocessing
   /// The card or file it came from, for messages.
   package let source: String
-  /// What its training photos were varied by; none for a card.
-  package let augmentation: Augmentation
-  /// Of its training.
-  package let seed: UInt64
+  /// What is known of its training.
+  package let training: TrainingSettings
   /// The network itself, for diagnosis; of several models the first.
   package let model: StoredModel
   /// One for each model that takes part.
@@ -95,10 +93,7 @@ package final class Classifier {
     model = models[0]
     classNames = model.record.classNames
     preprocessing = model.preprocessing
-    let training = try? TrainingRecord(json: model.record.training)
-    let recipe = training.flatMap { try? Recipe(yaml: $0.recipe, file: source) }
-    augmentation = recipe?.augmentation(isHeadAlone: training?.isHeadAlone ?? true) ?? .none
-    seed = recipe?.seed ?? 0
+    training = TrainingSettings(of: model.record)
     self.source = source
     plans = try models.map {
       try compiler.compileInference(
@@ -113,6 +108,24 @@ package final class Classifier {
 
   /// How many models answer together.
   package var memberCount: Int { plans.count }
+
+  /// What could not be read of its file, as a sentence for people; nil for nothing.
+  package var note: String? {
+    (training.problem ?? training.note).map { "\(source): \($0)." }
+  }
+
+  /// The views of `look` and their weights, drawn as in the model's training.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when that training is not known and the views depend on it.
+  package func views(of look: Recipe.TestTime) throws -> TestTimeAugmentation {
+    if let problem = training.problem, look.drawsAsInTraining {
+      throw PipelineError.data(
+        "\(source): \(problem), so photos cannot be varied as in its training. Use --tta-mode"
+          + " crops, which needs none of it, or the version of Thaw that wrote the file"
+          + " (\(model.record.thawVersion)).")
+    }
+    return look.views(of: training.augmentation, seed: training.seed)
+  }
 
   /// The logits of photos under each of `views`, in order.
   ///

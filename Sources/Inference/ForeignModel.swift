@@ -28,7 +28,7 @@ package struct ForeignModel {
   package func read() throws -> StoredModel {
     let path = checkpoint.path.displayed
     let named = try reference.card.map { try context.pretrained.card(named: $0) }
-    let cards = named.map { [$0] } ?? (try? context.pretrained.cards()) ?? []
+    let cards = named.map { [$0] } ?? knownCards()
     let identity = try CheckpointIdentity(
       checkpoint, cards: cards, architecture: named?.architecture)
     guard let fit = identity.best else {
@@ -72,6 +72,26 @@ package struct ForeignModel {
         preprocessing: preprocessing.json))
   }
 
+  /// Every card; when they cannot be read, none, and that is said.
+  private func knownCards() -> [BackboneCard] {
+    guard FileSystem.exists(context.pretrained.directory) else { return [] }
+    do { return try context.pretrained.cards() } catch {
+      context.console.warn("\(error) \(checkpoint.path.displayed) is recognised without cards.")
+      return []
+    }
+  }
+
+  /// ImageNet's class names, from the first card that has them at hand.
+  private func imageNet(_ cards: [BackboneCard]) -> [String]? {
+    for card in cards {
+      do {
+        let names = try card.classNames(in: context.pretrained)
+        if names.count == 1000 { return names }
+      } catch { context.console.warn("\(error)") }
+    }
+    return nil
+  }
+
   /// Names for `count` outputs: the user's file, the class folders at hand, ImageNet's, or numbers.
   private func classNames(
     _ count: Int, _ architecture: String, _ cards: [BackboneCard]
@@ -96,9 +116,7 @@ package struct ForeignModel {
           + " If the order was another one, give --class-names FILE.")
       return reference.folders
     }
-    let published = cards.lazy.compactMap { try? $0.classNames(in: context.pretrained) }
-      .first { $0.count == count }
-    if let published, count == 1000 {
+    if count == 1000, let published = imageNet(cards) {
       context.console.say("\(path): the 1000 outputs are taken for ImageNet's classes.")
       return published
     }

@@ -43,11 +43,18 @@ package struct ModelReference: Sendable {
     return copy
   }
 
-  /// Loads and compiles it. A file of that name comes first, then a card.
+  /// Loads and compiles it, and says what of the file could not be read. A file of that name comes
+  /// first, then a card.
   ///
   /// - Throws: errors of ``Classifier``; ``PipelineError/data(_:)`` for a checkpoint that is not
   ///   recognised; `BackboneError.unknownCard` when it is neither file nor card.
   package func load(context: StageContext) throws -> Classifier {
+    let classifier = try compile(context)
+    if let note = classifier.note { context.console.warn(note) }
+    return classifier
+  }
+
+  private func compile(_ context: StageContext) throws -> Classifier {
     let path = FilePath(text)
     switch try kind() {
     case .model:

@@ -9,12 +9,12 @@ package enum SnapshotModels {
   /// The snapshots of the training that made the model at `path`, in order of their epochs, from
   /// the directory `checkpoints` beside it.
   ///
-  /// - Throws: ``PipelineError/data(_:)`` when there are none.
+  /// - Throws: ``PipelineError/data(_:)`` when there are none; `CheckpointError` when one is damaged.
   package static func members(of path: FilePath) throws -> [FilePath] {
     let directory = path.removingLastComponent().appending("checkpoints")
-    let key = TrainingRecord.read(path)?.key
+    let key = try TrainingRecord.read(path)?.key
     let members = try all(in: directory).filter {
-      key != nil && TrainingRecord.read($0)?.key == key
+      try key != nil && TrainingRecord.read($0)?.key == key
     }
     guard !members.isEmpty else {
       throw PipelineError.data(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 package import SystemPackage
 package import ThawBackbones
 package import ThawCheckpoints
@@ -16,7 +17,7 @@ package struct StoredModel {
 
   /// What its file says about its training; nil for a card's network or a checkpoint from elsewhere.
   package var ownRecord: ModelRecord? {
-    (try? TrainingRecord(json: record.training)) == nil ? nil : record
+    record.hasTraining ? record : nil
   }
 
   /// A model file that a training wrote.
@@ -29,16 +30,32 @@ package struct StoredModel {
         "\(modelFile.displayed): the preprocessing contract in it is not understood.")
     }
     preprocessing = contract
-    let trained = (try? TrainingRecord(json: record.training))?.head
-    let head = Head(
-      classes: record.classNames.count, hidden: trained?.hidden, dropout: trained?.dropout ?? 0)
-    guard (1...65536).contains(head.hidden ?? 1), (0..<1).contains(head.dropout) else {
-      throw PipelineError.data(
-        "\(modelFile.displayed): the head in it, \(head.hidden ?? 0) hidden features with a dropout of"
-          + " \(head.dropout), is impossible.")
-    }
+    let head = try StoredModel.head(of: record, file: modelFile)
     graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
     try parameters.validate(for: graph)
+  }
+
+  /// The head's shape, which is read alone: the rest of the training record may be another version's.
+  ///
+  /// Without one it is a single layer; that the parameters are those of such a head is checked
+  /// before anything is computed.
+  private static func head(of record: ModelRecord, file: FilePath) throws -> Head {
+    struct Own: Decodable {
+      struct Shape: Decodable {
+        let hidden: Int?
+        let dropout: Double?
+      }
+      let head: Shape?
+    }
+    let shape = (try? JSONDecoder().decode(Own.self, from: Data(record.training.utf8)))?.head
+    let head = Head(
+      classes: record.classNames.count, hidden: shape?.hidden, dropout: shape?.dropout ?? 0)
+    guard (1...65536).contains(head.hidden ?? 1), (0..<1).contains(head.dropout) else {
+      throw PipelineError.data(
+        "\(file.displayed): the head in it, \(head.hidden ?? 0) hidden features with a dropout of"
+          + " \(head.dropout), is impossible.")
+    }
+    return head
   }
 
   /// Collects what was read elsewhere; the parameters are `graph`'s.

@@ -3,8 +3,10 @@
 import Foundation
 package import SystemPackage
 import ThawBackbones
-import ThawCheckpoints
+package import ThawCheckpoints
+import ThawConsole
 import ThawDatasets
+import ThawFiles
 package import ThawRecipes
 import ThawTraining
 
@@ -44,16 +46,33 @@ package struct TrainingRecord: Codable, Sendable {
     self.outcome = outcome
   }
 
+  /// Reads what ``json()`` wrote.
+  ///
+  /// - Throws: `DecodingError`.
   package init(json: String) throws {
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     self = try decoder.decode(TrainingRecord.self, from: Data(json.utf8))
   }
 
-  /// The record of the model file at `path`; nil when there is none that can be read.
-  package static func read(_ path: FilePath) -> TrainingRecord? {
-    guard let model = try? ModelFile.read(path) else { return nil }
-    return try? TrainingRecord(json: model.record.training)
+  /// Reads the record in a model file's metadata.
+  ///
+  /// - Parameter file: where it is, for the error.
+  /// - Throws: ``PipelineError/data(_:)`` when it has none, or one of another version.
+  package init(of record: ModelRecord, file: FilePath) throws {
+    do { try self.init(json: record.training) } catch {
+      throw PipelineError.data(
+        "\(file.displayed): its training record, written by Thaw \(record.thawVersion), is not"
+          + " understood. Use that version, or train again.")
+    }
+  }
+
+  /// The record of the model file at `path`; nil when there is no such file.
+  ///
+  /// - Throws: `CheckpointError` for a damaged file; ``PipelineError/data(_:)``.
+  package static func read(_ path: FilePath) throws -> TrainingRecord? {
+    guard FileSystem.exists(path) else { return nil }
+    return try TrainingRecord(of: ModelFile.read(path).record, file: path)
   }
 
   /// The 95 % interval of the accuracy, going by the validation photos; 0...1 without any.

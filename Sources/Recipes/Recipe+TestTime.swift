@@ -35,6 +35,9 @@ extension Recipe {
       self.cleanShare = cleanShare
     }
 
+    /// Whether the looks depend on what training photos were varied by.
+    package var drawsAsInTraining: Bool { count > 1 && mode != .crops }
+
     /// The views and their weights.
     ///
     /// - Parameter augmentation: what training photos were varied by; `photo` stands in for none.

@@ -3,6 +3,7 @@
 import Glibc
 import SystemPackage
 import Testing
+import ThawCheckpoints
 import ThawFiles
 
 /// Phases, sizes, snapshots, augmentation and their recipes, as commands.
@@ -92,6 +93,18 @@ import ThawFiles
     #expect(wrong.stderr.contains("fine-tuning ends at 32 pixels but the network predicts at 48"))
     let again = try workspace.thaw("fine-tune", "--run", "run", "--json").json()
     #expect(again["unchanged"].bool == true, "a refused plan must not stay in the run")
+  }
+
+  @Test func aSnapshotSaysWhetherTheFrozenLayersCameFromTheCache() throws {
+    let workspace = try workspace()
+    for (views, isCached) in [("fresh", false), ("2", true)] {
+      try workspace.thaw(
+        "train", "--run", "run", "--epochs", "2", "--schedule", "sgdr", "--cycle-length", "2",
+        "--cycle-mult", "1", "--patience", "0", "--augmentation", "photo", "--views", views
+      ).succeeded()
+      let path = workspace.file("run/checkpoints/snapshot-0002.safetensors")
+      #expect(try ModelFile.read(path).record.training.contains("\"cached\":\(isCached)"))
+    }
   }
 
   @Test func snapshotsOfTheCyclesAnswerTogether() throws {

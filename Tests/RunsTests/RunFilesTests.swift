@@ -5,7 +5,6 @@ import Testing
 import ThawConsole
 import ThawFiles
 import ThawNetwork
-import ThawRecipes
 import ThawRuns
 import ThawTensors
 import ThawTestSupport
@@ -117,16 +116,5 @@ struct RunFilesTests {
     let path = run.checkpoints.appending("trainer.safetensors")
     try AtomicFile.write(path, bytes: Array(try FileSystem.read(path).dropLast(3)))
     #expect(throws: (any Error).self) { try checkpoint.load() }
-  }
-
-  // MARK: recipe.yml
-
-  @Test func anotherRecipeReplacesTheOneInForce() throws {
-    var recipe = Recipe()
-    #expect(throws: PipelineError.self) { try run.change(recipe) }
-    try AtomicFile.write(run.recipe, text: recipe.yaml)
-    recipe.train.epochs = 5
-    try run.change(recipe)
-    #expect(try run.loadRecipe() == recipe)
   }
 }

@@ -47,6 +47,20 @@ private func evaluate(
 }
 
 @Suite struct LogisticRegressionTests {
+  @Test func aSolverThatDidNotConvergeSaysSoAndWhatToDo() throws {
+    let test = try #require(try golden("logistic", as: [LogisticCase].self).first)
+    var solver = LogisticRegression(regularization: .inverseStrength(10), maximumIterations: 2)
+    let cut = try solver.fit(test.source(test.features), classes: test.classes)
+    #expect(!cut.isConverged && cut.gradientMaximum > solver.tolerance)
+    let complaint = try #require(cut.complaint)
+    #expect(complaint.contains("did not converge in 2 iterations"))
+    #expect(complaint.contains("\(Float(cut.gradientMaximum)), expected at most 1e-05"))
+    #expect(complaint.contains("Set regularization below 10.0"))
+    solver.maximumIterations = 500
+    let whole = try solver.fit(test.source(test.features), classes: test.classes)
+    #expect(whole.isConverged && whole.complaint == nil)
+  }
+
   /// scikit-learn 1.9 `LogisticRegression(tol=1e-10)`: three and two classes, two C, with and
   /// without standardisation and balanced class weights.
   @Test func agreesWithScikitLearn() throws {

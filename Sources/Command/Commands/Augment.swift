@@ -36,8 +36,8 @@ struct Augment: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let summary = try AugmentStage(directory, context: try session.context()).preview(
-      augmentation, to: preview, photos: photos, draws: draws)
+    let summary = try AugmentStage(context: try session.context()).preview(
+      of: directory, augmentation, to: preview, photos: photos, draws: draws)
     try session.print(summary, text: summary.text)
   }
 }

@@ -17,8 +17,7 @@ struct Cache: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let stage = CacheStage(directory, context: try session.context())
-    let summary = try stage.fill()
+    let summary = try CacheStage(session.open(directory)).fill()
     try session.print(summary, text: summary.text)
   }
 }

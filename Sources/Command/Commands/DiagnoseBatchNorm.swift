@@ -34,8 +34,7 @@ struct DiagnoseBatchNorm: ParsableCommand {
   @Option(help: "Photos in a batch (default: what the model was trained with, or 32).")
   var batch: Int?
 
-  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
-  var rename: [String] = []
+  @OptionGroup var renaming: RenamingOptions
 
   @Option(help: "Write the model that the recommended fix made to this file.")
   var apply: FilePath?
@@ -65,12 +64,12 @@ struct DiagnoseBatchNorm: ParsableCommand {
     guard apply == nil || !noFixes else {
       throw ValidationError("--apply and --no-fixes contradict each other.")
     }
-    _ = try renaming()
   }
 
   func run() throws {
     let session = Session(global)
-    let stage = DiagnoseBatchNormStage(context: try session.context())
+    let context = try session.context()
+    let stage = DiagnoseBatchNormStage(context: context)
     var options = DiagnoseBatchNormStage.Options()
     options.photos = photos
     options.batch = batch
@@ -78,27 +77,16 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.switchesLayers = !quick
     options.apply = apply
     options.fix = fix
-    options.renaming = try renaming()
+    options.renaming = try renaming.names()
     if let seed = global.seed { options.seed = seed }
     let result: BatchNormDiagnosis
     if let directory {
-      result = try stage.diagnose(directory, options: options)
+      result = try stage.diagnose(OpenRun(directory, context: context), options: options)
     } else {
       result = try stage.diagnose(
         foreign.reference(model ?? ""), data: data ?? "", options: options)
     }
     try session.print(result, text: result.text)
-  }
-
-  private func renaming() throws -> [String: String] {
-    var names: [String: String] = [:]
-    for pair in rename {
-      guard let sign = pair.firstIndex(of: "=") else {
-        throw ValidationError("--rename is '\(pair)', expected FOLDER=CLASS.")
-      }
-      names[String(pair[..<sign])] = String(pair[pair.index(after: sign)...])
-    }
-    return names
   }
 }
 

@@ -68,7 +68,8 @@ struct DiagnoseGradients: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let stage = DiagnoseGradientsStage(context: try session.context())
+    let context = try session.context()
+    let stage = DiagnoseGradientsStage(context: context)
     // More elements than the default are wanted whatever they cost.
     let check = GradientDiagnosis(
       batch: batch, size: size, elements: elements, effort: elements > 2 ? .infinity : 1e11,
@@ -78,7 +79,8 @@ struct DiagnoseGradients: ParsableCommand {
       trainableBatchNorm: trainableBatchNorm?.mode ?? .inference)
     let report: GradientReport
     if let directory {
-      report = try stage.diagnose(directory, check, freezing: freezing)
+      report = try stage.diagnose(
+        OpenRun(directory, context: context), check, freezing: freezing)
     } else if let model {
       report = try stage.diagnose(ModelReference(model), check, freezing: freezing)
     } else {

@@ -34,8 +34,7 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
-  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
-  var rename: [String] = []
+  @OptionGroup var renaming: RenamingOptions
 
   @Option(help: "With --model: stop at photos that cannot be decoded, or skip them.")
   var onBadImage = Recipe.Data.BadImagePolicy.stop
@@ -50,20 +49,21 @@ struct Evaluate: ParsableCommand {
     guard (model == nil) == (data == nil) else {
       throw ValidationError("--model and --data belong together.")
     }
-    _ = try renaming()
   }
 
   func run() throws {
     let session = Session(global)
-    let stage = EvaluateStage(context: try session.context())
+    let context = try session.context()
+    let stage = EvaluateStage(context: context)
     let result: Evaluation
     let look: Recipe.TestTime
     if let directory {
-      var settings = try directory.loadRecipe().evaluate
+      let run = try OpenRun(directory, context: context)
+      var settings = run.recipe.evaluate
       testTime.apply(to: &settings.tta)
       look = settings.tta
       result = try stage.evaluate(
-        directory, split: split, tta: look,
+        run, split: split, tta: look,
         snapshots: testTime.snapshots || settings.snapshots)
     } else if let model, let data {
       var asked = Recipe.TestTime()
@@ -72,7 +72,7 @@ struct Evaluate: ParsableCommand {
       result = try stage.evaluate(
         foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
         tta: look,
-        renaming: try renaming(), policy: onBadImage)
+        renaming: try renaming.names(), policy: onBadImage)
     } else {
       throw Evaluate.neitherOrBoth
     }
@@ -81,17 +81,6 @@ struct Evaluate: ParsableCommand {
 
   private static let neitherOrBoth = ValidationError(
     "Give either --run RUN, or --model FILE with --data DIR.")
-
-  private func renaming() throws -> [String: String] {
-    var names: [String: String] = [:]
-    for pair in rename {
-      guard let sign = pair.firstIndex(of: "=") else {
-        throw ValidationError("--rename is '\(pair)', expected FOLDER=CLASS.")
-      }
-      names[String(pair[..<sign])] = String(pair[pair.index(after: sign)...])
-    }
-    return names
-  }
 }
 
 extension Evaluation {

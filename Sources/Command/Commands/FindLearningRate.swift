@@ -39,15 +39,15 @@ struct FindLearningRate: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let stage = FindLearningRateStage(directory, context: try session.context())
-    var recipe = try directory.loadRecipe()
+    let run = try session.open(directory)
+    var recipe = run.recipe
     if let seed = global.seed { recipe.seed = seed }
     let before = recipe.fineTune
     thawing.apply(to: &recipe.fineTune)
     let thaws = fineTune || phase != nil || recipe.fineTune != before
-    let search = try stage.find(
+    let search = try FindLearningRateStage(run.with(try recipe.checked())).find(
       from: start, to: end, iterations: iterations,
-      of: thaws ? .fineTuning(phase: phase) : .head, recipe: try recipe.checked())
+      of: thaws ? .fineTuning(phase: phase) : .head)
     try session.print(search, text: search.text(thaws ? "fine-tune" : "train"))
   }
 }

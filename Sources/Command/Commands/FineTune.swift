@@ -30,27 +30,28 @@ struct FineTune: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    var recipe = try directory.loadRecipe()
+    let prepared = try session.open(directory)
+    var recipe = prepared.recipe
     if ifEnabled, !recipe.fineTune.enabled {
       return try session.print(["enabled": false], text: "The recipe leaves the backbone frozen.")
     }
     if let seed = global.seed { recipe.seed = seed }
     thawing.apply(to: &recipe.fineTune)
-    let highest = recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
+    let highest = try recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
     try training.apply(to: &recipe.fineTune.train, highest: highest)
-    recipe = try recipe.checked()
-    let stage = FineTuneStage(directory, context: try session.context())
+    let run = prepared.with(try recipe.checked())
+    let stage = FineTuneStage(run)
     // A plan that does not fit the network must not stay in the run.
-    let plan = try stage.plan(of: recipe)
+    let plan = try stage.plan()
     if planOnly { return try session.print(plan.flatMap(\.groups), text: plan.text) }
-    try directory.change(recipe)
+    try run.saveRecipe()
     session.console.show(plan.text)
     let summary = try stage.fineTune()
     try session.print(summary, text: summary.text)
   }
 }
 
-extension [PhasePlan] {
+extension [PhaseTable] {
   /// A table for each phase, for people.
   var text: String {
     map { phase in

@@ -36,12 +36,13 @@ struct Fit: ParsableCommand {
     let card = try context.pretrained.card(named: recipe.backbone)
     try context.pretrained.fetch(
       card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
-    let cached = try CacheStage(directory, context: context).fill()
-    let trained = try TrainStage(directory, context: context).train()
-    let tuned = try recipe.fineTune.enabled ? fineTune(context, session) : nil
-    if tuned == nil { try TrainStage(directory, context: context).useHead() }
-    let evaluation = try EvaluateStage(context: context).evaluate(directory, split: nil)
-    let report = try ReportStage(directory, context: context).write()
+    let run = try OpenRun(directory, context: context)
+    let cached = try CacheStage(run).fill()
+    let trained = try TrainStage(run).train()
+    let tuned = try run.recipe.fineTune.enabled ? fineTune(run, session) : nil
+    if tuned == nil { try TrainStage(run).useHead() }
+    let evaluation = try EvaluateStage(context: context).evaluate(run, split: nil)
+    let report = try ReportStage(run).write()
     let result = Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
@@ -51,10 +52,8 @@ struct Fit: ParsableCommand {
       text: lines.joined(separator: "\n") + "\nModel: \(result.model)\nReport: \(result.report)")
   }
 
-  private func fineTune(
-    _ context: StageContext, _ session: Session
-  ) throws -> FineTuneStage.Summary {
-    let stage = FineTuneStage(directory, context: context)
+  private func fineTune(_ run: OpenRun, _ session: Session) throws -> FineTuneStage.Summary {
+    let stage = FineTuneStage(run)
     session.console.show(try stage.plan().text)
     return try stage.fineTune()
   }

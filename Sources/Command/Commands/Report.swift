@@ -16,8 +16,7 @@ struct Report: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    let stage = ReportStage(directory, context: try session.context())
-    let summary = try stage.write()
+    let summary = try ReportStage(session.open(directory)).write()
     try session.print(
       summary, text: "\(summary.report)\(summary.unchanged ? " is up to date." : " written.")")
   }

@@ -20,8 +20,10 @@ struct Train: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    try directory.change(try recipe.resolved(run: directory, seed: global.seed))
-    let summary = try TrainStage(directory, context: try session.context()).train()
+    let prepared = try session.open(directory)
+    let run = prepared.with(try recipe.resolved(run: directory, seed: global.seed))
+    try run.saveRecipe()
+    let summary = try TrainStage(run).train()
     try session.print(summary, text: summary.text)
   }
 }

@@ -30,7 +30,18 @@ package enum ImageDecoder {
     _ bytes: UnsafeRawBufferPointer, options: DecodeOptions = DecodeOptions()
   ) throws(ImageError) -> DecodedImage {
     let codec = try Codec(for: bytes)
-    let probe = try codec.probe(bytes, options)
+    return try decode(bytes, probed: codec.probe(bytes, options), options: options)
+  }
+
+  /// Decodes the whole image, whose header was read already.
+  ///
+  /// - Throws: as ``decode(_:options:)``; ``ImageError/changedMeanwhile(_:detail:)`` when the header was
+  ///   that of an image of another size.
+  package static func decode(
+    _ bytes: UnsafeRawBufferPointer, probed probe: ImageProbe,
+    options: DecodeOptions = DecodeOptions()
+  ) throws(ImageError) -> DecodedImage {
+    let codec = try Codec(for: bytes)
     let scale = scaleDenominator(for: probe, options)
     let (stored, warnings) = try codec.decode(bytes, probe, scale: scale, options)
     return DecodedImage(
@@ -151,7 +162,8 @@ private enum Codec {
       throw .tooLarge(format, detail: detail, maximumPixels: options.maximumPixels)
     case THAW_IMAGE_TOO_MANY_SCANS: throw .tooManyScans(maximum: options.maximumScans)
     case THAW_IMAGE_NO_MEMORY: throw .outOfMemory(detail: detail)
-    default: preconditionFailure("The \(format) decoder was called wrongly: \(detail).")
+    // The buffer was made for what the header said.
+    default: throw .changedMeanwhile(format, detail: detail)
     }
   }
 

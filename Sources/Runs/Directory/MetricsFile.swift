@@ -58,10 +58,19 @@ package struct MetricsFile {
     return contents.evaluations.filter { $0.model == current }
   }
 
+  /// Adds an evaluation in place of the last one of its kind. A damaged file is replaced.
+  ///
+  /// - Returns: what was lost with a damaged file, for people; nil when nothing was.
+  /// - Throws: `FileError`.
+  @discardableResult
   package func add(
     _ evaluation: Evaluation, tta: Recipe.TestTime, snapshots: Bool = false
-  ) throws {
-    var entries = (try? entries()) ?? []
+  ) throws -> String? {
+    var entries: [Entry] = []
+    var loss: String?
+    do { entries = try self.entries() } catch is PipelineError {
+      loss = "\(path.displayed) was damaged; earlier evaluations in it are lost."
+    }
     entries.removeAll {
       $0.look == tta && ($0.snapshots ?? false) == snapshots
         && $0.result.split == evaluation.split
@@ -73,6 +82,7 @@ package struct MetricsFile {
         model: current, result: evaluation))
     let text = try JSONText.of(Contents(latest: evaluation, evaluations: entries))
     try AtomicFile.write(path, text: text + "\n")
+    return loss
   }
 
   /// A model is replaced by renaming a new file over it, so its inode differs even when the two were

@@ -15,39 +15,96 @@ package struct RunDirectory: Sendable {
   package init(_ path: FilePath) { self.path = path }
 
   /// The recipe in force.
-  package var recipe: FilePath { path.appending("recipe.yml") }
+  package var recipe: FilePath { place(of: .recipe) }
   /// Which photo belongs to which class and split.
-  package var manifest: FilePath { path.appending("manifest.json") }
+  package var manifest: FilePath { place(of: .manifest) }
   /// Photos that could not be used, with reasons.
-  package var badFiles: FilePath { path.appending("bad_files.tsv") }
+  package var badFiles: FilePath { place(of: .badFiles) }
   /// Features and the journal of verified photos.
   package var cache: FilePath { path.appending("cache") }
+  /// The caches of features, one a key.
+  package var features: FilePath { cache.appending("features") }
+  /// Photos that were verified, and the outcome.
+  package var verifiedPhotos: FilePath { place(of: .verifiedPhotos) }
   /// What a killed training continues from.
   package var checkpoints: FilePath { path.appending("checkpoints") }
+  /// The state of a training that is not finished.
+  package var trainerState: FilePath { place(of: .trainerState) }
   /// How long the training of the model took.
-  package var trainingTime: FilePath { checkpoints.appending("time.json") }
+  package var trainingTime: FilePath { place(of: .trainingTime) }
   /// The model as head training left it: what fine-tuning starts from.
-  package var headModel: FilePath { checkpoints.appending("head.safetensors") }
+  package var headModel: FilePath { place(of: .headModel) }
   /// What a training that diverged had last: a model file.
-  package var lastGoodModel: FilePath { checkpoints.appending("last_good.safetensors") }
+  package var lastGoodModel: FilePath { place(of: .lastGoodModel) }
+  /// The model at the end of a training's cycle, whose last epoch is `epoch` (from 1).
+  package func snapshot(epoch: Int) -> FilePath {
+    let digits = String(epoch)
+    let zeros = String(repeating: "0", count: max(4 - digits.count, 0))
+    return checkpoints.appending(Family.snapshot.name(zeros + digits))
+  }
   /// One line an epoch.
-  package var history: FilePath { path.appending("history.jsonl") }
+  package var history: FilePath { place(of: .history) }
   /// The last sweep of the learning rate.
-  package var learningRateSearch: FilePath { path.appending("lr_finder.json") }
+  package var learningRateSearch: FilePath { place(of: .learningRateSearch) }
   /// The one file to ship.
-  package var model: FilePath { path.appending("model.safetensors") }
+  package var model: FilePath { place(of: .model) }
   /// Results of the evaluations.
-  package var metrics: FilePath { path.appending("metrics.json") }
+  package var metrics: FilePath { place(of: .metrics) }
   /// One row a photo of the split evaluated last.
-  package var predictions: FilePath { path.appending("predictions.csv") }
+  package var predictions: FilePath { place(of: .predictions) }
   /// The last result of `thaw diagnose KIND`.
-  package func diagnosis(_ kind: String) -> FilePath { path.appending("diagnosis_\(kind).json") }
+  package func diagnosis(_ kind: String) -> FilePath {
+    path.appending(Family.diagnosis.name(kind))
+  }
   /// One row a photo of the last `thaw diagnose fit`: how well label and photo agree.
-  package var labelTable: FilePath { path.appending("diagnosis_fit.csv") }
+  package var labelTable: FilePath { place(of: .labelTable) }
   /// The photos with the most suspicious labels, as one picture.
-  package var labelSheet: FilePath { path.appending("diagnosis_fit.png") }
+  package var labelSheet: FilePath { place(of: .labelSheet) }
   /// The report.
-  package var report: FilePath { path.appending("report.html") }
+  package var report: FilePath { place(of: .report) }
+
+  /// Every file that stages write, by its name. There is no other way to its path, so that none can
+  /// be forgotten when leftovers are removed.
+  private enum Artifact: String, CaseIterable {
+    case recipe = "recipe.yml"
+    case manifest = "manifest.json"
+    case badFiles = "bad_files.tsv"
+    case verifiedPhotos = "cache/verified"
+    case trainerState = "checkpoints/trainer.safetensors"
+    case trainingTime = "checkpoints/time.json"
+    case headModel = "checkpoints/head.safetensors"
+    case lastGoodModel = "checkpoints/last_good.safetensors"
+    case history = "history.jsonl"
+    case learningRateSearch = "lr_finder.json"
+    case model = "model.safetensors"
+    case metrics = "metrics.json"
+    case predictions = "predictions.csv"
+    case labelTable = "diagnosis_fit.csv"
+    case labelSheet = "diagnosis_fit.png"
+    case report = "report.html"
+  }
+
+  /// Files that stages write of which there may be several.
+  private enum Family: CaseIterable {
+    case diagnosis, snapshot
+
+    private var ends: (prefix: String, suffix: String) {
+      switch self {
+      case .diagnosis: ("diagnosis_", ".json")
+      case .snapshot: ("snapshot-", ".safetensors")
+      }
+    }
+
+    func name(_ member: String) -> String { ends.prefix + member + ends.suffix }
+
+    func contains(_ name: String) -> Bool {
+      name.hasPrefix(ends.prefix) && name.hasSuffix(ends.suffix)
+    }
+  }
+
+  private func place(of artifact: Artifact) -> FilePath {
+    path.pushing(FilePath(artifact.rawValue))
+  }
 
   /// Creates the directory if needed and takes the right to write in it.
   ///
@@ -55,27 +112,17 @@ package struct RunDirectory: Sendable {
   package func lock() throws -> DirectoryLock {
     try FileSystem.createDirectory(path)
     let lock = try DirectoryLock(path)
-    for directory in [path, checkpoints, cache] { RunDirectory.removeLeftovers(in: directory) }
+    for directory in [path, checkpoints, cache] {
+      AtomicFile.removeLeftovers(in: directory) { isArtifact($0, in: directory) }
+    }
     return lock
   }
 
-  /// Removes what killed processes had begun to write. Only the holder of the lock writes artifacts,
-  /// so an unfinished one that is there when the lock is taken is nobody's.
-  private static func removeLeftovers(in directory: FilePath) {
-    for name in (try? FileSystem.list(directory)) ?? [] {
-      let parts = name.string.split(separator: ".tmp.", omittingEmptySubsequences: false)
-      if parts.count == 2, artifacts.contains(String(parts[0])) {
-        try? FileSystem.remove(directory.appending(name))
-      }
-    }
+  /// Whether stages write the file called `name` in `directory`, under the lock alone.
+  private func isArtifact(_ name: String, in directory: FilePath) -> Bool {
+    Artifact.allCases.contains { place(of: $0) == directory.appending(name) }
+      || Family.allCases.contains { $0.contains(name) }
   }
-
-  private static let artifacts: Set = [
-    "recipe.yml", "manifest.json", "bad_files.tsv", "verified", "trainer.safetensors", "time.json",
-    "history.jsonl", "model.safetensors", "last_good.safetensors", "metrics.json",
-    "predictions.csv", "report.html", "diagnosis_batchnorm.json", "diagnosis_gradients.json",
-    "diagnosis_preprocessing.json", "diagnosis_fit.json", "diagnosis_fit.csv", "diagnosis_fit.png",
-  ]
 
   /// The recipe of this run.
   ///
@@ -84,16 +131,6 @@ package struct RunDirectory: Sendable {
     try require(recipe, from: "thaw prepare DATA")
     let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
     return try Recipe(yaml: text, file: recipe.displayed)
-  }
-
-  /// Puts another recipe in force.
-  ///
-  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before the first stage; `FileError`.
-  package func change(_ recipe: Recipe) throws {
-    guard try loadRecipe() != recipe else { return }
-    let lock = try lock()
-    defer { withExtendedLifetime(lock) {} }
-    try AtomicFile.write(self.recipe, text: recipe.yaml)
   }
 
   /// The manifest of this run.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
+import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
 import ThawFiles
@@ -12,26 +13,25 @@ import ThawTraining
 /// The models at the ends of a training's cycles, `checkpoints/snapshot-EPOCH.safetensors`: each a
 /// whole model file.
 struct SnapshotFiles {
-  let run: RunDirectory
+  let run: OpenRun
   /// Of the training: snapshots of another one are not mixed with them.
   let key: String
-  let recipe: Recipe
-  let manifest: Manifest
   let network: TransferNetwork
   let isHeadAlone: Bool
 
   /// Writes what a training that diverged had last, as a whole model file.
   ///
-  /// - Parameter best: the epoch whose weights these are; nil when they are those it began with.
-  func writeLastGood(_ parameters: Parameters, best: EpochRecord?, trained: Int) throws {
+  /// - Parameters:
+  ///   - best: the epoch whose weights these are; nil when they are those it began with.
+  ///   - trained: numbers with a gradient.
+  ///   - isCached: whether the frozen layers' output came from the cache.
+  func writeLastGood(
+    _ parameters: Parameters, best: EpochRecord?, trained: Int, isCached: Bool
+  ) throws {
     let outcome = TrainingOutcome(
       epochs: best.map { $0.epoch + 1 } ?? 0, bestValidAccuracy: best?.validAccuracy,
-      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: true)
-    try RunModel.write(
-      TrainedNetwork(
-        parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: run.lastGoodModel, key: key, recipe: recipe, manifest: manifest, network: network,
-      isHeadAlone: isHeadAlone)
+      bestValidLoss: best?.validLoss, trainableParameters: trained, cached: isCached)
+    try write(parameters, outcome, to: run.directory.lastGoodModel)
   }
 
   /// Writes the model as it is at the end of a cycle; an earlier file of the same epoch is replaced.
@@ -39,22 +39,38 @@ struct SnapshotFiles {
   /// - Parameters:
   ///   - epoch: the cycle's last, 0-based.
   ///   - trained: numbers with a gradient.
-  func write(_ parameters: Parameters, epoch: Int, trained: Int) throws {
-    let digits = String(epoch + 1)
-    let name = "snapshot-" + String(repeating: "0", count: max(4 - digits.count, 0)) + digits
+  ///   - isCached: whether the frozen layers' output came from the cache.
+  func write(_ parameters: Parameters, epoch: Int, trained: Int, isCached: Bool) throws {
     let outcome = TrainingOutcome(
       epochs: epoch + 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: trained,
-      cached: true)
+      cached: isCached)
+    try write(parameters, outcome, to: run.directory.snapshot(epoch: epoch + 1))
+  }
+
+  private func write(
+    _ parameters: Parameters, _ outcome: TrainingOutcome, to path: FilePath
+  ) throws {
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: run.checkpoints.appending("\(name).safetensors"), key: key, recipe: recipe,
-      manifest: manifest, network: network, isHeadAlone: isHeadAlone)
+      to: path, key: key, run, network: network, isHeadAlone: isHeadAlone)
   }
 
-  /// Removes the snapshots of other trainings.
+  /// Removes the snapshots of other trainings, and damaged ones.
   func removeOthers() throws {
-    for path in try SnapshotModels.all(in: run.checkpoints)
-    where TrainingRecord.read(path)?.key != key { try FileSystem.remove(path) }
+    for path in try SnapshotModels.all(in: run.directory.checkpoints) where try key(of: path) != key
+    {
+      try FileSystem.remove(path)
+    }
+  }
+
+  private func key(of path: FilePath) throws -> String? {
+    do { return try TrainingRecord.read(path)?.key } catch let error as CheckpointError {
+      // What cannot be read now may be whole.
+      guard error.kind != .unreadable else { throw error }
+      return nil
+    } catch is PipelineError {
+      return nil
+    }
   }
 }

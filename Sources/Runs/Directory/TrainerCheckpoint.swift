@@ -15,7 +15,7 @@ package struct TrainerCheckpoint {
   private let key: String
 
   package init(_ run: RunDirectory, key: String) {
-    path = run.checkpoints.appending("trainer.safetensors")
+    path = run.trainerState
     self.key = key
   }
 

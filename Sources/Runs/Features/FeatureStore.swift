@@ -25,25 +25,34 @@ struct FeatureStore {
   ///
   /// - Parameter precision: of the numbers on the disk; what is judged is never rounded.
   init(
-    _ network: TransferNetwork, manifest: Manifest, run: RunDirectory, context: StageContext,
-    precision: FeaturePrecision = .float32
+    _ network: TransferNetwork, of run: OpenRun, precision: FeaturePrecision = .float32
   ) throws {
     self.network = network
     self.precision = precision
-    place = run.cache.appending("features")
-    self.context = context
-    root = manifest.root.filePath
+    place = run.directory.features
+    context = run.context
+    root = run.manifest.root.filePath
     let shapes = try network.graph.shapes(batch: 1, size: network.size)
     rowLength = shapes[network.partition.cut.index].count
     cache = try FeatureCache(
       directory: place,
-      key: try network.featureKey(
-        engine: context.compiler.inferenceEngine.name, precision: precision),
+      key: try FeatureStore.key(
+        of: network.cacheKey(
+          engine: context.compiler.inferenceEngine.name, precision: precision), in: place),
       rowLength: rowLength, precision: precision)
     if cache.recovery.droppedRows > 0 {
       context.console.warn(
         "\(cache.recovery.droppedRows) damaged rows of the feature cache are computed again.")
     }
+  }
+
+  /// The key under which features lie in `place`, or will: that of Thaw 0.1.0 where it has cached
+  /// them and this version has not.
+  static func key(of features: FeatureCacheKey, in place: FilePath) throws -> String {
+    let key = try features.key()
+    guard FileSystem.exists(place), !FileSystem.exists(place.appending(key)) else { return key }
+    let former = try features.formerKey()
+    return FileSystem.exists(place.appending(former)) ? former : key
   }
 
   /// The features of `records`, one row for each, under `view`.

@@ -20,12 +20,14 @@ struct TrainingSources {
 /// Makes the sources of every phase of a training, and says where their photos come from: whether
 /// augmentation reaches the training must never be a guess.
 struct TrainingSourceMaker {
+  let run: OpenRun
+  /// Of the head's training or of fine-tuning.
   let settings: Recipe.Train
-  let seed: UInt64
-  let precision: Recipe.CachePrecision
-  let manifest: Manifest
-  let run: RunDirectory
-  let context: StageContext
+
+  var manifest: Manifest { run.manifest }
+  private var context: StageContext { run.context }
+  private var seed: UInt64 { run.recipe.seed }
+  private var precision: FeaturePrecision { FeaturePrecision(run.recipe.cache) }
 
   /// The sources of `network`, with the rows that are missing computed.
   ///
@@ -69,21 +71,21 @@ struct TrainingSourceMaker {
   }
 
   private func store(of network: TransferNetwork) throws -> FeatureStore {
-    try FeatureStore(
-      network, manifest: manifest, run: run, context: context,
-      precision: FeaturePrecision(precision))
+    try FeatureStore(network, of: run, precision: precision)
   }
 
   /// The key of the cached features of `network`.
   func key(of network: TransferNetwork) throws -> String {
-    try network.featureKey(
-      engine: context.compiler.inferenceEngine.name, precision: FeaturePrecision(precision))
+    try FeatureStore.key(
+      of: network.cacheKey(
+        engine: context.compiler.inferenceEngine.name, precision: precision),
+      in: run.directory.features)
   }
 
   /// Deletes the caches of `keys`.
   func discard(_ keys: Set<String>) throws {
     guard !keys.isEmpty else { return }
-    let place = run.cache.appending("features")
+    let place = run.directory.features
     let kept = try FeatureCache.list(place).map(\.key).filter { !keys.contains($0) }
     try FeatureCache.prune(place, keeping: Set(kept))
   }

@@ -12,9 +12,10 @@ import ThawRecipes
 struct RunModel {
   /// Writes a model file.
   static func write(
-    _ trained: TrainedNetwork, to path: FilePath, key: String, recipe: Recipe, manifest: Manifest,
+    _ trained: TrainedNetwork, to path: FilePath, key: String, _ run: OpenRun,
     network: TransferNetwork, isHeadAlone: Bool
   ) throws {
+    let (recipe, manifest) = (run.recipe, run.manifest)
     let counts = Dictionary(
       uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
     let training = TrainingRecord(
@@ -34,7 +35,31 @@ struct RunModel {
 
 extension RunDirectory {
   /// Between which values the share lies that the head alone gets right; 0...1 before it is trained.
+  ///
+  /// - Throws: errors of the head's model file.
   package var headAccuracy: ClosedRange<Double> {
-    TrainingRecord.read(headModel)?.accuracyInterval ?? 0...1
+    get throws { try TrainingRecord.read(headModel)?.accuracyInterval ?? 0...1 }
+  }
+
+}
+
+extension OpenRun {
+  /// What is known of the training that made the model at `path`; nil when there is none, or a
+  /// damaged one, which is said: a training then begins anew.
+  ///
+  /// - Throws: `CheckpointError` when the file is there and cannot be read.
+  func finishedTraining(_ path: FilePath) throws -> TrainingRecord? {
+    do { return try TrainingRecord.read(path) } catch let error as CheckpointError {
+      guard error.kind != .unreadable else { throw error }
+      context.console.warn("\(error) It is trained anew.")
+    } catch let error as PipelineError {
+      context.console.warn("\(error) It is trained anew.")
+    }
+    return nil
+  }
+
+  /// How long a training took; 0 when that was not noted.
+  func time(of training: TrainingRecord) -> TrainingTime {
+    TrainingTime(in: directory, key: training.key) ?? TrainingTime(photos: 0, seconds: 0)
   }
 }

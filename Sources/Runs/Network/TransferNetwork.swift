@@ -105,22 +105,11 @@ struct TransferNetwork {
     ).run(features)
   }
 
-  /// The cache key of features at the cut: everything they depend on but the photo and the view.
-  func featureKey(engine: String, precision: FeaturePrecision = .float32) throws -> String {
-    var hash = SHA256()
-    hash.update("features 1")
-    if precision != .float32 { hash.update("\(precision)") }
-    hash.update(engine)
-    hash.update(preprocessing.json)
-    for node in graph.nodes[...partition.cut.index] {
-      hash.update("\(node.path) \(node.operation) \(node.inputs.map(\.index))")
-      for parameter in node.parameters {
-        try parameters.tensor(parameter.path).withUnsafeElements {
-          hash.update(UnsafeRawBufferPointer($0))
-        }
-      }
-    }
-    return hash.hexadecimalDigest
+  /// The cache key of features at the cut.
+  func cacheKey(engine: String, precision: FeaturePrecision = .float32) -> FeatureCacheKey {
+    FeatureCacheKey(
+      graph, upTo: partition.cut, parameters: parameters, preprocessing: preprocessing,
+      engine: engine, precision: precision)
   }
 }
 

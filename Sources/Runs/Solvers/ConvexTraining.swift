@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import SystemPackage
 import ThawConsole
 import ThawInference
 import ThawNetwork
@@ -9,16 +8,17 @@ import ThawTraining
 
 /// Trains a head without a hidden layer as multinomial logistic regression, by L-BFGS.
 struct ConvexTraining {
-  let recipe: Recipe
+  let run: OpenRun
   let network: TransferNetwork
   let train: CachedFeatures
   let valid: CachedFeatures
-  let classes: [String]
-  let history: FilePath
-  let context: StageContext
+
+  private var recipe: Recipe { run.recipe }
+  private var classes: [String] { run.manifest.classes }
+  private var context: StageContext { run.context }
 
   /// - Throws: ``PipelineError/usage(_:)`` when the head has a hidden layer.
-  func run() throws -> TrainedNetwork {
+  func solve() throws -> TrainedNetwork {
     guard recipe.head.hidden == nil else {
       throw PipelineError.usage(
         "the solver lbfgs trains a single layer. Remove the hidden layer or use sgd or adam.")
@@ -31,10 +31,11 @@ struct ConvexTraining {
       classWeights: weights, seed: recipe.seed)
     context.console.say("Solving the logistic regression")
     let model = try solver.fit(train, classes: classes.count)
+    if let complaint = model.complaint { context.console.warn(complaint) }
     var parameters = network.parameters
     parameters[network.classifier.appending("weight")] = model.weight
     parameters[network.classifier.appending("bias")] = model.bias
-    try history.write([])
+    try run.directory.history.write([])
     let seconds = clock.duration(to: .now) / .seconds(1)
     let judged = try validation(parameters)
     return TrainedNetwork(

@@ -29,13 +29,17 @@ struct GradientTraining {
   /// At its start.
   let network: TransferNetwork
   let sources: TrainingSourceMaker
-  let checkpoint: TrainerCheckpoint
   let snapshots: SnapshotFiles
-  let history: FilePath
-  let context: StageContext
 
-  func run() throws -> TrainedNetwork {
-    let manifest = sources.manifest
+  private var run: OpenRun { sources.run }
+  private var context: StageContext { run.context }
+  private var checkpoint: TrainerCheckpoint { TrainerCheckpoint(run.directory, key: snapshots.key) }
+
+  /// Trains, from a checkpoint of the same training if there is one.
+  ///
+  /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint; ``PipelineError/diverged(_:)``.
+  func train() throws -> TrainedNetwork {
+    let manifest = run.manifest
     let samples = manifest.records(in: .train).count
     let hasValidation = !manifest.records(in: .valid).isEmpty
     let state = try savedState()
@@ -48,7 +52,7 @@ struct GradientTraining {
     let training = try PhasedTraining(
       schedule,
       configuration: settings.configuration(
-        samples: samples, hasValidation: hasValidation, seed: sources.seed),
+        samples: samples, hasValidation: hasValidation, seed: run.recipe.seed),
       graph: network.graph, parameters: network.parameters,
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
       resuming: state
@@ -62,14 +66,14 @@ struct GradientTraining {
       context.console.say("Continuing after epoch \(state.trainer.progress.epoch).")
     }
     let result: TrainingResult
-    do { result = try observe(training) } catch let error as TrainingError {
+    do { result = try observe(training, isCached: { isCached }) } catch let error as TrainingError {
       guard case .diverged = error else { throw error }
-      throw try keepLastGood(training, after: error)
+      throw try keepLastGood(training, isCached: isCached, after: error)
     }
     for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
       context.console.say("hint: \(hint.message)")
     }
-    try history.write(result.history)
+    try run.directory.history.write(result.history)
     try sources.discard(passing)
     return TrainedNetwork(
       parameters: training.parameters,
@@ -84,16 +88,17 @@ struct GradientTraining {
 
   /// Writes what the trainer has put back: the best weights so far, or those before the epoch.
   private func keepLastGood(
-    _ training: PhasedTraining, after error: TrainingError
+    _ training: PhasedTraining, isCached: Bool, after error: TrainingError
   ) throws -> PipelineError {
     let progress = training.trainer.progress
     let best =
       progress.bestEpoch.flatMap { best in progress.history.first { $0.epoch == best } }
       ?? progress.history.last
-    try snapshots.writeLastGood(training.parameters, best: best, trained: trainableCount)
+    try snapshots.writeLastGood(
+      training.parameters, best: best, trained: trainableCount, isCached: isCached)
     let state = best.map { "after epoch \($0.epoch + 1)" } ?? "before this training"
     return .diverged(
-      "\(error) Those \(state) are in \(snapshots.run.lastGoodModel.displayed).")
+      "\(error) Those \(state) are in \(run.directory.lastGoodModel.displayed).")
   }
 
   /// Numbers with a gradient in some phase.
@@ -140,7 +145,10 @@ struct GradientTraining {
     }
   }
 
-  private func observe(_ training: PhasedTraining) throws -> TrainingResult {
+  /// - Parameter isCached: whether the phase of the moment trains on cached features.
+  private func observe(
+    _ training: PhasedTraining, isCached: @escaping () -> Bool
+  ) throws -> TrainingResult {
     let progress = context.console.progress(
       label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
       completed: training.trainer.progress.step)
@@ -161,7 +169,9 @@ struct GradientTraining {
         try saveSometimes()
       },
       onCycle: { snapshot, _ in
-        try snapshots.write(training.parameters, epoch: snapshot.epoch, trained: trainableCount)
+        try snapshots.write(
+          training.parameters, epoch: snapshot.epoch, trained: trainableCount,
+          isCached: isCached())
       },
       isCancelled: { Interruption.isRequested })
     let result = try training.run(hooks)

@@ -18,9 +18,8 @@ struct InterpolationSearch {
 
   let start: FineTuneStart
   let sources: TrainingSourceMaker
-  /// Whether anything between the two ends is tried.
-  let isWanted: Bool
-  let context: StageContext
+
+  private var context: StageContext { sources.run.context }
 
   /// The best of the start, `trained` and what lies between, with what was measured of it.
   ///
@@ -33,7 +32,7 @@ struct InterpolationSearch {
       share: 0, loss: before, accuracy: start.record.outcome.bestValidAccuracy,
       parameters: start.network.parameters)
     func consider(_ candidate: Candidate) { if candidate.loss < best.loss { best = candidate } }
-    if isWanted { try judgeBetween(trained.parameters, consider) }
+    if sources.run.recipe.fineTune.interpolation { try judgeBetween(trained.parameters, consider) }
     consider(
       Candidate(
         share: 1, loss: after, accuracy: trained.outcome.bestValidAccuracy,

@@ -9,14 +9,10 @@ import ThawRecipes
 
 /// Show what augmentation does to the training photos of a run.
 package struct AugmentStage {
-  private let run: RunDirectory
   private let context: StageContext
 
-  /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  /// Uses the context's cards.
+  package init(context: StageContext) { self.context = context }
 
   /// What was drawn.
   package struct Summary: Encodable, Sendable {
@@ -36,13 +32,15 @@ package struct AugmentStage {
   }
 
   /// Writes a contact sheet as PNG: a row a photo, first as it is, then as training would see it.
+  /// Nothing of the run changes, so it may be at work.
   ///
   /// - Parameters:
   ///   - preset: nil for what the recipe trains the head with, or else fine-tunes with.
   ///   - photos: rows; photos are taken evenly from the training split.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, errors of the photos.
   package func preview(
-    _ preset: Augmentation.Preset?, to output: FilePath, photos: Int, draws: Int
+    of run: RunDirectory, _ preset: Augmentation.Preset?, to output: FilePath, photos: Int,
+    draws: Int
   ) throws -> Summary {
     let recipe = try run.loadRecipe()
     let manifest = try run.loadManifest()

@@ -2,18 +2,14 @@
 
 import ThawDatasets
 import ThawFiles
-package import ThawInference
+import ThawInference
 
 /// Compute the frozen prefix once for every photo.
 package struct CacheStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  private let run: OpenRun
 
   /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  package init(_ run: OpenRun) { self.run = run }
 
   /// What was computed.
   package struct Summary: Encodable, Sendable {
@@ -33,21 +29,16 @@ package struct CacheStage {
   ///
   /// - Throws: ``PipelineError/interrupted`` after saving what is done; errors of the photos.
   package func fill() throws -> Summary {
-    let recipe = try run.loadRecipe()
-    let manifest = try run.loadManifest()
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
-    let store = try FeatureStore(
-      network, manifest: manifest, run: run, context: context,
-      precision: FeaturePrecision(recipe.cache))
+    let (recipe, manifest) = (run.recipe, run.manifest)
+    let network = try TransferNetwork(recipe, classes: manifest.classes, context: run.context)
+    let store = try FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
     let clock = ContinuousClock.now
     let views = recipe.train.cachedViews(seed: recipe.seed)
     // A training photo that is only seen augmented needs no clean row.
     var computed = try store.fill(
       manifest.records.filter { views.isEmpty || $0.split != .train })
     computed += try store.fill(manifest.records(in: .train), views: views)
-    try lock.verify()
+    try run.verify()
     let seconds = clock.duration(to: .now) / .seconds(1)
     return Summary(
       count: manifest.records.count, computed: computed, features: store.rowLength,

@@ -44,22 +44,15 @@ package struct DiagnoseBatchNormStage {
   /// Diagnoses the model of a run on its own photos; writes `diagnosis_batchnorm.json` in the run.
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
-  package func diagnose(_ run: RunDirectory, options: Options) throws -> BatchNormDiagnosis {
-    let manifest = try run.loadManifest()
-    try run.require(run.model, from: "thaw train")
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let classifier = try Classifier(
-      modelFile: run.model, compiler: context.compiler, threads: context.threads)
-    let root = manifest.root.filePath
-    let items = manifest.records.map {
+  package func diagnose(_ run: OpenRun, options: Options) throws -> BatchNormDiagnosis {
+    let classifier = try run.classifier()
+    let root = run.manifest.root.filePath
+    let items = run.manifest.records.map {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
     }
-    let diagnosis = try diagnose(classifier, items, of: manifest.root.filePath, options)
-    try lock.verify()
-    try AtomicFile.write(
-      run.diagnosis("batchnorm"), text: try JSONText.of(diagnosis) + "\n")
+    let diagnosis = try diagnose(classifier, items, of: root, options)
+    try run.write(diagnosis, to: run.directory.diagnosis("batchnorm"))
     return diagnosis
   }
 
@@ -91,9 +84,8 @@ package struct DiagnoseBatchNormStage {
     let photos = try DiagnosisPhotos(
       items, columns: columns, limit: options.photos, seed: options.seed, classifier: classifier,
       context: context)
-    let training = classifier.record.flatMap { try? TrainingRecord(json: $0.training) }
     let examination = try BatchNormExamination(
-      classifier, photos: photos, trainedBatch: options.batch ?? training?.batch,
+      classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
       switchesLayers: options.switchesLayers, seed: options.seed, context: context)
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
@@ -105,13 +97,5 @@ package struct DiagnoseBatchNormStage {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
     }
     return diagnosis
-  }
-}
-
-extension TrainingRecord {
-  /// Photos in a step of the training that made the model; nil when its recipe cannot be read.
-  fileprivate var batch: Int? {
-    guard let recipe = try? Recipe(yaml: recipe, file: "recipe") else { return nil }
-    return isHeadAlone ? recipe.train.batch : recipe.fineTune.train.batch
   }
 }

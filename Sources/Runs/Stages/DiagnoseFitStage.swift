@@ -44,24 +44,30 @@ package struct DiagnoseFitStage {
   ///
   /// - Throws: ``PipelineError``, errors of the model and the photos.
   package func diagnose(_ subject: DiagnosisSubject, options: Options) throws -> FitFindings {
+    let subject = try subject.open(context: context)
     guard case .run(let run) = subject else { return try find(subject, options, hints: []) }
-    try run.require(run.recipe, from: "thaw prepare DATA")
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
     var options = options
-    options.sheet = options.sheet ?? run.labelSheet
-    options.table = options.table ?? run.labelTable
-    let history = (try? RunReport.history(run)) ?? []
-    let findings = try find(subject, options, hints: FitDiagnosis.hints(history).map(\.message))
-    try AtomicFile.write(run.diagnosis("fit"), text: try JSONText.of(findings) + "\n")
+    options.sheet = options.sheet ?? run.directory.labelSheet
+    options.table = options.table ?? run.directory.labelTable
+    let findings = try find(subject, options, hints: hints(run.directory))
+    try subject.keep(findings, of: "fit")
     return findings
   }
 
+  /// What the epochs of the last training suggest; a damaged history is said and does without.
+  private func hints(_ run: RunDirectory) throws -> [String] {
+    do { return FitDiagnosis.hints(try RunReport.history(run)).map(\.message) } catch {
+      guard case PipelineError.data(let text) = error else { throw error }
+      context.console.warn(text)
+      return []
+    }
+  }
+
   private func find(
-    _ subject: DiagnosisSubject, _ options: Options, hints: [String]
+    _ subject: OpenSubject, _ options: Options, hints: [String]
   ) throws -> FitFindings {
-    let classifier = try subject.classifier(context: context)
-    let photos = try FitPhotos(subject, classifier, context: context)
+    let classifier = try subject.classifier()
+    let photos = try FitPhotos(subject, classifier)
     context.console.say("Cross-validating the head on \(photos.labels.count) photos")
     let train = photos.indices(of: .train)
     let valid = photos.indices(of: .valid)

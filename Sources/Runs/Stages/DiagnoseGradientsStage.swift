@@ -40,15 +40,13 @@ package struct DiagnoseGradientsStage {
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training, errors of
   ///   ``ModelReference/load(context:)`` and of the check.
   package func diagnose(
-    _ run: RunDirectory, _ check: GradientDiagnosis, freezing: Freezing
+    _ run: OpenRun, _ check: GradientDiagnosis, freezing: Freezing
   ) throws -> GradientReport {
-    try run.require(run.model, from: "thaw train")
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
+    let model = run.directory.model
+    try run.directory.require(model, from: "thaw train")
     let report = try diagnose(
-      StoredModel(modelFile: run.model), named: run.model.displayed, check, freezing)
-    try lock.verify()
-    try AtomicFile.write(run.diagnosis("gradients"), text: try JSONText.of(report) + "\n")
+      StoredModel(modelFile: model), named: model.displayed, check, freezing)
+    try run.write(report, to: run.directory.diagnosis("gradients"))
     return report
   }
 

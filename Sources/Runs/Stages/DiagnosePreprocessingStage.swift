@@ -30,25 +30,16 @@ package struct DiagnosePreprocessingStage {
   package func diagnose(
     _ subject: DiagnosisSubject, photos limit: Int, seed: UInt64, applyingTo output: FilePath? = nil
   ) throws -> PreprocessingDiagnosis {
-    var diagnosis: PreprocessingDiagnosis
-    switch subject {
-    case .model:
-      diagnosis = try find(subject, limit, seed, output)
-    case .run(let run):
-      try run.require(run.recipe, from: "thaw prepare DATA")
-      let lock = try run.lock()
-      defer { withExtendedLifetime(lock) {} }
-      diagnosis = try find(subject, limit, seed, output)
-      try AtomicFile.write(
-        run.diagnosis("preprocessing"), text: try JSONText.of(diagnosis) + "\n")
-    }
+    let subject = try subject.open(context: context)
+    let diagnosis = try find(subject, limit, seed, output)
+    try subject.keep(diagnosis, of: "preprocessing")
     return diagnosis
   }
 
   private func find(
-    _ subject: DiagnosisSubject, _ limit: Int, _ seed: UInt64, _ output: FilePath?
+    _ subject: OpenSubject, _ limit: Int, _ seed: UInt64, _ output: FilePath?
   ) throws -> PreprocessingDiagnosis {
-    let classifier = try subject.classifier(context: context)
+    let classifier = try subject.classifier()
     let all = try subject.photos()
     var stream = RandomStream(seed: seed, purpose: .split)
     let chosen = stream.permutation(of: all.count).prefix(limit).sorted().map { all[$0] }

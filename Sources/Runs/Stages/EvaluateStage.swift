@@ -30,17 +30,16 @@ package struct EvaluateStage {
   ///   - snapshots: averages the models at the ends of the training's cycles; nil for the recipe's.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func evaluate(
-    _ run: RunDirectory, split: Split?, tta: Recipe.TestTime? = nil, snapshots: Bool? = nil
+    _ run: OpenRun, split: Split?, tta: Recipe.TestTime? = nil, snapshots: Bool? = nil
   ) throws -> Evaluation {
-    try run.require(run.recipe, from: "thaw prepare DATA")
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let settings = try run.loadRecipe().evaluate
+    let settings = run.recipe.evaluate
     let (tta, snapshots) = (tta ?? settings.tta, snapshots ?? settings.snapshots)
-    let results = try RunEvaluation(
-      run, split: split, tta: tta, snapshots: snapshots, context: context)
-    try AtomicFile.write(run.predictions, text: results.csv)
-    try MetricsFile(run).add(results.evaluation, tta: tta, snapshots: snapshots)
+    let results = try RunEvaluation(run, split: split, tta: tta, snapshots: snapshots)
+    try run.verify()
+    try AtomicFile.write(run.directory.predictions, text: results.csv)
+    let loss = try MetricsFile(run.directory).add(
+      results.evaluation, tta: tta, snapshots: snapshots)
+    if let loss { context.console.warn(loss) }
     return results.evaluation
   }
 
@@ -60,7 +59,7 @@ package struct EvaluateStage {
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
     let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
-    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
+    let tta = try classifier.views(of: tta)
     var indices: [String: Int] = [:]
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
     let names = Set(photos.files.map(\.className)).sorted()

@@ -5,21 +5,17 @@ import ThawConsole
 import ThawDatasets
 import ThawExecution
 import ThawFiles
-package import ThawInference
+import ThawInference
 import ThawOneDNN
-package import ThawRecipes
+import ThawRecipes
 package import ThawTraining
 
 /// Sweep the learning rate of the head, or of thawed layers, and suggest one.
 package struct FindLearningRateStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  private let run: OpenRun
 
   /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  package init(_ run: OpenRun) { self.run = run }
 
   /// What a sweep trains.
   package enum Target: Hashable, Sendable {
@@ -38,32 +34,24 @@ package struct FindLearningRateStage {
   ///   - end: the last rate.
   ///   - iterations: steps of the sweep.
   ///   - target: what trains.
-  ///   - recipe: nil for the run's.
   /// - Throws: ``PipelineError/interrupted``; ``PipelineError/usage(_:)`` for an impossible sweep.
   package func find(
     from start: Double = 1e-5, to end: Double = 10, iterations: Int = 100,
-    of target: Target = .head,
-    recipe: Recipe? = nil
+    of target: Target = .head
   ) throws -> LearningRateSearch {
-    let recipe = try recipe ?? run.loadRecipe()
-    let manifest = try run.loadManifest()
+    let (recipe, manifest, context) = (run.recipe, run.manifest, run.context)
     let settings = target == .head ? recipe.train : recipe.fineTune.train
     guard settings.solver != .lbfgs else {
       throw PipelineError.usage("the solver lbfgs has no learning rate. Use sgd or adam.")
     }
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let (network, rates) = try swept(recipe, manifest, target)
+    let (network, rates) = try swept(target)
     let configuration = settings.configuration(
       samples: manifest.records(in: .train).count, hasValidation: false, seed: recipe.seed)
     let sweep = LearningRateSweep(
       start: start, end: end, iterations: iterations, batchSize: configuration.batchSize,
       seed: recipe.seed)
     if let problem = sweep.problem { throw PipelineError.usage(problem) }
-    let sources = try TrainingSourceMaker(
-      settings: settings, seed: recipe.seed, precision: recipe.cache, manifest: manifest, run: run,
-      context: context
-    ).sources(of: network)
+    let sources = try TrainingSourceMaker(run: run, settings: settings).sources(of: network)
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: configuration.batchSize + 1, size: network.size)
@@ -75,19 +63,18 @@ package struct FindLearningRateStage {
       isCancelled: { Interruption.isRequested }, onStep: { _ in progress.advance() })
     try Interruption.check()
     progress.finish()
-    try AtomicFile.write(run.learningRateSearch, text: try JSONText.of(result) + "\n")
+    try run.write(result, to: run.directory.learningRateSearch)
     return result
   }
 
   /// The network that is swept, and the rates whose ratios the sweep keeps.
-  private func swept(
-    _ recipe: Recipe, _ manifest: Manifest, _ target: Target
-  ) throws -> (TransferNetwork, [Double]) {
+  private func swept(_ target: Target) throws -> (TransferNetwork, [Double]) {
     guard case .fineTuning(let asked) = target else {
-      let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
+      let network = try TransferNetwork(
+        run.recipe, classes: run.manifest.classes, context: run.context)
       return (network, [Double](repeating: 1, count: network.graph.groups.count))
     }
-    let start = try FineTuneStart(recipe, manifest, in: run, context: context)
+    let start = try FineTuneStart(run)
     let phases = start.schedule.phases
     let phase = asked ?? phases.count
     guard phases.indices.contains(phase - 1) else {

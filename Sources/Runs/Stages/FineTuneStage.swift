@@ -5,21 +5,17 @@ import ThawConsole
 import ThawDatasets
 import ThawExecution
 import ThawFiles
-package import ThawInference
+import ThawInference
 import ThawNetwork
-package import ThawRecipes
+import ThawRecipes
 import ThawTraining
 
 /// Thaw layer groups of the backbone and train them, from the model that head training left.
 package struct FineTuneStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  private let run: OpenRun
 
   /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  package init(_ run: OpenRun) { self.run = run }
 
   /// What was trained.
   package struct Summary: Encodable, Sendable {
@@ -43,74 +39,46 @@ package struct FineTuneStage {
     /// Whether the frozen layers came from the cache, in the last phase.
     package let cached: Bool
     /// What trained in the last phase.
-    package let plan: [GroupPlan]
+    package let plan: [GroupRow]
     /// What trained when.
-    package let phases: [PhasePlan]
+    package let phases: [PhaseTable]
     /// Whether nothing had to be done.
     package let unchanged: Bool
   }
 
   /// The plan, without training: one phase after the other.
   ///
-  /// - Parameter recipe: nil for the run's.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before head training,
   ///   `NetworkError.unknownGroup`, ``PipelineError/usage(_:)``.
-  package func plan(of recipe: Recipe? = nil) throws -> [PhasePlan] {
-    let recipe = try recipe ?? run.loadRecipe()
-    let start = try FineTuneStart(recipe, try run.loadManifest(), in: run, context: context)
-    return start.phases
-  }
+  package func plan() throws -> [PhaseTable] { try FineTuneStart(run).phases }
 
   /// Fine-tunes, or returns at once when the model is up to date. The weights with the lowest
   /// validation loss are kept: an epoch's, those of the start, or some between the two.
   ///
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
   package func fineTune() throws -> Summary {
-    let recipe = try run.loadRecipe()
-    let manifest = try run.loadManifest()
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let start = try FineTuneStart(recipe, manifest, in: run, context: context)
-    let key = tuningKey(recipe, head: start.record)
-    if let known = TrainingRecord.read(run.model), known.key == key {
-      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
-      return summary(known.outcome, time, start, unchanged: true)
+    let start = try FineTuneStart(run)
+    let tuning = FineTuningKey(
+      run.recipe, head: start.record, engine: run.context.compiler.trainingEngine.name)
+    if let known = try run.finishedTraining(run.directory.model), tuning.made(known) {
+      return summary(known.outcome, run.time(of: known), start, unchanged: true)
     }
-    let checkpoint = TrainerCheckpoint(run, key: key)
     let snapshots = SnapshotFiles(
-      run: run, key: key, recipe: recipe, manifest: manifest, network: start.network,
-      isHeadAlone: false)
-    let sources = TrainingSourceMaker(
-      settings: recipe.fineTune.train, seed: recipe.seed, precision: recipe.cache,
-      manifest: manifest, run: run, context: context)
+      run: run, key: tuning.key, network: start.network, isHeadAlone: false)
+    let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
     let end = try GradientTraining(
-      label: "Fine-tuning", settings: recipe.fineTune.train, schedule: start.schedule,
-      network: start.network, sources: sources, checkpoint: checkpoint, snapshots: snapshots,
-      history: run.history, context: context
-    ).run()
-    let trained = try InterpolationSearch(
-      start: start, sources: sources, isWanted: recipe.fineTune.interpolation, context: context
-    ).best(end)
-    try lock.verify()
-    try trained.time.write(to: run, key: key)
+      label: "Fine-tuning", settings: run.recipe.fineTune.train, schedule: start.schedule,
+      network: start.network, sources: sources, snapshots: snapshots
+    ).train()
+    let trained = try InterpolationSearch(start: start, sources: sources).best(end)
+    try run.verify()
+    try trained.time.write(to: run.directory, key: tuning.key)
     try RunModel.write(
-      trained, to: run.model, key: key, recipe: recipe, manifest: manifest, network: start.network,
+      trained, to: run.directory.model, key: tuning.key, run, network: start.network,
       isHeadAlone: false)
     try snapshots.removeOthers()
-    try checkpoint.remove()
+    try TrainerCheckpoint(run.directory, key: tuning.key).remove()
     return summary(trained.outcome, trained.time, start, unchanged: false)
-  }
-
-  private func tuningKey(_ recipe: Recipe, head: TrainingRecord) -> String {
-    var hash = SHA256()
-    hash.update("fine-tuning 3 \(thawVersion) \(context.compiler.trainingEngine.name)")
-    hash.update(head.key)
-    var settings = recipe.fineTune
-    // Whether `fit` fine-tunes changes nothing about how.
-    settings.enabled = true
-    let usual = settings.usualRate(headAccuracy: head.accuracyInterval)
-    hash.update("\(recipe.seed) \(recipe.cache) \(usual) \(settings.yaml)")
-    return hash.hexadecimalDigest
   }
 
   private func summary(

@@ -8,40 +8,6 @@ import ThawNetwork
 import ThawRecipes
 import ThawTraining
 
-/// One row of a plan: what becomes of a layer group.
-package struct GroupPlan: Encodable, Sendable {
-  /// Number of the phase, from 1.
-  package let phase: Int
-  /// The group.
-  package let group: String
-  /// Its weights, scales, shifts and biases.
-  package let parameters: Int
-  /// How many of them train.
-  package let trainable: Int
-  /// Mode of its batch norms; nil when it has none.
-  package let batchNorm: String?
-  /// Its largest learning rate; nil when nothing of it trains.
-  package let learningRate: Double?
-}
-
-/// What trains in one phase.
-package struct PhasePlan: Encodable, Sendable {
-  /// Number, from 1.
-  package let phase: Int
-  /// Its first epoch, from 1.
-  package let firstEpoch: Int
-  /// Its last epoch unless it stops early.
-  package let lastEpoch: Int
-  /// Side of the network's input in pixels.
-  package let size: Int
-  /// Name of the schedule.
-  package let schedule: String
-  /// The node whose output crosses from the frozen part to the one that trains.
-  package let cut: String
-  /// The layer groups, input to head.
-  package let groups: [GroupPlan]
-}
-
 /// What fine-tuning starts from: the model that head training left, and the phases to come.
 struct FineTuneStart {
   /// With the freeze plan of the last phase.
@@ -53,19 +19,20 @@ struct FineTuneStart {
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before head training;
   ///   ``PipelineError/data(_:)`` when the head is that of another dataset or preprocessing;
   ///   ``PipelineError/usage(_:)``, `NetworkError` for a plan that does not fit the network.
-  init(_ recipe: Recipe, _ manifest: Manifest, in run: RunDirectory, context: StageContext) throws {
-    try run.require(run.headModel, from: "thaw train")
-    let model = try ModelFile.read(run.headModel)
+  init(_ run: OpenRun) throws {
+    let (directory, recipe, manifest) = (run.directory, run.recipe, run.manifest)
+    try directory.require(directory.headModel, from: "thaw train")
+    let model = try ModelFile.read(directory.headModel)
     let network = try TransferNetwork(
-      recipe, trained: model.parameters, classes: manifest.classes, context: context)
+      recipe, trained: model.parameters, classes: manifest.classes, context: run.context)
     guard model.record.preprocessing == network.preprocessing.json,
       model.record.classNames == manifest.classes
     else {
       throw PipelineError.data(
-        "\(run.headModel.displayed): was trained for other classes or another preprocessing than"
-          + " the run has now. Run: thaw train --run \(run.path.displayed)")
+        "\(directory.headModel.displayed): was trained for other classes or another preprocessing than"
+          + " the run has now. Run: thaw train --run \(directory.path.displayed)")
     }
-    record = try TrainingRecord(json: model.record.training)
+    record = try TrainingRecord(of: model.record, file: directory.headModel)
     schedule = try recipe.fineTune.schedule(
       of: network.graph, size: network.preprocessing.inputSize,
       headAccuracy: record.accuracyInterval)
@@ -74,11 +41,11 @@ struct FineTuneStart {
   }
 
   /// The phases, for people.
-  var phases: [PhasePlan] {
+  var phases: [PhaseTable] {
     schedule.phases.enumerated().map { index, phase in
       let epochs = schedule.epochs(ofPhase: index)
       let network = network.during(phase, parameters: network.parameters)
-      return PhasePlan(
+      return PhaseTable(
         phase: index + 1, firstEpoch: epochs.lowerBound + 1, lastEpoch: epochs.upperBound,
         size: network.preprocessing.inputSize,
         schedule: phase.schedule?.kind.rawValue ?? ScheduleKind.cosine.rawValue,
@@ -87,14 +54,14 @@ struct FineTuneStart {
     }
   }
 
-  private func group(_ index: Int, of number: Int, _ phase: FreezePhase) -> GroupPlan {
+  private func group(_ index: Int, of number: Int, _ phase: FreezePhase) -> GroupRow {
     let nodes = network.graph.nodes.filter { $0.group == index }
     let parameters = nodes.flatMap(\.parameters).filter(\.role.isTrainable)
     let trainable = nodes.flatMap { node in
       node.parameters.filter { phase.plan.trains($0, of: node) }
     }
     let norm = nodes.first { if case .batchNormalization = $0.operation { true } else { false } }
-    return GroupPlan(
+    return GroupRow(
       phase: number, group: network.graph.groups[index].name,
       parameters: parameters.reduce(0) { $0 + $1.shape.count },
       trainable: trainable.reduce(0) { $0 + $1.shape.count },

@@ -15,10 +15,10 @@ import ThawTraining
 
 extension FitPhotos {
   /// Reads the photos of `subject`; those of a run come from its cache.
-  init(_ subject: DiagnosisSubject, _ classifier: Classifier, context: StageContext) throws {
+  init(_ subject: OpenSubject, _ classifier: Classifier) throws {
     switch subject {
-    case .run(let run): try self.init(run, classifier, context: context)
-    case .model(_, let data):
+    case .run(let run): try self.init(run, classifier)
+    case .model(_, let data, let context):
       let all = try subject.photos()
       var indices: [String: Int] = [:]
       for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
@@ -33,24 +33,19 @@ extension FitPhotos {
     }
   }
 
-  private init(_ run: RunDirectory, _ classifier: Classifier, context: StageContext) throws {
-    let recipe = try run.loadRecipe()
-    let manifest = try run.loadManifest()
+  private init(_ run: OpenRun, _ classifier: Classifier) throws {
+    let manifest = run.manifest
     let network = try TransferNetwork(
-      recipe, trained: classifier.model.parameters, classes: manifest.classes, context: context)
-    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
+      run.recipe, trained: classifier.model.parameters, classes: manifest.classes,
+      context: run.context)
+    let store = try FeatureStore(network, of: run)
     _ = try store.fill(manifest.records)
     let indices = manifest.classIndices
-    let photos = manifest.records.map {
-      SubjectPhoto(
-        path: $0.path.resolved(in: manifest.root.filePath), name: $0.path.description,
-        className: $0.className, split: $0.split)
-    }
     let labels = manifest.records.map { indices[$0.className] ?? 0 }
     let features = CachedFeatures(clean: try store.matrix(manifest.records), labels: labels).tensor
     self.init(
-      photos: photos, classes: manifest.classes, labels: labels, features: features,
+      photos: run.photos, classes: manifest.classes, labels: labels, features: features,
       logits: try network.logits(
-        of: features, parameters: classifier.model.parameters, compiler: context.compiler))
+        of: features, parameters: classifier.model.parameters, compiler: run.context.compiler))
   }
 }

@@ -57,15 +57,9 @@ package struct PredictStage {
     tta: Recipe.TestTime = Recipe.TestTime(), withLogits: Bool = false
   ) throws -> (predictions: [Prediction], failures: [Failure]) {
     let classifier = try model.load(context: context)
-    let tta = tta.views(of: classifier.augmentation, seed: classifier.seed)
+    let tta = try classifier.views(of: tta)
     var failures: [Failure] = []
-    var paths: [FilePath] = []
-    for input in inputs {
-      do { paths += try photos(at: input) } catch {
-        failures.append(
-          Failure(path: input.displayed, reason: error.reason.text(error.operation)))
-      }
-    }
+    let paths = inputs.flatMap { photos(at: $0, &failures) }
     let progress = context.console.progress("Predicting", total: paths.count)
     let outcomes = try classifier.classify(paths, views: tta.views) {
       progress.update(completed: $0)
@@ -102,19 +96,32 @@ package struct PredictStage {
       top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
   }
 
-  /// The file itself, or the files in a folder that begin or are named like images.
-  private func photos(at path: FilePath) throws(FileError) -> [FilePath] {
-    guard try FileStatus(of: path).kind == .directory else { return [path] }
+  /// The file itself, or the files in a folder and those below that are named like photos. What
+  /// cannot be looked at is a failure, and hides nothing else.
+  private func photos(at path: FilePath, _ failures: inout [Failure]) -> [FilePath] {
     var found: [FilePath] = []
-    for name in try FileSystem.list(path) where !name.string.hasPrefix(".") {
-      let child = path.appending(name)
-      guard let status = try? FileStatus(of: child, followingLinks: false) else { continue }
-      if status.kind == .directory {
-        found += try photos(at: child)
-      } else if ["jpg", "jpeg", "jpe", "png"].contains(name.extension?.lowercased() ?? "") {
-        found.append(child)
+    do throws(FileError) {
+      guard try FileStatus(of: path).kind == .directory else { return [path] }
+      for name in try FileSystem.list(path) where !name.string.hasPrefix(".") {
+        found += photos(atEntry: path.appending(name), &failures)
       }
+    } catch {
+      failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
     }
     return found
+  }
+
+  /// What an entry of a folder gives; links to folders are not followed.
+  private func photos(atEntry path: FilePath, _ failures: inout [Failure]) -> [FilePath] {
+    do throws(FileError) {
+      if try FileStatus(of: path, followingLinks: false).kind == .directory {
+        return photos(at: path, &failures)
+      }
+    } catch {
+      failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
+      return []
+    }
+    let isPhoto = ["jpg", "jpeg", "jpe", "png"].contains(path.extension?.lowercased() ?? "")
+    return isPhoto ? [path] : []
   }
 }

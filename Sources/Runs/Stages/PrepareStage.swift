@@ -83,7 +83,7 @@ package struct PrepareStage {
     let progress = context.console.progress("Checking photos", total: scan.files.count)
     let result = try DatasetVerification.run(
       scan, with: DecodingVerifier(),
-      options: .init(threads: context.threads, journal: run.cache.appending("verified"))
+      options: .init(threads: context.threads, journal: run.verifiedPhotos)
     ) { state in
       try Interruption.check()
       progress.update(completed: state.done)

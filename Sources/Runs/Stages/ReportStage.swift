@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawFiles
-package import ThawInference
+import ThawInference
 import ThawReports
 
 /// Write `report.html`: everything a run has, on one page.
 package struct ReportStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  private let run: OpenRun
 
   /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  package init(_ run: OpenRun) { self.run = run }
 
   /// What was written.
   package struct Summary: Encodable, Sendable {
@@ -29,13 +25,11 @@ package struct ReportStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func write() throws -> Summary {
-    try run.require(run.recipe, from: "thaw prepare DATA")
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let content = try RunReport(run, context: context).content()
+    let content = try RunReport(run).content()
     let bytes = Array(HTMLReport(content).html.utf8)
-    let old = FileSystem.exists(run.report) ? try FileSystem.read(run.report) : []
-    if bytes != old { try AtomicFile.write(run.report, bytes: bytes) }
-    return Summary(report: run.report.displayed, bytes: bytes.count, unchanged: bytes == old)
+    let path = run.directory.report
+    let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
+    if bytes != old { try AtomicFile.write(path, bytes: bytes) }
+    return Summary(report: path.displayed, bytes: bytes.count, unchanged: bytes == old)
   }
 }

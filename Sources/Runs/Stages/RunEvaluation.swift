@@ -24,28 +24,26 @@ struct RunEvaluation {
   ///   - split: nil for the test split if there is one, else the validation split.
   ///   - snapshots: the models at the ends of the training's cycles in place of the run's.
   init(
-    _ run: RunDirectory, split: Split?, tta: Recipe.TestTime, snapshots: Bool,
-    context: StageContext
+    _ run: OpenRun, split: Split?, tta: Recipe.TestTime, snapshots: Bool
   ) throws {
-    let recipe = try run.loadRecipe()
-    let manifest = try run.loadManifest()
-    try run.require(run.model, from: "thaw train")
+    let (directory, recipe, manifest) = (run.directory, run.recipe, run.manifest)
+    try directory.require(directory.model, from: "thaw train")
     let chosen = split ?? (manifest.records(in: .test).isEmpty ? .valid : .test)
     records = manifest.records(in: chosen)
     classes = manifest.classes
     guard !records.isEmpty else {
       throw PipelineError.data(
-        "\(run.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split."
+        "\(directory.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split."
           + " Choose another with --split.")
     }
-    let files = snapshots ? try SnapshotModels.members(of: run.model) : [run.model]
-    let training = TrainingRecord.read(run.model)
+    let files = snapshots ? try SnapshotModels.members(of: directory.model) : [directory.model]
+    // Whose augmentation it was matters only where photos are varied as in training.
+    let training = tta.drawsAsInTraining ? try TrainingRecord.read(directory.model) : nil
     let views = tta.views(
       of: recipe.augmentation(isHeadAlone: training?.isHeadAlone ?? true), seed: recipe.seed)
     let photos = records
     let members = try files.map { file in
-      try RunEvaluation.logits(
-        of: photos, by: file, views: views.views, recipe, manifest, run, context)
+      try RunEvaluation.logits(of: photos, by: file, views: views.views, run)
     }
     let indices = manifest.classIndices
     labels = records.compactMap { indices[$0.className] }
@@ -56,23 +54,23 @@ struct RunEvaluation {
 
   /// The logits of photos for each view, [photos, classes], by a model file of the run.
   private static func logits(
-    of photos: [Manifest.Record], by file: FilePath, views: [TestTimeView], _ recipe: Recipe,
-    _ manifest: Manifest, _ run: RunDirectory, _ context: StageContext
+    of photos: [Manifest.Record], by file: FilePath, views: [TestTimeView], _ run: OpenRun
   ) throws -> [Tensor<Float>] {
+    let (manifest, context) = (run.manifest, run.context)
     let model = try ModelFile.read(file)
     guard model.record.classNames == manifest.classes else {
       throw PipelineError.data(
         "\(file.displayed): was trained for other classes than the manifest has."
-          + " Run: thaw train --run \(run.path.displayed)")
+          + " Run: thaw train --run \(run.directory.path.displayed)")
     }
     let network = try TransferNetwork(
-      recipe, trained: model.parameters, classes: manifest.classes, context: context)
+      run.recipe, trained: model.parameters, classes: manifest.classes, context: context)
     guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
         "\(file.displayed): was trained with another preprocessing than the recipe says now."
-          + " Run: thaw train --run \(run.path.displayed)")
+          + " Run: thaw train --run \(run.directory.path.displayed)")
     }
-    let store = try FeatureStore(network, manifest: manifest, run: run, context: context)
+    let store = try FeatureStore(network, of: run)
     _ = try store.fill(photos, views: views)
     let indices = manifest.classIndices
     let labels = photos.compactMap { indices[$0.className] }

@@ -26,24 +26,24 @@ struct RunReport {
   private let entries: [MetricsFile.Entry]
   private let result: RunEvaluation
 
-  init(_ run: RunDirectory, context: StageContext) throws {
-    self.run = run
-    self.context = context
-    recipe = try run.loadRecipe()
-    manifest = try run.loadManifest()
+  init(_ open: OpenRun) throws {
+    run = open.directory
+    context = open.context
+    recipe = open.recipe
+    manifest = open.manifest
     try run.require(run.model, from: "thaw train")
     let parameters: Parameters
     (model, parameters) = try ModelFile.read(run.model)
-    record = try TrainingRecord(json: model.training)
+    record = try TrainingRecord(of: model, file: run.model)
     network = try TransferNetwork(
       recipe, trained: parameters, classes: manifest.classes, context: context)
     entries = try MetricsFile(run).entries()
     // The mistakes shown are those of the evaluation with the most views.
     let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
     result = try RunEvaluation(
-      run, split: shown.flatMap { Split(rawValue: $0.result.split) },
+      open, split: shown.flatMap { Split(rawValue: $0.result.split) },
       tta: shown?.look ?? recipe.evaluate.tta,
-      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots, context: context)
+      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots)
   }
 
   /// Everything, read from the run's files.

@@ -6,21 +6,17 @@ import ThawConsole
 import ThawDatasets
 import ThawExecution
 import ThawFiles
-package import ThawInference
+import ThawInference
 import ThawNetwork
 import ThawRecipes
 import ThawTraining
 
 /// Train the head on cached features and write the model file.
 package struct TrainStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  private let run: OpenRun
 
   /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
-  }
+  package init(_ run: OpenRun) { self.run = run }
 
   /// What was trained.
   package struct Summary: Encodable, Sendable {
@@ -57,88 +53,64 @@ package struct TrainStage {
   ///
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
   package func train() throws -> Summary {
-    let recipe = try run.loadRecipe()
-    let manifest = try run.loadManifest()
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
-    let key = try trainingKey(recipe, manifest, network)
-    if let known = TrainingRecord.read(run.headModel), known.key == key,
-      FileSystem.exists(run.model)
+    let network = try TransferNetwork(
+      run.recipe, classes: run.manifest.classes, context: run.context)
+    let training = HeadTrainingKey(
+      run.recipe, run.manifest,
+      features: network.cacheKey(engine: run.context.compiler.inferenceEngine.name))
+    if FileSystem.exists(run.directory.model),
+      let known = try run.finishedTraining(run.directory.headModel), try training.made(known)
     {
-      let time = TrainingTime(in: run, key: key) ?? TrainingTime(photos: 0, seconds: 0)
-      return Summary(known.outcome, time, unchanged: true)
+      return Summary(known.outcome, run.time(of: known), unchanged: true)
     }
-    let trained = try solve(recipe, manifest, network, key: key)
-    try lock.verify()
-    try trained.time.write(to: run, key: key)
-    for path in [run.model, run.headModel] {
+    let key = try training.key()
+    let trained = try solve(network, key: key)
+    try run.verify()
+    try trained.time.write(to: run.directory, key: key)
+    for path in [run.directory.model, run.directory.headModel] {
       try RunModel.write(
-        trained, to: path, key: key, recipe: recipe, manifest: manifest, network: network,
-        isHeadAlone: !network.plan.frozenBatchNorm.movesRunningStatistics)
+        trained, to: path, key: key, run, network: network, isHeadAlone: network.keepsStatistics)
     }
-    try TrainerCheckpoint(run, key: key).remove()
+    try TrainerCheckpoint(run.directory, key: key).remove()
     return Summary(trained.outcome, trained.time, unchanged: false)
   }
 
   /// Makes the trained head's model the model of the run, where a fine-tuned one has taken its place.
   package func useHead() throws {
-    let lock = try run.lock()
-    defer { withExtendedLifetime(lock) {} }
-    let head = try FileSystem.read(run.headModel)
-    guard try FileSystem.read(run.model) != head else { return }
-    try AtomicFile.write(run.model, bytes: head)
+    let head = try FileSystem.read(run.directory.headModel)
+    guard try FileSystem.read(run.directory.model) != head else { return }
+    try AtomicFile.write(run.directory.model, bytes: head)
   }
 
-  private func solve(
-    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork, key: String
-  ) throws -> TrainedNetwork {
-    if recipe.train.solver == .lbfgs { return try solveConvex(recipe, manifest, network) }
+  private func solve(_ network: TransferNetwork, key: String) throws -> TrainedNetwork {
+    let settings = run.recipe.train
+    if settings.solver == .lbfgs { return try solveConvex(network) }
     let snapshots = SnapshotFiles(
-      run: run, key: key, recipe: recipe, manifest: manifest, network: network,
-      isHeadAlone: !network.plan.frozenBatchNorm.movesRunningStatistics)
+      run: run, key: key, network: network, isHeadAlone: network.keepsStatistics)
     let trained = try GradientTraining(
-      label: "Training the head", settings: recipe.train,
-      schedule: recipe.train.schedule(
+      label: "Training the head", settings: settings,
+      schedule: settings.schedule(
         ofHead: network.graph, size: network.preprocessing.inputSize,
-        frozenBatchNorm: recipe.head.frozenBatchNorm),
-      network: network,
-      sources: TrainingSourceMaker(
-        settings: recipe.train, seed: recipe.seed, precision: recipe.cache, manifest: manifest,
-        run: run, context: context),
-      checkpoint: TrainerCheckpoint(run, key: key), snapshots: snapshots, history: run.history,
-      context: context
-    ).run()
+        frozenBatchNorm: run.recipe.head.frozenBatchNorm),
+      network: network, sources: TrainingSourceMaker(run: run, settings: settings),
+      snapshots: snapshots
+    ).train()
     try snapshots.removeOthers()
     return trained
   }
 
-  private func solveConvex(
-    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork
-  ) throws -> TrainedNetwork {
-    let store = try FeatureStore(
-      network, manifest: manifest, run: run, context: context,
-      precision: FeaturePrecision(recipe.cache))
-    _ = try store.fill(manifest.records.filter { $0.split != .test })
+  private func solveConvex(_ network: TransferNetwork) throws -> TrainedNetwork {
+    let store = try FeatureStore(network, of: run, precision: FeaturePrecision(run.recipe.cache))
+    _ = try store.fill(run.manifest.records.filter { $0.split != .test })
     return try ConvexTraining(
-      recipe: recipe, network: network, train: store.features(.train, manifest),
-      valid: store.features(.valid, manifest), classes: manifest.classes, history: run.history,
-      context: context
-    ).run()
+      run: run, network: network, train: store.features(.train, run.manifest),
+      valid: store.features(.valid, run.manifest)
+    ).solve()
   }
+}
 
-  private func trainingKey(
-    _ recipe: Recipe, _ manifest: Manifest, _ network: TransferNetwork
-  ) throws -> String {
-    var hash = SHA256()
-    hash.update("training 2 \(thawVersion)")
-    hash.update(try network.featureKey(engine: context.compiler.inferenceEngine.name))
-    hash.update("\(recipe.seed) \(recipe.head) \(recipe.cache) \(recipe.train.yaml)")
-    hash.update("\(recipe.train.rate)")
-    for name in manifest.classes { hash.update(name) }
-    for record in manifest.records {
-      hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")
-    }
-    return hash.hexadecimalDigest
-  }
+extension TransferNetwork {
+  /// Whether training leaves the running statistics of the frozen layers as they are: then only the
+  /// head differs from the backbone as it was published.
+  fileprivate var keepsStatistics: Bool { !plan.frozenBatchNorm.movesRunningStatistics }
 }

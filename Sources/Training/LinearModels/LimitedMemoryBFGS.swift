@@ -24,6 +24,10 @@ struct LimitedMemoryBFGS {
     var iterations: Int
     var evaluations: Int
     var isConverged: Bool
+    /// Of the solver that found it.
+    var tolerance: Double
+    /// Whether the solver had used up its iterations.
+    var isCut: Bool
   }
 
   /// A point on the search line.
@@ -64,7 +68,8 @@ struct LimitedMemoryBFGS {
     let largest = current.gradient.largestMagnitude
     return Solution(
       point: current.point, value: current.value, gradientMaximum: largest,
-      iterations: iterations, evaluations: evaluations, isConverged: largest <= tolerance)
+      iterations: iterations, evaluations: evaluations, isConverged: largest <= tolerance,
+      tolerance: tolerance, isCut: iterations >= maximumIterations)
   }
 }
 

@@ -136,8 +136,13 @@ package struct LogisticModel: Sendable, Equatable {
   package let trials: [RegularizationTrial]
   /// Iterations of the final fit.
   package let iterations: Int
+  /// The largest element of the gradient of the mean loss at the end.
+  package let gradientMaximum: Double
   /// Whether the gradient fell below the tolerance.
   package let isConverged: Bool
+  /// Why these are not the weights of the minimum, how far from it they are and what to do, as
+  /// sentences; nil when the solver converged.
+  package let complaint: String?
   /// Mean training loss plus penalty.
   package let objective: Double
 
@@ -151,7 +156,9 @@ package struct LogisticModel: Sendable, Equatable {
     self.inverseStrength = inverseStrength
     self.trials = trials
     iterations = solution.iterations
+    gradientMaximum = solution.gradientMaximum
     isConverged = solution.isConverged
+    complaint = solution.complaint(inverseStrength: inverseStrength)
     objective = solution.value
   }
 }

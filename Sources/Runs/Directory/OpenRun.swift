@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawConsole
+package import ThawDatasets
+import ThawFiles
+package import ThawInference
+package import ThawRecipes
+
+/// A prepared run that this process, and no other, works in: what every stage begins with.
+///
+/// The recipe and the manifest are read when the lock is held, so nobody can change them between that
+/// and the work. The lock lasts as long as one of its copies.
+package struct OpenRun: Sendable {
+  /// Where its files are.
+  package let directory: RunDirectory
+  /// The recipe in force, or another one to try (``with(_:)``).
+  package let recipe: Recipe
+  /// Which photo belongs to which class and split.
+  package let manifest: Manifest
+  /// Console, threads, engine and weights.
+  package let context: StageContext
+  private let lock: DirectoryLock
+
+  /// Takes the lock of a directory and reads what `thaw prepare` left in it.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``; `FileError` with the reason `inUse` when
+  ///   another process works there; errors of the recipe and the manifest.
+  package init(_ directory: RunDirectory, context: StageContext) throws {
+    // A wrong name must not make a directory.
+    try directory.require(directory.recipe, from: "thaw prepare DATA")
+    lock = try directory.lock()
+    recipe = try directory.loadRecipe()
+    manifest = try directory.loadManifest()
+    self.directory = directory
+    self.context = context
+  }
+
+  private init(_ run: OpenRun, recipe: Recipe) {
+    directory = run.directory
+    manifest = run.manifest
+    context = run.context
+    lock = run.lock
+    self.recipe = recipe
+  }
+
+  /// The same run under the same lock with another recipe, which is not written down.
+  package func with(_ recipe: Recipe) -> OpenRun { OpenRun(self, recipe: recipe) }
+
+  /// Puts the recipe in force: the next command finds it.
+  ///
+  /// - Throws: `FileError`.
+  package func saveRecipe() throws {
+    guard try directory.loadRecipe() != recipe else { return }
+    try AtomicFile.write(directory.recipe, text: recipe.yaml)
+  }
+
+  /// The trained model, compiled; what of its file cannot be read is said.
+  ///
+  /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training; errors of the file.
+  package func classifier() throws -> Classifier {
+    try directory.require(directory.model, from: "thaw train")
+    let classifier = try Classifier(
+      modelFile: directory.model, compiler: context.compiler, threads: context.threads)
+    if let note = classifier.note { context.console.warn(note) }
+    return classifier
+  }
+
+  /// Makes sure that the directory is still the one that was locked, before a result is written.
+  ///
+  /// - Throws: `FileError` when it was removed meanwhile.
+  func verify() throws { try lock.verify() }
+
+  /// Writes a result as JSON, complete or not at all.
+  ///
+  /// - Throws: `FileError`.
+  func write(_ result: some Encodable, to path: FilePath) throws {
+    try verify()
+    try AtomicFile.write(path, text: try JSONText.of(result) + "\n")
+  }
+}

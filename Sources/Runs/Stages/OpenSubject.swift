@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawDatasets
+import ThawDiagnosis
+import ThawFiles
+import ThawInference
+
+/// What a diagnosis looks at, while it looks.
+enum OpenSubject {
+  /// A run, which nobody changes meanwhile.
+  case run(OpenRun)
+  /// Any model and a folder of photos.
+  case model(ModelReference, data: FilePath, StageContext)
+
+  /// The model.
+  ///
+  /// - Throws: errors of the model, and of the photos whose folders may name its classes.
+  func classifier() throws -> Classifier {
+    switch self {
+    case .run(let run): return try run.classifier()
+    case .model(let model, let data, let context):
+      let folders = try OpenSubject.photos(in: data).compactMap(\.className)
+      return try model.labelled(by: folders).load(context: context)
+    }
+  }
+
+  /// All photos in a fixed order; labels are taken from class folders where there are some.
+  ///
+  /// - Throws: `DatasetError`, `FileError`, ``PipelineError/data(_:)`` when there is no photo.
+  func photos() throws -> [SubjectPhoto] {
+    switch self {
+    case .run(let run): run.photos
+    case .model(_, let data, _): try OpenSubject.photos(in: data)
+    }
+  }
+
+  /// Keeps the result of `thaw diagnose KIND` in the run, if it is one.
+  ///
+  /// - Throws: `FileError`.
+  func keep(_ result: some Encodable, of kind: String) throws {
+    guard case .run(let run) = self else { return }
+    try run.write(result, to: run.directory.diagnosis(kind))
+  }
+
+  private static func photos(in data: FilePath) throws -> [SubjectPhoto] {
+    var options = FolderScanner.Options()
+    options.requiresTraining = false
+    options.requiresAllClasses = false
+    do {
+      let scan = try FolderScanner.scan(data, options: options)
+      return scan.files.map {
+        SubjectPhoto(
+          path: $0.path.resolved(in: data), name: $0.path.description, className: $0.className,
+          split: $0.split)
+      }
+    } catch DatasetError.notAFolder(let path, let reason) {
+      throw DatasetError.notAFolder(path, reason)
+    } catch {
+      let found = try unlabelled(in: data)
+      guard !found.isEmpty else { throw error }
+      return found
+    }
+  }
+
+  /// JPEG and PNG files directly in a folder: photos without labels.
+  private static func unlabelled(in folder: FilePath) throws -> [SubjectPhoto] {
+    try FileSystem.list(folder).compactMap { name in
+      let text = name.string
+      let isPhoto = [".jpg", ".jpeg", ".png"].contains { text.lowercased().hasSuffix($0) }
+      guard isPhoto, !text.hasPrefix(".") else { return nil }
+      return SubjectPhoto(path: folder.appending(name), name: text, className: nil, split: nil)
+    }.sorted { $0.name < $1.name }
+  }
+}
+
+extension OpenRun {
+  /// Every photo of the manifest, in its order.
+  var photos: [SubjectPhoto] {
+    let root = manifest.root.filePath
+    return manifest.records.map {
+      SubjectPhoto(
+        path: $0.path.resolved(in: root), name: $0.path.description, className: $0.className,
+        split: $0.split)
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import ThawImages
+import ThawNetwork
+import ThawRuns
+
+/// The keys of caches, pinned: a toolchain, a renamed type or a renamed field must not change them.
+struct KeyTests {
+  /// Every operation once; never executed, so the shapes need not be sensible.
+  static let operations: [Operation] = [
+    .convolution(
+      Convolution2D(
+        inputs: 3, outputs: 4,
+        window: Window2D(
+          kernel: 3, stride: 2, padding: .explicit(EdgeInsets(top: 0, left: 1, bottom: 2, right: 3))
+        ))),
+    .convolution(
+      Convolution2D(
+        inputs: 4, outputs: 4, window: Window2D(kernel: 5, dilation: 2, padding: .same), groups: 4,
+        hasBias: true)),
+    .convolution(
+      Convolution2D(inputs: 4, outputs: 4, window: Window2D(kernel: 1), storesMatrix: true)),
+    .batchNormalization(
+      BatchNormalization(
+        channels: 4, epsilon: 1e-3, momentum: 0.01, hasScale: false,
+        runningVarianceCorrection: .none)),
+    .activation(.relu6), .layerNormalization(LayerNormalization(channels: 4)),
+    .channelScale(ChannelScale(channels: 4, name: "gamma \"g\"")), .add, .gate, .concatenate,
+    .pooling(.maximum, Window2D(kernel: 2, stride: 2, roundsUp: true)),
+    .pooling(.average(includesPadding: true), Window2D(kernel: 3)),
+    .pooling(.average(includesPadding: false), Window2D(kernel: 3)), .globalAveragePooling,
+    .globalMaximumPooling, .adaptiveAveragePooling(Extent2D(height: 7, width: 6)), .flatten,
+    .dropout(probability: 0.2), .stochasticDepth(probability: 0.1),
+    .dense(Dense(inputs: 4, outputs: 2, hasBias: false)),
+  ]
+
+  static func key(
+    _ operations: [Operation] = operations, engine: String = "engine 1"
+  ) -> FeatureCacheKey {
+    var builder = GraphBuilder(name: "pinned", inputChannels: 3)
+    var last = builder.input
+    for (index, operation) in operations.enumerated() {
+      last = builder.add(ParameterPath("layer.\(index)"), operation, [last])
+    }
+    let graph = builder.build()
+    return FeatureCacheKey(
+      graph, upTo: last, parameters: .procedural(for: graph),
+      preprocessing: Preprocessing(
+        inputSize: 8, scale: 0.5, channelOrder: .rgb, mean: [0.5, 0.25, 0.125], std: [1, 2, 4]),
+      engine: engine)
+  }
+
+  @Test func theKeyOfCachedFeaturesIsPinned() throws {
+    #expect(try KeyTests.key().key() == "")
+  }
+
+  /// What Thaw 0.1.0 computed for the same network.
+  @Test func theFormerKeyOfCachedFeaturesIsPinned() throws {
+    #expect(try KeyTests.key().formerKey() == "")
+  }
+
+  @Test func everyOperationHasAKeyOfItsOwn() throws {
+    let keys = try KeyTests.operations.map { try KeyTests.key([$0]).key() }
+    #expect(Set(keys).count == keys.count)
+    #expect(try KeyTests.key([.add]).key() != KeyTests.key([.add], engine: "engine 2").key())
+  }
+}
