@@ -151,6 +151,7 @@ struct GradientTraining {
         let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
+        context.onEpoch(label, record)
         try saveSometimes()
       },
       onBatch: { trainer in
@@ -160,7 +161,7 @@ struct GradientTraining {
       onCycle: { snapshot, _ in
         try snapshots.write(training.parameters, epoch: snapshot.epoch, trained: trainableCount)
       },
-      isCancelled: { Interruption.isRequested })
+      isCancelled: { context.isInterrupted() })
     let result = try training.run(hooks)
     guard result.outcome != .cancelled else {
       try checkpoint.save(try training.exportState())

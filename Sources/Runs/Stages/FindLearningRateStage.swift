@@ -72,8 +72,8 @@ package struct FindLearningRateStage {
     let result = try LearningRateFinder(sweep, optimizer: configuration.optimizer).search(
       plan, on: sources.train, ratios: LearningRates(rates, for: network.graph),
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing),
-      isCancelled: { Interruption.isRequested }, onStep: { _ in progress.advance() })
-    try Interruption.check()
+      isCancelled: { context.isInterrupted() }, onStep: { _ in progress.advance() })
+    try context.checkInterruption()
     progress.finish()
     try AtomicFile.write(run.learningRateSearch, text: try JSONText.of(result) + "\n")
     return result
