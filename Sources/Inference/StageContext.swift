@@ -64,8 +64,10 @@ package struct StageContext: Sendable {
   /// Compiles for the chosen engine, in inference and in training.
   package var compiler: Compiler {
     let reference = ReferenceEngine<Float>()
-    let chosen: any Engine =
-      engine == .reference ? reference : OneDNNEngine(training: reference)
-    return Compiler(inference: chosen, training: chosen)
+    if engine == .reference { return Compiler(inference: reference, training: reference) }
+    var fast = OneDNNEngine(training: reference)
+    // Its own number, not the process's: somebody else may have set that since.
+    fast.threads = threads
+    return Compiler(inference: fast, training: fast)
   }
 }
