@@ -20,7 +20,7 @@ OPTIONS ?=
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
-  report test bench fuzz check format fixtures clean
+  report test bench fuzz check threads format fixtures clean
 
 all: report predict
 
@@ -96,11 +96,16 @@ bench: build demo-data pretrained
 fuzz: setup
 	Tools/fuzz.sh
 
-# What a reviewer runs: format, import rules, build, tests.
+# Data races: training, workers and photo loading under ThreadSanitizer, in .build-tsan.
+threads: setup
+	Tools/check-threads.sh
+
+# What a reviewer runs: format, import rules, build, tests, data races.
 check: setup
 	swift format lint --strict --recursive Package.swift Sources Tests
 	Tools/check-imports.sh
 	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory threads
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests
@@ -110,4 +115,4 @@ fixtures:
 	Tools/fixtures.sh
 
 clean:
-	rm -rf .build runs
+	rm -rf .build .build-tsan runs

@@ -44,7 +44,7 @@ struct BenchmarkNetwork {
   func trunk(microBatch: Int) throws -> any InferencePlan {
     let frozen = FreezePlan.freezing(to: -1, of: graph)
     return try BenchmarkNetwork.engine.compileInference(
-      graph, steps: Partition(graph, freezing: frozen).prefix, from: graph.nodes[0].id,
+      graph, operations: Partition(graph, freezing: frozen).prefix, from: graph.nodes[0].id,
       parameters: parameters, microBatch: microBatch, size: BenchmarkNetwork.size)
   }
 

@@ -8,17 +8,17 @@ package protocol Engine: Sendable {
   /// For messages, for example `oneDNN 2.6.3`.
   var name: String { get }
 
-  /// Compiles `steps`, which read the result of `source` (the input node for a prefix).
+  /// Compiles `operations`, which read the result of `source` (the input node for a prefix).
   ///
   /// - Parameters:
   ///   - graph: the whole network.
-  ///   - steps: consecutive fused steps; all other inputs they need come from among themselves.
+  ///   - operations: consecutive fused operations; all other inputs they need come from among themselves.
   ///   - source: the node whose result is the plan's input.
-  ///   - parameters: at least those of `steps`.
+  ///   - parameters: at least those of `operations`.
   ///   - microBatch: images per pass, at least 1.
   ///   - size: of the *network's* input image, in pixels.
   func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan
 

@@ -11,6 +11,11 @@ package enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible
   /// An engine's plans cannot switch batch norms one by one.
   case uninspectable(engine: String)
 
+  /// Whether it says that an engine has no kernel for an operation: another engine may have one.
+  package var isMissingKernel: Bool {
+    if case .unsupported = self { true } else { false }
+  }
+
   /// Where, what, next step.
   package var description: String {
     switch self {

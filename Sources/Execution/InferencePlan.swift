@@ -5,7 +5,11 @@ package import ThawTensors
 /// A compiled, frozen piece of a network: pixels (or features) in, features (or logits) out.
 ///
 /// Always works in micro-batches of one fixed size and pads the last one, so the numbers computed for
-/// a photo do not depend on which others are asked for with it. Not thread-safe: one caller at a time.
+/// a photo do not depend on which others are asked for with it.
+///
+/// A plan has one caller at a time: a run writes to the plan's own work memory. Whoever computes on
+/// several threads of its own gives each a worker (``makeWorker()``); workers and the plan may run at
+/// the same time, because what they share, kernels and weights, is never written.
 package protocol InferencePlan: AnyObject {
   /// [microBatch, C, H, W] (or [microBatch, F]), Float32, dense row major.
   var inputShape: Shape { get }
@@ -20,6 +24,14 @@ package protocol InferencePlan: AnyObject {
   /// - Throws: ``ExecutionError``.
   func run(
     _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>) throws
+
+  /// A plan of the same network for another caller: shares kernels and weights with this one, has work
+  /// memory of its own and gives the same bits.
+  ///
+  /// It may be made while this plan runs. On the oneDNN engine it computes on its caller's thread alone
+  /// and starts none; on the reference engine matrix products may use OpenBLAS's threads.
+  /// - Throws: ``ExecutionError`` when there is no memory for it.
+  func makeWorker() throws -> any InferencePlan
 }
 
 extension InferencePlan {

@@ -3,24 +3,16 @@
 package import ThawNetwork
 package import ThawTensors
 
-/// Which step of which run a training pass belongs to: the key of its dropout masks.
-package struct StepIdentity: Hashable, Sendable {
-  /// The run's seed.
-  package var seed: UInt64
-  /// Number of the optimizer step since the start of the run, 0-based.
-  package var step: Int
-  /// Names a step.
-  package init(seed: UInt64, step: Int) {
-    self.seed = seed
-    self.step = step
-  }
-}
-
 /// A compiled piece of a network that trains: features (or pixels) in, logits out, gradients back.
 ///
-/// Owns the working copy of its parameters, in whatever layout suits the engine; an optimizer changes
-/// them in place, element by element, through ``withTrainable(_:)``. Not thread-safe.
+/// Owns the working copy of its parameters, row major in PyTorch's layout; an optimizer changes them in
+/// place, element by element, through ``withTrainable(_:)``. Not thread-safe.
 package protocol TrainingPlan: AnyObject {
+  /// The engine that runs it, for example `oneDNN 2.6.3`: not that of the ``Compiler`` where it has no
+  /// kernel for one of the layers. For messages and for the keys of what is stored.
+  var engineName: String { get }
+  /// What the compiler's own engine has no kernel for, when another one runs this plan instead.
+  var refusal: ExecutionError? { get set }
   /// [batch, …]: the largest batch a step may have; smaller ones are allowed.
   var inputShape: Shape { get }
   /// [batch, classes].
@@ -47,8 +39,8 @@ package protocol TrainingPlan: AnyObject {
   /// Sets all accumulated gradients to zero.
   func clearGradients()
 
-  /// Calls `body` once for each of ``trainable`` with its values and accumulated gradient, both in
-  /// the engine's element order (the same for both and from step to step).
+  /// Calls `body` once for each of ``trainable`` with its values and accumulated gradient, both row
+  /// major in PyTorch's layout.
   func withTrainable(
     _ body: (
       ParameterDescription, _ values: UnsafeMutableBufferPointer<Float>,

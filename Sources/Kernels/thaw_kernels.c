@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw_kernels.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ typedef struct {
       const float *, const float *, const float *, float, int64_t, int64_t, bool, float *, double *,
       double *);
   void (*keep_mask)(
-      const uint32_t *, const uint32_t *, int64_t, int64_t, uint32_t, float, float *);
+      const uint32_t *, const uint32_t *, uint32_t, int64_t, int64_t, uint32_t, float, float *);
 } kernel_table;
 
 #define NAME(name) name##_plain
@@ -148,7 +149,13 @@ void thaw_average_backward(
   table()->average_backward(geometry, dy, factor, dx);
 }
 
+// Whether two runs of `count` numbers have none in common, as `restrict` promises the compiler.
+static bool apart(const float *left, const float *right, int64_t count) {
+  return left + count <= right || right + count <= left;
+}
+
 void thaw_add(float *target, const float *source, int64_t count) {
+  assert(apart(target, source, count));
   table()->add(target, source, count);
 }
 
@@ -169,6 +176,7 @@ void thaw_rectify_backward(
 
 void thaw_product(
     const float *left, const float *right, bool accumulates, float *result, int64_t count) {
+  assert(apart(result, left, count) && apart(result, right, count));
   table()->product(left, right, accumulates, result, count);
 }
 
@@ -206,6 +214,7 @@ void thaw_transpose(
 }
 
 void thaw_scale(float *target, const float *factors, int64_t count) {
+  assert(apart(target, factors, count));
   table()->scale(target, factors, count);
 }
 
@@ -241,7 +250,7 @@ void thaw_layer_norm_backward(
 }
 
 void thaw_keep_mask(
-    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
     uint32_t threshold, float kept, float *factors) {
-  table()->keep_mask(key, domain, first, count, threshold, kept, factors);
+  table()->keep_mask(key, domain, era, first, count, threshold, kept, factors);
 }

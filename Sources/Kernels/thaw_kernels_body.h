@@ -477,7 +477,7 @@ static void NAME(gelu_backward)(const float *dy, const float *x, float *dx, int6
 
 // Philox-4x32-10 (Salmon et al. 2011), eight 16-bit numbers a block; many blocks at a time.
 static void NAME(keep_mask)(
-    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
     uint32_t threshold, float kept, float *restrict factors) {
   enum { BLOCKS = 16 };
   uint32_t words[4][BLOCKS];
@@ -485,7 +485,7 @@ static void NAME(keep_mask)(
   while (done < count) {
     for (int b = 0; b < BLOCKS; b++) {
       words[0][b] = (uint32_t)(block + b);
-      words[1][b] = (uint32_t)((uint64_t)(block + b) >> 32);
+      words[1][b] = era + (uint32_t)((uint64_t)(block + b) >> 32);
       words[2][b] = domain[0];
       words[3][b] = domain[1];
     }

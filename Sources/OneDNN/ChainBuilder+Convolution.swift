@@ -12,7 +12,7 @@ extension ChainBuilder {
     case inPlace
     /// The residual is read from its own memory.
     case separate
-    /// The epilogue runs as steps of its own.
+    /// The epilogue runs as operations of its own.
     case none
   }
 
@@ -31,19 +31,20 @@ extension ChainBuilder {
 
   /// Convolution, folded batch norm and epilogue in one kernel.
   mutating func appendConvolution(
-    _ step: FusedStep, _ layer: Convolution2D, at index: Int
+    _ fused: FusedOperation, _ layer: Convolution2D, at index: Int
   ) throws {
     if prefersChannelsLast {
-      let lead = try lead(step, layer, order: THAW_DNNL_CHANNELS_LAST)
-      if let primitive = try? build(lead, step, .none), !primitive.isPlainLoop {
-        return try append(lead, step, at: index)
+      let lead = try lead(fused, layer, order: THAW_DNNL_CHANNELS_LAST)
+      let primitive = try ifAvailable { try build(lead, fused, .none) }
+      if let primitive, !primitive.isPlainLoop {
+        return try append(lead, fused, at: index)
       }
     }
-    if isWorthWinograd(step, layer) {
-      let lead = try lead(step, layer, order: THAW_DNNL_ANY, byWinograd: true)
-      if try appendFused(lead, step, at: index) { return }
+    if isWorthWinograd(fused, layer) {
+      let lead = try lead(fused, layer, order: THAW_DNNL_ANY, byWinograd: true)
+      if try appendFused(lead, fused, at: index) { return }
     }
-    try append(try lead(step, layer, order: THAW_DNNL_ANY), step, at: index)
+    try append(try lead(fused, layer, order: THAW_DNNL_ANY), fused, at: index)
   }
 
   /// Whether a convolution is so large that Winograd's F(4x4, 3x3) pays: a quarter of the products for
@@ -51,26 +52,27 @@ extension ChainBuilder {
   /// to gain much. Follows from the shape alone, as every choice here does.
   ///
   /// - Source: Lavin and Gray 2015, arXiv:1509.09308.
-  private func isWorthWinograd(_ step: FusedStep, _ layer: Convolution2D) -> Bool {
-    let output = shape(of: step.result)
+  private func isWorthWinograd(_ fused: FusedOperation, _ layer: Convolution2D) -> Bool {
+    let output = shape(of: fused.result)
     let products = 9 * layer.inputs * layer.outputs * output[2] * output[3]
     return layer.window.kernel == Extent2D(3) && layer.window.stride == Extent2D(1)
       && layer.window.dilation == Extent2D(1) && layer.groups == 1
       && min(layer.inputs, layer.outputs) >= 64 && products >= 400_000_000
   }
 
-  /// The convolution of `step` with its images in `order`.
+  /// The convolution of `fused` with its images in `order`.
   private func lead(
-    _ step: FusedStep, _ layer: Convolution2D, order: thaw_dnnl_order, byWinograd: Bool = false
+    _ fused: FusedOperation, _ layer: Convolution2D, order: thaw_dnnl_order,
+    byWinograd: Bool = false
   ) throws -> WeightedLead {
-    let path = step.lead.path
-    let input = shape(of: step.inputs[0])
-    let output = shape(of: step.result)
-    let window = layer.window.descriptor(
+    let path = fused.lead.path
+    let input = shape(of: fused.inputs[0])
+    let output = shape(of: fused.result)
+    let window = try layer.window.descriptor(
       for: Extent2D(height: input[2], width: input[3]),
-      output: Extent2D(height: output[2], width: output[3]))
+      output: Extent2D(height: output[2], width: output[3]), path)
     let folded = try FoldedParameters(
-      step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
+      fused, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
     let kernel = layer.window.kernel
     let perGroup: [Int] = [
       layer.outputs / layer.groups, layer.inputs / layer.groups, kernel.height, kernel.width,
@@ -94,15 +96,15 @@ extension ChainBuilder {
   }
 
   /// Dense layer and epilogue in one kernel.
-  mutating func appendDense(_ step: FusedStep, _ layer: Dense, at index: Int) throws {
-    let path = step.lead.path
+  mutating func appendDense(_ fused: FusedOperation, _ layer: Dense, at index: Int) throws {
+    let path = fused.lead.path
     let folded = try FoldedParameters(
-      step, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
-    let source = try OneDNNLayout(shape(of: step.inputs[0]), THAW_DNNL_DENSE, path)
+      fused, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
+    let source = try OneDNNLayout(shape(of: fused.inputs[0]), THAW_DNNL_DENSE, path)
     let weights = try OneDNNLayout([layer.outputs, layer.inputs], THAW_DNNL_ANY, path)
     let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
     let lead = WeightedLead(
-      operation: "dense", layer: path, output: shape(of: step.result),
+      operation: "dense", layer: path, output: shape(of: fused.result),
       weightShape: [layer.outputs, layer.inputs], parameters: folded, order: THAW_DNNL_ANY
     ) { destination, epilogue in
       try OneDNNPrimitive("dense", path) {
@@ -111,47 +113,47 @@ extension ChainBuilder {
           CInt(epilogue.count))
       }
     }
-    try append(lead, step, at: index)
+    try append(lead, fused, at: index)
   }
 
-  /// The lead with its epilogue in one kernel, or as steps of its own.
-  private mutating func append(_ lead: WeightedLead, _ step: FusedStep, at index: Int) throws {
-    if try appendFused(lead, step, at: index) { return }
-    try place(try build(lead, step, .none), lead, step, .none)
-    try appendEpilogue(step, at: index)
+  /// The lead with its epilogue in one kernel, or as operations of its own.
+  private mutating func append(_ lead: WeightedLead, _ fused: FusedOperation, at index: Int) throws
+  {
+    if try appendFused(lead, fused, at: index) { return }
+    try place(try build(lead, fused, .none), lead, fused, .none)
+    try appendEpilogue(fused, at: index)
   }
 
   /// Tries the ways to attach the epilogue, best first, and takes the first that has a fast kernel;
   /// false when none has.
   private mutating func appendFused(
-    _ lead: WeightedLead, _ step: FusedStep, at index: Int
+    _ lead: WeightedLead, _ fused: FusedOperation, at index: Int
   ) throws -> Bool {
-    let residual = step.residual
-    var attachments: [Attachment] = [step.epilogue.isEmpty ? .none : .separate]
+    let residual = fused.residual
+    var attachments: [Attachment] = [fused.epilogue.isEmpty ? .none : .separate]
     if let residual, mayOverwrite(residual, at: index),
-      tensor(of: residual).buffer != tensor(of: step.inputs[0]).buffer
+      tensor(of: residual).buffer != tensor(of: fused.inputs[0]).buffer
     {
       attachments.insert(.inPlace, at: 0)
     }
     for attachment in attachments {
-      guard let primitive = try? build(lead, step, attachment), !primitive.isPlainLoop else {
-        continue
-      }
-      try place(primitive, lead, step, attachment)
+      let made = try ifAvailable { try build(lead, fused, attachment) }
+      guard let primitive = made, !primitive.isPlainLoop else { continue }
+      try place(primitive, lead, fused, attachment)
       return true
     }
     return false
   }
 
   private func build(
-    _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+    _ lead: WeightedLead, _ fused: FusedOperation, _ attachment: Attachment
   ) throws -> OneDNNPrimitive {
     if attachment == .none {
       return try lead.make(try OneDNNLayout(lead.output, lead.order, lead.layer), [])
     }
-    let residual = step.residual.map { tensor(of: $0).layout }
+    let residual = fused.residual.map { tensor(of: $0).layout }
     let destination = try residual ?? OneDNNLayout(lead.output, lead.order, lead.layer)
-    let epilogue = step.epilogue.map { epilogue in
+    let epilogue = fused.epilogue.map { epilogue in
       switch epilogue {
       case .activation(let function): thaw_dnnl_epilogue(function: function.function, operand: nil)
       case .addition:
@@ -164,10 +166,11 @@ extension ChainBuilder {
   }
 
   private mutating func place(
-    _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ step: FusedStep, _ attachment: Attachment
+    _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ fused: FusedOperation,
+    _ attachment: Attachment
   ) throws {
     let wanted = try primitive.layout(THAW_DNNL_SOURCE)
-    let source = try reordered(tensor(of: step.inputs[0]), to: wanted, lead.layer)
+    let source = try reordered(tensor(of: fused.inputs[0]), to: wanted, lead.layer)
     let weights = try constant(
       lead.parameters.weights, as: lead.weightShape, in: try primitive.layout(THAW_DNNL_WEIGHTS),
       lead.layer)
@@ -179,10 +182,10 @@ extension ChainBuilder {
       arguments.append(
         (THAW_DNNL_BIAS, 0, try constant(bias, as: bias.shape, in: layout, lead.layer)))
     }
-    let addition = step.epilogue.firstIndex {
+    let addition = fused.epilogue.firstIndex {
       if case .addition = $0 { true } else { false }
     }
-    let residual = step.residual.map(tensor(of:))
+    let residual = fused.residual.map(tensor(of:))
     if attachment == .separate, let addition, let residual {
       arguments.append((THAW_DNNL_EPILOGUE_SOURCE, addition, .tensor(residual)))
     }
@@ -195,27 +198,19 @@ extension ChainBuilder {
       }
     arguments.append((THAW_DNNL_DESTINATION, 0, .tensor(result)))
     append(ChainInstruction(lead.operation, lead.layer, primitive, arguments))
-    define(step.result, as: result)
+    define(fused.result, as: result)
   }
 
-  /// The epilogue as steps of their own, in place on the lead's result.
-  private mutating func appendEpilogue(_ step: FusedStep, at index: Int) throws {
-    for epilogue in step.epilogue {
-      let data = tensor(of: step.result)
+  /// The epilogue as operations of their own, in place on the lead's result.
+  private mutating func appendEpilogue(_ fused: FusedOperation, at index: Int) throws {
+    for epilogue in fused.epilogue {
+      let data = tensor(of: fused.result)
       switch epilogue {
       case .activation(let function):
-        try appendActivation(function, data, into: data, step.lead.path)
+        try appendActivation(function, data, into: data, fused.lead.path)
       case .addition(let other):
-        try appendAddition(data, tensor(of: other), into: data, step.lead.path)
+        try appendAddition(data, tensor(of: other), into: data, fused.lead.path)
       }
     }
-  }
-}
-
-extension FusedStep {
-  /// The other operand of the residual addition.
-  fileprivate var residual: NodeID? {
-    for case .addition(let other) in epilogue { return other }
-    return nil
   }
 }

@@ -8,23 +8,23 @@ import ThawTensors
 extension ChainBuilder {
   /// A batch norm or channel scale that no convolution has absorbed: y = scale * x + shift per channel,
   /// and the activations behind it, in one pass where the library can.
-  mutating func appendAffine(_ step: FusedStep, at index: Int) throws {
-    let node = step.lead
+  mutating func appendAffine(_ fused: FusedOperation, at index: Int) throws {
+    let node = fused.lead
     guard let map = try ChannelAffine(node, parameters) else { return }
-    let input = step.inputs[0]
+    let input = fused.inputs[0]
     let shape = Shape(
       shape(of: input).extents.enumerated().map { $0.offset == 1 ? $0.element : 1 })
     let data = tensor(of: input)
     let target = mayOverwrite(input, at: index) ? data : makeTensor(data.layout)
     let scale = Tensor(map.scale.map(Float.init), shape: shape)
     let shift = Tensor(map.shift.map(Float.init), shape: shape)
-    define(step.result, as: target)
-    if try appendFusedAffine(step, data, scale, shift, into: target) { return }
+    define(fused.result, as: target)
+    if try appendFusedAffine(fused, data, scale, shift, into: target) { return }
     try appendBroadcast(
       "batch normalization", multiplies: true, perChannel: true, data, scale, into: target, node)
     try appendBroadcast(
       "batch normalization", multiplies: false, perChannel: true, target, shift, into: target, node)
-    for case .activation(let function) in step.epilogue {
+    for case .activation(let function) in fused.epilogue {
       try appendActivation(function, target, into: target, node.path)
     }
   }
@@ -32,18 +32,20 @@ extension ChainBuilder {
   /// One kernel: multiply, then add and apply the functions on the way out. False where the library has
   /// only a plain loop for that.
   private mutating func appendFusedAffine(
-    _ step: FusedStep, _ data: ChainTensor, _ scale: Tensor<Float>, _ shift: Tensor<Float>,
+    _ fused: FusedOperation, _ data: ChainTensor, _ scale: Tensor<Float>, _ shift: Tensor<Float>,
     into target: ChainTensor
   ) throws -> Bool {
-    let path = step.lead.path
+    let path = fused.lead.path
     let layout = try OneDNNLayout(scale.shape, like: data.layout, path)
     var epilogue = [thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: layout.handle)]
-    for case .activation(let function) in step.epilogue {
+    for case .activation(let function) in fused.epilogue {
       epilogue.append(thaw_dnnl_epilogue(function: function.function, operand: nil))
     }
-    let primitive = try? OneDNNPrimitive("batch normalization", path) {
-      thaw_dnnl_binary(
-        $0, true, data.layout.handle, layout.handle, epilogue, CInt(epilogue.count))
+    let primitive = try ifAvailable {
+      try OneDNNPrimitive("batch normalization", path) {
+        thaw_dnnl_binary(
+          $0, true, data.layout.handle, layout.handle, epilogue, CInt(epilogue.count))
+      }
     }
     guard let primitive, !primitive.isPlainLoop else { return false }
     append(

@@ -5,7 +5,7 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// Translates fused steps into kernel calls on virtual buffers; layouts follow what the kernels want,
+/// Translates fused operations into kernel calls on virtual buffers; layouts follow what the kernels want,
 /// and a reorder is inserted only where two disagree.
 struct ChainBuilder {
   let graph: Graph
@@ -22,19 +22,20 @@ struct ChainBuilder {
 
   /// Prepares a chain that reads `source`.
   init(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters, shapes: [Shape]
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
+    shapes: [Shape]
   ) throws {
     self.graph = graph
     self.parameters = parameters
     self.shapes = shapes
-    prefersChannelsLast = steps.contains { step in
-      if case .layerNormalization = step.lead.operation {
-        let shape = shapes[step.result.index]
+    prefersChannelsLast = operations.contains { fused in
+      if case .layerNormalization = fused.lead.operation {
+        let shape = shapes[fused.result.index]
         return shape.rank == 4 && shape[2] * shape[3] > 1
       }
       return false
     }
-    lastUses = LastUses(graph, steps: steps, source: source)
+    lastUses = LastUses(graph, operations: operations, source: source)
     let layout = try OneDNNLayout(shapes[source.index], THAW_DNNL_DENSE, graph[source].path)
     buffers.append((layout.bytes, .input))
     values[source] = ChainTensor(buffer: inputBuffer, layout: layout)
@@ -46,7 +47,7 @@ struct ChainBuilder {
   /// The tensor that holds a node's result.
   func tensor(of node: NodeID) -> ChainTensor {
     guard let tensor = values[node] else {
-      preconditionFailure("Step input '\(graph[node].path)' is neither the source nor made before.")
+      preconditionFailure("Input '\(graph[node].path)' is neither the source nor made before.")
     }
     return tensor
   }
@@ -63,9 +64,9 @@ struct ChainBuilder {
   /// Adds a kernel call.
   mutating func append(_ instruction: ChainInstruction) { instructions.append(instruction) }
 
-  /// Whether nothing after step `index` reads the result of `node`, so its memory may be written.
+  /// Whether nothing after operation `index` reads the result of `node`, so its memory may be written.
   func mayOverwrite(_ node: NodeID, at index: Int) -> Bool {
-    tensor(of: node).buffer != inputBuffer && lastUses.isLast(node, step: index)
+    tensor(of: node).buffer != inputBuffer && lastUses.isLast(node, operation: index)
   }
 
   /// `tensor` in another layout; itself where the bytes already agree.
@@ -125,27 +126,28 @@ struct ChainBuilder {
   }
 }
 
-/// Which step reads each node's result last; a result that dropout, stochastic depth or flatten pass on
+/// Which operation reads each node's result last; a result that dropout, stochastic depth or flatten pass on
 /// in the same memory lives as long as theirs.
 private struct LastUses {
-  private var lastStep: [NodeID: Int] = [:]
+  private var lastOperation: [NodeID: Int] = [:]
   private var root: [NodeID: NodeID] = [:]
 
-  init(_ graph: Graph, steps: [FusedStep], source: NodeID) {
-    for (index, step) in steps.enumerated() {
-      let others = step.epilogue.compactMap { epilogue -> NodeID? in
-        if case .addition(let other) = epilogue { other } else { nil }
+  init(_ graph: Graph, operations: [FusedOperation], source: NodeID) {
+    for (index, fused) in operations.enumerated() {
+      for input in fused.inputs + [fused.residual].compactMap(\.self) {
+        lastOperation[find(input)] = index
       }
-      for input in step.inputs + others { lastStep[find(input)] = index }
-      switch step.lead.operation {
-      case .dropout, .stochasticDepth, .flatten: root[step.result] = step.inputs.first.map(find)
+      switch fused.lead.operation {
+      case .dropout, .stochasticDepth, .flatten: root[fused.result] = fused.inputs.first.map(find)
       default: break
       }
     }
-    lastStep[find(steps.last?.result ?? source)] = .max
+    lastOperation[find(operations.last?.result ?? source)] = .max
   }
 
-  func isLast(_ node: NodeID, step: Int) -> Bool { lastStep[find(node), default: -1] <= step }
+  func isLast(_ node: NodeID, operation: Int) -> Bool {
+    lastOperation[find(node), default: -1] <= operation
+  }
 
   private func find(_ node: NodeID) -> NodeID { root[node] ?? node }
 }

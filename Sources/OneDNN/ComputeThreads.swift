@@ -25,6 +25,20 @@ package enum ComputeThreads {
     LinearAlgebra.setThreadCount(threads)
   }
 
+  /// Calls `body` on each thread of a parallel region of OpenMP with its number, as a host may that
+  /// calls Thaw from within one of its own: for tests.
+  package static func inHostRegion(of threads: Int, _ body: (Int) -> Void) {
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { body in
+        thaw_dnnl_host_region(
+          CInt(clamping: threads),
+          { context, member in
+            context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(member))
+          }, UnsafeMutableRawPointer(mutating: body))
+      }
+    }
+  }
+
   /// Cores this process may run on, counting the hardware threads of one core once.
   ///
   /// - Source: `sched_getaffinity` and `/sys/devices/system/cpu/cpu*/topology/thread_siblings_list`;

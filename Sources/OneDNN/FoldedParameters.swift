@@ -15,14 +15,13 @@ struct FoldedParameters {
   /// One an output channel; nil when it would be all zeros by construction.
   let bias: Tensor<Float>?
 
-  /// Reads the parameters of `step`'s lead and batch norm.
+  /// Reads the parameters of `fused`'s lead and batch norm.
   ///
   /// - Throws: ``NetworkError`` when one is missing or has another shape.
-  init(_ step: FusedStep, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
-    let weights = try parameters.checked("weight", of: step.lead)
-    let bias = hasBias ? try parameters.checked("bias", of: step.lead) : nil
-    let behind = [step.batchNormalization, step.channelScale].compactMap(\.self)
-    guard let map = try ChannelAffine(behind, parameters) else {
+  init(_ fused: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
+    let weights = try parameters.checked("weight", of: fused.lead)
+    let bias = hasBias ? try parameters.checked("bias", of: fused.lead) : nil
+    guard let map = try ChannelAffine(fused.affine, parameters) else {
       self.weights = weights
       self.bias = bias
       return

@@ -29,6 +29,16 @@ func check(_ status: CInt, _ operation: String, _ layer: ParameterPath?) throws(
     status: String(cString: thaw_dnnl_status_text(status)))
 }
 
+/// What `make` makes; nil when the library has no kernel for it. Every other failure, a lack of memory
+/// for example, is thrown on.
+func ifAvailable<Made>(_ make: () throws -> Made) throws -> Made? {
+  do {
+    return try make()
+  } catch ExecutionError.unsupported {
+    return nil
+  }
+}
+
 /// The result of a `COneDNN` call that makes something through its first parameter.
 func make(
   _ operation: String, _ layer: ParameterPath?,
@@ -41,4 +51,12 @@ func make(
       library: OneDNN.name, operation: operation, layer: layer, status: "nothing was made")
   }
   return handle
+}
+
+/// Makes the kernels that `body` makes for one thread each: a lane runs them on its thread alone. The
+/// host's own setting of OpenMP is back afterwards.
+func withSingleThreadedKernels<Result>(_ body: () throws -> Result) rethrows -> Result {
+  let before = thaw_dnnl_set_threads(1)
+  defer { thaw_dnnl_set_threads(before) }
+  return try body()
 }

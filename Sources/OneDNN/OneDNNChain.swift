@@ -47,11 +47,14 @@ struct ChainInstruction {
   }
 }
 
-/// Kernel calls in order, on memory planned beforehand. Runs passes of a fixed number of images.
+/// Kernel calls in order, on memory planned beforehand, for passes of a fixed number of images.
+///
+/// Nothing in it changes once it is made; what a pass writes is in an ``OneDNNLane``.
 final class OneDNNChain {
-  private let handle: OpaquePointer
-  /// Kept alive: the C side borrows their primitives and constants.
+  let handle: OpaquePointer
+  /// Kept alive: the C side borrows their primitives, layouts and constants.
   let instructions: [ChainInstruction]
+  private let scratchpads: [OneDNNLayout]
   /// Memory of one lane.
   let arenaBytes: Int
 
@@ -59,28 +62,27 @@ final class OneDNNChain {
   ///
   /// - Parameters:
   ///   - buffers: bytes and place of each buffer.
-  ///   - lanes: passes that can be under way at once.
   init(
-    _ instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)], lanes: Int,
+    _ instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)],
     inputBytes: Int, outputBytes: Int
   ) throws {
     self.instructions = instructions
-    var lifetimes: [ArenaPlan.Lifetime] = []
+    var lifetimes: [ArenaLayout.Lifetime] = []
     for (index, buffer) in buffers.enumerated() where buffer.place == .arena {
       let uses = instructions.indices.filter { instructions[$0].buffers.contains(index) }
       guard let first = uses.first, let last = uses.last else { continue }
-      lifetimes.append(.init(buffer: index, bytes: buffer.bytes, steps: first...last))
+      lifetimes.append(.init(buffer: index, bytes: buffer.bytes, moments: first...last))
     }
-    let plan = ArenaPlan(lifetimes)
-    let scratchpads = try instructions.map { try $0.primitive.layout(THAW_DNNL_SCRATCHPAD) }
-    let scratchpadOffset = plan.bytes
-    arenaBytes = plan.bytes + (scratchpads.map(\.bytes).max() ?? 0)
+    let layout = ArenaLayout(lifetimes)
+    scratchpads = try instructions.map { try $0.primitive.layout(THAW_DNNL_SCRATCHPAD) }
+    let scratchpadOffset = layout.bytes
+    arenaBytes = layout.bytes + (scratchpads.map(\.bytes).max() ?? 0)
     handle = try make("chain", nil) { [arenaBytes] in
-      thaw_dnnl_chain_create($0, CInt(lanes), arenaBytes, inputBytes, outputBytes)
+      thaw_dnnl_chain_create($0, arenaBytes, inputBytes, outputBytes)
     }
     for (instruction, scratchpad) in zip(instructions, scratchpads) {
       var arguments = instruction.arguments.map { role, operand in
-        OneDNNChain.argument(role, operand, buffers: buffers, offsets: plan.offsets)
+        OneDNNChain.argument(role, operand, buffers: buffers, offsets: layout.offsets)
       }
       if scratchpad.bytes > 0 {
         arguments.append(
@@ -120,29 +122,11 @@ final class OneDNNChain {
     return result
   }
 
-  /// Runs `passes` passes over consecutive inputs into consecutive outputs.
-  func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int,
-    threads: Int
-  ) throws(ExecutionError) {
-    var failed: CInt = 0
-    let status = thaw_dnnl_chain_run(
-      handle, input, output, Int64(passes), CInt(clamping: threads), &failed)
+  /// Turns a failure of kernel call `failed` into an error.
+  func verify(_ status: CInt, failed: CInt) throws(ExecutionError) {
     guard status != 0 else { return }
     let index = Int(failed)
-    try check(
-      status, instructions.indices.contains(index) ? instructions[index].operation : "chain",
-      instructions.indices.contains(index) ? instructions[index].layer : nil)
-  }
-
-  /// Calls `body` while adding up the wall time of each instruction, in seconds over all lanes.
-  func profile(_ body: () throws -> Void) rethrows -> [Double] {
-    let seconds = UnsafeMutableBufferPointer<Double>.allocate(capacity: instructions.count)
-    seconds.initialize(repeating: 0)
-    defer { seconds.deallocate() }
-    thaw_dnnl_chain_profile(handle, seconds.baseAddress)
-    defer { thaw_dnnl_chain_profile(handle, nil) }
-    try body()
-    return Array(seconds)
+    let instruction = instructions.indices.contains(index) ? instructions[index] : nil
+    try check(status, instruction?.operation ?? "chain", instruction?.layer)
   }
 }

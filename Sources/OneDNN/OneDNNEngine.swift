@@ -6,9 +6,9 @@ package import ThawNetwork
 
 /// The fast engine: oneDNN kernels in blocked layouts, batch norm folded, epilogues fused.
 ///
-/// Convolutional parts run image by image, one image a thread, so the result for an image depends on
-/// nothing else, neither on the batch nor on the number of threads. Dense layers run over the whole
-/// micro-batch.
+/// Convolutional parts run image by image, dense layers a micro-batch at a time, each pass on one
+/// thread, so the result for an image depends on nothing else, neither on the images with it nor on
+/// the number of threads.
 package struct OneDNNEngine: Engine {
   /// Images a thread takes through the convolutional part at once.
   ///
@@ -32,44 +32,46 @@ package struct OneDNNEngine: Engine {
   /// weights from memory no more often than it must.
   package static let recommendedMicroBatch = 32
 
-  /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
+  /// See ``Engine/compileInference(_:operations:from:parameters:microBatch:size:)``.
   ///
   /// - Throws: ``NetworkError`` when parameters or shapes do not fit, ``ExecutionError`` naming the
   ///   layer oneDNN has no kernel for.
   package func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     precondition(microBatch >= 1, "A micro-batch holds at least 1 image, got \(microBatch).")
     let shapes = try graph.shapes(batch: microBatch, size: size)
     let threads = threads ?? ComputeThreads.count
     func segment(
-      _ steps: ArraySlice<FusedStep>, from source: NodeID, inLanes: Bool
+      _ operations: ArraySlice<FusedOperation>, from source: NodeID, batch: Int
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
-        graph, steps: Array(steps), from: source, parameters: parameters,
-        batch: inLanes ? imagesPerPass : microBatch, lanes: inLanes ? threads : 1,
-        threads: threads, size: size)
+        graph, operations: Array(operations), from: source, parameters: parameters, batch: batch,
+        size: size)
     }
-    let split = Split(steps, from: source)
+    let split = Split(operations, from: source)
     let segments: [OneDNNSegment] =
       switch split {
-      case .lanes: [try segment(steps[...], from: source, inLanes: true)]
-      case .whole: [try segment(steps[...], from: source, inLanes: false)]
-      case .lanesThenWhole(let first):
+      case .images: [try segment(operations[...], from: source, batch: imagesPerPass)]
+      case .batches: [try segment(operations[...], from: source, batch: microBatch)]
+      case .imagesThenBatches(let first):
         [
-          try segment(steps[..<first], from: source, inLanes: true),
-          try segment(steps[first...], from: steps[first - 1].result, inLanes: false),
+          try segment(operations[..<first], from: source, batch: imagesPerPass),
+          try segment(operations[first...], from: operations[first - 1].result, batch: microBatch),
         ]
       }
-    let result = steps.last?.result ?? source
-    return OneDNNPlan(
-      segments, inputShape: shapes[source.index], outputShape: shapes[result.index])
+    let result = operations.last?.result ?? source
+    return try OneDNNPlan(
+      segments, inputShape: shapes[source.index], outputShape: shapes[result.index],
+      lanes: max(threads, 1))
   }
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.
   ///
-  /// A network that oneDNN refuses is given to the engine this one was made with.
+  /// A network with an operation that oneDNN has no kernel for is given to the engine this one was made
+  /// with; the plan says so (``TrainingPlan/engineName``, ``TrainingPlan/refusal``). Every other
+  /// failure, such as a lack of memory, is thrown.
   package func compileTraining(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
@@ -78,10 +80,12 @@ package struct OneDNNEngine: Engine {
       return try trainingPlan(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)
-    } catch is ExecutionError {
-      return try trainingEngine.compileTraining(
+    } catch let refusal as ExecutionError where refusal.isMissingKernel {
+      let other = try trainingEngine.compileTraining(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size)
+      other.refusal = refusal
+      return other
     }
   }
 
@@ -91,51 +95,47 @@ package struct OneDNNEngine: Engine {
     freezing plan: FreezePlan, batch: Int, size: Extent2D
   ) throws -> OneDNNTrainingPlan {
     let threads = threads ?? ComputeThreads.count
-    // The kernels of a lane run on its thread alone.
-    thaw_dnnl_set_threads(1)
-    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
-    let program = try TrainingProgram(
-      graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
-      size: size, lanes: max(min(threads, batch), 1))
-    return try OneDNNTrainingPlan(program, threads: threads)
+    return try withSingleThreadedKernels {
+      let program = try TrainingProgram(
+        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
+        size: size, lanes: max(min(threads, batch), 1))
+      return try OneDNNTrainingPlan(program)
+    }
   }
 }
 
-/// Where a chain changes from image by image to the whole micro-batch.
+/// Where passes of images change to passes of whole micro-batches.
 private enum Split {
-  case lanes
-  case whole
-  /// The whole micro-batch from this step on.
-  case lanesThenWhole(Int)
+  case images
+  case batches
+  /// Whole micro-batches from this operation on.
+  case imagesThenBatches(Int)
 
-  init(_ steps: [FusedStep], from source: NodeID) {
-    let dense = steps.firstIndex {
+  init(_ operations: [FusedOperation], from source: NodeID) {
+    let dense = operations.firstIndex {
       if case .dense = $0.lead.operation { true } else { false }
     }
     guard let dense else {
-      self = .lanes
+      self = .images
       return
     }
-    let before = steps[..<dense]
-    let worksOnImages = before.contains { step in
-      switch step.lead.operation {
+    let before = operations[..<dense]
+    let worksOnImages = before.contains { operation in
+      switch operation.lead.operation {
       case .convolution, .pooling: true
       default: false
       }
     }
     guard worksOnImages, let crossing = before.last?.result else {
-      self = .whole
+      self = .batches
       return
     }
-    // Only one value may cross; where a later step needs another one too, images stay in lanes.
-    let others = steps[dense...].flatMap(\.allInputs).contains { $0 < crossing }
-    self = others ? .lanes : .lanesThenWhole(dense)
+    // Only one value may cross; where a later operation needs another one too, images stay in lanes.
+    let others = operations[dense...].flatMap(\.allInputs).contains { $0 < crossing }
+    self = others ? .images : .imagesThenBatches(dense)
   }
 }
 
-extension FusedStep {
-  fileprivate var allInputs: [NodeID] {
-    inputs
-      + epilogue.compactMap { if case .addition(let other) = $0 { other } else { nil } }
-  }
+extension FusedOperation {
+  fileprivate var allInputs: [NodeID] { inputs + [residual].compactMap(\.self) }
 }

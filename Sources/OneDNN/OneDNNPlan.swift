@@ -1,26 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawExecution
+package import ThawExecution
 package import ThawNetwork
 package import ThawTensors
 
 /// A compiled inference chain: images one by one in parallel lanes up to the first dense layer, then
-/// the dense layers over the whole micro-batch.
+/// whole micro-batches in parallel lanes through the dense layers.
 ///
 /// In a lane everything between two layers stays in the core's cache and no thread waits for another
-/// before the next image; a dense layer, in contrast, reads its weights once for the whole batch.
+/// before the next image; a dense layer, in contrast, reads its weights once for a whole micro-batch.
+///
+/// Kernels and weights are immutable and shared with every worker (``makeWorker()``); the memory that a
+/// run writes belongs to the plan, so a plan, like a worker, has one caller at a time. However many
+/// threads there are and OpenMP grants, and on a worker's single one, the results are the same to the
+/// bit.
 package final class OneDNNPlan: InferencePlan {
   package let inputShape: Shape
   package let outputShape: Shape
-  let segments: [OneDNNSegment]
+  /// Read by the plan and its workers, written by none.
+  private let segments: [OneDNNSegment]
+  private let memory: [OneDNNSegmentMemory]
+  /// Images between two segments: a micro-batch for each lane.
+  private let group: Int
+  /// What crosses from one segment to the other, [group, features].
   private let crossing: AlignedStorage<Float>
 
-  init(_ segments: [OneDNNSegment], inputShape: Shape, outputShape: Shape) {
+  /// Takes the memory for one caller.
+  ///
+  /// - Parameter lanes: how many threads compute at most; 1 for the caller's alone.
+  init(_ segments: [OneDNNSegment], inputShape: Shape, outputShape: Shape, lanes: Int) throws {
     self.segments = segments
     self.inputShape = inputShape
     self.outputShape = outputShape
-    let width = segments.count > 1 ? segments[0].outputStride : 0
-    crossing = AlignedStorage(count: inputShape[0] * width)
+    memory = try segments.map { try OneDNNSegmentMemory($0, lanes: lanes) }
+    group = inputShape[0] * lanes
+    crossing = AlignedStorage(count: segments.count > 1 ? group * segments[0].outputStride : 0)
+  }
+
+  package func makeWorker() throws -> any InferencePlan {
+    try OneDNNPlan(segments, inputShape: inputShape, outputShape: outputShape, lanes: 1)
   }
 
   package func run(
@@ -34,21 +52,20 @@ package final class OneDNNPlan: InferencePlan {
       output.count >= images * outputStride,
       "\(images) results of \(outputStride) elements do not fit into \(output.count).")
     guard images > 0, let from = input.baseAddress, let to = output.baseAddress else { return }
-    guard segments.count == 2, let middle = crossing.elements.baseAddress else {
-      return try segments[0].run(from, into: to, images: images)
+    guard memory.count == 2, let middle = crossing.elements.baseAddress else {
+      return try memory[0].run(from, into: to, images: images)
     }
-    let microBatch = inputShape[0]
-    for first in stride(from: 0, to: images, by: microBatch) {
-      let count = min(microBatch, images - first)
-      try segments[0].run(from + first * inputStride, into: middle, images: count)
-      try segments[1].run(middle, into: to + first * outputStride, images: count)
+    for first in stride(from: 0, to: images, by: group) {
+      let count = min(group, images - first)
+      try memory[0].run(from + first * inputStride, into: middle, images: count)
+      try memory[1].run(middle, into: to + first * outputStride, images: count)
     }
   }
 }
 
 extension OneDNNPlan {
   /// What one kernel call did in a profile.
-  package struct StepTime {
+  package struct InstructionTime {
     /// Layer it belongs to.
     package let layer: ParameterPath
     /// For example `convolution`.
@@ -62,16 +79,16 @@ extension OneDNNPlan {
   /// Runs once and tells the time of every kernel call.
   package func profile(
     _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>
-  ) throws -> [StepTime] {
-    var times: [[Double]] = segments.map { _ in [] }
+  ) throws -> [InstructionTime] {
+    var times: [[Double]] = memory.map { _ in [] }
     func nest(_ index: Int) throws {
-      guard index < segments.count else { return try run(input, into: output) }
-      times[index] = try segments[index].chain.profile { try nest(index + 1) }
+      guard index < memory.count else { return try run(input, into: output) }
+      times[index] = try memory[index].profile { try nest(index + 1) }
     }
     try nest(0)
     return zip(segments, times).flatMap { segment, seconds in
       zip(segment.chain.instructions, seconds).map {
-        StepTime(
+        InstructionTime(
           layer: $0.layer, operation: $0.operation, kernel: $0.primitive.kernel, seconds: $1)
       }
     }

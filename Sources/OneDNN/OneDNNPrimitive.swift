@@ -61,12 +61,19 @@ extension Activation {
 }
 
 extension Window2D {
-  /// This window over an image of `size`, for an output of `output` pixels.
+  /// This window of `layer` over an image of `size`, for an output of `output` pixels.
   ///
   /// oneDNN derives the output from the padding; with `roundsUp` the padding behind the image is
   /// enlarged until the partial window counts.
-  func descriptor(for size: Extent2D, output: Extent2D) -> thaw_dnnl_window {
+  ///
+  /// - Throws: ``ExecutionError/unsupported(operation:layer:engine:)`` for a window that crops.
+  func descriptor(
+    for size: Extent2D, output: Extent2D, _ layer: ParameterPath
+  ) throws(ExecutionError) -> thaw_dnnl_window {
     let insets = insets(for: size)
+    guard min(insets.top, insets.left, insets.bottom, insets.right) >= 0 else {
+      throw .unsupported(operation: "negative padding", layer: layer, engine: OneDNN.name)
+    }
     let height = (output.height - 1) * stride.height + (kernel.height - 1) * dilation.height + 1
     let width = (output.width - 1) * stride.width + (kernel.width - 1) * dilation.width + 1
     let bottom = max(insets.bottom, height - size.height - insets.top)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CThawOneDNN
 import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// A chain with the number of images it takes at once and what surrounds it.
+/// A compiled part of a plan: its chain, and how many images go through it at once. Immutable.
 final class OneDNNSegment {
+  /// Kernels of one thread, so that nothing in a result depends on how many there are: a kernel made for
+  /// several splits its sums among them.
   let chain: OneDNNChain
   /// Images a pass.
   let batch: Int
@@ -14,52 +15,68 @@ final class OneDNNSegment {
   let inputStride: Int
   /// Elements of one result.
   let outputStride: Int
-  private let threads: Int
-  // One padded pass, for what does not fill one; made with the segment so that `run` takes no memory.
+
+  /// Compiles `operations` for passes of `batch` images.
+  init(
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
+    batch: Int,
+    size: Extent2D
+  ) throws {
+    let shapes = try graph.shapes(batch: batch, size: size)
+    let result = operations.last?.result ?? source
+    let (input, output) = (shapes[source.index].count, shapes[result.index].count)
+    chain = try withSingleThreadedKernels {
+      var builder = try ChainBuilder(
+        graph, operations: operations, from: source, parameters: parameters, shapes: shapes)
+      for (index, operation) in operations.enumerated() { try builder.append(operation, at: index) }
+      let parts = try builder.finish(result)
+      return try OneDNNChain(
+        parts.instructions, buffers: parts.buffers,
+        inputBytes: input * MemoryLayout<Float>.stride,
+        outputBytes: output * MemoryLayout<Float>.stride)
+    }
+    self.batch = batch
+    inputStride = input / batch
+    outputStride = output / batch
+  }
+}
+
+/// The memory in which one caller runs a segment.
+final class OneDNNSegmentMemory {
+  private let segment: OneDNNSegment
+  private let lanes: OneDNNLanes
+  // One padded pass, for what does not fill one; made beforehand so that `run` takes no memory.
   private let paddedInput: AlignedStorage<Float>
   private let paddedOutput: AlignedStorage<Float>
 
-  /// Compiles `steps` for passes of `batch` images, `lanes` of them at once.
-  init(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters, batch: Int,
-    lanes: Int, threads: Int, size: Extent2D
-  ) throws {
-    let shapes = try graph.shapes(batch: batch, size: size)
-    // Kernels of a chain with lanes run on one thread each; the others use the whole team.
-    thaw_dnnl_set_threads(lanes > 1 ? 1 : CInt(clamping: threads))
-    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
-    var builder = try ChainBuilder(
-      graph, steps: steps, from: source, parameters: parameters, shapes: shapes)
-    for (index, step) in steps.enumerated() { try builder.append(step, at: index) }
-    let result = steps.last?.result ?? source
-    let parts = try builder.finish(result)
-    let (input, output) = (shapes[source.index].count, shapes[result.index].count)
-    chain = try OneDNNChain(
-      parts.instructions, buffers: parts.buffers, lanes: lanes,
-      inputBytes: input * MemoryLayout<Float>.stride,
-      outputBytes: output * MemoryLayout<Float>.stride)
-    self.batch = batch
-    self.threads = threads
-    inputStride = input / batch
-    outputStride = output / batch
-    paddedInput = AlignedStorage(count: batch > 1 ? input : 0)
-    paddedOutput = AlignedStorage(count: batch > 1 ? output : 0)
+  /// Takes the memory of `lanes` passes at once.
+  init(_ segment: OneDNNSegment, lanes: Int) throws(ExecutionError) {
+    self.segment = segment
+    self.lanes = try OneDNNLanes(segment.chain, count: lanes)
+    let batch = segment.batch
+    paddedInput = AlignedStorage(count: batch > 1 ? batch * segment.inputStride : 0)
+    paddedOutput = AlignedStorage(count: batch > 1 ? batch * segment.outputStride : 0)
   }
 
   /// Computes `images` results; a last pass that is not full is padded with zeros.
   func run(
     _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, images: Int
   ) throws(ExecutionError) {
-    let passes = images / batch
-    if passes > 0 { try chain.run(input, into: output, passes: passes, threads: threads) }
-    let done = passes * batch
+    let (inputStride, outputStride) = (segment.inputStride, segment.outputStride)
+    let passes = images / segment.batch
+    if passes > 0 { try lanes.run(input, into: output, passes: passes) }
+    let done = passes * segment.batch
     let rest = images - done
     guard rest > 0, let from = paddedInput.elements.baseAddress,
       let to = paddedOutput.elements.baseAddress
     else { return }
     from.update(from: input + done * inputStride, count: rest * inputStride)
-    (from + rest * inputStride).update(repeating: 0, count: (batch - rest) * inputStride)
-    try chain.run(from, into: to, passes: 1, threads: threads)
+    (from + rest * inputStride).update(
+      repeating: 0, count: (segment.batch - rest) * inputStride)
+    try lanes.run(from, into: to, passes: 1)
     (output + done * outputStride).update(from: to, count: rest * outputStride)
   }
+
+  /// Calls `body` while adding up the wall time of each instruction, in seconds over all lanes.
+  func profile(_ body: () throws -> Void) rethrows -> [Double] { try lanes.profile(body) }
 }

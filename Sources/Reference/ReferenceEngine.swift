@@ -17,16 +17,17 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
   /// `reference (Float)` or `reference (Double)`.
   package var name: String { "reference (\(Scalar.self))" }
 
-  /// See ``Engine/compileInference(_:steps:from:parameters:microBatch:size:)``.
+  /// See ``Engine/compileInference(_:operations:from:parameters:microBatch:size:)``.
   package func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
-    let nodes = steps.flatMap { step in step.nodes.map { graph.nodes[$0] } }
-    let program = try ReferenceProgram<Scalar>(
-      graph, nodes: nodes, from: source, parameters: parameters, freezing: nil, batch: microBatch,
-      size: size)
-    return ReferenceInferencePlan(program)
+    let nodes = operations.flatMap { operation in operation.nodes.map { graph.nodes[$0] } }
+    return try ReferenceInferencePlan<Scalar> { shared in
+      try ReferenceProgram(
+        graph, nodes: nodes, from: source, parameters: parameters, sharing: shared, freezing: nil,
+        batch: microBatch, size: size)
+    }
   }
 
   /// See ``Engine/compileTraining(_:nodes:from:parameters:freezing:batch:size:)``.

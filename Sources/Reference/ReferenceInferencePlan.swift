@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawExecution
+package import ThawExecution
 import ThawNetwork
 package import ThawTensors
 
 /// A frozen piece of a network on the reference engine; see ``ReferenceEngine``.
 package final class ReferenceInferencePlan<Scalar: BLASScalar>: InferencePlan {
   private let program: ReferenceProgram<Scalar>
+  /// Binds the same nodes and parameters to memory of their own.
+  private let makeProgram: (_ sharing: [PlanParameter<Scalar>]?) throws -> ReferenceProgram<Scalar>
 
-  init(_ program: ReferenceProgram<Scalar>) { self.program = program }
+  /// A plan of what `makeProgram` makes; given parameters, that takes them instead of its own.
+  init(
+    _ makeProgram:
+      @escaping (_ sharing: [PlanParameter<Scalar>]?) throws -> ReferenceProgram<Scalar>,
+    sharing parameters: [PlanParameter<Scalar>]? = nil
+  ) throws {
+    self.makeProgram = makeProgram
+    program = try makeProgram(parameters)
+  }
+
+  /// See ``InferencePlan/makeWorker()``.
+  package func makeWorker() throws -> any InferencePlan {
+    try ReferenceInferencePlan(makeProgram, sharing: program.parameters)
+  }
 
   /// See ``InferencePlan/inputShape``.
   package var inputShape: Shape { program.input.shape }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawExecution
 import ThawNetwork
 import ThawTensors
 
@@ -47,27 +48,27 @@ struct ReferenceLayout {
 
   /// Memory for every value, `shapes` being those of the whole graph.
   func makeValues<Scalar: BLASScalar>(_ shapes: [Shape]) -> [ReferenceValue<Scalar>] {
-    let counts = nodes.map { shapes[$0].count }
     let end = nodes.count
-    let values = ReferenceBuffers(
-      counts.indices.map { index in
-        ReferenceBuffers.Lifetime(
-          count: counts[index], first: trains ? 0 : index, last: trains ? end : lastUse[index])
-      }
-    ).allocate(Scalar.self)
+    func lifetime(_ index: Int, _ moments: ClosedRange<Int>) -> ArenaLayout.Lifetime {
+      ArenaLayout.Lifetime(
+        buffer: index, bytes: shapes[nodes[index]].count * MemoryLayout<Scalar>.stride,
+        moments: moments)
+    }
+    let values = ArenaLayout(
+      nodes.indices.map { lifetime($0, trains ? 0...end : $0...lastUse[$0]) })
     // Backward runs from the end: a gradient lives from its value's last user to its maker.
-    let training = counts.indices.filter { needsGradient[$0] }
-    let gradients = ReferenceBuffers(
-      training.map { index in
-        ReferenceBuffers.Lifetime(
-          count: counts[index], first: end - lastUse[index], last: end - index)
-      }
-    ).allocate(Scalar.self)
-    var gradientOf = [AlignedStorage<Scalar>?](repeating: nil, count: end)
-    for (index, gradient) in zip(training, gradients) { gradientOf[index] = gradient }
-    return counts.indices.map { index in
+    let gradients = ArenaLayout(
+      nodes.indices.filter { needsGradient[$0] }.map {
+        lifetime($0, end - lastUse[$0]...end - $0)
+      })
+    let memory = ReferenceMemory<Scalar>(
+      values: AlignedStorage(count: values.bytes / MemoryLayout<Scalar>.stride),
+      gradients: AlignedStorage(count: gradients.bytes / MemoryLayout<Scalar>.stride))
+    return nodes.indices.map { index in
       ReferenceValue(
-        shape: shapes[nodes[index]], storage: values[index], gradient: gradientOf[index])
+        shape: shapes[nodes[index]], memory: memory,
+        offset: (values.offsets[index] ?? 0) / MemoryLayout<Scalar>.stride,
+        gradientOffset: gradients.offsets[index].map { $0 / MemoryLayout<Scalar>.stride })
     }
   }
 }

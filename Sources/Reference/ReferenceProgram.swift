@@ -10,7 +10,7 @@ import ThawTensors
 /// not overlap share buffers; with it all values are kept for backward and gradients share instead.
 struct ReferenceProgram<Scalar: BLASScalar> {
   /// A layer and what surrounds its backward pass.
-  struct Step {
+  struct Instruction {
     let path: ParameterPath
     let layer: any ReferenceLayer
     let output: ReferenceValue<Scalar>
@@ -23,32 +23,37 @@ struct ReferenceProgram<Scalar: BLASScalar> {
   /// What the caller gets.
   let output: ReferenceValue<Scalar>
   /// In order of computation.
-  let steps: [Step]
+  let instructions: [Instruction]
   /// Parameters and statistics, in order of computation.
   let parameters: [PlanParameter<Scalar>]
-  /// The step of each of ``parameters``.
+  /// The instruction of each of ``parameters``.
   let owners: [Int]
   /// The largest batch.
   let batch: Int
 
   /// Binds `nodes`, which read the result of `source` and of each other.
   ///
-  /// - Parameter plan: what trains; nil for a program that never trains.
+  /// - Parameters:
+  ///   - shared: the parameters of another program of these nodes, to be used instead of copies of
+  ///     `parameters`.
+  ///   - plan: what trains; nil for a program that never trains.
   init(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
-    freezing plan: FreezePlan?, batch: Int, size: Extent2D
+    sharing shared: [PlanParameter<Scalar>]? = nil, freezing plan: FreezePlan?, batch: Int,
+    size: Extent2D
   ) throws {
     precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
     let shapes = try graph.shapes(batch: batch, size: size)
     let layout = ReferenceLayout(graph, nodes: nodes, from: source, freezing: plan)
     let values: [ReferenceValue<Scalar>] = layout.makeValues(shapes)
     let scratch = ReferenceScratch<Scalar>()
-    var steps: [Step] = []
+    var instructions: [Instruction] = []
     var all: [PlanParameter<Scalar>] = []
     var owners: [Int] = []
     for (index, node) in nodes.enumerated() {
-      let own = try node.parameters.map { description in
-        try PlanParameter<Scalar>(
+      let own = try node.parameters.enumerated().map { number, description in
+        if let shared { return shared[all.count + number] }
+        return try PlanParameter<Scalar>(
           checked: description, parameters, trains: plan?.trains(description, of: node) ?? false)
       }
       all += own
@@ -57,12 +62,12 @@ struct ReferenceProgram<Scalar: BLASScalar> {
         node: node, inputs: layout.inputs[index].map { values[$0] }, output: values[index + 1],
         parameters: own, mode: plan?.batchNormMode(of: node) ?? .inference, trains: plan != nil)
       let starts = values.indices.filter { layout.lastUse[$0] == index + 1 && $0 != nodes.count }
-      steps.append(
-        Step(
+      instructions.append(
+        Instruction(
           path: node.path, layer: context.makeLayer(scratch), output: values[index + 1],
           starts: starts.map { values[$0] }))
     }
-    self.steps = steps
+    self.instructions = instructions
     self.parameters = all
     self.owners = owners
     self.batch = batch
@@ -72,30 +77,30 @@ struct ReferenceProgram<Scalar: BLASScalar> {
 
   /// Computes the output of the samples in `input`.
   func forward(_ pass: ReferencePass) throws {
-    for step in steps { try step.layer.check(pass) }
-    for step in steps { step.layer.forward(pass) }
+    for instruction in instructions { try instruction.layer.check(pass) }
+    for instruction in instructions { instruction.layer.forward(pass) }
   }
 
   /// Computes the same until a layer's result is NaN or infinite; nil when none is.
   func firstNonFiniteLayer(_ pass: ReferencePass) throws -> ParameterPath? {
-    for step in steps { try step.layer.check(pass) }
-    for step in steps {
-      step.layer.forward(pass)
+    for instruction in instructions { try instruction.layer.check(pass) }
+    for instruction in instructions {
+      instruction.layer.forward(pass)
       let elements = UnsafeBufferPointer(
-        start: step.output.values, count: pass.count * step.output.stride)
-      if !elements.areFinite { return step.path }
+        start: instruction.output.values, count: pass.count * instruction.output.stride)
+      if !elements.areFinite { return instruction.path }
     }
     return nil
   }
 
   /// Computes all gradients from the one in `output`.
   func backward(_ pass: ReferencePass) {
-    for step in steps.reversed() {
-      for value in step.starts {
+    for instruction in instructions.reversed() {
+      for value in instruction.starts {
         guard let gradient = value.gradient else { continue }
         ElementLoops.clear(gradient, count: pass.count * value.stride)
       }
-      if step.output.gradient != nil { step.layer.backward(pass) }
+      if instruction.output.gradient != nil { instruction.layer.backward(pass) }
     }
   }
 }

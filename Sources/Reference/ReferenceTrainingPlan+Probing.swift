@@ -26,9 +26,9 @@ extension ReferenceTrainingPlan {
       preconditionFailure("Only a training pass can be repeated.")
     }
     var kinks = KinkSides()
-    for step in program.steps[layer...] {
-      step.layer.forward(pass)
-      step.layer.note(&kinks, pass)
+    for instruction in program.instructions[layer...] {
+      instruction.layer.forward(pass)
+      instruction.layer.note(&kinks, pass)
     }
     let count = pass.count * program.output.stride
     return (

@@ -11,6 +11,8 @@ package import ThawTensors
 package final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspectable,
   LayerInspectable
 {
+  package let engineName = ReferenceEngine<Scalar>().name
+  package var refusal: ExecutionError?
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [PlanParameter<Scalar>]

@@ -3,6 +3,12 @@
 import ThawNetwork
 import ThawTensors
 
+/// The memory of a plan's values: a block for results, one for gradients.
+struct ReferenceMemory<Scalar: BLASScalar> {
+  let values: AlignedStorage<Scalar>
+  let gradients: AlignedStorage<Scalar>
+}
+
 /// The result of one node in a plan, and its gradient where one is needed.
 final class ReferenceValue<Scalar: BLASScalar> {
   /// Of the largest batch: [batch, …].
@@ -13,17 +19,16 @@ final class ReferenceValue<Scalar: BLASScalar> {
   let values: UnsafeMutablePointer<Scalar>
   /// d loss / d values, as many; nil when nothing at or before this node trains.
   let gradient: UnsafeMutablePointer<Scalar>?
-  private let storage: AlignedStorage<Scalar>
-  private let gradientStorage: AlignedStorage<Scalar>?
+  private let memory: ReferenceMemory<Scalar>
 
-  /// Wraps memory that may be shared with values of other lifetimes.
-  init(shape: Shape, storage: AlignedStorage<Scalar>, gradient: AlignedStorage<Scalar>?) {
+  /// A value at `offset` elements into the block for results, with its gradient at `gradientOffset`;
+  /// values of other lifetimes may lie in the same places.
+  init(shape: Shape, memory: ReferenceMemory<Scalar>, offset: Int, gradientOffset: Int?) {
     self.shape = shape
-    self.storage = storage
-    gradientStorage = gradient
+    self.memory = memory
     stride = shape.count / shape[0]
-    values = storage.start
-    self.gradient = gradient?.start
+    values = memory.values.start + offset
+    gradient = gradientOffset.map { memory.gradients.start + $0 }
   }
 
   /// Height and width; 1x1 for a value [N, F].

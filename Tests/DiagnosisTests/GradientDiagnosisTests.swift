@@ -158,11 +158,12 @@ private struct CorruptEngine: Engine {
   var name: String { "corrupt" }
 
   func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     try ReferenceEngine<Float>().compileInference(
-      graph, steps: steps, from: source, parameters: parameters, microBatch: microBatch, size: size)
+      graph, operations: operations, from: source, parameters: parameters, microBatch: microBatch,
+      size: size)
   }
 
   func compileTraining(
@@ -186,6 +187,11 @@ private final class CorruptPlan: TrainingPlan {
     self.path = path
   }
 
+  var engineName: String { plan.engineName }
+  var refusal: ExecutionError? {
+    get { plan.refusal }
+    set { plan.refusal = newValue }
+  }
   var inputShape: Shape { plan.inputShape }
   var outputShape: Shape { plan.outputShape }
   var trainable: [ParameterDescription] { plan.trainable }

@@ -5,6 +5,7 @@ import Testing
 import ThawExecution
 import ThawNetwork
 import ThawOneDNN
+import ThawReference
 import ThawTensors
 import ThawTestSupport
 
@@ -172,6 +173,44 @@ import ThawTestSupport
     }
     #expect(error?.description.contains("layer 'cropping'") == true)
     #expect(error?.description.contains("oneDNN") == true)
+  }
+
+  /// Memory that is not there is no missing kernel: the other engine would need as much.
+  @Test func aLackOfMemoryIsNotHiddenByTheOtherEngine() throws {
+    var builder = GraphBuilder(name: "huge", inputChannels: 4)
+    builder.add("norm", .batchNormalization(BatchNormalization(channels: 4)))
+    let graph = builder.build()
+    let error = #expect(throws: ExecutionError.self) {
+      _ = try OneDNNEngine(training: NoEngine()).compileTraining(
+        graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
+        parameters: .procedural(for: graph), freezing: everything(in: graph), batch: 2,
+        size: Extent2D(1 << 21))
+    }
+    #expect(error?.isMissingKernel == false)
+    #expect(error?.description.contains("out of memory") == true)
+  }
+
+  @Test func aPlanOfTheOtherEngineSaysSoAndWhy() throws {
+    var builder = GraphBuilder(name: "cropping", inputChannels: 4)
+    let window = Window2D(
+      kernel: 3, padding: .explicit(EdgeInsets(top: -1, left: 0, bottom: 0, right: 0)))
+    builder.add("cropping", .convolution(Convolution2D(inputs: 4, outputs: 4, window: window)))
+    let refused = builder.build()
+    let engine = OneDNNEngine(training: ReferenceEngine<Float>())
+    func compile(_ graph: Graph) throws -> any TrainingPlan {
+      try engine.compileTraining(
+        graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
+        parameters: .procedural(for: graph), freezing: everything(in: graph), batch: 2,
+        size: Extent2D(22))
+    }
+    let plan = try compile(refused)
+    #expect(plan.engineName == "reference (Float)")
+    #expect(
+      plan.refusal
+        == .unsupported(operation: "negative padding", layer: "cropping", engine: engine.name))
+    let usual = try compile(TrainingNetworks.mobile)
+    #expect(usual.engineName == engine.name)
+    #expect(usual.refusal == nil)
   }
 
   @Test func trainingWithoutAKernelIsGivenToTheOtherEngine() throws {

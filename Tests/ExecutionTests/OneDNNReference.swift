@@ -202,7 +202,7 @@ struct NoEngine: Engine {
   let name = "no engine"
 
   func compileInference(
-    _ graph: Graph, steps: [FusedStep], from source: NodeID, parameters: Parameters,
+    _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     throw ExecutionError.unsupported(operation: "inference", layer: "", engine: name)

@@ -18,7 +18,8 @@ func infer<Scalar: BLASScalar>(
   _ graph: Graph, _ input: Tensor<Float>, in type: Scalar.Type = Scalar.self, microBatch: Int = 4
 ) throws -> [Scalar] {
   let plan = try ReferenceEngine<Scalar>().compileInference(
-    graph, steps: graph.fusedSteps, from: graph.nodes[0].id, parameters: .procedural(for: graph),
+    graph, operations: graph.fusedOperations, from: graph.nodes[0].id,
+    parameters: .procedural(for: graph),
     microBatch: microBatch, size: Extent2D(height: input.shape[2], width: input.shape[3]))
   guard let reference = plan as? ReferenceInferencePlan<Scalar> else { return [] }
   return try reference.run(scalars: input.elements.map { Scalar($0) })

@@ -216,8 +216,8 @@ import ThawTestSupport
     let graph = ParityNetworks.residual
     let engine = ReferenceEngine<Float>()
     let part = try Compiler(inference: engine, training: engine).compileInference(
-      graph, parameters: .procedural(for: graph), from: graph.fusedSteps[0].result,
-      to: graph.fusedSteps[2].result, microBatch: 2, size: Extent2D(height: 15, width: 17))
+      graph, parameters: .procedural(for: graph), from: graph.fusedOperations[0].result,
+      to: graph.fusedOperations[2].result, microBatch: 2, size: Extent2D(height: 15, width: 17))
     #expect(part.inputShape == [2, 8, 8, 9] && part.outputShape == [2, 8, 8, 9])
     await #expect(processExitsWith: .failure) {
       let graph = ParityNetworks.residual

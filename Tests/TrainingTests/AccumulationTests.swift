@@ -51,6 +51,15 @@ private let samples = clouds(90, inputs: 6, classes: 3, seed: 1)
     #expect(tight.backwardCount == 3 * 5)
   }
 
+  /// 90 samples one by one in steps of 40: more parts than a random stream's epoch had room for.
+  @Test func everyPartOfAStepHasANameOfItsOwn() throws {
+    let plan = DensePlan(inputs: 6, classes: 3, batch: 1)
+    _ = try train(plan, batch: 1, accumulation: 40, loss: SoftmaxCrossEntropy())
+    #expect(plan.identities.count == 3 * 90)
+    #expect(Set(plan.identities).count == 3 * 90)
+    #expect(plan.identities.map(\.part).max() == 39)
+  }
+
   @Test func scheduleAndProgressCountSteps() throws {
     let configuration = TrainerConfiguration(epochs: 2, batchSize: 5, accumulation: 4)
     let trainer = try Trainer(

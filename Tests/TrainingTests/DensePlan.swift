@@ -7,12 +7,16 @@ import ThawTraining
 
 /// Input dropout and one dense layer, written plainly: a training plan to test trainers with.
 class DensePlan: TrainingPlan {
+  let engineName = "plain"
+  var refusal: ExecutionError?
   var inputShape: Shape { [batch, inputs] }
   let outputShape: Shape
   let trainable: [ParameterDescription]
   let dropout: Double
   private(set) var largestBatch = 0
   private(set) var backwardCount = 0
+  /// Of every forward pass.
+  private(set) var identities: [StepIdentity] = []
 
   private let batch: Int
   private let inputs: Int
@@ -47,7 +51,9 @@ class DensePlan: TrainingPlan {
   ) throws {
     precondition(input.count <= inputShape.count, "The batch exceeds the plan's.")
     largestBatch = max(largestBatch, input.count / inputs)
-    var stream = RandomStream(seed: step.seed, purpose: .dropout, epoch: step.step)
+    identities.append(step)
+    var stream = RandomStream(
+      seed: step.seed, purpose: .dropout, epoch: step.step | step.part << 20)
     let scale = Float(1 / (1 - dropout))
     seen = input.map { value in
       dropout == 0 ? value : (Double(stream.uniform()) < dropout ? 0 : value * scale)

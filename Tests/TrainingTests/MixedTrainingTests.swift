@@ -112,7 +112,10 @@ private final class WatchingPlan: DensePlan {
     #expect(plan.given.map(\.count) == [30, 30])
     for part in 0..<2 {
       let draw = BatchMixing.mixup().draw(
-        count: 5, seed: 5, step: 7 | part << 20, size: PixelSize(width: 1, height: 1))
+        count: 5, seed: 5, step: 7, part: part, size: PixelSize(width: 1, height: 1))
+      // The draws that runs were begun with: the part in the bits above the step's twenty.
+      var stream = RandomStream(seed: 5, purpose: .mixing, sample: 7 | part << 20)
+      #expect(draw.pairs.map(\.partner) == stream.permutation(of: 5))
       var expected = Array(samples.features.elements[part * 30..<part * 30 + 30])
       expected.withUnsafeMutableBufferPointer { draw.mix($0, width: 6) }
       #expect(plan.given[part] == expected)

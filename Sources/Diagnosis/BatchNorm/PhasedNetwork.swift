@@ -79,7 +79,7 @@ package final class PhasedNetwork {
   /// handing values over costs little.
   private static let layersPerPiece = 6
 
-  /// Where pieces end: after a fused step behind which nothing but its result is needed. The last
+  /// Where pieces end: after a fused operation behind which nothing but its result is needed. The last
   /// one is the output.
   private static func cuts(of graph: Graph) -> [NodeID] {
     var lastUse = [Int](repeating: 0, count: graph.nodes.count)
@@ -87,14 +87,14 @@ package final class PhasedNetwork {
       for input in node.inputs { lastUse[input.index] = node.id.index }
     }
     var (cuts, normalizations, furthest): ([NodeID], Int, Int) = ([], 0, lastUse[0])
-    for step in graph.fusedSteps {
-      let isClean = furthest <= step.result.index
-      for index in step.nodes {
+    for operation in graph.fusedOperations {
+      let isClean = furthest <= operation.result.index
+      for index in operation.nodes {
         furthest = max(furthest, lastUse[index])
         if case .batchNormalization = graph.nodes[index].operation { normalizations += 1 }
       }
-      if step.result == graph.output.id || (isClean && normalizations >= layersPerPiece) {
-        cuts.append(step.result)
+      if operation.result == graph.output.id || (isClean && normalizations >= layersPerPiece) {
+        cuts.append(operation.result)
         normalizations = 0
       }
     }

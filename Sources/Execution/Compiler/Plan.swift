@@ -43,7 +43,7 @@ package struct Compiler: Sendable {
       partition.prefix.isEmpty
       ? nil
       : try inferenceEngine.compileInference(
-        graph, steps: partition.prefix, from: input, parameters: parameters,
+        graph, operations: partition.prefix, from: input, parameters: parameters,
         microBatch: microBatch, size: size)
     let suffix: (any TrainingPlan)? =
       partition.suffix.isEmpty
@@ -67,21 +67,21 @@ package struct Compiler: Sendable {
   }
 
   /// Compiles the part of `graph` after `source` up to `end` for inference (the whole network by
-  /// default). Traps when one of the two lies inside a fused step.
+  /// default). Traps when one of the two lies inside a fused operation.
   package func compileInference(
     _ graph: Graph, parameters: Parameters, from source: NodeID? = nil, to end: NodeID? = nil,
     microBatch: Int, size: Extent2D
   ) throws -> any InferencePlan {
     let first = (source ?? graph.nodes[0].id).index
     let last = (end ?? graph.output.id).index
-    let steps = graph.fusedSteps.filter {
+    let operations = graph.fusedOperations.filter {
       $0.nodes.lowerBound > first && $0.nodes.upperBound <= last
     }
     precondition(
-      steps.reduce(0) { $0 + $1.nodes.count } == last - first,
-      "'\(graph.nodes[first].path)' or '\(graph.nodes[last].path)' lies inside a fused step.")
+      operations.reduce(0) { $0 + $1.nodes.count } == last - first,
+      "'\(graph.nodes[first].path)' or '\(graph.nodes[last].path)' lies inside a fused operation.")
     return try inferenceEngine.compileInference(
-      graph, steps: steps, from: graph.nodes[first].id, parameters: parameters,
+      graph, operations: operations, from: graph.nodes[first].id, parameters: parameters,
       microBatch: microBatch, size: size)
   }
 }

@@ -8,7 +8,7 @@ package import ThawTensors
 ///
 /// Element i of a batch takes the i-th 16 bits of the layer's stream, so the mask depends neither on
 /// threads nor on how large the batch is, and a resumed run drops what the first one did. The
-/// probability is rounded to a multiple of 2^-16; the low 24 bits of the step count.
+/// probability is rounded to a multiple of 2^-16.
 package struct DropoutMask {
   /// Of dropping an element.
   package let probability: Double
@@ -51,7 +51,8 @@ package struct DropoutMask {
   private var threshold: UInt32 { UInt32((probability * 0x1p16).rounded()) }
   private var keptFactor: Double { threshold >= 1 << 16 ? 0 : 1 / (1 - probability) }
 
-  /// The stream is that of ``RandomStream`` for this purpose, step and layer.
+  /// The stream is that of ``RandomStream`` for this purpose, layer and ``StepIdentity/epochBits``, from its
+  /// block ``StepIdentity/era`` * 2^32 on.
   private func fill(
     _ factors: UnsafeMutablePointer<Float>, from first: Int, count: Int, kept: Float,
     _ identity: StepIdentity
@@ -59,8 +60,8 @@ package struct DropoutMask {
     let seed = [
       UInt32(truncatingIfNeeded: identity.seed), UInt32(truncatingIfNeeded: identity.seed >> 32),
     ]
-    let phase = UInt32(truncatingIfNeeded: identity.step) & 0x00FF_FFFF
-    let domain = [RandomPurpose.dropout.rawValue << 24 | phase, key]
-    thaw_keep_mask(seed, domain, Int64(first), Int64(count), threshold, kept, factors)
+    let domain = [RandomPurpose.dropout.rawValue << 24 | identity.epochBits, key]
+    thaw_keep_mask(
+      seed, domain, identity.era, Int64(first), Int64(count), threshold, kept, factors)
   }
 }

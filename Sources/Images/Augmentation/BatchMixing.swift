@@ -61,14 +61,20 @@ package struct BatchMixing: Codable, Hashable, Sendable, CustomStringConvertible
     }
   }
 
-  /// The mixing of one batch: a pure function of the seed and the step.
+  /// The mixing of one batch: a pure function of the seed, the step and the part of the step.
   ///
   /// - Parameters:
   ///   - count: samples in the batch; real ones, without padding.
-  ///   - step: number of the optimizer's step from the start of the run.
+  ///   - step: number of the optimizer's step from the start of the run, below 2^36.
+  ///   - part: number of the micro-batch within the step, below 2^20.
   ///   - size: extent of the photos, which cutmix needs; anything for mixup.
-  package func draw(count: Int, seed: UInt64, step: Int, size: PixelSize) -> MixingDraw {
-    var stream = RandomStream(seed: seed, purpose: .mixing, sample: step)
+  package func draw(
+    count: Int, seed: UInt64, step: Int, part: Int = 0, size: PixelSize
+  ) -> MixingDraw {
+    // The low bits of both share a stream's 32 bits for the sample, the others its 24 for the epoch.
+    var stream = RandomStream(
+      seed: seed, purpose: .mixing, epoch: ((step >> 20) & 0xFFFF) | ((part >> 12) << 16),
+      sample: (step & 0xF_FFFF) | ((part & 0xFFF) << 20))
     let partners = stream.permutation(of: count)
     let pairs = partners.map { partner in
       let lambda = stream.beta(alpha, alpha)

@@ -58,9 +58,9 @@ void thaw_average_backward(
 
 // ---- Elements -----------------------------------------------------------------------------------
 
-// target += source.
+// target += source, which lies apart.
 void thaw_add(float *target, const float *source, int64_t count);
-// result = rectifier(left + right).
+// result = rectifier(left + right). Any of the three may be the same.
 void thaw_sum(
     const float *left, const float *right, thaw_rectifier rectifier, float *result, int64_t count);
 // result = rectifier(x).
@@ -68,11 +68,11 @@ void thaw_rectify(const float *x, thaw_rectifier rectifier, float *result, int64
 // dx = dy where the rectifier has slope 1, else 0; y is the rectifier's result. dx may be dy.
 void thaw_rectify_backward(
     const float *dy, const float *y, thaw_rectifier rectifier, float *dx, int64_t count);
-// result = left * right, added to what is there when `accumulates`.
+// result = left * right, added to what is there when `accumulates`. The result lies apart.
 void thaw_product(
     const float *left, const float *right, bool accumulates, float *result, int64_t count);
 
-// target *= factors.
+// target *= factors, which lie apart.
 void thaw_scale(float *target, const float *factors, int64_t count);
 // y = 1 / (1 + e^-x), x times that, and x times the normal distribution function. y may be x.
 void thaw_sigmoid(const float *x, float *y, int64_t count);
@@ -83,10 +83,10 @@ void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t c
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
 // factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
-// `threshold`, else `kept`. Number j is the j % 8th of block j / 8, low halves first; the counter is
-// (block, domain).
+// `threshold`, else `kept`. Number j is the j % 8th of block era * 2^32 + j / 8, low halves first; the
+// counter is (block, domain).
 void thaw_keep_mask(
-    const uint32_t key[2], const uint32_t domain[2], int64_t first, int64_t count,
+    const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
     uint32_t threshold, float kept, float *factors);
 
 // ---- Rows of channels: x is [rows, C] ------------------------------------------------------------

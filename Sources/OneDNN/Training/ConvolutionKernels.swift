@@ -88,7 +88,8 @@ final class ConvolutionKernels {
     if let rectifier = d.rectifier {
       epilogue.append(thaw_dnnl_epilogue(function: rectifier, operand: nil))
     }
-    if let fused = try? makeForward(epilogue), epilogue.isEmpty || !fused.isPlainLoop {
+    let fused = try ifAvailable { try makeForward(epilogue) }
+    if let fused, epilogue.isEmpty || !fused.isPlainLoop {
       (forward, isFused) = (fused, true)
     } else {
       (forward, isFused) = (try makeForward([]), false)

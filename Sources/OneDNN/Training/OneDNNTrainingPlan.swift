@@ -7,11 +7,14 @@ package import ThawTensors
 
 /// A piece of a network that trains on oneDNN and kernels of our own; see ``OneDNNEngine``.
 ///
-/// Values are channels-last images. Each lane, a thread, takes its images through forward or backward
-/// one by one, so that what passes from layer to layer stays in the core's cache; weight gradients are
-/// summed in each lane apart and added at the end in the lanes' order. Only where a batch norm needs
+/// Values are channels-last images. Each lane, one thread's share, takes its images through forward or
+/// backward one by one, so that what passes from layer to layer stays in the core's cache; weight
+/// gradients are summed in each lane apart and added at the end in the lanes' order, so results do
+/// not depend on how many threads OpenMP grants. Only where a batch norm needs
 /// the whole batch the lanes wait for each other. Element order of parameters is PyTorch's.
 package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
+  package let engineName = OneDNN.name
+  package var refusal: ExecutionError?
   let executor: TrainingExecutor
   /// Those with gradients, in the order of ``trainable``.
   let trained: [PlanParameter<Float>]
@@ -23,8 +26,8 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   /// Whether the kernels' copies of the parameters are out of date.
   var isStale = true
 
-  init(_ program: TrainingProgram, threads: Int) throws {
-    executor = try TrainingExecutor(program, threads: threads)
+  init(_ program: TrainingProgram) throws {
+    executor = try TrainingExecutor(program)
     trained = program.parameters.filter { $0.gradient != nil }
     trainable = trained.map(\.description)
     inputShape = program.input.shape
@@ -43,7 +46,7 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
         + " got \(input.count) elements.")
     lastPass = nil
     let pass = TrainingPass(count: count, isTraining: true, identity: step)
-    for step in executor.program.steps { try step.check(pass) }
+    for instruction in executor.program.instructions { try instruction.check(pass) }
     try run(pass, input, into: output)
     lastPass = pass
   }
@@ -60,10 +63,10 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
       count >= 1 && count <= inputShape[0], "A pass takes 1 to \(inputShape[0]) samples.")
     guard let from = input.baseAddress else { return nil }
     let pass = TrainingPass(count: count, isTraining: true, identity: step)
-    for step in program.steps { try step.check(pass) }
+    for instruction in program.instructions { try instruction.check(pass) }
     try prepare()
     copyInput(from, pass)
-    return try executor.firstNonFiniteStep(pass).map { program.steps[$0].path }
+    return try executor.firstNonFiniteInstruction(pass).map { program.instructions[$0].path }
   }
 
   package func backward(_ gradient: UnsafeBufferPointer<Float>) throws {
@@ -76,7 +79,7 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
       "The last forward pass gave \(pass.count * output.stride) logits, the gradient has"
         + " \(gradient.count).")
     guard output.hasGradient, let from = gradient.baseAddress else { return }
-    // The steps change what they keep on their way back, so this pass cannot be repeated.
+    // The instructions change what they keep on their way back, so this pass cannot be repeated.
     lastPass = nil
     let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
     reorder(from, to: output.gradient(work), output, images: pass.count, channelsLast: true)
@@ -120,7 +123,7 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
     let pass = TrainingPass(
       count: count, isTraining: false, identity: StepIdentity(seed: 0, step: 0),
       inspection: inspection)
-    for step in executor.program.steps { try step.check(pass) }
+    for instruction in executor.program.instructions { try instruction.check(pass) }
     try run(pass, input, into: output)
   }
 
@@ -210,7 +213,7 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
       return tensor
     }
     for (parameter, tensor) in zip(own, tensors) { parameter.set(tensor) }
-    for step in executor.program.steps { try step.importFrozen(parameters) }
+    for instruction in executor.program.instructions { try instruction.importFrozen(parameters) }
     isStale = true
   }
 
@@ -223,27 +226,27 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
 }
 
 extension OneDNNTrainingPlan {
-  /// What one step took in a profile, summed over the lanes.
-  package struct StepTime {
+  /// What one instruction took in a profile, summed over the lanes.
+  package struct InstructionTime {
     /// Layer it belongs to.
     package let layer: ParameterPath
-    /// For example `ConvolutionStep`.
+    /// For example `ConvolutionInstruction`.
     package let kind: String
     /// Wall time in each direction.
     package let forward: Double
     package let backward: Double
   }
 
-  /// Calls `body` and tells what every step took meanwhile, in seconds.
-  package func profile(_ body: () throws -> Void) rethrows -> [StepTime] {
+  /// Calls `body` and tells what every instruction took meanwhile, in seconds.
+  package func profile(_ body: () throws -> Void) rethrows -> [InstructionTime] {
     for lane in executor.seconds { lane.elements.update(repeating: 0) }
     executor.measures = true
     defer { executor.measures = false }
     try body()
-    return executor.program.steps.enumerated().map { index, step in
+    return executor.program.instructions.enumerated().map { index, instruction in
       func sum(_ slot: Int) -> Double { executor.seconds.reduce(0) { $0 + $1.elements[slot] } }
-      return StepTime(
-        layer: step.path, kind: "\(type(of: step))", forward: sum(2 * index),
+      return InstructionTime(
+        layer: instruction.path, kind: "\(type(of: instruction))", forward: sum(2 * index),
         backward: sum(2 * index + 1))
     }
   }

@@ -8,24 +8,26 @@ import ThawTensors
 
 /// Runs a program: segments one after the other, in each the images spread over the lanes.
 ///
-/// Which lane takes which images depends on nothing but their number, and sums over lanes are taken in
-/// the lanes' order, so equal inputs give equal bits.
+/// A lane is a share of the work with memory of its own: some images of each segment, some parameters to
+/// prepare and to reduce. Which lane takes which depends on nothing but their number, and sums over
+/// lanes are taken in the lanes' order. A thread does any number of lanes, so equal inputs give equal
+/// bits however many threads OpenMP grants. No lane waits for another: where a batch norm needs the
+/// whole batch, one segment ends and the next begins.
 final class TrainingExecutor {
   let program: TrainingProgram
   let schedule: TrainingSchedule
-  /// Whether the time of every step is taken, into ``seconds``.
+  /// Whether the time of every instruction is taken, into ``seconds``.
   var measures = false
-  /// By lane: forward and backward seconds of step 0, of step 1, ….
+  /// By lane: forward and backward seconds of instruction 0, of instruction 1, ….
   let seconds: [AlignedStorage<Double>]
   private let memory: TrainingMemory
   private let scratch: [OneDNNBlock]
-  private let threads: Int
-  /// Steps each lane prepares and reduces.
+  /// Instructions each lane prepares and reduces.
   private let shares: [[Int]]
   private var job = Job.prepare
-  /// By lane, the first step with a non-finite result; nil when nobody looks.
+  /// By lane, the first instruction with a non-finite result; nil when nobody looks.
   private var firstNonFinite: AlignedStorage<Int32>?
-  private var failures: [ExecutionError?]
+  private let failures: LaneStorage<ExecutionError?>
 
   /// What the lanes do at the moment.
   private enum Job {
@@ -35,9 +37,8 @@ final class TrainingExecutor {
     case backward(TrainingSchedule.Segment, TrainingPass)
   }
 
-  init(_ program: TrainingProgram, threads: Int) throws {
+  init(_ program: TrainingProgram) throws {
     self.program = program
-    self.threads = threads
     schedule = TrainingSchedule(program)
     memory = try TrainingMemory(
       batchBytes: schedule.batchBytes, laneBytes: schedule.laneBytes, lanes: program.lanes)
@@ -45,24 +46,26 @@ final class TrainingExecutor {
       value.bind(
         memory, schedule.places[value.buffer], gradient: schedule.places[value.gradientBuffer])
     }
-    let bytes = program.steps.map(\.scratchBytes).max() ?? 0
+    let bytes = program.instructions.map(\.scratchBytes).max() ?? 0
     scratch = try (0..<program.lanes).map { _ in try OneDNNBlock(zeroed: bytes) }
-    failures = (0..<program.lanes).map { _ in nil }
-    seconds = (0..<program.lanes).map { _ in AlignedStorage(count: 2 * program.steps.count) }
+    failures = LaneStorage(repeating: nil, lanes: program.lanes)
+    seconds = (0..<program.lanes).map { _ in AlignedStorage(count: 2 * program.instructions.count) }
     shares = TrainingExecutor.balance(program)
   }
 
-  /// Gives every lane about as many parameters, largest steps first.
+  /// Gives every lane about as many parameters, largest instructions first.
   private static func balance(_ program: TrainingProgram) -> [[Int]] {
     var shares = (0..<program.lanes).map { _ in [Int]() }
     var loads = [Int](repeating: 0, count: program.lanes)
-    let order = program.steps.indices.sorted {
-      (-program.steps[$0].parameterCount, $0) < (-program.steps[$1].parameterCount, $1)
+    let order = program.instructions.indices.sorted {
+      (-program.instructions[$0].parameterCount, $0) < (
+        -program.instructions[$1].parameterCount, $1
+      )
     }
-    for step in order {
+    for instruction in order {
       let lane = loads.indices.min { loads[$0] < loads[$1] } ?? 0
-      shares[lane].append(step)
-      loads[lane] += program.steps[step].parameterCount + 1
+      shares[lane].append(instruction)
+      loads[lane] += program.instructions[instruction].parameterCount + 1
     }
     return shares
   }
@@ -70,38 +73,44 @@ final class TrainingExecutor {
   /// Memory for activations, gradients of activations and scratchpads, in bytes.
   var arenaBytes: Int {
     schedule.batchBytes
-      + program.lanes * (schedule.laneBytes + (program.steps.map(\.scratchBytes).max() ?? 0))
+      + program.lanes * (schedule.laneBytes + (program.instructions.map(\.scratchBytes).max() ?? 0))
   }
 
   /// Brings all parameters into the kernels' form.
-  func prepare() throws(ExecutionError) { try run(.prepare, workers: program.lanes) }
+  func prepare() throws(ExecutionError) { try run(.prepare, lanes: program.lanes) }
 
   /// Computes the output of the images in the input.
   func forward(_ pass: TrainingPass) throws(ExecutionError) {
     for segment in schedule.forward {
-      if let step = segment.combines { program.steps[step].combineForward(pass) }
+      if let instruction = segment.combines {
+        program.instructions[instruction].combineForward(pass)
+      }
       try run(segment, pass, .forward(segment, pass))
     }
   }
 
   /// Computes all gradients from the one of the output, and adds those of parameters.
   func backward(_ pass: TrainingPass) throws(ExecutionError) {
-    for step in program.steps where step.output.hasGradient { step.startBackward() }
+    for instruction in program.instructions where instruction.output.hasGradient {
+      instruction.startBackward()
+    }
     for segment in schedule.backward {
-      if let step = segment.combines { program.steps[step].combineBackward(pass) }
+      if let instruction = segment.combines {
+        program.instructions[instruction].combineBackward(pass)
+      }
       try run(segment, pass, .backward(segment, pass))
     }
-    try run(.reduce, workers: program.lanes)
+    try run(.reduce, lanes: program.lanes)
   }
 
-  /// Runs forward and looks at every step's result before its rectifier; nil when all are finite.
-  func firstNonFiniteStep(_ pass: TrainingPass) throws -> Int? {
+  /// Runs forward and looks at every instruction's result before its rectifier; nil when all are finite.
+  func firstNonFiniteInstruction(_ pass: TrainingPass) throws -> Int? {
     let found = AlignedStorage<Int32>(count: program.lanes)
     found.elements.update(repeating: .max)
     firstNonFinite = found
     defer {
       firstNonFinite = nil
-      for step in program.steps { step.holdsRectifier = false }
+      for instruction in program.instructions { instruction.holdsRectifier = false }
     }
     try holdRectifiers()
     try forward(pass)
@@ -109,45 +118,44 @@ final class TrainingExecutor {
   }
 
   private func holdRectifiers() throws {
-    // The kernels of a lane run on its thread alone.
-    thaw_dnnl_set_threads(1)
-    defer { thaw_dnnl_set_threads(CInt(clamping: threads)) }
-    for step in program.steps {
-      step.holdsRectifier = true
-      try step.prepareToHoldRectifier()
+    try withSingleThreadedKernels {
+      for instruction in program.instructions {
+        instruction.holdsRectifier = true
+        try instruction.prepareToHoldRectifier()
+      }
     }
   }
 
   private func look(at index: Int, _ work: TrainingWork, in found: AlignedStorage<Int32>) {
-    let step = program.steps[index]
+    let instruction = program.instructions[index]
     let result = UnsafeBufferPointer(
-      start: step.output.values(work), count: work.images.count * step.output.stride)
+      start: instruction.output.values(work), count: work.images.count * instruction.output.stride)
     if index < found.elements[work.lane], !result.areFinite {
       found.elements[work.lane] = Int32(clamping: index)
     }
-    step.rectify(work)
+    instruction.rectify(work)
   }
 
   private func run(
     _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ job: Job
   ) throws(ExecutionError) {
     guard segment.passImages == 0 else {
-      return try run(job, workers: min(program.lanes, pass.count))
+      return try run(job, lanes: min(program.lanes, pass.count))
     }
     self.job = job
     try runItems(segment, TrainingWork(pass: pass, images: 0..<pass.count, lane: 0))
   }
 
-  private func run(_ job: Job, workers: Int) throws(ExecutionError) {
+  private func run(_ job: Job, lanes: Int) throws(ExecutionError) {
     self.job = job
     thaw_dnnl_parallel(
-      CInt(workers), CInt(clamping: threads),
+      CInt(lanes),
       { context, lane in
         guard let context else { return }
         let executor = Unmanaged<TrainingExecutor>.fromOpaque(context).takeUnretainedValue()
         executor.takePart(Int(lane))
       }, Unmanaged.passUnretained(self).toOpaque())
-    for lane in failures.indices {
+    for lane in 0..<lanes {
       if let failure = failures[lane] {
         failures[lane] = nil
         throw failure
@@ -160,14 +168,18 @@ final class TrainingExecutor {
     do throws(ExecutionError) {
       switch job {
       case .prepare:
-        for step in shares[lane] { try program.steps[step].prepare(scratch[lane].address) }
+        for instruction in shares[lane] {
+          try program.instructions[instruction].prepare(scratch[lane].address)
+        }
       case .reduce:
-        for step in shares[lane] { try program.steps[step].reduce(scratch[lane].address) }
+        for instruction in shares[lane] {
+          try program.instructions[instruction].reduce(scratch[lane].address)
+        }
       case .forward(let segment, let pass), .backward(let segment, let pass):
         try runImages(segment, pass, lane)
       }
     } catch {
-      failures.withUnsafeMutableBufferPointer { $0[lane] = error }
+      failures[lane] = error
     }
   }
 
@@ -193,18 +205,18 @@ final class TrainingExecutor {
     var isForward = false
     if case .forward = job { isForward = true }
     for item in segment.items {
-      let step = program.steps[item.step]
+      let instruction = program.instructions[item.instruction]
       let start = measures ? TrainingExecutor.now() : 0
       if isForward {
-        try step.forward(work, phase: item.phase, memory)
-        if let firstNonFinite, item.phase == step.phases - 1 {
-          look(at: item.step, work, in: firstNonFinite)
+        try instruction.forward(work, round: item.round, memory)
+        if let firstNonFinite, item.round == instruction.rounds - 1 {
+          look(at: item.instruction, work, in: firstNonFinite)
         }
       } else {
-        try step.backward(work, phase: item.phase, memory)
+        try instruction.backward(work, round: item.round, memory)
       }
       if measures {
-        let slot = 2 * item.step + (isForward ? 0 : 1)
+        let slot = 2 * item.instruction + (isForward ? 0 : 1)
         seconds[work.lane].start[slot] += TrainingExecutor.now() - start
       }
     }

@@ -5,7 +5,7 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// Steps bound to values and parameters: what ``TrainingExecutor`` runs.
+/// Instructions bound to values and parameters: what ``TrainingExecutor`` runs.
 struct TrainingProgram {
   /// The plan's input and output.
   let input: TrainingValue
@@ -13,8 +13,8 @@ struct TrainingProgram {
   /// All values, in order of computation.
   let values: [TrainingValue]
   /// In order of computation.
-  let steps: [any TrainingStep]
-  /// Images a lane takes through each step at once; 0 where a step takes the whole batch.
+  let instructions: [any TrainingInstruction]
+  /// Images a lane takes through each instruction at once; 0 where an instruction takes the whole batch.
   let passImages: [Int]
   /// Parameters and statistics, in order of computation.
   let parameters: [PlanParameter<Float>]
@@ -29,7 +29,7 @@ struct TrainingProgram {
   ) throws {
     precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
     let shapes = try graph.shapes(batch: batch, size: size)
-    let fusions = TrainingFusion.steps(graph, nodes, plan)
+    let fusions = graph.fusedOperations(of: nodes, .training(plan))
     let table = try TrainingProgram.makeValues(
       graph, fusions, nodes: nodes, from: source, plan, shapes)
     var own: [NodeID: [PlanParameter<Float>]] = [:]
@@ -43,18 +43,18 @@ struct TrainingProgram {
     }
     let sizes = TrainingProgram.passImages(fusions, shapes, batch: batch, lanes: lanes)
     let lanes = sizes.allSatisfy { $0 == 0 } ? 1 : lanes
-    var steps: [any TrainingStep] = []
+    var instructions: [any TrainingInstruction] = []
     for (index, fusion) in fusions.enumerated() {
       let context = TrainingContext(
         node: fusion.lead, inputs: fusion.inputs.map { table.value($0, graph) },
         output: table.value(fusion.result, graph), parameters: own[fusion.lead.id] ?? [],
         mode: plan.batchNormMode(of: fusion.lead), lanes: lanes, passImages: max(sizes[index], 1))
-      steps.append(
-        try fusion.makeStep(
+      instructions.append(
+        try fusion.makeInstruction(
           context, residual: fusion.residual.map { table.value($0, graph) }, parameters))
     }
-    TrainingProgram.routeGradients(steps)
-    self.steps = steps
+    TrainingProgram.routeGradients(instructions)
+    self.instructions = instructions
     self.parameters = all
     self.batch = batch
     self.lanes = lanes
@@ -84,10 +84,10 @@ struct TrainingProgram {
     }
   }
 
-  /// A value for the source and each step, and whether it has a gradient: something at or before it
+  /// A value for the source and each instruction, and whether it has a gradient: something at or before it
   /// trains, and the output depends on it.
   private static func makeValues(
-    _ graph: Graph, _ fusions: [TrainingFusion], nodes: [Node], from source: NodeID,
+    _ graph: Graph, _ fusions: [FusedOperation], nodes: [Node], from source: NodeID,
     _ plan: FreezePlan, _ shapes: [Shape]
   ) throws -> Table {
     var table = Table()
@@ -112,30 +112,30 @@ struct TrainingProgram {
     return table
   }
 
-  /// Decides, for every input of every step, whether its gradient is written, added or shared.
-  private static func routeGradients(_ steps: [any TrainingStep]) {
+  /// Decides, for every input of every instruction, whether its gradient is written, added or shared.
+  private static func routeGradients(_ instructions: [any TrainingInstruction]) {
     var started: Set<ObjectIdentifier> = []
-    for step in steps.reversed() where step.output.hasGradient {
+    for instruction in instructions.reversed() where instruction.output.hasGradient {
       var hasShared = false
-      for (index, value) in step.inputs.enumerated() where value.hasGradient {
+      for (index, value) in instruction.inputs.enumerated() where value.hasGradient {
         let isFirst = started.insert(ObjectIdentifier(value)).inserted
-        step.accumulates[index] = !isFirst
-        if isFirst && step.canShareGradient[index] && !hasShared {
-          value.gradientBuffer = step.output.gradientBuffer
-          step.sharesGradient[index] = true
+        instruction.accumulates[index] = !isFirst
+        if isFirst && instruction.canShareGradient[index] && !hasShared {
+          value.gradientBuffer = instruction.output.gradientBuffer
+          instruction.sharesGradient[index] = true
           hasShared = true
         }
       }
     }
   }
 
-  /// How many images a lane takes through each step at once, 0 for all images on one thread.
+  /// How many images a lane takes through each instruction at once, 0 for all images on one thread.
   ///
   /// One image keeps activations in the core's cache. Towards the end of a network the weights are the
   /// larger part: there each reading of them, and each addition to their gradient, has to serve
   /// several images. Dense layers and what follows them take the whole batch for the same reason.
   private static func passImages(
-    _ fusions: [TrainingFusion], _ shapes: [Shape], batch: Int, lanes: Int
+    _ fusions: [FusedOperation], _ shapes: [Shape], batch: Int, lanes: Int
   ) -> [Int] {
     let worksOnImages = fusions.contains { fusion in
       switch fusion.lead.operation {
@@ -169,42 +169,48 @@ struct TrainingProgram {
   private static let cachedElements = 1 << 20
 }
 
-extension TrainingFusion {
-  /// The step that executes the run.
-  fileprivate func makeStep(
+extension FusedOperation {
+  /// The instruction that executes the run.
+  fileprivate func makeInstruction(
     _ context: TrainingContext, residual: TrainingValue?, _ parameters: Parameters
-  ) throws -> any TrainingStep {
+  ) throws -> any TrainingInstruction {
     switch lead.operation {
     case .input: preconditionFailure("The input node '\(lead.path)' is not executed.")
     case .convolution(let layer):
       let affine = affine.isEmpty ? nil : try FrozenAffine(affine, parameters)
-      if DepthwiseStep.supports(layer) {
-        return DepthwiseStep(
+      if DepthwiseInstruction.supports(layer) {
+        return DepthwiseInstruction(
           layer, context, affine: affine, residual: residual, rectifier: rectifier)
       }
-      return try ConvolutionStep(
+      return try ConvolutionInstruction(
         layer, context, affine: affine, residual: residual, rectifier: rectifier)
     case .batchNormalization(let layer):
-      return NormalizationStep(layer, context, residual: residual, rectifier: rectifier)
-    case .activation(let function): return ActivationStep(function, context)
-    case .layerNormalization(let layer): return LayerNormalizationStep(layer, context)
+      return NormalizationInstruction(layer, context, residual: residual, rectifier: rectifier)
+    case .activation(let function): return ActivationInstruction(function, context)
+    case .layerNormalization(let layer): return LayerNormalizationInstruction(layer, context)
     case .channelScale:
-      return ChannelScaleStep(context, residual: residual, rectifier: rectifier)
-    case .add: return AdditionStep(context, rectifier: rectifier)
-    case .gate: return GateStep(context)
-    case .concatenate: return ConcatenationStep(context)
-    case .pooling(.maximum, let window): return MaximumPoolingStep(window, context)
+      return ChannelScaleInstruction(context, residual: residual, rectifier: rectifier)
+    case .add: return AdditionInstruction(context, rectifier: rectifier)
+    case .gate: return GateInstruction(context)
+    case .concatenate: return ConcatenationInstruction(context)
+    case .pooling(.maximum, let window): return MaximumPoolingInstruction(window, context)
     case .pooling(.average(let includesPadding), let window):
-      return AveragePoolingStep(window, includesPadding: includesPadding, context)
+      return AveragePoolingInstruction(window, includesPadding: includesPadding, context)
     case .globalAveragePooling:
-      return AveragePoolingStep(wholeImage(context), includesPadding: false, context)
-    case .globalMaximumPooling: return MaximumPoolingStep(wholeImage(context), context)
-    case .adaptiveAveragePooling: return AdaptivePoolingStep(context)
-    case .flatten: return FlattenStep(context)
-    case .dropout(let probability): return DropoutStep(probability, context)
-    case .stochasticDepth(let probability): return StochasticDepthStep(probability, context)
-    case .dense(let layer): return DenseStep(layer, context)
+      return AveragePoolingInstruction(wholeImage(context), includesPadding: false, context)
+    case .globalMaximumPooling: return MaximumPoolingInstruction(wholeImage(context), context)
+    case .adaptiveAveragePooling: return AdaptivePoolingInstruction(context)
+    case .flatten: return FlattenInstruction(context)
+    case .dropout(let probability): return DropoutInstruction(probability, context)
+    case .stochasticDepth(let probability): return StochasticDepthInstruction(probability, context)
+    case .dense(let layer): return DenseInstruction(layer, context)
     }
+  }
+
+  /// relu or relu6 at the end.
+  private var rectifier: Activation? {
+    for case .activation(let function) in epilogue { return function }
+    return nil
   }
 
   private func wholeImage(_ context: TrainingContext) -> Window2D {

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// In which order the steps of a program run, and where what is in memory lies.
+import ThawExecution
+
+/// In which order the instructions of a program run, and where what is in memory lies.
 ///
 /// Items that can run image after image without waiting for the rest of the batch form a segment;
 /// within one, a lane takes its images one after the other through all items.
 struct TrainingSchedule {
-  /// One phase of a step.
+  /// One round of an instruction.
   struct Item {
-    let step: Int
-    let phase: Int
+    let instruction: Int
+    let round: Int
   }
 
   /// Items in order.
   struct Segment {
-    /// The step whose phases the start of this segment separates.
+    /// The instruction whose rounds the start of this segment separates.
     let combines: Int?
     var items: [Item]
     /// Images a lane takes at once; 0 for all images on the calling thread.
@@ -29,27 +31,31 @@ struct TrainingSchedule {
 
   /// Plans the memory of `program`.
   init(_ program: TrainingProgram) {
-    let indices = program.steps.indices
+    let indices = program.instructions.indices
     forward = TrainingSchedule.segments(program, Array(indices))
     backward = TrainingSchedule.segments(
-      program, indices.reversed().filter { program.steps[$0].output.hasGradient })
+      program, indices.reversed().filter { program.instructions[$0].output.hasGradient })
     var uses = Uses()
     var clock = Clock()
     for segment in forward {
       for item in segment.items {
-        let step = program.steps[item.step]
-        for value in step.inputs + [step.output] { uses.note(value.buffer, value, clock, segment) }
+        let instruction = program.instructions[item.instruction]
+        for value in instruction.inputs + [instruction.output] {
+          uses.note(value.buffer, value, clock, segment)
+        }
         clock.item += 1
       }
       clock.segment += 1
     }
     for segment in backward {
       for item in segment.items {
-        let step = program.steps[item.step]
-        uses.note(step.output.gradientBuffer, step.output, clock, segment)
-        if step.keepsOutput { uses.note(step.output.buffer, step.output, clock, segment) }
-        for (index, value) in step.inputs.enumerated() {
-          if step.keepsInputs[index] { uses.note(value.buffer, value, clock, segment) }
+        let instruction = program.instructions[item.instruction]
+        uses.note(instruction.output.gradientBuffer, instruction.output, clock, segment)
+        if instruction.keepsOutput {
+          uses.note(instruction.output.buffer, instruction.output, clock, segment)
+        }
+        for (index, value) in instruction.inputs.enumerated() {
+          if instruction.keepsInputs[index] { uses.note(value.buffer, value, clock, segment) }
           if value.hasGradient { uses.note(value.gradientBuffer, value, clock, segment) }
         }
         clock.item += 1
@@ -65,17 +71,18 @@ struct TrainingSchedule {
     (places, batchBytes, laneBytes) = uses.plan(batch: program.batch)
   }
 
-  private static func segments(_ program: TrainingProgram, _ steps: [Int]) -> [Segment] {
+  private static func segments(_ program: TrainingProgram, _ instructions: [Int]) -> [Segment] {
     var result: [Segment] = []
-    for step in steps {
-      let images = program.passImages[step]
-      for phase in 0..<program.steps[step].phases {
-        if phase == 0, let last = result.last, last.passImages == images {
-          result[result.count - 1].items.append(Item(step: step, phase: 0))
+    for instruction in instructions {
+      let images = program.passImages[instruction]
+      for round in 0..<program.instructions[instruction].rounds {
+        if round == 0, let last = result.last, last.passImages == images {
+          result[result.count - 1].items.append(Item(instruction: instruction, round: 0))
         } else {
           result.append(
             Segment(
-              combines: phase > 0 ? step : nil, items: [Item(step: step, phase: phase)],
+              combines: round > 0 ? instruction : nil,
+              items: [Item(instruction: instruction, round: round)],
               passImages: images))
         }
       }
@@ -127,17 +134,17 @@ struct TrainingSchedule {
     /// Buffers used in one segment only lie in the lanes, reused item by item; the others hold the
     /// whole batch and are reused segment by segment, because lanes are at different images.
     func plan(batch: Int) -> ([Int: TrainingPlace], Int, Int) {
-      var local: [ArenaPlan.Lifetime] = []
-      var shared: [ArenaPlan.Lifetime] = []
+      var local: [ArenaLayout.Lifetime] = []
+      var shared: [ArenaLayout.Lifetime] = []
       for (buffer, use) in byBuffer.sorted(by: { $0.key < $1.key }) {
         let image = use.stride * MemoryLayout<Float>.stride
         if use.segments.count == 1 && use.passImages > 0 && !use.isShared {
-          local.append(.init(buffer: buffer, bytes: image * use.passImages, steps: use.items))
+          local.append(.init(buffer: buffer, bytes: image * use.passImages, moments: use.items))
         } else {
-          shared.append(.init(buffer: buffer, bytes: image * batch, steps: use.segments))
+          shared.append(.init(buffer: buffer, bytes: image * batch, moments: use.segments))
         }
       }
-      let (lanes, whole) = (ArenaPlan(local), ArenaPlan(shared))
+      let (lanes, whole) = (ArenaLayout(local), ArenaLayout(shared))
       var places = lanes.offsets.mapValues { TrainingPlace.lane($0) }
       places.merge(whole.offsets.mapValues { TrainingPlace.batch($0) }) { first, _ in first }
       return (places, whole.bytes, lanes.bytes)

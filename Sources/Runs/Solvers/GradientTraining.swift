@@ -115,6 +115,9 @@ struct GradientTraining {
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: parameters, freezing: phase.plan,
       batch: min(settings.batch, samples) + 1, size: network.size)
+    if let refusal = plan.refusal {
+      context.console.warn("\(label) runs on \(plan.engineName), which is slower. \(refusal)")
+    }
     return (
       PhaseSetting(plan: plan, training: sources.train, validation: sources.valid),
       sources.isCached

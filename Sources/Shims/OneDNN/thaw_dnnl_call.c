@@ -3,11 +3,6 @@
 
 #include "thaw_dnnl_internal.h"
 
-// libgomp's interface; see thaw_dnnl_chain.c.
-extern void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
-extern int omp_get_thread_num(void);
-extern void omp_set_num_threads(int count);
-
 struct thaw_dnnl_call {
   dnnl_primitive_t primitive;
   dnnl_stream_t stream;
@@ -61,27 +56,4 @@ void thaw_dnnl_call_destroy(thaw_dnnl_call *call) {
   for (int i = 0; i < call->count; i++) dnnl_memory_destroy(call->arguments[i].memory);
   if (call->stream) dnnl_stream_destroy(call->stream);
   free(call);
-}
-
-typedef struct {
-  void (*body)(void *, int);
-  void *context;
-} job;
-
-static void work(void *data) {
-  job *each = data;
-  omp_set_num_threads(1);
-  each->body(each->context, omp_get_thread_num());
-}
-
-void thaw_dnnl_parallel(
-    int workers, int threads, void (*body)(void *context, int worker), void *context) {
-  if (workers > 1) {
-    job each = {body, context};
-    GOMP_parallel(work, &each, (unsigned)workers, 0);
-  } else {
-    omp_set_num_threads(1);
-    body(context, 0);
-  }
-  omp_set_num_threads(threads);
 }

@@ -6,8 +6,7 @@ import ThawTensors
 
 /// Changes parameters in place along their gradients and keeps what the rule remembers.
 ///
-/// Element-wise, so the engine's element order does not matter as long as it stays the same. What is
-/// remembered belongs to a parameter's path, its number of steps included, so it can move on to
+/// Element-wise. What is remembered belongs to a parameter's path, its number of steps included, so it can move on to
 /// another plan (``importState(_:into:allowingNew:)``). Not thread-safe: it belongs to the thread that
 /// trains.
 package final class Optimizer {
@@ -100,7 +99,7 @@ extension UpdateRule {
 final class ParameterMemory {
   /// Steps the parameter has made: Adam's bias correction counts them.
   var step = 0
-  /// One block a slot of the rule, in the engine's order.
+  /// One block a slot of the rule, row major as the parameter.
   let slots: [AlignedStorage<Float>]
 
   /// Zeros.

@@ -23,20 +23,18 @@ package struct OptimizerState: Sendable, Equatable {
 extension Optimizer {
   /// Everything the optimizer remembers of the trainable parameters of `plan`, as values.
   ///
-  /// The plan itself turns the arrays into PyTorch's layout: for a moment they stand in the place of
-  /// its weights, which are back when this returns. (An engine in Double rounds them to Float.)
+  /// Its arrays lie in the order of the plan's parameters, which is PyTorch's.
   package func exportState(from plan: any TrainingPlan) -> OptimizerState {
     var state = OptimizerState()
-    plan.withTrainable { description, values, _ in
-      state.steps[description.path] = memory(of: description.path, count: values.count).step
-    }
-    for (slot, name) in configuration.rule.slotNames.enumerated() {
-      exchange(slot, with: plan)
-      let exported = plan.exportParameters()
-      exchange(slot, with: plan)
-      var arrays = Parameters()
-      for parameter in plan.trainable { arrays[parameter.path] = exported[parameter.path] }
-      state.slots[name] = arrays
+    for name in configuration.rule.slotNames { state.slots[name] = Parameters() }
+    for parameter in plan.trainable {
+      let memory = memory(of: parameter.path, count: parameter.shape.count)
+      state.steps[parameter.path] = memory.step
+      for (slot, name) in configuration.rule.slotNames.enumerated() {
+        state.slots[name]?[parameter.path] = Tensor(shape: parameter.shape) {
+          _ = $0.update(fromContentsOf: memory.slots[slot].elements)
+        }
+      }
     }
     return state
   }
@@ -52,34 +50,19 @@ extension Optimizer {
   ) throws {
     let state = allowingNew ? completed(state, for: plan) : state
     try check(state, for: plan)
-    let weights = plan.exportParameters()
     var imported: [ParameterPath: ParameterMemory] = [:]
-    plan.withTrainable { description, values, _ in
+    for parameter in plan.trainable {
       let memory = ParameterMemory(
-        slots: configuration.rule.slotNames.count, elements: values.count)
-      memory.step = state.steps[description.path] ?? 0
-      imported[description.path] = memory
-    }
-    for (slot, name) in configuration.rule.slotNames.enumerated() {
-      var arrays = weights
-      for parameter in plan.trainable {
-        arrays[parameter.path] = state.slots[name]?[parameter.path]
+        slots: configuration.rule.slotNames.count, elements: parameter.shape.count)
+      memory.step = state.steps[parameter.path] ?? 0
+      for (slot, name) in configuration.rule.slotNames.enumerated() {
+        state.slots[name]?[parameter.path]?.withUnsafeElements {
+          _ = memory.slots[slot].elements.update(fromContentsOf: $0)
+        }
       }
-      try plan.importParameters(arrays)
-      plan.withTrainable { description, values, _ in
-        _ = imported[description.path]?.slots[slot].elements.update(fromContentsOf: values)
-      }
+      imported[parameter.path] = memory
     }
-    try plan.importParameters(weights)
     memories = imported
-  }
-
-  /// Swaps the weights of `plan` for the arrays of one slot, or back.
-  private func exchange(_ slot: Int, with plan: any TrainingPlan) {
-    plan.withTrainable { description, values, _ in
-      let array = memory(of: description.path, count: values.count).slots[slot].elements
-      for index in values.indices { swap(&values[index], &array[index]) }
-    }
   }
 
   /// The state of exactly the parameters of `plan`: zeros for those it does not know in their shape.

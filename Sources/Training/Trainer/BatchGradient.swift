@@ -144,9 +144,9 @@ package final class LocalBatchGradient: BatchGradient {
   private func parts(of batch: TrainingBatch) -> [Part] {
     let start = batch.samples.startIndex
     return ranges(of: batch.samples.count).enumerated().map { number, range in
-      // Masks of the parts must differ; only the low 24 bits of a step count in a random stream.
-      let identity = StepIdentity(
-        seed: batch.identity.seed, step: batch.identity.step | number << 20)
+      // Masks of the parts must differ.
+      var identity = batch.identity
+      identity.part = number
       return Part(
         range: range,
         samples: batch.samples[start + range.lowerBound..<start + range.upperBound],

@@ -83,7 +83,8 @@ struct BatchMixer {
 
   /// Who is mixed with whom: a pure function of the identity.
   func draw(_ count: Int, _ identity: StepIdentity) -> MixingDraw {
-    mixing.draw(count: count, seed: identity.seed, step: identity.step, size: size)
+    mixing.draw(
+      count: count, seed: identity.seed, step: identity.step, part: identity.part, size: size)
   }
 
   /// Writes mixed samples.

@@ -22,10 +22,18 @@ void thaw_dnnl_version(int version[3]);
 
 // ---- Threads ------------------------------------------------------------------------------------
 
-// Sets the OpenMP team size for work that the calling thread starts from now on. OpenMP keeps this
-// number per thread, so whoever computes calls it on the thread that computes.
-void thaw_dnnl_set_threads(int count);
+// Sets the OpenMP team size for work that the calling thread starts from now on and returns what it
+// was. OpenMP keeps this number per thread, so whoever computes calls it on the thread that computes.
+int thaw_dnnl_set_threads(int count);
 int thaw_dnnl_thread_count(void);
+// Calls body(context, i) once for each i in 0..<shares, at the same time on as many threads as OpenMP
+// grants, with OpenMP teams of one thread inside. Whoever is there does what nobody else has begun:
+// a share may not wait for another one, and what it computes must follow from i alone.
+void thaw_dnnl_parallel(int shares, void (*body)(void *context, int share), void *context);
+// Calls body(context, member) on each member of a parallel region, as a host may that calls Thaw from
+// within one: for tests.
+void thaw_dnnl_host_region(
+    int threads, void (*body)(void *context, int member), void *context);
 // Writes the numbers of the processors this process may run on, at most `capacity` of them, and
 // returns how many; 0 when the system does not say. (Swift's Glibc lacks the affinity calls.)
 int thaw_allowed_processors(int *processors, int capacity);
@@ -169,14 +177,12 @@ int thaw_dnnl_call_create(
 int thaw_dnnl_call_run(thaw_dnnl_call *call, void *const *addresses);
 void thaw_dnnl_call_destroy(thaw_dnnl_call *call);
 
-// Calls body(context, i) for i in 0..<workers at the same time, each on a thread of its own and with
-// OpenMP teams of one thread inside; the calling thread does its share and keeps `threads`.
-void thaw_dnnl_parallel(
-    int workers, int threads, void (*body)(void *context, int worker), void *context);
-
 // ---- Chains: primitives in order, on memory planned beforehand ----------------------------------
 
+// What to compute. Once complete it is only read, by any number of lanes.
 typedef struct thaw_dnnl_chain thaw_dnnl_chain;
+// The memory to compute one pass in, bound to the arguments of a chain.
+typedef struct thaw_dnnl_lane thaw_dnnl_lane;
 
 typedef enum {
   THAW_DNNL_IN_ARENA,   // `offset` bytes into the lane's arena
@@ -185,7 +191,7 @@ typedef enum {
   THAW_DNNL_AT_OUTPUT   // the results of this pass
 } thaw_dnnl_place;
 
-// One tensor of one step. `role` is a thaw_dnnl_role (plus an index where it has one).
+// One tensor of one instruction. `role` is a thaw_dnnl_role (plus an index where it has one).
 typedef struct {
   int role;
   const thaw_dnnl_layout *layout;
@@ -194,29 +200,29 @@ typedef struct {
   const void *address;
 } thaw_dnnl_argument;
 
-// Makes an empty chain.
-//
-// `lanes` passes can be under way at once, each in an arena of `arena_bytes` of its own. A chain
-// with more than one lane must have been built from primitives created with one OpenMP thread.
+// Makes an empty chain, whose lanes have arenas of `arena_bytes`.
 int thaw_dnnl_chain_create(
-    thaw_dnnl_chain **chain, int lanes, size_t arena_bytes, size_t input_bytes,
-    size_t output_bytes);
+    thaw_dnnl_chain **chain, size_t arena_bytes, size_t input_bytes, size_t output_bytes);
 void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain);
-// Appends a step. The chain borrows the primitive, which must outlive it.
+// Appends an instruction. The chain borrows the primitive and the layouts, which must outlive it.
 int thaw_dnnl_chain_append(
     thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
     const thaw_dnnl_argument *arguments, int count);
-// Runs `passes` passes; pass i reads at input + i * input_bytes and writes at output + i *
-// output_bytes. With several lanes each takes the next pass as it becomes free.
+// Makes memory for one pass through a complete chain, which must outlive it.
+int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain);
+void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane);
+// Runs `passes` passes of a chain in `count` of its lanes; pass i reads at input + i * input_bytes and
+// writes at output + i * output_bytes.
 //
-// `threads` is the number of lanes to use when there are several, else the OpenMP team of each
-// primitive. On failure `failed_step` is the index of the step.
-int thaw_dnnl_chain_run(
-    thaw_dnnl_chain *chain, const float *input, float *output, int64_t passes, int threads,
-    int *failed_step);
-// Adds up wall time per step from now on into `seconds` (one element a step, summed over lanes);
-// NULL stops. For measurement only: it reads the clock around every step.
-void thaw_dnnl_chain_profile(thaw_dnnl_chain *chain, double *seconds);
+// The lanes are spread over as many threads as OpenMP grants, and each takes the next pass as it becomes
+// free; one lane runs on the calling thread. The primitives must have been created with one OpenMP
+// thread. On failure `failed_instruction` is the index of the instruction.
+int thaw_dnnl_lanes_run(
+    thaw_dnnl_lane *const *lanes, int count, const float *input, float *output, int64_t passes,
+    int *failed_instruction);
+// Adds up wall time per instruction from now on into `seconds`, one element each; NULL stops. For
+// measurement only: it reads the clock around every instruction.
+void thaw_dnnl_lane_profile(thaw_dnnl_lane *lane, double *seconds);
 
 // Memory on a 64-byte boundary, on huge pages where the system offers them; NULL when there is none.
 void *thaw_dnnl_allocate(size_t bytes);

@@ -6,8 +6,8 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// An element-wise function that no other step has absorbed.
-final class ActivationStep: TrainingStepBase, TrainingStep {
+/// An element-wise function that no other instruction has absorbed.
+final class ActivationInstruction: TrainingInstructionBase, TrainingInstruction {
   private let function: Activation
 
   init(_ function: Activation, _ context: TrainingContext) {
@@ -20,7 +20,7 @@ final class ActivationStep: TrainingStepBase, TrainingStep {
   override var canShareGradient: [Bool] { [function.rectifier != nil] }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (x, y) = (input.values(work), output.values(work))
     let count = work.images.count * output.stride
@@ -33,7 +33,7 @@ final class ActivationStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     guard input.hasGradient else { return }
     let outer = output.gradient(work)
@@ -53,10 +53,10 @@ final class ActivationStep: TrainingStepBase, TrainingStep {
 /// Dropout: multiplies by a mask of 0 and 1 / (1 - probability) in training, copies otherwise.
 ///
 /// The mask is that of the reference engine, element for element in PyTorch's order.
-final class DropoutStep: TrainingStepBase, TrainingStep {
+final class DropoutInstruction: TrainingInstructionBase, TrainingInstruction {
   private let mask: DropoutMask
   private let drops: Bool
-  /// The factors of the last training pass, in the engine's order.
+  /// The factors of the last training pass: [N, H, W, C] or [N, F].
   private let factors: AlignedStorage<Float>
 
   init(_ probability: Double, _ context: TrainingContext) {
@@ -70,7 +70,7 @@ final class DropoutStep: TrainingStepBase, TrainingStep {
   override var scratchBytes: Int { drops && input.plane > 1 ? input.stride * 4 : 0 }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     let count = work.images.count * input.stride
@@ -93,7 +93,7 @@ final class DropoutStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     guard input.hasGradient else { return }
     let outer = output.gradient(work)
@@ -106,7 +106,7 @@ final class DropoutStep: TrainingStepBase, TrainingStep {
 }
 
 /// A dense layer over the whole batch: y [N, O] = x [N, I] * weight^T [I, O] + bias.
-final class DenseStep: TrainingStepBase, TrainingStep {
+final class DenseInstruction: TrainingInstructionBase, TrainingInstruction {
   private let layer: Dense
   private let weight: PlanParameter<Float>
   private let bias: PlanParameter<Float>?
@@ -122,7 +122,7 @@ final class DenseStep: TrainingStepBase, TrainingStep {
   override var keepsInputs: [Bool] { [weight.gradient != nil] }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let result = output.values(work)
     if let bias {
@@ -137,7 +137,7 @@ final class DenseStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let outer = output.gradient(work)
     let rows = work.images.count

@@ -26,9 +26,9 @@ struct TrainingWork {
 
 /// A fused run of nodes bound to its values.
 ///
-/// Phases cut a step where it must know something of the whole batch: all images are through one
+/// Rounds cut an instruction where it must know something of the whole batch: all images are through one
 /// before any enters the next, and ``combineForward(_:)`` or ``combineBackward(_:)`` runs in between.
-protocol TrainingStep: AnyObject {
+protocol TrainingInstruction: AnyObject {
   /// Layer, for messages and profiles.
   var path: ParameterPath { get }
   /// The values it reads, the residual first, and the one it makes.
@@ -43,9 +43,9 @@ protocol TrainingStep: AnyObject {
   var sharesGradient: [Bool] { get set }
   /// Inputs whose gradient may simply be that of the output, in the same memory.
   var canShareGradient: [Bool] { get }
-  /// Phases in each direction; 1 for most.
-  var phases: Int { get }
-  /// Whether ``forward(_:phase:_:)`` leaves out the rectifier, so that what it would hide (it turns NaN
+  /// Rounds in each direction; 1 for most.
+  var rounds: Int { get }
+  /// Whether ``forward(_:round:_:)`` leaves out the rectifier, so that what it would hide (it turns NaN
   /// into 0) can be seen; ``rectify(_:)`` then makes up for it.
   var holdsRectifier: Bool { get set }
   /// Whether it always takes all images at once, on the calling thread.
@@ -61,7 +61,7 @@ protocol TrainingStep: AnyObject {
   func importFrozen(_ parameters: Parameters) throws
   /// Brings parameters into the form the kernels want; only when they may have changed.
   func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer)
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer)
     throws(ExecutionError)
   func combineForward(_ pass: TrainingPass)
   /// Before the first pass with ``holdsRectifier`` set.
@@ -71,15 +71,15 @@ protocol TrainingStep: AnyObject {
   /// Before the first image of a backward pass.
   func startBackward()
   /// Writes or adds to the gradients of inputs, and to the lane's gradients of parameters.
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer)
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer)
     throws(ExecutionError)
   func combineBackward(_ pass: TrainingPass)
   /// Adds the lanes' gradients to the parameters' accumulated ones, in the lanes' order.
   func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
 }
 
-/// What most steps have in common.
-class TrainingStepBase {
+/// What most instructions have in common.
+class TrainingInstructionBase {
   let path: ParameterPath
   let inputs: [TrainingValue]
   let output: TrainingValue
@@ -113,7 +113,7 @@ class TrainingStepBase {
     thaw_rectify(result, rectifier, result, Int64(work.images.count * output.stride))
   }
 
-  var phases: Int { 1 }
+  var rounds: Int { 1 }
   var takesWholeBatch: Bool { false }
   var scratchBytes: Int { 0 }
   var parameterCount: Int { 0 }

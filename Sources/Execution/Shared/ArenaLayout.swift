@@ -3,27 +3,34 @@
 /// Offsets of buffers in one block of memory such that buffers in use at the same time are apart.
 ///
 /// - Source: greedy by size, Pisarchyk and Lee 2020, arXiv:2001.03288, section 5.2.
-struct ArenaPlan {
+package struct ArenaLayout {
   /// When a buffer holds something.
-  struct Lifetime {
+  package struct Lifetime {
     let buffer: Int
     let bytes: Int
-    /// First to last instruction that touches it.
-    let steps: ClosedRange<Int>
+    /// First to last moment, in whatever the caller counts, at which it is touched.
+    let moments: ClosedRange<Int>
+
+    /// Buffer number `buffer`.
+    package init(buffer: Int, bytes: Int, moments: ClosedRange<Int>) {
+      self.buffer = buffer
+      self.bytes = bytes
+      self.moments = moments
+    }
   }
 
   /// Bytes from the start of the block, by buffer.
-  let offsets: [Int: Int]
+  package let offsets: [Int: Int]
   /// Size of the block.
-  let bytes: Int
+  package let bytes: Int
 
   /// Places the largest buffers first, each at the lowest offset where it fits.
-  init(_ lifetimes: [Lifetime]) {
+  package init(_ lifetimes: [Lifetime]) {
     var placed: [(lifetime: Lifetime, range: Range<Int>)] = []
     let order = lifetimes.sorted { ($1.bytes, $0.buffer) < ($0.bytes, $1.buffer) }
     for lifetime in order {
-      let size = (lifetime.bytes + ArenaPlan.alignment - 1) & ~(ArenaPlan.alignment - 1)
-      let occupied = placed.filter { $0.lifetime.steps.overlaps(lifetime.steps) }.map(\.range)
+      let size = (lifetime.bytes + ArenaLayout.alignment - 1) & ~(ArenaLayout.alignment - 1)
+      let occupied = placed.filter { $0.lifetime.moments.overlaps(lifetime.moments) }.map(\.range)
         .sorted { $0.lowerBound < $1.lowerBound }
       var offset = 0
       for range in occupied where offset + size > range.lowerBound {

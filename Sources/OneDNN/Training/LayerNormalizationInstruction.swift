@@ -8,11 +8,11 @@ import ThawTensors
 /// A layer norm: every pixel by its own mean and variance over the channels, then scaled and shifted.
 ///
 /// Nothing but the input is kept: backward takes the moments again, which is cheaper than storing them.
-final class LayerNormalizationStep: TrainingStepBase, TrainingStep {
+final class LayerNormalizationInstruction: TrainingInstructionBase, TrainingInstruction {
   private let layer: LayerNormalization
   private let gamma: PlanParameter<Float>
   private let beta: PlanParameter<Float>
-  /// Gradients of each lane, empty where the parameters are frozen.
+  /// Gradients of each lane, [C]; empty where the parameters are frozen.
   private let gammaSums: [AlignedStorage<Double>]
   private let betaSums: [AlignedStorage<Double>]
 
@@ -30,7 +30,7 @@ final class LayerNormalizationStep: TrainingStepBase, TrainingStep {
 
   private func rows(_ work: TrainingWork) -> Int64 { Int64(work.images.count * input.plane) }
 
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     thaw_layer_norm(
       input.values(work), gamma.values, beta.values, Float(layer.epsilon), rows(work),
       Int64(layer.channels), output.values(work))
@@ -43,7 +43,7 @@ final class LayerNormalizationStep: TrainingStepBase, TrainingStep {
     }
   }
 
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let trains = !gammaSums.isEmpty
     thaw_layer_norm_backward(
       output.gradient(work), input.values(work), gamma.values, Float(layer.epsilon), rows(work),

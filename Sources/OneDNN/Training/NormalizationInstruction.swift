@@ -8,12 +8,12 @@ import ThawTensors
 /// A batch norm that is executed as one, with a residual addition and a rectifier behind it.
 ///
 /// y = rectifier(gamma * (x - mean) * inverse + beta + residual), inverse = 1 / sqrt(variance +
-/// epsilon). With batch statistics it has two phases each way: sums over the batch, then the map.
+/// epsilon). With batch statistics it has two rounds each way: sums over the batch, then the map.
 /// Lanes take the moments of their images apart, and those are merged in the lanes' order.
 ///
 /// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167;
 ///   for the running variance ``VarianceCorrection``.
-final class NormalizationStep: TrainingStepBase, TrainingStep {
+final class NormalizationInstruction: TrainingInstructionBase, TrainingInstruction {
   private let layer: BatchNormalization
   private let mode: BatchNormMode
   private let hasResidual: Bool
@@ -21,16 +21,18 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   private let beta: PlanParameter<Float>?
   private let runningMean: PlanParameter<Float>
   private let runningVariance: PlanParameter<Float>
+  /// Of each lane, [C]: forward the mean of its rows and their squared distances from it; backward the
+  /// sums of dy and of dy * (x - mean).
   private let sums: [AlignedStorage<Double>]
   private let squares: [AlignedStorage<Double>]
   /// Rows that are in the lanes' sums.
-  private var seen: [Int]
-  /// Of the last forward pass, by channel.
+  private let seen: LaneStorage<Int>
+  /// Of the last forward pass: [C]. The map is y = scale * x + shift.
   private let mean: AlignedStorage<Float>
   private let inverse: AlignedStorage<Double>
   private let scale: AlignedStorage<Float>
   private let shift: AlignedStorage<Float>
-  /// dx = a * dy + b * x + c.
+  /// dx = scale * dy + slope * x + offset: [C].
   private let slope: AlignedStorage<Float>
   private let offset: AlignedStorage<Float>
 
@@ -47,7 +49,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     runningVariance = context.required(.runningVariance)
     let channels = layer.channels
     sums = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
-    seen = [Int](repeating: 0, count: context.lanes)
+    seen = LaneStorage(repeating: 0, lanes: context.lanes)
     squares = (0..<context.lanes).map { _ in AlignedStorage(count: channels) }
     (mean, inverse) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
     (scale, shift) = (AlignedStorage(count: channels), AlignedStorage(count: channels))
@@ -63,7 +65,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     Int64(work.images.count * input.plane)
   }
 
-  override var phases: Int { usesBatch ? 2 : 1 }
+  override var rounds: Int { usesBatch ? 2 : 1 }
   override var keepsInputs: [Bool] {
     inputs.indices.map { $0 == inputs.count - 1 && usesBatch && output.hasGradient }
   }
@@ -101,20 +103,20 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
     for lane in sums.indices {
       sums[lane].elements.update(repeating: 0)
       squares[lane].elements.update(repeating: 0)
-      seen[lane] = 0
     }
+    seen.reset(to: 0)
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let source = input.values(work)
-    if usesBatch && phase == 0 {
+    if usesBatch && round == 0 {
       guard work.pass.isTraining || work.pass.inspection != nil else { return }
       thaw_moments(
         source, rows(work), channels, Int64(seen[work.lane]), sums[work.lane].start,
         squares[work.lane].start)
-      seen.withUnsafeMutableBufferPointer { $0[work.lane] += Int(rows(work)) }
+      seen[work.lane] += Int(rows(work))
       return
     }
     thaw_affine(
@@ -159,10 +161,10 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let outer = output.gradient(work)
-    if phase == 0 {
+    if round == 0 {
       if rectifier != THAW_IDENTITY {
         thaw_rectify_backward(
           outer, output.values(work), rectifier, outer, Int64(work.images.count * output.stride))
@@ -173,7 +175,7 @@ final class NormalizationStep: TrainingStepBase, TrainingStep {
           squares[work.lane].start)
       }
     }
-    guard phase == phases - 1 else { return }
+    guard round == rounds - 1 else { return }
     if hasResidual { pass(outer, to: 0, work) }
     guard input.hasGradient else { return }
     thaw_affine_backward(

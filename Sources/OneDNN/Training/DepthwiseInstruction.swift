@@ -7,7 +7,7 @@ import ThawTensors
 
 /// A depthwise convolution with a frozen batch norm folded in, a residual addition and a rectifier, on
 /// kernels of our own: oneDNN 2.6 computes the 5x5 weight gradient at 2 GFLOP/s, these at 60 and more.
-final class DepthwiseStep: TrainingStepBase, TrainingStep {
+final class DepthwiseInstruction: TrainingInstructionBase, TrainingInstruction {
   private let layer: Convolution2D
   private let geometry: Geometry
   private let weight: PlanParameter<Float>
@@ -16,10 +16,13 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
   private let hasResidual: Bool
   private let lanes: Int
   private let taps: Int
-  /// s * W as [taps, channels].
+  /// s * W: [kH * kW, C].
   private let folded: AlignedStorage<Float>
+  /// s * b + t: [C].
   private let foldedBias: AlignedStorage<Float>?
+  /// d loss / d (s * W) of each lane: [kH * kW, C].
   private let laneGradients: [AlignedStorage<Float>]
+  /// Sums of dy in each lane: [C].
   private let biasSums: [AlignedStorage<Double>]
 
   /// Whether the kernels can take this convolution.
@@ -79,7 +82,7 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
@@ -99,7 +102,7 @@ final class DepthwiseStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let outer = output.gradient(work)
     if rectifier != THAW_IDENTITY {

@@ -7,11 +7,12 @@ import ThawTensors
 
 /// A channel scale that trains, with a residual addition and a rectifier behind it:
 /// y = rectifier(scale * x + residual).
-final class ChannelScaleStep: TrainingStepBase, TrainingStep {
+final class ChannelScaleInstruction: TrainingInstructionBase, TrainingInstruction {
   private let scale: PlanParameter<Float>
   private let hasResidual: Bool
+  /// [C].
   private let zeros: AlignedStorage<Float>
-  /// Of each lane: sums of dy, which nobody needs, and of dy * x.
+  /// Of each lane, [C]: sums of dy, which nobody needs, and of dy * x.
   private let sums: [AlignedStorage<Double>]
   private let products: [AlignedStorage<Double>]
 
@@ -38,7 +39,7 @@ final class ChannelScaleStep: TrainingStepBase, TrainingStep {
   override var keepsOutput: Bool { rectifier != THAW_IDENTITY && output.hasGradient }
   override var canShareGradient: [Bool] { inputs.indices.map { hasResidual && $0 == 0 } }
 
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     thaw_affine(
       input.values(work), scale.values, zeros.start, hasResidual ? inputs[0].values(work) : nil,
       forwardRectifier, rows(work), channels, output.values(work))
@@ -51,7 +52,7 @@ final class ChannelScaleStep: TrainingStepBase, TrainingStep {
     }
   }
 
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let outer = output.gradient(work)
     if rectifier != THAW_IDENTITY {
       thaw_rectify_backward(
@@ -76,7 +77,7 @@ final class ChannelScaleStep: TrainingStepBase, TrainingStep {
 }
 
 /// Each channel of each image times the second input's value for it.
-final class GateStep: TrainingStepBase, TrainingStep {
+final class GateInstruction: TrainingInstructionBase, TrainingInstruction {
   private let zeros: AlignedStorage<Float>
 
   init(_ context: TrainingContext) {
@@ -94,7 +95,7 @@ final class GateStep: TrainingStepBase, TrainingStep {
   }
   override var scratchBytes: Int { 2 * data.channels * MemoryLayout<Double>.stride }
 
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let (source, factors, result) = (data.values(work), gates.values(work), output.values(work))
     for image in 0..<work.images.count {
       thaw_affine(
@@ -103,7 +104,7 @@ final class GateStep: TrainingStepBase, TrainingStep {
     }
   }
 
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let outer = output.gradient(work)
     for image in 0..<work.images.count {
       let gradient = outer + image * data.stride
@@ -136,10 +137,10 @@ final class GateStep: TrainingStepBase, TrainingStep {
 /// Stochastic depth: multiplies an image by 0 or 1 / (1 - probability) in training, copies otherwise.
 ///
 /// Which images are left out is what the reference engine says.
-final class StochasticDepthStep: TrainingStepBase, TrainingStep {
+final class StochasticDepthInstruction: TrainingInstructionBase, TrainingInstruction {
   private let mask: DropoutMask
   private let drops: Bool
-  /// The factors of the last training pass, one an image.
+  /// The factors of the last training pass: [N].
   private let factors: AlignedStorage<Float>
 
   init(_ probability: Double, _ context: TrainingContext) {
@@ -151,7 +152,7 @@ final class StochasticDepthStep: TrainingStepBase, TrainingStep {
 
   override var canShareGradient: [Bool] { [true] }
 
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let (source, result) = (input.values(work), output.values(work))
     let count = work.images.count * input.stride
     guard drops && work.pass.isTraining else { return result.update(from: source, count: count) }
@@ -166,7 +167,7 @@ final class StochasticDepthStep: TrainingStepBase, TrainingStep {
     }
   }
 
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     guard input.hasGradient else { return }
     let outer = output.gradient(work)
     if drops {
@@ -180,7 +181,7 @@ final class StochasticDepthStep: TrainingStepBase, TrainingStep {
 }
 
 /// Means over windows that divide an image of any size into a fixed number of outputs.
-final class AdaptivePoolingStep: TrainingStepBase, TrainingStep {
+final class AdaptivePoolingInstruction: TrainingInstructionBase, TrainingInstruction {
   private let windows: [AdaptiveWindow]
 
   init(_ context: TrainingContext) {
@@ -188,7 +189,7 @@ final class AdaptivePoolingStep: TrainingStepBase, TrainingStep {
     super.init(context.node.path, context.inputs, context.output)
   }
 
-  func forward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let (source, result) = (input.values(work), output.values(work))
     let (channels, width) = (input.channels, input.image.width)
     for image in 0..<work.images.count {
@@ -206,7 +207,7 @@ final class AdaptivePoolingStep: TrainingStepBase, TrainingStep {
     }
   }
 
-  func backward(_ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer) {
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     guard input.hasGradient else { return }
     let (outer, target) = (output.gradient(work), startedGradient(0, work))
     let (channels, width) = (input.channels, input.image.width)

@@ -10,7 +10,7 @@ import ThawTensors
 ///
 /// y = rectifier(s * (W x + b) + t + residual), s and t of the batch norm. The kernels see s * W and
 /// s * b + t, so dL/dW = s * dL/d(s W), row by row. Nothing but x and y is kept for backward.
-final class ConvolutionStep: TrainingStepBase, TrainingStep {
+final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction {
   /// Kernels with memory of their own.
   private struct PlainKernels {
     let kernels: ConvolutionKernels
@@ -29,16 +29,20 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   private let denseLayout: OneDNNLayout
   private let leading: Int
   private let lanes: Int
+  /// s * b + t: [O].
   private let foldedBias: AlignedStorage<Float>?
+  /// s * W: [(G,) O / G, C / G, kH, kW] in the forward kernel's order.
   private let forwardWeights: OneDNNBlock
-  /// Nil where backward reads the forward pass's.
+  /// The same in the order of the kernel for dx. Nil where backward reads the forward pass's.
   private let dataWeights: OneDNNBlock?
-  /// Of each lane; empty when the weights are frozen.
+  /// d loss / d (s * W) of each lane, shaped as the weights, in the order of the kernel for dW; empty when
+  /// the weights are frozen.
   private let laneGradients: [OneDNNBlock]
   private let gradientBytes: Int
   /// Kernels without an epilogue, while rectifiers are held.
   private var plain: PlainKernels?
-  private var hasLaneGradient: [Bool]
+  private let hasLaneGradient: LaneStorage<Bool>
+  /// Sums of dy in each lane: [O].
   private let biasSums: [AlignedStorage<Double>]
   private var forwardMove: OneDNNParameterMove
   private var dataMove: OneDNNParameterMove?
@@ -63,7 +67,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     leading = layer.groups == 1 ? 1 : 2
     let description = ConvolutionKernels.Description(
       layer: path, input: input.shape, output: output.shape, weightShape: weightShape,
-      window: layer.window.descriptor(for: input.image, output: output.image),
+      window: try layer.window.descriptor(for: input.image, output: output.image, path),
       hasBias: layer.hasBias || affine != nil, hasResidual: residual != nil,
       rectifier: rectifier?.function, needsData: output.hasGradient && input.hasGradient,
       needsWeights: output.hasGradient && weight.gradient != nil, lanes: lanes)
@@ -85,7 +89,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     laneGradients = try (0..<(gradientBytes > 0 ? lanes : 0)).map { [gradientBytes] _ in
       try OneDNNBlock(zeroed: gradientBytes)
     }
-    hasLaneGradient = [Bool](repeating: false, count: lanes)
+    hasLaneGradient = LaneStorage(repeating: false, lanes: lanes)
     biasSums = (0..<(bias?.gradient == nil ? 0 : lanes)).map { _ in
       AlignedStorage(count: layer.outputs)
     }
@@ -125,7 +129,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
     let kernels = max(whole.scratchBytes, single.scratchBytes)
     let moves = [forwardMove, dataMove, gradientMove].compactMap { $0?.scratchBytes }.max() ?? 0
     let source = accumulates[inputs.count - 1] ? input.stride * whole.images * 4 : 0
-    return ConvolutionStep.aligned(max(kernels, moves)) + max(gradientBytes, source)
+    return ConvolutionInstruction.aligned(max(kernels, moves)) + max(gradientBytes, source)
   }
   override var parameterCount: Int { weight.count }
 
@@ -133,7 +137,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
 
   /// Memory behind the kernels' scratchpad.
   private func temporary(_ scratch: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-    (scratch + ConvolutionStep.aligned(max(whole.scratchBytes, single.scratchBytes)))
+    (scratch + ConvolutionInstruction.aligned(max(whole.scratchBytes, single.scratchBytes)))
       .assumingMemoryBound(to: Float.self)
   }
 
@@ -160,7 +164,7 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
     if let plain { return try forward(work, plain: plain) }
     let kernels = kernels(work)
@@ -205,12 +209,12 @@ final class ConvolutionStep: TrainingStepBase, TrainingStep {
   }
 
   override func startBackward() {
-    for lane in 0..<lanes { hasLaneGradient[lane] = false }
+    hasLaneGradient.reset(to: false)
     for sums in biasSums { sums.elements.update(repeating: 0) }
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
     let outer = output.gradient(work)
     let count = work.images.count * output.stride

@@ -5,7 +5,7 @@ import ThawNetwork
 import ThawTensors
 
 /// Element-wise sum of two inputs, with a rectifier behind it.
-final class AdditionStep: TrainingStepBase, TrainingStep {
+final class AdditionInstruction: TrainingInstructionBase, TrainingInstruction {
   init(_ context: TrainingContext, rectifier: Activation?) {
     super.init(context.node.path, context.inputs, context.output, rectifier: rectifier)
   }
@@ -14,7 +14,7 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
   override var canShareGradient: [Bool] { [true, true] }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     thaw_sum(
       inputs[0].values(work), inputs[1].values(work), forwardRectifier, output.values(work),
@@ -22,7 +22,7 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let outer = output.gradient(work)
     if rectifier != THAW_IDENTITY {
@@ -32,7 +32,8 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
     if inputs[0] === inputs[1] && sharesGradient[0] {
       // x + x: the shared gradient counts twice.
       guard inputs[0].hasGradient else { return }
-      return thaw_add(outer, outer, Int64(work.images.count * output.stride))
+      return thaw_sum(
+        outer, outer, THAW_IDENTITY, outer, Int64(work.images.count * output.stride))
     }
     // The one in the same memory last: the other still reads the unchanged gradient.
     for index in [0, 1].sorted(by: { !sharesGradient[$0] && sharesGradient[$1] }) {
@@ -42,7 +43,7 @@ final class AdditionStep: TrainingStepBase, TrainingStep {
 }
 
 /// Concatenation along the channels, pixel by pixel.
-final class ConcatenationStep: TrainingStepBase, TrainingStep {
+final class ConcatenationInstruction: TrainingInstructionBase, TrainingInstruction {
   init(_ context: TrainingContext) {
     super.init(context.node.path, context.inputs, context.output)
   }
@@ -59,7 +60,7 @@ final class ConcatenationStep: TrainingStepBase, TrainingStep {
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let result = output.values(work)
     for (index, input) in inputs.enumerated() {
@@ -71,7 +72,7 @@ final class ConcatenationStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let outer = output.gradient(work)
     for (index, input) in inputs.enumerated() where input.hasGradient {
@@ -89,7 +90,7 @@ final class ConcatenationStep: TrainingStepBase, TrainingStep {
 }
 
 /// [N, C, H, W] to [N, C * H * W] in PyTorch's order.
-final class FlattenStep: TrainingStepBase, TrainingStep {
+final class FlattenInstruction: TrainingInstructionBase, TrainingInstruction {
   init(_ context: TrainingContext) {
     super.init(context.node.path, context.inputs, context.output)
   }
@@ -97,7 +98,7 @@ final class FlattenStep: TrainingStepBase, TrainingStep {
   override var canShareGradient: [Bool] { [input.plane == 1] }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
@@ -108,7 +109,7 @@ final class FlattenStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     guard input.hasGradient, !sharesGradient[0] else { return }
     let (outer, target) = (output.gradient(work), input.gradient(work))

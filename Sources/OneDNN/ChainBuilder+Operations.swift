@@ -6,35 +6,35 @@ import ThawNetwork
 import ThawTensors
 
 extension ChainBuilder {
-  /// Translates one step; `index` is its position among the chain's steps.
+  /// Translates one operation; `index` is its position among the chain's operations.
   ///
   /// - Throws: ``NetworkError`` when parameters do not fit, ``ExecutionError`` naming the layer.
-  mutating func append(_ step: FusedStep, at index: Int) throws {
-    let path = step.lead.path
-    switch step.lead.operation {
+  mutating func append(_ fused: FusedOperation, at index: Int) throws {
+    let path = fused.lead.path
+    switch fused.lead.operation {
     case .input:
-      preconditionFailure("The input node of \(graph.name) is not a step.")
-    case .convolution(let layer): try appendConvolution(step, layer, at: index)
-    case .dense(let layer): try appendDense(step, layer, at: index)
-    case .batchNormalization, .channelScale: try appendAffine(step, at: index)
-    case .layerNormalization(let layer): try appendLayerNormalization(step.lead, layer, at: index)
+      preconditionFailure("The input node of \(graph.name) is not an operation.")
+    case .convolution(let layer): try appendConvolution(fused, layer, at: index)
+    case .dense(let layer): try appendDense(fused, layer, at: index)
+    case .batchNormalization, .channelScale: try appendAffine(fused, at: index)
+    case .layerNormalization(let layer): try appendLayerNormalization(fused.lead, layer, at: index)
     case .activation(let function):
-      let data = tensor(of: step.inputs[0])
-      let target = mayOverwrite(step.inputs[0], at: index) ? data : makeTensor(data.layout)
+      let data = tensor(of: fused.inputs[0])
+      let target = mayOverwrite(fused.inputs[0], at: index) ? data : makeTensor(data.layout)
       try appendActivation(function, data, into: target, path)
-      define(step.result, as: target)
-    case .add: try appendAdd(step.lead, at: index)
-    case .gate: try appendGate(step.lead, at: index)
-    case .concatenate: try appendConcatenation(step.lead)
-    case .pooling(let kind, let window): try appendPooling(step.lead, kind, window)
+      define(fused.result, as: target)
+    case .add: try appendAdd(fused.lead, at: index)
+    case .gate: try appendGate(fused.lead, at: index)
+    case .concatenate: try appendConcatenation(fused.lead)
+    case .pooling(let kind, let window): try appendPooling(fused.lead, kind, window)
     case .globalAveragePooling:
       try appendPooling(
-        step.lead, .average(includesPadding: true), wholeImage(step.inputs[0]))
+        fused.lead, .average(includesPadding: true), wholeImage(fused.inputs[0]))
     case .globalMaximumPooling:
-      try appendPooling(step.lead, .maximum, wholeImage(step.inputs[0]))
-    case .adaptiveAveragePooling: try appendAdaptivePooling(step.lead)
-    case .flatten: try appendFlatten(step.lead)
-    case .dropout, .stochasticDepth: define(step.result, as: tensor(of: step.inputs[0]))
+      try appendPooling(fused.lead, .maximum, wholeImage(fused.inputs[0]))
+    case .adaptiveAveragePooling: try appendAdaptivePooling(fused.lead)
+    case .flatten: try appendFlatten(fused.lead)
+    case .dropout, .stochasticDepth: define(fused.result, as: tensor(of: fused.inputs[0]))
     }
   }
 
@@ -146,7 +146,7 @@ extension ChainBuilder {
     let output = shape(of: node.id)
     let size = Extent2D(height: input[2], width: input[3])
     let outputSize = Extent2D(height: output[2], width: output[3])
-    let descriptor = window.descriptor(for: size, output: outputSize)
+    let descriptor = try window.descriptor(for: size, output: outputSize, node.path)
     let any = try OneDNNLayout(output, THAW_DNNL_ANY, node.path)
     let primitive = try OneDNNPrimitive("pooling", node.path) { made in
       withUnsafePointer(to: descriptor) {
@@ -193,9 +193,11 @@ extension Window2D {
   /// - Source: PyTorch's divisor for `count_include_pad` with `ceil_mode`.
   fileprivate func divisorCorrection(for size: Extent2D, output: Extent2D) -> [Float]? {
     let insets = insets(for: size)
-    func counts(_ outputs: Int, _ limit: Int, _ kernel: Int, _ stride: Int, _ step: Int) -> [Int] {
+    func counts(_ outputs: Int, _ limit: Int, _ kernel: Int, _ stride: Int, _ spacing: Int)
+      -> [Int]
+    {
       (0..<outputs).map { output in
-        (0..<kernel).count { output * stride + $0 * step < limit }
+        (0..<kernel).count { output * stride + $0 * spacing < limit }
       }
     }
     let rows = counts(

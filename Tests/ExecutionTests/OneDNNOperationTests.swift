@@ -66,7 +66,7 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
 }
 
 /// Every kind of step against plain loops in Double.
-@Suite struct OneDNNStepTests {
+@Suite struct OneDNNOperationTests {
   private static func expectAgreement(
     _ graph: Graph, size: Extent2D, images: Int = 3, absolute: Double = 2e-5,
     _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation
@@ -240,7 +240,7 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
       $0.add("norm2", .batchNormalization(BatchNormalization(channels: 2 * channels)))
       $0.add("relu2", .activation(.silu))
     }
-    #expect(graph.fusedSteps.count == 5)
+    #expect(graph.fusedOperations.count == 5)
     try Self.expectAgreement(graph, size: Extent2D(height: 7, width: 5))
   }
 
@@ -254,8 +254,8 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
     let graph = TrainingNetworks.modern(stochasticDepth: 0.3)
     try Self.expectAgreement(graph, size: Extent2D(16), absolute: 1e-4)
     // The scale is folded, stochastic depth vanishes, and the addition is part of the convolution.
-    let step = try #require(graph.fusedSteps.first { $0.lead.path == "0.fc2" })
-    #expect(step.nodes.count == 4 && step.channelScale?.path == "0")
+    let step = try #require(graph.fusedOperations.first { $0.lead.path == "0.fc2" })
+    #expect(step.nodes.count == 4 && step.affine.map(\.path) == ["0"])
   }
 
   @Test(arguments: [5, 16, 20], [Extent2D(1), Extent2D(3), Extent2D(height: 6, width: 4)])

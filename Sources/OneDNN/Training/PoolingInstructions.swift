@@ -6,9 +6,9 @@ import ThawTensors
 
 /// The largest value under a window, which alone gets the gradient; the whole image where
 /// global.
-final class MaximumPoolingStep: TrainingStepBase, TrainingStep {
+final class MaximumPoolingInstruction: TrainingInstructionBase, TrainingInstruction {
   private let geometry: Geometry
-  /// The tap of every output's maximum, empty where no gradient comes back.
+  /// The tap of every output's maximum, [N, H, W, C] of the output; empty where no gradient comes back.
   private let winners: AlignedStorage<Int32>
 
   init(_ window: Window2D, _ context: TrainingContext) {
@@ -19,7 +19,7 @@ final class MaximumPoolingStep: TrainingStepBase, TrainingStep {
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
@@ -31,7 +31,7 @@ final class MaximumPoolingStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     guard input.hasGradient else { return }
     let (outer, target) = (output.gradient(work), startedGradient(0, work))
@@ -45,9 +45,9 @@ final class MaximumPoolingStep: TrainingStepBase, TrainingStep {
 }
 
 /// The mean under a window; the whole image where global.
-final class AveragePoolingStep: TrainingStepBase, TrainingStep {
+final class AveragePoolingInstruction: TrainingInstructionBase, TrainingInstruction {
   private let geometry: Geometry
-  /// 1 / the number of pixels that count, by output pixel.
+  /// 1 / the number of pixels that count: [H, W] of the output.
   private let factors: AlignedStorage<Float>
   /// Whether one window sees the whole image: such long sums are taken in Double.
   private let isGlobal: Bool
@@ -60,11 +60,11 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
     let insets = window.insets(for: input.image)
     func counts(
       _ outputs: Int, _ size: Int, _ before: Int, _ after: Int, _ taps: Int, _ stride: Int,
-      _ step: Int
+      _ spacing: Int
     ) -> [Int] {
       (0..<outputs).map { output in
         (0..<taps).count { tap in
-          let at = output * stride - before + tap * step
+          let at = output * stride - before + tap * spacing
           return includesPadding ? at < size + after : at >= 0 && at < size
         }
       }
@@ -88,7 +88,7 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
   }
 
   func forward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
@@ -107,7 +107,7 @@ final class AveragePoolingStep: TrainingStepBase, TrainingStep {
   }
 
   func backward(
-    _ work: TrainingWork, phase: Int, _ scratch: UnsafeMutableRawPointer
+    _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) {
     guard input.hasGradient else { return }
     let (outer, target) = (output.gradient(work), startedGradient(0, work))
