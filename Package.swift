@@ -41,16 +41,19 @@ func tests(
 
 let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
   name: "thaw",
   products: [
-    .executable(name: "thaw", targets: ["ThawCommand"])
+    .library(name: "Thaw", targets: ["Thaw"]),
+    .executable(name: "thaw", targets: ["ThawCommand"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
@@ -102,6 +105,14 @@ let package = Package(
         "Execution", "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference",
         "Reports", "Tensors", "Training",
       ], libraries: [systemPackage]),
+    // The one module with a public surface.
+    .target(
+      name: "Thaw",
+      dependencies: targets([
+        "Backbones", "Console", "Datasets", "Execution", "Files", "Images", "Inference", "Network",
+        "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
+      ]) + [logging, systemPackage],
+      swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
@@ -125,6 +136,16 @@ let package = Package(
     .target(
       name: "ThawTestSupport", dependencies: ["ThawTensors", systemPackage],
       path: "Tests/TestSupport"),
+    // A backbone of made-up weights and photos to go with it: no test needs a download.
+    .target(
+      name: "ThawTinyBackbone",
+      dependencies: targets(["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors"])
+        + [systemPackage],
+      path: "Tests/TinyBackbone"),
+    // Uses the library as another program does, in a process of its own.
+    .executableTarget(
+      name: "thaw-test-tool", dependencies: ["Thaw", "ThawTinyBackbone", systemPackage],
+      path: "Tests/TestTool"),
     tests(of: "Tensors", ["Tensors"]),
     tests(of: "Files", ["Files"], libraries: [systemPackage]),
     tests(of: "Configuration", ["Configuration"]),
@@ -173,6 +194,14 @@ let package = Package(
     tests(
       of: "Command",
       ["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors", "Training"],
-      libraries: ["ThawCommand"], resources: [.copy("Fixtures")]),
+      libraries: ["ThawCommand", "ThawTinyBackbone"], resources: [.copy("Fixtures")]),
+    // The tool is a dependency so that it is built, not to be linked.
+    tests(
+      of: "Thaw",
+      [
+        "Backbones", "Checkpoints", "Console", "Files", "Images", "Inference", "Network", "Recipes",
+        "Runs", "Tensors",
+      ],
+      libraries: ["Thaw", "ThawTinyBackbone", "thaw-test-tool", logging, systemPackage]),
   ]
 )

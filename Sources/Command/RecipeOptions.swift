@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import SystemPackage
-import ThawFiles
 import ThawRecipes
 import ThawRuns
 
@@ -50,15 +49,7 @@ struct RecipeOptions: ParsableArguments {
 
   /// The recipe in force for `run`, with these options applied.
   func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
-    var result = Recipe()
-    if let recipe {
-      let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
-      result = try Recipe(yaml: text, file: recipe.displayed)
-    } else if FileSystem.exists(run.recipe) {
-      result = try run.loadRecipe()
-    } else {
-      result.name = run.path.lastComponent?.string ?? "run"
-    }
+    var result = try run.startingRecipe(recipe)
     if let seed { result.seed = seed }
     apply(to: &result)
     try training.apply(to: &result.train, highest: result.train.rate)

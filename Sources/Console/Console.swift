@@ -1,28 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a stage reports what it does: progress and remarks, all on stderr.
+/// Where a stage reports what it does, progress and remarks: on stderr, or to an observer.
 package struct Console: Sendable {
+  /// Something a stage reports, for a program that shows it in its own way.
+  package enum Event: Sendable {
+    /// One line about what happens.
+    case note(String)
+    /// Something to look at.
+    case warning(String)
+    /// `completed` units of the work called `label` are done.
+    case progress(label: String, completed: Int, total: Int?, unit: String)
+  }
+
   private let isQuiet: Bool
   private let sink: OutputSink
+  private let observer: (@Sendable (Event) -> Void)?
 
   /// - Parameter isQuiet: nothing but warnings is written.
   package init(isQuiet: Bool = false, sink: OutputSink = .standardError) {
     self.isQuiet = isQuiet
     self.sink = sink
+    observer = nil
+  }
+
+  /// Writes nothing anywhere; `observer` is told everything, from whatever thread it happens on.
+  package init(observer: @escaping @Sendable (Event) -> Void) {
+    isQuiet = true
+    sink = OutputSink(isTerminal: false) { _ in }
+    self.observer = observer
   }
 
   /// One message about what happens.
   package func say(_ text: String) {
+    if let observer { return observer(.note(text)) }
     if !isQuiet { sink.write(message: text) }
   }
 
   /// A finished text of several lines, such as a table, as it is laid out.
   package func show(_ text: String) {
+    if let observer { return observer(.note(text)) }
     if !isQuiet { sink.write(text.hasSuffix("\n") ? text : text + "\n") }
   }
 
   /// Something the user should look at; never stops a run.
-  package func warn(_ text: String) { sink.write(message: text, label: "warning: ") }
+  package func warn(_ text: String) {
+    if let observer { return observer(.warning(text)) }
+    sink.write(message: text, label: "warning: ")
+  }
 
   /// For example `93.5 %`.
   package static func percent(_ share: Double) -> String { Format.percent(share) }
@@ -31,7 +55,13 @@ package struct Console: Sendable {
   package func progress(_ label: String, total: Int?, unit: String = "photos", completed: Int = 0)
     -> ProgressLine
   {
-    ProgressLine(
-      label, total: total, unit: unit, completed: completed, isQuiet: isQuiet, sink: sink)
+    let tell: (@Sendable (Int) -> Void)? = observer.map { observer in
+      { @Sendable completed in
+        observer(.progress(label: label, completed: completed, total: total, unit: unit))
+      }
+    }
+    return ProgressLine(
+      label, total: total, unit: unit, completed: completed, isQuiet: isQuiet, sink: sink,
+      observer: tell)
   }
 }

@@ -25,6 +25,7 @@ package final class ProgressLine: Sendable {
   private let total: Int?
   private let unit: String
   private let sink: OutputSink?
+  private let observer: (@Sendable (Int) -> Void)?
   private let clock: @Sendable () -> Double
   private let start: Double
   private let first: Int
@@ -37,16 +38,19 @@ package final class ProgressLine: Sendable {
   ///   - unit: what is counted, in the plural.
   ///   - completed: units done in an earlier run.
   ///   - isQuiet: writes nothing at all.
+  ///   - observer: called with the units done at every tick, also when nothing is written.
   ///   - clock: seconds from any origin, never going back.
   package init(
     _ label: String, total: Int?, unit: String = "photos", completed: Int = 0,
     isQuiet: Bool = false, sink: OutputSink = .standardError,
+    observer: (@Sendable (Int) -> Void)? = nil,
     clock: @escaping @Sendable () -> Double = ProgressLine.monotonicSeconds
   ) {
     self.label = VisibleText.escape(label)
     self.total = total
     self.unit = unit
     self.sink = isQuiet ? nil : sink
+    self.observer = observer
     self.clock = clock
     start = clock()
     first = completed
@@ -119,11 +123,13 @@ package final class ProgressLine: Sendable {
   }
 
   private func tick(detail: String?, loss: Double?, _ count: (Int) -> Int) {
-    guard let sink else { return }
+    guard sink != nil || observer != nil else { return }
     state.withLock { state in
       guard !state.isFinished else { return }
-      let now = clock()
       state.completed = max(count(state.completed), 0)
+      observer?(state.completed)
+      guard let sink else { return }
+      let now = clock()
       if let detail { state.detail = VisibleText.escape(detail) }
       if let loss { Self.remember(loss, in: &state.losses) }
       guard isDue(state, now, sink) else { return }

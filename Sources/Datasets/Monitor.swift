@@ -3,11 +3,11 @@
 import Glibc
 
 /// A lock with a condition: threads wait until another one has changed what the lock protects.
-final class Monitor: @unchecked Sendable {
+package final class Monitor: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  init() {
+  package init() {
     mutex.initialize(to: pthread_mutex_t())
     condition.initialize(to: pthread_cond_t())
     pthread_mutex_init(mutex, nil)
@@ -22,7 +22,7 @@ final class Monitor: @unchecked Sendable {
   }
 
   /// Runs `body` while no other thread is inside.
-  func sync<Result>(_ body: () throws -> Result) rethrows -> Result {
+  package func sync<Result>(_ body: () throws -> Result) rethrows -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return try body()
@@ -30,8 +30,8 @@ final class Monitor: @unchecked Sendable {
 
   /// Inside ``sync(_:)``: lets the others in until one calls ``wakeAll()``. Returns for no reason
   /// now and then, so ask again.
-  func wait() { pthread_cond_wait(condition, mutex) }
+  package func wait() { pthread_cond_wait(condition, mutex) }
 
   /// Inside ``sync(_:)``: makes the waiting threads look again.
-  func wakeAll() { pthread_cond_broadcast(condition) }
+  package func wakeAll() { pthread_cond_broadcast(condition) }
 }

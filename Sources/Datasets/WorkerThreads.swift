@@ -9,7 +9,7 @@ import ThawFiles
 ///
 /// Plain threads, not tasks: they block on files and decode for milliseconds at a time, which
 /// Swift's cooperative pool must not do.
-final class WorkerThreads: Sendable {
+package final class WorkerThreads: Sendable {
   private final class Start: Sendable {
     let worker: Int
     let body: @Sendable (Int) -> Void
@@ -22,12 +22,12 @@ final class WorkerThreads: Sendable {
   private let handles: Mutex<[pthread_t]>
 
   /// How many threads were started; fewer than asked for when the system has no more.
-  let count: Int
+  package let count: Int
 
   /// Starts `count` threads; each gets its number.
   ///
   /// - Throws: ``DatasetError/system(_:)`` when not even one thread can be started.
-  init(count: Int, _ body: @escaping @Sendable (Int) -> Void) throws(DatasetError) {
+  package init(count: Int, _ body: @escaping @Sendable (Int) -> Void) throws(DatasetError) {
     precondition(count > 0, "WorkerThreads needs at least 1 thread, got \(count).")
     var started: [pthread_t] = []
     var status: Int32 = 0
@@ -56,12 +56,20 @@ final class WorkerThreads: Sendable {
   }
 
   /// Waits until every body has returned. May be called again; then there is nothing to wait for.
-  func join() {
-    let waiting = handles.withLock { handles in
+  package func join() {
+    for handle in taken() { pthread_join(handle, nil) }
+  }
+
+  /// Lets the threads end on their own; there is nothing to wait for then.
+  package func detach() {
+    for handle in taken() { pthread_detach(handle) }
+  }
+
+  private func taken() -> [pthread_t] {
+    handles.withLock { handles in
       defer { handles = [] }
       return handles
     }
-    for handle in waiting { pthread_join(handle, nil) }
   }
 }
 

@@ -5,6 +5,7 @@ package import ThawConsole
 package import ThawExecution
 import ThawOneDNN
 import ThawReference
+package import ThawTraining
 
 /// What every stage gets besides its own inputs.
 package struct StageContext: Sendable {
@@ -17,6 +18,12 @@ package struct StageContext: Sendable {
 
   /// Which kernels compute.
   package let engine: EngineChoice
+
+  /// Whether the work is to stop: the process was told to, unless whoever started it says otherwise.
+  package var isInterrupted: @Sendable () -> Bool = { Interruption.isRequested }
+
+  /// Called after every epoch of a training, with what is trained.
+  package var onEpoch: @Sendable (String, EpochRecord) -> Void = { _, _ in }
 
   /// Which kernels compute.
   package enum EngineChoice: String, Sendable, CaseIterable {
@@ -40,11 +47,27 @@ package struct StageContext: Sendable {
     ComputeThreads.configure(self.threads)
   }
 
+  /// For reading models and for kernels on one thread: leaves the thread pools of this process, which
+  /// somebody else may be using, as they are.
+  package init(readingWith console: Console, pretrained: PretrainedStore) {
+    engine = .oneDNN
+    self.console = console
+    threads = 1
+    self.pretrained = pretrained
+  }
+
+  /// - Throws: ``PipelineError/interrupted`` when the work is to stop.
+  package func checkInterruption() throws(PipelineError) {
+    if isInterrupted() { throw .interrupted }
+  }
+
   /// Compiles for the chosen engine, in inference and in training.
   package var compiler: Compiler {
     let reference = ReferenceEngine<Float>()
-    let chosen: any Engine =
-      engine == .reference ? reference : OneDNNEngine(training: reference)
-    return Compiler(inference: chosen, training: chosen)
+    if engine == .reference { return Compiler(inference: reference, training: reference) }
+    var fast = OneDNNEngine(training: reference)
+    // Its own number, not the process's: somebody else may have set that since.
+    fast.threads = threads
+    return Compiler(inference: fast, training: fast)
   }
 }

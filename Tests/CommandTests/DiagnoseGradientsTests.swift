@@ -2,6 +2,7 @@
 
 import Testing
 import ThawFiles
+import ThawTinyBackbone
 
 @Suite struct DiagnoseGradientsTests {
   @Test func theModelOfARunIsCheckedLayerByLayer() throws {

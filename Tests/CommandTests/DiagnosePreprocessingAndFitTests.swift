@@ -4,6 +4,7 @@ import SystemPackage
 import Testing
 import ThawCheckpoints
 import ThawFiles
+import ThawTinyBackbone
 
 /// `thaw diagnose preprocessing` and `thaw diagnose fit`, as commands.
 @Suite struct DiagnosePreprocessingAndFitTests {

@@ -8,6 +8,7 @@ import ThawCheckpoints
 import ThawFiles
 import ThawNetwork
 import ThawTestSupport
+import ThawTinyBackbone
 
 /// `thaw export`, and that what it wrote predicts what the model predicts.
 struct ExportTests {

@@ -4,6 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawTinyBackbone
 
 /// Bad input ends in one clear error, the documented exit code, and nothing half done.
 struct FailureTests {

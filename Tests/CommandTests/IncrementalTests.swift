@@ -4,6 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawTinyBackbone
 
 /// Stages do what changed, and nothing else.
 struct IncrementalTests {

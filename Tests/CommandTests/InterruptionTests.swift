@@ -4,6 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawTinyBackbone
 
 /// A command that is killed or interrupted and run again ends in the bits of one that was not.
 @Suite(.serialized) struct InterruptionTests {

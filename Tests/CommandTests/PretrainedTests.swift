@@ -9,6 +9,7 @@ import ThawFiles
 import ThawNetwork
 import ThawTensors
 import ThawTestSupport
+import ThawTinyBackbone
 
 /// `thaw pretrained import` and `inspect`, with files made up here.
 struct PretrainedTests {

@@ -4,9 +4,8 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
-import ThawImages
-import ThawTensors
 import ThawTestSupport
+import ThawTinyBackbone
 
 /// A directory to run commands in, with generated photos in `photos/CLASS`.
 final class Workspace: Sendable {
@@ -46,18 +45,7 @@ final class Workspace: Sendable {
 
   /// A PNG: colour and stripes tell the kind, noise the number.
   static func photo(kind: Int, number: Int) throws -> [UInt8] {
-    let side = 40
-    var stream = RandomStream(
-      seed: UInt64(kind), purpose: .procedural, epoch: number, sample: 0)
-    let image = RGBImage(size: PixelSize(width: side, height: side)) { samples in
-      for index in samples.indices {
-        let (pixel, channel) = (index / 3, index % 3)
-        let stripe = kind == 0 ? pixel % side : pixel / side
-        let bright = channel == kind % 3 ? 150 : 60
-        samples[index] = UInt8(bright + (stripe / 4 % 2) * 40 + Int(60 * stream.uniform()))
-      }
-    }
-    return try PNGEncoder.encode(image)
+    try TinyPhotos.png(kind: kind, number: number)
   }
 
   /// Starts the command in the workspace.

@@ -2,12 +2,8 @@
 
 import ArgumentParser
 import SystemPackage
-import ThawBackbones
-import ThawConsole
-import ThawInference
 import ThawRecipes
 import ThawRuns
-import ThawTraining
 
 /// `thaw fit`
 struct Fit: ParsableCommand {
@@ -30,44 +26,16 @@ struct Fit: ParsableCommand {
     var recipe = try recipe.resolved(run: directory, seed: global.seed)
     testTime.apply(to: &recipe.evaluate.tta)
     if testTime.snapshots { recipe.evaluate.snapshots = true }
-    let prepared = try PrepareStage(directory, context: context).prepare(
-      data, recipe: recipe)
-    if !global.json && !global.quiet { try standardOutput(.text(prepared.text + "\n")) }
-    let card = try context.pretrained.card(named: recipe.backbone)
-    try context.pretrained.fetch(
-      card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
-    let run = try OpenRun(directory, context: context)
-    let cached = try CacheStage(run).fill()
-    let trained = try TrainStage(run).train()
-    let tuned = try run.recipe.fineTune.enabled ? fineTune(run, session) : nil
-    if tuned == nil { try TrainStage(run).useHead() }
-    let evaluation = try EvaluateStage(context: context).evaluate(run, split: nil)
-    let report = try ReportStage(run).write()
-    let result = Summary(
-      run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
-      train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
-    let lines = [trained.text, tuned?.text, evaluation.text(recipe.evaluate.tta)].compactMap { $0 }
+    let result = try FitStage(directory, context: context).fit(
+      data, recipe: recipe,
+      onPrepared: {
+        if !global.json && !global.quiet { try standardOutput(.text($0.text + "\n")) }
+      }, onPlan: { session.console.show($0.text) })
+    let lines = [
+      result.train.text, result.fineTune?.text, result.evaluate.text(recipe.evaluate.tta),
+    ].compactMap { $0 }
     try session.print(
       result,
       text: lines.joined(separator: "\n") + "\nModel: \(result.model)\nReport: \(result.report)")
-  }
-
-  private func fineTune(_ run: OpenRun, _ session: Session) throws -> FineTuneStage.Summary {
-    let stage = FineTuneStage(run)
-    session.console.show(try stage.plan().text)
-    return try stage.fineTune()
-  }
-
-  /// What every stage reported.
-  struct Summary: Encodable {
-    let run: String
-    let model: String
-    let prepare: PrepareStage.Summary
-    let cache: CacheStage.Summary
-    let train: TrainStage.Summary
-    /// Nil when the backbone stayed frozen.
-    let fineTune: FineTuneStage.Summary?
-    let evaluate: Evaluation
-    let report: String
   }
 }

@@ -22,6 +22,19 @@ extension Preprocessing {
       options.minimumSize = smallestSource(of: probe.size)
     }
     let decoded = try ImageDecoder.decode(bytes, options: options)
+    prepare(decoded, testTimeViews: views, sample: sample, into: output)
+    return PreparedImage(
+      format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
+  }
+
+  /// The same for a photo that is decoded already.
+  package func prepare(
+    _ decoded: DecodedImage, testTimeViews views: [TestTimeView], sample: Int,
+    into output: UnsafeMutableBufferPointer<Float>
+  ) {
+    precondition(
+      !views.isEmpty && output.count == views.count * elementCount,
+      "Expected \(views.count * elementCount) floats, got \(output.count).")
     for (index, view) in views.enumerated() {
       let part = UnsafeMutableBufferPointer(
         rebasing: output[(index * elementCount)..<((index + 1) * elementCount)])
@@ -33,7 +46,5 @@ extension Preprocessing {
           augmentedSquare(of: decoded, draw: draw ?? AugmentationDraw()), into: part)
       }
     }
-    return PreparedImage(
-      format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
   }
 }

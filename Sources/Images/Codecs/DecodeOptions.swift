@@ -83,6 +83,25 @@ package struct DecodedImage: Sendable, Hashable {
   /// `image` is 1/this of the original, sides rounded up: 1, 2, 4 or 8.
   package let scaleDenominator: Int
 
+  /// Pixels that did not come from a file: upright, whole, lossless.
+  package init(pixels image: RGBImage) {
+    self.init(
+      image: image, format: .png, warnings: ImageWarnings(), orientation: .upright,
+      originalSize: image.size, scaleDenominator: 1)
+  }
+
+  init(
+    image: RGBImage, format: ImageFormat, warnings: ImageWarnings, orientation: ImageOrientation,
+    originalSize: PixelSize, scaleDenominator: Int
+  ) {
+    self.image = image
+    self.format = format
+    self.warnings = warnings
+    self.orientation = orientation
+    self.originalSize = originalSize
+    self.scaleDenominator = scaleDenominator
+  }
+
   /// The part of `image` that the original covers: with scaled decoding the last column and row may
   /// stand for less than a whole pixel.
   package var coveredBox: SourceBox {

@@ -133,6 +133,20 @@ package struct RunDirectory: Sendable {
     return try Recipe(yaml: text, file: recipe.displayed)
   }
 
+  /// The recipe that a new call starts from: that of `file`, else this run's, else the defaults.
+  ///
+  /// - Throws: `ConfigurationError`, `FileError`.
+  package func startingRecipe(_ file: FilePath?) throws -> Recipe {
+    if let file {
+      let text = String(decoding: try FileSystem.read(file, limit: 1 << 20), as: UTF8.self)
+      return try Recipe(yaml: text, file: file.displayed)
+    }
+    if FileSystem.exists(recipe) { return try loadRecipe() }
+    var result = Recipe()
+    result.name = path.lastComponent?.string ?? "run"
+    return result
+  }
+
   /// The manifest of this run.
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)``, `DatasetError`, `FileError`.

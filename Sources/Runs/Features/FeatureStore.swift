@@ -136,7 +136,7 @@ struct FeatureStore {
     // On any way out, what was computed is kept.
     do {
       while try loader.next({ try add($0, of: records, views, plan, &pending, advance) }) != nil {
-        try Interruption.check()
+        try context.checkInterruption()
       }
     } catch {
       try pending.flush()

@@ -162,6 +162,7 @@ struct GradientTraining {
         let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
+        context.onEpoch(label, record)
         try saveSometimes()
       },
       onBatch: { trainer in
@@ -173,7 +174,7 @@ struct GradientTraining {
           training.parameters, epoch: snapshot.epoch, trained: trainableCount,
           isCached: isCached())
       },
-      isCancelled: { Interruption.isRequested })
+      isCancelled: { context.isInterrupted() })
     let result = try training.run(hooks)
     guard result.outcome != .cancelled else {
       try checkpoint.save(try training.exportState())

@@ -60,7 +60,7 @@ struct InterpolationSearch {
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: sources.settings.batch, size: network.size)
     for share in InterpolationSearch.shares {
-      try Interruption.check()
+      try context.checkInterruption()
       let parameters = network.parameters.interpolated(towards: end, share: Float(share))
       try plan.importParameters(parameters)
       let score = try PlanEvaluator.score(photos, by: plan, loss: SoftmaxCrossEntropy())

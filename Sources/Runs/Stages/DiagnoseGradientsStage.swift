@@ -77,7 +77,7 @@ package struct DiagnoseGradientsStage {
       network.graph, parameters: network.parameters, freezing: plan,
       comparing: context.compiler.trainingEngine, size: size
     ) { done, _ in
-      try Interruption.check()
+      try context.checkInterruption()
       progress.update(completed: done)
     }
     progress.finish()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawImages
-import ThawTensors
+package import ThawImages
+package import ThawTensors
 import ThawTraining
 
 extension Evaluation {
@@ -28,7 +28,7 @@ extension TestTimeAugmentation {
   /// The mean over models of what each says about its views.
   ///
   /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
-  func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
+  package func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
     Probabilities.mean(of: members.map(probabilities(ofLogits:)))
   }
 }
@@ -46,7 +46,7 @@ extension Tensor<Float> {
   }
 
   /// From the rows of one photo, [models * views, classes], to [1, classes] for each model and view.
-  func members(views: Int) -> [[Tensor<Float>]] {
+  package func members(views: Int) -> [[Tensor<Float>]] {
     Tensor.transposed([self], views: shape[0]).chunks(of: views)
   }
 }

@@ -60,8 +60,8 @@ package struct FindLearningRateStage {
     let result = try LearningRateFinder(sweep, optimizer: configuration.optimizer).search(
       plan, on: sources.train, ratios: LearningRates(rates, for: network.graph),
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing),
-      isCancelled: { Interruption.isRequested }, onStep: { _ in progress.advance() })
-    try Interruption.check()
+      isCancelled: { context.isInterrupted() }, onStep: { _ in progress.advance() })
+    try context.checkInterruption()
     progress.finish()
     try run.write(result, to: run.directory.learningRateSearch)
     return result

@@ -85,7 +85,7 @@ package struct PrepareStage {
       scan, with: DecodingVerifier(),
       options: .init(threads: context.threads, journal: run.verifiedPhotos)
     ) { state in
-      try Interruption.check()
+      try context.checkInterruption()
       progress.update(completed: state.done)
     }
     progress.finish()

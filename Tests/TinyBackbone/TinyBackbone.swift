@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import SystemPackage
+package import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
 import ThawFiles
@@ -10,17 +10,17 @@ import ThawTensors
 
 /// A folder like `Pretrained/` with one card whose weights are made up, so that the tests need no
 /// download. It is made once a test run.
-enum TinyBackbone {
+package enum TinyBackbone {
   /// The card's name.
-  static let name = "tiny"
+  package static let name = "tiny"
   /// The folder.
-  static let directory: FilePath = {
+  package static let directory: FilePath = {
     let path = FilePath(
       FileManager.default.temporaryDirectory.appendingPathComponent("thaw-tests-tiny-\(getpid())")
         .path)
     atexit { TinyBackbone.remove() }
     do { try write(to: path) } catch {
-      // Every command test needs it and a static value cannot throw: the run ends here, saying why.
+      // Tests need it everywhere and a static value cannot throw: the run ends here, saying why.
       fatalError("The tests' backbone cannot be written: \(error)")
     }
     return path
@@ -31,7 +31,7 @@ enum TinyBackbone {
   /// Writes card, class list and weights to `directory`.
   ///
   /// - Parameter scale: of the first convolution, to make other weights.
-  static func write(to directory: FilePath, scale: Float = 1) throws {
+  package static func write(to directory: FilePath, scale: Float = 1) throws {
     try FileSystem.createDirectory(directory)
     let classes = ["this", "that", "something else"]
     let graph = try Architecture(named: "efficientnet_lite0").graph(Head(classes: classes.count))
@@ -54,7 +54,7 @@ enum TinyBackbone {
   }
 
   /// The card's text.
-  static func card(sha256: String) -> String {
+  package static func card(sha256: String) -> String {
     """
     name: \(name)
     summary: made-up weights

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+import ThawBackbones
+package import ThawInference
+package import ThawRecipes
+package import ThawTraining
+
+/// Every stage one after the other: from a folder of photos to a model and a report.
+package struct FitStage {
+  private let run: RunDirectory
+  private let context: StageContext
+
+  /// Works in `run`.
+  package init(_ run: RunDirectory, context: StageContext) {
+    self.run = run
+    self.context = context
+  }
+
+  /// One of the stages.
+  package enum Part: String, Sendable, CaseIterable {
+    /// Scan, verify and split the photos.
+    case prepare
+    /// Get the backbone's weights if they are not here.
+    case fetch
+    /// Compute what the frozen layers make of every photo.
+    case cache
+    /// Train the head.
+    case train
+    /// Thaw the backbone and train on.
+    case fineTune
+    /// Judge the result on photos it was not trained on.
+    case evaluate
+    /// Write the page about it.
+    case report
+  }
+
+  /// What every stage reported.
+  package struct Summary: Encodable, Sendable {
+    /// The run directory.
+    package let run: String
+    /// The one file to ship.
+    package let model: String
+    package let prepare: PrepareStage.Summary
+    package let cache: CacheStage.Summary
+    package let train: TrainStage.Summary
+    /// Nil when the backbone stayed frozen.
+    package let fineTune: FineTuneStage.Summary?
+    package let evaluate: Evaluation
+    /// The page.
+    package let report: String
+  }
+
+  /// Goes from the photos in `data` to a model; stages whose inputs did not change return at once.
+  ///
+  /// - Parameters:
+  ///   - onBegin: called when a stage begins.
+  ///   - onPrepared: called with what was found, before anything is computed.
+  ///   - onPlan: called with what will thaw when, before fine-tuning.
+  /// - Throws: what the stages throw; ``PipelineError/interrupted`` leaves a run that the same call
+  ///   continues.
+  package func fit(
+    _ data: FilePath, recipe: Recipe, onBegin: (Part) -> Void = { _ in },
+    onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
+    onPlan: ([PhasePlan]) -> Void = { _ in }
+  ) throws -> Summary {
+    func part<Result>(_ part: Part, _ body: () throws -> Result) throws -> Result {
+      try context.checkInterruption()
+      onBegin(part)
+      return try body()
+    }
+    let prepared = try part(.prepare) {
+      try PrepareStage(run, context: context).prepare(data, recipe: recipe)
+    }
+    try onPrepared(prepared)
+    try part(.fetch) { try fetch(recipe.backbone) }
+    let open = try OpenRun(run, context: context)
+    let cached = try part(.cache) { try CacheStage(open).fill() }
+    let trained = try part(.train) { try TrainStage(open).train() }
+    var tuned: FineTuneStage.Summary?
+    if open.recipe.fineTune.enabled {
+      tuned = try part(.fineTune) {
+        let stage = FineTuneStage(open)
+        onPlan(try stage.plan())
+        return try stage.fineTune()
+      }
+    } else {
+      try TrainStage(open).useHead()
+    }
+    let evaluation = try part(.evaluate) {
+      try EvaluateStage(context: context).evaluate(open, split: nil)
+    }
+    let report = try part(.report) { try ReportStage(open).write() }
+    return Summary(
+      run: run.path.string, model: run.model.string, prepare: prepared, cache: cached,
+      train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
+  }
+
+  private func fetch(_ backbone: String) throws {
+    let card = try context.pretrained.card(named: backbone)
+    try context.pretrained.fetch(
+      card, report: { context.console.say($0) }, checkpoint: { try context.checkInterruption() })
+  }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Logging
+import Synchronization
+import SystemPackage
+import ThawBackbones
+import ThawConsole
+import ThawDatasets
+import ThawExecution
+import ThawImages
+import ThawInference
+import ThawNetwork
+import ThawOneDNN
+import ThawRecipes
+import ThawReference
+
+/// A model that was read, and how photos are put to it.
+struct ClassifierNetwork: Sendable {
+  let classNames: [String]
+  let preprocessing: Preprocessing
+  let looks: TestTimeAugmentation
+  /// Whether what is drawn follows from a photo's contents.
+  let drawsAugmentation: Bool
+  private let graph: Graph
+  private let parameters: Parameters
+  /// The value at the head's input; nil when nothing comes before the head.
+  private let cut: NodeID?
+
+  /// Reads the model at `path`.
+  ///
+  /// - Throws: errors of `StoredModel`; ``ImageClassifierError/unusableModel(_:)``.
+  init(_ path: FilePath, _ configuration: ImageClassifier.Configuration) throws {
+    let store = try configuration.pretrained.map(PretrainedStore.init) ?? .locateIfAny()
+    let context = StageContext(
+      readingWith: Console(logger: configuration.logger), pretrained: store)
+    let model = try ModelReference(
+      path.string, card: configuration.card, classNames: configuration.classNames
+    ).read(context: context)
+    guard !model.record.classNames.isEmpty else {
+      throw ImageClassifierError.unusableModel(
+        "\(path): these weights end with the features, they have no classifier. Train one.")
+    }
+    classNames = model.record.classNames
+    preprocessing = model.preprocessing
+    (graph, parameters) = (model.graph, model.parameters)
+    let partition = Partition(graph, freezing: .freezing(to: -1, of: graph))
+    cut = partition.prefix.isEmpty || partition.suffix.isEmpty ? nil : partition.cut
+    drawsAugmentation = configuration.views.drawsAugmentation
+    looks = try configuration.views.looks(of: model, path)
+  }
+
+  /// How many numbers the head gets; nil when nothing comes before it.
+  var embeddingLength: Int? {
+    guard let cut, let shapes = try? graph.shapes(batch: 1, size: size) else { return nil }
+    return shapes[cut.index].count
+  }
+
+  private var size: Extent2D { Extent2D(preprocessing.inputSize) }
+
+  /// The network compiled for one thread, from pixels to the head's input and from there to logits.
+  ///
+  /// Convolutions run photo by photo, and dense layers over a whole micro-batch of one fixed size
+  /// that is padded: what is computed for a photo does not depend on its neighbours.
+  private func compiled() throws -> (backbone: (any InferencePlan)?, head: any InferencePlan) {
+    var engine = OneDNNEngine(training: ReferenceEngine<Float>())
+    engine.threads = 1
+    let compiler = Compiler(inference: engine, training: engine)
+    let microBatch = OneDNNEngine.recommendedMicroBatch
+    let backbone = try cut.map {
+      try compiler.compileInference(
+        graph, parameters: parameters, to: $0, microBatch: microBatch, size: size)
+    }
+    let head = try compiler.compileInference(
+      graph, parameters: parameters, from: cut, microBatch: microBatch, size: size)
+    return (backbone, head)
+  }
+
+  /// The network with working memory for each of `count` threads.
+  ///
+  /// - Throws: `NetworkError`, `ExecutionError` naming a layer that no kernel exists for.
+  func lanes(_ count: Int, maximumBatch: Int) throws -> [ClassifierLane] {
+    let lanes = Mutex<[ClassifierLane]>([])
+    // On a thread of its own: compiling sets how many threads kernels of the calling one use.
+    try forEachIndex(below: count, threads: 1) { _ in
+      let (backbone, head) = try compiled()
+      let lane = ClassifierLane(self, backbone: backbone, head: head, maximumBatch: maximumBatch)
+      lanes.withLock { $0.append(lane) }
+    }
+    return lanes.withLock { $0 }
+  }
+}
+
+extension Views {
+  /// The looks at a photo and their weights.
+  fileprivate func looks(of model: StoredModel, _ path: FilePath) throws -> TestTimeAugmentation {
+    guard drawsAugmentation else { return look.views(of: .none, seed: 0) }
+    // A card's network has no training of its own to take the augmentation from.
+    guard let record = model.ownRecord else { return look.views(of: .none, seed: 0) }
+    do {
+      let training = try TrainingRecord(json: record.training)
+      let recipe = try Recipe(yaml: training.recipe, file: path.string)
+      return look.views(
+        of: recipe.augmentation(isHeadAlone: training.isHeadAlone), seed: recipe.seed)
+    } catch {
+      throw ImageClassifierError.unusableModel(
+        "\(path): how its training photos were varied cannot be read, which these views need:"
+          + " \(error) Use .center or .crops.")
+    }
+  }
+}
+
+extension PretrainedStore {
+  /// Where the command looks for cards; a model file needs none, so that there may be none.
+  fileprivate static func locateIfAny() throws -> PretrainedStore {
+    do { return try locate() } catch { return PretrainedStore(directory: "Pretrained") }
+  }
+}
