@@ -62,7 +62,7 @@ package struct FitStage {
   package func fit(
     _ data: FilePath, recipe: Recipe, onBegin: (Part) -> Void = { _ in },
     onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
-    onPlan: ([PhasePlan]) -> Void = { _ in }
+    onPlan: ([PhaseTable]) -> Void = { _ in }
   ) throws -> Summary {
     func part<Result>(_ part: Part, _ body: () throws -> Result) throws -> Result {
       try context.checkInterruption()
