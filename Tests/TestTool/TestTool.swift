@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import SystemPackage
 import Thaw
 import ThawTinyBackbone
@@ -10,6 +11,7 @@ import ThawTinyBackbone
 ///     thaw-test-tool prepare DIRECTORY             a backbone in cards/, photos in photos/CLASS/
 ///     thaw-test-tool train PHOTOS RUN CARDS        prints the accuracy
 ///     thaw-test-tool classify MODEL PHOTO...       prints each photo's logits, as bits
+///     thaw-test-tool repeat MODEL COUNT PHOTO...   prints by how many bytes the process grows
 @main
 struct TestTool {
   static func main() async throws {
@@ -40,8 +42,37 @@ struct TestTool {
         print(bits.joined(separator: " "))
       }
       await classifier.close()
+    case ("repeat", 4...):
+      let classifier = try ImageClassifier(contentsOf: arguments[1])
+      let photos = arguments.dropFirst(3).map { Photo(contentsOf: $0) }
+      try await ask(classifier, photos, 1000)
+      let before = try residentBytes()
+      try await ask(classifier, photos, Int(arguments[2]) ?? 0)
+      print(try residentBytes() - before)
     default:
-      print("usage: thaw-test-tool prepare|train|classify ...")
+      print("usage: thaw-test-tool prepare|train|classify|repeat ...")
     }
+  }
+
+  /// Asks `count` times from eight tasks.
+  private static func ask(
+    _ classifier: ImageClassifier, _ photos: [Photo], _ count: Int
+  ) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for task in 0..<8 {
+        group.addTask {
+          for number in stride(from: task, to: count, by: 8) {
+            _ = try await classifier.classify(photos[number % photos.count])
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  private static func residentBytes() throws -> Int {
+    let fields = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(
+      separator: " ")
+    return (Int(fields[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE))
   }
 }

@@ -75,16 +75,20 @@ struct ClassifierNetwork: Sendable {
     return (backbone, head)
   }
 
-  /// The network with working memory for each of `count` threads.
+  /// The network compiled once, with working memory for each of `count` threads.
   ///
   /// - Throws: `NetworkError`, `ExecutionError` naming a layer that no kernel exists for.
   func lanes(_ count: Int, maximumBatch: Int) throws -> [ClassifierLane] {
     let lanes = Mutex<[ClassifierLane]>([])
     // On a thread of its own: compiling sets how many threads kernels of the calling one use.
-    try forEachIndex(below: count, threads: 1) { _ in
+    try forEachIndex(below: 1, threads: 1) { _ in
       let (backbone, head) = try compiled()
-      let lane = ClassifierLane(self, backbone: backbone, head: head, maximumBatch: maximumBatch)
-      lanes.withLock { $0.append(lane) }
+      for _ in 0..<count {
+        let lane = ClassifierLane(
+          self, backbone: try backbone?.makeWorker(), head: try head.makeWorker(),
+          maximumBatch: maximumBatch)
+        lanes.withLock { $0.append(lane) }
+      }
     }
     return lanes.withLock { $0 }
   }
