@@ -9,7 +9,7 @@ import ThawRuns
 /// A recipe and what the command line changes in it. Precedence: flag, `--recipe`, the run's recipe,
 /// the defaults.
 struct RecipeOptions: ParsableArguments {
-  @Option(help: "Recipe file (Pipelines/*.yml).")
+  @Option(help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).")
   var recipe: FilePath?
 
   @Option(help: "Name of the pretrained backbone (thaw pretrained list).")
@@ -51,7 +51,7 @@ struct RecipeOptions: ParsableArguments {
   /// The recipe in force for `run`, with these options applied.
   func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
     var result = Recipe()
-    if let recipe {
+    if let recipe = recipe?.recipeFile() {
       let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
       result = try Recipe(yaml: text, file: recipe.displayed)
     } else if FileSystem.exists(run.recipe) {
