@@ -17,10 +17,13 @@ IMAGES ?= $(DATA)
 BACKBONE := $(shell sed -n 's/^backbone: *//p' $(PIPELINE))
 THAW := .build/release/thaw
 OPTIONS ?=
+# Where `make install` puts the command; DESTDIR goes before it, for packagers.
+PREFIX ?= /usr/local
+export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
-  report test bench fuzz check threads format fixtures clean
+  report test bench fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -100,6 +103,26 @@ fuzz: setup
 threads: setup
 	Tools/check-threads.sh
 
+# The library's reference and articles, as web pages.
+docs: setup
+	THAW_DOCS=1 swift package --scratch-path .build-docs --allow-writing-to-directory .build-docs/site \
+	  generate-documentation --target Thaw --output-path .build-docs/site
+
+# The command with Swift's runtime inside, manual pages, completions.
+package:
+	Tools/package.sh
+
+# sudo make install, or make install PREFIX=$$HOME/.local
+install: package
+	Tools/install.sh $(PREFIX)
+
+uninstall:
+	Tools/install.sh --uninstall $(PREFIX)
+
+# A Debian package; Tools/deb-test.sh tries it in a fresh system.
+deb: package
+	Tools/deb.sh
+
 # What a reviewer runs: format, import rules, build, tests, data races.
 check: setup
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -115,4 +138,4 @@ fixtures:
 	Tools/fixtures.sh
 
 clean:
-	rm -rf .build .build-tsan runs
+	rm -rf .build .build-tsan .build-static .build-docs Fuzzing/.build runs

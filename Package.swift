@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
 
 import PackageDescription
@@ -43,6 +43,7 @@ let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -56,6 +57,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    // Without its extensions to Foundation's types.
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
   ],
   targets: [
     shim("OneDNN", links: ["dnnl", "gomp"]),
@@ -76,7 +79,8 @@ let package = Package(
     room("OneDNN", ["Execution", "Network", "Tensors"], shims: ["OneDNN", "Kernels"]),
     room("Checkpoints", ["Files", "Tensors", "Network"], shims: ["Zlib"]),
     room(
-      "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"]),
+      "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
+      libraries: [subprocess, systemPackage]),
     room("Datasets", ["Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
     room("Recipes", ["Configuration", "Console", "Images", "Network", "Training", "Tensors"]),
@@ -205,3 +209,21 @@ let package = Package(
       libraries: ["Thaw", "ThawTinyBackbone", "thaw-test-tool", logging, systemPackage]),
   ]
 )
+
+// What single make targets need and nobody who depends on Thaw should fetch or build.
+if Context.environment["THAW_FUZZ"] != nil {
+  // `make fuzz`, linked with libFuzzer.
+  package.targets.append(
+    .executableTarget(
+      name: "thaw-fuzz",
+      dependencies: [
+        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles", "ThawImages",
+        "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
+      ],
+      path: "Fuzzing/thaw-fuzz"))
+}
+if Context.environment["THAW_DOCS"] != nil {
+  // `make docs`.
+  package.dependencies.append(
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"))
+}

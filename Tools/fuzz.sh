@@ -4,12 +4,13 @@
 # Feeds damaged files to every reader, each for a minute: Tools/fuzz.sh [TARGET...]
 #
 # FUZZ_SECONDS sets the time. Starting files are the tests' fixtures and what the program writes
-# itself (Fuzzing/Sources/thaw-fuzz/Seeds.swift); what a target finds of use is kept in
+# itself (Fuzzing/thaw-fuzz/Seeds.swift); what a target finds of use is kept in
 # Fuzzing/.corpus/TARGET. A crash, a trap, ten seconds without an end or more than 1 GB of memory
 # fail, and leave the file in Fuzzing/.found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# THAW_FUZZ adds the program to the package (Package.swift); its build has a folder of its own.
 # The program has a main function of its own, so it is linked with libFuzzer without one and compiled
 # as `--sanitize fuzzer` would. Checksums are out of the way: the macro is libFuzzer's usual name for
 # builds that are not for use.
@@ -22,7 +23,7 @@ if [ -z "$library" ]; then
 fi
 mkdir -p Fuzzing/.found
 log=Fuzzing/.found/build.log
-if ! swift build --package-path Fuzzing -c release --sanitize address \
+if ! THAW_FUZZ=1 swift build --scratch-path Fuzzing/.build --product thaw-fuzz -c release --sanitize address \
   -Xswiftc -sanitize-coverage=$coverage -Xcc -fsanitize=fuzzer-no-link \
   -Xswiftc -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION \
   -Xlinker "$library" -Xlinker -lstdc++ > "$log" 2>&1; then

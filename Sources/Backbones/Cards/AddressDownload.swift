@@ -7,7 +7,6 @@ import ThawFiles
 struct AddressDownload {
   let address: String
   let file: FilePath
-  let messages: FilePath
 
   // curl's exit codes (its manual page, EXIT CODES).
   private static let partial: Set<Int32> = [18, 28, 52, 55, 56, 92]
@@ -19,7 +18,7 @@ struct AddressDownload {
     var size = length
     var attempts = 0
     while true {
-      let outcome = try Subprocess.run(command, messages: messages, checkpoint: checkpoint)
+      let outcome = try ChildProgram.run(command, checkpoint: checkpoint)
       if outcome.status == 0 { return }
       // 416: there is nothing behind the part, which is then whole or of something else.
       let refused = outcome.status == 22 && outcome.messages.contains("416")
@@ -54,7 +53,7 @@ struct AddressDownload {
     ]
   }
 
-  private func reason(_ outcome: Subprocess.Outcome) -> String {
+  private func reason(_ outcome: ChildProgram.Outcome) -> String {
     let kept =
       length > 0 ? " \(length) bytes are kept; the same command continues from there." : ""
     let text =

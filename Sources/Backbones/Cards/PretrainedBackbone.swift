@@ -91,7 +91,7 @@ extension BackboneCard {
   /// - Throws: `FileError`, ``BackboneError/badCard(file:reason:)`` when the file names none.
   package func classNames(in store: PretrainedStore) throws -> [String] {
     guard let classesFile else { return [] }
-    return try BackboneCard.classNames(of: store.directory.appending(classesFile))
+    return try BackboneCard.classNames(of: store.file(named: classesFile))
   }
 
   static func classNames(of file: FilePath) throws -> [String] {

@@ -24,6 +24,7 @@ extension PretrainedStore {
       try verify(card)
       return false
     }
+    let directory = try directory()
     let work = directory.appending(".fetch-\(card.name)")
     try FileSystem.createDirectory(work)
     let lock = try DirectoryLock(work)
@@ -35,7 +36,7 @@ extension PretrainedStore {
     let isContinued = FileSystem.exists(target)
     report(
       (isContinued ? "Continuing to fetch" : "Fetching") + " \(card.name) from "
-        + card.source.displayed)
+        + "\(card.source.displayed) into \(directory.displayed)")
     do {
       try place(card, card.source.download(into: work, checkpoint: checkpoint))
     } catch BackboneError.wrongHash where isContinued {
@@ -54,7 +55,7 @@ extension PretrainedStore {
         path: card.source.displayed, expected: card.checksum.description, found: mismatch,
         advice: "What was downloaded has been removed; fetch it again, or check the card.")
     }
-    try FileSystem.move(download, to: weights(of: card))
+    try FileSystem.move(download, to: try directory().appending(card.file))
     try record(found.sha256, of: card)
   }
 
@@ -68,7 +69,7 @@ extension PretrainedStore {
         path: file.displayed, expected: card.checksum.description, found: mismatch,
         advice: "To use other weights of the same network, give them a card of their own: --name.")
     }
-    try FileSystem.copy(file, to: weights(of: card))
+    try FileSystem.copy(file, to: try directory().appending(card.file))
     try record(found.sha256, of: card)
   }
 }

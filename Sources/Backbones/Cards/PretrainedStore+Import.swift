@@ -42,18 +42,18 @@ extension PretrainedStore {
       classes: classesFile ?? card.classesFile ?? "none", origin: own.file)
     do {
       let naming = try draft.naming(in: self)
-      try FileSystem.copy(own.file, to: directory.appending(draft.file))
+      try FileSystem.copy(own.file, to: try directory().appending(draft.file))
       try AtomicFile.write(place, text: draft.text(naming))
       return try BackboneCard(file: place)
     } catch {
-      if let classesFile { try? FileSystem.remove(directory.appending(classesFile)) }
+      if let classesFile { try? FileSystem.remove(try directory().appending(classesFile)) }
       throw error
     }
   }
 
   private func take(classes: FilePath, as name: String) throws -> String {
     let file = "\(name)-classes.txt"
-    try FileSystem.copy(classes, to: directory.appending(file))
+    try FileSystem.copy(classes, to: try directory().appending(file))
     return file
   }
 }
@@ -70,7 +70,7 @@ private struct Draft {
   /// The naming scheme under which all tensors fit; the error is that of the other card's scheme.
   func naming(in store: PretrainedStore) throws -> Architecture.Naming {
     let names =
-      classes == "none" ? [] : try BackboneCard.classNames(of: store.directory.appending(classes))
+      classes == "none" ? [] : try BackboneCard.classNames(of: store.file(named: classes))
     var first: (any Error)?
     for naming in [card.naming] + Architecture.Naming.allCases.filter({ $0 != card.naming }) {
       do {

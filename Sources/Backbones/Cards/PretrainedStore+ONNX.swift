@@ -57,6 +57,7 @@ extension PretrainedStore {
     let names = try classNames(own, network)
     try network.check(preprocessing, classes: names.list.count, file: own.file)
     let file = own.name + ".onnx"
+    let directory = try directory()
     try ONNXWriter.write(directory.appending(file), model)
     do {
       if names.file == "\(own.name)-classes.txt" {
@@ -85,7 +86,7 @@ extension PretrainedStore {
     if let names = network.record?.classNames { return (names, file) }
     let imageNet = "imagenet-1k.txt"
     if network.classCount == 1000,
-      let names = try? BackboneCard.classNames(of: directory.appending(imageNet))
+      let names = try? BackboneCard.classNames(of: self.file(named: imageNet))
     {
       return (names, imageNet)
     }
@@ -94,18 +95,18 @@ extension PretrainedStore {
 
   /// Where the card of a new name goes.
   func newCard(named name: String) throws -> FilePath {
-    let place = directory.appending(name + ".yml")
     guard let component = FilePath.Component(name), component.kind == .regular,
       name.allSatisfy({ $0.isLetter || $0.isNumber || "_-.".contains($0) })
     else {
       throw BackboneError.badCard(
         file: name, reason: "a card's name has letters, digits, '_', '-' and '.' only.")
     }
-    guard !FileSystem.exists(place) else {
+    let existing = file(named: name + ".yml")
+    guard !FileSystem.exists(existing) else {
       throw BackboneError.badCard(
-        file: place.displayed, reason: "there is such a card already. Choose another --name.")
+        file: existing.displayed, reason: "there is such a card already. Choose another --name.")
     }
-    return place
+    return try directory().appending(name + ".yml")
   }
 }
 

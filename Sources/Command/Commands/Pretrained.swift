@@ -54,8 +54,8 @@ struct Pretrained: ParsableCommand {
       }
       let here = entries.count { $0.isHere }
       let note =
-        "\n\(entries.count) cards, the weights of \(here) are in \(store.directory.displayed)."
-        + " To get others: thaw pretrained fetch NAME\n"
+        "\n\(entries.count) cards, the weights of \(here) are here. Others go to"
+        + " \(store.place ?? "no known place"): thaw pretrained fetch NAME\n"
       try Session(global).print(entries, text: table.text(width: 120) + note)
     }
   }

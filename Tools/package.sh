@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds what `make install` and `make deb` put in place: the command with Swift's runtime inside, so
+# that it runs where no toolchain is, its manual pages and the completions of three shells. All of it
+# lies in .build-static/package afterwards. Without a toolchain on the path (`sudo make install`) an
+# earlier result is taken as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=.build-static
+package=$build/package
+if ! command -v swift > /dev/null && [ -x $package/thaw ]; then
+  echo "No Swift toolchain on the path: taking what was built before ($package)."
+  exit 0
+fi
+Tools/setup.sh
+swift build -c release --static-swift-stdlib --scratch-path $build --product thaw
+# The manual's generator is part of swift-argument-parser, which was fetched for the build above.
+swift build --package-path $build/checkouts/swift-argument-parser --scratch-path $build/manual \
+  --product generate-manual
+
+rm -rf $package
+mkdir -p $package/man
+strip -o $package/thaw $build/release/thaw
+for shell in bash zsh fish; do
+  $package/thaw --generate-completion-script $shell > $package/thaw.$shell
+done
+$build/manual/debug/generate-manual $package/thaw --multi-page --section 1 \
+  --output-directory $package/man > /dev/null
+echo "Built $package: thaw ($(du -h $package/thaw | cut -f1)), $(ls $package/man | wc -l) manual pages."
