@@ -6,8 +6,19 @@ import ThawFiles
 
 /// The folder `Pretrained/`: one YAML card a checkpoint, and beside it the weights once fetched.
 package struct PretrainedStore: Sendable {
+  /// What becomes of weights that are asked for and not here.
+  package enum MissingWeights: Sendable {
+    /// ``BackboneError/weightsMissing(card:path:)``.
+    case refused
+    /// They are fetched first; see ``PretrainedStore/fetch(_:report:checkpoint:)``.
+    case fetched(
+      report: @Sendable (String) -> Void, checkpoint: @Sendable () throws -> Void)
+  }
+
   /// The folder.
   package let directory: FilePath
+  /// What becomes of weights that are asked for and not here.
+  package var missingWeights = MissingWeights.refused
 
   /// Uses `directory`.
   package init(directory: FilePath) { self.directory = directory }

@@ -33,9 +33,8 @@ struct Fit: ParsableCommand {
     let prepared = try PrepareStage(directory, context: context).prepare(
       data, recipe: recipe)
     if !global.json && !global.quiet { try standardOutput(prepared.text + "\n") }
-    let card = try context.pretrained.card(named: recipe.backbone)
-    try context.pretrained.fetch(
-      card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
+    // Before the first stage that needs them, so that a download's failure is told on its own.
+    try context.pretrained.provide(try context.pretrained.card(named: recipe.backbone))
     let cached = try CacheStage(directory, context: context).fill()
     let trained = try TrainStage(directory, context: context).train()
     let tuned = try recipe.fineTune.enabled ? fineTune(context, session) : nil

@@ -67,6 +67,12 @@ struct Pretrained: ParsableCommand {
     @Argument(help: "Name of the card.") var name: String
     @OptionGroup(title: "Every command") var global: GlobalOptions
 
+    func validate() throws {
+      guard !global.offline else {
+        throw ValidationError("fetch downloads, which --offline forbids.")
+      }
+    }
+
     func run() throws {
       let session = Session(global)
       let store = try PretrainedStore.locate()
