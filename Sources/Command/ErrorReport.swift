@@ -17,8 +17,8 @@ struct ErrorReport {
       standardError("error: " + text.joined(separator: "\n       ") + "\n")
       exit(exitCode(of: error))
     }
-    let code = Thaw.exitCode(for: error)
-    let message = Thaw.fullMessage(for: error)
+    let code = RootCommand.exitCode(for: error)
+    let message = RootCommand.fullMessage(for: error)
     if code == .success {
       do { try standardOutput(message + "\n") } catch { ErrorReport(error).printAndExit() }
     } else if !message.isEmpty {

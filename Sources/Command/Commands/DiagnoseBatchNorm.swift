@@ -17,25 +17,14 @@ struct DiagnoseBatchNorm: ParsableCommand {
       on photos they have not learned from.
       """)
 
-  @Option(name: .customLong("run"), help: "Run directory.")
-  var directory: RunDirectory?
-
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
-  var model: String?
-
-  @Option(help: "With --model: folder with one sub-folder per class.")
-  var data: FilePath?
-
-  @OptionGroup var foreign: ForeignModelOptions
+  @OptionGroup var subject: SubjectOptions
+  @OptionGroup var renaming: RenamingOptions
 
   @Option(help: "Photos to use, at most.")
   var photos = 500
 
   @Option(help: "Photos in a batch (default: what the model was trained with, or 32).")
   var batch: Int?
-
-  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
-  var rename: [String] = []
 
   @Option(help: "Write the model that the recommended fix made to this file.")
   var apply: FilePath?
@@ -52,8 +41,8 @@ struct DiagnoseBatchNorm: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (directory == nil) != (model == nil), (model == nil) == (data == nil) else {
-      throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
+    guard subject.model != nil || renaming.rename.isEmpty else {
+      throw ValidationError("--rename belongs to --model.")
     }
     if let batch, !(2...64).contains(batch) {
       throw ValidationError("--batch is \(batch), expected 2 to 64.")
@@ -65,7 +54,6 @@ struct DiagnoseBatchNorm: ParsableCommand {
     guard apply == nil || !noFixes else {
       throw ValidationError("--apply and --no-fixes contradict each other.")
     }
-    _ = try renaming()
   }
 
   func run() throws {
@@ -78,27 +66,14 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.switchesLayers = !quick
     options.apply = apply
     options.fix = fix
-    options.renaming = try renaming()
+    options.renaming = try renaming.names()
     if let seed = global.seed { options.seed = seed }
-    let result: BatchNormDiagnosis
-    if let directory {
-      result = try stage.diagnose(directory, options: options)
-    } else {
-      result = try stage.diagnose(
-        foreign.reference(model ?? ""), data: data ?? "", options: options)
-    }
-    try session.print(result, text: result.text)
-  }
-
-  private func renaming() throws -> [String: String] {
-    var names: [String: String] = [:]
-    for pair in rename {
-      guard let sign = pair.firstIndex(of: "=") else {
-        throw ValidationError("--rename is '\(pair)', expected FOLDER=CLASS.")
+    let result =
+      switch try subject.subject() {
+      case .run(let directory): try stage.diagnose(directory, options: options)
+      case .model(let model, let data): try stage.diagnose(model, data: data, options: options)
       }
-      names[String(pair[..<sign])] = String(pair[pair.index(after: sign)...])
-    }
-    return names
+    try session.print(result, text: result.text)
   }
 }
 

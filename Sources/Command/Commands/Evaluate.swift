@@ -18,79 +18,43 @@ struct Evaluate: ParsableCommand {
       pretrained backbone) on a folder of photos.
       """)
 
-  @Option(name: .customLong("run"), help: "Run directory.")
-  var directory: RunDirectory?
-
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
-  var model: String?
-
-  @OptionGroup var foreign: ForeignModelOptions
-
-  @Option(help: "With --model: folder with one sub-folder per class.")
-  var data: FilePath?
+  @OptionGroup var subject: SubjectOptions
 
   @Option(help: "train, valid or test (default: test if there is one, else valid).")
   var split: Split?
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
-  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
-  var rename: [String] = []
+  @OptionGroup var renaming: RenamingOptions
 
-  @Option(help: "With --model: stop at photos that cannot be decoded, or skip them.")
-  var onBadImage = Recipe.Data.BadImagePolicy.stop
+  @Option(
+    help: "With --model: stop at photos that cannot be decoded, or skip them (default: stop).")
+  var onBadImage: Recipe.Data.BadImagePolicy?
 
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (directory == nil) != (model == nil) else { throw Evaluate.neitherOrBoth }
-    guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
-      throw ValidationError("--card and --class-names belong to --model.")
+    guard subject.model != nil || (renaming.rename.isEmpty && onBadImage == nil) else {
+      throw ValidationError("--rename and --on-bad-image belong to --model.")
     }
-    guard (model == nil) == (data == nil) else {
-      throw ValidationError("--model and --data belong together.")
-    }
-    _ = try renaming()
   }
 
   func run() throws {
     let session = Session(global)
     let stage = EvaluateStage(context: try session.context())
-    let result: Evaluation
-    let look: Recipe.TestTime
-    if let directory {
-      var settings = try directory.loadRecipe().evaluate
-      testTime.apply(to: &settings.tta)
-      look = settings.tta
-      result = try stage.evaluate(
-        directory, split: split, tta: look,
-        snapshots: testTime.snapshots || settings.snapshots)
-    } else if let model, let data {
-      var asked = Recipe.TestTime()
-      testTime.apply(to: &asked)
-      look = asked
-      result = try stage.evaluate(
-        foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
-        tta: look,
-        renaming: try renaming(), policy: onBadImage)
-    } else {
-      throw Evaluate.neitherOrBoth
-    }
-    try session.print(result, text: result.text(look))
-  }
-
-  private static let neitherOrBoth = ValidationError(
-    "Give either --run RUN, or --model FILE with --data DIR.")
-
-  private func renaming() throws -> [String: String] {
-    var names: [String: String] = [:]
-    for pair in rename {
-      guard let sign = pair.firstIndex(of: "=") else {
-        throw ValidationError("--rename is '\(pair)', expected FOLDER=CLASS.")
+    var settings = try subject.directory?.loadRecipe().evaluate ?? Recipe().evaluate
+    try testTime.apply(to: &settings)
+    let result =
+      switch try subject.subject(snapshots: settings.snapshots) {
+      case .run(let directory):
+        try stage.evaluate(
+          directory, split: split, tta: settings.tta, snapshots: settings.snapshots)
+      case .model(let model, let data):
+        try stage.evaluate(
+          model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
+          policy: onBadImage ?? .stop)
       }
-      names[String(pair[..<sign])] = String(pair[pair.index(after: sign)...])
-    }
-    return names
+    try session.print(result, text: result.text(settings.tta))
   }
 }
 
