@@ -187,7 +187,8 @@ let package = Package(
       ], libraries: [systemPackage]),
     tests(
       of: "Recipes",
-      ["Recipes", "Configuration", "Console", "Files", "Images", "Network", "Training"]),
+      ["Recipes", "Configuration", "Console", "Files", "Images", "Network", "Training"],
+      resources: [.copy("Fixtures")]),
     tests(
       of: "Runs",
       [
@@ -197,7 +198,9 @@ let package = Package(
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",
-      ["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors", "Training"],
+      [
+        "Backbones", "Checkpoints", "Files", "Images", "Network", "Recipes", "Tensors", "Training",
+      ],
       libraries: ["ThawCommand", "ThawTinyBackbone"], resources: [.copy("Fixtures")]),
     // The tool is a dependency so that it is built, not to be linked.
     tests(

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConfiguration
+
 /// A card or an architecture is not usable.
 package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   /// No architecture has this name.
@@ -25,12 +27,17 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
   package var description: String {
     switch self {
     case .unknownArchitecture(let name, let known):
-      "no architecture is called '\(name)'. Known are \(known.joined(separator: ", "))."
+      "no architecture is called '\(name)'. "
+        + (Suggestions.question(name, among: known)
+          ?? "Known are \(known.joined(separator: ", ")).")
     case .unknownCard(let name, let known):
-      "no card is called '\(name)'. Known are \(known.joined(separator: ", "))."
+      "no card is called '\(name)'. "
+        + (Suggestions.question(name, among: known).map { "\($0) " } ?? "")
+        + "All of them: thaw pretrained list"
     case .badCard(let file, let reason): "\(file): \(reason)"
     case .weightsMissing(let card, let path):
-      "\(path): the weights of '\(card)' are not here yet. Run: thaw pretrained fetch \(card)"
+      "\(path): the weights of '\(card)' are not here yet, and may not be fetched now."
+        + " Run: thaw pretrained fetch \(card)"
     case .notExportable(let layer, let reason):
       "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
     case .notImportable(let file, let reason): "\(file): \(reason)."

@@ -17,8 +17,8 @@ struct ErrorReport {
       OutputSink.standardError.write(message: "\(error)", label: "error: ")
       exit(exitCode(of: error))
     }
-    let code = Thaw.exitCode(for: error)
-    let message = Thaw.fullMessage(for: error)
+    let code = RootCommand.exitCode(for: error)
+    let message = RootCommand.fullMessage(for: error)
     if code == .success {
       do { try standardOutput(.document(message + "\n")) } catch {
         ErrorReport(error).printAndExit()

@@ -17,6 +17,9 @@ struct GlobalOptions: ParsableArguments {
   @Option(name: .long, help: "Kernels: onednn, or reference (slow, for comparison).")
   var engine = StageContext.EngineChoice.oneDNN
 
+  @Flag(name: .long, help: "Download nothing; weights that are not here are an error.")
+  var offline = false
+
   @Flag(name: .long, help: "No progress and no remarks; errors and results only.")
   var quiet = false
 

@@ -1,71 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import SystemPackage
+import ThawConsole
 import ThawRecipes
 import ThawRuns
 
-/// A recipe and what the command line changes in it. Precedence: flag, `--recipe`, the run's recipe,
-/// the defaults.
+/// A recipe and everything that the command line changes in it, for a command that runs both
+/// trainings or prepares them.
 struct RecipeOptions: ParsableArguments {
-  @Option(help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).")
-  var recipe: FilePath?
+  @OptionGroup(title: "Photos") var photos: PhotoOptions
+  @OptionGroup(title: "Recipe, network and head") var network: NetworkOptions
 
-  @Option(help: "Name of the pretrained backbone (thaw pretrained list).")
-  var backbone: String?
-
-  @Option(help: "Side of the network's input in pixels.")
-  var size: Int?
-
-  @Option(name: .customLong("valid"), help: "Share of photos held out, without a valid folder.")
-  var validShare: Double?
-
-  @Option(
-    name: .customLong("test"), help: "Share of photos kept for testing, without a test folder.")
-  var testShare: Double?
-
-  @Option(help: "What to do about photos that cannot be decoded: stop or skip.")
-  var onBadImage: Recipe.Data.BadImagePolicy?
-
-  @Option(help: "Width of a hidden layer in the head; 0 for none.")
-  var hidden: Int?
-
-  @Option(help: "Probability of dropping a feature in training.")
-  var dropout: Double?
-
-  @Option(help: "Batch norms of the frozen backbone: a mode, or a system whose way is meant.")
-  var frozenBatchNorm: FrozenBatchNorm?
-
-  @Option(help: "Numbers of the feature cache in training: float32, or float16 for half the disk.")
-  var cache: Recipe.CachePrecision?
-
-  @Flag(
-    inversion: .prefixedNo,
-    help: "Whether fit thaws the backbone after the head is trained (default: the recipe's).")
+  @Flag(inversion: .prefixedNo, help: RecipeKey<Recipe.FineTune>.enabled.argumentHelp)
   var fineTune: Bool?
 
-  /// How the head is trained.
-  @OptionGroup(title: "Training of the head") var training: TrainingOptions
+  @OptionGroup(title: "Training of the head and fine-tuning")
+  var training: TrainingOptions
+
+  /// How options say which training they mean.
+  static let discussion = """
+    The head is trained first, then fine-tuning thaws the backbone. An option of training means \
+    both, as far as they have a use for it, or one or each of them by name:
+      --epochs 3    --epochs head:3    --epochs head:3,fine-tune:8
+    What it came to mean is printed; a learning rate must say which training it is for.
+    """
 
   /// The recipe in force for `run`, with these options applied.
-  func resolved(run: RunDirectory, seed: UInt64?) throws -> Recipe {
-    var result = try run.startingRecipe(recipe?.recipeFile())
-    if let seed { result.seed = seed }
-    apply(to: &result)
-    try training.apply(to: &result.train, highest: result.train.rate)
-    return try result.checked()
+  ///
+  /// - Parameter console: where it says what an option means for the two trainings.
+  func resolved(run: RunDirectory, seed: UInt64?, console: Console) throws -> Recipe {
+    var result = try network.base(run: run, seed: seed)
+    try network.apply(to: &result)
+    try photos.apply(to: &result.data)
+    if let fineTune { result.fineTune.enabled = fineTune }
+    let stages: [TrainingStage] = result.fineTune.enabled ? [.head, .fineTune] : [.head]
+    // What fine-tuning's usual rate is, the trained head decides.
+    let remarks = try StageSettings(
+      network.frozen.settings() + training.settings(), stages: stages, usualRate: { _, _ in nil }
+    ).apply(to: &result)
+    try network.refuseIdle(result, stages: stages)
+    result = try result.checked()
+    for remark in remarks { console.say(remark) }
+    return result
+  }
+}
+
+/// What happens to the folder of photos.
+struct PhotoOptions: ParsableArguments {
+  @Option(.valid) var valid: RecipeArgument<Recipe.Data>?
+  @Option(.test) var test: RecipeArgument<Recipe.Data>?
+  @Option(.onBadImage) var onBadImage: RecipeArgument<Recipe.Data>?
+
+  func validate() throws {
+    var scratch = Recipe().data
+    try refusing { try apply(to: &scratch) }
   }
 
-  private func apply(to recipe: inout Recipe) {
-    if let backbone { recipe.backbone = backbone }
-    if let size { recipe.image.size = size }
-    if let validShare { recipe.data.valid = validShare }
-    if let testShare { recipe.data.test = testShare }
-    if let onBadImage { recipe.data.onBadImage = onBadImage }
-    if let hidden { recipe.head.hidden = hidden == 0 ? nil : hidden }
-    if let dropout { recipe.head.dropout = dropout }
-    if let cache { recipe.cache = cache }
-    if let fineTune { recipe.fineTune.enabled = fineTune }
-    if let frozenBatchNorm { recipe.head.frozenBatchNorm = frozenBatchNorm.mode }
+  /// Changes what was given.
+  func apply(to data: inout Recipe.Data) throws {
+    for argument in [valid, test, onBadImage] { try argument?.apply(to: &data) }
   }
 }

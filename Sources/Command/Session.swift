@@ -18,7 +18,20 @@ struct Session {
   /// The context of a stage.
   func context() throws -> StageContext {
     StageContext(
-      console: console, threads: options.threads, engine: options.engine, pretrained: try .locate())
+      console: console, threads: options.threads, engine: options.engine,
+      pretrained: try pretrained())
+  }
+
+  /// The folder of cards. Weights that are missing are fetched when they are needed, the one place
+  /// that says so, unless `--offline` forbids it.
+  func pretrained() throws -> PretrainedStore {
+    var store = try PretrainedStore.locate()
+    if !options.offline {
+      let console = console
+      store.missingWeights = .fetched(
+        report: { console.say($0) }, checkpoint: { try Interruption.check() })
+    }
+    return store
   }
 
   /// A prepared run, under its lock.

@@ -4,7 +4,7 @@ import ArgumentParser
 import SystemPackage
 import ThawRuns
 
-/// What a diagnosis looks at.
+/// What is judged or diagnosed: a run, or a model with photos.
 struct SubjectOptions: ParsableArguments {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory?
@@ -12,7 +12,8 @@ struct SubjectOptions: ParsableArguments {
   @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
   var model: String?
 
-  @Option(help: "With --model: folder of photos.")
+  @Option(
+    help: "With --model: folder of photos, with one sub-folder per class where labels matter.")
   var data: FilePath?
 
   @OptionGroup var foreign: ForeignModelOptions
@@ -20,13 +21,16 @@ struct SubjectOptions: ParsableArguments {
   func validate() throws { _ = try subject() }
 
   /// The run, or the model with its photos.
-  func subject() throws -> DiagnosisSubject {
+  ///
+  /// - Parameter snapshots: see `ModelReference`.
+  func subject(snapshots: Bool = false) throws -> DiagnosisSubject {
     guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
       throw ValidationError("--card and --class-names belong to --model.")
     }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)
-    case (nil, let model?, let data?): return .model(foreign.reference(model), data: data)
+    case (nil, let model?, let data?):
+      return .model(foreign.reference(model, snapshots: snapshots), data: data)
     case (nil, nil, _), (_?, _?, _):
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     default: throw ValidationError("--model and --data belong together.")

@@ -5,35 +5,26 @@ import ThawRecipes
 
 /// Several looks at each photo, and several models.
 struct TestTimeOptions: ParsableArguments {
-  @Option(help: "Looks at each photo whose probabilities are combined; 1 is the centre alone.")
-  var tta: Int?
-
-  @Option(
-    help: """
-      crops: mean of deterministic crops. With the training augmentation: mean (fastai 0.7), blend \
-      or maximum (fastai 2). corners: eight magnified corners, whatever the \
-      number (fastai 1).
-      """)
-  var ttaMode: Recipe.TestTime.Mode?
-
-  @Flag(help: "Average the models at the ends of the training's cycles in place of the one.")
-  var snapshots = false
+  @Option(.tta) var tta: RecipeArgument<Recipe.Evaluate>?
+  @Option(.ttaMode) var ttaMode: RecipeArgument<Recipe.Evaluate>?
+  @Flag(help: RecipeKey<Recipe.Evaluate>.snapshots.argumentHelp) var snapshots = false
 
   func validate() throws {
-    if let tta, !(1...64).contains(tta) {
-      throw ValidationError("--tta is \(tta), expected 1 to 64.")
+    try refusing {
+      for argument in [tta, ttaMode] { try argument?.check(in: Recipe().evaluate) }
     }
-    if ttaMode != nil, tta == 1 {
+    guard ttaMode == nil || tta?.text != "1" else {
       throw ValidationError("--tta-mode needs --tta of at least 2.")
     }
   }
 
   /// Changes what was given. A mode without a number takes its usual one.
-  func apply(to look: inout Recipe.TestTime) {
-    if let ttaMode {
-      look.mode = ttaMode
-      if tta == nil, look.count == 1 { look.count = ttaMode == .crops ? 10 : 4 }
+  func apply(to evaluate: inout Recipe.Evaluate) throws {
+    try ttaMode?.apply(to: &evaluate)
+    if ttaMode != nil, tta == nil, evaluate.tta.count == 1 {
+      evaluate.tta.count = evaluate.tta.mode == .crops ? 10 : 4
     }
-    if let tta { look.count = tta }
+    try tta?.apply(to: &evaluate)
+    if snapshots { evaluate.snapshots = true }
   }
 }

@@ -5,51 +5,45 @@ import ThawRecipes
 
 /// What of the backbone thaws, and when.
 struct ThawingOptions: ParsableArguments {
-  @Option(
-    parsing: .unconditional,
-    help: "Layer groups before this one stay frozen; -1 is the head alone, 0 thaws all.")
-  var freezeTo: Int?
+  @Option(.freezeTo, parsing: .unconditional) var freezeTo: RecipeArgument<Recipe.FineTune>?
 
   @Flag(help: "Thaw everything; the same as --freeze-to 0.")
   var unfreeze = false
 
-  @Option(help: "Names of the groups that train, separated by commas.")
-  var unfreezeGroups: String?
-
-  @Option(
-    help: "Gradual unfreezing: epochs of the head alone, with one more group, and so on: 3,3,6.")
-  var gradual: NumberList?
-
-  @Option(help: "Batch norms of frozen groups: a mode, or a system whose way is meant.")
-  var frozenBatchNorm: FrozenBatchNorm?
-
-  @Option(help: "Batch norms of the groups that train.")
-  var trainableBatchNorm: TrainableBatchNorm?
-
-  @Flag(
-    inversion: .prefixedNo,
-    help: "Judge weights between those at the start and those at the end too, and keep the best.")
-  var interpolation: Bool?
+  @Option(.groups) var unfreezeGroups: RecipeArgument<Recipe.FineTune>?
+  @Option(.gradual) var gradual: RecipeArgument<Recipe.FineTune>?
+  @Option(.trainableBatchNorm) var trainableBatchNorm: RecipeArgument<Recipe.FineTune>?
+  @OptionGroup var frozen: FrozenBatchNormOptions
 
   func validate() throws {
-    let ways = [freezeTo != nil, unfreeze, unfreezeGroups != nil, gradual != nil].count { $0 }
-    guard ways <= 1 else {
+    guard ways.count + (unfreeze ? 1 : 0) <= 1 else {
       throw ValidationError(
         "--freeze-to, --unfreeze, --unfreeze-groups and --gradual contradict each other.")
     }
+    try refusing {
+      for argument in ways + [trainableBatchNorm].compactMap(\.self) {
+        try argument.check(in: Recipe().fineTune)
+      }
+    }
   }
 
-  /// Changes what was given; one way of saying what thaws replaces another.
-  func apply(to fineTune: inout Recipe.FineTune) {
-    if freezeTo != nil || unfreeze || unfreezeGroups != nil || gradual != nil {
-      fineTune.phases = []
-      fineTune.gradual = gradual?.numbers ?? []
-      fineTune.groups = unfreezeGroups?.split(separator: ",").map(String.init) ?? []
+  private var ways: [RecipeArgument<Recipe.FineTune>] {
+    [freezeTo, unfreezeGroups, gradual].compactMap(\.self)
+  }
+
+  /// Changes what was given; one way of saying what thaws replaces another. What was said about
+  /// frozen batch norms is put in force with the other settings of the training.
+  func apply(to fineTune: inout Recipe.FineTune) throws {
+    if unfreeze || !ways.isEmpty {
+      (fineTune.phases, fineTune.gradual, fineTune.groups) = ([], [], [])
     }
-    if let freezeTo { fineTune.freezeTo = freezeTo }
     if unfreeze { fineTune.freezeTo = 0 }
-    if let frozenBatchNorm { fineTune.frozenBatchNorm = frozenBatchNorm.mode }
-    if let trainableBatchNorm { fineTune.trainableBatchNorm = trainableBatchNorm.mode }
-    if let interpolation { fineTune.interpolation = interpolation }
+    for way in ways { try way.apply(to: &fineTune) }
+    guard let trainableBatchNorm else { return }
+    if let reason = trainableBatchNorm.key.reasonForNoEffect(in: fineTune) {
+      throw ValidationError(
+        "--trainable-batch-norm has no effect: \(reason).")
+    }
+    try trainableBatchNorm.apply(to: &fineTune)
   }
 }

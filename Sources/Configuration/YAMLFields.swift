@@ -189,3 +189,23 @@ package struct YAMLFields {
       "'\(path(of: name))' is '\(node.string ?? "a list or mapping")', expected \(expected).")
   }
 }
+
+extension YAMLFields {
+  /// The one setting that an option of the command line gives.
+  ///
+  /// - Parameters:
+  ///   - file: the name to give in errors.
+  ///   - name: of the setting.
+  ///   - text: its value.
+  ///   - isYAML: whether the text is YAML, such as a list in brackets, rather than the value itself.
+  /// - Throws: ``ConfigurationError``.
+  package init(file: String, setting name: String, value text: String, isYAML: Bool) throws {
+    var node = Node(text)
+    if isYAML {
+      do { node = try Yams.compose(yaml: text) ?? node } catch {
+        throw ConfigurationError(file, line: nil, "'\(name)' is '\(text)', which is not readable.")
+      }
+    }
+    try self.init(file: file, section: "", node: .mapping(Node.Mapping([(Node(name), node)])))
+  }
+}

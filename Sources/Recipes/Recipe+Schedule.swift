@@ -24,6 +24,22 @@ package enum ScheduleKind: String, Hashable, Sendable, CaseIterable {
   /// Flat, then half a cosine down.
   case flatCosine = "flat_cosine"
 
+  /// What the rate is multiplied by, for the documentation (Markdown).
+  package var text: String {
+    switch self {
+    case .constant: "1"
+    case .step: "factor^floor(epoch / every)"
+    case .exponential: "factor^epoch"
+    case .inverseTime: "1 / (1 + decay epoch)"
+    case .cosine: "half a cosine from 1 to the minimum"
+    case .sgdr:
+      "fastai 0.7's restarts; `low_start` runs the first twentieth of the first cycle at 1/100"
+    case .warmRestarts: "PyTorch's restarts"
+    case .oneCycle: "up, then down; momentum the other way"
+    case .flatCosine: "flat, then half a cosine"
+    }
+  }
+
   /// The schedule with its usual numbers.
   package var schedule: ThawTraining.Schedule {
     switch self {
@@ -159,26 +175,29 @@ extension YAMLFields {
 }
 
 extension ThawTraining.Schedule {
+  /// Its numbers by their keys in a recipe, without a warm-up's.
+  package var numbers: [(String, any CustomStringConvertible)] {
+    switch afterWarmUp {
+    case .constant, .warmUp: []
+    case .step(let every, let factor): [("every", every), ("factor", factor)]
+    case .exponential(let factor): [("factor", factor)]
+    case .inverseTime(let decay): [("decay", decay)]
+    case .cosine(let minimum): [("minimum", minimum)]
+    case .sgdr(let length, let multiplier, let lowStart):
+      [("cycle_length", length), ("cycle_mult", multiplier), ("low_start", lowStart)]
+    case .warmRestarts(let length, let multiplier, let minimum):
+      [("cycle_length", length), ("cycle_mult", multiplier), ("minimum", minimum)]
+    case .oneCycle(let rise, let start, let final, let high, let low):
+      [
+        ("rise", rise), ("start_divisor", start), ("final_divisor", final),
+        ("high_momentum", high), ("low_momentum", low),
+      ]
+    case .flatCosine(let flat, let final): [("flat", flat), ("final_divisor", final)]
+    }
+  }
+
   /// As it stands in a recipe, on one line.
   package var yaml: String {
-    let numbers: [(String, any CustomStringConvertible)] =
-      switch afterWarmUp {
-      case .constant, .warmUp: []
-      case .step(let every, let factor): [("every", every), ("factor", factor)]
-      case .exponential(let factor): [("factor", factor)]
-      case .inverseTime(let decay): [("decay", decay)]
-      case .cosine(let minimum): [("minimum", minimum)]
-      case .sgdr(let length, let multiplier, let lowStart):
-        [("cycle_length", length), ("cycle_mult", multiplier), ("low_start", lowStart)]
-      case .warmRestarts(let length, let multiplier, let minimum):
-        [("cycle_length", length), ("cycle_mult", multiplier), ("minimum", minimum)]
-      case .oneCycle(let rise, let start, let final, let high, let low):
-        [
-          ("rise", rise), ("start_divisor", start), ("final_divisor", final),
-          ("high_momentum", high), ("low_momentum", low),
-        ]
-      case .flatCosine(let flat, let final): [("flat", flat), ("final_divisor", final)]
-      }
     if self == kind.schedule { return kind.rawValue }
     var warmUp: [(String, any CustomStringConvertible)] = []
     if case .warmUp(let epochs, let start, _) = self {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import ThawConfiguration
-package import ThawNetwork
+import ThawConfiguration
+import ThawNetwork
 
 extension YAMLFields {
-  /// Reads a batch-norm mode, or the system whose way is meant; nil stands for `inference`.
+  /// Reads a batch-norm mode, or the system whose way is meant.
   ///
   /// - Parameter isFrozen: whether the batch norms meant are in frozen groups.
-  package mutating func readBatchNorm(
-    _ key: String, into mode: inout BatchNormMode?, isFrozen: Bool = true
+  mutating func readBatchNorm(
+    _ key: String, into mode: inout BatchNormMode, isFrozen: Bool = true
   ) throws {
-    var name = (mode ?? .inference).rawValue
+    var name = mode.rawValue
     try read(key, into: &name)
     guard let known = isFrozen ? BatchNormMode(frozen: name) : BatchNormMode(trainable: name) else {
       throw error(
@@ -18,15 +18,6 @@ extension YAMLFields {
         "'\(key)' is '\(name)', expected one of \(BatchNormMode.knownNames.joined(separator: ", "))."
       )
     }
-    mode = known == .inference && mode == nil ? nil : known
-  }
-
-  /// The same where a mode is always there.
-  package mutating func readBatchNorm(
-    _ key: String, into mode: inout BatchNormMode, isFrozen: Bool = true
-  ) throws {
-    var other: BatchNormMode? = mode
-    try readBatchNorm(key, into: &other, isFrozen: isFrozen)
-    mode = other ?? .inference
+    mode = known
   }
 }

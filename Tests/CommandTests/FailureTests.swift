@@ -177,20 +177,6 @@ struct FailureTests {
     #expect(!FileSystem.exists(workspace.file("run/model.safetensors")))
   }
 
-  @Test func missingWeightsNameTheCommandThatFetchesThem() throws {
-    let workspace = try Workspace(count: 4)
-    try workspace.prepare().succeeded()
-    try FileSystem.createDirectory(workspace.file("cards"))
-    for name in ["tiny.yml", "classes.txt"] {
-      try AtomicFile.write(
-        workspace.file("cards/\(name)"),
-        bytes: try FileSystem.read(TinyBackbone.directory.appending(name)))
-    }
-    let outcome = try workspace.thaw("cache", "--run", "run")
-    #expect(outcome.status == 65)
-    #expect(outcome.stderr.contains("Run: thaw pretrained fetch tiny"))
-  }
-
   @Test func aDamagedModelIsRefused() throws {
     let fitted = try Workspace.fitted.get().workspace
     let workspace = try Workspace(classes: ["red"], count: 1)

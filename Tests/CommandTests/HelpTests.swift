@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import ThawRecipes
 
 /// What the command says about itself, and about being called wrongly.
 struct HelpTests {
@@ -49,6 +50,42 @@ struct HelpTests {
     }
   }
 
+  /// Options are declared one by one; their names, help and words must be the keys'.
+  @Test func everyKeyWithAnOptionHasItWithItsHelp() throws {
+    func check<Section>(_ keys: [RecipeKey<Section>], _ commands: [String]) throws {
+      let keys = keys.filter { $0.option != nil }
+      for command in commands {
+        let help = words(try workspace.thaw(command, "--help").stdout)
+        for key in keys {
+          let option = " --\(key.option ?? "") <\(key.option ?? "")> \(words(key.help)) "
+          #expect(help.contains(option), "\(command) lacks \(option)")
+        }
+      }
+    }
+    let parts: [RecipeKey<Recipe.Train>] = [.layerDecay, .cycleLength, .cycleMult, .warmUp]
+    try check(Recipe.Train.keys + parts, ["fit", "prepare", "train", "fine-tune"])
+    try check(Recipe.Data.keys, ["fit", "prepare"])
+    try check(Recipe.Image.keys + [], ["fit", "prepare", "train"])
+    try check(Recipe.Head.keys, ["fit", "prepare", "train"])
+    try check([RecipeKey<Recipe>.backbone, .cache], ["fit", "prepare", "train"])
+    try check([RecipeKey<Recipe.Evaluate>.tta, .ttaMode], ["fit", "evaluate", "predict"])
+    try check(
+      Recipe.FineTune.ownKeys.filter { !["enabled", "interpolation"].contains($0.name) },
+      ["fine-tune", "find-lr"])
+    #expect(
+      words(try workspace.thaw("fit", "--help").stdout).contains(
+        " --fine-tune/--no-fine-tune \(words(RecipeKey<Recipe.FineTune>.enabled.help)) "))
+    #expect(
+      words(try workspace.thaw("fine-tune", "--help").stdout).contains(
+        " --interpolation/--no-interpolation "
+          + "\(words(RecipeKey<Recipe.FineTune>.interpolation.help)) "))
+  }
+
+  /// `text` on one line.
+  private func words(_ text: String) -> String {
+    text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+  }
+
   private func names(in help: String) -> [String] {
     let parts = help.components(separatedBy: "SUBCOMMANDS:\n")
     guard parts.count == 2 else { return [] }
@@ -68,6 +105,14 @@ struct HelpTests {
     ["fit", "photos", "--run", "run", "--valid", "nan"],
     ["fit", "photos", "--run", "run", "--valid", "0.6", "--test", "0.6"],
     ["fit", "photos", "--run", "run", "--solver", "magic"],
+    ["fit", "photos", "--run", "run", "--epochs", "head:0"],
+    ["fit", "photos", "--run", "run", "--learning-rate", "1e-2"],
+    ["fit", "photos", "--run", "run", "--momentum", "fine-tune:0.9"],
+    ["fit", "photos", "--run", "run", "--epochs", "fine-tune:3", "--no-fine-tune"],
+    ["prepare", "photos", "--run", "run", "--cycle-length", "3"],
+    ["train", "--run", "run", "--valid", "0.3"], ["find-lr", "--run", "run", "--iterations", "0"],
+    ["evaluate", "--run", "run", "--rename", "a=b"],
+    ["evaluate", "--run", "run", "--on-bad-image", "skip"],
     ["evaluate"], ["evaluate", "--run", "a", "--model", "b"], ["evaluate", "--model", "b"],
     ["evaluate", "--run", "run", "--tta", "0"], ["predict", "--model", "m"],
     ["predict", "--model", "m", "x.png", "--json", "--format", "csv"],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
+import Foundation
 import SystemPackage
 import Testing
 import ThawCheckpoints
@@ -231,6 +231,26 @@ import ThawFiles
     try workspace.thaw("report", "--run", "run").succeeded()
   }
 
+  @Test func anOptionOfFitMeansBothTrainings() throws {
+    let workspace = try Workspace(count: 5)
+    let outcome = try workspace.thaw(
+      "fit", "photos", "--run", "run", "--backbone", "tiny", "--epochs", "2", "--patience", "0",
+      "--views", "1", "--learning-rate", "head:0.05,fine-tune:1e-4", "--json")
+    let json = try outcome.json()
+    #expect(json["train"]["epochs"].int == 2)
+    #expect(json["fine_tune"]["epochs"].int == 2)
+    #expect(outcome.stderr.contains("--epochs: 2 for the head, 2 for fine-tuning.\n"))
+    #expect(outcome.stderr.contains("--learning-rate: 0.05 for the head, 0.0001 for fine-tuning."))
+    #expect(outcome.stderr.contains("--views: no effect on the head (nothing is augmented), 1 for"))
+    let recipe = try workspace.text("run/recipe.yml")
+    #expect(recipe.components(separatedBy: "  epochs: 2\n").count == 3)
+    let again = try workspace.thaw(
+      "fit", "photos", "--run", "run", "--epochs", "fine-tune:1", "--json")
+    #expect(try again.json()["train"]["unchanged"].bool == true)
+    #expect(try again.json()["fine_tune"]["epochs"].int == 1)
+    #expect(again.stderr.contains("--epochs: the head keeps 2, 1 for fine-tuning.\n"))
+  }
+
   @Test func theFinderSweepsThawedLayersAndChangesNothing() throws {
     let workspace = try workspace(count: 5)
     let model = try workspace.read("run/model.safetensors")
@@ -250,10 +270,10 @@ import ThawFiles
     (["--learning-rate", "1e-2,1e-3"], Int32(64), "has 2 rates, efficientnet_lite0 has 4 layer"),
     (["--gradual", "1,1,1,1,1"], 64, "fine_tune.gradual has 5 phases, the network has 4"),
     (["--gradual", "1", "--unfreeze"], 64, "contradict each other"),
-    (["--cycle-length", "2"], 64, "need --schedule sgdr or warm_restarts; it is cosine"),
+    (["--cycle-length", "2"], 64, "--cycle-length 2 has no effect: the schedule is cosine"),
     (["--learning-rate", "1e-4:1e-2", "--layer-decay", "0.5"], 64, "needs a single"),
-    (["--layer-decay", "2"], 64, "expected above 0 and at most 1"),
-    (["--views", "often"], 64, "'often' is invalid"),
+    (["--layer-decay", "2"], 64, "'--layer-decay' is '2', expected a number from 1e-06 to 1.0"),
+    (["--views", "often"], 64, "'--views' is 'often', expected"),
   ])
   func wrongSettingsAreRefusedAndForgotten(
     options: [String], code: Int32, message: String

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import SystemPackage
 import Testing
 import ThawConfiguration
 import ThawConsole
-import ThawFiles
 import ThawImages
 import ThawRecipes
 import ThawTraining
@@ -133,17 +131,6 @@ struct RecipeTests {
     fineTune.train.learningRate = nil
     fineTune.train.solver = .sgd
     #expect(fineTune.rate(headAccuracy: accuracy) == 1e-2)
-  }
-
-  @Test func theDocumentationListsEveryKey() throws {
-    let page = FilePath(#filePath).removingLastComponent().removingLastComponent()
-      .removingLastComponent().appending("Documentation").appending("recipes.md")
-    let text = String(decoding: try FileSystem.read(page), as: UTF8.self)
-    let keys = Recipe().yaml.split(separator: "\n").compactMap { line in
-      line.split(separator: ":").first.map { $0.trimmingPrefix(while: { $0 == " " }) }
-    }
-    #expect(keys.count > 60)
-    for key in keys { #expect(text.contains("`\(key)`"), "\(key)") }
   }
 
   @Test func whatAFileLeavesOutKeepsItsDefault() throws {

@@ -54,7 +54,11 @@ package enum TinyBackbone {
   }
 
   /// The card's text.
-  package static func card(sha256: String) -> String {
+  ///
+  /// - Parameter address: where its weights can be fetched.
+  package static func card(
+    sha256: String, address: String = "https://example.invalid/tiny.safetensors"
+  ) -> String {
     """
     name: \(name)
     summary: made-up weights
@@ -65,7 +69,7 @@ package enum TinyBackbone {
     license: CC0-1.0
     classes: classes.txt
     source:
-      address: https://example.invalid/tiny.safetensors
+      address: \(address)
     preprocessing:
       size: 32
       mean: [127, 127, 127]

@@ -19,11 +19,12 @@ package struct PretrainedBackbone: Sendable {
   /// Names of its own classes, in the order of its outputs; none when it has no classifier.
   package let classNames: [String]
 
-  /// Reads the weights of `card`, checking their hash, names, shapes and values.
+  /// Reads the weights of `card`, checking their hash, names, shapes and values. What is missing is
+  /// fetched if ``PretrainedStore/missingWeights`` says so.
   ///
   /// - Throws: ``BackboneError``, `CheckpointError`, `NetworkError`, `FileError`.
   package init(_ card: BackboneCard, from store: PretrainedStore) throws {
-    try store.verify(card)
+    try store.provide(card)
     classNames = try card.classNames(in: store)
     self.card = card
     if card.architecture == Architecture.onnxName {

@@ -4,6 +4,17 @@ import SystemPackage
 import ThawFiles
 
 extension PretrainedStore {
+  /// Makes sure that the weights of `card` are here and have the right hash, fetching what is
+  /// missing when ``missingWeights`` says so. Whatever reads weights calls this first.
+  ///
+  /// - Throws: as ``fetch(_:report:checkpoint:)`` and ``verify(_:)``.
+  package func provide(_ card: BackboneCard) throws {
+    guard case .fetched(let report, let checkpoint) = missingWeights else {
+      return try verify(card)
+    }
+    try fetch(card, report: report, checkpoint: checkpoint)
+  }
+
   /// Checks the hash of weights that are here.
   ///
   /// A file whose card knows less than the whole SHA-256 is recorded when it first passes, in

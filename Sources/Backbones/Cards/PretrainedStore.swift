@@ -9,10 +9,21 @@ import ThawFiles
 /// weights, and the cards of weights that a user imports, into the user's own folder. What is in
 /// there counts first.
 package struct PretrainedStore: Sendable {
+  /// What becomes of weights that are asked for and not here.
+  package enum MissingWeights: Sendable {
+    /// ``BackboneError/weightsMissing(card:path:)``.
+    case refused
+    /// They are fetched first; see ``PretrainedStore/fetch(_:report:checkpoint:)``.
+    case fetched(
+      report: @Sendable (String) -> Void, checkpoint: @Sendable () throws -> Void)
+  }
+
   /// Where the cards are.
   package let cardFolder: FilePath
   /// Where weights and new cards are put; it may not be there yet. Nil when no place is known.
   let ownFolder: FilePath?
+  /// What becomes of weights that are asked for and not here.
+  package var missingWeights = MissingWeights.refused
 
   /// Keeps cards and weights in `directory`.
   package init(directory: FilePath) { self.init(cards: directory, own: directory) }

@@ -17,24 +17,14 @@ struct DiagnoseBatchNorm: ParsableCommand {
       on photos they have not learned from.
       """)
 
-  @Option(name: .customLong("run"), help: "Run directory.")
-  var directory: RunDirectory?
-
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
-  var model: String?
-
-  @Option(help: "With --model: folder with one sub-folder per class.")
-  var data: FilePath?
-
-  @OptionGroup var foreign: ForeignModelOptions
+  @OptionGroup var subject: SubjectOptions
+  @OptionGroup var renaming: RenamingOptions
 
   @Option(help: "Photos to use, at most.")
   var photos = 500
 
   @Option(help: "Photos in a batch (default: what the model was trained with, or 32).")
   var batch: Int?
-
-  @OptionGroup var renaming: RenamingOptions
 
   @Option(help: "Write the model that the recommended fix made to this file.")
   var apply: FilePath?
@@ -51,8 +41,8 @@ struct DiagnoseBatchNorm: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (directory == nil) != (model == nil), (model == nil) == (data == nil) else {
-      throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
+    guard subject.model != nil || renaming.rename.isEmpty else {
+      throw ValidationError("--rename belongs to --model.")
     }
     if let batch, !(2...64).contains(batch) {
       throw ValidationError("--batch is \(batch), expected 2 to 64.")
@@ -79,13 +69,12 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.fix = fix
     options.renaming = try renaming.names()
     if let seed = global.seed { options.seed = seed }
-    let result: BatchNormDiagnosis
-    if let directory {
-      result = try stage.diagnose(OpenRun(directory, context: context), options: options)
-    } else {
-      result = try stage.diagnose(
-        foreign.reference(model ?? ""), data: data ?? "", options: options)
-    }
+    let result =
+      switch try subject.subject() {
+      case .run(let directory):
+        try stage.diagnose(OpenRun(directory, context: context), options: options)
+      case .model(let model, let data): try stage.diagnose(model, data: data, options: options)
+      }
     try session.print(result, text: result.text)
   }
 }

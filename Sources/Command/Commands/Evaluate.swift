@@ -18,16 +18,7 @@ struct Evaluate: ParsableCommand {
       pretrained backbone) on a folder of photos.
       """)
 
-  @Option(name: .customLong("run"), help: "Run directory.")
-  var directory: RunDirectory?
-
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
-  var model: String?
-
-  @OptionGroup var foreign: ForeignModelOptions
-
-  @Option(help: "With --model: folder with one sub-folder per class.")
-  var data: FilePath?
+  @OptionGroup var subject: SubjectOptions
 
   @Option(help: "train, valid or test (default: test if there is one, else valid).")
   var split: Split?
@@ -36,18 +27,15 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var renaming: RenamingOptions
 
-  @Option(help: "With --model: stop at photos that cannot be decoded, or skip them.")
-  var onBadImage = Recipe.Data.BadImagePolicy.stop
+  @Option(
+    help: "With --model: stop at photos that cannot be decoded, or skip them (default: stop).")
+  var onBadImage: Recipe.Data.BadImagePolicy?
 
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
-    guard (directory == nil) != (model == nil) else { throw Evaluate.neitherOrBoth }
-    guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
-      throw ValidationError("--card and --class-names belong to --model.")
-    }
-    guard (model == nil) == (data == nil) else {
-      throw ValidationError("--model and --data belong together.")
+    guard subject.model != nil || (renaming.rename.isEmpty && onBadImage == nil) else {
+      throw ValidationError("--rename and --on-bad-image belong to --model.")
     }
   }
 
@@ -55,32 +43,24 @@ struct Evaluate: ParsableCommand {
     let session = Session(global)
     let context = try session.context()
     let stage = EvaluateStage(context: context)
+    let run = try subject.directory.map { try OpenRun($0, context: context) }
+    var settings = run?.recipe.evaluate ?? Recipe().evaluate
+    try testTime.apply(to: &settings)
     let result: Evaluation
-    let look: Recipe.TestTime
-    if let directory {
-      let run = try OpenRun(directory, context: context)
-      var settings = run.recipe.evaluate
-      testTime.apply(to: &settings.tta)
-      look = settings.tta
+    if let run {
       result = try stage.evaluate(
-        run, split: split, tta: look,
-        snapshots: testTime.snapshots || settings.snapshots)
-    } else if let model, let data {
-      var asked = Recipe.TestTime()
-      testTime.apply(to: &asked)
-      look = asked
+        run, split: split, tta: settings.tta, snapshots: settings.snapshots)
+    } else if case .model(let model, let data) = try subject.subject(
+      snapshots: settings.snapshots)
+    {
       result = try stage.evaluate(
-        foreign.reference(model, snapshots: testTime.snapshots), data: data, split: split,
-        tta: look,
-        renaming: try renaming.names(), policy: onBadImage)
+        model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
+        policy: onBadImage ?? .stop)
     } else {
-      throw Evaluate.neitherOrBoth
+      throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     }
-    try session.print(result, text: result.text(look))
+    try session.print(result, text: result.text(settings.tta))
   }
-
-  private static let neitherOrBoth = ValidationError(
-    "Give either --run RUN, or --model FILE with --data DIR.")
 }
 
 extension Evaluation {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ThawConsole
+import ThawRecipes
 import ThawRuns
 import ThawTraining
 
@@ -37,13 +38,22 @@ struct FindLearningRate: ParsableCommand {
   @OptionGroup(title: "What thaws") var thawing: ThawingOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
+  func validate() throws {
+    let sweep = LearningRateSweep(
+      start: start, end: end, iterations: iterations, batchSize: 1, seed: 0)
+    if let problem = sweep.problem { throw ValidationError(problem) }
+  }
+
   func run() throws {
     let session = Session(global)
     let run = try session.open(directory)
     var recipe = run.recipe
     if let seed = global.seed { recipe.seed = seed }
     let before = recipe.fineTune
-    thawing.apply(to: &recipe.fineTune)
+    try thawing.apply(to: &recipe.fineTune)
+    _ = try StageSettings(
+      thawing.frozen.settings(), stages: [.fineTune], usualRate: { _, _ in nil }
+    ).apply(to: &recipe)
     let thaws = fineTune || phase != nil || recipe.fineTune != before
     let search = try FindLearningRateStage(run.with(try recipe.checked())).find(
       from: start, to: end, iterations: iterations,

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ThawConsole
+import ThawRecipes
 import ThawRuns
 
 /// `thaw fine-tune`
@@ -20,6 +21,9 @@ struct FineTune: ParsableCommand {
   @OptionGroup(title: "What thaws") var thawing: ThawingOptions
   @OptionGroup(title: "Training") var training: TrainingOptions
 
+  @Flag(inversion: .prefixedNo, help: RecipeKey<Recipe.FineTune>.interpolation.argumentHelp)
+  var interpolation: Bool?
+
   @Flag(help: "Print the plan and stop.")
   var planOnly = false
 
@@ -35,11 +39,8 @@ struct FineTune: ParsableCommand {
     if ifEnabled, !recipe.fineTune.enabled {
       return try session.print(["enabled": false], text: "The recipe leaves the backbone frozen.")
     }
-    if let seed = global.seed { recipe.seed = seed }
-    thawing.apply(to: &recipe.fineTune)
-    let highest = try recipe.fineTune.rate(headAccuracy: directory.headAccuracy)
-    try training.apply(to: &recipe.fineTune.train, highest: highest)
-    let run = prepared.with(try recipe.checked())
+    try change(&recipe)
+    let run = prepared.with(recipe)
     let stage = FineTuneStage(run)
     // A plan that does not fit the network must not stay in the run.
     let plan = try stage.plan()
@@ -48,6 +49,18 @@ struct FineTune: ParsableCommand {
     session.console.show(plan.text)
     let summary = try stage.fineTune()
     try session.print(summary, text: summary.text)
+  }
+
+  private func change(_ recipe: inout Recipe) throws {
+    if let seed = global.seed { recipe.seed = seed }
+    if let interpolation { recipe.fineTune.interpolation = interpolation }
+    try thawing.apply(to: &recipe.fineTune)
+    let accuracy = try directory.headAccuracy
+    _ = try StageSettings(
+      thawing.frozen.settings() + training.settings(), stages: [.fineTune],
+      usualRate: { _, recipe in recipe.fineTune.rate(headAccuracy: accuracy) }
+    ).apply(to: &recipe)
+    recipe = try recipe.checked()
   }
 }
 

@@ -8,7 +8,8 @@ import ThawRuns
 /// `thaw fit`
 struct Fit: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Every stage at good defaults: from a folder of photos to a model and a report.")
+    abstract: "Every stage at good defaults: from a folder of photos to a model and a report.",
+    discussion: RecipeOptions.discussion)
 
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: FilePath
@@ -17,15 +18,15 @@ struct Fit: ParsableCommand {
   var directory: RunDirectory
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
-  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
     let context = try session.context()
-    var recipe = try recipe.resolved(run: directory, seed: global.seed)
-    testTime.apply(to: &recipe.evaluate.tta)
-    if testTime.snapshots { recipe.evaluate.snapshots = true }
+    var recipe = try recipe.resolved(
+      run: directory, seed: global.seed, console: session.console)
+    try testTime.apply(to: &recipe.evaluate)
     let result = try FitStage(directory, context: context).fit(
       data, recipe: recipe,
       onPrepared: {

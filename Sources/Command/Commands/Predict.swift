@@ -52,11 +52,11 @@ struct Predict: ParsableCommand {
 
   func run() throws {
     let session = Session(global)
-    var look = Recipe.TestTime()
-    testTime.apply(to: &look)
+    var settings = Recipe().evaluate
+    try testTime.apply(to: &settings)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
-      images, model: foreign.reference(model, snapshots: testTime.snapshots), top: top, tta: look,
-      withLogits: logits)
+      images, model: foreign.reference(model, snapshots: settings.snapshots), top: top,
+      tta: settings.tta, withLogits: logits)
     let result: PrintedResult =
       switch global.json ? .json : format ?? .text {
       case .json: .document(try JSONText.of(predictions) + "\n")

@@ -9,7 +9,8 @@ import ThawRuns
 /// `thaw prepare`
 struct Prepare: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Scan a folder of photos, verify every file, split into training and validation.")
+    abstract: "Scan a folder of photos, verify every file, split into training and validation.",
+    discussion: RecipeOptions.discussion)
 
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: FilePath
@@ -17,12 +18,13 @@ struct Prepare: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory; created if needed.")
   var directory: RunDirectory
 
-  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
-    let recipe = try recipe.resolved(run: directory, seed: global.seed)
+    let recipe = try recipe.resolved(
+      run: directory, seed: global.seed, console: session.console)
     let stage = PrepareStage(directory, context: try session.context())
     let summary = try stage.prepare(data, recipe: recipe)
     try session.print(summary, text: summary.text)

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import SystemPackage
 import ThawBackbones
-import ThawCheckpoints
-import ThawConsole
-import ThawImages
 
 /// `thaw pretrained`
 struct Pretrained: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Pretrained backbones: list, fetch, import, inspect.",
-    subcommands: [List.self, Fetch.self, Import.self, PretrainedInspect.self])
+    subcommands: [
+      PretrainedList.self, PretrainedFetch.self, PretrainedImport.self, PretrainedInspect.self,
+    ])
 
   /// What is shown of a card.
   struct Entry: Encodable {
@@ -35,143 +33,6 @@ struct Pretrained: ParsableCommand {
       hash = card.checksum.description
       sha256 = store.sha256(of: card)
       isHere = store.hasWeights(of: card)
-    }
-  }
-
-  /// `thaw pretrained list`
-  struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The cards in Pretrained/.")
-    @OptionGroup(title: "Every command") var global: GlobalOptions
-
-    func run() throws {
-      let store = try PretrainedStore.locate()
-      let entries = try store.cards().map { Entry($0, store) }
-      var table = TextTable("name", "here", "licence", "weights")
-      for entry in entries {
-        table.append([
-          entry.name, entry.isHere ? "yes" : "no", entry.license, entry.summary,
-        ])
-      }
-      let here = entries.count { $0.isHere }
-      let note =
-        "\n\(entries.count) cards, the weights of \(here) are here. Others go to"
-        + " \(store.place ?? "no known place"): thaw pretrained fetch NAME\n"
-      try Session(global).print(entries, text: table.text(width: 120) + note)
-    }
-  }
-
-  /// `thaw pretrained fetch`
-  struct Fetch: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Download the weights of a card and check their hash.")
-    @Argument(help: "Name of the card.") var name: String
-    @OptionGroup(title: "Every command") var global: GlobalOptions
-
-    func run() throws {
-      let session = Session(global)
-      let store = try PretrainedStore.locate()
-      let card = try store.card(named: name)
-      let isNew = try store.fetch(
-        card, report: { session.console.say($0) }, checkpoint: { try Interruption.check() })
-      let place = store.weights(of: card).displayed
-      try session.print(
-        Entry(card, store),
-        text: isNew
-          ? "\(place): \(card.checksum) as expected. Licence: \(card.license)."
-          : "\(place): here already, hash as expected. Licence: \(card.license).")
-    }
-  }
-
-  /// `thaw pretrained import`
-  struct Import: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Take weights from a file that is here already.",
-      discussion: """
-        Without --name the file must be the one the card names. With --name it may be any checkpoint
-        of the same network: it gets a card of its own, with the other's preprocessing. Tensors that
-        are missing, unexpected or of the wrong shape are listed, and then nothing is taken.
-
-        An ONNX classifier brings its network with it and needs no --card, only a --name, and the
-        --preprocessing it was trained with unless Thaw wrote it.
-        """)
-    @Argument(help: "The checkpoint.") var file: FilePath
-    @Option(help: "The card it belongs to, or whose network it has (ONNX: preprocessing).")
-    var card: String?
-    @Option(help: "Name of a new card for weights of your own.") var name: String?
-    @Option(help: "With --name: file with the names of its classes, one a line.")
-    var classes: FilePath?
-    @Option(help: "ONNX: torch, tf, caffe, efficientnet-lite, unit or raw.")
-    var preprocessing: Family?
-    @Option(help: "ONNX: side of the input image, when the file leaves it free.")
-    var size: Int?
-    @Flag(help: "ONNX: tensors may lie in other files of the same folder.")
-    var externalData = false
-    @OptionGroup(title: "Every command") var global: GlobalOptions
-
-    /// Preprocessing by name.
-    enum Family: String, ExpressibleByArgument, CaseIterable {
-      case torch, tf, caffe
-      case efficientNetLite = "efficientnet-lite"
-      case unit, raw
-
-      var contract: Preprocessing {
-        switch self {
-        case .torch: .torch()
-        case .tf: .tf()
-        case .caffe: .caffe()
-        case .efficientNetLite: .efficientNetLite()
-        case .unit: .unit()
-        case .raw: .raw()
-        }
-      }
-    }
-
-    func validate() throws {
-      guard card != nil || name != nil else {
-        throw ValidationError("--card, or for an ONNX classifier --name, is missing.")
-      }
-      guard preprocessing == nil || card == nil else {
-        throw ValidationError("--preprocessing and --card say the same; give one of them.")
-      }
-      if let size, !(16...4096).contains(size) {
-        throw ValidationError("--size is \(size), expected 16 to 4096.")
-      }
-      guard name != nil || classes == nil else {
-        throw ValidationError("--classes belongs to a card of your own: give it a --name.")
-      }
-    }
-
-    func run() throws {
-      let store = try PretrainedStore.locate()
-      if let name, try CheckpointReader.isONNX(file) { return try importONNX(name, store) }
-      guard let named = self.card, preprocessing == nil, !externalData, size == nil else {
-        throw ValidationError(
-          "\(file.string) is no ONNX file: give the --card whose network it has.")
-      }
-      var card = try store.card(named: named)
-      if let name {
-        card = try store.importOwn(.init(file: file, name: name, classes: classes), like: card)
-      } else {
-        try store.importWeights(of: card, from: file)
-      }
-      try Session(global).print(
-        Entry(card, store), text: "\(store.weights(of: card).displayed): imported as \(card.name).")
-    }
-
-    private func importONNX(_ name: String, _ store: PretrainedStore) throws {
-      let contract =
-        try preprocessing?.contract ?? card.map { try store.card(named: $0).preprocessing }
-      let card = try store.importONNX(
-        PretrainedStore.ONNXClassifier(
-          file: file, name: name,
-          preprocessing: size.flatMap { contract?.withInputSize($0) } ?? contract,
-          classes: classes, externalData: externalData ? .besideTheModel : .refused))
-      let names = try card.classNames(in: store)
-      try Session(global).print(
-        Entry(card, store),
-        text: "\(store.weights(of: card).displayed): imported as \(card.name).\n"
-          + "  photos: \(card.preprocessing)\n"
-          + "  classes: \(names.count), named in \(card.classesFile ?? "nothing")")
     }
   }
 }

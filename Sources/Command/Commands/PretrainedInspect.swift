@@ -53,12 +53,13 @@ struct PretrainedInspect: ParsableCommand {
   }
 
   func run() throws {
-    let store = try? PretrainedStore.locate()
+    let session = Session(global)
+    let store = try? session.pretrained()
     var path = FilePath(file)
     if !FileSystem.exists(path), !file.contains("/") {
-      let store = try PretrainedStore.locate()
+      let store = try session.pretrained()
       let card = try store.card(named: file)
-      try store.verify(card)
+      try store.provide(card)
       path = store.weights(of: card)
     }
     let checkpoint = try CheckpointReader.read(path)
@@ -74,7 +75,7 @@ struct PretrainedInspect: ParsableCommand {
     for tensor in checkpoint.tensors {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
     }
-    try Session(global).print(contents, text: table.text(width: 120) + "\n" + contents.summary)
+    try session.print(contents, text: table.text(width: 120) + "\n" + contents.summary)
   }
 }
 

@@ -15,16 +15,28 @@ struct Train: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory
 
-  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup(title: "Recipe, network and head") var network: NetworkOptions
+  @OptionGroup(title: "Training of the head") var training: TrainingOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
     let prepared = try session.open(directory)
-    let run = prepared.with(try recipe.resolved(run: directory, seed: global.seed))
+    let run = prepared.with(try resolved())
     try run.saveRecipe()
     let summary = try TrainStage(run).train()
     try session.print(summary, text: summary.text)
+  }
+
+  private func resolved() throws -> Recipe {
+    var recipe = try network.base(run: directory, seed: global.seed)
+    try network.apply(to: &recipe)
+    _ = try StageSettings(
+      network.frozen.settings() + training.settings(), stages: [.head],
+      usualRate: { _, recipe in recipe.train.rate }
+    ).apply(to: &recipe)
+    try network.refuseIdle(recipe, stages: [.head])
+    return try recipe.checked()
   }
 }
 

@@ -6,7 +6,7 @@ import ThawConsole
 
 /// The command line: parses, calls a stage, prints.
 @main
-struct Thaw: ParsableCommand {
+struct RootCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "thaw",
     abstract: "Fine-tune pretrained image classifiers on a folder of photos.",

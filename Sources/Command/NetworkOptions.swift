@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import SystemPackage
+import ThawFiles
+import ThawRecipes
+import ThawRuns
+
+/// A recipe, and what the command line changes in it for the network and its head.
+struct NetworkOptions: ParsableArguments {
+  @Option(help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).")
+  var recipe: FilePath?
+
+  @Option(.backbone) var backbone: RecipeArgument<Recipe>?
+  @Option(.size) var size: RecipeArgument<Recipe.Image>?
+  @Option(.hidden) var hidden: RecipeArgument<Recipe.Head>?
+  @Option(.dropout) var dropout: RecipeArgument<Recipe.Head>?
+  @Option(.cache) var cache: RecipeArgument<Recipe>?
+  @OptionGroup var frozen: FrozenBatchNormOptions
+
+  func validate() throws {
+    var scratch = Recipe()
+    try refusing { try apply(to: &scratch) }
+  }
+
+  /// The recipe in force for `run`. Precedence: `--recipe`, the run's recipe, the defaults.
+  func base(run: RunDirectory, seed: UInt64?) throws -> Recipe {
+    var result = try run.startingRecipe(recipe?.recipeFile())
+    if let seed { result.seed = seed }
+    return result
+  }
+
+  /// Changes what was given.
+  func apply(to recipe: inout Recipe) throws {
+    try backbone?.apply(to: &recipe)
+    try size?.apply(to: &recipe.image)
+    try hidden?.apply(to: &recipe.head)
+    try dropout?.apply(to: &recipe.head)
+    try cache?.apply(to: &recipe)
+  }
+
+  /// Fails on a setting that nothing reads.
+  ///
+  /// - Parameter stages: the trainings to come.
+  func refuseIdle(_ recipe: Recipe, stages: [TrainingStage]) throws {
+    if dropout != nil, recipe.train.solver == .lbfgs, stages == [.head] {
+      throw ValidationError("--dropout has no effect: lbfgs drops nothing.")
+    }
+  }
+}

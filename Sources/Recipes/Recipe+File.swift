@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawConfiguration
+import ThawConsole
+
+extension Recipe {
+  /// One line of the file at its top level: a key, or a section of keys.
+  enum Entry: Sendable {
+    case key(RecipeKey<Recipe>)
+    case section(String, [RecipeKey<Recipe>], check: @Sendable (Recipe, YAMLFields) throws -> Void)
+
+    /// A section whose keys are kept at `path`.
+    static func section<Section>(
+      _ name: String, _ path: WritableKeyPath<Recipe, Section> & Sendable,
+      _ keys: [RecipeKey<Section>],
+      check: @escaping @Sendable (Recipe, YAMLFields) throws -> Void = { _, _ in }
+    ) -> Entry {
+      .section(name, keys.map { $0.within(path) }, check: check)
+    }
+  }
+
+  /// The file from top to bottom.
+  static let entries: [Entry] = [
+    .key(.name), .key(.backbone), .key(.seed),
+    .section("data", \.data, Data.keys),
+    // Before the keys that it sets, so that they can say otherwise.
+    .key(.sizes),
+    .section("image", \.image, Image.keys),
+    .key(.cache),
+    .section("head", \.head, Head.keys),
+    .section("train", \.train, Train.keys),
+    .section("fine_tune", \.fineTune, FineTune.keys) { try $0.fineTune.check($1) },
+    .section("evaluate", \.evaluate, Evaluate.keys),
+  ]
+
+  /// Reads a recipe.
+  ///
+  /// - Parameters:
+  ///   - yaml: the text of the file; what it leaves out keeps its default.
+  ///   - file: the name to give in errors.
+  /// - Throws: ``ConfigurationError`` with the line.
+  package init(yaml: String, file: String) throws {
+    self.init()
+    var fields = try YAMLFields(file: file, text: yaml)
+    for entry in Recipe.entries {
+      switch entry {
+      case .key(let key): try key.read(&fields, into: &self)
+      case .section(let name, let keys, let check):
+        try fields.section(name) { fields in
+          for key in keys { try key.read(&fields, into: &self) }
+          try check(self, fields)
+        }
+      }
+    }
+    try fields.finish()
+    guard data.valid + data.test < 1 else {
+      throw ConfigurationError(
+        file, line: nil, "data.valid and data.test leave nothing to train on.")
+    }
+  }
+
+  /// The recipe as a YAML file that reads back as the same recipe.
+  package var yaml: String {
+    Recipe.entries.map { entry in
+      switch entry {
+      case .key(let key): key.line(of: self).map { $0 + "\n" } ?? ""
+      case .section(let name, let keys, _):
+        "\(name):\n" + keys.compactMap { $0.line(of: self) }.map { "  \($0)\n" }.joined()
+      }
+    }.joined()
+  }
+
+  /// This recipe, made from a valid one by changing fields, when they are valid as well.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)`` in the same words as for a file.
+  package func checked() throws -> Recipe {
+    do { return try Recipe(yaml: yaml, file: "options") } catch let error as ConfigurationError {
+      throw PipelineError.usage("options: \(error.reason)")
+    }
+  }
+}
+
+extension Recipe.Train {
+  /// The section, indented by two blanks; every key is there.
+  package var yaml: String { Recipe.Train.keys.section(of: self) }
+}
+
+extension Recipe.FineTune {
+  /// The section, indented by two blanks; every key is there.
+  package var yaml: String { Recipe.FineTune.keys.section(of: self) }
+}
+
+extension RecipeKey {
+  /// `key: value`, nil when it is not written.
+  fileprivate func line(of section: Section) -> String? {
+    write(section).map { "\(name): \($0)" }
+  }
+}
+
+extension Array {
+  fileprivate func section<Section>(of value: Section) -> String
+  where Element == RecipeKey<Section> {
+    compactMap { $0.line(of: value) }.map { "  \($0)" }.joined(separator: "\n")
+  }
+}

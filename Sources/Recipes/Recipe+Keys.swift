@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawImages
+
+// The keys of the small sections; those of training are in Recipe+TrainKeys.swift and
+// Recipe+FineTuneKeys.swift.
+
+extension RecipeKey where Section == Recipe {
+  package static var name: RecipeKey {
+    RecipeKey("name", \.name, .text, "A title for reports; a new run's own unless given.")
+  }
+  package static var backbone: RecipeKey {
+    RecipeKey(
+      "backbone", \.backbone, .text, option: "backbone",
+      "Name of the pretrained network's card (`thaw pretrained list`).")
+  }
+  package static var seed: RecipeKey {
+    RecipeKey("seed", \.seed, .seed, "Of every random stream (`--seed`).")
+  }
+  package static var cache: RecipeKey {
+    RecipeKey(
+      "cache", \.cache, .choice, option: "cache",
+      "Numbers of the feature cache while training; `float16` halves the disk. What is judged is"
+        + " never rounded.")
+  }
+  /// One list for both trainings; the last is the network's own size.
+  package static var sizes: RecipeKey {
+    RecipeKey(
+      "sizes", from: [], .wholes(Recipe.sides),
+      "Sets `sizes` of `train` and `fine_tune` and, with its last, `image.size`."
+    ) { recipe, sizes in
+      guard let last = sizes.last else { return }
+      recipe.train.sizes = sizes
+      recipe.fineTune.train.sizes = sizes
+      recipe.image.size = last
+    }
+  }
+}
+
+extension RecipeKey where Section == Recipe.Data {
+  package static var valid: RecipeKey {
+    RecipeKey(
+      "valid", \.valid, .number(0...0.9), option: "valid",
+      "Share held out for validation, without a folder for it.")
+  }
+  package static var test: RecipeKey {
+    RecipeKey(
+      "test", \.test, .number(0...0.9), option: "test",
+      "Share kept for testing, without a folder for it.")
+  }
+  package static var onBadImage: RecipeKey {
+    RecipeKey(
+      "on_bad_image", \.onBadImage, .choice, option: "on-bad-image",
+      "What to do after all photos that cannot be decoded are listed.")
+  }
+}
+
+extension RecipeKey where Section == Recipe.Image {
+  package static var size: RecipeKey {
+    RecipeKey(
+      "size", \.size, .whole(Recipe.sides, or: "auto"), option: "size",
+      "Side of the network's input in pixels; `auto` is the card's.")
+  }
+}
+
+extension RecipeKey where Section == Recipe.Head {
+  package static var hidden: RecipeKey {
+    RecipeKey(
+      "hidden", \.hidden, .whole(1...65536, or: "none", zero: true), option: "hidden",
+      optionText: "0 is none, too.", "Width of a hidden layer in the new head.")
+  }
+  package static var dropout: RecipeKey {
+    RecipeKey(
+      "dropout", \.dropout, .number(0...0.99), option: "dropout",
+      "Probability of dropping a feature in training.")
+  }
+  package static var frozenBatchNorm: RecipeKey {
+    RecipeKey(
+      "frozen_batch_norm", \.frozenBatchNorm, .batchNorm, option: "frozen-batch-norm",
+      "Batch norms of frozen layer groups: a mode, or a system whose way is meant.")
+  }
+}
+
+extension RecipeKey where Section == Recipe.Evaluate {
+  package static var tta: RecipeKey {
+    RecipeKey(
+      "tta", \.tta.count, .whole(1...64), option: "tta",
+      "Looks at each photo whose probabilities are combined; 1 is the centre alone.")
+  }
+  package static var ttaMode: RecipeKey {
+    RecipeKey(
+      "tta_mode", \.tta.mode, .choice, option: "tta-mode",
+      optionText: """
+        crops: mean of deterministic crops. With the training augmentation: mean (fastai 0.7), \
+        blend or maximum (fastai 2). corners: eight magnified corners, whatever the number \
+        (fastai 1).
+        """, "Which looks, and how they become one answer.")
+  }
+  package static var ttaClean: RecipeKey {
+    RecipeKey(
+      "tta_clean", \.tta.cleanShare, .number(0...1, or: "auto"),
+      "Share of the centre in `corners` (`auto`: 0.4) and `blend` (`auto`: 0.25).")
+  }
+  package static var snapshots: RecipeKey {
+    RecipeKey(
+      "snapshots", \.snapshots, .truth, option: "snapshots",
+      "Average the snapshots of the training, models at the ends of its cycles, in place of its one"
+        + " result.")
+  }
+}
+
+extension Recipe {
+  /// Sides of images that networks take.
+  package static let sides = 32...2048
+}
+
+extension Recipe.Data {
+  /// The keys of `data`.
+  package static let keys: [RecipeKey<Recipe.Data>] = [.valid, .test, .onBadImage]
+}
+
+extension Recipe.Image {
+  /// The keys of `image`.
+  package static let keys: [RecipeKey<Recipe.Image>] = [.size]
+}
+
+extension Recipe.Head {
+  /// The keys of `head`.
+  package static let keys: [RecipeKey<Recipe.Head>] = [.hidden, .dropout, .frozenBatchNorm]
+}
+
+extension Recipe.Evaluate {
+  /// The keys of `evaluate`.
+  package static let keys: [RecipeKey<Recipe.Evaluate>] = [.tta, .ttaMode, .ttaClean, .snapshots]
+}
