@@ -74,7 +74,7 @@ package struct ForeignModel {
 
   /// Every card; when they cannot be read, none, and that is said.
   private func knownCards() -> [BackboneCard] {
-    guard FileSystem.exists(context.pretrained.directory) else { return [] }
+    guard FileSystem.exists(context.pretrained.cardFolder) else { return [] }
     do { return try context.pretrained.cards() } catch {
       context.console.warn("\(error) \(checkpoint.path.displayed) is recognised without cards.")
       return []
