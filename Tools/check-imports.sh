@@ -18,20 +18,43 @@ rule() {
   fi
 }
 
-rule "COneDNN belongs to Execution" 'import COneDNN' Sources/Execution
-rule "COpenBLAS belongs to Tensors" 'import COpenBLAS' Sources/Tensors
+rule "CThawOneDNN belongs to OneDNN" 'import CThawOneDNN' Sources/OneDNN
+rule "CThawKernels belongs to OneDNN and what both engines share" 'import CThawKernels' Sources/OneDNN Sources/Execution
+rule "CThawOpenBLAS belongs to Tensors" 'import CThawOpenBLAS' Sources/Tensors
 rule "CThawCrypto belongs to Files" 'import CThawCrypto' Sources/Files
-rule "CZlib belongs to Checkpoints" 'import CZlib' Sources/Checkpoints
-rule "CImageCodecs belongs to Images" 'import CImageCodecs' Sources/Images
-rule "a C module must stay an internal import" 'public import C(OneDNN|OpenBLAS|ImageCodecs|Zlib|Crypto)'
-rule "ArgumentParser belongs to the command line" 'import ArgumentParser' Sources/thaw
-rule "setjmp belongs to CImageCodecs" 'setjmp' Sources/CImageCodecs
+rule "CThawZlib belongs to Checkpoints" 'import CThawZlib' Sources/Checkpoints
+rule "CThawImageCodecs belongs to Images" 'import CThawImageCodecs' Sources/Images
+rule "a C module must stay an internal import" '(public|package) import CThaw'
+rule "ArgumentParser belongs to the command line" 'import ArgumentParser' Sources/Command
+rule "setjmp belongs to the image codecs" 'setjmp' Sources/Shims/ImageCodecs
+rule "only the library Thaw is public" '^ *public (struct|class|enum|protocol|actor|func|var|let|extension|typealias|final|static)' Sources/Thaw
 rule "no traps for the world's errors" 'fatalError\(|try!|as! '
 rule "nothing left undone by its own word" '(^|[^A-Za-z])(TODO|FIXME)([^A-Za-z]|$)'
-if git grep -nE 'import Training' -- Sources/Diagnosis; then
-  echo "error: Diagnosis must not import Training" >&2
-  failed=1
-fi
+# never FOLDER MODULE...: the folder must not import the modules.
+never() {
+  local folder=$1
+  shift
+  for module in "$@"; do
+    if git grep -nE "import $module\$" -- "Sources/$folder"; then
+      echo "error: $folder must not import $module" >&2
+      failed=1
+    fi
+  done
+}
+
+never OneDNN ThawReference
+never Reference ThawOneDNN
+never Execution ThawOneDNN ThawReference
+never Network ThawExecution
+never Reports ThawRuns
+never Diagnosis ThawRuns
+for room in Sources/*/; do
+  count=$(git ls-files "$room" | wc -l)
+  if [ "$count" -gt 60 ]; then
+    echo "error: $room has $count files; a room has one purpose and at most 60" >&2
+    failed=1
+  fi
+done
 if missing=$(git ls-files 'Sources/*.swift' 'Sources/*.c' 'Sources/*.h' 'Tests/*.swift' | xargs grep -L 'SPDX-License-Identifier: Apache-2.0'); [ -n "$missing" ]; then
   echo "error: no SPDX line in $missing" >&2
   failed=1
