@@ -3,7 +3,14 @@
 
 #include <string.h>
 
-#if defined(__x86_64__)
+// ThreadSanitizer cannot follow: the loader chooses a clone before the sanitizer has started.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THAW_SANITIZED 1
+#endif
+#endif
+
+#if defined(__x86_64__) && !defined(THAW_SANITIZED)
 #define THAW_DISPATCH __attribute__((target_clones("avx2", "default")))
 #else
 #define THAW_DISPATCH
