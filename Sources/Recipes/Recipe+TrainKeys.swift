@@ -78,7 +78,8 @@ extension RecipeKey where Section == Recipe.Train {
   }
   package static var decaysBiasesAndNorms: RecipeKey {
     RecipeKey(
-      "decay_biases_and_norms", \.decaysBiasesAndNorms, .truth, "Whether they are pulled too.")
+      "decay_biases_and_norms", \.decaysBiasesAndNorms, .truth,
+      "Whether biases and norms are pulled too.")
   }
   package static var gradientClip: RecipeKey {
     RecipeKey(

@@ -57,7 +57,7 @@ import ThawFiles
 
   @Test(arguments: [
     ([], Int32(64), "Give either --run RUN"),
-    (["--model", "m.safetensors"], 64, "Give either --run RUN"),
+    (["--model", "m.safetensors"], 64, "--model and --data belong together"),
     (["--run", "run", "--fix", "head"], 64, "--fix needs --apply FILE"),
     (["--run", "run", "--batch", "1"], 64, "--batch is 1, expected 2 to 64"),
     (["--run", "run"], 65, "Run first: thaw prepare"),

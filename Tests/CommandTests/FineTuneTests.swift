@@ -74,7 +74,7 @@ import ThawTraining
   @Test(arguments: [
     (["--unfreeze-groups", "neck"], Int32(65), "no layer group is called 'neck'"),
     (["--unfreeze", "--freeze-to", "1"], 64, "contradict each other"),
-    (["--solver", "lbfgs"], 64, "fine_tune.solver"),
+    (["--solver", "lbfgs"], 64, "--solver lbfgs has no effect"),
   ])
   func wrongPlansAreRefused(options: [String], code: Int32, message: String) throws {
     let workspace = try Workspace(count: 4)

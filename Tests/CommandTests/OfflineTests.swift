@@ -29,7 +29,7 @@ struct OfflineTests {
 
   @Test(arguments: [
     ["cache", "--run", "run"], ["train", "--run", "run"],
-    ["find-lr", "--run", "run", "--iterations", "3"],
+    ["find-lr", "--run", "run", "--iterations", "6"],
     ["fit", "photos", "--run", "run", "--no-fine-tune"],
     ["predict", "--model", "tiny", "photos/red/0.png"], ["pretrained", "inspect", "tiny"],
   ])

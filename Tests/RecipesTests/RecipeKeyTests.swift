@@ -101,9 +101,9 @@ struct RecipeKeyTests {
     (.solver, "magic", "'--solver' is 'magic', expected sgd, rmsprop"),
     (.learningRate, "1:2:3", "'--learning-rate' is '1:2:3', expected a number"),
     (.learningRate, "1e-5:", "'--learning-rate' needs 'to'"),
-    (.learningRate, "1e-5:1}, x: {", "'--learning-rate' is '{from: 1e-5, to: 1}, x: {}', which"),
+    (.learningRate, "1e-5:1}, {", "'--learning-rate' is '{from: 1e-5, to: 1}, {}', which is not"),
     (.sizes, "96,fifty", "'--sizes' is 'a list or mapping', expected a list of whole numbers"),
-    (.mixing, "mixup:-1", "'--mixing': "),
+    (.mixing, "mixup:-1", "'--mixing"),
   ])
   func anOptionIsAsStrictAsARecipe(
     key: RecipeKey<Recipe.Train>, text: String, expected: String
