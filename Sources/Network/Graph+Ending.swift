@@ -20,3 +20,26 @@ extension Graph {
     return Graph(name: name, nodes: kept, groups: groups)
   }
 }
+
+extension Graph {
+  /// The layers up to `cut`, flattened where they end in images, and one dense layer as the last
+  /// group.
+  ///
+  /// - Parameter size: of the photos, in pixels.
+  /// - Throws: ``NetworkError`` when the layers do not fit that size.
+  package func withDenseHead(behind cut: NodeID, classes: Int, size: Extent2D) throws -> Graph {
+    let shapes = try shapes(batch: 1, size: size)
+    let body = ending(at: cut)
+    let head = groups.count - 1
+    var nodes = body.nodes
+    func add(_ path: ParameterPath, _ operation: Operation) {
+      let id = NodeID(nodes.count)
+      nodes.append(
+        Node(
+          id: id, path: path, operation: operation, inputs: [nodes[id.index - 1].id], group: head))
+    }
+    if shapes[cut.index].rank == 4 { add("new_head.flatten", .flatten) }
+    add("new_head", .dense(Dense(inputs: shapes[cut.index].count, outputs: classes)))
+    return Graph(name: name, nodes: nodes, groups: groups)
+  }
+}

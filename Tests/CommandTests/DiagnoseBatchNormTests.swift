@@ -55,11 +55,44 @@ import ThawFiles
       (fixed["inference"]["accuracy"].double ?? 0) > (found["inference"]["accuracy"].double ?? 1))
   }
 
+  @Test func trainingPhotosRepairAndOthersJudge() throws {
+    let workspace = try Workspace(count: 20)
+    try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    try workspace.thaw("train", "--run", "run", "--epochs", "25", "--patience", "0").succeeded()
+    let same = try workspace.start([
+      "diagnose", "batchnorm", "--model", "run/model.safetensors", "--data", "photos",
+      "--train-data", "photos",
+    ]).wait()
+    #expect(same.status == 65)
+    #expect(same.stderr.contains("all of its photos are in photos too"), "\(same.stderr)")
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "run/model.safetensors", "--data", "photos", "--seen",
+      "yes", "--quick", "--json", "--write-fixes", "fixes"
+    ).json()
+    let fixes = found["fixes"].array
+    let names = fixes.compactMap(\.["name"].string)
+    #expect(names.contains("head") && names.contains("recalibrate"))
+    for name in names {
+      #expect(FileSystem.exists(workspace.file("fixes/\(name).safetensors")), "\(name)")
+    }
+    // The network's own head knows these photos, and its number says so; it is not recommended.
+    let own = fixes.first { $0["name"].string == "recalibrate" }
+    #expect(own?["bias"].string?.contains("its head was trained on these photos") == true)
+    #expect(found["recommended_fix"].string?.contains("head") == true)
+    #expect(found["familiarity"]["answer"].string == "seen")
+  }
+
   @Test(arguments: [
     ([], Int32(64), "Give either --run RUN"),
     (["--model", "m.safetensors"], 64, "--model and --data belong together"),
     (["--run", "run", "--fix", "head"], 64, "--fix needs --apply FILE"),
     (["--run", "run", "--batch", "1"], 64, "--batch is 1, expected 2 to 64"),
+    (["--run", "run", "--seen", "yes"], 64, "--seen is for --data alone"),
+    (["--run", "run", "--train-data", "photos"], 64, "--train-data belongs to --model and --data"),
+    (
+      ["--model", "m.safetensors", "--data", "photos", "--write-fixes", "out", "--no-fixes"], 64,
+      "--write-fixes and --no-fixes contradict"
+    ),
     (["--run", "run"], 65, "Run first: thaw prepare"),
     (["--model", "dir/none.pth", "--data", "photos"], 65, "no such model file"),
   ])

@@ -4,6 +4,7 @@ import Testing
 import ThawDiagnosis
 import ThawExecution
 import ThawNetwork
+import ThawTensors
 
 @Suite struct BatchNormJudgementTests {
   /// `right` of `count` photos right, with the losses that go with it.
@@ -27,7 +28,8 @@ import ThawNetwork
   private func facts(
     inference: Int, training: Int, divergences: [Double] = [Double](repeating: 0.02, count: 10),
     repaired: Int? = nil, inputs: [(String, Int, Double)] = [], certainInput: Int? = nil,
-    heldOut: Int? = nil, renamed: [String: String] = [:]
+    heldOut: Int? = nil, renamed: [String: String] = [:], original: OriginalWeights? = nil,
+    unseen: (inference: Int, training: Int, solved: Int)? = nil, seen: Bool = false
   ) -> BatchNormFacts {
     BatchNormFacts(
       layers: layers(divergences), inference: results(inference), training: results(training),
@@ -38,7 +40,12 @@ import ThawNetwork
       certainInput: certainInput, sampledTraining: results(training),
       sampledRepaired: repaired.map { results($0) },
       heldOut: heldOut.map { results($0) }, isTrainingData: true, recordedMode: nil,
-      renamed: renamed)
+      renamed: renamed, original: original,
+      unseen: unseen.map {
+        .init(
+          inference: results($0.inference), training: results($0.training),
+          solved: results($0.solved))
+      }, familiarity: Familiarity(said: seen))
   }
 
   private func judge(_ facts: BatchNormFacts) -> BatchNormJudgement {
@@ -124,6 +131,146 @@ import ThawNetwork
     let verdict = judge(facts(inference: 30, training: 32, heldOut: 30))
     #expect(verdict.kind == .weak)
     #expect(verdict.verdict.hasPrefix("No batch-norm problem"))
+  }
+}
+
+/// What the checkpoint at hand and photos that the network has not seen add to a verdict.
+extension BatchNormJudgementTests {
+  private func original(changed: Int, weights: Int = 0, affine: Int = 0) -> OriginalWeights {
+    OriginalWeights(
+      card: "tiny", weights: .init(tensors: 10, changed: weights),
+      affine: .init(tensors: 20, changed: affine),
+      statistics: .init(tensors: 20, changed: 2 * changed),
+      changedLayers: (0..<changed).map { ParameterPath("bn\($0)") })
+  }
+
+  @Test func statisticsThatMovedBetweenFrozenWeightsAreAccusedThoughNothingElseShows() {
+    // What `requires_grad = False` alone leaves: perfect on its own photos in both phases.
+    let verdict = judge(facts(inference: 199, training: 197, original: original(changed: 10)))
+    #expect(verdict.kind == .alteredBatchNorms)
+    #expect(verdict.verdict.contains("running statistics of 10 of 10 batch norms are not"))
+    // The same weights trained: then the statistics had to move.
+    #expect(
+      judge(facts(inference: 199, training: 197, original: original(changed: 10, weights: 3))).kind
+        == .healthy)
+    #expect(
+      judge(facts(inference: 199, training: 197, original: original(changed: 0))).kind == .healthy)
+  }
+
+  @Test func movedStatisticsThatCostNothingOnUnseenPhotosAreLetBe() {
+    let verdict = judge(
+      facts(
+        inference: 180, training: 170, original: original(changed: 10), unseen: (180, 170, 181)))
+    #expect(verdict.kind == .healthy)
+    let costly = judge(
+      facts(
+        inference: 100, training: 110, original: original(changed: 10), unseen: (100, 110, 140)))
+    #expect(costly.kind == .alteredBatchNorms)
+  }
+
+  @Test func oneChangedLayerIsDamageAndIsNamed() {
+    let verdict = judge(facts(inference: 150, training: 160, original: original(changed: 1)))
+    #expect(verdict.kind == .corruptedStatistics)
+    #expect(verdict.suspects == [0])
+  }
+
+  @Test func aHeadForBatchStatisticsIsFoundOnPhotosItHasNotSeen() {
+    // 34 % as it is, 45 % on batch statistics, 62 % with a new head.
+    let verdict = judge(facts(inference: 68, training: 90, unseen: (68, 90, 124)))
+    #expect(verdict.kind == .batchStatistics)
+    #expect(verdict.verdict.contains("62.0 %"))
+  }
+
+  @Test func aHeadThatWasTrainedTooLittleIsNoBatchNormProblem() {
+    let verdict = judge(facts(inference: 90, training: 85, unseen: (90, 85, 124)))
+    #expect(verdict.kind == .undertrained)
+    #expect(verdict.verdict.hasPrefix("No batch-norm problem"))
+    // With its training photos at hand and right in inference, other photos are only different.
+    let shifted = judge(
+      facts(inference: 195, training: 150, heldOut: 90, unseen: (90, 100, 124), seen: true))
+    #expect(shifted.kind == .overfitting)
+  }
+
+  @Test func nothingIsConcludedFromAHandfulOfPhotos() {
+    var few = facts(inference: 160, training: 150)
+    few.inference = results(12, of: 16)
+    few.training = results(11, of: 16)
+    let verdict = judge(few)
+    #expect(verdict.kind == .cannotTell)
+    #expect(verdict.verdict.contains("Cannot tell from 16 photos"))
+  }
+}
+
+@Suite struct FamiliarityTests {
+  private func results(_ right: Int, loss: Double) -> PhotoResults {
+    PhotoResults(
+      losses: (0..<200).map { ($0 < right ? loss : loss + 2) + 0.01 * Double($0 % 7) },
+      isRight: (0..<200).map { $0 < right })
+  }
+
+  private func answer(
+    _ inference: PhotoResults, _ training: PhotoResults, _ solved: PhotoResults,
+    mirrored: PhotoResults? = nil
+  ) -> Familiarity.Answer {
+    Familiarity(inference: inference, training: training, solved: solved, mirrored: mirrored).answer
+  }
+
+  @Test func whatAHeadKnowsByHeartIsSeenInEitherPhase() {
+    #expect(
+      answer(results(199, loss: 0.02), results(150, loss: 0.6), results(125, loss: 1.2)) == .seen)
+    #expect(
+      answer(results(100, loss: 1.5), results(198, loss: 0.05), results(125, loss: 1.2)) == .seen)
+    // Easy photos: nearly all right anyway, but far surer than a head that has not seen them.
+    #expect(
+      answer(results(200, loss: 0.001), results(180, loss: 0.3), results(196, loss: 0.2)) == .seen)
+  }
+
+  @Test func aHeadThatDoesNoBetterThanOneThatHasNotSeenThemHasNotLearnedThem() {
+    #expect(
+      answer(results(68, loss: 2), results(90, loss: 1.6), results(124, loss: 1.2)) == .unseen)
+    #expect(
+      answer(results(121, loss: 1.2), results(100, loss: 1.6), results(120, loss: 1.2)) == .unseen)
+  }
+
+  @Test func featuresThatRememberCannotTellUnlessMirroringDoes() {
+    let (own, batch, solved) = (
+      results(199, loss: 0.03), results(190, loss: 0.2), results(199, loss: 0.03)
+    )
+    #expect(answer(own, batch, solved, mirrored: results(198, loss: 0.03)) == .unknown)
+    #expect(answer(own, batch, solved, mirrored: results(180, loss: 0.3)) == .seen)
+  }
+}
+
+@Suite struct OriginalWeightsTests {
+  @Test func roundingToHalfPrecisionIsNoChange() {
+    let values = (0..<64).map { Float(0.013 * Double($0) - 0.3) }
+    let original = Tensor(values, shape: [64])
+    #expect(OriginalWeights.areSame(original, original))
+    #expect(
+      OriginalWeights.areSame(Tensor(values.map { Float(Float16($0)) }, shape: [64]), original))
+    var moved = values
+    moved[5] += 1e-3
+    #expect(!OriginalWeights.areSame(Tensor(moved, shape: [64]), original))
+    // Every number short, but not these numbers.
+    #expect(
+      !OriginalWeights.areSame(Tensor([Float](repeating: 0.5, count: 64), shape: [64]), original))
+  }
+}
+
+@Suite struct NewPhotosTests {
+  /// The interval holds the accuracy on a second set of photos as often as it says.
+  @Test(arguments: [(0.6, 250), (0.95, 240), (0.35, 60), (0.99, 200)])
+  func theIntervalHoldsForAsManyNewPhotos(share: Double, count: Int) {
+    var stream = RandomStream(seed: 7, purpose: .resampling)
+    func measured() -> Double {
+      Double((0..<count).count { _ in stream.uniform(in: 0...1) < share }) / Double(count)
+    }
+    let trials = 4000
+    let held = (0..<trials).count { _ in
+      BatchNormFixes.newPhotos(measured(), count).contains(measured())
+    }
+    #expect(Double(held) / Double(trials) > 0.945)
+    #expect(Double(held) / Double(trials) < 0.985)
   }
 }
 

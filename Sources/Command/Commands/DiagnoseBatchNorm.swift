@@ -13,12 +13,21 @@ struct DiagnoseBatchNorm: ParsableCommand {
     abstract: "Is batch normalisation why a network does worse in inference than in training?",
     discussion: """
       Runs the same photos through both learning phases, compares every layer's running statistics
-      with the data, switches layers one by one, rules out what else it could be, and tries the fixes
-      on photos they have not learned from.
+      with the data and with the checkpoint it began with, switches layers one by one, rules out what
+      else it could be, and judges fixes on photos that neither they nor the network learned from.
+
+      Best: --train-data with what it was trained on, --data with photos it has not seen. With one
+      folder it finds out whether the network knows the photos, or is told by --seen.
       """)
 
   @OptionGroup var subject: SubjectOptions
   @OptionGroup var renaming: RenamingOptions
+
+  @Option(help: "With --data: the photos it was trained on, to repair it with; --data judges then.")
+  var trainData: FilePath?
+
+  @Option(help: "With --data alone: yes or no, whether the network was trained on these photos.")
+  var seen: YesOrNo?
 
   @Option(help: "Photos to use, at most.")
   var photos = 500
@@ -31,6 +40,9 @@ struct DiagnoseBatchNorm: ParsableCommand {
 
   @Option(help: "With --apply: this fix instead of the recommended one.")
   var fix: String?
+
+  @Option(help: "Write the model of every fix that is tried into this folder, by its name.")
+  var writeFixes: FilePath?
 
   @Flag(help: "Do not switch layers one by one: half the time, the same verdict.")
   var quick = false
@@ -50,6 +62,16 @@ struct DiagnoseBatchNorm: ParsableCommand {
     guard (8...100_000).contains(photos) else {
       throw ValidationError("--photos is \(photos), expected 8 to 100000.")
     }
+    guard trainData == nil || subject.model != nil else {
+      throw ValidationError("--train-data belongs to --model and --data; a run knows its own.")
+    }
+    guard seen == nil || (subject.model != nil && trainData == nil) else {
+      throw ValidationError(
+        "--seen is for --data alone: what a run or --train-data trained on is known.")
+    }
+    guard writeFixes == nil || !noFixes else {
+      throw ValidationError("--write-fixes and --no-fixes contradict each other.")
+    }
     guard fix == nil || apply != nil else { throw ValidationError("--fix needs --apply FILE.") }
     guard apply == nil || !noFixes else {
       throw ValidationError("--apply and --no-fixes contradict each other.")
@@ -67,6 +89,9 @@ struct DiagnoseBatchNorm: ParsableCommand {
     options.switchesLayers = !quick
     options.apply = apply
     options.fix = fix
+    options.writeFixes = writeFixes
+    options.trainingData = trainData
+    options.isSeen = seen.map { $0 == .yes }
     options.renaming = try renaming.names()
     if let seed = global.seed { options.seed = seed }
     let result =
@@ -77,6 +102,11 @@ struct DiagnoseBatchNorm: ParsableCommand {
       }
     try session.print(result, text: result.text)
   }
+}
+
+/// An answer on the command line.
+enum YesOrNo: String, ExpressibleByArgument {
+  case yes, no
 }
 
 extension BatchNormDiagnosis {
@@ -128,18 +158,18 @@ extension BatchNormDiagnosis {
   }
 
   private var fixesTable: String {
-    var table = TextTable("fix", ">accuracy", ">loss", ">time", "what")
-    if let heldOut {
-      table.append([
-        "as it is", Format.percent(heldOut.accuracy), Format.fixed(heldOut.loss, 4), "-", "",
-      ])
-    }
-    for fix in fixes {
+    var table = TextTable("fix", ">accuracy", ">on new photos", ">loss", ">time")
+    for fix in [asItIs].compactMap(\.self) + fixes {
+      let range = fix.interval.map { "\(Format.percent($0[0])) to \(Format.percent($0[1]))" } ?? "-"
       table.append([
         fix.name + (fix.name == recommendedFix ? " <" : ""), Format.percent(fix.accuracy),
-        Format.fixed(fix.loss, 4), Format.duration(seconds: fix.seconds), fix.what,
+        fix.bias == nil ? range : "less", Format.fixed(fix.loss, 4),
+        fix.seconds > 0 ? Format.duration(seconds: fix.seconds) : "-",
       ])
     }
-    return table.text()
+    let meanings = fixes.map { "\($0.name): \($0.what)\n" }.joined()
+    let biases = Set(([asItIs].compactMap(\.self) + fixes).compactMap(\.bias)).sorted()
+    return table.text() + meanings
+      + biases.map { "less: \($0), so its number is better than new photos will be.\n" }.joined()
   }
 }

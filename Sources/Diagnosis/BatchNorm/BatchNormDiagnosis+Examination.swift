@@ -50,7 +50,10 @@ extension BatchNormDiagnosis {
           name: $0.name, accuracy: $0.results.accuracy, loss: $0.results.loss,
           divergence: $0.divergence)
       },
-      fixes: [], recommendedFix: nil, renamedClasses: facts.renamed)
+      fixes: [], recommendedFix: nil, renamedClasses: facts.renamed,
+      familiarity: facts.familiarity,
+      head: facts.unseen.map { HeadComparison(own: $0.inference, solved: $0.solved) },
+      original: facts.original.map { Original($0, batchNorms: facts.layers.count) })
     boundary = boundarySentence
   }
 

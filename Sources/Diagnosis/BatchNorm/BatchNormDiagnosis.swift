@@ -127,16 +127,61 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
     }
   }
 
+  /// A network's head against one solved on the features that it really computes in inference.
+  package struct HeadComparison: Sendable, Equatable, Codable {
+    /// Accuracy of its own head.
+    package var own: Double
+    /// Accuracy of a head that has not seen the photos.
+    package var solved: Double
+    /// Photos that only the solved head gets right, and only its own.
+    package var gained: Int
+    package var lost: Int
+    /// Number of photos.
+    package var photos: Int
+
+    /// Compares results of the same photos.
+    package init(own: PhotoResults, solved: PhotoResults) {
+      let pair = PairedLosses(first: own, second: solved)
+      (self.own, self.solved) = (own.accuracy, solved.accuracy)
+      (gained, lost, photos) = (pair.gained, pair.lost, pair.count)
+    }
+  }
+
+  /// A comparison with the checkpoint that training began with.
+  package struct Original: Sendable, Equatable, Codable {
+    /// Its card.
+    package var card: String
+    /// Tensors before the head that are no batch norm's, and how many differ.
+    package var weights: Int
+    package var changedWeights: Int
+    /// Batch norms, and how many differ.
+    package var batchNorms: Int
+    package var changedBatchNorms: Int
+
+    /// Collects the numbers.
+    package init(_ original: OriginalWeights, batchNorms: Int) {
+      card = original.card
+      (weights, changedWeights) = (original.weights.tensors, original.weights.changed)
+      self.batchNorms = batchNorms
+      changedBatchNorms = original.changedLayers.count
+    }
+  }
+
   /// A fix that was tried.
   package struct Fix: Sendable, Equatable, Codable {
     /// For `--apply`: `recalibrate`, `head`, ….
     package var name: String
     /// What was done, a phrase.
     package var what: String
-    /// Accuracy on photos it did not learn from.
+    /// Accuracy on the photos that judge fixes; see ``bias``.
     package var accuracy: Double
     /// Loss on them.
     package var loss: Double
+    /// Where the accuracy on as many new photos lies, 95 times in 100.
+    package var interval: [Double]?
+    /// Why the numbers are better than new photos will be, when neither photos that the fix nor
+    /// those that the network learned from could be avoided; nil for an honest number.
+    package var bias: String?
     /// Accuracy on the photos it learned from.
     package var accuracyOnFixing: Double
     /// Time it took, seconds.
@@ -146,13 +191,15 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
 
     /// Collects the numbers.
     package init(
-      name: String, what: String, accuracy: Double, loss: Double, accuracyOnFixing: Double,
-      seconds: Double, sufficient: Bool
+      name: String, what: String, accuracy: Double, loss: Double, interval: [Double]? = nil,
+      bias: String? = nil, accuracyOnFixing: Double, seconds: Double, sufficient: Bool
     ) {
       self.name = name
       self.what = what
       self.accuracy = accuracy
       self.loss = loss
+      self.interval = interval
+      self.bias = bias
       self.accuracyOnFixing = accuracyOnFixing
       self.seconds = seconds
       self.sufficient = sufficient
@@ -187,6 +234,15 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   package var heldOutPhotos: Int
   /// Inference on them; nil without.
   package var heldOut: Phase?
+  /// Whether the network was trained on the photos; nil when split folders or options say.
+  package var familiarity: Familiarity?
+  /// The photos that judge fixes by the head the network has, and by one solved on the same features
+  /// without them; nil without enough photos.
+  package var head: HeadComparison?
+  /// The photos that judge fixes, as the network is, and whether that number is biased.
+  package var asItIs: Fix?
+  /// The pretrained checkpoint that the network was compared with, and what differs.
+  package var original: Original?
   /// Every batch norm.
   package var layers: [Layer]
   /// Every layer group.
@@ -219,8 +275,10 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
     layers: [Layer], groups: [Group], suspects: [String], lossBeforeSwitching: Double?,
     decisiveLayer: String?,
     decisiveGroup: String?, boundary: String?, inputs: [Input], fixes: [Fix],
-    recommendedFix: String?, renamedClasses: [String: String]
+    recommendedFix: String?, renamedClasses: [String: String], familiarity: Familiarity? = nil,
+    head: HeadComparison? = nil, original: Original? = nil
   ) {
+    (self.familiarity, self.head, self.original) = (familiarity, head, original)
     self.kind = kind
     self.verdict = verdict
     self.recommendation = recommendation
@@ -257,6 +315,9 @@ package enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
   case batchStatistics = "batch_statistics"
   /// Running statistics are those a new layer starts with: they were never trained, or not loaded.
   case initialStatistics = "initial_statistics"
+  /// Batch norms of layers that never trained are not those of the checkpoint: their statistics moved
+  /// in training, or their scales and shifts did.
+  case alteredBatchNorms = "altered_batch_norms"
   /// Running statistics of single layers are wrong.
   case corruptedStatistics = "corrupted_statistics"
   /// The photos are not prepared as the network was trained.
@@ -265,8 +326,12 @@ package enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
   case labelOrder = "label_order"
   /// What was learned does not carry over to new photos.
   case overfitting
+  /// The head does worse than one solved on the same features, in both phases.
+  case undertrained
   /// The network is poor in both phases, for none of these reasons.
   case weak
+  /// There are too few photos to say.
+  case cannotTell = "cannot_tell"
   /// There is no batch norm in the network.
   case noBatchNorm = "no_batch_norm"
 }

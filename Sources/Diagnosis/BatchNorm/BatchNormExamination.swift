@@ -5,7 +5,7 @@ import ThawExecution
 package import ThawInference
 import ThawNetwork
 import ThawOneDNN
-import ThawTensors
+package import ThawTensors
 import ThawTraining
 
 /// Runs a network through both learning phases and notes everything a verdict needs.
@@ -23,6 +23,12 @@ package struct BatchNormExamination {
   /// The photos, under the outputs they answer to.
   package let photos: DiagnosisPhotos
   package let inputs: InputCandidates
+  /// The network up to its head.
+  package let head: HeadFeatures
+  /// What arrives at the head from ``DiagnosisPhotos/main`` in inference, [n, d].
+  package let features: Tensor<Float>
+  /// C of the head that does best on them by cross-validation; nil when none could be solved.
+  package let inverseStrength: Double?
 
   /// Photos of a batch when nobody says how many the network was trained with.
   package static let usualBatch = 32
@@ -32,7 +38,7 @@ package struct BatchNormExamination {
 
   package init(
     _ classifier: Classifier, photos given: DiagnosisPhotos, trainedBatch: Int?,
-    switchesLayers: Bool, seed: UInt64, context: StageContext
+    switchesLayers: Bool, isSeen: Bool? = nil, seed: UInt64, context: StageContext
   ) throws {
     let count = given.main.count
     batch = min(max(trainedBatch ?? BatchNormExamination.usualBatch, 2), count, 64)
@@ -43,7 +49,8 @@ package struct BatchNormExamination {
     let passes = Passes(network, seed: seed, context: context)
     let running = try passes.run("Inference phase", given.main, .none, batch: batch)
     let switched = try passes.run("Training phase", given.main, .all, batch: batch)
-    let assignment = BatchNormExamination.assignment(given.main.labels, running, switched)
+    let assignment = BatchNormExamination.assignment(
+      given.main.labels, running, switched, seed: seed)
     moved = assignment
     photos = given.relabelled(moved)
     let main = photos.main
@@ -60,7 +67,10 @@ package struct BatchNormExamination {
     }
     batchSizes = sizes
     let layers = try network.factLayers(own: switched, asRun: running)
-    suspects = BatchNormFacts.suspects(layers)
+    let original = OriginalWeights.closest(
+      to: classifier.graph, classifier.parameters, in: context.pretrained)
+    let damaged = BatchNormFacts.damaged(layers, original)
+    suspects = damaged.isEmpty ? BatchNormFacts.suspects(layers) : damaged
     let attributed = main.sample(BatchNormExamination.attributionPhotos, seed: seed)
     attribution =
       network.layers.isEmpty || !switchesLayers
@@ -79,11 +89,40 @@ package struct BatchNormExamination {
     let inputFacts = inputs.results.map {
       BatchNormFacts.Input(name: $0.name, results: $0.results, divergence: $0.divergence)
     }
-    let unseen = photos.heldOut.labels
+    let apart = photos.heldOut
     let judged =
       photos.heldOut.count >= 2
       ? try passes.run("Held-out photos", photos.heldOut, .none, batch: batch) : nil
-    heldOut = judged.map { BatchNormDiagnosis.Phase($0, unseen) }
+    heldOut = judged.map { BatchNormDiagnosis.Phase($0, apart.labels) }
+    head = HeadFeatures(classifier, compiler: context.compiler)
+    context.console.say("Solving a head to compare with")
+    let test = try HeadTest(head, photos, classifier.parameters, seed: seed)
+    (features, inverseStrength) = (test.features, test.inverseStrength)
+    let side = head.size
+    let asRun = PhotoResults(running, labels: main.labels)
+    let onBatches = PhotoResults(switched, labels: main.labels)
+    let familiarity =
+      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
+      ?? test.main.map { solved in
+        let better: BatchNormInspection.Selection =
+          onBatches.accuracy > asRun.accuracy ? .all : .none
+        return Familiarity(
+          inference: asRun, training: onBatches, solved: solved,
+          mirrored: original?.isBackboneUntouched == true
+            ? nil : try results(main.mirrored(size: side), better))
+      }
+    var unseen = try judged.flatMap { judged in
+      try test.heldOut.map {
+        BatchNormFacts.Unseen(
+          inference: PhotoResults(judged, labels: apart.labels),
+          training: try results(apart, .all), solved: $0)
+      }
+    }
+    if !photos.isDivided {
+      unseen =
+        familiarity?.answer == .unseen
+        ? test.main.map { .init(inference: asRun, training: onBatches, solved: $0) } : nil
+    }
     facts = BatchNormFacts(
       layers: layers, inference: PhotoResults(running, labels: main.labels),
       training: PhotoResults(switched, labels: main.labels),
@@ -92,26 +131,68 @@ package struct BatchNormExamination {
       inputs: inputFacts, certainInput: inputs.certain,
       sampledTraining: try results(sampled, .all),
       sampledRepaired: doubtful.isEmpty ? nil : try results(sampled, .only(doubtful)),
-      heldOut: judged.map { PhotoResults($0, labels: unseen) },
+      heldOut: judged.map { PhotoResults($0, labels: apart.labels) },
       isTrainingData: photos.isTrainingData,
       recordedMode: classifier.record?.freezing.frozenBatchNorm,
       renamed: Dictionary(
         uniqueKeysWithValues: moved.map {
           (classifier.classNames[$0.key], classifier.classNames[$0.value])
-        }))
+        }), original: original, solved: test.main, unseen: unseen, familiarity: familiarity)
   }
 
-  /// Which classes answer to another name in both phases or clearly in one of them.
+  /// Which classes answer to another name in both phases or clearly in one of them, and more clearly
+  /// than in any of 99 draws of the labels: with few photos the best of all assignments looks good
+  /// whatever the network says.
   private static func assignment(
-    _ labels: [Int], _ running: PhaseOutput, _ switched: PhaseOutput
+    _ labels: [Int], _ running: PhaseOutput, _ switched: PhaseOutput, seed: UInt64
   ) -> [Int: Int] {
-    let best = [running, switched].map {
-      LabelAssignment(labels: labels, predictions: $0.logits.largestColumns())
-    }.max { $0.accuracy < $1.accuracy }
-    guard let best, best.accuracy - best.accuracyByName >= 0.05, best.accuracy >= 0.5 else {
-      return [:]
+    let best = [running, switched].map { output -> (LabelAssignment, [Int]) in
+      let predictions = output.logits.largestColumns()
+      return (LabelAssignment(labels: labels, predictions: predictions), predictions)
+    }.max { $0.0.accuracy < $1.0.accuracy }
+    guard let (best, predictions) = best, best.accuracy - best.accuracyByName >= 0.05,
+      best.accuracy >= 0.5, !best.moved.isEmpty
+    else { return [:] }
+    var stream = RandomStream(seed: seed, purpose: .resampling)
+    for _ in 0..<99 {
+      let drawn = stream.permutation(of: labels.count).map { labels[$0] }
+      let chance = LabelAssignment(labels: drawn, predictions: predictions)
+      if chance.accuracy >= best.accuracy { return [:] }
     }
     return best.moved
+  }
+}
+
+/// Heads solved on the features of inference, which have not seen the photos they judge.
+private struct HeadTest {
+  let features: Tensor<Float>
+  private(set) var inverseStrength: Double?
+  /// ``DiagnosisPhotos/main`` by cross-validation; nil when no class has two photos.
+  private(set) var main: PhotoResults?
+  /// ``DiagnosisPhotos/heldOut`` of divided photos by a head solved on the others.
+  private(set) var heldOut: PhotoResults?
+
+  init(_ head: HeadFeatures, _ photos: DiagnosisPhotos, _ parameters: Parameters, seed: UInt64)
+    throws
+  {
+    let (labels, classes) = (photos.main.labels, photos.classes)
+    features = try head.features(photos.main, parameters)
+    guard features.withUnsafeElements({ $0.allSatisfy(\.isFinite) }), Set(labels).count >= 2 else {
+      return
+    }
+    let solved = try SolvedHead(features, labels: labels, seed: seed)
+    let strength = solved.model.inverseStrength
+    inverseStrength = strength
+    main = PhotoResults(
+      PhaseOutput(
+        logits: try SolvedHead.crossValidated(
+          features, labels: labels, classes: classes, inverseStrength: strength, seed: seed)),
+      labels: labels)
+    guard photos.isDivided, photos.heldOut.count >= 2 else { return }
+    let others = try head.features(photos.heldOut, parameters)
+    heldOut = PhotoResults(
+      PhaseOutput(logits: solved.logProbabilities(others, classes: classes)),
+      labels: photos.heldOut.labels)
   }
 }
 

@@ -75,6 +75,31 @@ package struct BatchNormFacts: Sendable {
   package var recordedMode: BatchNormMode?
   /// Names of classes that answer to another name, by class.
   package var renamed: [String: String]
+  /// What is left of the pretrained checkpoint; nil when it is not at hand.
+  package var original: OriginalWeights?
+  /// All photos by a head that was solved by cross-validation on the features of inference.
+  package var solved: PhotoResults?
+  /// Photos the network has not seen, in every way; nil without any.
+  package var unseen: Unseen?
+  /// Whether the network knows the photos.
+  package var familiarity: Familiarity?
+
+  /// Photos that the network has not seen, which alone show what its head is worth.
+  package struct Unseen: Sendable {
+    /// On running statistics.
+    package var inference: PhotoResults
+    /// On batch statistics.
+    package var training: PhotoResults
+    /// By a head solved on the features of inference, which has not seen them either.
+    package var solved: PhotoResults
+
+    /// Collects results of the same photos.
+    package init(inference: PhotoResults, training: PhotoResults, solved: PhotoResults) {
+      self.inference = inference
+      self.training = training
+      self.solved = solved
+    }
+  }
 
   /// Collects the measurements.
   package init(
@@ -83,8 +108,13 @@ package struct BatchNormFacts: Sendable {
     inputs: [Input], certainInput: Int? = nil, sampledTraining: PhotoResults,
     sampledRepaired: PhotoResults?,
     heldOut: PhotoResults?, isTrainingData: Bool, recordedMode: BatchNormMode?,
-    renamed: [String: String]
+    renamed: [String: String], original: OriginalWeights? = nil, solved: PhotoResults? = nil,
+    unseen: Unseen? = nil, familiarity: Familiarity? = nil
   ) {
+    self.original = original
+    self.solved = solved
+    self.unseen = unseen
+    self.familiarity = familiarity
     self.layers = layers
     self.inference = inference
     self.training = training
@@ -99,6 +129,16 @@ package struct BatchNormFacts: Sendable {
     self.isTrainingData = isTrainingData
     self.recordedMode = recordedMode
     self.renamed = renamed
+  }
+
+  /// The few layers whose batch norms differ from the checkpoint's while everything else is as it
+  /// was, as indices: damage, since training changes all or none. Empty otherwise.
+  package static func damaged(_ layers: [Layer], _ original: OriginalWeights?) -> [Int] {
+    guard let original, original.hasChangedBatchNormsAlone,
+      original.changedLayers.count <= max(4, layers.count / 5)
+    else { return [] }
+    let changed = Set(original.changedLayers)
+    return layers.indices.filter { changed.contains(layers[$0].path) }
   }
 
   /// Layers whose running statistics are out of line with those of the layers around them, the worst

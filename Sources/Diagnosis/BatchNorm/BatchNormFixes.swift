@@ -13,7 +13,13 @@ import ThawOneDNN
 package import ThawTensors
 import ThawTraining
 
-/// Tries what could put a network right, on photos that the fixes have not learned from.
+/// Tries what could put a network right, and judges it on photos that neither the fix nor the network
+/// has learned from, or says that the number is biased.
+///
+/// Every fix is a choice of statistics (as they are, computed anew, or the pretrained checkpoint's)
+/// and of a head (the network's own, or one solved on the features that result). The network's own
+/// head knows the photos it was trained on, so there its accuracy says nothing; a new head is judged
+/// by cross-validation, which is fair as long as no layer before it has learned from the labels.
 package final class BatchNormFixes {
   /// A network put right.
   package struct Repaired {
@@ -25,13 +31,28 @@ package final class BatchNormFixes {
     package var hasNewHead = false
   }
 
+  /// What came of a fix.
+  struct Outcome {
+    var network: Repaired
+    /// Of the photos that judge.
+    var results: PhotoResults
+    /// Share of the photos it learned from that it gets right.
+    var accuracyOnFixing: Double
+    /// See ``BatchNormDiagnosis/Fix/bias``.
+    var bias: String?
+  }
+
   package let classifier: Classifier
   package let examination: BatchNormExamination
   package let judgement: BatchNormJudgement
   package let seed: UInt64
   package let context: StageContext
-  private var repaired: [String: Repaired] = [:]
-  private var results: [String: PhotoResults] = [:]
+  private(set) var outcomes: [String: Outcome] = [:]
+  private(set) var asItIs: Outcome?
+  /// Features under statistics that several fixes share, by name.
+  var featuresUnder: [String: Judged] = [:]
+  /// Statistics computed anew, by the layers they are of; nil for all.
+  var recalibrations: [Set<ParameterPath>?: Parameters] = [:]
 
   package init(
     _ classifier: Classifier, _ examination: BatchNormExamination,
@@ -45,8 +66,6 @@ package final class BatchNormFixes {
     self.context = context
   }
 
-  private typealias Attempt = (name: String, what: String, make: () throws -> Repaired)
-
   /// The network as it is.
   package var original: Repaired {
     Repaired(
@@ -54,171 +73,89 @@ package final class BatchNormFixes {
       classNames: classifier.classNames, preprocessing: classifier.preprocessing)
   }
 
-  /// The fixes for what was found, the cheapest first.
-  private var attempts: [Attempt] {
-    let recalibrate: Attempt = (
-      "recalibrate", "all running statistics computed anew from these photos, no gradients",
-      { [self] in try recalibrated(only: nil, from: classifier.parameters) }
-    )
-    let head: Attempt = (
-      "head", "batch norms frozen in inference mode, a new head solved on the features",
-      { [self] in try withNewHead(original, photos: \.self) }
-    )
-    let trainable: Attempt = (
-      "batchnorm", "batch norms and head trained for a few epochs, then recalibrated",
-      { [self] in try withTrainedBatchNorms() }
-    )
-    switch judgement.kind {
-    case .batchStatistics, .initialStatistics: return [recalibrate, head, trainable]
-    case .corruptedStatistics:
-      let paths = Set(judgement.suspects.map { examination.facts.layers[$0].path })
-      let some: Attempt = (
-        "recalibrate-layers",
-        "running statistics of \(paths.map(\.description).sorted().joined(separator: ", "))"
-          + " computed anew, no gradients",
-        { [self] in try recalibrated(only: paths, from: classifier.parameters) }
-      )
-      return [some, recalibrate, head, trainable]
-    case .preprocessing:
-      guard let index = judgement.betterInput else { return [] }
-      let input = examination.inputs.results[index]
-      let convert: (LabelledTensors) -> LabelledTensors = { [classifier] in
-        $0.converted(from: classifier.preprocessing, to: input.preprocessing)
-      }
-      var changed = original
-      changed.preprocessing = input.preprocessing
-      let network = changed
-      return [
-        ("contract", "photos prepared as '\(input.name)'", { network }),
-        (
-          "contract-and-head", "photos prepared as '\(input.name)' and a new head",
-          { [self] in try withNewHead(network, photos: convert) }
-        ),
-      ]
-    case .labelOrder:
-      return [("names", "class names put in the order of the outputs", { [self] in renamed })]
-    case .healthy, .overfitting, .weak, .noBatchNorm: return []
-    }
-  }
-
-  /// Tries every fix and notes what came of it.
+  /// Tries every fix for what was found and notes what came of it.
   package func tryAll(_ diagnosis: inout BatchNormDiagnosis) throws {
-    let heldOut = examination.photos.heldOut
-    guard heldOut.count >= 4, Set(examination.photos.fixing.labels).count >= 2 else { return }
+    let photos = examination.photos
+    guard judged.count >= 4, Set(photos.main.labels).count >= 2, !attempts.isEmpty else { return }
+    let baseline = try withOwnHead("as it is", original, statistics: .asTheyAre)
+    asItIs = baseline
+    diagnosis.asItIs = entry("as it is", "", baseline, seconds: 0)
     for attempt in attempts {
       try Interruption.check()
       context.console.say("Trying: \(attempt.what)")
       let clock = ContinuousClock.now
-      let network = try attempt.make()
-      let outcome = try judge(network, heldOut)
-      let own = try judge(network, examination.photos.fixing)
-      repaired[attempt.name] = network
-      results[attempt.name] = outcome
+      guard let outcome = try attempt.make() else { continue }
+      outcomes[attempt.name] = outcome
       diagnosis.fixes.append(
-        BatchNormDiagnosis.Fix(
-          name: attempt.name, what: attempt.what, accuracy: outcome.accuracy, loss: outcome.loss,
-          accuracyOnFixing: own.accuracy, seconds: clock.duration(to: .now) / .seconds(1),
-          sufficient: false))
+        entry(
+          attempt.name, attempt.what, outcome, seconds: clock.duration(to: .now) / .seconds(1)))
     }
-    markSufficient(&diagnosis)
+    recommendBest(&diagnosis)
   }
 
-  /// As good as the best: the best gets no more photos right than chance explains.
-  private func markSufficient(_ diagnosis: inout BatchNormDiagnosis) {
-    let best = results.values.max { ($0.accuracy, -$0.loss) < ($1.accuracy, -$1.loss) }
-    guard let best else { return }
-    for index in diagnosis.fixes.indices {
-      guard let own = results[diagnosis.fixes[index].name] else { continue }
-      let pair = PairedLosses(first: own, second: best)
-      let changed = Double(pair.gained + pair.lost).squareRoot()
-      diagnosis.fixes[index].sufficient =
-        pair.gained - pair.lost <= max(1, Int(changed)) && pair.accuracyGain <= 0.05
-    }
-    diagnosis.recommendedFix = diagnosis.fixes.first(where: \.sufficient)?.name
+  private func entry(
+    _ name: String, _ what: String, _ outcome: Outcome, seconds: Double
+  ) -> BatchNormDiagnosis.Fix {
+    let interval = BatchNormFixes.newPhotos(outcome.results.accuracy, outcome.results.isRight.count)
+    return BatchNormDiagnosis.Fix(
+      name: name, what: what, accuracy: outcome.results.accuracy, loss: outcome.results.loss,
+      interval: [interval.lowerBound, interval.upperBound], bias: outcome.bias,
+      accuracyOnFixing: outcome.accuracyOnFixing, seconds: seconds, sufficient: false)
   }
 
-  /// The results of `network` on photos that are prepared as the original declares.
-  private func judge(_ network: Repaired, _ photos: LabelledTensors) throws -> PhotoResults {
-    let plan = try context.compiler.compileInference(
-      network.graph, parameters: network.parameters,
-      microBatch: OneDNNEngine.recommendedMicroBatch, size: size)
-    let inputs = photos.converted(
-      from: classifier.preprocessing, to: network.preprocessing)
-    let labels = photos.labels.map { label in
-      // By name: fixes may have fewer classes, or others' names.
-      network.classNames.firstIndex(of: classifier.classNames[trueColumn(label)]) ?? 0
-    }
-    return PhotoResults(
-      PhaseOutput(logits: try run(plan, inputs)), labels: labels)
+  /// Where the accuracy on as many new photos lies in 95 of 100 cases: the error of the measurement
+  /// and that of a second one like it.
+  package static func newPhotos(_ accuracy: Double, _ count: Int) -> ClosedRange<Double> {
+    guard count > 0 else { return 0...1 }
+    // Agresti and Coull's two more of each keep shares near 0 and 1 from having no width.
+    let n = Double(count) + 4
+    let share = (accuracy * Double(count) + 2) / n
+    let half = 1.96 * (share * (1 - share) * (1 / n + 1 / Double(count))).squareRoot()
+    return min(max(share - half, 0), accuracy)...max(min(share + half, 1), accuracy)
   }
 
-  /// The column of the folder's own name, where photos answer to another.
-  private func trueColumn(_ label: Int) -> Int {
-    examination.moved.first { $0.value == label }?.key ?? label
-  }
-
-  package var size: Extent2D { Extent2D(classifier.preprocessing.inputSize) }
-
-  /// The results of a plan on prepared photos, [photos, …].
-  package func run(_ plan: any InferencePlan, _ photos: LabelledTensors) throws -> Tensor<Float> {
-    var rows: [Float] = []
-    for start in stride(from: 0, to: photos.count, by: 32) {
-      try Interruption.check()
-      let part = photos.copy(start..<min(start + 32, photos.count))
-      let count = part.count / photos.stride
-      let output = try Tensor<Float>(shape: [count, plan.outputStride]) { output in
-        try part.withUnsafeBufferPointer { try plan.run($0, into: output) }
+  /// Among honest numbers the highest accuracy; where photos do not tell two apart, the lower loss,
+  /// then the cheaper. A biased number never beats an honest one. Nothing is recommended that does
+  /// not beat the network as it is, where that can be said.
+  private func recommendBest(_ diagnosis: inout BatchNormDiagnosis) {
+    let names = diagnosis.fixes.map(\.name)
+    let honest = names.filter { outcomes[$0]?.bias == nil }
+    let candidates = honest.isEmpty || keepsHead ? names : honest
+    guard let first = candidates.first else { return }
+    var best = first
+    for name in candidates.dropFirst() where isBetter(name, than: best) { best = name }
+    if let leader = outcomes[best] {
+      for index in diagnosis.fixes.indices where candidates.contains(diagnosis.fixes[index].name) {
+        guard let own = outcomes[diagnosis.fixes[index].name] else { continue }
+        let pair = PairedLosses(first: own.results, second: leader.results)
+        diagnosis.fixes[index].sufficient = pair.gained - pair.lost <= 1
       }
-      rows += output.elements
     }
-    return Tensor(rows, shape: [photos.count, plan.outputStride])
+    if let asItIs, let leader = outcomes[best], asItIs.bias == leader.bias || asItIs.bias == nil {
+      let pair = PairedLosses(first: asItIs.results, second: leader.results)
+      let isWorse = pair.accuracyGain < 0 || (pair.accuracyGain == 0 && pair.difference <= 0)
+      if isWorse { return }
+    }
+    diagnosis.recommendedFix = best
   }
 
-  /// The class names in the order in which the outputs answer.
-  private var renamed: Repaired {
-    var result = original
-    for (class_, output) in examination.moved {
-      result.classNames[output] = classifier.classNames[class_]
-    }
-    // Outputs that took no class keep a name of their own.
-    var seen: Set<String> = []
-    for index in result.classNames.indices where !seen.insert(result.classNames[index]).inserted {
-      result.classNames[index] += " (unused \(index))"
-    }
-    return result
+  /// Whether the finding is damage done to a network after its training, so that its head is right.
+  private var keepsHead: Bool {
+    [.corruptedStatistics, .labelOrder, .preprocessing].contains(judgement.kind)
+      && examination.facts.unseen == nil
   }
 
-  /// Writes the network that fix `name` made.
-  ///
-  /// - Throws: ``PipelineError/usage(_:)`` when there is no such fix.
-  package func write(_ name: String?, to path: FilePath, _ diagnosis: BatchNormDiagnosis) throws {
-    guard let name else {
-      throw PipelineError.usage(
-        "--apply: there is nothing to apply. \(diagnosis.verdict)")
+  private func isBetter(_ name: String, than other: String) -> Bool {
+    guard let new = outcomes[name]?.results, let old = outcomes[other]?.results else {
+      return false
     }
-    guard let network = repaired[name], let fix = diagnosis.fixes.first(where: { $0.name == name })
-    else {
-      let known = diagnosis.fixes.map(\.name).joined(separator: ", ")
-      throw PipelineError.usage(
-        "--fix is '\(name)', expected one that was tried: \(known.isEmpty ? "none was" : known).")
+    let pair = PairedLosses(first: old, second: new)
+    let changed = Double(pair.gained + pair.lost).squareRoot()
+    let margin = Double(pair.gained - pair.lost)
+    // Photos that change sides by no more than chance leave it to the loss.
+    if abs(margin) <= max(1, 0.7 * changed) {
+      return pair.difference > pair.standardError || (margin > 0 && pair.difference > 0)
     }
-    var record =
-      classifier.record
-      ?? ModelRecord(
-        thawVersion: thawVersion, architecture: network.graph.name,
-        classNames: network.classNames, preprocessing: network.preprocessing.json)
-    record.classNames = network.classNames
-    record.preprocessing = network.preprocessing.json
-    record.freezing = FreezePlan(
-      trainable: record.freezing.trainableGroups, frozenBatchNorm: .inference,
-      trainableBatchNorm: record.freezing.trainableBatchNorm)
-    record.notes["diagnosis"] = "\(diagnosis.kind.rawValue): \(fix.what)"
-    if var training = try? TrainingRecord(json: record.training) {
-      training.key += " + \(name)"
-      if network.hasNewHead { training.head.hidden = nil }
-      record.training = try training.json()
-    }
-    try ModelFile.write(path, record, network.parameters.restricted(to: network.graph))
-    context.console.say("Wrote \(path.displayed): \(fix.what).")
+    return margin > 0
   }
 }

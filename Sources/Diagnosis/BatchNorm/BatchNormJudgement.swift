@@ -25,6 +25,9 @@ package struct BatchNormJudgement: Sendable, Equatable {
   /// A gain of accuracy, or of loss (absolute and as a share), below which a difference is not worth
   /// a verdict.
   static let (materialAccuracy, materialLoss, materialShare) = (0.02, 0.1, 0.2)
+  /// Photos below which no absence is concluded: a difference of ten points between the phases has a
+  /// standard error of seven on forty photos a fifth of which change sides.
+  static let fewestPhotos = 40
 
   /// Judges `facts`; `suspects` are the layers that were switched for ``BatchNormFacts/repaired``.
   package init(_ facts: BatchNormFacts, suspects: [Int]) {
@@ -67,13 +70,24 @@ private struct Judge {
   }
 
   var kind: BatchNormFinding {
-    if !facts.renamed.isEmpty && !isPhaseWorse { return .labelOrder }
+    let kind = unguardedKind
+    // What was not found, or found missing, may hide behind chance.
+    let isAbsence = [.healthy, .overfitting, .undertrained, .weak].contains(kind)
+    return isAbsence && facts.inference.isRight.count < BatchNormJudgement.fewestPhotos
+      ? .cannotTell : kind
+  }
+
+  private var unguardedKind: BatchNormFinding {
+    if !facts.renamed.isEmpty && !isPhaseWorse && !facts.layers.allSatisfy(\.isInitial) {
+      return .labelOrder
+    }
     if facts.layers.isEmpty {
       if betterInput != nil { return .preprocessing }
       return isOverfitted ? .overfitting : isWeak ? .weak : .noBatchNorm
     }
-    if facts.layers.allSatisfy(\.isInitial), isPhaseWorse || isWeak { return .initialStatistics }
+    if facts.layers.allSatisfy(\.isInitial) { return .initialStatistics }
     if isFedWrongly { return .preprocessing }
+    if let altered = alteredBatchNorms { return altered }
     if isTrainedOnBatches { return .batchStatistics }
     let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
       isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
@@ -87,8 +101,53 @@ private struct Judge {
     }
     if !beyondDoubt.isEmpty { return .corruptedStatistics }
     if !facts.renamed.isEmpty { return .labelOrder }
+    if isHeadOfOtherStatistics { return .batchStatistics }
     if isOverfitted { return .overfitting }
+    if isHeadPoor { return .undertrained }
     return isWeak ? .weak : .healthy
+  }
+
+  /// The finding when layers that never trained have other batch norms than their checkpoint. A few
+  /// layers are damage; all of them moved in training, which went by batch statistics then. On photos
+  /// it has not seen the network may do as well as the best head all the same; then it is let be.
+  private var alteredBatchNorms: BatchNormFinding? {
+    guard let original = facts.original, original.hasChangedBatchNormsAlone else { return nil }
+    if !BatchNormFacts.damaged(facts.layers, original).isEmpty { return .corruptedStatistics }
+    if let unseen = facts.unseen, unseen.inference.isRight.count >= BatchNormJudgement.fewestPhotos
+    {
+      let pair = PairedLosses(first: unseen.inference, second: unseen.solved)
+      let onBatches = PairedLosses(first: unseen.inference, second: unseen.training)
+      let isFine =
+        pair.accuracyGain < BatchNormJudgement.materialAccuracy
+        && onBatches.accuracyGain < BatchNormJudgement.materialAccuracy
+      if isFine { return nil }
+    }
+    return .alteredBatchNorms
+  }
+
+  /// On photos it has not seen a head solved on the features of inference does much better than the
+  /// network's own, which does better on batch statistics: it was made for those.
+  private var isHeadOfOtherStatistics: Bool {
+    guard isHeadPoor, let unseen = facts.unseen else { return false }
+    let pair = PairedLosses(first: unseen.inference, second: unseen.training)
+    let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
+    let isRightMoreOften =
+      pair.accuracyGain >= BatchNormJudgement.materialAccuracy
+      && Double(pair.gained - pair.lost) > 1.5 * changed
+    let isSurer = pair.difference > 2 * pair.standardError && pair.accuracyGain >= 0
+    // Where training photos are at hand and do well in inference, the new photos are different ones.
+    let isRightInTraining =
+      facts.unseen != nil && facts.familiarity?.answer == .seen
+      && facts.inference.accuracy >= facts.training.accuracy - BatchNormJudgement.materialAccuracy
+    return (isRightMoreOften || isSurer) && !isRightInTraining
+  }
+
+  /// On photos it has not seen a solved head does better by five points, beyond chance.
+  private var isHeadPoor: Bool {
+    guard let unseen = facts.unseen else { return false }
+    let pair = PairedLosses(first: unseen.inference, second: unseen.solved)
+    let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
+    return pair.accuracyGain >= 0.05 && Double(pair.gained - pair.lost) > 2.5 * changed
   }
 
   /// Better by a third of the loss, or by five points.
@@ -102,8 +161,12 @@ private struct Judge {
     BatchNormFacts.areBeyondDoubt(suspects, in: facts.layers)
   }
 
-  /// The layers that a verdict names: those beyond doubt, else all that repair the network.
-  var blamed: [Int] { beyondDoubt.isEmpty ? suspects : beyondDoubt }
+  /// The layers that a verdict names: those known to be damaged or beyond doubt, else all that repair
+  /// the network.
+  var blamed: [Int] {
+    let damaged = BatchNormFacts.damaged(facts.layers, facts.original)
+    return damaged.isEmpty ? beyondDoubt.isEmpty ? suspects : beyondDoubt : damaged
+  }
 
   private var isPhaseWorse: Bool { isMaterial(facts.inference, facts.training) }
 
@@ -166,10 +229,30 @@ extension Judge {
     case .batchStatistics:
       return "Batch-norm problem: \(phases). The network was trained on batch statistics that"
         + " inference does not use."
+    case .alteredBatchNorms:
+      return alteredVerdict
+    case .undertrained:
+      return "No batch-norm problem: the head is poor. One solved on the same features gets"
+        + " \(percent(facts.unseen?.solved.accuracy ?? 0)) of photos that neither has seen, this one"
+        + " \(percent(facts.unseen?.inference.accuracy ?? 0))."
+    case .cannotTell:
+      let count = facts.inference.isRight.count
+      return "Cannot tell from \(count) photos: \(running) in inference, \(batch) on batch"
+        + " statistics. Give at least \(BatchNormJudgement.fewestPhotos), better 200."
+    case .batchStatistics where !isPhaseWorse && facts.unseen != nil:
+      return "Batch-norm problem: \(phases), and a new head on the features of inference gets"
+        + " \(percent(facts.unseen?.solved.accuracy ?? 0)) of photos that neither has seen. The head"
+        + " was trained on batch statistics that inference does not use, or on photos that look"
+        + " different; give its training photos with --train-data to tell the two apart."
     case .initialStatistics:
       return
         "Batch-norm problem: every running mean is 0 and every running variance 1, the values a"
         + " new layer starts with. They were never trained, or not loaded; \(phases)."
+    case .corruptedStatistics
+    where !isRepairBetter && !BatchNormFacts.damaged(facts.layers, facts.original).isEmpty:
+      return "Batch-norm problem in \(names): \(blamed.count == 1 ? "it is" : "they are") not what"
+        + " \(facts.original?.card ?? "") holds, while every other layer before the head is, to the bit."
+        + " On these photos it costs little."
     case .corruptedStatistics where !isRepairBetter:
       return "Batch-norm problem in \(names): \(blamed.count == 1 ? "its" : "their") running"
         + " statistics do not fit this network: the data is far from them, and close to those of the"
@@ -205,6 +288,28 @@ extension Judge {
     }
   }
 
+  private var alteredVerdict: String {
+    guard let original = facts.original else { return "" }
+    let (batchNorms, moved) = (facts.layers.count, original.statistics.changed > 0)
+    let what =
+      moved && original.affine.changed > 0
+      ? "scales, shifts and running statistics of \(original.changedLayers.count) of"
+        + " \(batchNorms) batch norms are not"
+      : moved
+        ? "the running statistics of \(original.changedLayers.count) of \(batchNorms) batch norms"
+          + " are not"
+        : "scales and shifts of \(original.changedLayers.count) of \(batchNorms) batch norms are not,"
+          + " though their statistics are"
+    let consequence =
+      moved
+      ? " They moved in training: the frozen layers ran on batch statistics, and the head learned"
+        + " from features that inference does not compute."
+      : " The layers compute something else than the statistics were taken of."
+    return
+      "Batch-norm problem: the weights before the head are those of \(original.card) to the bit;"
+      + " \(what).\(consequence)"
+  }
+
   private var preprocessingVerdict: String {
     guard let declared = facts.inputs.first, let index = betterInput else { return "" }
     let other = facts.inputs[index]
@@ -237,6 +342,33 @@ extension Judge {
       "Of \(pair.count) photos, \(pair.gained) are right on batch statistics only and \(pair.lost)"
         + " on running statistics only.")
     if let signature = facts.signature { lines.append("Signature: \(signature).") }
+    if let known = facts.familiarity {
+      let answer: String =
+        switch known.answer {
+        case .seen: "The network was trained on these photos"
+        case .unseen: "The network has not learned these photos"
+        case .unknown: "Whether the network was trained on these photos cannot be told"
+        }
+      let remedy = known.answer == .unknown ? " Say so with --seen yes or no." : ""
+      lines.append("\(answer): \(known.reason).\(remedy)")
+    }
+    if let unseen = facts.unseen {
+      let pair = PairedLosses(first: unseen.inference, second: unseen.solved)
+      lines.append(
+        "Of \(pair.count) photos it has not learned, its own head gets"
+          + " \(percent(unseen.inference.accuracy)) right, one solved on the same features without"
+          + " them \(percent(unseen.solved.accuracy)); \(pair.gained) only the latter, \(pair.lost)"
+          + " only its own.")
+    }
+    if let original = facts.original {
+      let changed = original.weights.changed
+      lines.append(
+        changed == 0
+          ? "Compared with \(original.card): all weights before the head are its own;"
+            + " \(original.changedLayers.count) of \(facts.layers.count) batch norms differ."
+          : "Compared with \(original.card): \(changed) of \(original.weights.tensors) weights before"
+            + " the head differ, so the backbone was trained.")
+    }
     if let mode = facts.recordedMode, mode != .inference {
       lines.append("The model file says that frozen batch norms were trained in mode '\(mode)'.")
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawNetwork
 package import ThawTensors
 
 /// Prepared photos in memory, with their classes.
@@ -65,6 +66,20 @@ package struct LabelledTensors: Sendable {
   package func relabelled(_ moved: [Int: Int]) -> LabelledTensors {
     LabelledTensors(
       storage: storage, rows: rows, stride: stride, labels: labels.map { moved[$0] ?? $0 })
+  }
+
+  /// The same photos flipped left to right; each is [channels, height, width] of `size`.
+  package func mirrored(size: Extent2D) -> LabelledTensors {
+    let flipped = AlignedStorage<Float>(count: count * stride)
+    for index in 0..<count {
+      let source = photo(index)
+      for row in Swift.stride(from: 0, to: stride, by: size.width) {
+        for column in 0..<size.width {
+          flipped.elements[index * stride + row + column] = source[row + size.width - 1 - column]
+        }
+      }
+    }
+    return LabelledTensors(storage: flipped, stride: stride, labels: labels)
   }
 
   /// Batches of nearly equal size, none above `size`, in an order drawn from `seed`: as in training,

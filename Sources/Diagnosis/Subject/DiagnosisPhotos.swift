@@ -20,6 +20,13 @@ package struct DiagnosisPhotos {
   package let names: (main: String, heldOut: String)
   /// Whether the network is known to have been trained on ``main``.
   package let isTrainingData: Bool
+  /// Whether ``fixing`` and ``heldOut`` come from different splits or folders, so that neither the
+  /// network nor a fix has learned from ``heldOut``.
+  package let isDivided: Bool
+  /// What is known about ``main`` without looking at the network; nil for a single folder.
+  package let familiarity: Familiarity?
+  /// Outputs of the network.
+  package let classes: Int
   /// Photos that could not be used.
   package let unusable: Int
 
@@ -46,7 +53,9 @@ package struct DiagnosisPhotos {
   ) throws {
     let present = Set(items.compactMap(\.split))
     let kept: Split? = [.valid, .test].first(where: present.contains)
-    let isDivided = present.contains(.train) && kept != nil
+    isDivided = present.contains(.train) && kept != nil
+    familiarity = isDivided ? Familiarity(.seen, because: "they are its training photos") : nil
+    classes = classifier.classNames.count
     let chosen =
       isDivided
       ? DiagnosisPhotos.choose(

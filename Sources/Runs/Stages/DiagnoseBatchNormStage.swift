@@ -31,6 +31,12 @@ package struct DiagnoseBatchNormStage {
     package var apply: FilePath?
     /// The fix to write instead of the recommended one.
     package var fix: String?
+    /// A folder where the model of every fix is written; nil for nowhere.
+    package var writeFixes: FilePath?
+    /// What the network was trained on, to repair it with; the other photos judge then.
+    package var trainingData: FilePath?
+    /// Whether the network was trained on the photos; nil to find out.
+    package var isSeen: Bool?
     /// The model's name for a folder's, where they differ.
     package var renaming: [String: String] = [:]
 
@@ -62,17 +68,54 @@ package struct DiagnoseBatchNormStage {
   package func diagnose(
     _ model: ModelReference, data: FilePath, options: Options
   ) throws -> BatchNormDiagnosis {
-    var scanning = FolderScanner.Options()
-    scanning.requiresTraining = false
-    scanning.requiresAllClasses = false
-    let scan = try FolderScanner.scan(data, options: scanning)
-    for note in scan.notes { context.console.warn(note.description) }
-    let items = scan.files.map {
-      DiagnosisPhotos.Item(
-        path: $0.path.resolved(in: data), className: $0.className, split: $0.split)
+    var items = try photos(in: data)
+    if let trainingData = options.trainingData {
+      items = items.map { .init(path: $0.path, className: $0.className, split: .valid) }
+      let training = try photos(in: trainingData).map {
+        DiagnosisPhotos.Item(path: $0.path, className: $0.className, split: .train)
+      }
+      items = try training + unseen(items, among: training, data, trainingData)
     }
     let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
     return try diagnose(network, items, of: data, options)
+  }
+
+  private func photos(in folder: FilePath) throws -> [DiagnosisPhotos.Item] {
+    var scanning = FolderScanner.Options()
+    scanning.requiresTraining = false
+    scanning.requiresAllClasses = false
+    let scan = try FolderScanner.scan(folder, options: scanning)
+    for note in scan.notes { context.console.warn(note.description) }
+    return scan.files.map {
+      DiagnosisPhotos.Item(
+        path: $0.path.resolved(in: folder), className: $0.className, split: $0.split)
+    }
+  }
+
+  /// Those of `items` whose contents are not also among the training photos.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when none is left.
+  private func unseen(
+    _ items: [DiagnosisPhotos.Item], among training: [DiagnosisPhotos.Item], _ data: FilePath,
+    _ trainingData: FilePath
+  ) throws -> [DiagnosisPhotos.Item] {
+    func contents(_ item: DiagnosisPhotos.Item) -> String {
+      (try? FileSystem.read(item.path, limit: 1 << 30)).map { SHA256.hexadecimal(of: $0) }
+        ?? item.path.string
+    }
+    let known = Set(training.map(contents))
+    let kept = items.filter { !known.contains(contents($0)) }
+    guard !kept.isEmpty else {
+      throw PipelineError.data(
+        "\(data.displayed): all of its photos are in \(trainingData.displayed) too. --data judges the"
+          + " fixes, so it needs photos that the network was not trained on.")
+    }
+    if kept.count < items.count {
+      context.console.warn(
+        "\(items.count - kept.count) photos of \(data.displayed) are in \(trainingData.displayed) too"
+          + " and judge nothing.")
+    }
+    return kept
   }
 
   private func diagnose(
@@ -86,13 +129,15 @@ package struct DiagnoseBatchNormStage {
       context: context)
     let examination = try BatchNormExamination(
       classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
-      switchesLayers: options.switchesLayers, seed: options.seed, context: context)
+      switchesLayers: options.switchesLayers, isSeen: options.isSeen, seed: options.seed,
+      context: context)
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
     let fixes = BatchNormFixes(
       classifier, examination, judgement, seed: options.seed, context: context)
     if options.triesFixes { try fixes.tryAll(&diagnosis) }
     fixes.recommend(&diagnosis)
+    if let directory = options.writeFixes { try fixes.writeAll(to: directory, diagnosis) }
     if let path = options.apply {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
     }

@@ -73,7 +73,10 @@ package struct FitStage {
       try PrepareStage(run, context: context).prepare(data, recipe: recipe)
     }
     try onPrepared(prepared)
-    try part(.fetch) { try fetch(recipe.backbone) }
+    // Before the first stage that needs them, so that a download's failure is told on its own.
+    try part(.fetch) {
+      try context.pretrained.provide(try context.pretrained.card(named: recipe.backbone))
+    }
     let open = try OpenRun(run, context: context)
     let cached = try part(.cache) { try CacheStage(open).fill() }
     let trained = try part(.train) { try TrainStage(open).train() }
@@ -94,11 +97,5 @@ package struct FitStage {
     return Summary(
       run: run.path.string, model: run.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
-  }
-
-  private func fetch(_ backbone: String) throws {
-    let card = try context.pretrained.card(named: backbone)
-    try context.pretrained.fetch(
-      card, report: { context.console.say($0) }, checkpoint: { try context.checkInterruption() })
   }
 }

@@ -104,9 +104,12 @@ struct TrainingWork: Sendable {
           .progress(.init(label: label, completed: completed, total: total, unit: unit)))
       }
     }
+    var pretrained = try options.pretrained.map(PretrainedStore.init) ?? .locate()
+    pretrained.missingWeights = .fetched(
+      report: { console.say($0) },
+      checkpoint: { if stop.isRequested { throw PipelineError.interrupted } })
     var context = StageContext(
-      console: console, threads: options.threads,
-      pretrained: try options.pretrained.map(PretrainedStore.init) ?? .locate())
+      console: console, threads: options.threads, pretrained: pretrained)
     context.isInterrupted = { stop.isRequested }
     context.onEpoch = { _, record in
       report(
