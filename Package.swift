@@ -43,7 +43,6 @@ let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
-let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -58,7 +57,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     // Without its extensions to Foundation's types.
-    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
   ],
   targets: [
     shim("OneDNN", links: ["dnnl", "gomp"]),
@@ -80,7 +78,7 @@ let package = Package(
     room("Checkpoints", ["Files", "Tensors", "Network"], shims: ["Zlib"]),
     room(
       "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
-      libraries: [subprocess, systemPackage]),
+      libraries: [systemPackage]),
     room("Datasets", ["Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
     room("Recipes", ["Configuration", "Console", "Images", "Network", "Training", "Tensors"]),

@@ -5,6 +5,7 @@ import SystemPackage
 import Testing
 import ThawFiles
 import ThawTestSupport
+import ThawTinyBackbone
 
 /// The command as `make install` leaves it: `bin/thaw`, cards and recipes in `share/thaw`.
 private struct Installation {

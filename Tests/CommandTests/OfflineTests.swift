@@ -4,6 +4,7 @@ import SystemPackage
 import Testing
 import ThawFiles
 import ThawTestSupport
+import ThawTinyBackbone
 
 /// Weights that are not here are fetched by whatever needs them, or an error with `--offline`.
 struct OfflineTests {

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Subprocess
 
 /// Another program, found on the path, that we wait for but can stop.
 ///
-/// swift-subprocess starts and stops it. Its interface is asynchronous and that of a download is not:
-/// the two meet in ``run(_:checkpoint:)`` and nowhere else. The asynchronous side has a queue of its
-/// own (``ChildProgramQueue``), so that it goes on even when every thread of Swift's pool is blocked
-/// by somebody who waits here.
+/// Foundation starts it and waits for it on threads of its own. (swift-subprocess needs a thread of
+/// the pool that runs Swift's tasks; when all of them wait here, as on a machine with two processors
+/// and two callers, it never goes on.)
 package enum ChildProgram {
   /// How it ended.
   package struct Outcome: Sendable {
@@ -33,70 +31,73 @@ package enum ChildProgram {
     _ command: [String], checkpoint: () throws -> Void
   ) throws -> Outcome {
     try checkpoint()
-    let program = RunningProgram()
-    let task = Task.detached(executorPreference: ChildProgramQueue.shared) {
-      program.end(await Result { try await outcome(of: command, program) })
-    }
-    var stop: (reason: any Error, deadline: ContinuousClock.Instant)?
-    while true {
-      if let result = program.result(within: .milliseconds(20)) {
-        if let stop { throw stop.reason }
-        return try result.get()
+    let errors = Pipe()
+    let process = try start(command, errors)
+    let reader = errors.fileHandleForReading.fileDescriptor
+    // Read without waiting: a grandchild may hold the pipe open for longer than the program lives.
+    _ = fcntl(reader, F_SETFL, fcntl(reader, F_GETFL) | O_NONBLOCK)
+    var kept: [UInt8] = []
+    do {
+      while process.isRunning {
+        usleep(20_000)
+        drain(reader, into: &kept)
+        try checkpoint()
       }
-      if let stop {
-        let isLate = ContinuousClock.now > stop.deadline
-        // Without anybody to send it to, cancelling has the library end what it has started.
-        if !program.send(isLate ? .kill : .terminate), isLate { task.cancel() }
-      } else {
-        do { try checkpoint() } catch { stop = (error, .now + grace) }
-      }
+    } catch {
+      stop(process)
+      throw error
     }
+    process.waitUntilExit()
+    drain(reader, into: &kept)
+    let isSignal = process.terminationReason == .uncaughtSignal
+    return Outcome(
+      status: process.terminationStatus + (isSignal ? 128 : 0),
+      messages: String(decoding: kept, as: UTF8.self)
+        .trimmingCharacters(in: .whitespacesAndNewlines))
   }
 
-  private static func outcome(
-    of command: [String], _ program: RunningProgram
-  ) async throws -> Outcome {
-    do {
-      let result = try await Subprocess.run(
-        .name(command[0]), arguments: Arguments(Array(command.dropFirst())),
-        input: .none, output: .discarded, error: .sequence
-      ) { execution in
-        program.begin { try? execution.send(signal: $0) }
-        defer { program.begin(nil) }
-        var kept: [UInt8] = []
-        for try await piece in execution.standardError {
-          piece.withUnsafeBytes { kept += $0 }
-          kept = kept.suffix(keptMessages)
-        }
-        return String(decoding: kept, as: UTF8.self)
-      }
-      return Outcome(
-        status: result.terminationStatus.number,
-        messages: result.closureResult.trimmingCharacters(in: .whitespacesAndNewlines))
-    } catch let error as SubprocessError where error.code == .executableNotFound {
+  private static func start(_ command: [String], _ errors: Pipe) throws -> Process {
+    guard let program = find(command[0]) else {
       throw BackboneError.fetchFailed(
         source: command[0],
         reason: "the program '\(command[0])' is not installed. Install it, on Debian with:"
           + " apt-get install \(command[0]).")
-    } catch let error as SubprocessError {
+    }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: program)
+    process.arguments = Array(command.dropFirst())
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = errors
+    do { try process.run() } catch {
       throw BackboneError.fetchFailed(source: command[0], reason: "\(error).")
     }
+    return process
   }
-}
 
-extension TerminationStatus {
-  /// The exit status; 128 and the signal's number when a signal ended the program.
-  fileprivate var number: Int32 {
-    switch self {
-    case .exited(let code): code
-    case .signaled(let signal): signal + 128
+  /// Tells it to end, and kills it when it does not.
+  private static func stop(_ process: Process) {
+    process.terminate()
+    let deadline = ContinuousClock.now + grace
+    while process.isRunning, ContinuousClock.now < deadline { usleep(20_000) }
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+  }
+
+  private static func drain(_ descriptor: Int32, into kept: inout [UInt8]) {
+    withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 1) { buffer in
+      while true {
+        let count = read(descriptor, buffer.baseAddress, buffer.count)
+        guard count > 0 else { return }
+        kept += buffer[..<count]
+        kept.removeFirst(max(kept.count - keptMessages, 0))
+      }
     }
   }
-}
 
-extension Result where Failure == any Error {
-  /// What `body` returns or throws.
-  fileprivate init(_ body: () async throws -> Success) async {
-    do { self = .success(try await body()) } catch { self = .failure(error) }
+  private static func find(_ name: String) -> String? {
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
+    return path.split(separator: ":").map { "\($0)/\(name)" }
+      .first { access($0, X_OK) == 0 }
   }
 }
