@@ -175,10 +175,10 @@ extension BatchNormJudgementTests {
   }
 
   @Test func aHeadForBatchStatisticsIsFoundOnPhotosItHasNotSeen() {
-    // 34 % as it is, 45 % on batch statistics, 62 % with a new head.
-    let verdict = judge(facts(inference: 68, training: 90, unseen: (68, 90, 124)))
+    // 34 % as it is, 39 % on batch statistics, 62 % with a new head.
+    let verdict = judge(facts(inference: 68, training: 78, unseen: (68, 78, 124)))
     #expect(verdict.kind == .batchStatistics)
-    #expect(verdict.verdict.contains("62.0 %"))
+    #expect(verdict.evidence.contains { $0.contains("62.0 %") })
   }
 
   @Test func aHeadThatWasTrainedTooLittleIsNoBatchNormProblem() {
@@ -270,7 +270,8 @@ extension BatchNormJudgementTests {
       BatchNormFixes.newPhotos(measured(), count).contains(measured())
     }
     #expect(Double(held) / Double(trials) > 0.945)
-    #expect(Double(held) / Double(trials) < 0.985)
+    // Near 1 two more of each make it wider than it need be.
+    #expect(Double(held) / Double(trials) < (share < 0.97 ? 0.985 : 1))
   }
 }
 

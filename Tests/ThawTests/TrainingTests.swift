@@ -89,7 +89,7 @@ struct ImageTrainingTests {
 
   @Test func aCancelledTrainingContinuesToTheSameBits() async throws {
     var options = Self.fineTuning
-    options.fineTuningEpochs = 12
+    options.fineTuningEpochs = 60
     let whole = try await ImageTraining.start(
       photos: photos, run: run("whole/run"), options: options
     ).outcome
@@ -105,9 +105,9 @@ struct ImageTrainingTests {
     }
     await #expect(throws: CancellationError.self) { try await waiting.value }
     await #expect(throws: CancellationError.self) { try await training.outcome }
-    #expect(epochs < 12)
+    #expect(epochs < 60)
     let second = try ImageTraining.start(photos: photos, run: run("cut/run"), options: options)
-    var first = 12
+    var first = 60
     for await event in second.events {
       if case .epoch(let epoch) = event, epoch.stage == .fineTune {
         first = min(first, epoch.number)
