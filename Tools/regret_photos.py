@@ -8,6 +8,7 @@ them lie `train-few`, the first photos of `train` only, and `unseen-dark`, `judg
 
 import dataclasses
 import functools
+import os
 import pathlib
 import shutil
 
@@ -74,31 +75,38 @@ def shifted(source, target, change):
         change(Image.open(path)).save(out)
 
 
+def copy_photos(source, counts, folder):
+    root = source / "train" if (source / "train").is_dir() else source
+    for label in sorted(path.name for path in root.iterdir() if path.is_dir()):
+        for part, photos in share(source, label, counts).items():
+            place = folder / part / label
+            place.mkdir(parents=True)
+            for photo in photos:
+                # Both pools may have a photo of the same name.
+                shutil.copyfile(photo, place / f"{photo.parent.parent.name}-{photo.name}")
+        few = folder / "train-few" / label
+        few.mkdir(parents=True)
+        for photo in sorted((folder / "train" / label).iterdir())[:FEW]:
+            shutil.copyfile(photo, few / photo.name)
+    for part in ("unseen", "judge"):
+        shifted(folder / part, folder / f"{part}-dark", darken)
+        shifted(folder / part, folder / f"{part}-blur", blur)
+
+
 def arrange(work, text):
     """The collection that `NAME=FOLDER:TRAIN,UNSEEN,JUDGE` (photos of a class) describes."""
     name, _, rest = text.partition("=")
     source, _, numbers = rest.rpartition(":")
     counts = [int(number) for number in numbers.split(",")]
     folder = work / "photos" / name
-    if not (folder / "done").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        source = pathlib.Path(source)
-        root = source / "train" if (source / "train").is_dir() else source
-        for label in sorted(path.name for path in root.iterdir() if path.is_dir()):
-            for part, photos in share(source, label, counts).items():
-                place = folder / part / label
-                place.mkdir(parents=True)
-                for photo in photos:
-                    # Both pools may have a photo of the same name.
-                    shutil.copyfile(photo, place / f"{photo.parent.parent.name}-{photo.name}")
-            few = folder / "train-few" / label
-            few.mkdir(parents=True)
-            for photo in sorted((folder / "train" / label).iterdir())[:FEW]:
-                shutil.copyfile(photo, few / photo.name)
-        for part in ("unseen", "judge"):
-            shifted(folder / part, folder / f"{part}-dark", darken)
-            shifted(folder / part, folder / f"{part}-blur", blur)
-        (folder / "done").touch()
+    if not folder.exists():
+        # Under another name until it is complete.
+        draft = work / "photos" / f"{name}.{os.getpid()}"
+        copy_photos(pathlib.Path(source), counts, draft)
+        if folder.exists():
+            shutil.rmtree(draft)
+        else:
+            draft.rename(folder)
     return Collection(name, folder)
 
 
