@@ -52,8 +52,8 @@ class Backbone:
     def pixels(self, folder, interpolation=None):
         return photos.pixels(folder, self.size, interpolation or self.interpolation)
 
-    def build(self, classes):
-        torch.manual_seed(1)
+    def build(self, classes, seed=1):
+        torch.manual_seed(seed)
         net = BUILDERS[self.name](self.weights, classes)
         return net.to(memory_format=torch.channels_last).eval()
 
@@ -132,6 +132,7 @@ def digest(net):
     for value in [*net.parameters(), *net.buffers()]:
         if id(value) not in own:
             result.update(value.detach().contiguous().numpy().tobytes())
+    result.update(repr([norm.eps for norm in norms(net)]).encode())
     return result.digest()
 
 

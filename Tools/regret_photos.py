@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import random
 import shutil
 
 import numpy as np
@@ -50,10 +51,16 @@ def pools(source, name):
     return [sorted(filter(is_photo, (source / name).iterdir())), None]
 
 
-def share(source, name, counts):
-    """The photos of one class for train, unseen and judge: the first, the next and the rest."""
+def share(source, name, counts, seed):
+    """The photos of one class for train, unseen and judge: the first, the next and the rest.
+
+    In the order of their names for seed 1, shuffled for any other.
+    """
     train, unseen, judge = counts
     first, other = pools(source, name)
+    if seed != 1:
+        random.Random(seed).shuffle(first)
+        random.Random(seed).shuffle(other or [])
     rest = first[train:] if other is None else other
     judges = rest[unseen:] + ([] if other is None else first[train:][::-1])
     return {"train": first[:train], "unseen": rest[:unseen], "judge": judges[:judge]}
@@ -75,10 +82,10 @@ def shifted(source, target, change):
         change(Image.open(path)).save(out)
 
 
-def copy_photos(source, counts, folder):
+def copy_photos(source, counts, folder, seed):
     root = source / "train" if (source / "train").is_dir() else source
     for label in sorted(path.name for path in root.iterdir() if path.is_dir()):
-        for part, photos in share(source, label, counts).items():
+        for part, photos in share(source, label, counts, seed).items():
             place = folder / part / label
             place.mkdir(parents=True)
             for photo in photos:
@@ -93,7 +100,7 @@ def copy_photos(source, counts, folder):
         shifted(folder / part, folder / f"{part}-blur", blur)
 
 
-def arrange(work, text):
+def arrange(work, text, seed=1):
     """The collection that `NAME=FOLDER:TRAIN,UNSEEN,JUDGE` (photos of a class) describes."""
     name, _, rest = text.partition("=")
     source, _, numbers = rest.rpartition(":")
@@ -102,7 +109,7 @@ def arrange(work, text):
     if not folder.exists():
         # Under another name until it is complete.
         draft = work / "photos" / f"{name}.{os.getpid()}"
-        copy_photos(pathlib.Path(source), counts, draft)
+        copy_photos(pathlib.Path(source), counts, draft, seed)
         if folder.exists():
             shutil.rmtree(draft)
         else:

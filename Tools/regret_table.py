@@ -19,7 +19,8 @@ class Case:
                      if fix["real"] is not None}
         # Where the diagnosis tried nothing, a new head that PyTorch solved on the same photos says
         # what was to be had.
-        self.reference = truth["head_of_unseen" if result["way"].startswith("b") else "head_of_train"]
+        shown = "unseen" if result["way"].startswith("b") else "train"
+        self.reference = truth[f"head_of_{shown}"]
         self.is_alarm = result["kind"] not in HARMLESS
         self.is_healthy = network["healthy"]
         self.is_harmed = not self.is_healthy and self.twin - self.as_it_is >= HARM
@@ -98,8 +99,8 @@ def summary(cases):
 
 def grouped(cases, title, key):
     names = list(dict.fromkeys(map(key, cases)))
-    lines = [f"| {title} | cases | mean regret | worst | above 3 | found | false alarms | intervals"
-             " that held |", "|---|---|---|---|---|---|---|---|"]
+    lines = [f"| {title} | cases | mean regret | worst | above 3 | found | false alarms"
+             " | intervals that held |", "|---|---|---|---|---|---|---|---|"]
     for name in names:
         cells = summary([case for case in cases if key(case) == name])
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -11,7 +11,7 @@ import torch
 
 import regret_backbones as backbones
 import regret_training as training
-from regret_training import batch_norms_train, freeze, train
+from regret_training import batch_norms_train, freeze
 
 
 @dataclasses.dataclass
@@ -19,6 +19,7 @@ class Case:
     """A collection seen through a backbone."""
     backbone: backbones.Backbone
     collection: object
+    seed: int = 1
 
     def data(self, part="train", interpolation=None):
         return self.backbone.pixels(self.collection.folder / part, interpolation)
@@ -28,9 +29,16 @@ class Case:
         return self.backbone.contract
 
     def build(self):
-        net = self.backbone.build(len(self.collection.classes))
+        net = self.backbone.build(len(self.collection.classes), self.seed)
         freeze(net)
         return net
+
+    def train(self, net, **recipe):
+        return training.train(net, self.data(), self.contract, seed=self.seed, **recipe)
+
+    def train_head(self, net, data=None, contract=None, **recipe):
+        return training.train_head(net, data or self.data(), contract or self.contract,
+                                   seed=self.seed, **recipe)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +62,7 @@ def frozen(momentum, epochs=10, rate=1e-2, batch=32):
     def make(case):
         net = case.build()
         batch_norms_train(net, momentum)
-        return train(net, case.data(), case.contract, epochs=epochs, rate=rate, batch=batch)
+        return case.train(net, epochs=epochs, rate=rate, batch=batch)
     return make
 
 
@@ -63,7 +71,7 @@ def fastai(case):
     net = case.build()
     training.unfreeze_affine(net)
     batch_norms_train(net, 0.1)
-    return train(net, case.data(), case.contract, epochs=5, rate=1e-2, below=1e-3)
+    return case.train(net, epochs=5, rate=1e-2, below=1e-3)
 
 
 def lightning(case):
@@ -72,12 +80,12 @@ def lightning(case):
     batch_norms_train(net, 0.1)
     for norm in backbones.norms(net):
         norm.track_running_stats = False
-    train(net, case.data(), case.contract, epochs=6, rate=1e-2)
+    case.train(net, epochs=6, rate=1e-2)
     for norm in backbones.norms(net):
         norm.track_running_stats = True
     batch_norms_train(net, 0.1)
     net.requires_grad_(True)
-    return train(net, case.data(), case.contract, epochs=1, rate=1e-3, below=1e-5)
+    return case.train(net, epochs=1, rate=1e-3, below=1e-5)
 
 
 def untracked(case):
@@ -87,7 +95,7 @@ def untracked(case):
     for norm in backbones.norms(net):
         norm.track_running_stats = False
     batch_norms_train(net, 0.1)
-    return train(net, case.data(), case.contract, epochs=5, rate=1e-2, below=1e-3)
+    return case.train(net, epochs=5, rate=1e-2, below=1e-3)
 
 
 def whole(batch, epochs=2, accumulate=1, momentum=0.1, below=1e-4, rate=1e-3):
@@ -95,8 +103,8 @@ def whole(batch, epochs=2, accumulate=1, momentum=0.1, below=1e-4, rate=1e-3):
     def make(case):
         net = case.build().requires_grad_(True)
         batch_norms_train(net, momentum)
-        return train(net, case.data(), case.contract, epochs=epochs, rate=rate, below=below,
-                     batch=batch, accumulate=accumulate)
+        return case.train(net, epochs=epochs, rate=rate, below=below, batch=batch,
+                          accumulate=accumulate)
     return make
 
 
@@ -106,7 +114,7 @@ def averaged(keeps):
         net = case.build().requires_grad_(True)
         batch_norms_train(net, 0.1)
         average = training.Average(net, 0.9)
-        train(net, case.data(), case.contract, epochs=5, rate=1e-2, below=1e-3, average=average)
+        case.train(net, epochs=5, rate=1e-2, below=1e-3, average=average)
         state = net.state_dict()
         for key in state:
             if ("running_" in key) == (keeps == "statistics"):
@@ -118,13 +126,13 @@ def averaged(keeps):
 
 def twin_head(case):
     """The healthy network: a new head behind batch norms in inference mode."""
-    return training.train_head(case.build(), case.data(), case.contract)
+    return case.train_head(case.build())
 
 
 def twin_whole(case):
     """The healthy network whose every layer learned, batch norms in inference mode."""
     net = case.build().requires_grad_(True)
-    return train(net, case.data(), case.contract, epochs=3, rate=1e-3, below=1e-4)
+    return case.train(net, epochs=3, rate=1e-3, below=1e-4)
 
 
 def damaged(change):
@@ -134,10 +142,12 @@ def damaged(change):
         with torch.no_grad():
             change(backbones.norms(net))
         return net
+    make.__doc__ = change.__doc__
     return make
 
 
 def halve(layers):
+    """Through half precision."""
     for norm in layers:
         norm.running_mean.copy_(norm.running_mean.half().float())
         norm.running_var.copy_(norm.running_var.half().float())
@@ -157,10 +167,12 @@ def fold_twice(layers):
 
 
 def reset_one(layers):
+    """The statistics of one layer were not loaded."""
     layers[len(layers) // 2].reset_running_stats()
 
 
 def reset_all(layers):
+    """Parameters were saved, buffers were not."""
     for norm in layers:
         norm.reset_running_stats()
 
@@ -176,32 +188,51 @@ def swap(layers):
         second.copy_(kept)
 
 
+def deviations(layers):
+    """A converter wrote standard deviations where variances belong."""
+    for norm in layers:
+        norm.running_var.sqrt_()
+
+
+def lose_affine(layers):
+    """Scale and shift of one layer did not fit the names and stayed at their start."""
+    layers[len(layers) // 3].reset_parameters()
+
+
+def other_epsilon(case):
+    """Trained with the other framework's epsilon, which no file of weights records."""
+    net = case.build()
+    for norm in backbones.norms(net):
+        norm.eps = 1e-5 if norm.eps > 1e-4 else 1e-3
+    return case.train_head(net)
+
+
 # What resembles a trap
 
 def headed(contract=None, interpolation=None, part="train", **recipe):
     """A healthy network with a head trained in another way or on otherwise prepared photos."""
     def make(case):
-        data = case.data(part, interpolation)
-        return training.train_head(case.build(), data, contract or case.contract, **recipe)
+        return case.train_head(case.build(), case.data(part, interpolation), contract, **recipe)
     return make
 
 
 def bgr(case):
     contract = dataclasses.replace(case.contract, bgr=True)
-    return training.train_head(case.build(), case.data(), contract)
+    return case.train_head(case.build(), contract=contract)
 
 
 def permuted(case):
     """Its classes are in the order of another folder listing."""
     count = len(case.collection.classes)
     labels = (case.data()[1] + max(count // 2, 1)) % count
-    return training.train_head(case.build(), case.data(), case.contract, labels=labels)
+    return case.train_head(case.build(), labels=labels)
 
 
 TRAPS = {
     "keras-2.1.3": Trap(frozen(0.0)),
     "requires-grad-only": Trap(frozen(0.1)),
     "lagging": Trap(frozen(0.01, epochs=4)),
+    "keras-momentum": Trap(frozen(0.99)),
     "half-trained": Trap(frozen(0.0, epochs=5, rate=1e-3)),
     "half-trained-moving": Trap(frozen(0.1, epochs=5, rate=1e-3)),
     "fastai": Trap(fastai),
@@ -219,6 +250,9 @@ TRAPS = {
     "one-reset": Trap(damaged(reset_one)),
     "all-reset": Trap(damaged(reset_all)),
     "swapped": Trap(damaged(swap)),
+    "std-for-variance": Trap(damaged(deviations)),
+    "affine-lost": Trap(damaged(lose_affine)),
+    "other-epsilon": Trap(other_epsilon),
     "healthy": Trap(twin_head, healthy=True),
     "healthy-whole": Trap(twin_whole, "whole", healthy=True),
     "weak-head": Trap(headed(epochs=1, rate=1e-4), healthy=True),

@@ -33,6 +33,9 @@ class Maker:
         torch.save(traps.state(net), folder / "checkpoint.pth")
         (folder / "classes.txt").write_text("\n".join(self.case.collection.classes) + "\n")
         record = self.describe(identity, name, trap, seconds)
+        # What is judged is the file in a new network, as others load it.
+        net = self.case.build()
+        net.load_state_dict(torch.load(folder / "checkpoint.pth", weights_only=True))
         record["truth"] = self.truth(net, trap)
         (folder / "network.json").write_text(json.dumps(record, indent=1) + "\n")
         return record
@@ -44,7 +47,8 @@ class Maker:
         return {
             "name": identity, "trap": name, "collection": case.collection.name,
             "backbone": case.backbone.name, "size": case.backbone.size,
-            "card": case.backbone.card, "healthy": trap.healthy, "twin": trap.twin,
+            "card": case.backbone.card, "seed": case.seed, "healthy": trap.healthy,
+            "twin": trap.twin,
             "checkpoint": f"networks/{identity}/checkpoint.pth",
             "class_names": f"networks/{identity}/classes.txt",
             "classes": case.collection.classes,
