@@ -132,7 +132,7 @@ def twin_head(case):
 def twin_whole(case):
     """The healthy network whose every layer learned, batch norms in inference mode."""
     net = case.build().requires_grad_(True)
-    return case.train(net, epochs=3, rate=1e-3, below=1e-4)
+    return case.train(net, epochs=3, rate=1e-2, below=1e-4)
 
 
 def damaged(change):
