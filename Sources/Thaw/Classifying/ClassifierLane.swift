@@ -109,7 +109,6 @@ final class ClassifierLane: @unchecked Sendable {
 
   private func result(_ question: Question, _ rows: Range<Int>) -> PhotoAnswer {
     var answer = PhotoAnswer()
-    _ = Unmanaged.passRetained(AlignedStorage<Float>(count: 128))
     switch question {
     case .embedding:
       let length = head.inputStride
