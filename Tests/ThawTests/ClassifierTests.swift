@@ -5,6 +5,7 @@ import SystemPackage
 import Testing
 import Thaw
 import ThawBackbones
+import ThawCheckpoints
 import ThawConsole
 import ThawInference
 import ThawRecipes
@@ -83,6 +84,34 @@ struct ClassifierTests {
         }
       }
     }
+  }
+
+  /// A setting that this version does not know costs no view; one that is needed and cannot be read
+  /// is an error for the views that need it, and for no others.
+  @Test func aModelOfAnotherVersionKeepsItsAugmentedViews() async throws {
+    let tiny = try await TinyModel.shared
+    let directory = try TemporaryDirectory()
+    let (record, parameters) = try ModelFile.read(tiny.model)
+    func model(_ name: String, _ old: String, _ new: String) throws -> FilePath {
+      var other = record
+      other.training = record.training.replacing(old, with: new)
+      #expect(other.training != record.training)
+      let path = directory.path.appending(name)
+      try ModelFile.write(path, other, parameters)
+      return path
+    }
+    let later = try model("later.safetensors", "\\ntrain:\\n", "\\ntrain:\\n  novelty: 1\\n")
+    let photo = try TinyPhotos.png(kind: 1, number: 7)
+    let known = try tiny.classifier(workers: 1, views: .blend(3))
+    let answer = try await tiny.classifier(workers: 1, views: .blend(3), model: later)
+      .classify(photo)
+    #expect(answer.bits == (try await known.classify(photo).bits))
+    let renamed = try model("renamed.safetensors", "augmentation:", "variations:")
+    let error = #expect(throws: ImageClassifierError.self) {
+      try tiny.classifier(workers: 1, views: .blend(3), model: renamed)
+    }
+    #expect(error?.description.contains("no train.augmentation") == true)
+    _ = try await tiny.classifier(workers: 1, views: .crops(5), model: renamed).classify(photo)
   }
 
   @Test func bytesDataPathAndPixelsAreOnePhoto() async throws {

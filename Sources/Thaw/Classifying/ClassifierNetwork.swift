@@ -97,19 +97,12 @@ struct ClassifierNetwork: Sendable {
 extension Views {
   /// The looks at a photo and their weights.
   fileprivate func looks(of model: StoredModel, _ path: FilePath) throws -> TestTimeAugmentation {
-    guard drawsAugmentation else { return look.views(of: .none, seed: 0) }
-    // A card's network has no training of its own to take the augmentation from.
-    guard let record = model.ownRecord else { return look.views(of: .none, seed: 0) }
-    do {
-      let training = try TrainingRecord(json: record.training)
-      let recipe = try Recipe(yaml: training.recipe, file: path.string)
-      return look.views(
-        of: recipe.augmentation(isHeadAlone: training.isHeadAlone), seed: recipe.seed)
-    } catch {
+    let training = TrainingSettings(of: model.record)
+    if let problem = training.problem, drawsAugmentation {
       throw ImageClassifierError.unusableModel(
-        "\(path): how its training photos were varied cannot be read, which these views need:"
-          + " \(error) Use .center or .crops.")
+        "\(path): \(problem), and these views are drawn as in its training. Use .center or .crops.")
     }
+    return look.views(of: training.augmentation, seed: training.seed)
   }
 }
 
