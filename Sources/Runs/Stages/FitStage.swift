@@ -8,13 +8,12 @@ package import ThawTraining
 
 /// Every stage one after the other: from a folder of photos to a model and a report.
 package struct FitStage {
-  private let run: RunDirectory
+  private let directory: RunDirectory
   private let context: StageContext
 
-  /// Works in `run`.
-  package init(_ run: RunDirectory, context: StageContext) {
-    self.run = run
-    self.context = context
+  /// Makes the run in `directory`, which need not be there yet.
+  package init(_ directory: RunDirectory, context: StageContext) {
+    (self.directory, self.context) = (directory, context)
   }
 
   /// One of the stages.
@@ -70,32 +69,32 @@ package struct FitStage {
       return try body()
     }
     let prepared = try part(.prepare) {
-      try PrepareStage(run, context: context).prepare(data, recipe: recipe)
+      try PrepareStage(directory, context: context).prepare(data, recipe: recipe)
     }
     try onPrepared(prepared)
     // Before the first stage that needs them, so that a download's failure is told on its own.
     try part(.fetch) {
       try context.pretrained.provide(try context.pretrained.card(named: recipe.backbone))
     }
-    let open = try OpenRun(run, context: context)
-    let cached = try part(.cache) { try CacheStage(open).fill() }
-    let trained = try part(.train) { try TrainStage(open).train() }
+    let run = try OpenRun(directory, context: context)
+    let cached = try part(.cache) { try CacheStage(run).fill() }
+    let trained = try part(.train) { try TrainStage(run).train() }
     var tuned: FineTuneStage.Summary?
-    if open.recipe.fineTune.enabled {
+    if run.recipe.fineTune.enabled {
       tuned = try part(.fineTune) {
-        let stage = FineTuneStage(open)
+        let stage = FineTuneStage(run)
         onPlan(try stage.plan())
         return try stage.fineTune()
       }
     } else {
-      try TrainStage(open).useHead()
+      try TrainStage(run).useHead()
     }
     let evaluation = try part(.evaluate) {
-      try EvaluateStage(context: context).evaluate(open, split: nil)
+      try EvaluateStage(context: context).evaluate(run, split: nil)
     }
-    let report = try part(.report) { try ReportStage(open).write() }
+    let report = try part(.report) { try ReportStage(run).write() }
     return Summary(
-      run: run.path.string, model: run.model.string, prepare: prepared, cache: cached,
+      run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
   }
 }
