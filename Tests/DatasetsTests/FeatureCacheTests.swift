@@ -175,6 +175,15 @@ import ThawTestSupport
     #expect(cache.count == 0)
   }
 
+  @Test func whatAKilledProcessLeftOfTheIndexIsRemoved() throws {
+    let directory = try TemporaryDirectory()
+    try fill(try open(directory), 0..<3)
+    let leftover = directory.path.appending(key).appending("index.tmp.4711.9f3a")
+    try AtomicFile.write(leftover, text: "x")
+    #expect(try open(directory).count == 3)
+    #expect(!FileSystem.exists(leftover))
+  }
+
   @Test func numbersThatAreNotFiniteAreRefused() throws {
     let directory = try TemporaryDirectory()
     let cache = try open(directory)
