@@ -24,6 +24,8 @@ cleanup() {
 }
 trap cleanup EXIT
 [ -x "$root/usr/bin/dpkg" ] || debootstrap --variant=minbase "$suite" "$root" > /dev/null
+# The folder is root's alone when mktemp made it; its users must be able to reach their files.
+chmod 755 "$root"
 mount -t proc proc "$root/proc"
 
 # inside COMMAND...: runs it in the system, with an environment of its own.
@@ -31,12 +33,17 @@ inside() {
   chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/someone LANG=C.UTF-8 \
     DEBIAN_FRONTEND=noninteractive "$@"
 }
+# quietly COMMAND...: the same, with its output shown only if it fails.
+quietly() {
+  local log
+  log=$(inside "$@" 2>&1) || { echo "$log" >&2; return 1; }
+}
 step() { echo "== $*"; }
 
 step "install"
 cp "$deb" "$root/tmp/thaw.deb"
-inside apt-get update -qq
-inside apt-get install -qq -y --no-install-recommends /tmp/thaw.deb > /dev/null
+quietly apt-get update -qq
+quietly apt-get install -qq -y --no-install-recommends /tmp/thaw.deb
 if inside ldd /usr/bin/thaw | grep -iE "not found|swift"; then
   echo "error: a library is missing, or Swift's runtime is not inside." >&2
   exit 1
@@ -82,11 +89,11 @@ as_someone thaw predict --model run/model.safetensors photos/red/0.png --format 
 as_someone "thaw prepare photos --run other --recipe hymenoptera --quiet --valid 0.2"
 
 step "manual and completions"
-inside test -f /usr/share/man/man1/thaw.1.gz -o -f /usr/share/doc/thaw/README.md
+inside sh -c "zcat /usr/share/man/man1/thaw-fit.1.gz | grep -q '^.Dt THAW-FIT'"
 inside bash -n /usr/share/bash-completion/completions/thaw
 
 step "remove"
-inside apt-get purge -qq -y thaw > /dev/null
+quietly apt-get purge -qq -y thaw
 inside sh -c '! find /usr -path "*thaw*" | grep .'
 as_someone test -f .cache/thaw/efficientnet-lite0-57934424.pth
 echo "The package installs, works and goes away again."

@@ -43,6 +43,7 @@ thaw ($version) unstable; urgency=medium
 END
 gzip -9n $doc/changelog $doc/changelog.Debian
 cp Packaging/copyright $doc/copyright
+install -D -m 644 Packaging/lintian-overrides $share/lintian/overrides/thaw
 
 cp Packaging/control $work/debian/control
 depends=$(cd $work && dpkg-shlibdeps -O -estage/usr/bin/thaw 2> /dev/null | sed -n 's/^shlibs:Depends=//p')

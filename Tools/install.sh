@@ -20,7 +20,7 @@ package=.build-static/package
 if [ -n "$uninstall" ]; then
   rm -f "$root/bin/thaw" "$share/bash-completion/completions/thaw" \
     "$share/zsh/site-functions/_thaw" "$share/fish/vendor_completions.d/thaw.fish" \
-    "$share"/man/man1/thaw.1 "$share"/man/man1/thaw.*.1
+    "$share"/man/man1/thaw.1 "$share"/man/man1/thaw-*.1
   rm -rf "$share/thaw" "$share/doc/thaw"
   echo "Removed thaw from $root."
   exit 0

@@ -15,7 +15,8 @@ if ! command -v swift > /dev/null && [ -x $package/thaw ]; then
   exit 0
 fi
 Tools/setup.sh
-swift build -c release --static-swift-stdlib --scratch-path $build --product thaw
+swift build -c release --static-swift-stdlib --disable-local-rpath --scratch-path $build \
+  --product thaw
 # The manual's generator is part of swift-argument-parser, which was fetched for the build above.
 swift build --package-path $build/checkouts/swift-argument-parser --scratch-path $build/manual \
   --product generate-manual
@@ -26,6 +27,19 @@ strip -o $package/thaw $build/release/thaw
 for shell in bash zsh fish; do
   $package/thaw --generate-completion-script $shell > $package/thaw.$shell
 done
-$build/manual/debug/generate-manual $package/thaw --multi-page --section 1 \
+# It is read by a shell, not run.
+sed -i '1{/^#!/d}' $package/thaw.bash
+date=$(git log -1 --format=%cs 2> /dev/null || date +%F)
+$build/manual/debug/generate-manual $package/thaw --multi-page --section 1 --date "$date" \
   --output-directory $package/man > /dev/null
+# Its pages are called thaw.fit; `man thaw fit` finds thaw-fit, as it does for git's commands.
+for page in $package/man/thaw.*.1; do
+  name=$(basename "$page" .1)
+  words=${name//./ }
+  sed -e "/^$/d" -e "/^\.Dt /s/\./-/2g" -e "/^\.Xr /s/thaw\./thaw-/" -e "/^\.Xr thaw-/s/\([a-z]\)\./\1-/g" \
+    -e "s/^\.Nm \"$words\"$/.Nm ${words// /-}/" -e "s/^\.Nm$/.Nm \"$words\"/" "$page" \
+    > "$package/man/${words// /-}.1"
+  rm "$page"
+done
+sed -i -e "/^$/d" -e "/^\.Xr /s/thaw\./thaw-/" $package/man/thaw.1
 echo "Built $package: thaw ($(du -h $package/thaw | cut -f1)), $(ls $package/man | wc -l) manual pages."
