@@ -49,13 +49,24 @@ public final class ImageTraining: Sendable {
     photos: FilePath, run: FilePath, options: Options = Options(),
     logger: Logger = Logger(label: "thaw")
   ) throws(ImageTrainingError) -> ImageTraining {
+    try start(photos: photos, run: run, options: options, logger: logger, observer: { _ in })
+  }
+
+  /// The same; `observer` is called with every event on the training's own thread, which waits for it.
+  package static func start(
+    photos: FilePath, run: FilePath, options: Options, logger: Logger = Logger(label: "thaw"),
+    observer: @escaping @Sendable (Event) -> Void
+  ) throws(ImageTrainingError) -> ImageTraining {
     let (events, continuation) = AsyncStream.makeStream(
       of: Event.self, bufferingPolicy: .bufferingNewest(4096))
     let training = ImageTraining(events: events, stop: StopFlag())
     let (stop, promise) = (training.stop, training.promise)
     let work = TrainingWork(
       photos: photos, run: run, options: options, logger: logger, stop: stop,
-      report: { continuation.yield($0) })
+      report: {
+        continuation.yield($0)
+        observer($0)
+      })
     do {
       // Joined by nobody: `outcome` is how its end is known.
       try WorkerThreads(count: 1) { _ in
@@ -88,6 +99,9 @@ public final class ImageTraining: Sendable {
   ///
   /// It stops between two photos or two batches. A training that has ended stays as it is.
   public func cancel() { stop.request() }
+
+  /// Whether somebody has asked for the end.
+  package var isCancelled: Bool { stop.isRequested }
 }
 
 /// A value that others wait for.
