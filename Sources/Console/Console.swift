@@ -48,9 +48,6 @@ package struct Console: Sendable {
     sink.write(message: text, label: "warning: ")
   }
 
-  /// For example `93.5 %`.
-  package static func percent(_ share: Double) -> String { Format.percent(share) }
-
   /// The progress of a stage; nothing is written before its first tick.
   package func progress(_ label: String, total: Int?, unit: String = "photos", completed: Int = 0)
     -> ProgressLine

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+import ThawDatasets
+import ThawFiles
 import ThawImages
 import ThawNetwork
+import ThawRecipes
 import ThawRuns
+import ThawTestSupport
 
 /// The keys of caches, pinned: a toolchain, a renamed type or a renamed field must not change them.
 struct KeyTests {
@@ -60,6 +64,24 @@ struct KeyTests {
   @Test func theFormerKeyOfCachedFeaturesIsPinned() throws {
     let key = try KeyTests.key().formerKey()
     #expect(key == "b842c97c4f4cead089a3b1f21be6e2a42da1eec1878d5decf2f119ff29ea6a1a")
+  }
+
+  /// A head that another engine trained is not the one that the usual engine would have trained.
+  @Test func theEngineThatTrainsIsInTheKeyOfAHead() throws {
+    let temporary = try TemporaryDirectory()
+    let file = temporary.path.appending("manifest.json")
+    try AtomicFile.write(
+      file,
+      text: #"{"version":1,"root":"/photos","layout":"classes","classes":["a","b"],"records":[],"#
+        + #""bad":[],"notes":[],"duplicates":[],"seed":1}"#)
+    let manifest = try Manifest(contentsOf: file)
+    func key(_ engine: String?) throws -> String {
+      try HeadTrainingKey(
+        Recipe(), manifest, features: KeyTests.key(), trainingEngine: engine
+      ).key()
+    }
+    #expect(try key(nil) != key("reference (Float)"))
+    #expect(try key("oneDNN 2.6.3, reference (Float)") != key("reference (Float)"))
   }
 
   @Test func everyOperationHasAKeyOfItsOwn() throws {

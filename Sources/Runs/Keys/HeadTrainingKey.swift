@@ -14,9 +14,15 @@ package struct HeadTrainingKey {
   private let recipe: Recipe
   private let manifest: Manifest
   private let features: FeatureCacheKey
+  private let trainingEngine: String?
 
-  /// - Parameter features: of the network with the recipe's cut, at full precision.
-  package init(_ recipe: Recipe, _ manifest: Manifest, features: FeatureCacheKey) {
+  /// - Parameters:
+  ///   - features: of the network with the recipe's cut, at full precision.
+  ///   - trainingEngine: the one that trains, where the usual one has no kernel for a layer.
+  package init(
+    _ recipe: Recipe, _ manifest: Manifest, features: FeatureCacheKey, trainingEngine: String?
+  ) {
+    self.trainingEngine = trainingEngine
     self.recipe = recipe
     self.manifest = manifest
     self.features = features
@@ -43,6 +49,7 @@ package struct HeadTrainingKey {
   private func key(settings: String) throws -> String {
     var hash = KeyHash("head training", version: 3)
     hash.add("features", try features.key())
+    if let trainingEngine { hash.add("training engine", trainingEngine) }
     hash.add("seed", String(recipe.seed))
     hash.add("hidden", recipe.head.hidden.map { [$0] } ?? [])
     hash.add("dropout", recipe.head.dropout)

@@ -57,7 +57,7 @@ struct GradientTraining {
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
       resuming: state
     ) { phase, parameters in
-      let setting = try compile(phase, parameters, samples: samples)
+      let setting = try compile(phase, parameters)
       isCached = setting.isCached
       passing.formUnion(try passingKey(phase, parameters).map { [$0] } ?? [])
       return setting.setting
@@ -113,16 +113,11 @@ struct GradientTraining {
   }
 
   private func compile(
-    _ phase: FreezePhase, _ parameters: Parameters, samples: Int
+    _ phase: FreezePhase, _ parameters: Parameters
   ) throws -> (setting: PhaseSetting, isCached: Bool) {
     let network = network.during(phase, parameters: parameters)
     let sources = try sources.sources(of: network)
-    let plan = try context.compiler.compileSuffix(
-      network.graph, partition: network.partition, parameters: parameters, freezing: phase.plan,
-      batch: min(settings.batch, samples) + 1, size: network.size)
-    if let refusal = plan.refusal {
-      context.console.warn("\(label) runs on \(plan.engineName), which is slower. \(refusal)")
-    }
+    let plan = try network.trainingPlan(phase, settings: settings, run: run)
     return (
       PhaseSetting(plan: plan, training: sources.train, validation: sources.valid),
       sources.isCached
@@ -159,7 +154,7 @@ struct GradientTraining {
     var detail: String?
     let hooks = TrainerHooks(
       onEpoch: { record, trainer in
-        let accuracy = record.validAccuracy.map { ", valid accuracy \(Console.percent($0))" } ?? ""
+        let accuracy = record.validAccuracy.map { ", valid accuracy \(Format.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
         context.onEpoch(label, record)
@@ -192,7 +187,7 @@ struct GradientTraining {
     var text = "\(result.history.count) epochs"
     if result.outcome == .stoppedEarly { text += " (stopped early)" }
     guard let best = result.best, let accuracy = best.validAccuracy else { return text }
-    return text + ", best was epoch \(best.epoch + 1): valid accuracy \(Console.percent(accuracy))"
+    return text + ", best was epoch \(best.epoch + 1): valid accuracy \(Format.percent(accuracy))"
   }
 }
 

@@ -55,8 +55,10 @@ package struct FindLearningRateStage {
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: configuration.batchSize + 1, size: network.size)
+    let label = "Sweeping the learning rate"
+    context.report(label, runsOn: plan.engineName, because: plan.refusal)
     let progress = context.console.progress(
-      "Sweeping the learning rate", total: iterations, unit: "steps")
+      label, total: iterations, unit: "steps")
     let result = try LearningRateFinder(sweep, optimizer: configuration.optimizer).search(
       plan, on: sources.train, ratios: LearningRates(rates, for: network.graph),
       loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing),

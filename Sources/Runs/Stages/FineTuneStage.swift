@@ -58,11 +58,18 @@ package struct FineTuneStage {
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
   package func fineTune() throws -> Summary {
     let start = try FineTuneStart(run)
-    let tuning = FineTuningKey(
-      run.recipe, head: start.record, engine: run.context.compiler.trainingEngine.name)
-    if let known = try run.finishedTraining(run.directory.model), tuning.made(known) {
+    let usual = key(start, engine: run.context.compiler.trainingEngine.name)
+    let known = try run.finishedTraining(run.directory.model)
+    if let known, usual.made(known) {
       return summary(known.outcome, run.time(of: known), start, unchanged: true)
     }
+    let engine = try TrainingEngine(
+      start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
+    let tuning = key(start, engine: engine.name)
+    if let known, tuning.made(known) {
+      return summary(known.outcome, run.time(of: known), start, unchanged: true)
+    }
+    engine.report("Fine-tuning", to: run.context)
     let snapshots = SnapshotFiles(
       run: run, key: tuning.key, network: start.network, isHeadAlone: false)
     let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
@@ -79,6 +86,10 @@ package struct FineTuneStage {
     try snapshots.removeOthers()
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()
     return summary(trained.outcome, trained.time, start, unchanged: false)
+  }
+
+  private func key(_ start: FineTuneStart, engine: String) -> FineTuningKey {
+    FineTuningKey(run.recipe, head: start.record, engine: engine)
   }
 
   private func summary(

@@ -55,14 +55,18 @@ package struct TrainStage {
   package func train() throws -> Summary {
     let network = try TransferNetwork(
       run.recipe, classes: run.manifest.classes, context: run.context)
-    let training = HeadTrainingKey(
-      run.recipe, run.manifest,
-      features: network.cacheKey(engine: run.context.compiler.inferenceEngine.name))
-    if FileSystem.exists(run.directory.model),
-      let known = try run.finishedTraining(run.directory.headModel), try training.made(known)
-    {
+    let known =
+      try FileSystem.exists(run.directory.model)
+      ? run.finishedTraining(run.directory.headModel) : nil
+    if let known, try key(network, engine: nil).made(known) {
       return Summary(known.outcome, run.time(of: known), unchanged: true)
     }
+    let engine = try engine(for: network)
+    let training = key(network, engine: engine?.name)
+    if let known, try training.made(known) {
+      return Summary(known.outcome, run.time(of: known), unchanged: true)
+    }
+    engine?.report(TrainStage.label, to: run.context)
     let key = try training.key()
     let trained = try solve(network, key: key)
     try run.verify()
@@ -82,16 +86,36 @@ package struct TrainStage {
     try AtomicFile.write(run.directory.model, bytes: head)
   }
 
+  /// The engine that trains by gradient, where it is another than the chosen one.
+  private func engine(for network: TransferNetwork) throws -> TrainingEngine? {
+    guard run.recipe.train.solver != .lbfgs else { return nil }
+    let engine = try TrainingEngine(
+      network, schedule(of: network), settings: run.recipe.train, run: run)
+    return engine.name == run.context.compiler.trainingEngine.name ? nil : engine
+  }
+
+  private func key(_ network: TransferNetwork, engine: String?) -> HeadTrainingKey {
+    HeadTrainingKey(
+      run.recipe, run.manifest,
+      features: network.cacheKey(engine: run.context.compiler.inferenceEngine.name),
+      trainingEngine: engine)
+  }
+
+  private func schedule(of network: TransferNetwork) throws -> FreezeSchedule {
+    try run.recipe.train.schedule(
+      ofHead: network.graph, size: network.preprocessing.inputSize,
+      frozenBatchNorm: run.recipe.head.frozenBatchNorm)
+  }
+
+  private static let label = "Training the head"
+
   private func solve(_ network: TransferNetwork, key: String) throws -> TrainedNetwork {
     let settings = run.recipe.train
     if settings.solver == .lbfgs { return try solveConvex(network) }
     let snapshots = SnapshotFiles(
       run: run, key: key, network: network, isHeadAlone: network.keepsStatistics)
     let trained = try GradientTraining(
-      label: "Training the head", settings: settings,
-      schedule: settings.schedule(
-        ofHead: network.graph, size: network.preprocessing.inputSize,
-        frozenBatchNorm: run.recipe.head.frozenBatchNorm),
+      label: TrainStage.label, settings: settings, schedule: schedule(of: network),
       network: network, sources: TrainingSourceMaker(run: run, settings: settings),
       snapshots: snapshots
     ).train()

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawExecution
+import ThawInference
+import ThawRecipes
+import ThawTraining
+
+/// The engine that trains a schedule's phases: the chosen one, and another where that has no kernel for
+/// a layer. Found out by compiling each phase once, which takes a fraction of its first epoch.
+struct TrainingEngine {
+  /// For example `oneDNN 2.6.3`, or `oneDNN 2.6.3, reference (Float)` when phases differ.
+  let name: String
+  /// What the chosen engine lacks; nil when it trains everything.
+  private let refusal: ExecutionError?
+
+  /// - Parameter network: at the start of the training.
+  /// - Throws: ``ExecutionError`` when no engine can train the network.
+  init(
+    _ network: TransferNetwork, _ schedule: FreezeSchedule, settings: Recipe.Train, run: OpenRun
+  ) throws {
+    var names: [String] = []
+    var refusal: ExecutionError?
+    for phase in schedule.phases {
+      let plan = try network.during(phase, parameters: network.parameters)
+        .trainingPlan(phase, settings: settings, run: run)
+      if !names.contains(plan.engineName) { names.append(plan.engineName) }
+      refusal = refusal ?? plan.refusal
+    }
+    name = names.joined(separator: ", ")
+    self.refusal = refusal
+  }
+
+  /// Says, where another engine has to step in, which one and why.
+  func report(_ label: String, to context: StageContext) {
+    context.report(label, runsOn: name, because: refusal)
+  }
+}
+
+extension StageContext {
+  /// Says that other kernels than the chosen ones work, if they do.
+  ///
+  /// - Parameter refusal: see `TrainingPlan.refusal`.
+  func report(_ label: String, runsOn engine: String, because refusal: ExecutionError?) {
+    guard let refusal else { return }
+    console.warn("\(label) runs on \(engine), which is slower. \(refusal)")
+  }
+}
+
+extension TransferNetwork {
+  /// The suffix compiled for `phase`, whose network this is; one photo more than a batch has fits, as
+  /// the last batch takes in a single photo that is left over.
+  func trainingPlan(
+    _ phase: FreezePhase, settings: Recipe.Train, run: OpenRun
+  ) throws -> any TrainingPlan {
+    let samples = run.manifest.records(in: .train).count
+    return try run.context.compiler.compileSuffix(
+      graph, partition: partition, parameters: parameters, freezing: phase.plan,
+      batch: min(settings.batch, samples) + 1, size: size)
+  }
+}
