@@ -45,9 +45,11 @@ struct TestTool {
     case ("repeat", 4...):
       let classifier = try ImageClassifier(contentsOf: arguments[1])
       let photos = arguments.dropFirst(3).map { Photo(contentsOf: $0) }
-      try await ask(classifier, photos, 1000)
+      let count = Int(arguments[2]) ?? 0
+      // The same number first: a leak would fill what was left free, and show only then.
+      try await ask(classifier, photos, count)
       let before = try residentBytes()
-      try await ask(classifier, photos, Int(arguments[2]) ?? 0)
+      try await ask(classifier, photos, count)
       print(try residentBytes() - before)
     default:
       print("usage: thaw-test-tool prepare|train|classify|repeat ...")
