@@ -62,7 +62,7 @@ for label in blue red; do
       cmp "$work/1-$label-$number" "$work/$client-$label-$number" || fail "Two clients got two answers."
     done
     tail -1 "$work/1-$label-$number" | grep -q 200 || fail "$(cat "$work/1-$label-$number")"
-    if grep -q "\"label\":\"$label\",\"probability\"\|^{\"label\":\"$label\"" "$work/1-$label-$number"; then
+    if grep -q "^{\"label\":\"$label\"" "$work/1-$label-$number"; then
       right=$((right + 1))
     fi
   done

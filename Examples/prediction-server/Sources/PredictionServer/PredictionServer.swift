@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Hummingbird
 import Logging
 import Thaw
@@ -32,8 +33,8 @@ struct PredictionServer {
   }
 
   /// `GET /health` and `POST /predict`.
-  static func routes(_ classifier: ImageClassifier) -> Router<BasicRequestContext> {
-    let router = Router()
+  static func routes(_ classifier: ImageClassifier) -> Router<Context> {
+    let router = Router(context: Context.self)
     router.get("health") { _, _ in "ok" }
     router.post("predict") { request, _ in
       let body = try await request.body.collect(upTo: 32 << 20)
@@ -57,6 +58,19 @@ struct PredictionServer {
       default: throw HTTPError(.internalServerError, message: error.description)
       }
     }
+  }
+}
+
+/// A request. Keys of answers are in order, so that the same photo is answered by the same bytes.
+struct Context: RequestContext {
+  var coreContext: CoreRequestContextStorage
+
+  init(source: Source) { coreContext = .init(source: source) }
+
+  var responseEncoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return encoder
   }
 }
 
