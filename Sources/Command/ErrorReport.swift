@@ -18,7 +18,8 @@ struct ErrorReport {
       exit(exitCode(of: error))
     }
     let code = RootCommand.exitCode(for: error)
-    let message = RootCommand.fullMessage(for: error)
+    let message = NearMisses(arguments: Array(CommandLine.arguments.dropFirst())).improve(
+      RootCommand.fullMessage(for: error))
     if code == .success {
       do { try standardOutput(.document(message + "\n")) } catch {
         ErrorReport(error).printAndExit()

@@ -14,7 +14,10 @@ struct GlobalOptions: ParsableArguments {
   @Option(name: .long, help: "Compute threads (default: the number of cores).")
   var threads: Int?
 
-  @Option(name: .long, help: "Kernels: onednn, or reference (slow, for comparison).")
+  @Option(
+    name: .long,
+    help: ArgumentHelp(
+      "Kernels: onednn, or reference (slow, for comparison).", visibility: .hidden))
   var engine = StageContext.EngineChoice.oneDNN
 
   @Flag(name: .long, help: "Download nothing; weights that are not here are an error.")

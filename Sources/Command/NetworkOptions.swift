@@ -13,10 +13,7 @@ struct NetworkOptions: ParsableArguments {
 
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?
   @Option(.size) var size: RecipeArgument<Recipe.Image>?
-  @Option(.hidden) var hidden: RecipeArgument<Recipe.Head>?
-  @Option(.dropout) var dropout: RecipeArgument<Recipe.Head>?
-  @Option(.cache) var cache: RecipeArgument<Recipe>?
-  @OptionGroup var frozen: FrozenBatchNormOptions
+  @OptionGroup(title: "Head and feature cache", visibility: .hidden) var head: HeadOptions
 
   func validate() throws {
     var scratch = Recipe()
@@ -34,6 +31,19 @@ struct NetworkOptions: ParsableArguments {
   func apply(to recipe: inout Recipe) throws {
     try backbone?.apply(to: &recipe)
     try size?.apply(to: &recipe.image)
+    try head.apply(to: &recipe)
+  }
+}
+
+/// The new head, and how features for it are kept.
+struct HeadOptions: ParsableArguments {
+  @Option(.hidden) var hidden: RecipeArgument<Recipe.Head>?
+  @Option(.dropout) var dropout: RecipeArgument<Recipe.Head>?
+  @Option(.cache) var cache: RecipeArgument<Recipe>?
+  @OptionGroup var frozen: FrozenBatchNormOptions
+
+  /// Changes what was given.
+  func apply(to recipe: inout Recipe) throws {
     try hidden?.apply(to: &recipe.head)
     try dropout?.apply(to: &recipe.head)
     try cache?.apply(to: &recipe)

@@ -45,30 +45,39 @@ extension Option {
   /// The option of a recipe's key.
   init<Section>(
     _ key: RecipeKey<Section>, parsing: SingleValueParsingStrategy = .next
-  ) where Value == RecipeArgument<Section>? {
+  ) where Value == RecipeArgument<Section>?, Section: RecipeSection {
     self.init(
-      name: key.optionName, parsing: parsing, help: key.argumentHelp, completion: key.completion,
+      name: key.optionName, parsing: parsing, help: key.argumentHelp(key.standard),
+      completion: key.completion,
       transform: { RecipeArgument(key: key, text: $0) })
   }
 
   /// The option of a key that head training and fine-tuning have.
   init(_ key: RecipeKey<Recipe.Train>) where Value == StageArgument? {
     self.init(
-      name: key.optionName, help: key.argumentHelp, completion: key.completion,
+      name: key.optionName, help: key.argumentHelp(StageKey(key).standard),
+      completion: key.completion,
       transform: { StageArgument(key: StageKey(key), text: $0) })
   }
 
   /// The option of a key that head training and fine-tuning have in sections of their own.
   init<Section>(_ key: RecipeKey<Section>, of stages: StageKey) where Value == StageArgument? {
     self.init(
-      name: key.optionName, help: key.argumentHelp, completion: key.completion,
+      name: key.optionName, help: key.argumentHelp(stages.standard), completion: key.completion,
       transform: { StageArgument(key: stages, text: $0) })
   }
 }
 
 extension RecipeKey {
   /// Help for a flag of the key.
-  var argumentHelp: ArgumentHelp { ArgumentHelp(stringLiteral: help) }
+  var argumentHelp: ArgumentHelp { argumentHelp("") }
+
+  /// Help for an option of the key.
+  ///
+  /// - Parameter standard: what is in force without it; empty when that says nothing.
+  fileprivate func argumentHelp(_ standard: String) -> ArgumentHelp {
+    ArgumentHelp(stringLiteral: standard.isEmpty ? help : "\(help) (default: \(standard))")
+  }
 
   fileprivate var optionName: NameSpecification { .customLong(option ?? name) }
 

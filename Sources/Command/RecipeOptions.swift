@@ -9,18 +9,19 @@ import ThawRuns
 /// trainings or prepares them.
 struct RecipeOptions: ParsableArguments {
   @OptionGroup(title: "Photos") var photos: PhotoOptions
-  @OptionGroup(title: "Recipe, network and head") var network: NetworkOptions
+  @OptionGroup(title: "Recipe and network") var network: NetworkOptions
 
   @Flag(inversion: .prefixedNo, help: RecipeKey<Recipe.FineTune>.enabled.argumentHelp)
   var fineTune: Bool?
 
-  @OptionGroup(title: "Training of the head and fine-tuning")
+  @OptionGroup(title: "Training of the head and fine-tuning", visibility: .hidden)
   var training: TrainingOptions
 
   /// How options say which training they mean.
   static let discussion = """
-    The head is trained first, then fine-tuning thaws the backbone. An option of training means \
-    both, as far as they have a use for it, or one or each of them by name:
+    The head is trained first, then fine-tuning thaws the backbone. Every setting of both has an \
+    option of its own: --help-all. One value means both trainings, as far as they have a use for \
+    it, or name one or each:
       --epochs 3    --epochs head:3    --epochs head:3,fine-tune:8
     What it came to mean is printed; a learning rate must say which training it is for.
     """
@@ -36,9 +37,10 @@ struct RecipeOptions: ParsableArguments {
     let stages: [TrainingStage] = result.fineTune.enabled ? [.head, .fineTune] : [.head]
     // What fine-tuning's usual rate is, the trained head decides.
     let remarks = try StageSettings(
-      network.frozen.settings() + training.settings(), stages: stages, usualRate: { _, _ in nil }
+      network.head.frozen.settings() + training.settings(), stages: stages,
+      usualRate: { _, _ in nil }
     ).apply(to: &result)
-    try network.refuseIdle(result, stages: stages)
+    try network.head.refuseIdle(result, stages: stages)
     result = try result.checked()
     for remark in remarks { console.say(remark) }
     return result

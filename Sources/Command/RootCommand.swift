@@ -14,6 +14,7 @@ struct RootCommand: ParsableCommand {
       One command from photos to a classifier:
         thaw fit photos --run runs/mine        (photos/CLASS/*.jpg)
         thaw predict --model runs/mine/model.safetensors new.jpg
+      With --help a command shows the options that people need; with --help-all, every one.
       """,
     version: "thaw \(thawVersion)",
     subcommands: [
@@ -26,10 +27,33 @@ struct RootCommand: ParsableCommand {
     StandardStreams.occupy()
     Interruption.install()
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(arguments)
       try command.run()
     } catch {
       ErrorReport(error).printAndExit()
     }
+  }
+
+  /// What was given on the command line, with `--help-all` as the parser calls it.
+  private static var arguments: [String] {
+    let given = Array(CommandLine.arguments.dropFirst())
+    let end = given.firstIndex(of: "--") ?? given.endIndex
+    return given[..<end].map { $0 == "--help-all" ? "--help-hidden" : $0 } + given[end...]
+  }
+
+  /// `thaw` alone: the two commands that people need.
+  func run() throws {
+    try standardOutput(
+      .text(
+        """
+        thaw \(thawVersion): fine-tune pretrained image classifiers on a folder of photos.
+
+          thaw fit PHOTOS                      trains on PHOTOS/CLASS/*.jpg, leaves a model and a report
+          thaw predict --model MODEL PHOTO...  names the class of new photos
+
+        My network is worse than it should be:  thaw diagnose batchnorm --help
+        Every command:                          thaw --help
+
+        """))
   }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Synchronization
+
 /// Where a stage reports what it does, progress and remarks: on stderr, or to an observer.
 package struct Console: Sendable {
   /// Something a stage reports, for a program that shows it in its own way.
@@ -15,6 +17,7 @@ package struct Console: Sendable {
   private let isQuiet: Bool
   private let sink: OutputSink
   private let observer: (@Sendable (Event) -> Void)?
+  private let heading = Heading()
 
   /// - Parameter isQuiet: nothing but warnings is written.
   package init(isQuiet: Bool = false, sink: OutputSink = .standardError) {
@@ -30,16 +33,23 @@ package struct Console: Sendable {
     self.observer = observer
   }
 
+  /// What the next lines are about: a line of its own before them, and none when nothing follows.
+  package func head(_ text: String) { heading.set(text) }
+
   /// One message about what happens.
   package func say(_ text: String) {
     if let observer { return observer(.note(text)) }
-    if !isQuiet { sink.write(message: text) }
+    guard !isQuiet else { return }
+    heading.write(to: sink)
+    sink.write(message: text)
   }
 
   /// A finished text of several lines, such as a table, as it is laid out.
   package func show(_ text: String) {
     if let observer { return observer(.note(text)) }
-    if !isQuiet { sink.write(text.hasSuffix("\n") ? text : text + "\n") }
+    guard !isQuiet else { return }
+    heading.write(to: sink)
+    sink.write(text.hasSuffix("\n") ? text : text + "\n")
   }
 
   /// Something the user should look at; never stops a run.
@@ -49,16 +59,36 @@ package struct Console: Sendable {
   }
 
   /// The progress of a stage; nothing is written before its first tick.
-  package func progress(_ label: String, total: Int?, unit: String = "photos", completed: Int = 0)
-    -> ProgressLine
-  {
+  ///
+  /// - Parameter saysSteps: whether the caller writes lines about its steps
+  ///   (``ProgressLine/say(_:)``), so that a log needs hardly any others.
+  package func progress(
+    _ label: String, total: Int?, unit: String = "photos", completed: Int = 0,
+    saysSteps: Bool = false
+  ) -> ProgressLine {
     let tell: (@Sendable (Int) -> Void)? = observer.map { observer in
       { @Sendable completed in
         observer(.progress(label: label, completed: completed, total: total, unit: unit))
       }
     }
     return ProgressLine(
-      label, total: total, unit: unit, completed: completed, isQuiet: isQuiet, sink: sink,
-      observer: tell)
+      label, total: total, unit: unit, completed: completed, isQuiet: isQuiet,
+      saysSteps: saysSteps, sink: sink, heading: heading, observer: tell)
+  }
+}
+
+/// A line that waits for something to stand above.
+package final class Heading: Sendable {
+  private let text = Mutex<String?>(nil)
+
+  func set(_ new: String) { text.withLock { $0 = new } }
+
+  /// Writes the line, once.
+  func write(to sink: OutputSink) {
+    let taken = text.withLock { text in
+      defer { text = nil }
+      return text
+    }
+    if let taken { sink.write(taken + "\n") }
   }
 }

@@ -8,7 +8,8 @@ import ThawFiles
 ///
 /// On a terminal one line is rewritten at most ten times a second and erased at the end; elsewhere
 /// plain lines appear at every tenth of the work, but at least five seconds apart (and every 30
-/// seconds at least when something moves). It may be ticked from any thread.
+/// seconds at least when something moves). Work that took less than half a second is not worth a
+/// line. It may be ticked from any thread.
 package final class ProgressLine: Sendable {
   private struct State {
     var completed: Int
@@ -24,7 +25,9 @@ package final class ProgressLine: Sendable {
   private let label: String
   private let total: Int?
   private let unit: String
+  private let saysSteps: Bool
   private let sink: OutputSink?
+  private let heading: Heading?
   private let observer: (@Sendable (Int) -> Void)?
   private let clock: @Sendable () -> Double
   private let start: Double
@@ -38,18 +41,23 @@ package final class ProgressLine: Sendable {
   ///   - unit: what is counted, in the plural.
   ///   - completed: units done in an earlier run.
   ///   - isQuiet: writes nothing at all.
+  ///   - saysSteps: whether the caller says what a log should have, see ``say(_:)``: elsewhere than on
+  ///     a terminal a line of progress then appears only after 30 seconds of silence.
+  ///   - heading: written before the first line.
   ///   - observer: called with the units done at every tick, also when nothing is written.
   ///   - clock: seconds from any origin, never going back.
   package init(
     _ label: String, total: Int?, unit: String = "photos", completed: Int = 0,
-    isQuiet: Bool = false, sink: OutputSink = .standardError,
-    observer: (@Sendable (Int) -> Void)? = nil,
+    isQuiet: Bool = false, saysSteps: Bool = false, sink: OutputSink = .standardError,
+    heading: Heading? = nil, observer: (@Sendable (Int) -> Void)? = nil,
     clock: @escaping @Sendable () -> Double = ProgressLine.monotonicSeconds
   ) {
     self.label = VisibleText.escape(label)
     self.total = total
     self.unit = unit
+    self.saysSteps = saysSteps
     self.sink = isQuiet ? nil : sink
+    self.heading = heading
     self.observer = observer
     self.clock = clock
     start = clock()
@@ -83,15 +91,27 @@ package final class ProgressLine: Sendable {
     tick(detail: detail, loss: loss) { _ in completed }
   }
 
-  /// Writes a whole line above the progress line, such as a warning.
+  /// Writes a whole line above the progress line, such as a warning or what an epoch came to.
   package func say(_ message: String) {
     guard let sink else { return }
     state.withLock { state in
       let isShown = state.isShown
       state.isShown = false
-      state.lastDrawn = sink.isTerminal ? nil : state.lastDrawn
+      state.lastDrawn = sink.isTerminal ? nil : saysSteps ? clock() : state.lastDrawn
+      if !isShown { heading?.write(to: sink) }
       Self.write(VisibleText.escape(message) + "\n", to: sink, replacing: isShown)
     }
+  }
+
+  /// Time until all is done, for people; nil while unknown.
+  package var timeLeft: String? {
+    guard let total else { return nil }
+    return state.withLock { $0.estimate.secondsLeft(total: total, time: clock()) }.map(Self.text)
+  }
+
+  private static func text(secondsLeft seconds: Double) -> String {
+    let whole = seconds.rounded(.up)
+    return whole < 60 ? "\(Int(whole)) s left" : Format.duration(seconds: whole) + " left"
   }
 
   /// Erases the line and writes what was done: `summary`, or the count, time and rate.
@@ -103,12 +123,15 @@ package final class ProgressLine: Sendable {
       guard !state.isFinished else { return }
       state.isFinished = true
       let seconds = max(clock() - start, 0)
-      var text = "\(Format.grouped(state.completed, separator: " ")) \(unit) in "
+      guard summary != nil || state.isShown || seconds >= 0.5 else { return }
+      let counted = state.completed == 1 && unit.hasSuffix("s") ? String(unit.dropLast()) : unit
+      var text = "\(Format.grouped(state.completed, separator: " ")) \(counted) in "
       text += Format.duration(seconds: seconds)
       if seconds > 0, state.completed > first {
         text += ", \(Format.significant(Double(state.completed - first) / seconds)) \(unit)/s"
       }
       let line = "\(label)  " + (summary.map(VisibleText.escape) ?? text)
+      if !state.isShown { heading?.write(to: sink) }
       Self.write(line + "\n", to: sink, replacing: state.isShown)
     }
   }
@@ -132,11 +155,12 @@ package final class ProgressLine: Sendable {
       let now = clock()
       if let detail { state.detail = VisibleText.escape(detail) }
       if let loss { Self.remember(loss, in: &state.losses) }
-      guard isDue(state, now, sink) else { return }
       state.estimate.update(time: now, count: state.completed)
+      guard isDue(state, now, sink) else { return }
       state.lastDrawn = now
       state.lastTenth = Self.tenth(state.completed, of: total)
       let parts = parts(of: state, now, sink)
+      if !state.isShown { heading?.write(to: sink) }
       guard sink.isTerminal else { return sink.write(parts.joined(separator: "  ") + "\n") }
       state.isShown = true
       // One column stays free: a full line makes some terminals wrap.
@@ -148,7 +172,7 @@ package final class ProgressLine: Sendable {
     let since = now - (state.lastDrawn ?? (sink.isTerminal ? -.infinity : start))
     if sink.isTerminal { return since >= 0.1 }
     let isNewTenth = Self.tenth(state.completed, of: total) > state.lastTenth
-    return since >= 30 || (isNewTenth && since >= 5)
+    return since >= 30 || (isNewTenth && since >= 5 && !saysSteps)
   }
 
   /// Keeps the curve of all losses in bounded memory by averaging neighbours.
@@ -169,9 +193,7 @@ package final class ProgressLine: Sendable {
       parts.append("\(state.completed) \(unit)")
     }
     if let left = total.flatMap({ state.estimate.secondsLeft(total: $0, time: now) }) {
-      let whole = left.rounded(.up)
-      let text = whole < 60 ? "\(Int(whole)) s" : Format.duration(seconds: whole)
-      parts.append(text + " left")
+      parts.append(Self.text(secondsLeft: left))
     }
     if let rate = state.estimate.rate { parts.append("\(Format.significant(rate)) \(unit)/s") }
     if !state.detail.isEmpty { parts.append(state.detail) }

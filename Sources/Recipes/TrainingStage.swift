@@ -48,6 +48,12 @@ package struct StageKey: Sendable {
     stage == .head ? head : fineTune
   }
 
+  /// What is in force without it: one value, or `30, fine-tuning 15`.
+  package var standard: String {
+    let (first, second) = (head.standard, fineTune.standard)
+    return first == second || second.isEmpty ? first : "\(first), fine-tuning \(second)"
+  }
+
   /// The option with its dashes.
   package var option: String { "--\(head.option ?? head.name)" }
 }

@@ -21,6 +21,8 @@ struct HelpTests {
         One command from photos to a classifier:
           thaw fit photos --run runs/mine        (photos/CLASS/*.jpg)
           thaw predict --model runs/mine/model.safetensors new.jpg
+        With --help a command shows the options that people need; with --help-all, every
+        one.
 
         USAGE: thaw <subcommand>
 
@@ -55,7 +57,7 @@ struct HelpTests {
     func check<Section>(_ keys: [RecipeKey<Section>], _ commands: [String]) throws {
       let keys = keys.filter { $0.option != nil }
       for command in commands {
-        let help = words(try workspace.thaw(command, "--help").stdout)
+        let help = words(try workspace.thaw(command, "--help-all").stdout)
         for key in keys {
           let option = " --\(key.option ?? "") <\(key.option ?? "")> \(words(key.help)) "
           #expect(help.contains(option), "\(command) lacks \(option)")
@@ -81,6 +83,46 @@ struct HelpTests {
           + "\(words(RecipeKey<Recipe.FineTune>.interpolation.help)) "))
   }
 
+  /// What a newcomer sees is about one screen; everything else is a word away.
+  @Test func helpHasTwoLayers() throws {
+    let help = try workspace.thaw("fit", "--help").stdout
+    for option in [
+      "--run", "--backbone", "--size", "--valid", "--test", "--on-bad-image", "--seed",
+      "--fine-tune/--no-fine-tune",
+    ] { #expect(help.contains("  \(option) ") || help.contains("  \(option)\n"), "\(option)") }
+    #expect(words(help).contains("(default: 0.2)") && help.contains("--help-all"))
+    for option in ["--momentum", "--tta-mode", "--hidden", "--engine"] {
+      #expect(!help.contains(option), "\(option)")
+      #expect(try workspace.thaw("fit", "--help-all").stdout.contains(option), "\(option)")
+    }
+    #expect(!(try workspace.thaw("prepare", "--help").stdout.contains("--momentum")))
+    #expect(help.split(separator: "\n").count < 60)
+  }
+
+  @Test func theProgramAloneSaysTheTwoCommandsThatPeopleNeed() throws {
+    let outcome = try workspace.start([]).wait()
+    #expect(outcome.status == 0 && outcome.stderr.isEmpty)
+    #expect(outcome.stdout.contains("thaw fit PHOTOS") && outcome.stdout.contains("thaw predict"))
+    #expect(outcome.stdout.split(separator: "\n").count < 12)
+  }
+
+  /// What other programs call an option; the advice must be an option that the command has.
+  @Test(arguments: [
+    (["fit", "x", "--lr", "1"], "--learning-rate"), (["train", "--bs=3"], "--batch"),
+    (["fit", "x", "--batch_size", "3"], "--batch"), (["fit", "x", "--imgsz", "9"], "--size"),
+    (["fit", "x", "--weights", "9"], "--backbone"), (["predict", "--weights", "9"], "--model"),
+    (["fit", "x", "--run", "r", "--optimizer", "adam"], "--solver"),
+    (["diagnose", "batchnorm", "--dataset", "x"], "--data"),
+  ])
+  func aNearMissIsCorrected(arguments: [String], option: String) throws {
+    let outcome = try workspace.start(arguments).wait()
+    #expect(outcome.status == 64)
+    #expect(outcome.stderr.contains("Did you mean '\(option)'?"), "\(outcome.stderr)")
+    let command = Array(arguments.prefix { !$0.hasPrefix("-") && $0 != "x" })
+    let help = try workspace.start(command + ["--help-all"]).wait().stdout
+    #expect(help.contains("\(option) "))
+  }
+
   /// `text` on one line.
   private func words(_ text: String) -> String {
     text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
@@ -98,7 +140,7 @@ struct HelpTests {
   }
 
   @Test(arguments: [
-    ["bogus"], ["fit"], ["fit", "photos"], ["train", "--run", ""], ["fit", "", "--run", "run"],
+    ["bogus"], ["fit"], ["train", "--run", ""], ["fit", "", "--run", "run"],
     ["fit", "photos", "--run", "run", "--threads", "0"],
     ["fit", "photos", "--run", "run", "--seed", "18446744073709551616"],
     ["fit", "photos", "--run", "run", "--epochs", "0"],

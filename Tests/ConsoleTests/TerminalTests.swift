@@ -24,6 +24,7 @@ private final class Recorder: Sendable {
   }
 
   func pass(_ seconds: Double) { time.withLock { $0 += seconds } }
+  var now: Double { time.withLock { $0 } }
   var written: String { text.withLock { $0 } }
 }
 
@@ -58,6 +59,48 @@ private final class Recorder: Sendable {
     #expect(lines.count == 10)
     #expect(!recorder.written.contains("\u{1B}") && !recorder.written.contains("\r"))
     #expect(lines.first == "cache  100/1000 photos  10 %  1 min 30 s left  10 photos/s  epoch 3")
+  }
+
+  @Test func workOfNoTimeIsNotWorthALine() {
+    let recorder = Recorder()
+    let line = recorder.line(3, isTerminal: true)
+    let other = recorder.line(3, isTerminal: false)
+    recorder.pass(0.4)
+    other.advance(by: 3)
+    other.finish()
+    line.finish()
+    #expect(recorder.written.isEmpty)
+    let last = recorder.line(1, isTerminal: false)
+    recorder.pass(0.6)
+    last.advance()
+    last.finish()
+    #expect(recorder.written == "cache  1 photo in 0.60 s, 1.67 photos/s\n")
+  }
+
+  @Test func aStepsLinesTakeThePlaceOfProgressInALog() {
+    let recorder = Recorder()
+    let line = ProgressLine(
+      "head", total: 100, unit: "steps", saysSteps: true, sink: recorder.sink(isTerminal: false),
+      clock: { recorder.now })
+    for step in 1...100 {
+      recorder.pass(1)
+      line.advance()
+      if step % 25 == 0 { line.say("  epoch \(step / 25)/4  \(line.timeLeft ?? "-")") }
+    }
+    #expect(
+      recorder.written
+        == "  epoch 1/4  1 min 15 s left\n  epoch 2/4  50 s left\n  epoch 3/4  25 s left\n"
+        + "  epoch 4/4  0 s left\n")
+  }
+
+  @Test func aHeadingStandsOnlyAboveSomething() {
+    let recorder = Recorder()
+    let console = Console(sink: recorder.sink(isTerminal: false))
+    console.head("1/2 Nothing to say")
+    console.head("2/2 Something")
+    console.say("it")
+    console.say("more")
+    #expect(recorder.written == "2/2 Something\nit\nmore\n")
   }
 
   @Test func shortWorkElsewhereWritesOnlyTheSummary() {

@@ -64,6 +64,39 @@ struct Evaluate: ParsableCommand {
 }
 
 extension Evaluation {
+  /// How many photos of what, for people: `145 of 153 validation photos right, 94.8 %`.
+  var sentence: String {
+    let kind =
+      switch Split(rawValue: split) {
+      case .train?: "training "
+      case .valid?: "validation "
+      case .test?: "test "
+      case nil: ""
+      }
+    let right = matrix.correct
+    return "\(right) of \(count) \(kind)\(count == 1 ? "photo" : "photos") right,"
+      + " \(Format.percent(accuracy))"
+  }
+
+  /// What the number does not say; nil for photos that nothing was chosen by, if there are enough.
+  var caution: String? {
+    let classes = matrix.classMetrics.filter { $0.count > 0 }.count
+    let few =
+      count < 10 * classes
+      ? "With \(Format.significant(Double(count) / Double(max(classes, 1)), 2)) photos a class this"
+        + " says little: the accuracy on new photos may be anywhere from"
+        + " \(Format.percent(accuracyInterval.lowerBound, decimals: 0)) to"
+        + " \(Format.percent(accuracyInterval.upperBound, decimals: 0))."
+      : nil
+    let chosen =
+      split == Split.valid.rawValue
+      ? "The validation photos also chose the weights, so expect slightly less on new photos; for an"
+        + " untouched number keep some aside with --test 0.2."
+      : nil
+    let parts = [few, chosen].compactMap(\.self)
+    return parts.isEmpty ? nil : parts.joined(separator: "\n")
+  }
+
   /// A summary, the metrics of each class and the confusion matrix, for people.
   ///
   /// - Parameter look: how each photo was looked at.
@@ -71,10 +104,10 @@ extension Evaluation {
     let matrix = self.matrix.restricted(to: self.matrix.present)
     let interval = accuracyInterval
     var lines = [
-      "\(split): \(count) photos,\(look.count > 1 ? " \(look.name)," : "") accuracy \(Format.percent(accuracy))"
+      sentence + (look.count > 1 ? ", \(look.name)" : "")
         + " (95 % interval \(Format.percent(interval.lowerBound)) to"
-        + " \(Format.percent(interval.upperBound))), loss \(Format.fixed(loss, 4)),"
-        + " macro F1 \(Format.fixed(macroF1, 3))"
+        + " \(Format.percent(interval.upperBound)))",
+      "loss \(Format.fixed(loss, 4)), macro F1 \(Format.fixed(macroF1, 3))"
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
       "", matrix.metricsText(),
     ]

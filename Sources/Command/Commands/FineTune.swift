@@ -46,8 +46,10 @@ struct FineTune: ParsableCommand {
     let plan = try stage.plan()
     if planOnly { return try session.print(plan.flatMap(\.groups), text: plan.text) }
     try run.saveRecipe()
-    session.console.show(plan.text)
-    let summary = try stage.fineTune()
+    let summary = try stage.fineTune(onPlan: { session.console.show($0.text) })
+    if !summary.unchanged, let advice = try directory.advice {
+      session.console.say("hint: \(advice)")
+    }
     try session.print(summary, text: summary.text)
   }
 
@@ -78,7 +80,7 @@ extension [PhaseTable] {
       }
       return (count > 1 ? "Phase \(phase.phase) of \(count): " : "")
         + "epochs \(phase.firstEpoch) to \(phase.lastEpoch), \(phase.size) pixels,"
-        + " \(phase.schedule), frozen up to '\(phase.cut)'\n" + table.text()
+        + " \(phase.schedule), \(phase.frozen)\n" + table.text()
     }.joined(separator: "\n")
   }
 }

@@ -14,29 +14,64 @@ struct Fit: ParsableCommand {
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: FilePath
 
-  @Option(name: .customLong("run"), help: "Run directory; created if needed.")
-  var directory: RunDirectory
-
-  @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
+  @OptionGroup var newRun: NewRunOptions
+  @OptionGroup(title: "Several looks, several models", visibility: .hidden) var testTime:
+    TestTimeOptions
   @OptionGroup var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
+    let directory = try newRun.directory(for: data)
     let context = try session.context()
     var recipe = try recipe.resolved(
       run: directory, seed: global.seed, console: session.console)
     try testTime.apply(to: &recipe.evaluate)
+    let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
       data, recipe: recipe,
+      onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
-        if !global.json && !global.quiet { try standardOutput(.text($0.text + "\n")) }
+        guard !global.json && !global.quiet && !$0.unchanged else { return }
+        session.console.show($0.text)
       }, onPlan: { session.console.show($0.text) })
-    let lines = [
-      result.train.text, result.fineTune?.text, result.evaluate.text(recipe.evaluate.tta),
-    ].compactMap { $0 }
     try session.print(
-      result,
-      text: lines.joined(separator: "\n") + "\nModel: \(result.model)\nReport: \(result.report)")
+      result, text: result.text(recipe.evaluate.tta))
+  }
+
+  /// The stages that a person sees, numbered.
+  private struct Stages {
+    let isFineTuned: Bool
+
+    /// The line above what a stage has to say; nil where it goes on with the one before.
+    func heading(of part: FitStage.Part) -> String? {
+      let titles: [(FitStage.Part, String)] =
+        [(.prepare, "Looking at the photos"), (.fetch, "Training a head on the frozen backbone")]
+        + (isFineTuned ? [(.fineTune, "Fine-tuning the backbone")] : [])
+        + [(.evaluate, "Judging the model"), (.report, "Writing the report")]
+      guard let index = titles.firstIndex(where: { $0.0 == part }) else { return nil }
+      return "\n\(index + 1)/\(titles.count) \(titles[index].1)"
+    }
+  }
+}
+
+extension FitStage.Summary {
+  /// The result and what to do with it, for people.
+  func text(_ look: Recipe.TestTime) -> String {
+    let places = "Model: \(model)\nReport: \(report)"
+    if isUnchanged {
+      return "Nothing has changed since the last time: \(evaluate.sentence)\n\(places)"
+    }
+    let lines = [train.text, fineTune?.text].compactMap { $0 }.joined(separator: "\n")
+    return """
+      \(lines)
+
+      \(evaluate.text(look))
+      \(evaluate.caution.map { $0 + "\n\n" } ?? "")\(places)
+
+      Try it:      thaw predict --model \(model) PHOTO
+      Look at it:  xdg-open \(report)
+      Better:      \(advice ?? "thaw diagnose fit --run \(run)")
+      """
   }
 }

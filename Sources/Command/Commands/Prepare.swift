@@ -15,14 +15,13 @@ struct Prepare: ParsableCommand {
   @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
   var data: FilePath
 
-  @Option(name: .customLong("run"), help: "Run directory; created if needed.")
-  var directory: RunDirectory
-
+  @OptionGroup var newRun: NewRunOptions
   @OptionGroup var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
     let session = Session(global)
+    let directory = try newRun.directory(for: data)
     let recipe = try recipe.resolved(
       run: directory, seed: global.seed, console: session.console)
     let stage = PrepareStage(directory, context: try session.context())

@@ -15,7 +15,7 @@ struct Train: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory
 
-  @OptionGroup(title: "Recipe, network and head") var network: NetworkOptions
+  @OptionGroup(title: "Recipe and network") var network: NetworkOptions
   @OptionGroup(title: "Training of the head") var training: TrainingOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
@@ -25,6 +25,9 @@ struct Train: ParsableCommand {
     let run = prepared.with(try resolved())
     try run.saveRecipe()
     let summary = try TrainStage(run).train()
+    if !summary.unchanged, let advice = try directory.advice {
+      session.console.say("hint: \(advice)")
+    }
     try session.print(summary, text: summary.text)
   }
 
@@ -32,10 +35,10 @@ struct Train: ParsableCommand {
     var recipe = try network.base(run: directory, seed: global.seed)
     try network.apply(to: &recipe)
     _ = try StageSettings(
-      network.frozen.settings() + training.settings(), stages: [.head],
+      network.head.frozen.settings() + training.settings(), stages: [.head],
       usualRate: { _, recipe in recipe.train.rate }
     ).apply(to: &recipe)
-    try network.refuseIdle(recipe, stages: [.head])
+    try network.head.refuseIdle(recipe, stages: [.head])
     return try recipe.checked()
   }
 }

@@ -102,13 +102,15 @@ struct FeatureStore {
     return total
   }
 
-  /// Says what the rows will take on the disk, and refuses when it has not the room.
+  /// Says what the rows will take on the disk if that is much, and refuses when it has not the room.
   private func reserve(rows: Int) throws {
     let bytes = rows * (rowLength * precision.byteCount + FeatureCache.indexBytesPerRow)
     let size = Format.bytes(bytes)
     guard let free = FileSystem.freeSpace(at: place), free < bytes else {
-      return context.console.say(
-        "The cache grows by \(size): \(rows) rows of \(Format.grouped(rowLength)) numbers.")
+      if bytes >= 1 << 30 {
+        context.console.say("The features will take \(size) of disk, in \(place.displayed).")
+      }
+      return
     }
     throw FileError(
       place,

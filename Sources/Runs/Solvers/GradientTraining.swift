@@ -4,7 +4,6 @@ import Foundation
 import SystemPackage
 import ThawConsole
 import ThawDatasets
-import ThawDiagnosis
 import ThawExecution
 import ThawFiles
 import ThawInference
@@ -69,9 +68,6 @@ struct GradientTraining {
     do { result = try observe(training, isCached: { isCached }) } catch let error as TrainingError {
       guard case .diverged = error else { throw error }
       throw try keepLastGood(training, isCached: isCached, after: error)
-    }
-    for hint in FitDiagnosis.hints(result.history) where hint.kind == .overfitting {
-      context.console.say("hint: \(hint.message)")
     }
     try run.directory.history.write(result.history)
     try sources.discard(passing)
@@ -146,7 +142,8 @@ struct GradientTraining {
   ) throws -> TrainingResult {
     let progress = context.console.progress(
       label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
-      completed: training.trainer.progress.step)
+      completed: training.trainer.progress.step, saysSteps: true)
+    var lines = EpochLines(epochs: schedule.epochs)
     var pace = SavingPace()
     func saveSometimes() throws {
       try pace.save { try checkpoint.save(try training.exportState()) }
@@ -157,6 +154,7 @@ struct GradientTraining {
         let accuracy = record.validAccuracy.map { ", valid accuracy \(Format.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
+        if let line = lines.line(record, timeLeft: progress.timeLeft) { progress.say(line) }
         context.onEpoch(label, record)
         try saveSometimes()
       },

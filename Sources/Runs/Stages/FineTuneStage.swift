@@ -55,8 +55,9 @@ package struct FineTuneStage {
   /// Fine-tunes, or returns at once when the model is up to date. The weights with the lowest
   /// validation loss are kept: an epoch's, those of the start, or some between the two.
   ///
+  /// - Parameter onPlan: called with the plan before anything trains; not when nothing has to.
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
-  package func fineTune() throws -> Summary {
+  package func fineTune(onPlan: ([PhaseTable]) -> Void = { _ in }) throws -> Summary {
     let start = try FineTuneStart(run)
     let usual = key(start, engine: run.context.compiler.trainingEngine.name)
     let known = try run.finishedTraining(run.directory.model)
@@ -69,6 +70,7 @@ package struct FineTuneStage {
     if let known, tuning.made(known) {
       return summary(known.outcome, run.time(of: known), start, unchanged: true)
     }
+    onPlan(start.phases)
     engine.report("Fine-tuning", to: run.context)
     let snapshots = SnapshotFiles(
       run: run, key: tuning.key, network: start.network, isHeadAlone: false)

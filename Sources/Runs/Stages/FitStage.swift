@@ -48,6 +48,13 @@ package struct FitStage {
     package let evaluate: Evaluation
     /// The page.
     package let report: String
+    /// What would make it better, as far as the training shows it.
+    package let advice: String?
+
+    /// Whether nothing had to be done.
+    package var isUnchanged: Bool {
+      prepare.unchanged && cache.computed == 0 && train.unchanged && fineTune?.unchanged ?? true
+    }
   }
 
   /// Goes from the photos in `data` to a model; stages whose inputs did not change return at once.
@@ -82,9 +89,7 @@ package struct FitStage {
     var tuned: FineTuneStage.Summary?
     if run.recipe.fineTune.enabled {
       tuned = try part(.fineTune) {
-        let stage = FineTuneStage(run)
-        onPlan(try stage.plan())
-        return try stage.fineTune()
+        try FineTuneStage(run).fineTune(onPlan: onPlan)
       }
     } else {
       try TrainStage(run).useHead()
@@ -95,6 +100,7 @@ package struct FitStage {
     let report = try part(.report) { try ReportStage(run).write() }
     return Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
-      train: trained, fineTune: tuned, evaluate: evaluation, report: report.report)
+      train: trained, fineTune: tuned, evaluate: evaluation, report: report.report,
+      advice: try directory.advice)
   }
 }

@@ -16,4 +16,9 @@ package struct PhaseTable: Encodable, Sendable {
   package let cut: String
   /// The layer groups, input to head.
   package let groups: [GroupRow]
+
+  /// What is frozen, for people.
+  package var frozen: String {
+    groups.first?.trainable == 0 ? "frozen up to '\(cut)'" : "nothing in front is frozen"
+  }
 }

@@ -13,6 +13,13 @@ import ThawRecipes
 import ThawReports
 import ThawTraining
 
+extension RunDirectory {
+  /// What the course of the last training says would make it better; nil when nothing stands out.
+  package var advice: String? {
+    get throws { try FitDiagnosis.hints(RunReport.history(self)).first?.message }
+  }
+}
+
 /// Collects what a run has for its report; nothing is computed but the answers for the photos that
 /// are shown.
 struct RunReport {
