@@ -12,21 +12,33 @@ struct NearMisses {
   /// - Parameter arguments: the command line without the program's name.
   init(arguments: [String]) { self.arguments = arguments }
 
-  /// The parser's message, with a suggestion where it is about an option that is known by another
-  /// name, and that the command has.
+  /// The parser's message; where an option that the command does not have was given, a message about
+  /// that one instead, with the name it has here.
   func improve(_ message: String) -> String {
-    guard
-      let match = message.firstMatch(
-        of: /Unknown option '(--?)([^'=]+)'(\. Did you mean '[^']*'\?)?/)
+    let (known, given) = (options, given)
+    guard let option = given.first(where: { !known.contains($0) && !Self.always.contains($0) })
     else { return message }
-    let word = match.2.lowercased().replacing("_", with: "-")
-    let known = options
-    guard
-      let name = ([word] + (Self.names[word] ?? [])).first(where: { known.contains("--\($0)") })
-    else { return message }
-    return message.replacingCharacters(
-      in: match.range, with: "Unknown option '\(match.1)\(match.2)'. Did you mean '--\(name)'?")
+    let word = option.dropFirst(2).lowercased().replacing("_", with: "-")
+    let name = ([word] + (Self.names[word] ?? [])).first { known.contains("--\($0)") }
+    // The parser knows names that are a letter or two away.
+    if name == nil, message.contains("Unknown option '\(option)'") { return message }
+    let usage = message.range(of: "\nUsage:").map { message[$0.lowerBound...] } ?? ""
+    return "Error: Unknown option '\(option)'."
+      + (name.map { " Did you mean '--\($0)'?" } ?? "") + usage
   }
+
+  /// The options on the command line, without their values.
+  private var given: [String] {
+    arguments.prefix { $0 != "--" }.filter { $0.hasPrefix("--") }.map {
+      String($0.prefix { $0 != "=" })
+    }
+  }
+
+  /// What the parser takes for every command and does not list.
+  private static let always: Set = [
+    "--help", "--help-all", "--help-hidden", "--version", "--generate-completion-script",
+    "--experimental-dump-help",
+  ]
 
   /// The names of the options of the command that was called, hidden ones among them.
   private var options: Set<String> {

@@ -14,13 +14,13 @@ struct RootCommand: ParsableCommand {
       One command from photos to a classifier:
         thaw fit photos --run runs/mine        (photos/CLASS/*.jpg)
         thaw predict --model runs/mine/model.safetensors new.jpg
-      With --help a command shows the options that people need; with --help-all, every one.
+      Each command's --help shows the usual options, --help-all every one.
       """,
     version: "thaw \(thawVersion)",
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, Predict.self, Export.self, Report.self, Augment.self,
-      Diagnose.self,
+      Diagnose.self, Doctor.self,
     ])
 
   static func main() {

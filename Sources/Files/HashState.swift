@@ -55,3 +55,9 @@ private final class HashHandle: @unchecked Sendable {
 
   func copy() -> HashHandle { HashHandle(thaw_hash_copy(pointer)) }
 }
+
+/// The library that hashes.
+package enum Hashing {
+  /// For example `OpenSSL 3.0.15 3 Sep 2024`.
+  package static var library: String { String(cString: thaw_crypto_description()) }
+}

@@ -25,6 +25,19 @@ package enum ComputeThreads {
     LinearAlgebra.setThreadCount(threads)
   }
 
+  /// oneDNN's version and the instructions it uses here.
+  package static var library: String {
+    "\(OneDNN.name) (\(String(cString: thaw_dnnl_instructions())))"
+  }
+
+  /// How many threads a parallel region gets that asks for `threads`: fewer where the environment
+  /// limits them (`OMP_THREAD_LIMIT`, `OMP_DYNAMIC`).
+  package static func granted(of threads: Int) -> Int {
+    let counter = Atomic<Int>(0)
+    inHostRegion(of: threads) { _ in counter.add(1, ordering: .relaxed) }
+    return counter.load(ordering: .relaxed)
+  }
+
   /// Calls `body` on each thread of a parallel region of OpenMP with its number, as a host may that
   /// calls Thaw from within one of its own: for tests.
   package static func inHostRegion(of threads: Int, _ body: (Int) -> Void) {

@@ -106,3 +106,8 @@ extension Double: BLASScalar {
       a.base, Int64(a.rowStride), b.base, Int64(b.rowStride), beta, c, Int64(rowStride))
   }
 }
+
+extension LinearAlgebra {
+  /// The library in its own words, for example `OpenBLAS 0.3.21 … SkylakeX MAX_THREADS=64`.
+  package static var library: String { String(cString: thaw_blas_description()) }
+}

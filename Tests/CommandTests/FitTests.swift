@@ -14,7 +14,11 @@ struct FitTests {
 
   @Test func fitLeavesEveryArtifactAndPrintsOneDocument() throws {
     let json = try fitted.outcome.json()
-    #expect(json.keys == ["cache", "evaluate", "model", "prepare", "report", "run", "train"])
+    // Advice is there when the course of the training gives any.
+    #expect(
+      json.keys.filter { $0 != "advice" } == [
+        "cache", "evaluate", "model", "prepare", "report", "run", "train",
+      ])
     #expect(json["model"].string == "run/model.safetensors")
     for name in [
       "recipe.yml", "manifest.json", "history.jsonl", "model.safetensors", "metrics.json",

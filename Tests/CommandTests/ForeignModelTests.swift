@@ -40,6 +40,10 @@ struct ForeignModelTests {
     let text = try workspace.thaw("pretrained", "inspect", "foreign.safetensors").stdout
     #expect(text.contains("no other architecture fits"))
     #expect(text.contains("classes: 2"))
+    #expect(!text.contains("bn1.running_mean"), "The verdict first; tensors when asked for.")
+    #expect(
+      try workspace.thaw("pretrained", "inspect", "foreign.safetensors", "--tensors").stdout
+        .contains("bn1.running_mean"))
   }
 
   @Test func sortedFoldersNameTheClassesAndItIsSaid() throws {

@@ -21,8 +21,7 @@ struct HelpTests {
         One command from photos to a classifier:
           thaw fit photos --run runs/mine        (photos/CLASS/*.jpg)
           thaw predict --model runs/mine/model.safetensors new.jpg
-        With --help a command shows the options that people need; with --help-all, every
-        one.
+        Each command's --help shows the usual options, --help-all every one.
 
         USAGE: thaw <subcommand>
 

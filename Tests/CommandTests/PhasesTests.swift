@@ -165,7 +165,7 @@ import ThawFiles
     #expect(abs((judged["accuracy"].double ?? 0) - Double(right) / 36) < 1e-9)
     let sums = predicted[0]["top"].array.compactMap { $0["probability"].double }
     #expect(abs(sums.reduce(0, +) - 1) < 1e-5)
-    #expect(try workspace.start(evaluate).wait().stdout.contains("36 photos, \(name), accuracy "))
+    #expect(try workspace.start(evaluate).wait().stdout.contains(", \(name) (95 % interval "))
   }
 
   @Test func halfPrecisionHalvesTheCacheAndJudgesInFull() throws {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+import ThawConsole
 import ThawRuns
 import ThawTraining
 
@@ -20,7 +21,8 @@ struct EpochLinesTests {
     time = 2
     #expect(
       lines.line(record(1), timeLeft: "8 s left")
-        == "  epoch  2/10  train loss 0.2500  valid loss 0.5000  accuracy 87.5 %  8 s left")
+        == "  epoch  2/10  train loss 0.2500  valid loss 0.5000  accuracy"
+        + " \(Format.percent(0.875))  8 s left")
     time = 3.9
     #expect(lines.line(record(2), timeLeft: nil) == nil)
     time = 4

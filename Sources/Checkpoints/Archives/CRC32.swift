@@ -18,3 +18,9 @@ struct CRC32 {
   /// Adds bytes.
   mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 }
+
+/// The library that decompresses checkpoints.
+package enum Decompression {
+  /// For example `zlib 1.2.13`.
+  package static var library: String { "zlib " + String(cString: thaw_zlib_version()) }
+}

@@ -17,6 +17,7 @@ struct PretrainedInspect: ParsableCommand {
       PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX.
       """)
   @Argument(help: "A file of weights, or the name of a card.") var file: String
+  @Flag(help: "List every tensor behind the verdict.") var tensors = false
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   /// One tensor.
@@ -71,11 +72,15 @@ struct PretrainedInspect: ParsableCommand {
         : Contents(
           checkpoint,
           try CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? []))
+    try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
+  }
+
+  private func table(_ checkpoint: Checkpoint) -> String {
     var table = TextTable("tensor", "type", "shape")
     for tensor in checkpoint.tensors {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
     }
-    try session.print(contents, text: table.text(width: 120) + "\n" + contents.summary)
+    return table.text(width: 120)
   }
 }
 

@@ -74,3 +74,5 @@ bool thaw_hash_finish(thaw_hash *hash, uint8_t result[THAW_HASH_BYTES], size_t *
   *count = length;
   return true;
 }
+
+const char *thaw_crypto_description(void) { return OpenSSL_version(OPENSSL_VERSION); }

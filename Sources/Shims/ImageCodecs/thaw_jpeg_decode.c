@@ -360,3 +360,14 @@ thaw_image_status thaw_jpeg_decode(const uint8_t *bytes, size_t count,
   }
   return destroy_decoder(decoder);
 }
+
+#define TEXT_OF(value) #value
+#define TEXT(value) TEXT_OF(value)
+
+const char *thaw_jpeg_description(void) {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "libjpeg-turbo " TEXT(LIBJPEG_TURBO_VERSION);
+#else
+  return "libjpeg " TEXT(JPEG_LIB_VERSION);
+#endif
+}

@@ -259,3 +259,5 @@ thaw_image_status thaw_png_decode(const uint8_t *bytes, size_t count,
   }
   return destroy_decoder(decoder);
 }
+
+const char *thaw_png_version(void) { return png_get_libpng_ver(NULL); }

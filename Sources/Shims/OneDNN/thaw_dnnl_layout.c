@@ -27,6 +27,20 @@ void thaw_dnnl_version(int version[3]) {
   version[2] = found->patch;
 }
 
+const char *thaw_dnnl_instructions(void) {
+  switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "SSE 4.1";
+    case dnnl_cpu_isa_avx: return "AVX";
+    case dnnl_cpu_isa_avx2: return "AVX2";
+    case dnnl_cpu_isa_avx2_vnni: return "AVX2 with VNNI";
+    case dnnl_cpu_isa_avx512_core: return "AVX-512";
+    case dnnl_cpu_isa_avx512_core_vnni: return "AVX-512 with VNNI";
+    case dnnl_cpu_isa_avx512_core_bf16: return "AVX-512 with VNNI and bfloat16";
+    case dnnl_cpu_isa_avx512_core_amx: return "AVX-512 with bfloat16 and AMX";
+    default: return "other instructions";
+  }
+}
+
 static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t shared_engine;
 static dnnl_status_t engine_status;

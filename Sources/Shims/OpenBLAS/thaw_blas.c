@@ -20,3 +20,5 @@ void thaw_dgemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_
 }
 
 void thaw_blas_set_threads(int32_t count) { openblas_set_num_threads(count); }
+
+const char *thaw_blas_description(void) { return openblas_get_config(); }

@@ -61,3 +61,5 @@ thaw_zlib_status thaw_inflater_run(
 uint32_t thaw_crc32(uint32_t checksum, const uint8_t *bytes, size_t count) {
   return (uint32_t)crc32_z(checksum, bytes, count);
 }
+
+const char *thaw_zlib_version(void) { return zlibVersion(); }

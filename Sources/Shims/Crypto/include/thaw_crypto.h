@@ -39,6 +39,9 @@ bool thaw_hash_update(thaw_hash *hash, const void *bytes, size_t count);
 /// hash is used up then. Whether that worked.
 bool thaw_hash_finish(thaw_hash *hash, uint8_t result[THAW_HASH_BYTES], size_t *count);
 
+/// For example "OpenSSL 3.0.15 3 Sep 2024".
+const char *thaw_crypto_description(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -115,4 +115,9 @@ void thaw_image_free(uint8_t *encoded);
 /// structure is broken or the value is not allowed. Reads nothing outside `bytes`.
 int32_t thaw_exif_orientation(const uint8_t *bytes, size_t count);
 
+/// For example "libjpeg-turbo 2.1.5": what this was compiled with, which the library promises to keep.
+const char *thaw_jpeg_description(void);
+/// For example "1.6.39".
+const char *thaw_png_version(void);
+
 #endif

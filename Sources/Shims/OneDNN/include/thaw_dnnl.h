@@ -20,6 +20,9 @@ bool thaw_dnnl_is_unsupported(int status);
 // Major, minor and patch number of the library that runs.
 void thaw_dnnl_version(int version[3]);
 
+/// The instructions that the library uses on this processor, for example "AVX-512 with bfloat16".
+const char *thaw_dnnl_instructions(void);
+
 // ---- Threads ------------------------------------------------------------------------------------
 
 // Sets the OpenMP team size for work that the calling thread starts from now on and returns what it

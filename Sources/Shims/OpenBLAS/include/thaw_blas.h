@@ -18,4 +18,7 @@ void thaw_dgemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_
 /// Number of threads of OpenBLAS's own pool.
 void thaw_blas_set_threads(int32_t count);
 
+/// The library in its own words: name, version and the processor it has kernels for.
+const char *thaw_blas_description(void);
+
 #endif

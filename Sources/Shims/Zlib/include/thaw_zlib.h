@@ -41,6 +41,9 @@ thaw_zlib_status thaw_inflater_run(
 /// Continues the checksum of zip archives (polynomial 0xEDB88320, reflected); begin with 0.
 uint32_t thaw_crc32(uint32_t checksum, const uint8_t *bytes, size_t count);
 
+/// For example "1.2.13".
+const char *thaw_zlib_version(void);
+
 #ifdef __cplusplus
 }
 #endif
