@@ -55,7 +55,7 @@ struct Examination: Encodable {
     threads: Int, store: Result<PretrainedStore, any Error>, asksNetwork: Bool
   ) throws {
     version = thawVersion
-    compiler = swiftVersion
+    compiler = Self.swiftVersion
     machine = MachineFacts()
     libraries =
       [ComputeThreads.library, LinearAlgebra.library] + CodecLibraries.names
@@ -87,8 +87,8 @@ struct Examination: Encodable {
     }
     self.problems =
       problems + Self.problems(machine, asked: threads, granted: threadsGranted)
-      + Self.problems(free: freeHere, "this folder", needed: gigabyte)
-      + Self.problems(free: freeForWeights, "the folder of weights", needed: gigabyte)
+      + Self.problems(free: freeHere, "this folder", needed: Self.gigabyte)
+      + Self.problems(free: freeForWeights, "the folder of weights", needed: Self.gigabyte)
       + (found != nil && found?.place == nil
         ? ["There is no place for weights: the folder of cards is read-only and HOME is not set."]
         : [])

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import SystemPackage
+import Testing
+import ThawFiles
+import ThawTestSupport
+import ThawTinyBackbone
+
+/// The pages for newcomers: each of their commands is run as it stands, one after the other.
+struct DocumentationTests {
+  /// The folder of the package, above this file.
+  private static let package = FilePath(#filePath).removingLastComponent().removingLastComponent()
+    .removingLastComponent()
+
+  /// The lines of a page between "```sh" and "```".
+  private static func commands(of page: String) throws -> [String] {
+    let text = String(
+      decoding: try FileSystem.read(package.appending("Documentation").appending(page)),
+      as: UTF8.self)
+    var commands: [String] = []
+    var isInside = false
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+      if line.hasPrefix("```") {
+        isInside = line == "```sh"
+      } else if isInside, !line.isEmpty {
+        commands.append(String(line))
+      }
+    }
+    return commands
+  }
+
+  @Test func everyCommandForPeopleWithPhotosWorks() throws {
+    let workspace = try Workspace(classes: ["maple", "oak"], count: 15)
+    try FileManager.default.moveItem(
+      atPath: workspace.file("photos").string, toPath: workspace.file("leaves").string)
+    let photo = try workspace.addPhoto("maple", kind: 0, number: 99)
+    try FileSystem.createDirectory(workspace.file("new"))
+    try AtomicFile.write(
+      workspace.file("new/photo.png"), bytes: try FileSystem.read(photo))
+    // The usual backbone by name, with made-up weights.
+    let usual = "efficientnet_lite0"
+    try TinyBackbone.write(to: workspace.file("cards"))
+    let card = try workspace.text("cards/tiny.yml")
+    try AtomicFile.write(
+      workspace.file("cards/\(usual).yml"),
+      text: card.replacing("name: \(TinyBackbone.name)\n", with: "name: \(usual)\n"))
+    let commands = try Self.commands(of: "photos.md")
+    #expect(commands.count >= 7)
+    let folder = ThawProcess.program.removingLastComponent().string
+    for command in commands {
+      #expect(command.hasPrefix("thaw "), "\(command)")
+      let outcome = try workspace.start([], shell: "PATH=\(folder):$PATH; \(command)").wait()
+      #expect(outcome.status == 0, "\(command): \(outcome.stderr)")
+    }
+    for file in [
+      "runs/leaves/report.html", "runs/leaves-tested/model.safetensors", "answers.csv",
+      "leaves.onnx",
+    ] { #expect(FileSystem.exists(workspace.file(file)), "\(file)") }
+  }
+
+  /// Links between the pages, and from the README.
+  @Test func everyLinkLeadsSomewhere() throws {
+    var pages = try FileSystem.list(Self.package.appending("Documentation")).map {
+      FilePath("Documentation").appending($0)
+    }.filter { $0.extension == "md" }
+    pages += ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+    for page in pages {
+      let file = Self.package.pushing(page)
+      let text = String(decoding: try FileSystem.read(file), as: UTF8.self)
+      for match in text.matches(of: /\]\(([^)#\s]+)(#[^)]*)?\)/) where !match.1.contains("://") {
+        let target = file.removingLastComponent().pushing(FilePath(String(match.1)))
+        #expect(FileSystem.exists(target), "\(page): \(match.1)")
+      }
+    }
+  }
+}
