@@ -79,7 +79,7 @@ struct Examination: Encodable {
       network = "\(server) does not answer"
       if weightsHere < cards {
         problems.append(
-          "Weights cannot be fetched (\(reason)). Put the file of a card into its folder by hand, or"
+          "Most weights cannot be fetched (\(reason)). Put the file of a card into its folder by hand, or"
             + " set the proxy that this network needs (https_proxy).")
       }
     case .noAddress?: network = "no card names a server"
@@ -156,10 +156,12 @@ struct Examination: Encodable {
       table.append([index == 0 ? "Libraries" : "", library])
     }
     table.append([
-      "Weights", "of \(weightsHere) of \(cards) cards, in \(weightsFolder ?? "no folder")",
+      "Weights", "\(weightsHere) of \(cards) cards have theirs, in \(weightsFolder ?? "no folder")",
     ])
     table.append(["Network", network])
-    let rows = table.text(width: 120).split(separator: "\n").dropFirst(2).joined(separator: "\n")
+    let rows = table.text(width: 120).split(
+      separator: "\n", omittingEmptySubsequences: false
+    ).dropFirst(2).dropLast().joined(separator: "\n")
     let verdict =
       problems.isEmpty
       ? "Everything is as it should be."

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-import SystemPackage
-import ThawFiles
+import Foundation
 import ThawOneDNN
 
 /// What the kernel says about this machine, and what of it this process may use.
@@ -68,8 +66,8 @@ struct MachineFacts: Encodable {
     text?.split(separator: " ").first.flatMap { Int($0) }.map { $0 * 1024 }
   }
 
-  private static func text(_ path: FilePath) -> String {
-    guard let bytes = try? FileSystem.read(path, limit: 1 << 24) else { return "" }
-    return String(decoding: bytes, as: UTF8.self)
+  /// The kernel's files say that they have no bytes; Foundation reads them to their end all the same.
+  private static func text(_ path: String) -> String {
+    (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
   }
 }
