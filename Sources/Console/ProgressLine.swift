@@ -8,7 +8,7 @@ import ThawFiles
 ///
 /// On a terminal one line is rewritten at most ten times a second and erased at the end; elsewhere
 /// plain lines appear at every tenth of the work, but at least five seconds apart (and every 30
-/// seconds at least when something moves). Work that took less than half a second is not worth a
+/// seconds at least when something moves; every five when the end is not known). Work that took less than half a second is not worth a
 /// line. It may be ticked from any thread.
 package final class ProgressLine: Sendable {
   private struct State {
@@ -172,7 +172,9 @@ package final class ProgressLine: Sendable {
     let since = now - (state.lastDrawn ?? (sink.isTerminal ? -.infinity : start))
     if sink.isTerminal { return since >= 0.1 }
     let isNewTenth = Self.tenth(state.completed, of: total) > state.lastTenth
-    return since >= 30 || (isNewTenth && since >= 5 && !saysSteps)
+    if saysSteps { return since >= 30 }
+    // Where nobody knows how much is left, a log must at least show that it goes on.
+    return since >= 30 || (since >= 5 && (total == nil || isNewTenth))
   }
 
   /// Keeps the curve of all losses in bounded memory by averaging neighbours.

@@ -15,9 +15,10 @@ package enum CrossValidation {
   /// - Parameters:
   ///   - features: [n, d].
   ///   - inverseStrength: C; found by cross-validation on all photos when nil.
+  ///   - onSolve: called after every solution.
   package static func probabilities(
     _ features: Tensor<Float>, labels: [Int], classes: Int, folds: Int = 5,
-    inverseStrength: Double? = nil, seed: UInt64
+    inverseStrength: Double? = nil, seed: UInt64, onSolve: () -> Void = {}
   ) throws -> Tensor<Float> {
     let present = Set(labels).sorted()
     var result = [Float](repeating: .nan, count: labels.count * classes)
@@ -26,18 +27,21 @@ package enum CrossValidation {
     var solver = LogisticRegression(regularization: .automatic, seed: seed)
     solver.maximumIterations = 200
     solver.tolerance = 1e-4
+    func solved() throws {
+      onSolve()
+      try Interruption.check()
+    }
     if let inverseStrength {
       solver.regularization = .inverseStrength(inverseStrength)
     } else {
-      let all = try fit(solver, features, labels, Array(labels.indices), present)
+      let all = try fit(solver, features, labels, Array(labels.indices), present, solved)
       solver.regularization = .inverseStrength(all.inverseStrength)
     }
     for part in 0..<folds {
-      try Interruption.check()
       let held = labels.indices.filter { fold[$0] == part }
       guard !held.isEmpty else { continue }
       let model = try fit(
-        solver, features, labels, labels.indices.filter { fold[$0] != part }, present)
+        solver, features, labels, labels.indices.filter { fold[$0] != part }, present, solved)
       let scores = Probabilities.softmax(logits(features, held, model))
       for (row, photo) in held.enumerated() {
         for index in 0..<classes { result[photo * classes + index] = 0 }
@@ -51,13 +55,13 @@ package enum CrossValidation {
 
   private static func fit(
     _ solver: LogisticRegression, _ features: Tensor<Float>, _ labels: [Int], _ rows: [Int],
-    _ present: [Int]
+    _ present: [Int], _ onSolve: () throws -> Void
   ) throws -> LogisticModel {
     var places: [Int: Int] = [:]
     for (column, index) in present.enumerated() { places[index] = column }
     let source = InMemoryFeatures(
       features.rows(rows), labels: rows.map { places[labels[$0]] ?? 0 })
-    return try solver.fit(source, classes: present.count)
+    return try solver.fit(source, classes: present.count, onSolve: onSolve)
   }
 
   private static func logits(

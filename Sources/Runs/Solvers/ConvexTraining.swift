@@ -29,8 +29,15 @@ struct ConvexTraining {
     let solver = LogisticRegression(
       regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
       classWeights: weights, seed: recipe.seed)
-    context.console.say("Solving the logistic regression")
-    let model = try solver.fit(train, classes: classes.count)
+    let progress = context.console.progress(
+      "Solving the logistic regression", total: nil, unit: "solutions")
+    let model = try solver.fit(
+      train, classes: classes.count,
+      onSolve: {
+        progress.advance()
+        try context.checkInterruption()
+      })
+    progress.finish()
     if let complaint = model.complaint { context.console.warn(complaint) }
     var parameters = network.parameters
     parameters[network.classifier.appending("weight")] = model.weight

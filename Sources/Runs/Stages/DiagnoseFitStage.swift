@@ -68,15 +68,19 @@ package struct DiagnoseFitStage {
   ) throws -> FitFindings {
     let classifier = try subject.classifier()
     let photos = try FitPhotos(subject, classifier)
-    context.console.say("Cross-validating the head on \(photos.labels.count) photos")
+    let heads = context.console.progress(
+      "Cross-validating the head on \(photos.labels.count) photos", total: nil, unit: "solutions")
     let train = photos.indices(of: .train)
     let valid = photos.indices(of: .valid)
     let (held, heldName) =
       valid.isEmpty ? (photos.indices(of: .test), "test") : (valid, "valid")
-    let suspicion = try labels(of: photos, seed: options.seed)
+    let suspicion = try labels(of: photos, seed: options.seed, heads)
+    let parts = try parts(photos, train, held, options, heads)
+    let splits = try mismatch(photos, train, held, options, heads)
+    heads.finish()
     var findings = FitFindings(
-      parts: try parts(photos, train, held, options), humanError: options.humanError,
-      heldOut: held.isEmpty ? nil : heldName, splits: try mismatch(photos, train, held, options),
+      parts: parts, humanError: options.humanError,
+      heldOut: held.isEmpty ? nil : heldName, splits: splits,
       overfitTest: options.overfits
         ? try OverfitTest.run(classifier, photos, seed: options.seed, context: context) : nil,
       labels: suspicion.cases.prefix(options.shown).map { listed($0, photos) },
@@ -90,16 +94,19 @@ package struct DiagnoseFitStage {
   }
 
   /// The labels of all photos, by witnesses that have not learned them.
-  private func labels(of photos: FitPhotos, seed: UInt64) throws -> LabelSuspicion {
+  private func labels(
+    of photos: FitPhotos, seed: UInt64, _ heads: ProgressLine
+  ) throws -> LabelSuspicion {
     LabelSuspicion(
       features: photos.features,
       probabilities: try CrossValidation.probabilities(
-        photos.features, labels: photos.labels, classes: photos.classes.count, seed: seed),
+        photos.features, labels: photos.labels, classes: photos.classes.count, seed: seed,
+        onSolve: { heads.advance() }),
       labels: photos.labels)
   }
 
   private func parts(
-    _ photos: FitPhotos, _ train: [Int], _ held: [Int], _ options: Options
+    _ photos: FitPhotos, _ train: [Int], _ held: [Int], _ options: Options, _ heads: ProgressLine
   ) throws -> BiasVariance {
     func rate(_ indices: [Int]) -> ErrorRate? {
       photos.error(indices).map {
@@ -108,18 +115,20 @@ package struct DiagnoseFitStage {
     }
     return BiasVariance(
       humanError: options.humanError, training: rate(train),
-      crossValidated: try crossValidated(photos, train, options.seed), validation: rate(held))
+      crossValidated: try crossValidated(photos, train, options.seed, heads),
+      validation: rate(held))
   }
 
   /// The error of heads fitted to four fifths of the training photos on the other fifth.
   private func crossValidated(
-    _ photos: FitPhotos, _ train: [Int], _ seed: UInt64
+    _ photos: FitPhotos, _ train: [Int], _ seed: UInt64, _ heads: ProgressLine
   ) throws -> ErrorRate? {
     guard train.count >= 20 else { return nil }
     let labels = train.map { photos.labels[$0] }
     let classes = photos.classes.count
     let probabilities = try CrossValidation.probabilities(
-      photos.features.rows(train), labels: labels, classes: classes, seed: seed)
+      photos.features.rows(train), labels: labels, classes: classes, seed: seed,
+      onSolve: { heads.advance() })
     let judged = labels.indices.filter { probabilities[$0 * classes].isFinite }
     guard !judged.isEmpty else { return nil }
     let predictions = Probabilities.predictions(probabilities.rows(judged))
@@ -129,14 +138,14 @@ package struct DiagnoseFitStage {
 
   /// Whether the two splits can be told apart by the features.
   private func mismatch(
-    _ photos: FitPhotos, _ train: [Int], _ held: [Int], _ options: Options
+    _ photos: FitPhotos, _ train: [Int], _ held: [Int], _ options: Options, _ heads: ProgressLine
   ) throws -> SplitMismatch? {
     guard train.count >= 10, held.count >= 10 else { return nil }
     let both = train + held
     let isHeld = both.indices.map { $0 >= train.count }
     let probabilities = try CrossValidation.probabilities(
       photos.features.rows(both), labels: isHeld.map { $0 ? 1 : 0 }, classes: 2,
-      inverseStrength: 0.01, seed: options.seed)
+      inverseStrength: 0.01, seed: options.seed, onSolve: { heads.advance() })
     return SplitMismatch(
       scores: both.indices.map { Double(probabilities[2 * $0 + 1]) }, isSecond: isHeld,
       labels: both.map { photos.labels[$0] })

@@ -11,8 +11,8 @@ extension LogisticRegression {
   /// Goes from strong to weak, each fit starting from the one before, and stops once the held-out
   /// loss has risen twice in a row. The earlier, stronger C wins a tie.
   func chooseStrength(
-    _ objective: LogisticObjective, base: [Double]
-  ) -> (inverseStrength: Double, trials: [RegularizationTrial]) {
+    _ objective: LogisticObjective, base: [Double], onSolve: () throws -> Void
+  ) rethrows -> (inverseStrength: Double, trials: [RegularizationTrial]) {
     if case .inverseStrength(let given) = regularization { return (given, []) }
     let fold = assignFolds(objective.labels, classes: objective.classes)
     let heldOut = fold.count { $0 >= 0 }
@@ -29,6 +29,7 @@ extension LogisticRegression {
           tolerance: max(tolerance, 1e-4))
         starts[part] = solution.point
         loss += objective.loss(at: solution.point) { fold[$0] == part }
+        try onSolve()
       }
       trials.append(
         RegularizationTrial(inverseStrength: candidate, loss: loss / Double(heldOut)))

@@ -64,9 +64,13 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
 
   /// Fits all samples of `source`.
   ///
+  /// - Parameter onSolve: called after every solution, those of the folds too; what it throws ends the
+  ///   work.
   /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/emptyClass(_:)`` when one of the
   ///   classes has no sample (its bias would run away), ``TrainingError/nonFinite(what:sample:)``.
-  package func fit(_ source: any FeatureSource, classes: Int) throws -> LogisticModel {
+  package func fit(
+    _ source: any FeatureSource, classes: Int, onSolve: () throws -> Void = {}
+  ) throws -> LogisticModel {
     precondition(problem == nil, problem ?? "")
     precondition(classes >= 2, "Classification needs at least 2 classes, got \(classes).")
     precondition(
@@ -83,10 +87,11 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
     let objective = LogisticObjective(
       features: features, labels: labels, inputs: source.stride, classes: classes)
     let base = labels.map { classWeights.isEmpty ? 1 : Double(classWeights[$0]) }
-    let (strength, trials) = chooseStrength(objective, base: base)
+    let (strength, trials) = try chooseStrength(objective, base: base, onSolve: onSolve)
     let start = [Double](repeating: 0, count: objective.dimension)
     let solution = solve(
       objective, weights: base, inverseStrength: strength, from: start, tolerance: tolerance)
+    try onSolve()
     return LogisticModel(
       solution, scaling: scaling, classes: classes, inverseStrength: strength, trials: trials)
   }
