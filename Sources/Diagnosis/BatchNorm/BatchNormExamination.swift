@@ -107,24 +107,6 @@ package struct BatchNormExamination {
     let pairs = asTheyAre.pairOnFixing(main.labels)
     let pairsAnew = anew?.pairOnFixing(main.labels)
     let side = Extent2D(classifier.preprocessing.inputSize)
-    let familiarity =
-      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
-      ?? pairs.map { pair in
-        let better: BatchNormInspection.Selection =
-          onBatches.accuracy > asRun.accuracy ? .all : .none
-        return Familiarity(
-          inference: asRun, training: onBatches, solved: pair.solved,
-          mirrored: original?.isBackboneUntouched == true
-            ? nil : try results(main.mirrored(size: side), better))
-      }
-    var unseen: BatchNormFacts.Unseen?
-    if photos.isDivided, let judged, let solved = asTheyAre.pair(apart.labels)?.solved {
-      unseen = BatchNormFacts.Unseen(
-        inference: PhotoResults(judged, labels: apart.labels),
-        training: try results(apart, .all), solved: solved)
-    } else if !photos.isDivided, familiarity?.answer == .unseen, let solved = pairs?.solved {
-      unseen = .init(inference: asRun, training: onBatches, solved: solved)
-    }
     // A head that is poor on the very photos may have learned with another epsilon.
     var otherEpsilon: (epsilon: Double, results: PhotoResults)?
     if let pair = pairs,
@@ -137,6 +119,36 @@ package struct BatchNormExamination {
           try trials.trial(.epsilon(epsilon)).ownOnFixing, main.labels)
         if other.loss < otherEpsilon?.results.loss ?? .infinity { otherEpsilon = (epsilon, other) }
       }
+    }
+    var intended: [HeadPair] = []
+    if original?.hasChangedBatchNormsAlone == true {
+      intended += [try trials.trial(.checkpoint).pairOnFixing(main.labels)].compactMap(\.self)
+    }
+    if let otherEpsilon, let pairs {
+      intended.append(HeadPair(own: otherEpsilon.results, solved: pairs.solved))
+    }
+    let familiarity =
+      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
+      ?? pairs.map { pair in
+        let better: BatchNormInspection.Selection =
+          onBatches.accuracy > asRun.accuracy ? .all : .none
+        let asItIs = Familiarity(
+          inference: asRun, training: onBatches, solved: pair.solved,
+          mirrored: original?.isBackboneUntouched == true
+            ? nil : try results(main.mirrored(size: side), better))
+        // A network that was damaged shows what it knows only as it was meant to be.
+        let asMeant = intended.map {
+          Familiarity(inference: $0.own, training: $0.own, solved: $0.solved, mirrored: nil)
+        }
+        return asMeant.first { $0.answer == .seen } ?? asItIs
+      }
+    var unseen: BatchNormFacts.Unseen?
+    if photos.isDivided, let judged, let solved = asTheyAre.pair(apart.labels)?.solved {
+      unseen = BatchNormFacts.Unseen(
+        inference: PhotoResults(judged, labels: apart.labels),
+        training: try results(apart, .all), solved: solved)
+    } else if !photos.isDivided, familiarity?.answer == .unseen, let solved = pairs?.solved {
+      unseen = .init(inference: asRun, training: onBatches, solved: solved)
     }
     var compared: [(running: HeadPair, anew: HeadPair)] = []
     if let pairs, let pairsAnew { compared.append((pairs, pairsAnew)) }

@@ -73,8 +73,8 @@ private struct Judge {
     let kind = unguardedKind
     // What was not found, or found missing, may hide behind chance.
     let isAbsence = [.healthy, .overfitting, .undertrained, .weak].contains(kind)
-    return isAbsence && facts.inference.isRight.count < BatchNormJudgement.fewestPhotos
-      ? .cannotTell : kind
+    let photos = max(facts.inference.isRight.count, facts.unseen?.inference.isRight.count ?? 0)
+    return isAbsence && photos < BatchNormJudgement.fewestPhotos ? .cannotTell : kind
   }
 
   private var unguardedKind: BatchNormFinding {
@@ -124,7 +124,7 @@ private struct Judge {
   private var isOtherEpsilon: Bool {
     guard let other = facts.otherEpsilon?.results, let solved = facts.solved else { return false }
     return isMuchBetter(facts.inference, other)
-      && other.accuracy >= max(facts.inference.accuracy, solved.accuracy - 0.1) + 0.05
+      && other.accuracy >= max(facts.inference.accuracy + 0.05, solved.accuracy - 0.1)
       && other.loss < facts.training.loss
   }
 
