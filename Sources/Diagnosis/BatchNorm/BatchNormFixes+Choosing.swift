@@ -19,7 +19,9 @@ extension BatchNormFixes {
   /// that can be said.
   func recommendBest(_ diagnosis: inout BatchNormDiagnosis) {
     let names = diagnosis.fixes.map(\.name)
-    if !hasUnseenPhotos, let kept = names.first(where: belongs) {
+    if !hasUnseenPhotos,
+      let kept = names.first(where: { belongs($0) && isExpectedToWin($0, names) })
+    {
       diagnosis.recommendedFix = kept
     } else {
       let best = comparable(names).max { merit($0) < merit($1) }
@@ -69,6 +71,14 @@ extension BatchNormFixes {
     return others.allSatisfy { fix.loss <= $0.loss && fix.accuracy >= $0.accuracy }
   }
 
+  /// Whether a head made for the features that a fix gives can be expected to do about as well as the
+  /// best fix whose number is honest.
+  private func isExpectedToWin(_ name: String, _ names: [String]) -> Bool {
+    guard let expected = outcomes[name]?.expectedMerit else { return true }
+    let honest = names.filter { outcomes[$0]?.bias == nil }.map(merit).max() ?? -.infinity
+    return expected >= honest - 2 * BatchNormFixes.accuracyOfBelonging
+  }
+
   /// Whether a fix beats the network as it is, as far as that can be said.
   private func isWorthwhile(_ name: String) -> Bool {
     guard let fix = outcomes[name], let asItIs else { return false }
@@ -91,8 +101,13 @@ extension BatchNormFixes.Outcome {
     self.onFixing = onFixing
     self.bias = bias
     results = PhotoResults(scores, labels)
-    let loss = scores.calibratedLoss(labels)
-    merit = results.accuracy - BatchNormFixes.accuracyPerLoss * loss
+    merit = BatchNormFixes.Outcome.merit(of: scores, labels)
+  }
+
+  /// Accuracy of logits less what their loss after calibration says about new photos.
+  static func merit(of scores: Tensor<Float>, _ labels: [Int]) -> Double {
+    PhotoResults(scores, labels).accuracy
+      - BatchNormFixes.accuracyPerLoss * scores.calibratedLoss(labels)
   }
 }
 

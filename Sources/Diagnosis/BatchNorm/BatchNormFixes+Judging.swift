@@ -31,10 +31,14 @@ extension BatchNormFixes {
     let trial = try trial(network, choice)
     var result = network
     result.parameters = trial.parameters
-    return Outcome(
+    var outcome = Outcome(
       network: result, scores: trial.own, labels: judged.labels,
       onFixing: PhotoResults(trial.ownOnFixing, fixing.labels),
       bias: hasUnseenPhotos ? nil : biasOfOwnHead)
+    if !hasUnseenPhotos {
+      outcome.expectedMerit = trial.crossValidated.map { Outcome.merit(of: $0, fixing.labels) }
+    }
+    return outcome
   }
 
   private var biasOfOwnHead: String {

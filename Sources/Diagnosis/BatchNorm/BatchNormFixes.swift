@@ -40,6 +40,9 @@ package final class BatchNormFixes {
     let merit: Double
     /// See ``BatchNormDiagnosis/Fix/bias``.
     let bias: String?
+    /// The merit of new heads on the same features, by cross-validation: what to expect of a head that
+    /// was made for them, where its own number is biased.
+    var expectedMerit: Double?
   }
 
   package let classifier: Classifier
