@@ -80,3 +80,25 @@ import ThawTestSupport
     #expect(judge(0.01, 0.02).doubt == .untrained)
   }
 }
+
+@Suite struct ContractCureTests {
+  private func results(_ right: Range<Int>) -> PhotoResults {
+    PhotoResults(
+      losses: (0..<100).map { right.contains($0) ? 0.1 : 2 },
+      isRight: (0..<100).map(right.contains))
+  }
+
+  @Test func aCureThatDoesHarmIsToldFromOneThatHelps() throws {
+    let helpful = try #require(ContractCure(declared: results(0..<50), better: results(0..<80)))
+    #expect(helpful.isHelpful && !helpful.isHarmful)
+    #expect(helpful.gained == 30 && helpful.lost == 0)
+    #expect(helpful.interval[0] < 0.8 && helpful.interval[1] > 0.8)
+    let harmful = try #require(ContractCure(declared: results(10..<90), better: results(30..<80)))
+    #expect(harmful.isHarmful && !harmful.isHelpful)
+    let chance = try #require(ContractCure(declared: results(0..<80), better: results(2..<83)))
+    #expect(!chance.isHelpful && !chance.isHarmful)
+    #expect(
+      ContractCure(declared: .init(losses: [], isRight: []), better: .init(losses: [], isRight: []))
+        == nil)
+  }
+}

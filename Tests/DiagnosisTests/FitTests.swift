@@ -36,6 +36,9 @@ import ThawTestSupport
     let variance = findings(training: 0, crossValidated: 0.15, validation: 0.16)
     #expect(variance.status == .variance)
     #expect(variance.next.first?.contains("Against variance") == true)
+    let head = findings(training: 0.5, crossValidated: 0.3, validation: 0.5)
+    #expect(head.status == .head)
+    #expect(head.next.first?.contains("thaw diagnose batchnorm") == true)
     let apart = try splits(100, shift: 2)
     #expect(
       findings(training: 0.01, crossValidated: 0.02, validation: 0.3, splits: apart).status

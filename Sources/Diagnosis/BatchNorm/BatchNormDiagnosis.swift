@@ -320,6 +320,8 @@ package enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
   case alteredBatchNorms = "altered_batch_norms"
   /// Running statistics of single layers are wrong.
   case corruptedStatistics = "corrupted_statistics"
+  /// The network was trained with another epsilon than its architecture has here.
+  case otherEpsilon = "other_epsilon"
   /// The photos are not prepared as the network was trained.
   case preprocessing
   /// Classes answer to each other's names.
@@ -334,4 +336,16 @@ package enum BatchNormFinding: String, Sendable, Codable, CaseIterable {
   case cannotTell = "cannot_tell"
   /// There is no batch norm in the network.
   case noBatchNorm = "no_batch_norm"
+
+  /// Whether batch normalisation is what is wrong.
+  package var isBatchNormProblem: Bool {
+    switch self {
+    case .batchStatistics, .initialStatistics, .alteredBatchNorms, .corruptedStatistics,
+      .otherEpsilon:
+      true
+    case .healthy, .preprocessing, .labelOrder, .overfitting, .undertrained, .weak, .cannotTell,
+      .noBatchNorm:
+      false
+    }
+  }
 }

@@ -5,7 +5,7 @@ import ThawExecution
 package import ThawInference
 import ThawNetwork
 import ThawOneDNN
-package import ThawTensors
+import ThawTensors
 import ThawTraining
 
 /// Runs a network through both learning phases and notes everything a verdict needs.
@@ -23,16 +23,15 @@ package struct BatchNormExamination {
   /// The photos, under the outputs they answer to.
   package let photos: DiagnosisPhotos
   package let inputs: InputCandidates
-  /// The network up to its head.
-  package let head: HeadFeatures
-  /// What arrives at the head from ``DiagnosisPhotos/main`` in inference, [n, d].
-  package let features: Tensor<Float>
-  /// C of the head that does best on them by cross-validation; nil when none could be solved.
-  package let inverseStrength: Double?
+  /// Its own head and new ones, under one choice of batch norms after the other.
+  package let trials: HeadTrials
 
   /// Photos of a batch when nobody says how many the network was trained with.
   package static let usualBatch = 32
   private static let largestBatch = 64
+  private static let smallBatches = [2, 4, 8]
+  /// PyTorch's and TensorFlow's.
+  private static let usualEpsilons = [1e-5, 1e-3]
   private static let attributionPhotos = 32
   private static let inputPhotos = 160
 
@@ -57,20 +56,23 @@ package struct BatchNormExamination {
     inference = BatchNormDiagnosis.Phase(running, main.labels)
     let training = BatchNormDiagnosis.Phase(switched, main.labels)
     var sizes: [BatchNormDiagnosis.BatchSize] = []
+    var largest = switched
     for size in Set([8, 32, 64, batch]).sorted() where size <= network.batch && size <= count {
-      let phase =
-        size == batch
-        ? training
-        : BatchNormDiagnosis.Phase(
-          try passes.run("Batches of \(size)", main, .all, batch: size), main.labels)
+      let output =
+        size == batch ? switched : try passes.run("Batches of \(size)", main, .all, batch: size)
+      let phase = BatchNormDiagnosis.Phase(output, main.labels)
       sizes.append(.init(batch: size, phase: phase, gap: phase.accuracy - inference.accuracy))
+      if size >= batch { largest = output }
     }
     batchSizes = sizes
     let layers = try network.factLayers(own: switched, asRun: running)
     let original = OriginalWeights.closest(
       to: classifier.graph, classifier.parameters, in: context.pretrained)
     let damaged = BatchNormFacts.damaged(layers, original)
-    suspects = damaged.isEmpty ? BatchNormFacts.suspects(layers) : damaged
+    // Between weights of the checkpoint nothing but what differs from it can be damaged, however far
+    // from the running statistics these photos are.
+    suspects =
+      original?.isBackboneUntouched == true ? damaged : BatchNormFacts.suspects(layers)
     let attributed = main.sample(BatchNormExamination.attributionPhotos, seed: seed)
     attribution =
       network.layers.isEmpty || !switchesLayers
@@ -94,34 +96,83 @@ package struct BatchNormExamination {
       photos.heldOut.count >= 2
       ? try passes.run("Held-out photos", photos.heldOut, .none, batch: batch) : nil
     heldOut = judged.map { BatchNormDiagnosis.Phase($0, apart.labels) }
-    head = HeadFeatures(classifier, compiler: context.compiler)
-    context.console.say("Solving a head to compare with")
-    let test = try HeadTest(head, photos, classifier.parameters, seed: seed)
-    (features, inverseStrength) = (test.features, test.inverseStrength)
-    let side = head.size
     let asRun = PhotoResults(running, labels: main.labels)
     let onBatches = PhotoResults(switched, labels: main.labels)
-    let familiarity =
-      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
-      ?? test.main.map { solved in
-        let better: BatchNormInspection.Selection =
-          onBatches.accuracy > asRun.accuracy ? .all : .none
-        return Familiarity(
-          inference: asRun, training: onBatches, solved: solved,
-          mirrored: original?.isBackboneUntouched == true
-            ? nil : try results(main.mirrored(size: side), better))
-      }
-    var unseen = try judged.flatMap { judged in
-      try test.heldOut.map {
-        BatchNormFacts.Unseen(
-          inference: PhotoResults(judged, labels: apart.labels),
-          training: try results(apart, .all), solved: $0)
+    context.console.say("Solving heads to compare with")
+    trials = HeadTrials(
+      classifier, network, photos: photos, original: original, moments: largest.moments,
+      seed: seed, context: context)
+    let asTheyAre = try trials.trial(.asTheyAre)
+    let anew = network.layers.isEmpty ? nil : try trials.trial(.anew(nil))
+    let pairs = asTheyAre.pairOnFixing(main.labels)
+    let pairsAnew = anew?.pairOnFixing(main.labels)
+    let side = Extent2D(classifier.preprocessing.inputSize)
+    // A head that is poor on the very photos may have learned with another epsilon.
+    var otherEpsilon: (epsilon: Double, results: PhotoResults)?
+    if let pair = pairs,
+      pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
+    {
+      let own = network.layers.map(\.normalization.epsilon)
+      for epsilon in BatchNormExamination.usualEpsilons
+      where own.contains(where: { abs($0 / epsilon - 1) > 0.1 }) {
+        let other = PhotoResults(
+          try trials.trial(.epsilon(epsilon)).ownOnFixing, main.labels)
+        if other.loss < otherEpsilon?.results.loss ?? .infinity { otherEpsilon = (epsilon, other) }
       }
     }
-    if !photos.isDivided {
-      unseen =
-        familiarity?.answer == .unseen
-        ? test.main.map { .init(inference: asRun, training: onBatches, solved: $0) } : nil
+    var intended: [HeadPair] = []
+    if original?.hasChangedBatchNormsAlone == true {
+      intended += [try trials.trial(.checkpoint).pairOnFixing(main.labels)].compactMap(\.self)
+    }
+    if let otherEpsilon, let pairs {
+      intended.append(HeadPair(own: otherEpsilon.results, solved: pairs.solved))
+    }
+    let familiarity =
+      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
+      ?? pairs.map { pair in
+        let better: BatchNormInspection.Selection =
+          onBatches.accuracy > asRun.accuracy ? .all : .none
+        let asItIs = Familiarity(
+          inference: asRun, training: onBatches, solved: pair.solved,
+          mirrored: original?.isBackboneUntouched == true
+            ? nil : try results(main.mirrored(size: side), better))
+        // A network that was damaged shows what it knows only as it was meant to be.
+        let asMeant = intended.map {
+          Familiarity(inference: $0.own, training: $0.own, solved: $0.solved, mirrored: nil)
+        }
+        return asMeant.first { $0.answer == .seen } ?? asItIs
+      }
+    var unseen: BatchNormFacts.Unseen?
+    if photos.isDivided, let judged, let solved = asTheyAre.pair(apart.labels)?.solved {
+      unseen = BatchNormFacts.Unseen(
+        inference: PhotoResults(judged, labels: apart.labels),
+        training: try results(apart, .all), solved: solved)
+    } else if !photos.isDivided, familiarity?.answer == .unseen, let solved = pairs?.solved {
+      unseen = .init(inference: asRun, training: onBatches, solved: solved)
+    }
+    var compared: [(running: HeadPair, anew: HeadPair)] = []
+    if let pairs, let pairsAnew { compared.append((pairs, pairsAnew)) }
+    if photos.isDivided, let running = asTheyAre.pair(apart.labels),
+      let anew = anew?.pair(apart.labels)
+    {
+      compared.append((running, anew))
+    }
+    let preference =
+      compared.isEmpty ? nil : HeadPreference(compared, chance: main.largestClassShare)
+    // A head that is poor in these batches as in inference may have learned in smaller ones.
+    var smallBatches: BatchNormFacts.SmallBatches?
+    if let pair = pairs, let preference, preference.skill > 3, !preference.isForBatchStatistics,
+      pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
+    {
+      let few = main.sample(BatchNormExamination.inputPhotos, seed: seed)
+      let asRun = try results(few, .none)
+      for size in BatchNormExamination.smallBatches where size < batch {
+        let output = PhotoResults(
+          try passes.run(nil, few, .all, batch: size), labels: few.labels)
+        if output.accuracy > smallBatches?.results.accuracy ?? -1 {
+          smallBatches = .init(batch: size, inference: asRun, results: output)
+        }
+      }
     }
     facts = BatchNormFacts(
       layers: layers, inference: PhotoResults(running, labels: main.labels),
@@ -137,7 +188,10 @@ package struct BatchNormExamination {
       renamed: Dictionary(
         uniqueKeysWithValues: moved.map {
           (classifier.classNames[$0.key], classifier.classNames[$0.value])
-        }), original: original, solved: test.main, unseen: unseen, familiarity: familiarity)
+        }), original: original, solved: pairs?.solved, unseen: unseen, familiarity: familiarity,
+      preference: compared.isEmpty
+        ? nil : HeadPreference(compared, chance: main.largestClassShare), otherEpsilon: otherEpsilon
+    )
   }
 
   /// Which classes answer to another name in both phases or clearly in one of them, and more clearly
@@ -160,39 +214,6 @@ package struct BatchNormExamination {
       if chance.accuracy >= best.accuracy { return [:] }
     }
     return best.moved
-  }
-}
-
-/// Heads solved on the features of inference, which have not seen the photos they judge.
-private struct HeadTest {
-  let features: Tensor<Float>
-  private(set) var inverseStrength: Double?
-  /// ``DiagnosisPhotos/main`` by cross-validation; nil when no class has two photos.
-  private(set) var main: PhotoResults?
-  /// ``DiagnosisPhotos/heldOut`` of divided photos by a head solved on the others.
-  private(set) var heldOut: PhotoResults?
-
-  init(_ head: HeadFeatures, _ photos: DiagnosisPhotos, _ parameters: Parameters, seed: UInt64)
-    throws
-  {
-    let (labels, classes) = (photos.main.labels, photos.classes)
-    features = try head.features(photos.main, parameters)
-    guard features.withUnsafeElements({ $0.allSatisfy(\.isFinite) }), Set(labels).count >= 2 else {
-      return
-    }
-    let solved = try SolvedHead(features, labels: labels, seed: seed)
-    let strength = solved.model.inverseStrength
-    inverseStrength = strength
-    main = PhotoResults(
-      PhaseOutput(
-        logits: try SolvedHead.crossValidated(
-          features, labels: labels, classes: classes, inverseStrength: strength, seed: seed)),
-      labels: labels)
-    guard photos.isDivided, photos.heldOut.count >= 2 else { return }
-    let others = try head.features(photos.heldOut, parameters)
-    heldOut = PhotoResults(
-      PhaseOutput(logits: solved.logProbabilities(others, classes: classes)),
-      labels: photos.heldOut.labels)
   }
 }
 

@@ -83,6 +83,28 @@ package struct BatchNormFacts: Sendable {
   package var unseen: Unseen?
   /// Whether the network knows the photos.
   package var familiarity: Familiarity?
+  /// Another usual epsilon of the batch norms, and the photos in inference with it; nil when none was
+  /// tried.
+  package var otherEpsilon: (epsilon: Double, results: PhotoResults)?
+  /// Some photos in batches smaller than those of ``training``; nil when that was not looked at.
+  package var smallBatches: SmallBatches?
+  /// Which statistics its head was made for; nil without batch norms or when no head was solved.
+  package var preference: HeadPreference?
+
+  /// The small batches that suit a network best.
+  package struct SmallBatches: Sendable {
+    /// Photos in a batch.
+    package var batch: Int
+    /// On running statistics.
+    package var inference: PhotoResults
+    /// On statistics of the batches.
+    package var results: PhotoResults
+
+    /// Collects results of the same photos.
+    package init(batch: Int, inference: PhotoResults, results: PhotoResults) {
+      (self.batch, self.inference, self.results) = (batch, inference, results)
+    }
+  }
 
   /// Photos that the network has not seen, which alone show what its head is worth.
   package struct Unseen: Sendable {
@@ -101,6 +123,13 @@ package struct BatchNormFacts: Sendable {
     }
   }
 
+  /// The network's own head and a solved one where they compare best: on photos that neither has
+  /// seen, else on those at hand.
+  package var heads: HeadPair? {
+    unseen.map { HeadPair(own: $0.inference, solved: $0.solved) }
+      ?? solved.map { HeadPair(own: inference, solved: $0) }
+  }
+
   /// Collects the measurements.
   package init(
     layers: [Layer], inference: PhotoResults, training: PhotoResults,
@@ -109,8 +138,12 @@ package struct BatchNormFacts: Sendable {
     sampledRepaired: PhotoResults?,
     heldOut: PhotoResults?, isTrainingData: Bool, recordedMode: BatchNormMode?,
     renamed: [String: String], original: OriginalWeights? = nil, solved: PhotoResults? = nil,
-    unseen: Unseen? = nil, familiarity: Familiarity? = nil
+    unseen: Unseen? = nil, familiarity: Familiarity? = nil, preference: HeadPreference? = nil,
+    otherEpsilon: (epsilon: Double, results: PhotoResults)? = nil,
+    smallBatches: SmallBatches? = nil
   ) {
+    self.smallBatches = smallBatches
+    (self.preference, self.otherEpsilon) = (preference, otherEpsilon)
     self.original = original
     self.solved = solved
     self.unseen = unseen

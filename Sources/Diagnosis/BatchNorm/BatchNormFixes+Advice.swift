@@ -12,10 +12,14 @@ extension BatchNormFixes {
     let fix = diagnosis.fixes.first { $0.name == diagnosis.recommendedFix }
     let won = gain(fix, diagnosis)
     switch diagnosis.kind {
-    case .healthy:
+    case .healthy where fix == nil:
       return "Nothing to do."
+    case .healthy:
+      return won + "The features serve these photos better than the head does."
     case .batchStatistics, .alteredBatchNorms:
       return won + cure(fix?.name) + Self.ownTraining
+    case .otherEpsilon:
+      return won + "Give the batch norms the epsilon the network was trained with."
     case .initialStatistics:
       return won + "Load the checkpoint's running_mean and running_var (moving_mean,"
         + " moving_variance), or compute them anew."
@@ -33,12 +37,12 @@ extension BatchNormFixes {
       return won + "Train the head longer, or with another learning rate: the features serve better"
         + " than it does."
     case .overfitting:
-      return
-        "Train on more photos, augment, decay weights or thaw fewer layers. Nothing about batch"
+      return won
+        + "Train on more photos, augment, decay weights or thaw fewer layers. Nothing about batch"
         + " norm will help."
     case .weak:
-      return
-        "Check that the photos show what the classes are called, then train longer or thaw more"
+      return won
+        + "Check that the photos show what the classes are called, then train longer or thaw more"
         + " layers; thaw diagnose fit says which."
     case .noBatchNorm:
       return "Look elsewhere: thaw diagnose preprocessing, thaw diagnose fit."
@@ -54,7 +58,7 @@ extension BatchNormFixes {
   /// What the fix does on new photos, and how sure that is.
   private func gain(_ fix: BatchNormDiagnosis.Fix?, _ diagnosis: BatchNormDiagnosis) -> String {
     guard let fix else {
-      return diagnosis.fixes.isEmpty
+      return !judgement.kind.isBatchNormProblem || diagnosis.fixes.isEmpty
         ? "" : "None of the fixes tried does better than the network as it is. "
     }
     let count = judged.count

@@ -7,23 +7,11 @@ import ThawTensors
 import ThawTraining
 
 extension BatchNormFixes {
-  /// Features of the photos that fixes learn from and of those that judge them; the same photos where
-  /// there is one folder.
-  struct Judged {
-    let parameters: Parameters
-    /// [n, d]
-    let fixing: Tensor<Float>
-    /// [n, d]; nil when they are those of ``fixing``, judged by cross-validation.
-    let judging: Tensor<Float>?
-  }
-
   /// The photos that judge: those kept apart, else all of them.
-  var judged: LabelledTensors {
-    examination.photos.isDivided ? examination.photos.heldOut : examination.photos.main
-  }
+  var judged: LabelledTensors { examination.trials.judging }
 
   /// The photos that fixes learn from.
-  var fixing: LabelledTensors { examination.photos.main }
+  var fixing: LabelledTensors { examination.trials.fixing }
 
   /// Whether the network has not learned from the photos that judge.
   var hasUnseenPhotos: Bool {
@@ -32,46 +20,25 @@ extension BatchNormFixes {
 
   private var classes: Int { classifier.classNames.count }
 
-  /// Features of `network` under `statistics`, computed once.
-  private func features(_ network: Repaired, _ statistics: Statistics) throws -> Judged {
-    let key = "\(statistics.name) \(network.preprocessing.description)"
-    if let known = featuresUnder[key] { return known }
-    let parameters = try parameters(under: statistics)
-    let convert: (LabelledTensors) -> LabelledTensors = { [classifier] in
-      $0.converted(from: classifier.preprocessing, to: network.preprocessing)
-    }
-    let head = examination.head
-    let isAsExamined =
-      statistics == .asTheyAre && network.preprocessing == classifier.preprocessing
-    let result = Judged(
-      parameters: parameters,
-      fixing: isAsExamined
-        ? examination.features : try head.features(convert(fixing), parameters),
-      judging: examination.photos.isDivided
-        ? try head.features(convert(judged), parameters) : nil)
-    featuresUnder[key] = result
-    return result
+  private func trial(_ network: Repaired, _ choice: BatchNormChoice) throws -> HeadTrial {
+    try examination.trials.trial(choice, as: network.preprocessing)
   }
 
   /// The network's own head under other statistics.
   ///
   /// - Parameter network: with its names and preprocessing.
-  func withOwnHead(
-    _ name: String, _ network: Repaired, statistics: Statistics
-  ) throws -> Outcome {
-    let features = try features(network, statistics)
-    let logits = try examination.head.logits(
-      of: features.judging ?? features.fixing, features.parameters)
-    let own =
-      try features.judging == nil
-      ? logits : examination.head.logits(of: features.fixing, features.parameters)
+  func withOwnHead(_ network: Repaired, _ choice: BatchNormChoice) throws -> Outcome {
+    let trial = try trial(network, choice)
     var result = network
-    result.parameters = features.parameters
-    return Outcome(
-      network: result,
-      results: PhotoResults(PhaseOutput(logits: logits), labels: judged.labels),
-      accuracyOnFixing: PhotoResults(PhaseOutput(logits: own), labels: fixing.labels).accuracy,
+    result.parameters = trial.parameters
+    var outcome = Outcome(
+      network: result, scores: trial.own, labels: judged.labels,
+      onFixing: PhotoResults(trial.ownOnFixing, fixing.labels),
       bias: hasUnseenPhotos ? nil : biasOfOwnHead)
+    if !hasUnseenPhotos {
+      outcome.expectedMerit = trial.crossValidated.map { Outcome.merit(of: $0, fixing.labels) }
+    }
+    return outcome
   }
 
   private var biasOfOwnHead: String {
@@ -79,45 +46,30 @@ extension BatchNormFixes {
       ? "its head was trained on these photos" : "its head may have been trained on these photos"
   }
 
-  /// A new head on the features under other statistics.
-  func withNewHead(_ network: Repaired, statistics: Statistics) throws -> Outcome? {
-    let features = try features(network, statistics)
-    guard features.fixing.withUnsafeElements({ $0.allSatisfy(\.isFinite) }) else { return nil }
-    let solved = try SolvedHead(
-      features.fixing, labels: fixing.labels,
-      inverseStrength: statistics == .asTheyAre ? examination.inverseStrength : nil, seed: seed)
-    let scores = try newHeadScores(solved, features)
-    let own = solved.logProbabilities(features.fixing, classes: classes)
+  /// A new head on the features under other statistics; nil when it cannot be solved.
+  func withNewHead(_ network: Repaired, _ choice: BatchNormChoice) throws -> Outcome? {
+    let trial = try trial(network, choice)
+    guard let solved = trial.solved, let scores = trial.new else { return nil }
+    let own = solved.logProbabilities(trial.fixing, classes: classes)
     let knowsLabels =
       !canRestore
-      || (statistics != .checkpoint && examination.facts.original?.hasTrainedAffine == true)
+      || (choice != .checkpoint && examination.facts.original?.hasTrainedAffine == true)
     return Outcome(
       network: try install(
-        solved.model.weight, solved.model.bias, solved.columns, in: network, features),
-      results: PhotoResults(PhaseOutput(logits: scores), labels: judged.labels),
-      accuracyOnFixing: PhotoResults(PhaseOutput(logits: own), labels: fixing.labels).accuracy,
+        solved.model.weight, solved.model.bias, solved.columns, in: network, trial.parameters),
+      scores: scores, labels: judged.labels, onFixing: PhotoResults(own, fixing.labels),
       bias: hasUnseenPhotos || !knowsLabels
         ? nil : "its features may have been trained on these photos")
-  }
-
-  /// What `solved` says of the photos that judge, or heads like it solved without them.
-  private func newHeadScores(_ solved: SolvedHead, _ features: Judged) throws -> Tensor<Float> {
-    if let judging = features.judging {
-      return solved.logProbabilities(judging, classes: classes)
-    }
-    return try SolvedHead.crossValidated(
-      features.fixing, labels: fixing.labels, classes: classes,
-      inverseStrength: solved.model.inverseStrength, seed: seed)
   }
 
   /// The network with a dense layer in place of its head.
   private func install(
     _ weight: Tensor<Float>, _ bias: Tensor<Float>, _ columns: [Int], in network: Repaired,
-    _ features: Judged
+    _ parameters: Parameters
   ) throws -> Repaired {
     var result = network
-    result.graph = try examination.head.graph(classes: columns.count)
-    result.parameters = features.parameters
+    result.graph = try examination.trials.head.graph(classes: columns.count)
+    result.parameters = parameters
     let path = result.graph.output.path
     result.parameters[path.appending("weight")] = weight
     result.parameters[path.appending("bias")] = bias
@@ -134,41 +86,25 @@ extension BatchNormFixes {
   /// The best of the heads a quarter, a half and three quarters of the way from the network's own to
   /// a new one; nil unless it beats both ends, or when the own head is no single layer for the
   /// classes at hand.
-  func blend(_ network: Repaired, statistics: Statistics) throws -> Outcome? {
-    guard let old = ownDenseHead, let ends = try blendEnds(network, statistics) else { return nil }
-    let (features, solved, oldScores, newScores) = ends
-    let all = Array(0..<classes)
-    guard solved.columns == all else { return nil }
-    let endpoints = [oldScores, newScores].map {
-      PhotoResults(PhaseOutput(logits: $0), labels: judged.labels)
-    }
-    var best: (share: Float, results: PhotoResults)?
-    for share: Float in [0.25, 0.5, 0.75] {
-      let scores = BatchNormFixes.mix(oldScores, newScores, share)
-      let results = PhotoResults(PhaseOutput(logits: scores), labels: judged.labels)
-      if best.map({ results.accuracy > $0.results.accuracy }) ?? true { best = (share, results) }
-    }
-    guard let best, let highest = endpoints.map(\.accuracy).max(),
-      best.results.accuracy >= highest + 0.01
+  func blend(_ network: Repaired, _ choice: BatchNormChoice) throws -> Outcome? {
+    let trial = try trial(network, choice)
+    guard let old = ownDenseHead, let solved = trial.solved, let newScores = trial.new,
+      solved.columns == Array(0..<classes)
     else { return nil }
-    let weight = BatchNormFixes.mix(old.weight, solved.model.weight, best.share)
-    let bias = BatchNormFixes.mix(old.bias, solved.model.bias, best.share)
-    return Outcome(
-      network: try install(weight, bias, all, in: network, features), results: best.results,
-      accuracyOnFixing: best.results.accuracy, bias: nil)
-  }
-
-  private func blendEnds(
-    _ network: Repaired, _ statistics: Statistics
-  ) throws -> (Judged, SolvedHead, Tensor<Float>, Tensor<Float>)? {
-    let features = try features(network, statistics)
-    guard features.fixing.withUnsafeElements({ $0.allSatisfy(\.isFinite) }) else { return nil }
-    let solved = try SolvedHead(
-      features.fixing, labels: fixing.labels, inverseStrength: examination.inverseStrength,
-      seed: seed)
-    let old = try examination.head.logits(
-      of: features.judging ?? features.fixing, features.parameters)
-    return (features, solved, old, try newHeadScores(solved, features))
+    let onFixing = solved.logProbabilities(trial.fixing, classes: classes)
+    func outcome(_ share: Float) throws -> Outcome {
+      let mix = BatchNormFixes.mix
+      return Outcome(
+        network: try install(
+          mix(old.weight, solved.model.weight, share), mix(old.bias, solved.model.bias, share),
+          solved.columns, in: network, trial.parameters),
+        scores: mix(trial.own, newScores, share), labels: judged.labels,
+        onFixing: PhotoResults(mix(trial.ownOnFixing, onFixing, share), fixing.labels), bias: nil)
+    }
+    let ends = [trial.own, newScores].map { PhotoResults($0, judged.labels).accuracy }
+    let best = try [0.25, 0.5, 0.75].map { try outcome(Float($0)) }.max { $0.merit < $1.merit }
+    guard let best, best.results.accuracy >= (ends.max() ?? 1) + 0.01 else { return nil }
+    return best
   }
 
   /// Weights of the network's own head when it is a single dense layer.

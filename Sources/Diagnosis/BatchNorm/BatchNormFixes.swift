@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
-package import ThawExecution
 import ThawFiles
 package import ThawImages
 package import ThawInference
 package import ThawNetwork
 import ThawOneDNN
-package import ThawTensors
+import ThawTensors
 import ThawTraining
 
 /// Tries what could put a network right, and judges it on photos that neither the fix nor the network
@@ -33,13 +31,18 @@ package final class BatchNormFixes {
 
   /// What came of a fix.
   struct Outcome {
-    var network: Repaired
+    let network: Repaired
     /// Of the photos that judge.
-    var results: PhotoResults
-    /// Share of the photos it learned from that it gets right.
-    var accuracyOnFixing: Double
+    let results: PhotoResults
+    /// Of the photos it learned from.
+    let onFixing: PhotoResults
+    /// How good it is: its accuracy, less what its loss after calibration says about new photos.
+    let merit: Double
     /// See ``BatchNormDiagnosis/Fix/bias``.
-    var bias: String?
+    let bias: String?
+    /// The merit of new heads on the same features, by cross-validation: what to expect of a head that
+    /// was made for them, where its own number is biased.
+    var expectedMerit: Double?
   }
 
   package let classifier: Classifier
@@ -49,10 +52,6 @@ package final class BatchNormFixes {
   package let context: StageContext
   private(set) var outcomes: [String: Outcome] = [:]
   private(set) var asItIs: Outcome?
-  /// Features under statistics that several fixes share, by name.
-  var featuresUnder: [String: Judged] = [:]
-  /// Statistics computed anew, by the layers they are of; nil for all.
-  var recalibrations: [Set<ParameterPath>?: Parameters] = [:]
 
   package init(
     _ classifier: Classifier, _ examination: BatchNormExamination,
@@ -77,7 +76,7 @@ package final class BatchNormFixes {
   package func tryAll(_ diagnosis: inout BatchNormDiagnosis) throws {
     let photos = examination.photos
     guard judged.count >= 4, Set(photos.main.labels).count >= 2, !attempts.isEmpty else { return }
-    let baseline = try withOwnHead("as it is", original, statistics: .asTheyAre)
+    let baseline = try withOwnHead(original, .asTheyAre)
     asItIs = baseline
     diagnosis.asItIs = entry("as it is", "", baseline, seconds: 0)
     for attempt in attempts {
@@ -100,7 +99,7 @@ package final class BatchNormFixes {
     return BatchNormDiagnosis.Fix(
       name: name, what: what, accuracy: outcome.results.accuracy, loss: outcome.results.loss,
       interval: [interval.lowerBound, interval.upperBound], bias: outcome.bias,
-      accuracyOnFixing: outcome.accuracyOnFixing, seconds: seconds, sufficient: false)
+      accuracyOnFixing: outcome.onFixing.accuracy, seconds: seconds, sufficient: false)
   }
 
   /// Where the accuracy on as many new photos lies in 95 of 100 cases: the error of the measurement
@@ -112,50 +111,5 @@ package final class BatchNormFixes {
     let share = (accuracy * Double(count) + 2) / n
     let half = 1.96 * (share * (1 - share) * (1 / n + 1 / Double(count))).squareRoot()
     return min(max(share - half, 0), accuracy)...max(min(share + half, 1), accuracy)
-  }
-
-  /// Among honest numbers the highest accuracy; where photos do not tell two apart, the lower loss,
-  /// then the cheaper. A biased number never beats an honest one. Nothing is recommended that does
-  /// not beat the network as it is, where that can be said.
-  private func recommendBest(_ diagnosis: inout BatchNormDiagnosis) {
-    let names = diagnosis.fixes.map(\.name)
-    let honest = names.filter { outcomes[$0]?.bias == nil }
-    let candidates = honest.isEmpty || keepsHead ? names : honest
-    guard let first = candidates.first else { return }
-    var best = first
-    for name in candidates.dropFirst() where isBetter(name, than: best) { best = name }
-    if let leader = outcomes[best] {
-      for index in diagnosis.fixes.indices where candidates.contains(diagnosis.fixes[index].name) {
-        guard let own = outcomes[diagnosis.fixes[index].name] else { continue }
-        let pair = PairedLosses(first: own.results, second: leader.results)
-        diagnosis.fixes[index].sufficient = pair.gained - pair.lost <= 1
-      }
-    }
-    if let asItIs, let leader = outcomes[best], asItIs.bias == leader.bias || asItIs.bias == nil {
-      let pair = PairedLosses(first: asItIs.results, second: leader.results)
-      let isWorse = pair.accuracyGain < 0 || (pair.accuracyGain == 0 && pair.difference <= 0)
-      if isWorse { return }
-    }
-    diagnosis.recommendedFix = best
-  }
-
-  /// Whether the finding is damage done to a network after its training, so that its head is right.
-  private var keepsHead: Bool {
-    [.corruptedStatistics, .labelOrder, .preprocessing].contains(judgement.kind)
-      && examination.facts.unseen == nil
-  }
-
-  private func isBetter(_ name: String, than other: String) -> Bool {
-    guard let new = outcomes[name]?.results, let old = outcomes[other]?.results else {
-      return false
-    }
-    let pair = PairedLosses(first: old, second: new)
-    let changed = Double(pair.gained + pair.lost).squareRoot()
-    let margin = Double(pair.gained - pair.lost)
-    // Photos that change sides by no more than chance leave it to the loss.
-    if abs(margin) <= max(1, 0.7 * changed) {
-      return pair.difference > pair.standardError || (margin > 0 && pair.difference > 0)
-    }
-    return margin > 0
   }
 }

@@ -35,7 +35,7 @@ package struct BatchNormJudgement: Sendable, Equatable {
     let kind = judge.kind
     self.kind = kind
     self.suspects = kind == .corruptedStatistics ? judge.blamed : []
-    betterInput = kind == .preprocessing ? judge.betterInput : nil
+    betterInput = kind == .preprocessing ? judge.betterInput ?? judge.inputOfHead : nil
     signature = facts.signature
     verdict = judge.verdict(kind)
     evidence = judge.evidence(kind)
@@ -73,8 +73,8 @@ private struct Judge {
     let kind = unguardedKind
     // What was not found, or found missing, may hide behind chance.
     let isAbsence = [.healthy, .overfitting, .undertrained, .weak].contains(kind)
-    return isAbsence && facts.inference.isRight.count < BatchNormJudgement.fewestPhotos
-      ? .cannotTell : kind
+    let photos = max(facts.inference.isRight.count, facts.unseen?.inference.isRight.count ?? 0)
+    return isAbsence && photos < BatchNormJudgement.fewestPhotos ? .cannotTell : kind
   }
 
   private var unguardedKind: BatchNormFinding {
@@ -89,10 +89,15 @@ private struct Judge {
     if isFedWrongly { return .preprocessing }
     if let altered = alteredBatchNorms { return altered }
     if isTrainedOnBatches { return .batchStatistics }
+    if isOtherEpsilon { return .otherEpsilon }
+    if isHeadOfOtherStatistics && betterInput == nil && !isRepairBetter {
+      return inputOfHead == nil ? .batchStatistics : .preprocessing
+    }
+    let isForRunning = facts.preference?.isForRunningStatistics ?? false
     let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
       isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
       betterInput.map { (.preprocessing, facts.inputs[$0].results) },
-      isPhaseWorse ? (.batchStatistics, facts.sampledTraining) : nil,
+      isPhaseWorse && !isForRunning ? (.batchStatistics, facts.sampledTraining) : nil,
     ].compactMap(\.self)
     // The most specific explanation that none after it clearly beats.
     for (index, option) in options.enumerated()
@@ -101,51 +106,47 @@ private struct Judge {
     }
     if !beyondDoubt.isEmpty { return .corruptedStatistics }
     if !facts.renamed.isEmpty { return .labelOrder }
-    if isHeadOfOtherStatistics { return .batchStatistics }
     if isOverfitted { return .overfitting }
     if isHeadPoor { return .undertrained }
     return isWeak ? .weak : .healthy
   }
 
   /// The finding when layers that never trained have other batch norms than their checkpoint. A few
-  /// layers are damage; all of them moved in training, which went by batch statistics then. On photos
-  /// it has not seen the network may do as well as the best head all the same; then it is let be.
+  /// layers are damage; all of them moved in training, which went by batch statistics then.
   private var alteredBatchNorms: BatchNormFinding? {
     guard let original = facts.original, original.hasChangedBatchNormsAlone else { return nil }
-    if !BatchNormFacts.damaged(facts.layers, original).isEmpty { return .corruptedStatistics }
-    if let unseen = facts.unseen, unseen.inference.isRight.count >= BatchNormJudgement.fewestPhotos
-    {
-      let pair = PairedLosses(first: unseen.inference, second: unseen.solved)
-      let onBatches = PairedLosses(first: unseen.inference, second: unseen.training)
-      let isFine =
-        pair.accuracyGain < BatchNormJudgement.materialAccuracy
-        && onBatches.accuracyGain < BatchNormJudgement.materialAccuracy
-      if isFine { return nil }
-    }
-    return .alteredBatchNorms
+    return BatchNormFacts.damaged(facts.layers, original).isEmpty
+      ? .alteredBatchNorms : .corruptedStatistics
   }
 
-  /// On photos it has not seen a head solved on the features of inference does much better than the
-  /// network's own, which does better on batch statistics: it was made for those.
+  /// With another usual epsilon the same photos do much better, better than on batch statistics and as
+  /// well as with a head that was solved as things are.
+  private var isOtherEpsilon: Bool {
+    guard let other = facts.otherEpsilon?.results, let solved = facts.solved else { return false }
+    return isMuchBetter(facts.inference, other)
+      && other.accuracy >= max(facts.inference.accuracy + 0.05, solved.accuracy - 0.1)
+      && other.loss < facts.training.loss
+  }
+
+  /// Its head was made for batch statistics, as a fresh head on both kinds of features tells.
   private var isHeadOfOtherStatistics: Bool {
-    guard isHeadPoor, let unseen = facts.unseen else { return false }
-    let pair = PairedLosses(first: unseen.inference, second: unseen.training)
-    let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
-    let isRightMoreOften =
-      pair.accuracyGain >= BatchNormJudgement.materialAccuracy
-      && Double(pair.gained - pair.lost) > 1.5 * changed
-    let isSurer = pair.difference > 2 * pair.standardError && pair.accuracyGain >= 0
-    // Where training photos are at hand and do well in inference, the new photos are different ones.
-    let isRightInTraining =
-      facts.unseen != nil && facts.familiarity?.answer == .seen
-      && facts.inference.accuracy >= facts.training.accuracy - BatchNormJudgement.materialAccuracy
-    return (isRightMoreOften || isSurer) && !isRightInTraining
+    facts.preference?.isForBatchStatistics ?? false || isHeadOfSmallBatches
   }
 
-  /// On photos it has not seen a solved head does better by five points, beyond chance.
+  /// A poor head does better in batches of a few photos than in inference: that is where it learned.
+  private var isHeadOfSmallBatches: Bool {
+    guard let small = facts.smallBatches, isHeadPoor else { return false }
+    let pair = PairedLosses(first: small.inference, second: small.results)
+    let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
+    return pair.accuracyGain >= BatchNormJudgement.materialAccuracy
+      && Double(pair.gained - pair.lost) > 2 * changed
+  }
+
+  /// A solved head does better by five points, beyond chance, on photos that it has not seen: and the
+  /// network's own has not either, or knows them and is worse all the same.
   private var isHeadPoor: Bool {
-    guard let unseen = facts.unseen else { return false }
-    let pair = PairedLosses(first: unseen.inference, second: unseen.solved)
+    guard let heads = facts.heads else { return false }
+    let pair = PairedLosses(first: heads.own, second: heads.solved)
     let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
     return pair.accuracyGain >= 0.05 && Double(pair.gained - pair.lost) > 2.5 * changed
   }
@@ -199,6 +200,19 @@ private struct Judge {
       ?? better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
   }
 
+  /// The contract under which its head does better than as declared, and better than on batch
+  /// statistics: those make up for a wrong range as well, but not as well.
+  var inputOfHead: Int? {
+    guard let declared = facts.inputs.first else { return nil }
+    let better = facts.inputs.indices.dropFirst().filter { index in
+      let other = facts.inputs[index].results
+      let pair = PairedLosses(first: declared.results, second: other)
+      return pair.difference > 2 * pair.standardError && pair.accuracyGain >= 0
+        && other.loss < facts.sampledTraining.loss
+    }
+    return better.min { facts.inputs[$0].results.loss < facts.inputs[$1].results.loss }
+  }
+
   /// The running statistics say so: the head has learned to live with wrong inputs, or the difference
   /// happens to cost little, or much.
   private var isFedWrongly: Bool { facts.certainInput != nil }
@@ -226,6 +240,11 @@ extension Judge {
     switch kind {
     case .healthy:
       return "No batch-norm problem: \(running) in inference, \(batch) on batch statistics."
+    case .batchStatistics where !isPhaseWorse:
+      return "Batch-norm problem: the head was trained on batch statistics that inference does not"
+        + " use. On these photos a new head gets \(percent(facts.heads?.solved.accuracy ?? 0)) on"
+        + " running statistics, this one \(percent(facts.heads?.own.accuracy ?? 0)), and it gains by"
+        + " batch statistics what no new head does."
     case .batchStatistics:
       return "Batch-norm problem: \(phases). The network was trained on batch statistics that"
         + " inference does not use."
@@ -233,17 +252,12 @@ extension Judge {
       return alteredVerdict
     case .undertrained:
       return "No batch-norm problem: the head is poor. One solved on the same features gets"
-        + " \(percent(facts.unseen?.solved.accuracy ?? 0)) of photos that neither has seen, this one"
-        + " \(percent(facts.unseen?.inference.accuracy ?? 0))."
+        + " \(percent(facts.heads?.solved.accuracy ?? 0)) of photos that it has not seen, this one"
+        + " \(percent(facts.heads?.own.accuracy ?? 0))."
     case .cannotTell:
       let count = facts.inference.isRight.count
       return "Cannot tell from \(count) photos: \(running) in inference, \(batch) on batch"
         + " statistics. Give at least \(BatchNormJudgement.fewestPhotos), better 200."
-    case .batchStatistics where !isPhaseWorse && facts.unseen != nil:
-      return "Batch-norm problem: \(phases), and a new head on the features of inference gets"
-        + " \(percent(facts.unseen?.solved.accuracy ?? 0)) of photos that neither has seen. The head"
-        + " was trained on batch statistics that inference does not use, or on photos that look"
-        + " different; give its training photos with --train-data to tell the two apart."
     case .initialStatistics:
       return
         "Batch-norm problem: every running mean is 0 and every running variance 1, the values a"
@@ -265,6 +279,11 @@ extension Judge {
         + " \(blamed.count == 1 ? "this layer" : "these layers") alone on the data's own"
         + " statistics the same photos score"
         + " \(percent(facts.repaired?.accuracy ?? 0)) instead of \(running)."
+    case .otherEpsilon:
+      let other = facts.otherEpsilon
+      return "Batch-norm problem: the network was trained with an epsilon of"
+        + " \(other?.epsilon ?? 0), which no file of weights records. With it the same photos score"
+        + " \(percent(other?.results.accuracy ?? 0)) instead of \(running)."
     case .preprocessing:
       return preprocessingVerdict
     case .labelOrder:
@@ -311,7 +330,9 @@ extension Judge {
   }
 
   private var preprocessingVerdict: String {
-    guard let declared = facts.inputs.first, let index = betterInput else { return "" }
+    guard let declared = facts.inputs.first, let index = betterInput ?? inputOfHead else {
+      return ""
+    }
     let other = facts.inputs[index]
     let scores =
       "\(percent(other.results.accuracy)) instead of \(percent(declared.results.accuracy))"
@@ -320,6 +341,11 @@ extension Judge {
       fit.count == 2
       ? " Divergence at the first batch norm: \(fit[0]) as declared, \(fit[1]) as '\(other.name)'."
       : ""
+    if betterInput == nil {
+      return
+        "No batch-norm problem: the head was trained on photos prepared as '\(other.name)', not as"
+        + " declared. Prepared so the same photos score \(scores).\(divergence)"
+    }
     if isMaterial(declared.results, other.results) {
       return "No batch-norm problem: the preprocessing is wrong. Fed as '\(other.name)' the same"
         + " photos score \(scores).\(divergence)"

@@ -43,6 +43,8 @@ package struct BiasVariance: Sendable, Equatable, Codable {
   package let variance: Part?
   /// Validation error above the cross-validated one.
   package let mismatch: Part?
+  /// Training error above the cross-validated one: what a new head alone wins, at least.
+  package let headLoss: Part?
 
   /// Decomposes what is known.
   package init(
@@ -58,6 +60,11 @@ package struct BiasVariance: Sendable, Equatable, Codable {
       variance = Part(unseen.excess(over: training))
     } else {
       variance = nil
+    }
+    if let training, let crossValidated {
+      headLoss = Part(training.excess(over: crossValidated))
+    } else {
+      headLoss = nil
     }
     if let crossValidated, let validation {
       mismatch = Part(validation.excess(over: crossValidated))

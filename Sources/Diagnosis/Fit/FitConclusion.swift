@@ -55,7 +55,11 @@ struct FitConclusion {
     _ parts: BiasVariance, _ splits: SplitMismatch?
   ) -> [(status: FitFindings.Status, size: Double)] {
     var found: [(status: FitFindings.Status, size: Double)] = []
-    if let bias = parts.avoidableBias, bias.isSignificant { found.append((.bias, bias.size)) }
+    if let loss = parts.headLoss, loss.isSignificant {
+      found.append((.head, loss.size))
+    } else if let bias = parts.avoidableBias, bias.isSignificant {
+      found.append((.bias, bias.size))
+    }
     if let variance = parts.variance, variance.isSignificant {
       found.append((.variance, variance.size))
     }
@@ -74,6 +78,9 @@ struct FitConclusion {
   private static func verdict(_ status: FitFindings.Status, splits: SplitMismatch?) -> String {
     switch status {
     case .bias: "High avoidable bias: the training photos themselves are not learned. "
+    case .head:
+      "The head is poor: a new one on the same features does better on training photos it has not seen"
+        + " than this one does on photos it learned. "
     case .variance: "High variance: what is learned does not carry over to other photos. "
     case .mismatch:
       "Distribution mismatch: the held-out photos are of another kind than the training photos (told"
@@ -101,6 +108,9 @@ struct FitConclusion {
     case .bias:
       "Against bias: train longer or at a higher rate, weaken decay, dropout and augmentation, thaw"
         + " more layers (thaw fine-tune), use a larger backbone or input size."
+    case .head:
+      "Find out what the head learned from: thaw diagnose batchnorm tells a head made for batch"
+        + " statistics from one trained too little, and writes the network with a new one (--apply)."
     case .variance:
       "Against variance: more photos, stronger augmentation, more weight decay or dropout, fewer thawed"
         + " layers, early stopping."

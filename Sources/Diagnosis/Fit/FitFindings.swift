@@ -11,6 +11,8 @@ package struct FitFindings: Sendable, Equatable, Codable {
     case healthy
     /// The training photos themselves are not learned.
     case bias
+    /// The head is worse at the photos it learned than a new one at photos it has not seen.
+    case head
     /// What is learned does not carry over to other photos of the same kind.
     case variance
     /// The held-out photos are of another kind.

@@ -13,12 +13,13 @@ extension ContractTrial {
   ///
   /// - Parameter squares: photos whose files are cut anew, to compare ways of resizing.
   package func diagnosis(_ squares: PhotoSquares) throws -> PreprocessingDiagnosis {
-    PreprocessingDiagnosis(
-      verdict: verdict, status: judgement.status, recommendation: recommendation,
+    let cure = try cure()
+    return PreprocessingDiagnosis(
+      verdict: verdict, status: judgement.status, recommendation: recommendation(cure),
       declared: candidates[0].name, declaredContract: classifier.preprocessing.description,
       ranking: ranking, geometries: try geometries(squares),
       evidence: usesBatchNorms ? .batchNorm : .head,
-      certainty: judgement.certainty, photos: photos.count, notes: notes)
+      certainty: judgement.certainty, photos: photos.count, notes: notes, cure: cure)
   }
 
   private var best: Preprocessing.Candidate { candidates[judgement.best] }
@@ -78,7 +79,7 @@ extension ContractTrial {
     }
   }
 
-  private var recommendation: String? {
+  private func recommendation(_ cure: ContractCure?) -> String? {
     switch judgement.status {
     case .consistent: return nil
     case .undecided:
@@ -88,15 +89,33 @@ extension ContractTrial {
           + " contracts on labelled ones."
     case .wrong:
       let contract = best.preprocessing.description
+      if cure?.isHarmful ?? ownHeadPrefersDeclared {
+        let card =
+          classifier.record == nil ? "the card \(classifier.source)" : "the card of its backbone"
+        return
+          "The head was trained on wrongly prepared photos: as it stands it does worse on right"
+          + " ones\(numbers(cure)). Correct \(card) (\(contract)) and train it again: thaw train."
+      }
       guard classifier.record != nil else {
         return "Correct the preprocessing of the card \(classifier.source): \(contract)."
-      }
-      if ownHeadPrefersDeclared {
-        return "The head was trained on wrongly prepared photos. Correct the card of its backbone"
-          + " (\(contract)) and train it again: thaw train."
+          + sentence(cure)
       }
       return "Correct the contract in the model file (\(contract)): --apply FILE writes it."
+        + sentence(cure)
     }
+  }
+
+  private func numbers(_ cure: ContractCure?) -> String {
+    cure.map { ", \(Format.percent($0.accuracy)) instead of \(Format.percent($0.before))" } ?? ""
+  }
+
+  private func sentence(_ cure: ContractCure?) -> String {
+    guard let cure else { return "" }
+    let range = "\(Format.percent(cure.interval[0])) to \(Format.percent(cure.interval[1]))"
+    return
+      " It gets \(Format.percent(cure.accuracy)) of the \(cure.photos) labelled photos right then,"
+      + " instead of \(Format.percent(cure.before)) (\(range) of others, unless it was trained on these)"
+      + (cure.isHelpful ? "." : "; that difference may be chance.")
   }
 
   private var notes: [String] {

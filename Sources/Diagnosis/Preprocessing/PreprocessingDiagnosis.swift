@@ -89,6 +89,9 @@ package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   package var photos: Int
   /// What else the reader should know, a sentence each.
   package var notes: [String]
+  /// What the better contract does for the network on labelled photos; nil without those, or when
+  /// there is none.
+  package var cure: ContractCure?
   /// Where the corrected model was written.
   package var applied: String?
 
@@ -96,8 +99,9 @@ package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   package init(
     verdict: String, status: Status, recommendation: String?, declared: String,
     declaredContract: String, ranking: [Rank], geometries: [Geometry] = [], evidence: Evidence,
-    certainty: Double, photos: Int, notes: [String]
+    certainty: Double, photos: Int, notes: [String], cure: ContractCure? = nil
   ) {
+    self.cure = cure
     self.verdict = verdict
     self.status = status
     self.recommendation = recommendation
