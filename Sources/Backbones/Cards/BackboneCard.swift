@@ -25,6 +25,9 @@ package struct BackboneCard: Sendable, Hashable {
   package let checksum: WeightsChecksum
   /// SPDX identifier of the weights' licence.
   package let license: String
+  /// Top-1 accuracy on ImageNet's validation photos in per cent, as the publisher states it; nil where
+  /// nobody does.
+  package let accuracy: Double?
   /// Where the file comes from.
   package let source: WeightsSource
   /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
@@ -42,6 +45,7 @@ package struct BackboneCard: Sendable, Hashable {
   /// naming: native                     # how the file names its tensors
   /// file: resnet50-0676ba61.pth        # beside the card
   /// sha256_prefix: 0676ba61            # or sha256: 64 digits, md5: 32 digits, hash: unpublished
+  /// accuracy: 76.13                    # of ImageNet's validation photos, if its publisher says it
   /// license: BSD-3-Clause
   /// classes: imagenet-1k.txt           # or none: weights without a classifier
   /// source:                            # or package, version, member
@@ -72,6 +76,7 @@ package struct BackboneCard: Sendable, Hashable {
     try fields.read("naming", into: &card.naming)
     try fields.read("file", into: &card.file)
     try card.checksum.read(&fields)
+    try fields.read("accuracy", into: &card.accuracy, in: 0...100)
     try fields.read("license", into: &card.license)
     try fields.read("classes", into: &card.classes)
     try card.structure.read(&fields)
@@ -92,6 +97,7 @@ package struct BackboneCard: Sendable, Hashable {
     naming = card.naming
     file = try need("file", card.file)
     checksum = try card.checksum.made(fields)
+    accuracy = card.accuracy
     license = try need("license", card.license)
     let classes = try need("classes", card.classes)
     classesFile = classes == "none" ? nil : classes
@@ -104,6 +110,7 @@ package struct BackboneCard: Sendable, Hashable {
 
   private struct Fields {
     var name = "", summary = "", architecture = "", file = "", license = "", classes = ""
+    var accuracy: Double?
     var checksum = ChecksumFields()
     var structure = StructureFields()
     var naming = Architecture.Naming.native

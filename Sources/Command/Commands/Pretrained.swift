@@ -22,6 +22,12 @@ struct Pretrained: ParsableCommand {
     let hash: String
     let sha256: String?
     let isHere: Bool
+    /// Numbers that can train, with a head of 1000 classes; nil when only the weights' file says how the
+    /// network is built.
+    let parameters: Int?
+    /// Side of the input in pixels.
+    let size: Int
+    let accuracy: Double?
 
     init(_ card: BackboneCard, _ store: PretrainedStore) {
       name = card.name
@@ -33,6 +39,10 @@ struct Pretrained: ParsableCommand {
       hash = card.checksum.description
       sha256 = store.sha256(of: card)
       isHere = store.hasWeights(of: card)
+      size = card.preprocessing.inputSize
+      accuracy = card.accuracy
+      let graph = try? Architecture(named: card.architecture).graph(Head(classes: 1000))
+      parameters = graph?.parameters.filter(\.role.isTrainable).reduce(0) { $0 + $1.shape.count }
     }
   }
 }
