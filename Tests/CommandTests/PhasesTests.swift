@@ -197,8 +197,8 @@ import ThawFiles
         ["--views", "fresh", "--freeze-to", "-2"],
         "a new draw in every epoch, computed through the frozen layers"
       ),
-      (["--views", "fresh", "--unfreeze"], "a new draw in every epoch (nothing is frozen"),
-      (["--augmentation", "none"], "No augmentation; nothing is frozen in front"),
+      (["--views", "fresh", "--unfreeze"], "a new draw in every epoch.\n"),
+      (["--augmentation", "none"], "one view of each photo, decoded in every epoch.\n"),
     ]
     for (options, statement) in statements {
       let outcome = try workspace.start(

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+import ThawRecipes
 import ThawReports
 import ThawTraining
 
 @Suite struct HTMLReportTests {
   private static let ids = [
-    "evaluation", "confusion", "mistakes", "batchnorm", "diagnosis", "suspects", "data",
-    "augmentation", "model", "freeze-plan", "training", "learning-rate", "finder", "reproduce",
+    "evaluation", "photos", "confusion", "suspects", "diagnosis", "batchnorm", "use", "data",
+    "augmentation", "training", "details",
   ]
+  private static let parts = ["model", "freeze-plan", "learning-rate", "finder", "reproduce"]
 
   @Test func everySectionGivenIsWrittenAndWellFormed() throws {
     let html = HTMLReport(try SampleReport.full()).html
@@ -16,6 +18,7 @@ import ThawTraining
       #expect(html.contains("<section id=\"\(id)\""), "\(id)")
       #expect(html.contains("href=\"#\(id)\""), "\(id)")
     }
+    for id in Self.parts { #expect(html.contains("<details id=\"\(id)\""), "\(id)") }
     #expect(TagBalance.firstProblem(in: html) == nil)
     #expect(html.contains("92.6\u{A0}%") && html.contains("Augmentation was <strong>off"))
     #expect(html.contains("4\u{202F}652\u{202F}008"))
@@ -24,32 +27,152 @@ import ThawTraining
     #expect(html.contains("across splits") && html.contains("and 2 more"))
     #expect(html.contains("the head&#39;s model: fine-tuning did not lower"))
     #expect(html.contains("Training used 0.01."))
-    #expect(html.contains("(3 photos)") && html.contains("Batch normalisation: problem"))
+    #expect(html.contains("Batch normalisation: problem"))
+    #expect(
+      html.contains("<time datetime=\"2026-11-25T22:19:04Z\">25 November 2026, 22:19 UTC</time>"))
+  }
+
+  @Test func idsAreUniqueAndLinksLeadSomewhere() throws {
+    let tags = TagBalance.tags(in: HTMLReport(try SampleReport.full()).html)
+    func values(_ attribute: String) -> [Substring] {
+      tags.compactMap {
+        $0.firstRange(of: " \(attribute)=\"").map { range in range.upperBound } == nil
+          ? nil : $0.split(separator: " \(attribute)=\"", maxSplits: 1)[1].prefix { $0 != "\"" }
+      }
+    }
+    let ids = values("id")
+    #expect(Set(ids).count == ids.count && ids.count > 15)
+    let targets = (values("href").map { $0.dropFirst() } + values("aria-labelledby"))
+    #expect(targets.count > 15 && Set(targets).isSubset(of: Set(ids)))
+  }
+
+  @Test func headingsNestWithoutGaps() throws {
+    let levels = TagBalance.tags(in: HTMLReport(try SampleReport.full()).html).compactMap { tag in
+      tag.first == "h" ? tag.dropFirst().first?.wholeNumberValue : nil
+    }
+    #expect(levels.first == 1 && levels.count { $0 == 1 } == 1)
+    #expect(zip(levels, levels.dropFirst()).allSatisfy { $1 <= $0 + 1 }, "\(levels)")
+  }
+
+  @Test func captionsAreSentencesAndPicturesHaveWords() throws {
+    var content = ReportContent(title: "t")
+    content.mistakes = [
+      .init(path: "insects/7.jpg", predicted: "fruit", truth: "insects", probability: 0.78)
+    ]
+    content.unsure = [
+      .init(
+        path: "insects/8.jpg", predicted: "insects", truth: "insects", probability: 0.51,
+        second: ("fruit", 0.49))
+    ]
+    content.thumbnails = ["insects/7.jpg": SampleReport.picture]
+    let html = HTMLReport(content).html
+    func text(_ html: String) -> String {
+      var (result, isTag) = ("", false)
+      for character in html {
+        if character == "<" { isTag = true }
+        if !isTag { result.append(character) }
+        if character == ">" { isTag = false }
+      }
+      return result
+    }
+    #expect(text(html).contains("Predicted fruit (78\u{A0}%), labelled insects"))
+    #expect(
+      text(html).contains(
+        "Predicted insects (51\u{A0}%), labelled insects; next was fruit (49\u{A0}%)"))
+    #expect(html.contains("<img alt=\"Photo labelled insects: 7.jpg\""))
+    let full = TagBalance.tags(in: HTMLReport(try SampleReport.full()).html)
+    let images = full.filter { $0.hasPrefix("img ") }
+    #expect(images.count == 3 && images.allSatisfy { !$0.contains("alt=\"\"") })
   }
 
   @Test func sectionsNotGivenAreLeftOut() throws {
     let html = HTMLReport(ReportContent(title: "run")).html
     #expect(!html.contains("<section") && !html.contains("<nav") && !html.contains("headline\""))
-    #expect(TagBalance.firstProblem(in: html) == nil)
+    #expect(!html.contains("<time") && TagBalance.firstProblem(in: html) == nil)
     var content = ReportContent(title: "run")
     content.search = try SampleReport.full().search
     let one = HTMLReport(content).html
-    #expect(Self.ids.filter { one.contains("<section id=\"\($0)\"") } == ["finder"])
+    #expect(Self.ids.filter { one.contains("<section id=\"\($0)\"") } == ["details"])
+    #expect(Self.parts.filter { one.contains("<details id=\"\($0)\"") } == ["finder"])
     #expect(!one.contains("Training used"))
   }
 
-  @Test func augmentationIsSaidNextToTheResult() throws {
-    var content = try SampleReport.full()
-    let network = try SampleReport.network()
-    var recipe = network.recipe
-    recipe.train.augmentation = .photo
-    content.network = ReportedNetwork(
-      card: network.card, preprocessing: network.preprocessing, graph: network.graph,
-      freezing: network.freezing, recipe: recipe, record: network.record,
-      schedule: network.schedule)
+  @Test func whatAScanPassesOverIsNoDoubt() throws {
+    var content = ReportContent(title: "t")
+    func note(_ kind: String, _ path: String) -> [String: Any] {
+      ["kind": kind, "count": 1, "examples": [path]]
+    }
+    content.manifest = try SampleReport.manifest(
+      ["a"], notes: [note("ignored", "a/Thumbs.db"), note("unsupportedFormat", "a/x.gif")])
     let html = HTMLReport(content).html
-    #expect(html.contains("Augmentation was <strong>on") && html.contains("Augmentation was on"))
-    #expect(html.contains("seen in 4 augmented views"))
+    let doubts = try #require(html.split(separator: "Before you trust this").last)
+      .prefix { $0 != "\u{0}" }.split(separator: "</ul>")[0]
+    #expect(doubts.contains("a/x.gif") && !doubts.contains("Thumbs.db"))
+    #expect(html.contains("a/Thumbs.db"), "it is still said")
+  }
+
+  @Test(
+    arguments: [
+      // Head alone, nothing varied; head with varied views; fine-tuned; fine-tuned and set aside.
+      (nil, Recipe.Train.Views?.none, false, "off", "one view of each photo"),
+      (nil, .cached(1), false, "on", "in 1 varied view;"),
+      (1.0, nil, true, "on", "varied anew in every epoch"),
+      (0.0, nil, true, "off", "Fine-tuning varied the photos, but its weights were set aside"),
+    ] as [(Double?, Recipe.Train.Views?, Bool, String, String)])
+  func augmentationIsSaidNextToTheResult(
+    interpolation: Double?, views: Recipe.Train.Views?, isTuned: Bool, state: String, text: String
+  ) throws {
+    var content = try SampleReport.full()
+    content.network = try SampleReport.network(interpolation: interpolation) {
+      if let views { ($0.train.augmentation, $0.train.views) = (.photo, views) }
+    }
+    let html = HTMLReport(content).html
+    #expect(html.contains("Augmentation was <strong>\(state)"))
+    #expect(html.contains("Augmentation was \(state)</p>"))
+    #expect(html.contains(text))
+    #expect(html.contains("<figure class=\"augmented\">") == (state == "on"))
+    // Whatever is frozen, nothing is said to be that is not.
+    #expect(!html.contains("through the frozen layers"))
+  }
+
+  @Test func nothingIsFrozenUpToTheInput() throws {
+    var content = try SampleReport.full()
+    content.network = try SampleReport.network(interpolation: 1, trainsAll: true)
+    let html = HTMLReport(content).html
+    #expect(html.contains("began at the first layer") && !html.contains("&#39;input&#39;"))
+    content.network = try SampleReport.network(interpolation: nil)
+    #expect(HTMLReport(content).html.contains("Everything up to &#39;flatten&#39; is frozen"))
+  }
+
+  @Test func fineTuningIsComparedOnTheSamePhotos() throws {
+    var content = try SampleReport.full()
+    content.network = try SampleReport.network(interpolation: 1)
+    let html = HTMLReport(content).html
+    #expect(html.contains("<td class=\"n\">44 of 54</td><td class=\"n\">81.5\u{A0}%</td>"))
+    #expect(html.contains("<td class=\"n\">50 of 54</td><td class=\"n\">92.6\u{A0}%</td>"))
+    #expect(html.contains("put 7 photos right and got 1 photo wrong"))
+    #expect(html.contains("may well be chance"))
+    content.network = try SampleReport.network(interpolation: 0.5)
+    #expect(
+      HTMLReport(content).html.contains("between the head&#39;s and these, 50\u{A0}% of the way"))
+    content.network = try SampleReport.network(interpolation: 1)
+    content.comparison?.gained = 12
+    #expect(HTMLReport(content).html.contains("more than chance does"))
+    content.network = try SampleReport.network(interpolation: 0)
+    #expect(HTMLReport(content).html.contains("its weights were set aside and the head"))
+  }
+
+  @Test func theModelsPathIsQuotedForShellAndSwift() throws {
+    var content = ReportContent(title: "t")
+    content.usage = .init(model: Array("my \"runs\"/it's/model.safetensors".utf8))
+    let html = HTMLReport(content).html
+      .replacing("<span class=\"word\">", with: "").replacing("</span>", with: "")
+    let quoted = "&#39;my &quot;runs&quot;/it&#39;\\&#39;&#39;s/model.safetensors&#39;"
+    #expect(html.contains("thaw predict --model \(quoted) photo.jpg"))
+    #expect(html.contains("thaw export --model \(quoted) --to onnx --output model.onnx"))
+    #expect(
+      html.contains(
+        "contentsOf: &quot;my \\&quot;runs\\&quot;/it&#39;s/model.safetensors&quot;)"))
   }
 
   @Test func groupsThatLearnAlikeAreOneLine() throws {
@@ -77,8 +200,8 @@ import ThawTraining
     #expect(html.contains("&lt;script&gt;alert(1)"))
     let tags = TagBalance.tags(in: html)
     #expect(!tags.contains { $0.contains("onerror=\"") || $0.contains("onerror='") })
-    // The first mistake and the suspect are the same photo.
-    #expect(tags.count { $0.hasPrefix("img ") } == 2)
+    // The first mistake, the sure photo and the suspect are the same.
+    #expect(tags.count { $0.hasPrefix("img ") } == 3)
     #expect(html.components("</title>") == 1 + tags.count { $0 == "title" })
   }
 

@@ -19,6 +19,9 @@ enum SampleReport {
     "</title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">\u{202E}\n"
     + String(repeating: "n", count: 180)
 
+  /// Begins like a PNG.
+  static let picture: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 1]
+
   /// A report with every section, each text hostile.
   static func full() throws -> ReportContent {
     let h = hostile
@@ -35,27 +38,41 @@ enum SampleReport {
     let evaluation = try evaluation([h, "bee"], [[20, 3], [1, 30]], split: h)
     content.evaluation = evaluation
     content.looks = [.init(name: h, evaluation: evaluation)]
+    content.date = 1_795_645_144
+    content.comparison = .init(
+      head: try Self.evaluation([h, "bee"], [[15, 8], [2, 29]], split: h), tuned: evaluation,
+      gained: 7, lost: 1)
     content.mistakes = [
-      .init(path: h, predicted: h, truth: h, probability: 0.99, truthProbability: 0.01),
-      .init(path: "b", predicted: "bee", truth: h, probability: 0.7, truthProbability: 0.2),
+      .init(path: h, predicted: h, truth: h, probability: 0.99, second: (h, 0.01)),
+      .init(path: "b", predicted: "bee", truth: h, probability: 0.7),
     ]
-    content.thumbnails = [h: [0x89, 0x50, 0x4E, 0x47, 1], "b": Array(h.utf8)]
+    content.unsure = [
+      .init(path: "c", predicted: "bee", truth: "bee", probability: 0.52, second: (h, 0.48))
+    ]
+    content.sure = [.init(path: h, predicted: h, truth: h, probability: 0.999)]
+    content.thumbnails = [h: Self.picture, "b": Array(h.utf8)]
+    content.augmented = [
+      .init(path: h, truth: h, plain: Self.picture, draws: [Self.picture, Array(h.utf8)])
+    ]
+    content.usage = .init(model: Array("\(h)/model.safetensors".utf8))
     content.batchNorm = batchNorm()
     content.preprocessing = PreprocessingDiagnosis(
       verdict: h, status: .wrong, recommendation: h, declared: h, declaredContract: h,
       ranking: [.init(name: h, divergence: 0.5, isDeclared: true, contract: h)],
       evidence: .batchNorm, certainty: 1, photos: 9, notes: [h])
     content.fit = try fit()
-    content.reproduction = .init(command: h, facts: [(h, h)])
+    content.reproduction = .init(command: h, caveat: h, facts: [(h, h)])
     return content
   }
 
   /// Two photos of each class in training and one in test, a bad file and a leak.
-  static func manifest(_ classes: [String], records: Bool = true) throws -> Manifest {
+  static func manifest(
+    _ classes: [String], records: Bool = true, notes: [[String: Any]] = []
+  ) throws -> Manifest {
     let photos = records ? classes.flatMap { name in (0..<3).map { (name, $0) } } : []
     return try decoded([
       "version": 1, "root": hostile, "layout": "classes", "classes": classes, "seed": 1,
-      "notes": [Any](),
+      "notes": notes,
       "records": photos.map { name, number in
         [
           "path": "\(name)/\(number).jpg", "class": name, "split": number < 2 ? "train" : "test",
@@ -90,8 +107,15 @@ enum SampleReport {
     ])
   }
 
-  /// Two frozen groups and a head that trains.
-  static func network() throws -> ReportedNetwork {
+  /// A frozen group and a head that trains.
+  ///
+  /// - Parameters:
+  ///   - interpolation: where the kept weights lie; nil for a head alone.
+  ///   - trainsAll: whether the first group trains too, with its batch norm.
+  static func network(
+    interpolation: Double? = 0, trainsAll: Bool = false,
+    _ change: (inout Recipe) -> Void = { _ in }
+  ) throws -> ReportedNetwork {
     var builder = GraphBuilder(name: "small", inputChannels: 3)
     builder.beginGroup(hostile)
     builder.add("bn", .batchNormalization(BatchNormalization(channels: 3)))
@@ -102,16 +126,19 @@ enum SampleReport {
     let graph = builder.build()
     var recipe = Recipe()
     recipe.train.epochs = 9
+    change(&recipe)
+    let freezing = FreezePlan.freezing(
+      to: trainsAll ? 0 : -1, of: graph, trainableBatchNorm: .training)
     let card = try Self.card()
     return ReportedNetwork(
       card: card, preprocessing: card.preprocessing, graph: graph,
-      freezing: .freezing(to: -1, of: graph), recipe: recipe,
+      freezing: freezing, recipe: recipe,
       record: TrainingRecord(
         key: "", recipe: "", backbone: "", weightsHash: "", photos: [:], head: Recipe().head,
-        isHeadAlone: true,
+        isHeadAlone: interpolation == nil,
         outcome: TrainingOutcome(
           epochs: 4, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: 4_652_008,
-          cached: true, interpolation: 0)),
+          cached: true, interpolation: interpolation)),
       schedule: try recipe.train.schedule(ofHead: graph, size: card.preprocessing.inputSize))
   }
 

@@ -22,7 +22,9 @@ package struct ConfusionMatrixChart: Sendable {
   /// Whether cells show their counts.
   package var hasNumbers: Bool { count <= 30 }
   /// Side of a cell in the view box.
-  package var cell: Double { count <= 8 ? 52 : count <= 14 ? 42 : count <= 30 ? 28 : 7.5 }
+  package var cell: Double {
+    count <= 4 ? 52 : count <= 8 ? 44 : count <= 14 ? 34 : count <= 30 ? 28 : 7.5
+  }
   /// Left edge of the cells.
   package var left: Double { labelLength + 8 }
   /// Upper edge of the cells; column names slant away to the right above it.
@@ -32,7 +34,7 @@ package struct ConfusionMatrixChart: Sendable {
 
   private var count: Int { matrix.classNames.count }
   private var cells: Double { Double(count) * cell }
-  private var isUpright: Bool { count > 14 }
+  private var isUpright: Bool { count > 4 }
   private var fontSize: Double { hasNumbers ? 12 : 7 }
   private var labelLimit: Int { hasNumbers ? 18 : 22 }
   private var labelLength: Double {

@@ -41,7 +41,18 @@ extension HTMLReport {
         "\(decimals(numbers.auc))",
       ]
     }
-    return table(columns, rows, caption: "Both learning phases")
+    return table(columns, rows, caption: "Both learning phases", stacks: true)
+      + definitions([
+        (
+          "Inference, training",
+          "the two ways to run the same network: scaled by statistics it keeps, or by those of the batch."
+        ),
+        (
+          "Accuracy, loss, AUC",
+          "the share that is right; how surely it is wrong, 0 is perfect; how well the right class"
+            + " ranks first, 1 is perfect."
+        ),
+      ])
   }
 
   private func fixes(_ found: BatchNormDiagnosis) -> Markup {
@@ -57,7 +68,7 @@ extension HTMLReport {
         Format.duration(seconds: fix.seconds),
       ].map(name)
     }
-    return "<h3>Fixes that were tried</h3>" + table(columns, rows, caption: "Fixes")
+    return "<h3>Fixes that were tried</h3>" + table(columns, rows, caption: "Fixes", stacks: true)
   }
 
   private func batchNormCharts(_ found: BatchNormDiagnosis) -> Markup {
@@ -65,6 +76,12 @@ extension HTMLReport {
     var all = [("Distance of the data from the running statistics", divergence(found))]
     if let losses = losses(found) { all.append(("Layers switched to batch statistics", losses)) }
     return charts(all.map { (title: $0.0, svg: $0.1) })
+      + definitions([
+        (
+          "Divergence",
+          "how far the data in a layer lie from the statistics that it keeps; 0 is alike."
+        )
+      ])
   }
 
   private func markers(_ found: BatchNormDiagnosis) -> [LineChart.Marker] {

@@ -15,8 +15,8 @@ extension HTMLReport {
       ]
     }
     let columns = [
-      Column("True class"), Column("Taken for"), Column("Photos", numeric: true),
-      Column("Share", numeric: true),
+      Column("Labelled"), Column("Taken for"), Column("Photos", numeric: true),
+      Column("Of the class", numeric: true),
     ]
     let list: Markup =
       pairs.isEmpty
@@ -25,13 +25,14 @@ extension HTMLReport {
         + table(columns, rows, caption: "Most frequent confusions")
     let isMany = matrix.classNames.count > Self.manyClasses
     let text =
-      "Rows are true classes, columns predictions; shades are shares of the row. Classes that are"
+      "A row is a class as it is labelled, a column what the network answered: what lies on the"
+      + " diagonal is right, and the stronger its colour, the larger a cell's share of the row. Classes that are"
       + " taken for each other stand next to each"
       + " other\(isMany ? "; point at a cell for its numbers" : "")."
     let chart = ConfusionMatrixChart(matrix).svg
     let isSmall = matrix.classNames.count <= 8
     let pair: Markup = "<div class=\"charts\"><div>\(chart)</div><div>\(list)</div></div>"
     let body = paragraph(text) + (isSmall ? pair : chart + list)
-    return Section(id: "confusion", title: "Confusion", body: body)
+    return Section(id: "confusion", title: "What is taken for what", body: body)
   }
 }

@@ -24,12 +24,24 @@ extension HTMLReport {
     }
     let total = classes.reduce(0) { $0 + $1.total }
     let text =
-      "\(counted(total, "photo")) in \(counted(classes.count, "class", plural: "classes")),"
-      + " from \(manifest.root)."
+      "\(counted(total, "photo")) in \(counted(classes.count, "class", plural: "classes")):"
+      + " \(uses(splits, manifest))."
     let body =
       paragraph(text) + classCounts(classes, splits.map(\.rawValue))
-      + duplicates(manifest.duplicates) + badFiles(manifest.bad)
-    return Section(id: "data", title: "Data", body: body)
+      + duplicates(manifest.duplicates) + badFiles(manifest.bad) + passedOver
+    return Section(id: "data", title: "The photos", body: body)
+  }
+
+  /// What each part of the photos is for.
+  private func uses(_ splits: [Split], _ manifest: Manifest) -> String {
+    splits.map { split in
+      let count = Format.grouped(manifest.records(in: split).count)
+      return switch split {
+      case .train: "\(count) to learn from (train)"
+      case .valid: "\(count) to choose by (valid)"
+      case .test: "\(count) to judge by, which nothing else sees (test)"
+      }
+    }.joined(separator: ", ")
   }
 
   private func classCounts(_ classes: [ClassCounts], _ splits: [String]) -> Markup {
@@ -87,10 +99,10 @@ extension HTMLReport {
     }
     let columns = [Column("Where"), Column("Files"), Column("Note")]
     let summary =
-      "\(counted(groups.count, "photo")) more than once"
+      "\(counted(groups.count, "photo")) there more than once"
       + (leaks > 0 ? ", \(leaks) of them across splits" : "")
     return folded(
-      summary, table(columns, rows, caption: "Duplicates") + rest(groups.count),
+      summary, table(columns, rows, caption: "Duplicates", stacks: true) + rest(groups.count),
       isOpen: leaks > 0)
   }
 
@@ -101,7 +113,8 @@ extension HTMLReport {
     }
     return folded(
       "\(counted(files.count, "file")) could not be used",
-      table([Column("File"), Column("Reason")], rows, caption: "Bad files") + rest(files.count),
+      table([Column("File"), Column("Reason")], rows, caption: "Bad files", stacks: true)
+        + rest(files.count),
       isOpen: files.count <= 10)
   }
 

@@ -21,7 +21,7 @@ extension HTMLReport {
       }
     let columns = [
       Column("Contract"), Column("Divergence", numeric: true),
-      Column("Entropy of the answers", numeric: true), Column(""),
+      Column("Entropy of the answers", numeric: true), Column("Note"),
     ]
     let shown = found.ranking.enumerated().filter { $0.offset < 10 || $0.element.isDeclared }
     let rows = shown.map { _, rank in
@@ -32,7 +32,14 @@ extension HTMLReport {
     }
     let advice = ([found.recommendation].compactMap { $0 } + found.notes).joined(separator: " ")
     return note("Preprocessing", status, found.verdict, advice)
-      + table(columns, rows, caption: "Preprocessing")
+      + definitions([
+        (
+          "Divergence",
+          "how far what the network sees inside lies from what it saw when it was trained; 0 is alike."
+        ),
+        ("Entropy of the answers", "how undecided the answers are; 0 is sure."),
+      ])
+      + table(columns, rows, caption: "Preprocessing", stacks: true)
   }
 
   private func fit(_ found: FitFindings) -> Markup {
@@ -47,11 +54,25 @@ extension HTMLReport {
       Column("Chance alone", numeric: true),
     ]
     let parts = [
-      ("Avoidable bias", found.parts.avoidableBias), ("Variance", found.parts.variance),
-      ("Mismatch", found.parts.mismatch),
+      (
+        "Avoidable bias", "what it gets wrong even of the photos it learnt from, beyond a person",
+        found.parts.avoidableBias
+      ),
+      (
+        "Variance", "how much more it gets wrong of photos of the same kind that it has not seen",
+        found.parts.variance
+      ),
+      (
+        "Mismatch", "how much more it gets wrong of the judged photos, being of another kind",
+        found.parts.mismatch
+      ),
     ]
-    let rows = parts.compactMap { title, part in
-      part.map { [title, Format.percent($0.size), "± \(Format.percent($0.noise))"].map(name) }
+    let rows = parts.compactMap { title, meaning, part in
+      part.map {
+        [
+          term(title, meaning), "\(Format.percent($0.size))", "± \(Format.percent($0.noise))",
+        ] as [Markup]
+      }
     }
     let steps = found.next.enumerated().map { "\($0.offset + 1). \($0.element)" }
     return note("Fit", status, found.verdict, steps.joined(separator: " "))

@@ -15,25 +15,48 @@ extension HTMLReport {
     }
   }
 
-  /// A table that scrolls sideways inside its frame when the screen is narrow.
-  func table(_ columns: [Column], _ rows: [[Markup]], caption: String) -> Markup {
-    let head = columns.map {
-      "<th scope=\"col\"\($0.isNumeric ? " class=\"n\"" as Markup : "")>\($0.title)</th>" as Markup
+  /// A table with a caption for those who hear it.
+  ///
+  /// - Parameter stacks: whether a narrow screen gets each row as a list of names and values, because
+  ///   the columns would not fit it. Roles are then written out: a changed display would lose them.
+  func table(
+    _ columns: [Column], _ rows: [[Markup]], caption: String, stacks: Bool = false
+  ) -> Markup {
+    func role(_ role: Markup) -> Markup { stacks ? " role=\"\(role)\"" : "" }
+    let head = columns.map { column -> Markup in
+      let style: Markup = column.isNumeric ? " class=\"n\"" : ""
+      return "<th scope=\"col\"\(role("columnheader"))\(style)>\(column.title)</th>"
     }
     let body = rows.map { row -> Markup in
       let cells = zip(columns, row).enumerated().map { index, cell -> Markup in
         let style: Markup = cell.0.isNumeric ? " class=\"n\"" : ""
-        if index == 0 { return "<th scope=\"row\"\(style)>\(cell.1)</th>" }
-        return "<td\(style)>\(cell.1)</td>"
+        if index == 0 {
+          return "<th scope=\"row\"\(role("rowheader"))\(style)>\(cell.1)</th>"
+        }
+        let label: Markup = stacks ? " data-label=\"\(cell.0.title)\"" : ""
+        let value: Markup = stacks ? "<span>\(cell.1)</span>" : cell.1
+        return "<td\(role("cell"))\(style)\(label)>\(value)</td>"
       }
-      return "<tr>\(Markup.joined(cells))</tr>\n"
+      return "<tr\(role("row"))>\(Markup.joined(cells))</tr>\n"
     }
+    let style: Markup = stacks ? " class=\"stacks\"" : ""
     return """
-      <div class="scroll" tabindex="0" role="group" aria-label="\(caption)"><table><thead><tr>\
-      \(Markup.joined(head))</tr></thead>
-      <tbody>\(Markup.joined(body))</tbody></table></div>
+      <div class="table"><table\(role("table"))\(style)><caption class="heard">\(caption)</caption>\
+      <thead\(role("rowgroup"))><tr\(role("row"))>\(Markup.joined(head))</tr></thead>
+      <tbody\(role("rowgroup"))>\(Markup.joined(body))</tbody></table></div>
 
       """
+  }
+
+  /// A word of the field with a sentence that says what it means.
+  func term(_ term: String, _ meaning: String) -> Markup {
+    "\(term)<span class=\"meaning\">\(meaning)</span>"
+  }
+
+  /// Words of the field and what they mean.
+  func definitions(_ terms: [(term: String, meaning: String)]) -> Markup {
+    let items = terms.map { "<p><dfn>\($0.term)</dfn>: \($0.meaning)</p>" as Markup }
+    return "<div class=\"terms\">\(Markup.joined(items))</div>\n"
   }
 
   /// Names and values below each other.
@@ -58,6 +81,14 @@ extension HTMLReport {
   /// A path that fits below a thumbnail.
   func shortened(_ path: String) -> String {
     VisibleText.shortened(VisibleText.escape(path), to: 72)
+  }
+
+  /// A command line that is broken between words, not inside `--options`.
+  func command(_ line: String) -> Markup {
+    let words = line.split(separator: " ", omittingEmptySubsequences: false).map {
+      "<span class=\"word\">\(String($0))</span>" as Markup
+    }
+    return "<pre>\(Markup.joined(words, separator: " "))</pre>\n"
   }
 
   /// A paragraph, or nothing.
@@ -91,7 +122,7 @@ extension HTMLReport {
 
   /// "1 file" or "3 files".
   func counted(_ count: Int, _ singular: String, plural: String? = nil) -> String {
-    "\(Format.grouped(count)) \(count == 1 ? singular : plural ?? singular + "s")"
+    Counted(count, singular, plural ?? singular + "s").description
   }
 
   /// Whether something is as it should be; shown as a word, not by colour alone.

@@ -5,7 +5,7 @@ import ThawTraining
 
 /// The learning-rate finder's sweep.
 extension HTMLReport {
-  var finderSection: Section? {
+  var finderPart: Part? {
     guard let search = content.search else { return nil }
     let suggestions = [
       ("valley", search.suggestions.valley), ("slide", search.suggestions.slide),
@@ -30,14 +30,16 @@ extension HTMLReport {
     let columns = [Column("Suggestion"), Column("Learning rate", numeric: true)]
     let rows = suggestions.map { [name($0.name), "\(Format.significant($0.rate))"] }
     let list = rows.isEmpty ? "" : table(columns, rows, caption: "Suggestions")
-    return Section(
+    return Part(
       id: "finder", title: "Learning-rate finder",
       body: paragraph(rateUsed) + charts([("Sweep", chart.svg)]) + list)
   }
 
-  /// What the training of the head made of it.
+  /// What the training of the head made of it, and how to read the sweep.
   private var rateUsed: String? {
     guard let train = content.network?.recipe.train, train.solver != .lbfgs else { return nil }
-    return "Training used \(Format.significant(train.rate))."
+    return
+      "Training used \(Format.significant(train.rate)). The sweep raises the rate step by step: where the"
+      + " loss falls steadily is a good rate, where it shoots up is too much."
   }
 }

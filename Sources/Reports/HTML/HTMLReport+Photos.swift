@@ -3,25 +3,47 @@
 import ThawConsole
 import ThawDiagnosis
 
-/// Photos to look at: mistakes, and labels that look wrong.
+/// Photos to look at: answers of all kinds, and labels that look wrong.
 extension HTMLReport {
-  var mistakesSection: Section? {
-    guard !content.mistakes.isEmpty else { return nil }
-    let cards = content.mistakes.map { mistake -> Markup in
-      card(
-        mistake.path,
+  /// What was answered to some of the judged photos.
+  var photosSection: Section? {
+    let parts = [
+      answers(
+        "mistakes", "Wrong",
+        "The most confident wrong answers, worst first. Look for wrong labels among them.",
+        content.mistakes, style: "bad"),
+      answers(
+        "unsure", "Right, but unsure",
+        "Right answers with the least confidence. Photos like these are the next to go wrong.",
+        content.unsure, style: "warn"),
+      answers(
+        "sure", "Right and sure", "The most confident right answers of each class.",
+        content.sure, style: "good"),
+    ].compactMap { $0 }
+    guard !parts.isEmpty else { return nil }
+    return Section(id: "photos", title: "Photos it got wrong and right", body: .joined(parts))
+  }
+
+  private func answers(
+    _ id: Markup, _ title: Markup, _ text: String, _ answers: [ReportContent.Answer],
+    style: Markup
+  ) -> Markup? {
+    guard !answers.isEmpty else { return nil }
+    let cards = answers.map { answer -> Markup in
+      let second: Markup =
+        id == "unsure"
+        ? optional(answer.second) {
+          "; next was \(name($0.name)) (\(Format.percent($0.probability, decimals: 0)))"
+        } : ""
+      return card(
+        answer.path, labelled: answer.truth,
         """
-        <p><span class="bad">\(name(mistake.predicted))</span> \
-        \(Format.percent(mistake.probability, decimals: 0))</p>\
-        <p>is <strong>\(name(mistake.truth))</strong> \
-        (\(Format.percent(mistake.truthProbability, decimals: 0)))</p>
+        <p>Predicted <strong class="\(style)">\(name(answer.predicted))</strong> \
+        (\(Format.percent(answer.probability, decimals: 0))), labelled \
+        <strong>\(name(answer.truth))</strong>\(second)</p>
         """)
     }
-    return Section(
-      id: "mistakes", title: "Worst mistakes",
-      body: gallery(
-        "The most confident wrong predictions, worst first. Look for wrong labels among them.",
-        cards))
+    return "<h3 id=\"\(id)\">\(title)</h3>" + gallery(text, cards)
   }
 
   var suspectsSection: Section? {
@@ -29,11 +51,10 @@ extension HTMLReport {
     guard !suspects.isEmpty else { return nil }
     let cards = suspects.map { suspect -> Markup in
       card(
-        suspect.path,
+        suspect.path, labelled: suspect.label,
         """
-        <p>labelled <span class="bad">\(name(suspect.label))</span></p>\
-        <p>looks like <strong>\(name(suspect.suggestion))</strong> \
-        (\(Format.fixed(suspect.score, 2)))</p>
+        <p>Labelled <strong class="bad">\(name(suspect.label))</strong>, looks like \
+        <strong>\(name(suspect.suggestion))</strong> (\(Format.fixed(suspect.score, 2)))</p>
         """)
     }
     return Section(
@@ -48,17 +69,31 @@ extension HTMLReport {
     """
     <p>\(text)</p>
     <ul class="gallery">\(Markup.joined(cards))</ul>
+
     """
   }
 
   /// A photo with its path below what is said about it.
-  private func card(_ path: String, _ text: Markup) -> Markup {
-    let image: Markup =
-      content.thumbnails[path].flatMap(Base64.imageAddress).map { "<img alt=\"\" src=\"\($0)\">" }
-      ?? "<span class=\"blank\">no preview</span>"
+  private func card(_ path: String, labelled label: String, _ text: Markup) -> Markup {
+    let image = picture(
+      content.thumbnails[path] ?? [], "Photo labelled \(label): \(fileName(path))")
     return """
       <li>\(image)\(text)<p class="fine" title="\(path)">\(self.path(shortened(path)))</p></li>
 
       """
   }
+
+  /// An image inside the page, or a word that there is none.
+  func picture(_ bytes: [UInt8], _ description: String) -> Markup {
+    optional(Base64.imageAddress(bytes)) { "<img alt=\"\(description)\" src=\"\($0)\">" }.orElse(
+      "<span class=\"blank\">no preview</span>")
+  }
+
+  private func fileName(_ path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+}
+
+extension Markup {
+  fileprivate func orElse(_ other: Markup) -> Markup { text.isEmpty ? other : self }
 }

@@ -2,10 +2,13 @@
 
 /// How to get the same numbers again.
 extension HTMLReport {
-  var reproductionSection: Section? {
+  var reproductionPart: Part? {
     guard let reproduction = content.reproduction else { return nil }
-    return Section(
-      id: "reproduce", title: "Reproduce",
-      body: "<pre>\(reproduction.command)</pre>\n" + facts(reproduction.facts))
+    return Part(
+      id: "reproduce", title: "Get the same numbers again",
+      body: paragraph(
+        "The same photos, weights and kind of machine give the same model to the last bit:")
+        + command(reproduction.command) + paragraph(reproduction.caveat)
+        + facts(reproduction.facts))
   }
 }

@@ -36,15 +36,48 @@ extension HTMLReport {
           ("Validation", history.compactMap(\.validAccuracy)),
         ]),
     ]
-    let notes = trainingNotes
     return Section(
-      id: "training", title: "Training",
-      body: paragraph(notes.isEmpty ? nil : notes.joined(separator: " ")) + charts(both))
+      id: "training", title: "How the training went",
+      body: paragraph(trainingNotes.joined(separator: " ")) + charts(both) + epochs)
   }
 
-  /// How the training ended, and what its losses say.
+  /// The curves as numbers, for those who cannot see them.
+  private var epochs: Markup {
+    let columns = [
+      "Epoch", "Train loss", "Valid loss", "Train accuracy", "Valid accuracy",
+    ].map { Column($0, numeric: true) }
+    let rows = content.history.map { epoch -> [Markup] in
+      [
+        "\(epoch.epoch + 1)", "\(decimals(epoch.trainLoss))", "\(decimals(epoch.validLoss))",
+        "\(percent(epoch.trainAccuracy))", "\(percent(epoch.validAccuracy))",
+      ]
+    }
+    return folded(
+      "Every epoch as a table", table(columns, rows, caption: "Every epoch"))
+  }
+
+  /// What the curves are of, how the training ended, and what its losses say.
   private var trainingNotes: [String] {
-    var notes: [String] = []
+    let count = counted(content.history.count, "epoch")
+    let what =
+      switch content.network?.record.isHeadAlone {
+      case true?: "Training of the head, \(count)"
+      case false?: "Fine-tuning, \(count)"
+      case nil: "\(count)"
+      }
+    var notes = [
+      "\(what): an epoch is one pass over the training photos. The loss punishes sure mistakes most;"
+        + " when that of validation rises while that of training falls, the network begins to learn"
+        + " its photos by heart."
+    ]
+    switch content.network?.record.outcome.interpolation {
+    case nil, 1?: break
+    case 0?: notes.append("These weights were set aside and the head's model was kept.")
+    case let share?:
+      notes.append(
+        "The weights that were kept lie between the head's and these, \(Format.percent(share, decimals: 0))"
+          + " of the way, where the validation loss is lowest.")
+    }
     if let network = content.network, content.history.count < network.schedule.epochs {
       notes.append(
         "Stopped early: the validation loss had not improved for \(network.settings.patience)"
@@ -54,13 +87,32 @@ extension HTMLReport {
     return notes + hints.map(\.message)
   }
 
-  var learningRateSection: Section? {
+  var learningRatePart: Part? {
     let samples = content.manifest?.records(in: .train).count ?? 0
     guard let network = content.network, samples > 0, !content.history.isEmpty else { return nil }
     let lines = network.ratesOfSteps(content.history, samples: samples)
-    let groups = zip(network.graph.groups.map(\.name), lines).filter { $1.contains { $0 > 0 } }
-    let areAlike = groups.count == lines.count && Set(lines).count == 1
-    let series = areAlike ? [("All layer groups", lines[0])] : groups
+    let series = alike(
+      zip(network.graph.groups.map(\.name), lines).filter { $1.contains { $0 > 0 } })
+    if series.count == 1, lines.allSatisfy({ $0 == series[0].1 }) {
+      return rates([("All layer groups", lines[0])], network)
+    }
+    return rates(series, network)
+  }
+
+  /// Groups whose rates are the same at every step, as one line.
+  private func alike(_ groups: [(String, [Double])]) -> [(String, [Double])] {
+    var lines: [(names: [String], rates: [Double])] = []
+    for (name, rates) in groups {
+      if let index = lines.firstIndex(where: { $0.rates == rates }) {
+        lines[index].names.append(name)
+      } else {
+        lines.append(([name], rates))
+      }
+    }
+    return lines.map { ($0.names.joined(separator: ", "), $0.rates) }
+  }
+
+  private func rates(_ series: [(String, [Double])], _ network: ReportedNetwork) -> Part {
     let highest = series.compactMap { $0.1.max() }
     let top = highest.max() ?? 1
     let isWide = top > 20 * (highest.min() ?? 1)
@@ -71,9 +123,11 @@ extension HTMLReport {
     let chart = LineChart(
       title: "Learning rate over the steps", xAxis: .init("Step", isCount: true), yAxis: axis,
       series: series.map { .init($0.0, values: $0.1, startingAt: 0) })
-    return Section(
+    return Part(
       id: "learning-rate", title: "Learning rate",
-      body: paragraph("Schedule: \(network.settings.schedule.kind.rawValue).")
+      body: paragraph(
+        "How large a step the weights take at a time. Schedule:"
+          + " \(network.settings.schedule.kind.rawValue).")
         + charts([("As it was used", chart.svg)]))
   }
 

@@ -26,6 +26,19 @@ package struct HTMLReport: Sendable {
     let body: Markup
   }
 
+  /// The judged photos' words.
+  var words: ResultWords? {
+    content.evaluation.map {
+      ResultWords($0, validationChose: content.validationChose, untouched: untouched)
+    }
+  }
+
+  private var untouched: ResultWords.Untouched {
+    guard let manifest = content.manifest else { return .share }
+    if !manifest.records(in: .test).isEmpty { return .evaluate }
+    return manifest.fractions == nil ? .folder : .share
+  }
+
   private var page: Markup {
     let sections = sections
     let style = Markup(trusted: ChartPalette.css + ReportStyle.css)
@@ -42,10 +55,10 @@ package struct HTMLReport: Sendable {
       <style>\(style)</style>
       </head>
       <body>
-      <header><h1>\(content.title)</h1>\(optional(content.manifest) { "<p>\($0.root.description)</p>" })\
-      \(contents(sections))</header>
-      <main>
-      \(warnings)\(headline)\(Markup.joined(sections.map(element)))</main>
+      <a class="skip" href="#main">Skip to the result</a>
+      <header><h1>\(name(content.title))</h1>\(subject)\(date)</header>
+      <main id="main" tabindex="-1">
+      \(headline)\(warnings)\(contents(sections))\(Markup.joined(sections.map(element)))</main>
       <footer><p>Written by thaw. This page is one file and loads nothing.</p></footer>
       </body>
       </html>
@@ -53,21 +66,42 @@ package struct HTMLReport: Sendable {
       """
   }
 
-  /// All sections with something to say, in reading order.
+  /// All sections with something to say, in reading order: the result, what it is good for, how it came
+  /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, confusionSection, mistakesSection, batchNormSection,
-      diagnosisSection, suspectsSection,
-      dataSection, augmentationSection, modelSection, freezePlanSection, trainingSection,
-      learningRateSection, finderSection, reproductionSection,
+      evaluationSection, photosSection, confusionSection, suspectsSection, diagnosisSection,
+      batchNormSection, usageSection, dataSection, augmentationSection, trainingSection,
+      detailsSection,
     ]
     return all.compactMap { $0 }
   }
 
+  /// What the classifier tells apart, and where it learnt it.
+  private var subject: Markup {
+    guard let manifest = content.manifest else { return "" }
+    let known = manifest.classes.prefix(8).map { "<b>\(name($0))</b>" as Markup }
+    let rest = manifest.classes.count - known.count
+    let list =
+      Markup.joined(known, separator: ", ")
+      + (rest > 0 ? " and \(Format.grouped(rest)) more" as Markup : "")
+    let count = counted(manifest.classes.count, "class", plural: "classes")
+    return """
+      <p>A classifier of photos into \(count): \(list).</p>\
+      <p class="fine">Photos from \(path(manifest.root.description))</p>
+      """
+  }
+
+  private var date: Markup {
+    optional(content.date.flatMap(ReportDate.init)) {
+      "<p class=\"fine\">Report of <time datetime=\"\($0.machine)\">\($0.text)</time></p>"
+    }
+  }
+
   private func contents(_ sections: [Section]) -> Markup {
     guard sections.count > 2 else { return "" }
-    let links = sections.map { "<a href=\"#\($0.id)\">\($0.title)</a>" as Markup }
-    return "<nav aria-label=\"Sections\">\(Markup.joined(links, separator: " "))</nav>"
+    let links = sections.map { "<li><a href=\"#\($0.id)\">\($0.title)</a></li>" as Markup }
+    return "<nav aria-label=\"Sections\"><ul>\(Markup.joined(links, separator: " "))</ul></nav>\n"
   }
 
   private func element(_ section: Section) -> Markup {
@@ -78,17 +112,6 @@ package struct HTMLReport: Sendable {
     </section>
 
     """
-  }
-
-  private var warnings: Markup {
-    let warnings = content.manifest?.warnings ?? []
-    guard !warnings.isEmpty else { return "" }
-    let items = warnings.map { "<li>\($0)</li>" as Markup }
-    return """
-      <div class="note warn" id="warnings"><p class="label">Before you trust this</p><ul>\
-      \(Markup.joined(items))</ul></div>
-
-      """
   }
 
   /// `body` of the value, or nothing.

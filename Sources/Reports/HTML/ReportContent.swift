@@ -11,6 +11,8 @@ package import ThawTraining
 package struct ReportContent: Sendable {
   /// Title of the page, such as the recipe's name.
   package var title: String
+  /// When the page was written, in seconds since 1970.
+  package var date: Int?
   /// The photos, and what is odd about them.
   package var manifest: Manifest?
   /// The network, and how it was trained.
@@ -23,8 +25,16 @@ package struct ReportContent: Sendable {
   package var evaluation: Evaluation?
   /// The evaluations of its split that are compared.
   package var looks: [Look] = []
+  /// Whether the validation photos chose an epoch, a rate or weights, so that they flatter the result.
+  package var validationChose = true
+  /// The head alone and the fine-tuned network, on the same photos.
+  package var comparison: Comparison?
   /// The most confident mistakes, worst first.
-  package var mistakes: [Mistake] = []
+  package var mistakes: [Answer] = []
+  /// Right answers that were given with hesitation, the least sure first.
+  package var unsure: [Answer] = []
+  /// Right answers that were given without, from as many classes as there is room for.
+  package var sure: [Answer] = []
   /// What `thaw diagnose batchnorm` found.
   package var batchNorm: BatchNormDiagnosis?
   /// What `thaw diagnose preprocessing` found.
@@ -34,6 +44,10 @@ package struct ReportContent: Sendable {
   /// Small PNG or JPEG files of photos, by the path that results name them with; a photo without
   /// one, or with other bytes, is shown as "no preview".
   package var thumbnails: [String: [UInt8]] = [:]
+  /// Training photos as augmentation varies them.
+  package var augmented: [AugmentedPhoto] = []
+  /// How to use the model.
+  package var usage: Usage?
   /// How to get the same numbers again.
   package var reproduction: Reproduction?
 
@@ -56,41 +70,94 @@ extension ReportContent {
     }
   }
 
-  /// A photo predicted wrong.
-  package struct Mistake: Sendable {
+  /// What was answered to a photo.
+  package struct Answer: Sendable {
     /// Its path, below the dataset's root.
     package var path: String
     /// Predicted class.
     package var predicted: String
-    /// True class.
+    /// The class it is labelled with.
     package var truth: String
     /// Probability of the predicted class, 0 to 1.
     package var probability: Double
-    /// Probability of the true class, 0 to 1.
-    package var truthProbability: Double
+    /// The class that came second, with its probability; nil with one class.
+    package var second: (name: String, probability: Double)?
 
-    /// A mistake.
+    /// An answer.
     package init(
-      path: String, predicted: String, truth: String, probability: Double, truthProbability: Double
+      path: String, predicted: String, truth: String, probability: Double,
+      second: (name: String, probability: Double)? = nil
     ) {
       self.path = path
       self.predicted = predicted
       self.truth = truth
       self.probability = probability
-      self.truthProbability = truthProbability
+      self.second = second
     }
+  }
+
+  /// What fine-tuning changed, one view a photo.
+  package struct Comparison: Sendable {
+    /// The head alone, on the backbone as it was published.
+    package var head: Evaluation
+    /// The network that was kept, on the same photos.
+    package var tuned: Evaluation
+    /// Photos that the head had wrong and fine-tuning put right.
+    package var gained: Int
+    /// Photos that the head had right and fine-tuning lost.
+    package var lost: Int
+
+    /// A comparison.
+    package init(head: Evaluation, tuned: Evaluation, gained: Int, lost: Int) {
+      self.head = head
+      self.tuned = tuned
+      self.gained = gained
+      self.lost = lost
+    }
+  }
+
+  /// A training photo and what augmentation makes of it, as PNG or JPEG files.
+  package struct AugmentedPhoto: Sendable {
+    /// Its path, below the dataset's root.
+    package var path: String
+    /// The class it is labelled with.
+    package var truth: String
+    /// As the network sees it without augmentation.
+    package var plain: [UInt8]
+    /// As it sees it in the first epochs.
+    package var draws: [[UInt8]]
+
+    /// A photo and its variations.
+    package init(path: String, truth: String, plain: [UInt8], draws: [[UInt8]]) {
+      self.path = path
+      self.truth = truth
+      self.plain = plain
+      self.draws = draws
+    }
+  }
+
+  /// How to use the model.
+  package struct Usage: Sendable {
+    /// Path of the model file, its bytes.
+    package var model: [UInt8]
+
+    /// For the file at `model`.
+    package init(model: [UInt8]) { self.model = model }
   }
 
   /// How to get the same numbers again.
   package struct Reproduction: Sendable {
-    /// The whole command line.
+    /// The whole command line, quoted for a shell.
     package var command: String
+    /// Why the command may give others; nil when it does not.
+    package var caveat: String?
     /// Seed, threads, versions, times: name and value.
     package var facts: [(String, String)]
 
     /// A command and what its result depends on.
-    package init(command: String, facts: [(String, String)] = []) {
+    package init(command: String, caveat: String? = nil, facts: [(String, String)] = []) {
       self.command = command
+      self.caveat = caveat
       self.facts = facts
     }
   }

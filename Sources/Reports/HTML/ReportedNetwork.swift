@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawBackbones
+import ThawExecution
 package import ThawImages
 package import ThawInference
 package import ThawNetwork
@@ -38,11 +39,25 @@ package struct ReportedNetwork: Sendable {
     self.schedule = schedule
   }
 
-  /// The settings of the training that made the weights: the head's, or fine-tuning's.
+  /// The settings of the last training: the head's, or fine-tuning's.
   var settings: Recipe.Train { record.isHeadAlone ? recipe.train : recipe.fineTune.train }
 
-  /// Whether the network saw varied photos: people believe so when a cache or solver prevented it.
-  var isAugmented: Bool { settings.augmentation.isActive && settings.solver != .lbfgs }
+  /// Whether fine-tuning was tried, and the model that it started from kept.
+  package var keepsHead: Bool { record.outcome.interpolation == 0 }
+
+  /// The settings of the training that made the weights: those of ``settings``, unless what they led
+  /// to was set aside.
+  package var keptSettings: Recipe.Train { keepsHead ? recipe.train : settings }
+
+  /// Whether the weights come from varied photos: people believe so when a cache or solver prevented
+  /// it.
+  package var isAugmented: Bool {
+    keptSettings.augmentation.isActive && keptSettings.solver != .lbfgs
+  }
+
+  /// Whether layers are frozen in front of what trained last, so that they were computed as for
+  /// inference.
+  var hasFrozenFront: Bool { !Partition(graph, freezing: freezing).prefix.isEmpty }
 
   /// The largest learning rate of each layer group in the last phase.
   var rates: [Double] {

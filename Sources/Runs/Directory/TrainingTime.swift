@@ -10,6 +10,8 @@ struct TrainingTime: Sendable {
   let seconds: Double
   /// Training photos (their features) a second; 0 when nothing was trained.
   let imagesPerSecond: Double
+  /// Compute threads, on which the last bits of the model depend; nil when they were not noted.
+  var threads: Int?
 
   init(photos: Int, seconds: Double) {
     self.seconds = seconds
@@ -20,6 +22,7 @@ struct TrainingTime: Sendable {
     let key: String
     let seconds: Double
     let imagesPerSecond: Double
+    let threads: Int?
   }
 
   /// The time of the training with `key`; nil when it was not noted.
@@ -29,13 +32,18 @@ struct TrainingTime: Sendable {
     else { return nil }
     seconds = file.seconds
     imagesPerSecond = file.imagesPerSecond
+    threads = file.threads
   }
 
-  func write(to run: RunDirectory, key: String) throws {
+  /// Notes that the training with `key` took this long.
+  ///
+  /// - Throws: `FileError`.
+  func write(to run: RunDirectory, key: String, threads: Int) throws {
     try FileSystem.createDirectory(run.checkpoints)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    let file = File(key: key, seconds: seconds, imagesPerSecond: imagesPerSecond)
+    let file = File(
+      key: key, seconds: seconds, imagesPerSecond: imagesPerSecond, threads: threads)
     try AtomicFile.write(run.trainingTime, bytes: Array(try encoder.encode(file)) + [0x0A])
   }
 }

@@ -107,19 +107,18 @@ struct TrainingSourceMaker {
     guard settings.augmentation.isActive else {
       return isFrozen
         ? "No augmentation: training sees one view of each photo, from the cache."
-        : "No augmentation; nothing is frozen in front, so photos are decoded in every epoch."
+        : "No augmentation: training sees one view of each photo, decoded in every epoch."
     }
     let name = settings.augmentation.preset?.rawValue ?? "custom"
     let what = "Augmentation '\(name)' of the training photos:"
     return switch (settings.views, isFrozen) {
     case (.fresh, true):
       "\(what) a new draw in every epoch, computed through the frozen layers (nothing is cached)."
-    case (.fresh, false): "\(what) a new draw in every epoch (nothing is frozen, nothing cached)."
+    case (.fresh, false): "\(what) a new draw in every epoch."
     case (.cached(let count), true):
-      "\(what) \(count) cached views of each, epochs take turns with them."
+      "\(what) \(count) cached \(count == 1 ? "view" : "views") of each, epochs take turns with them."
     case (.cached(let count), false):
-      "\(what) \(count) draws of each, epochs take turns with them (nothing is frozen, nothing"
-        + " cached)."
+      "\(what) \(count) draws of each, epochs take turns with them."
     }
   }
 }

@@ -81,7 +81,8 @@ package struct FineTuneStage {
     ).train()
     let trained = try InterpolationSearch(start: start, sources: sources).best(end)
     try run.verify()
-    try trained.time.write(to: run.directory, key: tuning.key)
+    try trained.time.write(
+      to: run.directory, key: tuning.key, threads: run.context.threads)
     try RunModel.write(
       trained, to: run.directory.model, key: tuning.key, run, network: start.network,
       isHeadAlone: false)

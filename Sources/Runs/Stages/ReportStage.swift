@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import ThawFiles
 import ThawInference
 import ThawReports
@@ -23,13 +24,20 @@ package struct ReportStage {
 
   /// Writes the report from the manifest, the model, the history and the metrics.
   ///
+  /// A page that would say the same as the one that is there keeps its date, and its bytes.
+  ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func write() throws -> Summary {
-    let content = try RunReport(run).content()
-    let bytes = Array(HTMLReport(content).html.utf8)
+    var content = try RunReport(run).content()
     let path = run.directory.report
     let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
-    if bytes != old { try AtomicFile.write(path, bytes: bytes) }
+    content.date = ReportDate(ofPage: String(decoding: old, as: UTF8.self))?.seconds
+    var bytes = Array(HTMLReport(content).html.utf8)
+    if bytes != old {
+      content.date = Int(Date().timeIntervalSince1970)
+      bytes = Array(HTMLReport(content).html.utf8)
+      try AtomicFile.write(path, bytes: bytes)
+    }
     return Summary(report: path.displayed, bytes: bytes.count, unchanged: bytes == old)
   }
 }

@@ -23,8 +23,9 @@ struct RunEvaluation {
   /// - Parameters:
   ///   - split: nil for the test split if there is one, else the validation split.
   ///   - snapshots: the models at the ends of the training's cycles in place of the run's.
+  ///   - model: another model file of the run's, such as the head's; nil for the one to ship.
   init(
-    _ run: OpenRun, split: Split?, tta: Recipe.TestTime, snapshots: Bool
+    _ run: OpenRun, split: Split?, tta: Recipe.TestTime, snapshots: Bool, model: FilePath? = nil
   ) throws {
     let (directory, recipe, manifest) = (run.directory, run.recipe, run.manifest)
     try directory.require(directory.model, from: "thaw train")
@@ -36,7 +37,8 @@ struct RunEvaluation {
         "\(directory.path.displayed): the manifest has no photos in the '\(chosen.rawValue)' split."
           + " Choose another with --split.")
     }
-    let files = snapshots ? try SnapshotModels.members(of: directory.model) : [directory.model]
+    let file = model ?? directory.model
+    let files = snapshots ? try SnapshotModels.members(of: file) : [file]
     // Whose augmentation it was matters only where photos are varied as in training.
     let training = tta.drawsAsInTraining ? try TrainingRecord.read(directory.model) : nil
     let views = tta.views(

@@ -23,34 +23,35 @@ extension RunDirectory {
 /// Collects what a run has for its report; nothing is computed but the answers for the photos that
 /// are shown.
 struct RunReport {
-  private let run: RunDirectory
-  private let context: StageContext
-  private let recipe: Recipe
-  private let manifest: Manifest
-  private let model: ModelRecord
-  private let record: TrainingRecord
-  private let network: TransferNetwork
+  let open: OpenRun
+  let record: TrainingRecord
+  let network: TransferNetwork
+  let result: RunEvaluation
+  /// The looks that ``result`` was made by, and whether snapshots were averaged.
+  let look: (views: Recipe.TestTime, snapshots: Bool)
+  let model: ModelRecord
   private let entries: [MetricsFile.Entry]
-  private let result: RunEvaluation
+
+  var run: RunDirectory { open.directory }
+  var recipe: Recipe { open.recipe }
+  var manifest: Manifest { open.manifest }
 
   init(_ open: OpenRun) throws {
-    run = open.directory
-    context = open.context
-    recipe = open.recipe
-    manifest = open.manifest
+    self.open = open
+    let (run, recipe) = (open.directory, open.recipe)
     try run.require(run.model, from: "thaw train")
     let parameters: Parameters
     (model, parameters) = try ModelFile.read(run.model)
     record = try TrainingRecord(of: model, file: run.model)
     network = try TransferNetwork(
-      recipe, trained: parameters, classes: manifest.classes, context: context)
+      recipe, trained: parameters, classes: open.manifest.classes, context: open.context)
     entries = try MetricsFile(run).entries()
-    // The mistakes shown are those of the evaluation with the most views.
-    let shown = entries.max { ($0.tta, $0.result.split) < ($1.tta, $1.result.split) }
+    // Photos that nothing was chosen by come first, then the evaluation with the most views.
+    let shown = entries.max { ($0.trust, $0.tta) < ($1.trust, $1.tta) }
+    look = (shown?.look ?? recipe.evaluate.tta, shown?.snapshots ?? recipe.evaluate.snapshots)
     result = try RunEvaluation(
-      open, split: shown.flatMap { Split(rawValue: $0.result.split) },
-      tta: shown?.look ?? recipe.evaluate.tta,
-      snapshots: shown?.snapshots ?? recipe.evaluate.snapshots)
+      open, split: shown.flatMap { Split(rawValue: $0.result.split) }, tta: look.views,
+      snapshots: look.snapshots)
   }
 
   /// Everything, read from the run's files.
@@ -66,14 +67,22 @@ struct RunReport {
     content.search = FindLearningRateStage.search(of: run)
     content.evaluation = result.evaluation
     content.looks = looks
-    let mistakes = mistakes
-    content.mistakes = mistakes.map(\.shown)
+    content.validationChose = record.outcome.epochs > 0 || record.outcome.interpolation != nil
+    content.comparison = try comparison()
+    let answers = answers
+    content.mistakes = answers.mistakes.map(\.shown)
+    content.unsure = answers.unsure.map(\.shown)
+    content.sure = answers.sure.map(\.shown)
     content.batchNorm = diagnosis("batchnorm", limit: 1 << 24)
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
     content.thumbnails = thumbnails(
-      mistakes.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
+      answers.all.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
+    if content.network?.isAugmented == true {
+      content.augmented = augmented(content.network?.keptSettings ?? recipe.train)
+    }
+    content.usage = .init(model: BytePath(run.model).bytes)
     content.reproduction = reproduction
     return content
   }
@@ -113,22 +122,6 @@ struct RunReport {
       ? [.init(name: recipe.evaluate.tta.name, evaluation: result.evaluation)] : looks
   }
 
-  /// The most confident mistakes, worst first.
-  private var mistakes: [(shown: ReportContent.Mistake, record: Manifest.Record)] {
-    let predictions = result.predictions
-    let wrong = predictions.indices.filter { predictions[$0] != result.labels[$0] }.sorted {
-      (result.probability($1, predictions[$1]), $0) < (result.probability($0, predictions[$0]), $1)
-    }
-    return wrong.prefix(24).map { row in
-      let (predicted, truth) = (predictions[row], result.labels[row])
-      let shown = ReportContent.Mistake(
-        path: result.records[row].path.description, predicted: result.classes[predicted],
-        truth: result.classes[truth], probability: Double(result.probability(row, predicted)),
-        truthProbability: Double(result.probability(row, truth)))
-      return (shown, result.records[row])
-    }
-  }
-
   /// Small JPEGs by path; photos that cannot be read any more are left out.
   private func thumbnails(_ records: [Manifest.Record]) -> [String: [UInt8]] {
     var thumbnails: [String: [UInt8]] = [:]
@@ -147,18 +140,15 @@ struct RunReport {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     return try? decoder.decode(Result.self, from: Data(bytes))
   }
+}
 
-  private var reproduction: ReportContent.Reproduction {
-    let time = TrainingTime(in: run, key: record.key).map {
-      [("Training time", Format.duration(seconds: $0.seconds))]
+extension MetricsFile.Entry {
+  /// How much its photos say about new ones: most when nothing was chosen by them.
+  fileprivate var trust: Int {
+    switch Split(rawValue: result.split) {
+    case .test: 2
+    case .valid: 1
+    case .train, nil: 0
     }
-    return .init(
-      command: "thaw fit \(manifest.root) --run \(run.path.displayed)"
-        + " --recipe \(run.recipe.displayed)"
-        + (record.isHeadAlone ? "" : " && thaw fine-tune --run \(run.path.displayed)"),
-      facts: [
-        ("Thaw", record.recipe.isEmpty ? "" : model.thawVersion), ("Seed", "\(recipe.seed)"),
-        ("Threads", "\(context.threads)"), ("Engine", context.compiler.inferenceEngine.name),
-      ] + (time ?? []))
   }
 }

@@ -11,12 +11,17 @@ enum Thumbnail {
       options.minimumSize = PixelSize(width: 2 * longerSide, height: 2 * longerSide)
       return try ImageDecoder.decode(raw, options: options)
     }
-    let size = decoded.image.size
+    return try jpeg(of: decoded.image, longerSide: longerSide)
+  }
+
+  /// The whole image as a JPEG whose longer side has `longerSide` pixels.
+  static func jpeg(of image: RGBImage, longerSide: Int) throws -> [UInt8] {
+    let size = image.size
     let longest = max(size.width, size.height)
     let target = PixelSize(
       width: max(size.width * longerSide / longest, 1),
       height: max(size.height * longerSide / longest, 1))
     return try JPEGEncoder.encode(
-      decoded.image.resized(to: target, interpolation: .bilinear), quality: 80)
+      image.resized(to: target, interpolation: .bilinear), quality: 80)
   }
 }

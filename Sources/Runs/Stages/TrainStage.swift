@@ -70,7 +70,7 @@ package struct TrainStage {
     let key = try training.key()
     let trained = try solve(network, key: key)
     try run.verify()
-    try trained.time.write(to: run.directory, key: key)
+    try trained.time.write(to: run.directory, key: key, threads: run.context.threads)
     for path in [run.directory.model, run.directory.headModel] {
       try RunModel.write(
         trained, to: path, key: key, run, network: network, isHeadAlone: network.keepsStatistics)

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawConsole
+import ThawDatasets
+package import ThawTraining
+
+/// What may be said of a result, in sentences for somebody who has never heard of a metric.
+///
+/// The same numbers mean more or less depending on which photos were judged: those that nothing was
+/// chosen by, those that also chose the weights, or those that were trained on. Few photos mean
+/// little, whatever their share.
+package struct ResultWords: Sendable {
+  /// Photos a class, on average, below which a percentage is no headline.
+  package static let fewPhotos = 10
+
+  /// What is judged.
+  package let evaluation: Evaluation
+  /// Whether the validation photos chose anything: an epoch, a rate, or weights between two others.
+  package let validationChose: Bool
+  /// How to get photos that nothing is chosen by.
+  package let untouched: Untouched
+
+  /// Where photos come from that nothing is chosen by.
+  package enum Untouched: String, Sendable {
+    /// There are some, which have not been judged.
+    case evaluate = "evaluate with --split test"
+    /// The split takes a share of the photos.
+    case share = "train with --test 0.2"
+    /// Folders say which photo is for what, so that no share can be taken.
+    case folder = "put photos aside in a folder 'test' and train again"
+  }
+
+  /// Words for `evaluation`.
+  package init(
+    _ evaluation: Evaluation, validationChose: Bool = true, untouched: Untouched = .share
+  ) {
+    self.evaluation = evaluation
+    self.validationChose = validationChose
+    self.untouched = untouched
+  }
+
+  private var correct: Int { evaluation.correct }
+  private var count: Int { evaluation.count }
+  private var classes: Int { evaluation.perClass.count }
+
+  /// Whether there are fewer photos than ``fewPhotos`` a class.
+  package var isFew: Bool { count < Self.fewPhotos * classes }
+
+  /// The one number: a percentage, or with few photos the count that it would hide.
+  package var figure: String {
+    isFew ? "\(Format.grouped(correct)) of \(Format.grouped(count))" : Format.percent(share)
+  }
+
+  /// The accuracy as somebody would tell it.
+  package var plain: String {
+    if isFew { return few }
+    if correct == count { return "Every photo was named correctly." }
+    if correct == 0 { return "No photo was named correctly." }
+    let (part, whole) = Self.fraction(share)
+    return "About \(part) of \(whole) photos are named correctly."
+  }
+
+  /// Few a class may be many together, when there are many classes.
+  private var few: String {
+    let interval = evaluation.accuracyInterval
+    let photos = "\(Counted.photos(count)) for \(Counted(classes, "class", "classes"))"
+    if interval.upperBound - interval.lowerBound > 0.15 {
+      return "Too few photos to say much: with \(photos) the true accuracy may be anywhere between"
+        + " \(low) and \(high)."
+    }
+    return "Few photos: \(photos) put the true accuracy between \(low) and \(high), and say next to"
+      + " nothing of a single class."
+  }
+
+  /// How many were right of which photos, and what that is worth.
+  package var basis: String {
+    let numbers = "\(Format.grouped(correct)) of \(Format.grouped(count))"
+    let right = count == 1 ? "photo right" : "photos right"
+    switch Split(rawValue: evaluation.split) {
+    case .test: return "\(numbers) test \(right), which nothing was chosen by."
+    case .valid where validationChose:
+      return "\(numbers) validation \(right); they also chose the weights, so expect slightly less"
+        + " on new photos; for an untouched number \(untouched.rawValue)."
+    case .valid: return "\(numbers) validation \(right), which nothing was chosen by."
+    case .train:
+      return "\(numbers) training \(right): the network has learnt from these very photos, so this"
+        + " says nothing about new ones."
+    case nil: return "\(numbers) \(right) ('\(evaluation.split)')."
+    }
+  }
+
+  /// How far chance reaches; nil where ``plain`` has said so.
+  package var interval: String? {
+    guard !isFew else { return nil }
+    return "Going by chance alone, the true accuracy lies between \(low) and \(high) (95\u{A0}%"
+      + " confidence)."
+  }
+
+  /// What the mistakes are; a confusion is named only if it stands out.
+  package var mistakes: String {
+    let pairs = evaluation.matrix.confusions(limit: .max)
+    let total = count - correct
+    guard let first = pairs.first else {
+      return isFew ? "No mistake among them." : "No mistakes among \(Counted.photos(count))."
+    }
+    if pairs.count == 1 {
+      return "\(Counted(total, "mistake", "mistakes")): \(told(first))."
+    }
+    if first.count == 1 { return "\(Format.grouped(total)) mistakes, no two alike." }
+    if pairs.count == 2 {
+      return "\(Format.grouped(total)) mistakes: \(numbered(first)) and \(numbered(pairs[1]))."
+    }
+    guard first.count >= 3, first.count >= 2 * pairs[1].count else {
+      return "\(Format.grouped(total)) mistakes of \(pairs.count) kinds, none of which stands out."
+    }
+    return "\(Format.grouped(total)) mistakes; most often \(told(first))"
+      + " (\(Counted.photos(first.count)))."
+  }
+
+  private func told(_ pair: ConfusionMatrix.Confusion) -> String {
+    let names = evaluation.perClass.map(\.name)
+    return "'\(names[pair.truth])' was taken for '\(names[pair.predicted])'"
+  }
+
+  private func numbered(_ pair: ConfusionMatrix.Confusion) -> String {
+    let names = evaluation.perClass.map(\.name)
+    return "\(pair.count) of '\(names[pair.truth])' taken for '\(names[pair.predicted])'"
+  }
+
+  /// Classes with too few photos to be judged one by one; nil when there are none, or all are.
+  package var smallClasses: String? {
+    guard !isFew else { return nil }
+    let small = evaluation.perClass.filter { $0.count < Self.fewPhotos }
+    guard let first = small.first else { return nil }
+    return small.count == 1
+      ? "Little can be said of '\(first.name)' by itself: \(Counted.photos(first.count))."
+      : "Little can be said of \(small.count) classes by themselves: fewer than \(Self.fewPhotos)"
+        + " photos each."
+  }
+
+  private var share: Double { Double(correct) / Double(count) }
+  private var low: String { Format.percent(evaluation.accuracyInterval.lowerBound, decimals: 0) }
+  private var high: String { Format.percent(evaluation.accuracyInterval.upperBound, decimals: 0) }
+
+  /// The simplest fraction near `share`, which lies between 0 and 1: 19 of 20 for 94.8 %.
+  ///
+  /// Near enough is a fifth of what is missing to all or none, so that 97 % and 99 % differ.
+  static func fraction(_ share: Double) -> (part: Int, whole: Int) {
+    let tolerance = min(share, 1 - share) / 5
+    for whole in [2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000] {
+      let part = (share * Double(whole)).rounded()
+      if part > 0, part < Double(whole), abs(part / Double(whole) - share) <= tolerance {
+        return (Int(part), whole)
+      }
+    }
+    return share > 0.5 ? (999, 1000) : (1, 1000)
+  }
+}
+
+/// A number and what it counts, in the right form: "1 photo", "12 photos".
+struct Counted: CustomStringConvertible {
+  let count: Int
+  let singular: String
+  let plural: String
+
+  init(_ count: Int, _ singular: String, _ plural: String) {
+    (self.count, self.singular, self.plural) = (count, singular, plural)
+  }
+
+  static func photos(_ count: Int) -> Counted { Counted(count, "photo", "photos") }
+
+  var description: String { "\(Format.grouped(count)) \(count == 1 ? singular : plural)" }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ThawDatasets
+import ThawFiles
+import ThawImages
+import ThawRecipes
+import ThawReports
+
+/// Which photos a report shows.
+extension RunReport {
+  /// A photo that was judged, with what was answered.
+  struct JudgedPhoto {
+    let shown: ReportContent.Answer
+    let record: Manifest.Record
+  }
+
+  /// Answers of each kind; none is in two of them.
+  struct Answers {
+    var mistakes: [JudgedPhoto] = []
+    var unsure: [JudgedPhoto] = []
+    var sure: [JudgedPhoto] = []
+
+    var all: [JudgedPhoto] { mistakes + unsure + sure }
+  }
+
+  /// A right answer with a smaller probability is an unsure one.
+  private static let sureFrom: Float = 0.8
+  private static let mostMistakes = 24
+  private static let mostRight = 12
+
+  /// The most confident mistakes, worst first; the least confident right answers; and the most
+  /// confident ones, class by class.
+  var answers: Answers {
+    let predictions = result.predictions
+    func certainty(_ row: Int) -> Float { result.probability(row, predictions[row]) }
+    // Equal ones in the order of the photos.
+    let rows = predictions.indices.sorted { (certainty($1), $0) < (certainty($0), $1) }
+    let (right, wrong) = (
+      rows.filter { predictions[$0] == result.labels[$0] },
+      rows.filter { predictions[$0] != result.labels[$0] }
+    )
+    let unsure = right.reversed().prefix { certainty($0) < Self.sureFrom }
+    let sure = Self.alternating(
+      right.filter { certainty($0) >= Self.sureFrom }, by: { result.labels[$0] })
+    return Answers(
+      mistakes: wrong.prefix(Self.mostMistakes).map(judged),
+      unsure: unsure.prefix(Self.mostRight).map(judged),
+      sure: sure.prefix(Self.mostRight).map(judged))
+  }
+
+  /// The first of each class, then the second of each, and so on; within a turn as they come.
+  private static func alternating(_ rows: [Int], by label: (Int) -> Int) -> [Int] {
+    var seen: [Int: Int] = [:]
+    let turns = rows.enumerated().map { place, row in
+      let turn = seen[label(row), default: 0]
+      seen[label(row)] = turn + 1
+      return (turn: turn, place: place, row: row)
+    }
+    return turns.sorted { ($0.turn, $0.place) < ($1.turn, $1.place) }.map(\.row)
+  }
+
+  private func judged(_ row: Int) -> JudgedPhoto {
+    let (predicted, classes) = (result.predictions[row], result.classes)
+    let others = classes.indices.filter { $0 != predicted }
+    let second = others.max {
+      (result.probability(row, $0), $1) < (result.probability(row, $1), $0)
+    }
+    return JudgedPhoto(
+      shown: ReportContent.Answer(
+        path: result.records[row].path.description, predicted: classes[predicted],
+        truth: classes[result.labels[row]], probability: Double(result.probability(row, predicted)),
+        second: second.map { (classes[$0], Double(result.probability(row, $0))) }),
+      record: result.records[row])
+  }
+
+  /// A few training photos as `settings` vary them, drawn as training draws; photos that cannot be
+  /// read any more are left out.
+  func augmented(_ settings: Recipe.Train) -> [ReportContent.AugmentedPhoto] {
+    let records = manifest.records(in: .train)
+    let (photos, most, side) = (min(3, records.count), 5, 128)
+    let draws =
+      if case .cached(let count) = settings.views { min(max(count, 1), most) } else { most }
+    let sheet = ContactSheet(
+      network.preprocessing, augmentation: settings.augmentation, seed: recipe.seed, draws: draws)
+    return (0..<photos).compactMap { row in
+      // From the middle of each third, so that two of one class are rare.
+      let record = records[(2 * row + 1) * records.count / (2 * photos)]
+      let path = record.path.resolved(in: manifest.root.filePath)
+      guard let bytes = try? FileSystem.read(path, limit: 1 << 28),
+        let squares = try? bytes.withUnsafeBytes({ try sheet.row($0, sample: record.drawNumber) }),
+        let pictures = try? squares.map({ try Thumbnail.jpeg(of: $0, longerSide: side) })
+      else { return nil }
+      return ReportContent.AugmentedPhoto(
+        path: record.path.description, truth: record.className, plain: pictures[0],
+        draws: Array(pictures.dropFirst()))
+    }
+  }
+}
