@@ -12,7 +12,9 @@ import ThawImages
       let decoded = try ImageDecoder.decode(try ImageFixtures.bytes("jpeg/\(name).jpg"))
       let expected = try ImageFixtures.image("jpeg/\(name).png")
       #expect(largestDifference(decoded.image, expected) <= 2, "\(name)")
-      #expect(decoded.warnings.count == 0, "\(name): \(decoded.warnings)")
+      let guess = "CMYK without Adobe's marker, taken as inverted as Adobe stores it"
+      let isGuessed = name.hasPrefix("cmyk") && decoded.warnings.first == guess
+      #expect(decoded.warnings.count == (isGuessed ? 1 : 0), "\(name): \(decoded.warnings)")
       #expect(decoded.format == .jpeg && decoded.originalSize == expected.size)
     }
   }
