@@ -18,7 +18,7 @@ extension HTMLReport {
       <p class="fine">\(Format.grouped(correct)) of \(Format.grouped(evaluation.count)) \
       held-out \(evaluation.split) photos right. With this many photos the true accuracy lies \
       between \(Format.percent(interval.lowerBound)) and \(Format.percent(interval.upperBound)) \
-      (95&#8239;% confidence).\(augmentationLine)</p></div></div>
+      (95&#8239;% confidence).\(pictureLine)\(augmentationLine)</p></div></div>
 
       """
   }
@@ -27,6 +27,13 @@ extension HTMLReport {
     guard let worst = matrix.confusions(limit: 1).first else { return "No mistakes." }
     return "Most often '\(matrix.classNames[worst.truth])' was taken for"
       + " '\(matrix.classNames[worst.predicted])' (\(counted(worst.count, "photo")))."
+  }
+
+  /// Says when photos of one picture were counted once.
+  private var pictureLine: Markup {
+    optional(content.evaluation?.independent) {
+      " The photos show \(Format.grouped($0)) different pictures; this goes by those."
+    }
   }
 
   /// Says next to the result whether photos were varied, because few read as far as the section.
