@@ -32,6 +32,7 @@ struct RecipeOptions: ParsableArguments {
     if photos.valid != nil { result.insert(.valid) }
     if photos.test != nil { result.insert(.test) }
     if training.patience != nil { result.insert(.patience) }
+    if photos.verify == .contents { result.insert(.contents) }
     return result
   }
 
@@ -67,6 +68,15 @@ struct PhotoOptions: ParsableArguments {
   @Option(.groupBy) var groupBy: RecipeArgument<Recipe.Data>?
   @Option(.nearDuplicates) var nearDuplicates: RecipeArgument<Recipe.Data>?
   @Option(.conflictingLabels) var conflictingLabels: RecipeArgument<Recipe.Data>?
+
+  @Option(
+    help:
+      "Which files are read again: those whose size, time or inode changed (times), or all (contents)."
+  )
+  var verify = Verification.times
+
+  /// What is trusted about files that were read before.
+  enum Verification: String, ExpressibleByArgument, CaseIterable { case times, contents }
 
   func validate() throws {
     try refusing {

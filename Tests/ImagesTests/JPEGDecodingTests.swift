@@ -73,4 +73,15 @@ import ThawImages
     #expect(decoded.scaleDenominator == 2)
     #expect(decoded.image.size == PixelSize(width: 3, height: 7))
   }
+
+  @Test func aPhotoBeyondTheLimitIsReadAtAFractionOfItsSize() throws {
+    let image = ImageFixtures.pattern(64, 48)
+    let bytes = try JPEGEncoder.encode(image)
+    let options = DecodeOptions(maximumPixels: 1000)
+    let decoded = try ImageDecoder.decode(bytes, options: options)
+    #expect(decoded.scaleDenominator == 2 && decoded.image.size == PixelSize(width: 32, height: 24))
+    #expect(decoded.originalSize == image.size && decoded.warnings.count == 1)
+    #expect(decoded.warnings.first == "64 x 48 pixels, read at 1/2 of its size to spare memory")
+    #expect(decodingError(bytes, DecodeOptions(maximumPixels: 40)) != nil)
+  }
 }

@@ -80,6 +80,8 @@ package struct PrepareStage {
     package static let test = Requests(rawValue: 2)
     /// To stop when the validation loss stays as it is.
     package static let patience = Requests(rawValue: 4)
+    /// To read every file again, however unchanged its time and inode are.
+    package static let contents = Requests(rawValue: 8)
   }
 
   /// Scans `data` and writes the manifest and the recipe.
@@ -104,13 +106,14 @@ package struct PrepareStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
-    let verification = try verify(scan)
+    let verification = try verify(scan, again: requests.contains(.contents))
     try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)
     let existing = try existingManifest(of: scan)
     var builder = ManifestBuilder()
     builder.policy = recipe.data.onBadImage == .stop ? .stop : .skip
     builder.fractions = SplitFractions(valid: recipe.data.valid, test: recipe.data.test)
     builder.seed = recipe.seed
+    builder.allowsNewClasses = true
     builder.grouping = recipe.data.groupBy.isEmpty ? nil : recipe.data.groupBy
     builder.conflicts = recipe.data.conflictingLabels
     builder.nearDuplicates = recipe.data.nearDuplicates
@@ -118,6 +121,12 @@ package struct PrepareStage {
     do { manifest = try builder.build(verification, existing: existing) } catch {
       for line in LeftOutFiles.count(verification).lines { context.console.warn(line) }
       throw error
+    }
+    if let existing, manifest.classes.count > existing.classes.count {
+      let names = manifest.classes.dropFirst(existing.classes.count).map { "'\($0)'" }
+      context.console.say(
+        "New classes: \(names.joined(separator: ", ")). They come behind those that the run has; the"
+          + " head has to be trained anew, features that are cached stay.")
     }
     let newSplit = try existing.flatMap { try splitAnew(from: $0, to: manifest) }
     if manifest != existing { try manifest.write(to: run.manifest) }
@@ -161,11 +170,13 @@ package struct PrepareStage {
       formerModel: hasModel ? run.formerModel.displayed : nil)
   }
 
-  private func verify(_ scan: FolderScan) throws -> DatasetVerification {
+  private func verify(_ scan: FolderScan, again: Bool) throws -> DatasetVerification {
     let progress = context.console.progress("Checking photos", total: scan.files.count)
+    var options = DatasetVerification.Options(
+      threads: context.threads, journal: run.verifiedPhotos)
+    options.trustsTimes = !again
     let result = try DatasetVerification.run(
-      scan, with: DecodingVerifier(),
-      options: .init(threads: context.threads, journal: run.verifiedPhotos)
+      scan, with: DecodingVerifier(), options: options
     ) { state in
       try context.checkInterruption()
       progress.update(completed: state.done)
