@@ -32,7 +32,7 @@ setup:
 	@Tools/setup.sh
 
 build: setup
-	swift build -c release --product thaw
+	THAW_FOUND=$$(Tools/found.sh) swift build -c release --product thaw
 
 # Photos for the demo: Debian's tuxpaint-stamps-default, unpacked without installing it.
 demo-data: setup
@@ -88,8 +88,8 @@ diagnose: train
 	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
 
 test: setup
-	swift build -c release --build-tests
-	swift test -c release --skip-build
+	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests
+	THAW_FOUND=$$(Tools/found.sh) swift test -c release --skip-build
 
 # Ratios against PyTorch and ONNX Runtime, in one run on the same photos and threads.
 bench: build demo-data pretrained

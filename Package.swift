@@ -3,6 +3,10 @@
 
 import PackageDescription
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// The targets of rooms and shims, by their folders.
 func targets(_ rooms: [String], _ shims: [String] = []) -> [Target.Dependency] {
   rooms.map { .target(name: "Thaw\($0)") } + shims.map { .target(name: "CThaw\($0)") }
@@ -27,6 +31,32 @@ func shim(_ library: String, links: [String]) -> Target {
   .target(
     name: "CThaw\(library)", path: "Sources/Shims/\(library)",
     linkerSettings: links.map { .linkedLibrary($0) })
+}
+
+/// A library for one format of photos, which a machine may lack: the shim then says so when such a file
+/// is met.
+///
+/// `THAW_WITHOUT=webp,heif` leaves libraries out that are there.
+func optionalShim(_ library: String, header: String, links: [String]) -> Target {
+  let name = library.uppercased()
+  let left = Context.environment["THAW_WITHOUT"] ?? ""
+  let isLeftOut = left.split(separator: ",").contains { $0.uppercased() == name }
+  let places = (Context.environment["CPATH"] ?? "").split(separator: ":").map(String.init)
+  // Debian keeps some headers in a folder of the processor's name.
+  #if arch(arm64)
+    let debian = "/usr/include/aarch64-linux-gnu"
+  #else
+    let debian = "/usr/include/x86_64-linux-gnu"
+  #endif
+  let isHere = (places + ["/usr/include", debian, "/usr/local/include"]).contains {
+    access("\($0)/\(header)", R_OK) == 0
+  }
+  let isUsed = isHere && !isLeftOut
+  return .target(
+    name: "CThaw\(library)", dependencies: ["CThawImageCodecs"],
+    path: "Sources/Shims/\(library)",
+    cSettings: isUsed ? [.define("THAW_HAS_\(name)", to: "1")] : [],
+    linkerSettings: isUsed ? links.map { .linkedLibrary($0) } : [])
 }
 
 /// The tests of one room; they see what every room sees.
@@ -61,7 +91,11 @@ let package = Package(
   targets: [
     shim("OneDNN", links: ["dnnl", "gomp"]),
     shim("OpenBLAS", links: ["openblas"]),
-    shim("ImageCodecs", links: ["jpeg", "png"]),
+    shim("ImageCodecs", links: ["jpeg", "png", "z"]),
+    optionalShim("WebP", header: "webp/demux.h", links: ["webpdemux", "webp"]),
+    optionalShim("GIF", header: "gif_lib.h", links: ["gif"]),
+    optionalShim("TIFF", header: "tiffio.h", links: ["tiff"]),
+    optionalShim("HEIF", header: "libheif/heif.h", links: ["heif"]),
     shim("Zlib", links: ["z"]),
     shim("Crypto", links: ["crypto"]),
     .target(name: "CThawKernels", path: "Sources/Kernels"),
@@ -70,7 +104,7 @@ let package = Package(
     room("Files", shims: ["Crypto"], libraries: [systemPackage]),
     room("Configuration", libraries: [yams]),
     room("Console", ["Files"], libraries: [systemPackage]),
-    room("Images", ["Tensors"], shims: ["ImageCodecs"]),
+    room("Images", ["Tensors"], shims: ["ImageCodecs", "WebP", "GIF", "TIFF", "HEIF"]),
     room("Network", ["Tensors"]),
     room("Execution", ["Network", "Tensors"], shims: ["Kernels"]),
     room("Reference", ["Execution", "Network", "Tensors"]),
@@ -81,7 +115,9 @@ let package = Package(
       libraries: [systemPackage]),
     room("Datasets", ["Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
-    room("Recipes", ["Configuration", "Console", "Images", "Network", "Training", "Tensors"]),
+    room(
+      "Recipes",
+      ["Configuration", "Console", "Datasets", "Images", "Network", "Training", "Tensors"]),
     room(
       "Inference",
       [

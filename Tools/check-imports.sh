@@ -24,6 +24,7 @@ rule "CThawOpenBLAS belongs to Tensors" 'import CThawOpenBLAS' Sources/Tensors
 rule "CThawCrypto belongs to Files" 'import CThawCrypto' Sources/Files
 rule "CThawZlib belongs to Checkpoints" 'import CThawZlib' Sources/Checkpoints
 rule "CThawImageCodecs belongs to Images" 'import CThawImageCodecs' Sources/Images
+rule "CThawWebP, GIF, TIFF and HEIF belong to Images" 'import CThaw(WebP|GIF|TIFF|HEIF)' Sources/Images
 rule "a C module must stay an internal import" '(public|package) import CThaw'
 rule "ArgumentParser belongs to the command line" 'import ArgumentParser' Sources/Command
 rule "setjmp belongs to the image codecs" 'setjmp' Sources/Shims/ImageCodecs

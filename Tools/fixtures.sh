@@ -10,9 +10,10 @@ python=${THAW_FIXTURES_PYTHON:-.venv-fixtures/bin/python}
 if [ ! -x "$python" ]; then
   python3 -m venv .venv-fixtures
   .venv-fixtures/bin/pip install --quiet numpy pillow torch torchvision timm keras h5py safetensors \
-    scikit-learn
+    scikit-learn pillow-heif tifffile imagecodecs
 fi
 "$python" Tools/make_image_fixtures.py Tests/ImagesTests/Fixtures
+"$python" Tools/make_format_fixtures.py Tests/ImagesTests/Fixtures
 "$python" Tools/keras_preprocessing.py Tests/ImagesTests/Fixtures
 "$python" Tools/checkpoint_fixtures.py
 "$python" Tools/keras_fixtures.py

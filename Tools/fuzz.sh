@@ -47,6 +47,8 @@ fixtures_of() {
     names) ls $fixtures/*.safetensors $fixtures/tiny.* ;;
     jpeg) find $images -name '*.jpg' ;;
     png) find $images -name '*.png' -size -3k ;;
+    webp | gif | bmp | heic | avif) ls $images/formats/*."$1" ;;
+    tiff) ls $images/formats/*.tif ;;
     json | onnx | model) ;;
   esac
 }
@@ -54,7 +56,7 @@ fixtures_of() {
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
   targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive numpy onnx model names checkpoint
-    json jpeg png)
+    json jpeg png webp gif bmp tiff heic avif)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0
 failed=()

@@ -28,6 +28,12 @@ struct FuzzTarget: Sendable {
     },
     FuzzTarget(name: "jpeg") { decode(Array($0)) },
     FuzzTarget(name: "png") { decode(Array($0)) },
+    FuzzTarget(name: "webp") { decode(Array($0)) },
+    FuzzTarget(name: "gif") { decode(Array($0)) },
+    FuzzTarget(name: "bmp") { decode(Array($0)) },
+    FuzzTarget(name: "tiff") { decode(Array($0)) },
+    FuzzTarget(name: "heic") { decode(Array($0)) },
+    FuzzTarget(name: "avif") { decode(Array($0)) },
   ]
 
   /// Reads the structure, and of the tensors as much as a test has time for.

@@ -26,6 +26,16 @@ struct RecipeOptions: ParsableArguments {
     What it came to mean is printed; a learning rate must say which training it is for.
     """
 
+  /// What preparing the photos must be able to heed.
+  var requests: PrepareStage.Requests {
+    var result: PrepareStage.Requests = []
+    if photos.valid != nil { result.insert(.valid) }
+    if photos.test != nil { result.insert(.test) }
+    if training.patience != nil { result.insert(.patience) }
+    if photos.verify == .contents { result.insert(.contents) }
+    return result
+  }
+
   /// The recipe in force for `run`, with these options applied.
   ///
   /// - Parameter console: where it says what an option means for the two trainings.
@@ -49,17 +59,43 @@ struct RecipeOptions: ParsableArguments {
 
 /// What happens to the folder of photos.
 struct PhotoOptions: ParsableArguments {
+  @Option(.layout) var layout: RecipeArgument<Recipe.Data>?
   @Option(.valid) var valid: RecipeArgument<Recipe.Data>?
   @Option(.test) var test: RecipeArgument<Recipe.Data>?
   @Option(.onBadImage) var onBadImage: RecipeArgument<Recipe.Data>?
+  @Option(.labels) var labels: RecipeArgument<Recipe.Data>?
+  @Option(.tableColumns) var tableColumns: RecipeArgument<Recipe.Data>?
+  @Option(.groupBy) var groupBy: RecipeArgument<Recipe.Data>?
+  @Option(.nearDuplicates) var nearDuplicates: RecipeArgument<Recipe.Data>?
+  @Option(.conflictingLabels) var conflictingLabels: RecipeArgument<Recipe.Data>?
+
+  @Option(
+    help:
+      "Which files are read again: those whose size, time or inode changed (times), or all (contents)."
+  )
+  var verify = Verification.times
+
+  /// What is trusted about files that were read before.
+  enum Verification: String, ExpressibleByArgument, CaseIterable { case times, contents }
 
   func validate() throws {
-    var scratch = Recipe().data
-    try refusing { try apply(to: &scratch) }
+    try refusing {
+      for argument in [layout, valid, test, onBadImage, nearDuplicates, conflictingLabels] {
+        try argument?.check(in: Recipe().data)
+      }
+    }
   }
 
   /// Changes what was given.
   func apply(to data: inout Recipe.Data) throws {
-    for argument in [valid, test, onBadImage] { try argument?.apply(to: &data) }
+    for argument in [
+      layout, labels, tableColumns, groupBy, valid, test, onBadImage, nearDuplicates,
+      conflictingLabels,
+    ] {
+      try argument?.apply(to: &data)
+    }
+    if let reason = tableColumns?.key.reasonForNoEffect(in: data) {
+      throw PipelineError.usage("--table-columns has no effect: \(reason).")
+    }
   }
 }

@@ -11,26 +11,36 @@ package enum DatasetError: Error, Sendable, Equatable {
   case noClasses(FilePath)
   /// Only one class: nothing to tell apart. `nested` are folders below it, a sign of a wrong root.
   case singleClass(FilePath, name: String, nested: [String])
-  /// A class without a usable photo; `bad` of its files were refused.
-  case emptyClass(String, bad: Int)
-  /// A class with fewer different photos than its split needs.
-  case tooFewImages(className: String, count: Int, needed: Int)
+  /// A class without a usable photo; `bad` are its files that were refused.
+  case emptyClass(String, bad: [BadFile])
+  /// Classes with fewer different photos than their split needs, all of them.
+  case tooFewImages([Shortage], needed: Int)
+  /// The same photos in folders of several classes: the paths of each.
+  case contradictingLabels([[BytePath]])
   /// Folders whose class names are equal once blanks around them are dropped.
   case ambiguousClasses(String, [BytePath])
   /// Split folders and class folders side by side.
   case mixedLayout(FilePath, splits: [String], others: [String])
+  /// What was taken for class folders all hold the same folders: those are more likely the classes.
+  case sharedFolders(FilePath, outer: [String], inner: [String])
   /// Two folders for one split, such as `val` and `valid`.
   case repeatedSplit(Split, [BytePath])
   /// Split folders, but none to train on.
   case noTrainingFolder(FilePath)
   /// A class of the validation or test folder that cannot be learnt.
   case classNotInTraining(String, Split)
+  /// A class of the validation or test folder that training spells in capitals otherwise.
+  case spelledOtherwise(String, Split, training: String)
   /// Classes that the manifest, written once, does not have.
   case newClasses([String])
   /// Photos that cannot be used, all of them; nothing was prepared.
   case badFiles([BadFile], of: Int)
   /// More bad photos than may be skipped; `limit` is a fraction.
   case tooManyBadFiles([BadFile], of: Int, limit: Double)
+  /// A table of labels that cannot be used, and the line, from 1.
+  case badTable(FilePath, line: Int?, problem: String)
+  /// What was to bind photos together does not.
+  case badGrouping(String, problem: String)
   /// Results would be written among the photos.
   case outputInDataset(root: FilePath, output: FilePath)
   /// A photo's size is not what the manifest says, in bytes; nil when it is gone.
@@ -45,6 +55,19 @@ package enum DatasetError: Error, Sendable, Equatable {
   case nonFiniteFeatures(content: String, view: String)
   /// The system refused a file or thread for a reason that is not the file's.
   case system(FileError)
+
+  /// A class with too few photos.
+  package struct Shortage: Sendable, Hashable {
+    /// The class.
+    package let className: String
+    /// Its different photos.
+    package let count: Int
+
+    package init(className: String, count: Int) {
+      self.className = className
+      self.count = count
+    }
+  }
 }
 
 extension DatasetError: CustomStringConvertible {
@@ -63,7 +86,16 @@ extension DatasetError: CustomStringConvertible {
         + (nested.isEmpty ? "" : " It holds folders (\(listed(nested))): is it the dataset itself?")
     case .mixedLayout(let root, let splits, let others):
       "\(root.displayed): split folders (\(listed(splits))) beside other folders with photos"
-        + " (\(listed(others))). Move the others away, or say which layout it is."
+        + " (\(listed(others))). Move the others away, or prepare a run with --layout splits, which"
+        + " leaves them out, or --layout classes, which takes every folder for a class."
+    case .sharedFolders(let root, let outer, let inner):
+      "\(root.displayed): \(listed(outer.map { "'\($0)'" }, limit: 3)) all hold the same folders"
+        + " (\(listed(inner, limit: 5))), so "
+        + (inner.allSatisfy { SplitName(folderName: $0)?.split != nil }
+          ? "the split is probably below the classes. Put it above: train/\(outer[0]), test/\(outer[0])."
+          : "those are probably the classes and the outer folders parts of the data. Name the parts"
+            + " train, valid and test, or put their photos together.")
+        + " If the outer folders are the classes after all, say --layout classes."
     case .repeatedSplit(let split, let paths):
       "two folders for the \(split.rawValue) split: \(listed(paths)). Merge them."
     case .noTrainingFolder(let root):
@@ -78,17 +110,31 @@ extension DatasetError: CustomStringConvertible {
   private var classText: String? {
     switch self {
     case .emptyClass(let name, let bad):
-      "class '\(name)' has 0 usable images"
-        + (bad == 0 ? "" : " (\(bad) of its files are bad)") + ". Add photos or remove its folder."
-    case .tooFewImages(let name, let count, let needed):
-      "class '\(name)' has \(count) different usable images, a split needs \(needed)"
-        + " that no other class has."
-        + " Add photos or remove its folder."
+      bad.isEmpty
+        ? "class '\(name)' has no images. Add photos or remove its folder."
+        : "class '\(name)' has 0 usable images; \(bad.count) of its files cannot be used:\n"
+          + bad.prefix(10).map { "  \($0)\n" }.joined()
+          + (bad.count > 10 ? "  and \(bad.count - 10) more, in bad_files.tsv\n" : "")
+          + "Repair or convert them, add others, or remove the folder."
+    case .tooFewImages(let classes, let needed):
+      classes.map { "class '\($0.className)' has \($0.count) different usable images" }
+        .joined(separator: ", ")
+        + "; a split needs \(needed) that no other class has (photos of the same picture count as one unless"
+        + " --near-duplicates warn says otherwise). Add photos, remove the folders"
+        + (needed > 1 ? ", or hold none out with --valid 0." : ".")
+    case .contradictingLabels(let groups):
+      "\(groups.count) photos are in folders of several classes, so that their labels contradict each"
+        + " other:\n"
+        + groups.map { "  " + $0.map(\.description).joined(separator: " = ") + "\n" }.joined()
+        + "Remove the wrong ones, or leave all of them out with --conflicting-labels drop."
     case .ambiguousClasses(let name, let paths):
       "class '\(name)' has several folders that look alike: \(listed(paths)). Rename or merge them."
     case .classNotInTraining(let name, let split):
       "class '\(name)' has photos in the \(split.rawValue) folder but none in the training folder."
         + " Add training photos or remove it."
+    case .spelledOtherwise(let name, let split, let training):
+      "class '\(name)' of the \(split.rawValue) folder is '\(training)' in the training folder. Give"
+        + " them the same name."
     case .newClasses(let names):
       "new classes \(listed(names.map { "'\($0)'" })): the class list was written once with the"
         + " manifest. Start a new run, or allow new classes explicitly."
@@ -113,6 +159,12 @@ extension DatasetError: CustomStringConvertible {
         + " Run prepare again."
     case .invalidManifest(let path, let key, let problem):
       "\(path.displayed): \(key): \(problem). Run prepare again."
+    case .badTable(let file, let line, let problem):
+      "\(file.displayed)\(line.map { ":\($0)" } ?? ""): \(problem)\(problem.hasSuffix(".") ? "" : ".")"
+        + " Expected CSV, TSV or JSON lines with a path and a label for each photo."
+    case .badGrouping(let text, let problem):
+      "--group-by \(text): \(problem). Give 'folder', a column of the table of labels, or a pattern on"
+        + " the path such as '(?<patient>P\\d+)_'."
     case .unusable(let path, let reason): "\(path.displayed): \(reason)"
     case .nonFiniteFeatures(let content, let view):
       "features of photo \(content), view '\(view)': a value is infinite, not a number, or too large"

@@ -4,9 +4,11 @@
 package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   /// There are no bytes.
   case empty
-  /// The content is another format than JPEG or PNG.
+  /// The content is of a format that is not decoded.
   case unsupportedFormat(ImageFormat)
-  /// JPEG or PNG, but a variant this build cannot decode: `what` names it.
+  /// The library for the format was not there when this program was built.
+  case missingLibrary(ImageFormat)
+  /// A format that is decoded, but a variant this build cannot decode: `what` names it.
   case unsupportedVariant(what: String)
   /// The data ends before the image is complete; `detail` says where.
   case truncated(ImageFormat, detail: String)
@@ -29,8 +31,10 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .empty: "empty file"
     case .unsupportedFormat(.unknown(let bytes)):
-      "not a JPEG or PNG: \(ImageFormat.unknown(firstBytes: bytes))"
+      "not an image: \(ImageFormat.unknown(firstBytes: bytes))"
     case .unsupportedFormat(let format): "\(format) is not supported"
+    case .missingLibrary(let format):
+      "\(format) is not supported by this build, which was made without \(format.library ?? "its library")"
     case .unsupportedVariant(let what): "\(what) is not supported"
     case .truncated(let format, let detail): "truncated \(format), \(detail)"
     case .corrupt(let format, let detail): "corrupt \(format): \(detail)"
@@ -49,8 +53,12 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .empty, .truncated, .corrupt: "Fetch the file again or leave it out."
     case .unsupportedFormat(.unknown): "Remove it or replace it by a JPEG or PNG."
-    case .unsupportedFormat, .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
-    case .tooLarge: "Scale it down or raise the pixel limit."
+    case .missingLibrary(let format):
+      "Install the package and build again (make), or convert it: \(format.conversion ?? "")."
+    case .unsupportedFormat(let format):
+      format.conversion.map { "Convert it: \($0)." } ?? "Convert it to an ordinary JPEG or PNG."
+    case .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
+    case .tooLarge: "Scale it down."
     case .tooManyScans: "Save it again as a baseline JPEG."
     case .changedMeanwhile: "Run again when nothing writes to the file any more."
     case .outOfMemory: "Scale it down or free memory."

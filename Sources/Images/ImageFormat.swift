@@ -6,8 +6,20 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   case jpeg
   /// PNG, decoded (an animated one to its default image).
   case png
+  /// WebP, decoded (an animated one to its first frame).
+  case webp
+  /// GIF, decoded to its first frame.
+  case gif
+  /// BMP, decoded.
+  case bmp
+  /// TIFF, decoded to its first page.
+  case tiff
+  /// HEIC or HEIF, decoded to its primary image.
+  case heic
+  /// AVIF, decoded to its primary image.
+  case avif
   /// Known by signature but not decoded.
-  case gif, webp, bmp, tiff, heic, avif, jpegXL, jpeg2000, pdf
+  case jpegXL, jpeg2000, pdf
   /// Nothing known; the first bytes, at most 8, for the message.
   case unknown(firstBytes: [UInt8])
 
@@ -23,16 +35,70 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
       return .png
     }
     if has("RIFF", in: bytes, at: 0), has("WEBP", in: bytes, at: 8) { return .webp }
-    if has("ftyp", in: bytes, at: 4) {
-      for brand in ["avif", "avis"] where has(brand, in: bytes, at: 8) { return .avif }
-      for brand in ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"]
-      where has(brand, in: bytes, at: 8) { return .heic }
-    }
+    if has("ftyp", in: bytes, at: 4), let format = brand(in: bytes) { return format }
     return .unknown(firstBytes: Array(bytes.prefix(8)))
   }
 
-  /// Whether ``ImageDecoder`` decodes the format.
-  package var isSupported: Bool { self == .jpeg || self == .png }
+  /// The format that a file of ISO's base media says it is: by its major brand, or where that is a
+  /// general one by those it is compatible with.
+  private static func brand(in bytes: UnsafeRawBufferPointer) -> ImageFormat? {
+    guard bytes.count >= 16 else { return nil }
+    let size = bytes[..<4].reduce(0) { $0 << 8 | Int($1) }
+    let end = min(size, bytes.count, 64)
+    var general = false
+    for at in [8] + Array(stride(from: 16, to: end - 3, by: 4)) {
+      for brand in ["avif", "avis"] where has(brand, in: bytes, at: at) { return .avif }
+      for brand in ["heic", "heix", "hevc", "hevx", "heim", "heis"]
+      where has(brand, in: bytes, at: at) { return .heic }
+      general = general || has("mif1", in: bytes, at: at) || has("msf1", in: bytes, at: at)
+    }
+    return general ? .heic : nil
+  }
+
+  /// Whether ``ImageDecoder`` decodes the format, with its library there.
+  package var isSupported: Bool {
+    switch self {
+    case .jpeg, .png, .webp, .gif, .bmp, .tiff, .heic, .avif: true
+    case .jpegXL, .jpeg2000, .pdf, .unknown: false
+    }
+  }
+
+  /// The formats that this build decodes.
+  package static var decodable: [ImageFormat] {
+    let formats: [ImageFormat] = [.jpeg, .png, .webp, .gif, .bmp, .tiff, .heic, .avif]
+    return formats.filter { format in
+      do throws(ImageError) {
+        guard let codec = ImageCodec(format) else { return true }
+        _ = try codec.probe(UnsafeRawBufferPointer(start: nil, count: 0), DecodeOptions())
+        return true
+      } catch { return error != .missingLibrary(format) }
+    }
+  }
+
+  /// A command that makes a JPEG or PNG of such a file; nil for formats that need none.
+  package var conversion: String? {
+    switch self {
+    case .jpeg, .png, .bmp, .unknown: nil
+    case .webp: "dwebp IN.webp -o OUT.png"
+    case .gif: "convert 'IN.gif[0]' OUT.png"
+    case .tiff: "convert 'IN.tif[0]' OUT.png"
+    case .heic, .avif: "heif-convert IN OUT.jpg"
+    case .jpegXL: "djxl IN.jxl OUT.png"
+    case .jpeg2000: "opj_decompress -i IN.jp2 -o OUT.png"
+    case .pdf: "pdftoppm -png IN.pdf OUT"
+    }
+  }
+
+  /// Debian's package of the library that decodes the format; nil where none is optional.
+  var library: String? {
+    switch self {
+    case .webp: "libwebp-dev"
+    case .gif: "libgif-dev"
+    case .tiff: "libtiff-dev"
+    case .heic, .avif: "libheif-dev"
+    default: nil
+    }
+  }
 
   /// The format's usual name; for unknown bytes, what they begin with.
   package var description: String {

@@ -25,6 +25,8 @@ package struct TrainingRecord: Codable, Sendable {
   package var weightsHash: String
   /// Photos by split.
   package var photos: [String: Int]
+  /// Hash of which photos there were, and what each was used for; nil in files of version 0.1.0.
+  package var photosKey: String?
   /// The head's shape: with the architecture, all that is needed to build the graph again.
   package var head: Recipe.Head
   /// Whether only the head was trained, and the backbone is as it was published.
@@ -34,13 +36,14 @@ package struct TrainingRecord: Codable, Sendable {
 
   package init(
     key: String, recipe: String, backbone: String, weightsHash: String, photos: [String: Int],
-    head: Recipe.Head, isHeadAlone: Bool, outcome: TrainingOutcome
+    photosKey: String? = nil, head: Recipe.Head, isHeadAlone: Bool, outcome: TrainingOutcome
   ) {
     self.key = key
     self.recipe = recipe
     self.backbone = backbone
     self.weightsHash = weightsHash
     self.photos = photos
+    self.photosKey = photosKey
     self.head = head
     self.isHeadAlone = isHeadAlone
     self.outcome = outcome

@@ -53,6 +53,42 @@ extension RecipeKey where Section == Recipe.Data {
       "on_bad_image", \.onBadImage, .choice, option: "on-bad-image",
       "What to do after all photos that cannot be decoded are listed.")
   }
+  package static var layout: RecipeKey {
+    RecipeKey(
+      "layout", \.layout, .choice(unlessUsual: .auto), option: "layout",
+      "How the folders are arranged: by their names, one a class, or split folders above the classes."
+    )
+  }
+  package static var labels: RecipeKey {
+    RecipeKey(
+      "labels", \.labels, .optionalText, option: "labels",
+      "A table of labels in place of class folders: CSV, TSV or JSON lines, a row a photo.")
+  }
+  package static var tableColumns: RecipeKey {
+    RecipeKey(
+      "table_columns", \.tableColumns, .optionalText, option: "table-columns",
+      idle: { $0.labels.isEmpty ? "there is no table of labels" : nil },
+      "The table's columns where their names do not tell: `path=A,label=B,split=C`.")
+  }
+  package static var groupBy: RecipeKey {
+    RecipeKey(
+      "group_by", \.groupBy, .optionalText, option: "group-by",
+      "What keeps photos in one split: `folder` (the first below the class), a column of the table of"
+        + " labels, or a pattern on the path such as `(?<patient>P\\d+)_`.")
+  }
+  package static var nearDuplicates: RecipeKey {
+    RecipeKey(
+      "near_duplicates", \.nearDuplicates, .choice(unlessUsual: .group), option: "near-duplicates",
+      "What to do about photos that show the same picture: keep a `group` in one split, `warn`, `ignore`"
+        + " them, or `drop` all but the largest.")
+  }
+  package static var conflictingLabels: RecipeKey {
+    RecipeKey(
+      "conflicting_labels", \.conflictingLabels, .choice(unlessUsual: .stop),
+      option: "conflicting-labels",
+      "What to do about photos that are in folders of several classes: `stop`, leave all copies out, or"
+        + " `keep` them in every class.")
+  }
 }
 
 extension RecipeKey where Section == Recipe.Image {
@@ -116,7 +152,10 @@ extension Recipe {
 
 extension Recipe.Data {
   /// The keys of `data`.
-  package static let keys: [RecipeKey<Recipe.Data>] = [.valid, .test, .onBadImage]
+  package static let keys: [RecipeKey<Recipe.Data>] = [
+    .layout, .labels, .tableColumns, .groupBy, .valid, .test, .onBadImage, .conflictingLabels,
+    .nearDuplicates,
+  ]
 }
 
 extension Recipe.Image {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawDatasets
 package import ThawNetwork
 
 /// Everything that decides what a pipeline does, apart from the photos: `Pipelines/*.yml` hold one
@@ -40,12 +41,33 @@ package struct Recipe: Hashable, Sendable {
       /// List all of them and go on without.
       case skip
     }
+    /// How the folders are arranged.
+    package enum Layout: String, Hashable, Sendable, CaseIterable {
+      /// By their names.
+      case auto
+      /// Every folder is a class.
+      case classes
+      /// Split folders hold the classes.
+      case splits
+    }
+    /// See ``Layout``.
+    package var layout = Layout.auto
     /// Share of the training photos held out for validation, when there is no folder for it.
     package var valid = 0.2
     /// Share held out for the test split, when there is no folder for it.
     package var test = 0.0
     /// See ``BadImagePolicy``.
     package var onBadImage = BadImagePolicy.stop
+    /// A table of labels in place of class folders; empty for none.
+    package var labels = ""
+    /// Names of the table's columns, as `path=A,label=B,split=C`; empty to find them.
+    package var tableColumns = ""
+    /// What keeps photos together in one split; empty for nothing.
+    package var groupBy = ""
+    /// What to do about photos that show the same picture.
+    package var nearDuplicates = NearDuplicatePolicy.group
+    /// What to do about photos that are in folders of several classes.
+    package var conflictingLabels = ConflictPolicy.stop
   }
 
   /// How photos become tensors; everything else is the card's.

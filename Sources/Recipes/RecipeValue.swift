@@ -44,6 +44,16 @@ extension RecipeValue where Value == String {
   }
 }
 
+extension RecipeValue where Value == String {
+  /// Any text; a recipe is written without it when there is none.
+  static var optionalText: RecipeValue {
+    RecipeValue(
+      type: "text", read: { try $0.read($1, into: &$2) },
+      write: { $0.isEmpty ? nil : RecipeValue.text.write($0) }, document: { _ in "none" },
+      yaml: { RecipeValue.text.write($0) })
+  }
+}
+
 extension RecipeValue where Value == UInt64 {
   /// A seed.
   static var seed: RecipeValue {
@@ -126,6 +136,14 @@ extension RecipeValue where Value == [String] {
 }
 
 extension RecipeValue where Value: RawRepresentable<String> & CaseIterable & Sendable {
+  /// One of a few words; a recipe is written without the usual one, as before there was the key.
+  static func choice(unlessUsual usual: Value) -> RecipeValue {
+    let words = Self.choice
+    return RecipeValue(
+      type: words.type, words: words.words, read: words.read,
+      write: { $0.rawValue == usual.rawValue ? nil : $0.rawValue }, document: { $0.rawValue })
+  }
+
   /// One of a few words.
   static var choice: RecipeValue {
     RecipeValue(

@@ -88,4 +88,33 @@ struct IncrementalTests {
     let again = try workspace.thaw("train", "--run", "run", "--json").json()
     #expect(again["unchanged"].bool == true, "the run keeps the recipe that was changed last")
   }
+
+  @Test func aClassMayComeLaterAndCachedFeaturesStay() throws {
+    let workspace = try Workspace()
+    try workspace.fit().succeeded()
+    for number in 0..<12 { try workspace.addPhoto("amber", kind: 2, number: number) }
+    let outcome = try workspace.fit("--json")
+    let json = try outcome.json()
+    #expect(json["prepare"]["classes"].array.map { $0["name"].string } == ["blue", "red", "amber"])
+    #expect(json["prepare"]["classes"][2]["valid"].int == 2)
+    #expect(json["cache"]["computed"].int == 12)
+    #expect(outcome.stderr.contains("New classes: 'amber'"), "\(outcome.stderr)")
+  }
+
+  @Test func bytesThatChangedUnderRestoredTimesAreFoundWhenAskedFor() throws {
+    let workspace = try Workspace()
+    try workspace.prepare().succeeded()
+    let change =
+      "cp -p photos/red/3.png before && printf x | dd of=photos/red/3.png bs=1 seek=100 conv=notrunc"
+      + " 2> dd.log && touch -r before photos/red/3.png && \"$@\""
+    func prepare(_ options: String..., shell: String? = nil) throws -> JSON {
+      try workspace.start(
+        ["prepare", "photos", "--run", "run", "--on-bad-image", "skip", "--json"] + options,
+        shell: shell
+      ).wait().json()
+    }
+    #expect(try prepare(shell: change)["unchanged"].bool == true, "the documented limit")
+    let found = try prepare("--verify", "contents")
+    #expect(found["unchanged"].bool == false && found["bad"][0]["path"].string == "red/3.png")
+  }
 }

@@ -218,7 +218,7 @@ import ThawTestSupport
       try data.scan()
     }
     try data.addFolder("void")
-    #expect(throws: DatasetError.emptyClass("void", bad: 0)) { try data.scan() }
+    #expect(throws: DatasetError.emptyClass("void", bad: [])) { try data.scan() }
   }
 
   @Test func aPathBeyondTheSystemsLimitIsBadNotFatal() throws {
@@ -248,5 +248,137 @@ import ThawTestSupport
       }
     }
     #expect(try data.scan { $0.output = data.run }.files.count == 2)
+  }
+
+  // MARK: Layouts as they are downloaded
+
+  private func fill(_ data: PhotoFolder, _ folders: [String], _ classes: [String] = ["a", "b"])
+    throws
+  {
+    for folder in folders {
+      for name in classes {
+        try data.addPhoto(folder == "." ? "\(name)/1.jpg" : "\(folder)/\(name)/1.jpg")
+      }
+    }
+  }
+
+  private func counts(_ scan: FolderScan) -> [Split?: Int] {
+    Dictionary(grouping: scan.files, by: \.split).mapValues(\.count)
+  }
+
+  @Test(arguments: [
+    ["training_set", "test_set"], ["seg_train", "seg_test"], ["train2017", "test2017"],
+    ["TrainImages", "testImages"], ["flowers-training", "flowers_test"], ["trainset", "testset"],
+    ["Train Data", "Test Data"],
+  ])
+  func namesOfSplitsAreRecognised(names: [String]) throws {
+    let data = try PhotoFolder()
+    try fill(data, names)
+    let scan = try data.scan()
+    #expect(scan.layout == .splits && scan.classes == ["a", "b"])
+    #expect(counts(scan) == [.train: 2, .test: 2])
+  }
+
+  @Test(arguments: ["dev", "eval", "val", "dev_set"])
+  func validationHasManyNames(name: String) throws {
+    let data = try PhotoFolder()
+    try fill(data, ["train", name])
+    #expect(counts(try data.scan()) == [.train: 2, .valid: 2])
+  }
+
+  @Test func splitsMayBeNestedInFoldersOfTheirName() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["seg_train/seg_train", "seg_test/seg_test"])
+    try data.addPhoto("seg_pred/seg_pred/1.jpg")
+    let scan = try data.scan()
+    #expect(scan.classes == ["a", "b"] && counts(scan) == [.train: 2, .test: 2])
+    #expect(count(.unlabelledFolder, scan) == 1)
+    let other = try PhotoFolder()
+    try fill(other, ["train/images", "val/images"])
+    #expect(try other.scan().classes == ["a", "b"])
+  }
+
+  @Test func aFolderAroundAllOthersIsEntered() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["archive/animals"])
+    let scan = try data.scan()
+    #expect(scan.classes == ["a", "b"] && count(.outerFolder, scan) == 2)
+    #expect(scan.files[0].path == BytePath("archive/animals/a/1.jpg"))
+    let splits = try PhotoFolder()
+    try fill(splits, ["data/train", "data/valid"])
+    try splits.add(BytePath("README.txt"), Array("hello".utf8))
+    #expect(counts(try splits.scan()) == [.train: 2, .valid: 2])
+    // A class with folders of its own, where one class is enough, stays a class.
+    let single = try PhotoFolder()
+    try fill(single, ["cat"], ["2020", "2021"])
+    let judged = try single.scan {
+      $0.requiresAllClasses = false
+      $0.requiresTraining = false
+    }
+    #expect(judged.classes == ["cat"])
+  }
+
+  @Test(arguments: [
+    (["fold1", "fold2"], ["a", "b"]), (["first half", "second half"], ["a", "b"]),
+    (["fold_1", "fold_2", "fold_3"], ["a"]),
+  ])
+  func foldersThatHoldTheSameFoldersAreNotTakenForClasses(
+    outer: [String], inner: [String]
+  ) throws {
+    let data = try PhotoFolder()
+    try fill(data, outer, inner)
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    #expect(error == .sharedFolders(data.root, outer: outer, inner: inner))
+    #expect(error?.description.contains("probably the classes") == true)
+    #expect(try data.scan { $0.layout = .classes }.classes == outer)
+  }
+
+  @Test func aSplitBelowTheClassesIsRefused() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["cat", "dog"], ["train", "test"])
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    #expect(error?.description.contains("Put it above: train/cat, test/cat") == true)
+  }
+
+  @Test func classesWithFoldersOfTheirOwnStayClasses() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["cat", "dog"], ["images"])
+    #expect(try data.scan().classes == ["cat", "dog"])
+    try fill(data, ["cat"], ["2020"])
+    try data.addPhoto("dog/loose.jpg")
+    #expect(try data.scan().classes == ["cat", "dog"])
+  }
+
+  @Test func namesThatShareNoWordAreClasses() throws {
+    let data = try PhotoFolder()
+    for path in ["train station/x/1.jpg", "test pattern/y/1.jpg"] { try data.addPhoto(path) }
+    #expect(try data.scan().classes == ["test pattern", "train station"])
+  }
+
+  @Test func aClassSpelledOtherwiseInTrainingIsNamed() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["train"])
+    try fill(data, ["test"], ["A", "b"])
+    #expect(throws: DatasetError.spelledOtherwise("A", .test, training: "a")) { try data.scan() }
+  }
+
+  @Test func leftoversOfEditorsAndDownloadsAreIgnoredAndCounted() throws {
+    let data = try PhotoFolder()
+    try fill(data, ["."])
+    for name in ["1.jpg~", "#2.jpg#", "3.jpg.part", "4.jpg.crdownload", "5.tmp"] {
+      try data.add(BytePath("a/" + name), [0xFF, 0xD8, 0xFF])
+    }
+    let scan = try data.scan()
+    #expect(scan.files.count == 2 && count(.ignored, scan) == 5)
+  }
+
+  @Test func everyImageIsAPhotoWhateverItsFormat() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] { try data.addPhoto("\(name)/1.jpg") }
+    try data.add(BytePath("a/2.jxl"), [0xFF, 0x0A, 0, 0])
+    try data.add(BytePath("a/nameless"), Array("BM".utf8) + [UInt8](repeating: 0, count: 30))
+    try data.add(BytePath("b/page.pdf"), Array("%PDF-1.7".utf8))
+    let scan = try data.scan()
+    #expect(scan.files.count == 4 && count(.otherFile, scan) == 1)
   }
 }

@@ -25,7 +25,11 @@ import ThawTestSupport
     try data.addPhoto("b/cafe\u{301}.pnm", payload: "x")
     try data.addPhoto("c/caf\u{E9}\n\\/x.pnm", payload: "x")
     try data.add(BytePath("c/bad.pnm"), [])
-    let manifest = try data.manifest { $0.policy = .skip }
+    let change: (inout ManifestBuilder) -> Void = {
+      $0.policy = .skip
+      $0.conflicts = .keep
+    }
+    let manifest = try data.manifest(existing: nil, change)
     let path = data.run.appending("manifest.json")
     try manifest.write(to: path)
     let read = try Manifest(contentsOf: path)
@@ -33,18 +37,25 @@ import ThawTestSupport
     #expect(read.records.map(\.path.bytes) == manifest.records.map(\.path.bytes))
     #expect(try read.json == FileSystem.read(path))
     #expect(read.bad.count == 1 && read.duplicates.count == 1 && read.notes.count == 1)
-    let again = try data.manifest { $0.policy = .skip }
+    let again = try data.manifest(existing: nil, change)
     #expect(try again.json == manifest.json)
   }
 
   @Test func addingPhotosMovesNone() throws {
     let data = try sample()
-    let before = splits(try data.manifest())
+    let first = try data.manifest()
+    let before = splits(first)
     try data.addPhotos("a", 60..<110)
     try data.addPhotos("c", 60..<63)
-    let after = splits(try data.manifest())
+    let second = try data.manifest(existing: first)
+    let after = splits(second)
     #expect(before.count == 180 && after.count == 233)
     #expect(before.allSatisfy { after[$0.key] == $0.value })
+    #expect(second.counts(in: .valid) == [22, 12, 13])
+  }
+
+  @Test func theNamesOfPhotosAndOtherClassesDecideNothing() throws {
+    let before = splits(try sample().manifest())
     let moved = try PhotoFolder()
     for number in 0..<60 {
       try moved.addPhoto("a/renamed \(number).png", payload: "a/\(number).pnm")
@@ -56,17 +67,43 @@ import ThawTestSupport
     }
   }
 
-  @Test func everyClassGetsAboutItsFraction() throws {
-    let data = try sample(200)
-    let manifest = try data.manifest {
-      $0.fractions = SplitFractions(valid: 0.2, test: 0.1)
-      $0.seed = 7
+  @Test(arguments: [
+    (12, 0.2, 0.0, [10, 2, 0]), (5, 0.2, 0, [4, 1, 0]), (24, 0.5, 0, [12, 12, 0]),
+    (200, 0.2, 0.1, [140, 40, 20]), (7, 0.01, 0.01, [5, 1, 1]), (2, 0.9, 0, [1, 1, 0]),
+    (3, 0.45, 0.45, [1, 1, 1]), (10, 0.33, 0.33, [4, 3, 3]), (100, 0.29, 0, [71, 29, 0]),
+    (2, 0.2, 0.2, [1, 1, 0]),
+  ])
+  func everyClassGetsItsExactShare(
+    count: Int, valid: Double, test: Double, expected: [Int]
+  ) throws {
+    for seed in 0..<3 as Range<UInt64> {
+      let manifest = try sample(count).manifest {
+        $0.fractions = SplitFractions(valid: valid, test: test)
+        $0.seed = seed
+      }
+      for (split, number) in zip(Split.allCases, expected) {
+        #expect(manifest.counts(in: split) == [number, number, number], "seed \(seed)")
+      }
     }
-    // Four standard deviations: sqrt(200 * 0.2 * 0.8) = 5.7 and sqrt(200 * 0.1 * 0.9) = 4.2.
-    for count in manifest.counts(in: .valid) { #expect(abs(count - 40) <= 23) }
-    for count in manifest.counts(in: .test) { #expect(abs(count - 20) <= 17) }
+  }
+
+  @Test func theSeedDecidesWhichPhotosAreHeldOut() throws {
+    let data = try sample()
     let other = try data.manifest { $0.seed = 8 }
     #expect(splits(other) != splits(try data.manifest { $0.seed = 7 }))
+  }
+
+  @Test func sharesStayExactWhilePhotosAreAdded() throws {
+    let data = try sample(10)
+    var manifest = try data.manifest()
+    for number in 10..<30 {
+      for name in ["a", "b", "c"] { try data.addPhotos(name, number..<(number + 1)) }
+      manifest = try data.manifest(existing: manifest)
+      let quota = Int((Double(number + 1) * 0.2).rounded())
+      #expect(manifest.counts(in: .valid).allSatisfy { abs($0 - quota) <= 1 })
+    }
+    #expect(
+      manifest.counts(in: .valid) == [6, 6, 6] && manifest.counts(in: .train) == [24, 24, 24])
   }
 
   @Test(arguments: 0..<20)
@@ -83,22 +120,53 @@ import ThawTestSupport
     let data = try sample(2)
     let first = try data.manifest { $0.seed = seed }
     for name in ["a", "b", "c"] { try data.addPhotos(name, 2..<30) }
-    let second = try data.manifest(existing: first) {
-      $0.seed = 99
-      $0.fractions = SplitFractions(valid: 0.6)
-    }
+    let second = try data.manifest(existing: first) { $0.seed = seed }
     let after = splits(second)
     #expect(splits(first).allSatisfy { after[$0.key] == $0.value })
-    #expect(second.seed == seed && second.records.count == 90)
+    #expect(!second.isSplitAnew(from: first) && second.records.count == 90)
   }
 
-  @Test func aClassWithOnePhotoCannotBeSplit() throws {
+  @Test func otherFractionsOrAnotherSeedAreANewSplit() throws {
+    let data = try sample(20)
+    let first = try data.manifest { $0.fractions = SplitFractions(valid: 0) }
+    #expect(first.counts(in: .valid) == [0, 0, 0])
+    let second = try data.manifest(existing: first) { $0.fractions = SplitFractions(valid: 0.5) }
+    #expect(second.counts(in: .valid) == [10, 10, 10] && second.isSplitAnew(from: first))
+    #expect(second.fractions == SplitFractions(valid: 0.5))
+    let third = try data.manifest(existing: second) {
+      $0.fractions = SplitFractions(valid: 0.5)
+      $0.seed = 3
+    }
+    #expect(third.isSplitAnew(from: second) && third.seed == 3)
+    #expect(splits(third) != splits(second) && third.counts(in: .valid) == [10, 10, 10])
+  }
+
+  @Test func classesThatCannotBeSplitAreNamedAllAtOnce() throws {
     let data = try sample(3)
     try data.addPhoto("d/1.pnm", payload: "same")
     try data.addPhoto("d/2.pnm", payload: "same")
-    #expect(throws: DatasetError.tooFewImages(className: "d", count: 1, needed: 2)) {
-      try data.manifest()
-    }
+    try data.addPhoto("e/1.pnm")
+    let error = #expect(throws: DatasetError.self) { try data.manifest() }
+    let short = [
+      DatasetError.Shortage(className: "d", count: 1),
+      DatasetError.Shortage(className: "e", count: 1),
+    ]
+    #expect(error == .tooFewImages(short, needed: 2))
+    #expect(error?.description.contains("'e' has 1") == true)
+  }
+
+  @Test func aPhotoInTwoClassesStopsUnlessItIsLeftOutOrKept() throws {
+    let data = try sample(6)
+    try data.addPhoto("b/copy.pnm", payload: "a/1.pnm")
+    let paths = [BytePath("a/1.pnm"), BytePath("b/copy.pnm")]
+    let error = #expect(throws: DatasetError.self) { try data.manifest() }
+    #expect(error == .contradictingLabels([paths]))
+    #expect(error?.description.contains("a/1.pnm = b/copy.pnm") == true)
+    let kept = try data.manifest { $0.conflicts = .keep }
+    #expect(kept.records.count == 19 && kept.warnings.contains { $0.contains("several classes") })
+    let dropped = try data.manifest { $0.conflicts = .drop }
+    #expect(dropped.records.count == 17 && !dropped.records.contains { paths.contains($0.path) })
+    #expect(dropped.notes.map(\.kind) == [.contradictingLabel] && dropped.notes[0].count == 2)
   }
 
   @Test func copiesStayTogetherAndAreReported() throws {
@@ -107,7 +175,7 @@ import ThawTestSupport
       try data.addPhoto("a/copy \(number).pnm", payload: "a/\(number).pnm")
       try data.addPhoto("b/copy \(number).pnm", payload: "c/\(number).pnm")
     }
-    let manifest = try data.manifest()
+    let manifest = try data.manifest { $0.conflicts = .keep }
     #expect(manifest.duplicates.count == 20)
     #expect(manifest.duplicates.count { $0.kinds == [.withinClass] } == 10)
     #expect(manifest.duplicates.count { $0.kinds == [.acrossClasses] } == 10)
@@ -138,7 +206,8 @@ import ThawTestSupport
     }
     let manifest = try data.manifest { $0.fractions = SplitFractions(valid: 0.3, test: 0.3) }
     #expect(manifest.counts(in: .test) == [3, 3])
-    #expect(manifest.counts(in: .valid).allSatisfy { (2...18).contains($0) })
+    #expect(manifest.counts(in: .valid) == [9, 9])
+    #expect(manifest.fractions == SplitFractions(valid: 0.3))
   }
 
   @Test func aClassMissingInValidationIsAWarning() throws {
@@ -183,9 +252,13 @@ import ThawTestSupport
   @Test func skippingNeverEmptiesAClass() throws {
     let data = try sample(10)
     for number in 0..<2 { try data.add(BytePath("d/\(number).pnm"), []) }
-    #expect(throws: DatasetError.emptyClass("d", bad: 2)) {
-      try data.manifest { $0.policy = .skip }
+    let error = #expect(throws: DatasetError.self) { try data.manifest { $0.policy = .skip } }
+    guard case .emptyClass("d", let bad) = error else {
+      Issue.record("expected an empty class, got \(String(describing: error))")
+      return
     }
+    #expect(bad.map(\.path) == [BytePath("d/0.pnm"), BytePath("d/1.pnm")])
+    #expect(error?.description.contains("d/0.pnm: empty file") == true)
   }
 
   @Test func newClassesNeedPermissionAndComeLast() throws {

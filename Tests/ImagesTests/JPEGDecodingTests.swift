@@ -12,7 +12,9 @@ import ThawImages
       let decoded = try ImageDecoder.decode(try ImageFixtures.bytes("jpeg/\(name).jpg"))
       let expected = try ImageFixtures.image("jpeg/\(name).png")
       #expect(largestDifference(decoded.image, expected) <= 2, "\(name)")
-      #expect(decoded.warnings.count == 0, "\(name): \(decoded.warnings)")
+      let guess = "CMYK without Adobe's marker, taken as inverted as Adobe stores it"
+      let isGuessed = name.hasPrefix("cmyk") && decoded.warnings.first == guess
+      #expect(decoded.warnings.count == (isGuessed ? 1 : 0), "\(name): \(decoded.warnings)")
       #expect(decoded.format == .jpeg && decoded.originalSize == expected.size)
     }
   }
@@ -70,5 +72,16 @@ import ThawImages
     let decoded = try ImageDecoder.decode(bytes, options: tall)
     #expect(decoded.scaleDenominator == 2)
     #expect(decoded.image.size == PixelSize(width: 3, height: 7))
+  }
+
+  @Test func aPhotoBeyondTheLimitIsReadAtAFractionOfItsSize() throws {
+    let image = ImageFixtures.pattern(64, 48)
+    let bytes = try JPEGEncoder.encode(image)
+    let options = DecodeOptions(maximumPixels: 1000)
+    let decoded = try ImageDecoder.decode(bytes, options: options)
+    #expect(decoded.scaleDenominator == 2 && decoded.image.size == PixelSize(width: 32, height: 24))
+    #expect(decoded.originalSize == image.size && decoded.warnings.count == 1)
+    #expect(decoded.warnings.first == "64 x 48 pixels, read at 1/2 of its size to spare memory")
+    #expect(decodingError(bytes, DecodeOptions(maximumPixels: 40)) != nil)
   }
 }

@@ -133,6 +133,55 @@ struct PNGVariant: Sendable, CustomTestStringConvertible {
     #expect(decorated.image == plain && decorated.warnings.count == 0)
   }
 
+  /// Where other programs put the orientation: text of hexadecimal digits, XMP, a chunk behind the pixels.
+  @Test func orientationIsFoundWhereverPillowFindsIt() throws {
+    var writer = writer(PNGVariant(colorType: 2, depth: 8, interlaced: false), width: 5, height: 3)
+    let plain = try ImageDecoder.decode(writer.encoded()).image
+    let entry: [UInt8] = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 8, 0, 0, 0]
+    let exif = Array("II*\0".utf8) + [8, 0, 0, 0, 1, 0] + entry + [0, 0, 0, 0]
+    let digits = (Array("Exif\0\0".utf8) + exif).map {
+      let text = String($0, radix: 16)
+      return text.count == 1 ? "0" + text : text
+    }.joined()
+    let profile = Array("Raw profile type exif\0\nexif\n      32\n\(digits)\n".utf8)
+    let xmp = "<rdf:Description tiff:Orientation=\"8\"/>"
+    let places: [(String, [UInt8])] = [
+      ("tEXt", profile), ("iTXt", Array("XML:com.adobe.xmp\0\0\0\0\0\(xmp)".utf8)),
+    ]
+    for chunk in places {
+      writer.extraChunks = [chunk]
+      let turned = try ImageDecoder.decode(writer.encoded()).image
+      #expect(turned.size == PixelSize(width: 3, height: 5), "\(chunk.0)")
+      #expect(turned[0, 0] == plain[4, 0])
+    }
+    writer.extraChunks = []
+    let bytes = writer.encoded()
+    let behind = bytes.dropLast(12) + PNGWriter.chunk("eXIf", exif) + bytes.suffix(12)
+    #expect(try ImageDecoder.decode(Array(behind)).image.size == PixelSize(width: 3, height: 5))
+    // EXIF that says upright has the last word.
+    var upright = exif
+    upright[18] = 1
+    writer.extraChunks = [("eXIf", upright), places[1]]
+    #expect(try ImageDecoder.decode(writer.encoded()).image == plain)
+  }
+
+  @Test(arguments: [0, 2, 4, 6])
+  func sixteenBitsThatUseTwelveAreAWarning(colorType: Int) throws {
+    for (top, isDark) in [(4095, true), (1000, true), (200, true), (65535, false), (5000, false)] {
+      for interlaced in [false, true] {
+        let writer = PNGWriter(
+          width: 7, height: 5, depth: 16, colorType: colorType, interlaced: interlaced,
+          samples: { x, _ in
+            let channels = [0: 1, 2: 3, 4: 2, 6: 4][colorType] ?? 1
+            let samples = colorType == 4 ? [top, 65535] : [top, top / 2, x * 3, 65535]
+            return Array(samples.prefix(channels))
+          })
+        let decoded = try ImageDecoder.decode(writer.encoded())
+        #expect((decoded.warnings.count == 1) == isDark, "\(top): \(decoded.warnings)")
+      }
+    }
+  }
+
   @Test func orientationOfAnEXIFChunkIsApplied() throws {
     var writer = writer(PNGVariant(colorType: 2, depth: 8, interlaced: false), width: 5, height: 3)
     let plain = try ImageDecoder.decode(writer.encoded()).image

@@ -109,6 +109,12 @@ extension Evaluation {
         + " \(Format.percent(interval.upperBound)))",
       "loss \(Format.fixed(loss, 4)), macro F1 \(Format.fixed(macroF1, 3))"
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
+    ]
+    if let independent {
+      lines.append(
+        "The photos show \(independent) different pictures; the interval goes by those.")
+    }
+    lines += [
       "", matrix.metricsText(),
     ]
     if matrix.classNames.count <= 12 { lines.append(matrix.text()) }

@@ -41,6 +41,8 @@ struct FineTune: ParsableCommand {
     }
     try change(&recipe)
     let run = prepared.with(recipe)
+    try run.refuseIdle(patience: training.patience != nil)
+    run.saySeedOfSplit()
     let stage = FineTuneStage(run)
     // A plan that does not fit the network must not stay in the run.
     let plan = try stage.plan()

@@ -29,7 +29,7 @@ struct Fit: ParsableCommand {
     try testTime.apply(to: &recipe.evaluate)
     let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
-      data, recipe: recipe,
+      data, recipe: recipe, requests: self.recipe.requests,
       onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
         guard !global.json && !global.quiet && !$0.unchanged else { return }

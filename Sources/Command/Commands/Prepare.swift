@@ -25,7 +25,8 @@ struct Prepare: ParsableCommand {
     let recipe = try recipe.resolved(
       run: directory, seed: global.seed, console: session.console)
     let stage = PrepareStage(directory, context: try session.context())
-    let summary = try stage.prepare(data, recipe: recipe)
+    let summary = try stage.prepare(
+      data, recipe: recipe, requests: self.recipe.requests)
     try session.print(summary, text: summary.text)
   }
 }

@@ -23,6 +23,8 @@ struct Train: ParsableCommand {
     let session = Session(global)
     let prepared = try session.open(directory)
     let run = prepared.with(try resolved())
+    try run.refuseIdle(patience: training.patience != nil)
+    run.saySeedOfSplit()
     try run.saveRecipe()
     let summary = try TrainStage(run).train()
     if !summary.unchanged, let advice = try directory.advice {

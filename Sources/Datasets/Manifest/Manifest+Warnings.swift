@@ -4,7 +4,8 @@ extension Manifest {
   /// What deserves a look but stops nothing, one line each: notes of the scan, files left out or
   /// odd, copies, classes without validation photos.
   package var warnings: [String] {
-    notes.map(\.description) + fileWarnings + duplicateWarnings + classWarnings
+    notes.map(\.description) + fileWarnings + duplicateWarnings + nearDuplicateWarnings
+      + groupWarnings + classWarnings
   }
 
   private var fileWarnings: [String] {
@@ -38,7 +39,53 @@ extension Manifest {
     }
   }
 
-  private var classWarnings: [String] {
+  private var nearDuplicateWarnings: [String] {
+    guard let groups = nearDuplicates, !groups.isEmpty else { return [] }
+    let count = groups.reduce(0) { $0 + $1.paths.count }
+    func examples(_ groups: [NearDuplicateGroup]) -> String {
+      listed(
+        groups.map { listed($0.paths, limit: 3) }.map { "(\($0))" }, limit: 3)
+    }
+    var lines: [String] = []
+    let torn = groups.filter { $0.kinds.contains(.acrossSplits) }
+    if torn.isEmpty {
+      lines.append(
+        "\(count) photos show \(groups.count) pictures, each in one split: \(examples(groups))")
+    } else {
+      let more = groups.count - torn.count
+      lines.append(
+        "\(torn.count) pictures are in several splits as photos that are hardly different, so that"
+          + " results look better than they are: \(examples(torn))"
+          + (more > 0 ? "; \(more) more are in one split each" : ""))
+    }
+    let mixed = groups.filter { $0.kinds.contains(.acrossClasses) }
+    if !mixed.isEmpty {
+      lines.append("\(mixed.count) pictures are in several classes: \(examples(mixed))")
+    }
+    return lines
+  }
+
+  private var groupWarnings: [String] {
+    let groups = Dictionary(grouping: records.filter { $0.group != nil }) { $0.group ?? "" }
+    let torn = groups.filter { Set($0.value.map(\.split)).count > 1 }.keys.sorted()
+    guard !torn.isEmpty else { return [] }
+    return [
+      "\(torn.count) of \(groups.count) groups are in several splits:"
+        + " \(listed(torn.map { "'\($0)'" }, limit: 3))"
+    ]
+  }
+
+  private var classWarnings: [String] { missingWarnings + caseWarnings }
+
+  private var caseWarnings: [String] {
+    let alike = Dictionary(grouping: classes) { $0.lowercased() }.values.filter { $0.count > 1 }
+      .map { $0.sorted() }.sorted { $0[0] < $1[0] }
+    guard !alike.isEmpty else { return [] }
+    let examples = alike.map { $0.map { "'\($0)'" }.joined(separator: " and ") }
+    return ["classes that differ only in capitals: \(listed(examples, limit: 3))"]
+  }
+
+  private var missingWarnings: [String] {
     [Split.valid, .test].compactMap { split in
       let counts = counts(in: split)
       guard counts.contains(where: { $0 > 0 }) else { return nil }

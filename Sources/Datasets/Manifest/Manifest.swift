@@ -13,6 +13,8 @@ package struct Manifest: Sendable, Equatable, Codable {
     package let className: String
     /// What it is used for.
     package let split: Split
+    /// What binds it to other photos; nil for a photo on its own.
+    package let group: String?
     /// Hash of its contents, 64 lower-case hexadecimal digits.
     package let sha256: String
     /// Bytes.
@@ -29,7 +31,7 @@ package struct Manifest: Sendable, Equatable, Codable {
     package let warnings: [String]
 
     private enum CodingKeys: String, CodingKey {
-      case path, split, sha256, size, modified, width, height, format, warnings
+      case path, split, group, sha256, size, modified, width, height, format, warnings
       case className = "class"
     }
   }
@@ -54,6 +56,14 @@ package struct Manifest: Sendable, Equatable, Codable {
     package let paths: [BytePath]
   }
 
+  /// Photos that show the same picture.
+  package struct NearDuplicateGroup: Sendable, Hashable, Codable {
+    /// What is remarkable about them.
+    package let kinds: [DuplicateGroup.Kind]
+    /// The files, in byte order.
+    package let paths: [BytePath]
+  }
+
   /// The version of the format that is written.
   package static let currentVersion = 1
 
@@ -73,6 +83,10 @@ package struct Manifest: Sendable, Equatable, Codable {
   package let notes: [ScanNote]
   /// Photos with the same contents.
   package let duplicates: [DuplicateGroup]
+  /// Photos that show the same picture without having the same contents; nil when nobody looked.
+  package let nearDuplicates: [NearDuplicateGroup]?
+  /// What keeps photos together in a split besides equal contents; nil in files of version 0.1.0.
+  package let bonds: [String]?
   /// The seed of the split.
   package let seed: UInt64
   /// The fractions of the split; nil when folders gave all of it.

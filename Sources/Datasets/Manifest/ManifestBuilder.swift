@@ -9,8 +9,14 @@ package struct ManifestBuilder: Sendable {
   package var policy = BadFilePolicy.stop
   /// How photos without a validation folder are split.
   package var fractions = SplitFractions()
-  /// The seed of the split. An existing manifest's seed takes precedence.
+  /// The seed of the split.
   package var seed: UInt64 = 0
+  /// How photos were grouped, as the option says it; nil when they were not. The groups are the scan's.
+  package var grouping: String?
+  /// What becomes of photos that show the same picture.
+  package var nearDuplicates = NearDuplicatePolicy.group
+  /// What becomes of photos that are in several classes.
+  package var conflicts = ConflictPolicy.stop
   /// Puts all photos of a dataset without split folders into one split and drops the rules that
   /// make a dataset trainable: for evaluating a finished model.
   package var everythingIn: Split?
@@ -24,26 +30,82 @@ package struct ManifestBuilder: Sendable {
   ///
   /// Folders for validation or test are used as they are. Without a validation folder the training
   /// photos are split by their contents (a test fraction only applies when there is no test folder
-  /// either). Photos with contents that `existing` has keep its split, unless folders say otherwise.
+  /// either). Photos with contents that `existing` has keep its split when it was made by the same
+  /// fractions and seed; otherwise all are split anew (``Manifest/isSplitAnew(from:)``).
   ///
-  /// - Throws: ``DatasetError`` when the policy stops, a class has no usable photo, or a class of a
-  ///   validation or test folder has none to train on.
+  /// - Throws: ``DatasetError`` when a policy stops, classes have no usable photo or too few, or a class
+  ///   of a validation or test folder has none to train on.
   package func build(
     _ verification: DatasetVerification, existing: Manifest? = nil
   ) throws(DatasetError) -> Manifest {
     try apply(policy, verification)
+    let contradicting = try contradicting(verification.photos)
+    var photos = verification.photos.filter {
+      conflicts != .drop || contradicting[$0.sha256] == nil
+    }
+    var alike =
+      nearDuplicates == .ignore ? [] : NearDuplicates.groups(photos.map(\.image.thumbnail))
+    var notes = dropped(contradicting)
+    if nearDuplicates == .drop, everythingIn == nil {
+      let surplus = surplus(of: alike, photos)
+      notes += noted(.nearDuplicate, surplus.map { photos[$0].file.path })
+      let left = Set(surplus)
+      photos = photos.indices.filter { !left.contains($0) }.map { photos[$0] }
+      alike = NearDuplicates.groups(photos.map(\.image.thumbnail))
+    }
     let classes = try classNames(verification.scan, existing)
-    let splits = try splits(verification, existing)
-    let records = zip(verification.photos, splits).map(Manifest.Record.init)
+    let fractions = splitFractions(photos)
+    let splits = try splits(photos, fractions, existing, alike: alike)
+    let records = zip(photos, splits).map(Manifest.Record.init)
     if everythingIn == nil {
       try checkTraining(classes, records, verification)
     }
     let root = verification.scan.root.canonical ?? verification.scan.root
     return Manifest(
       version: Manifest.currentVersion, root: BytePath(root), layout: verification.scan.layout,
-      classes: classes, records: records, bad: verification.bad, notes: verification.scan.notes,
-      duplicates: Manifest.DuplicateGroup.groups(of: records), seed: existing?.seed ?? seed,
-      fractions: isSplitByHash(verification) ? fractions : nil)
+      classes: classes, records: records, bad: verification.bad,
+      notes: verification.scan.notes + notes,
+      duplicates: Manifest.DuplicateGroup.groups(of: records),
+      nearDuplicates: nearDuplicates == .ignore
+        ? nil : Manifest.NearDuplicateGroup.groups(alike, of: records),
+      bonds: fractions == nil ? nil : bonds,
+      seed: fractions == nil ? existing?.seed ?? seed : seed, fractions: fractions)
+  }
+
+  /// The paths of photos that are in several classes, by contents.
+  private func contradicting(
+    _ photos: [VerifiedFile]
+  ) throws(DatasetError) -> [String: [BytePath]] {
+    // Folders of validation or test photos are looked at as well: a label contradicts another there.
+    let groups = Dictionary(grouping: photos, by: \.sha256).filter { _, same in
+      same.contains { $0.file.className != same[0].file.className }
+    }.mapValues { $0.map(\.file.path).sorted() }
+    if everythingIn == nil, conflicts == .stop, !groups.isEmpty {
+      throw .contradictingLabels(groups.values.sorted { $0[0] < $1[0] })
+    }
+    return groups
+  }
+
+  private func dropped(_ contradicting: [String: [BytePath]]) -> [ScanNote] {
+    guard conflicts == .drop else { return [] }
+    return noted(.contradictingLabel, contradicting.values.joined().sorted())
+  }
+
+  private func noted(_ kind: ScanNote.Kind, _ paths: [BytePath]) -> [ScanNote] {
+    var notes = NoteCounter()
+    for path in paths { notes.add(kind, path) }
+    return notes.all
+  }
+
+  /// All but the largest photo of each group, in each class and given split.
+  private func surplus(of groups: [[Int]], _ photos: [VerifiedFile]) -> [Int] {
+    func size(_ index: Int) -> Int { photos[index].image.width * photos[index].image.height }
+    return groups.flatMap { group in
+      Dictionary(grouping: group) { photos[$0].file.className }.values.flatMap { same in
+        let largest = same.max { (size($0), $1) < (size($1), $0) }
+        return same.filter { $0 != largest }
+      }
+    }.sorted()
   }
 
   private func apply(
@@ -70,29 +132,46 @@ package struct ManifestBuilder: Sendable {
     return existing.classes + new
   }
 
-  private func isSplitByHash(_ verification: DatasetVerification) -> Bool {
-    everythingIn == nil && !verification.photos.contains { $0.file.split == .valid }
+  private var bonds: [String] {
+    (grouping.map { ["group by \($0)"] } ?? [])
+      + (nearDuplicates == .group ? ["near-duplicates"] : [])
+  }
+
+  /// The fractions that apply; nil when the folders say all.
+  private func splitFractions(_ photos: [VerifiedFile]) -> SplitFractions? {
+    guard everythingIn == nil, !photos.contains(where: { $0.file.split == .valid }) else {
+      return nil
+    }
+    let hasTestFolder = photos.contains { $0.file.split == .test }
+    return hasTestFolder ? SplitFractions(valid: fractions.valid) : fractions
   }
 
   private func splits(
-    _ verification: DatasetVerification, _ existing: Manifest?
+    _ photos: [VerifiedFile], _ fractions: SplitFractions?, _ existing: Manifest?, alike: [[Int]]
   ) throws(DatasetError) -> [Split] {
-    let photos = verification.photos
     if let everythingIn { return photos.map { $0.file.split ?? everythingIn } }
-    guard isSplitByHash(verification) else { return photos.map { $0.file.split ?? .train } }
+    guard let fractions else { return photos.map { $0.file.split ?? .train } }
     let free = photos.filter { $0.file.split != .test }
     let hasTestFolder = free.count < photos.count
-    let grouped = Dictionary(grouping: free, by: \.file.className)
     var kept: [String: Split] = [:]
-    for record in existing?.records ?? [] where !hasTestFolder || record.split != .test {
-      kept[record.sha256] = kept[record.sha256] ?? record.split
+    if let existing,
+      existing.isSplit(
+        by: fractions, seed: seed, bonds: bonds, hasTestFolder: hasTestFolder)
+    {
+      for record in existing.records where !hasTestFolder || record.split != .test {
+        kept[record.sha256] = kept[record.sha256] ?? record.split
+      }
     }
-    let assigned = try HashSplit.assign(
-      verification.scan.classes.compactMap { name in
-        grouped[name].map { (name, $0.map(\.sha256)) }
-      },
-      fractions: hasTestFolder ? SplitFractions(valid: fractions.valid) : fractions,
-      seed: existing?.seed ?? seed, kept: kept)
+    var ties = photos.map { photo in photo.file.group.map { ["group " + $0] } ?? [] }
+    if nearDuplicates != .warn {
+      for (number, group) in alike.enumerated() {
+        for index in group { ties[index].append("alike \(number)") }
+      }
+    }
+    let assigned = try SplitAssignment.assign(
+      zip(photos, ties).filter { $0.0.file.split != .test }.map { photo, ties in
+        .init(content: photo.sha256, className: photo.file.className, ties: ties)
+      }, fractions: fractions, seed: seed, kept: kept)
     return photos.map { photo in
       photo.file.split == .test ? .test : assigned[photo.sha256] ?? .train
     }
@@ -106,7 +185,7 @@ package struct ManifestBuilder: Sendable {
     for name in classes where found[name]?.contains(.train) != true {
       if let other = found[name]?.first { throw .classNotInTraining(name, other) }
       let folders = Set(verification.scan.files.filter { $0.className == name }.map(\.path))
-      throw .emptyClass(name, bad: verification.bad.count { folders.contains($0.path) })
+      throw .emptyClass(name, bad: verification.bad.filter { folders.contains($0.path) })
     }
   }
 }
@@ -114,10 +193,34 @@ package struct ManifestBuilder: Sendable {
 extension Manifest.Record {
   fileprivate init(_ photo: VerifiedFile, _ split: Split) {
     self.init(
-      path: photo.file.path, className: photo.file.className, split: split, sha256: photo.sha256,
+      path: photo.file.path, className: photo.file.className, split: split,
+      group: photo.file.group, sha256: photo.sha256,
       size: photo.file.status.size, modified: photo.file.status.modified,
       width: photo.image.width, height: photo.image.height, format: photo.image.format,
       warnings: photo.image.warnings)
+  }
+}
+
+extension Manifest.NearDuplicateGroup {
+  /// Of groups of indices those that have photos with different contents, ordered by their first path.
+  fileprivate static func groups(_ alike: [[Int]], of records: [Manifest.Record]) -> [Self] {
+    alike.compactMap { group -> Self? in
+      let same = group.map { records[$0] }
+      guard Set(same.map(\.sha256)).count > 1 else { return nil }
+      return Self(kinds: .of(same), paths: same.map(\.path).sorted())
+    }.sorted { $0.paths[0] < $1.paths[0] }
+  }
+}
+
+extension [Manifest.DuplicateGroup.Kind] {
+  /// What is remarkable about photos that are the same.
+  fileprivate static func of(_ same: [Manifest.Record]) -> Self {
+    let classes = Set(same.map(\.className))
+    var kinds: Self = []
+    if classes.count < same.count { kinds.append(.withinClass) }
+    if classes.count > 1 { kinds.append(.acrossClasses) }
+    if Set(same.map(\.split)).count > 1 { kinds.append(.acrossSplits) }
+    return kinds
   }
 }
 
@@ -126,12 +229,7 @@ extension Manifest.DuplicateGroup {
   fileprivate static func groups(of records: [Manifest.Record]) -> [Self] {
     Dictionary(grouping: records, by: \.sha256).filter { $0.value.count > 1 }
       .map { content, same in
-        let classes = Set(same.map(\.className))
-        var kinds: [Kind] = []
-        if classes.count < same.count { kinds.append(.withinClass) }
-        if classes.count > 1 { kinds.append(.acrossClasses) }
-        if Set(same.map(\.split)).count > 1 { kinds.append(.acrossSplits) }
-        return Self(sha256: content, kinds: kinds, paths: same.map(\.path).sorted())
+        Self(sha256: content, kinds: .of(same), paths: same.map(\.path).sorted())
       }
       .sorted { ($0.paths[0], $0.sha256) < ($1.paths[0], $1.sha256) }
   }

@@ -8,16 +8,4 @@ package enum Split: String, Sendable, Hashable, Codable, CaseIterable {
   case valid
   /// Measures the choice, once.
   case test
-
-  /// The split that a folder of this name stands for, upper or lower case; nil for other names.
-  ///
-  /// `train`, `training`; `valid`, `val`, `validation`; `test`, `testing`.
-  package init?(folderName: String) {
-    switch folderName.lowercased() {
-    case "train", "training": self = .train
-    case "valid", "val", "validation": self = .valid
-    case "test", "testing": self = .test
-    default: return nil
-    }
-  }
 }

@@ -58,8 +58,11 @@ package struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible
       }
   }
 
+  /// The bytes between the slashes.
+  var components: [ArraySlice<UInt8>] { bytes.split(separator: 0x2F) }
+
   /// The last component's bytes.
-  var lastComponent: [UInt8] { Array(bytes.split(separator: 0x2F).last ?? []) }
+  package var lastComponent: [UInt8] { Array(bytes.split(separator: 0x2F).last ?? []) }
 
   func appending(_ component: FilePath.Component) -> BytePath {
     let name = component.withPlatformString { BytePath(FilePath(platformString: $0)).bytes }

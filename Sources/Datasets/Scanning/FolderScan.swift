@@ -21,6 +21,23 @@ package struct ScannedFile: Sendable, Hashable {
   package let split: Split?
   /// Size, time and identity when it was scanned.
   package let status: FileStatus
+  /// What binds it to other photos; nil for a photo on its own.
+  package let group: String?
+
+  init(
+    path: BytePath, className: String, split: Split?, status: FileStatus, group: String? = nil
+  ) {
+    self.path = path
+    self.className = className
+    self.split = split
+    self.status = status
+    self.group = group
+  }
+
+  /// The same file in another group.
+  func inGroup(_ group: String?) -> ScannedFile {
+    ScannedFile(path: path, className: className, split: split, status: status, group: group)
+  }
 }
 
 /// What ``FolderScanner`` found.

@@ -5,14 +5,20 @@ import ThawFiles
 
 /// Finds the photos of a dataset: one folder per class, with or without split folders above.
 ///
-/// Which layout it is, by these rules. Let a *split folder* be a folder directly in the root that is
-/// named as one (see ``Split/init(folderName:)``) and holds folders.
+/// Which layout it is, by these rules. Let a *split folder* be a folder directly in the root that holds
+/// folders and is named as one: `train`, `val`, `dev`, `Testing`, `training_set`, or with more words
+/// that all of them share (`seg_train` and `seg_test`, `train2017` and `val2017`).
 /// 1. No split folder: every folder in the root is a class (also one that is named `train`, for
 ///    instance beside `bus` and `car`).
 /// 2. Split folders and no other folder with photos: the folders in the split folders are classes.
-///    A folder named as a split that holds no folders has photos without labels and is noted.
+///    A folder named as a split that holds no folders, or as photos to be labelled (`seg_pred`), has
+///    photos without labels and is noted.
 /// 3. Only a training folder, beside other folders with photos: every folder is a class.
 /// 4. Several split folders beside other folders with photos: refused, unless the layout is given.
+///
+/// One folder around all others is entered first (`dataset/photos/{ant,bee}`), and so is one of the same
+/// name inside a split folder (`seg_train/seg_train`). Where all classes hold the same folders, and
+/// photos only in those, they are refused as classes unless the layout is given.
 ///
 /// Everything below a class folder, however deep, belongs to the class. A class is named by its
 /// folder's displayed text without the blanks around it. Hidden and system files, other files,
@@ -45,7 +51,7 @@ package enum FolderScanner {
     return try session.run()
   }
 
-  private static func check(_ root: FilePath, _ output: FilePath?) throws(DatasetError) {
+  static func check(_ root: FilePath, _ output: FilePath?) throws(DatasetError) {
     let status: FileStatus
     do throws(FileError) { status = try FileStatus(of: root) } catch {
       throw .notAFolder(root, error.reason)

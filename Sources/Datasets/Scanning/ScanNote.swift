@@ -24,6 +24,16 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case linkLoop
     /// Links that lead outside the root; followed.
     case linkOutside
+    /// Photos that show the same picture as a larger one, left out.
+    case nearDuplicate
+    /// Photos that a table of labels does not name.
+    case unlisted
+    /// Photos without a group, where others have one.
+    case ungrouped
+    /// A folder around all the others, entered.
+    case outerFolder
+    /// Photos that are in several classes, left out.
+    case contradictingLabel
   }
 
   /// What was met.
@@ -52,6 +62,11 @@ extension ScanNote.Kind {
     case .notRegular: "skipped, not a regular file"
     case .linkLoop: "link\(plural) to a folder that is scanned anyway not followed"
     case .linkOutside: "link\(plural) out of the dataset followed"
+    case .nearDuplicate: "photo\(plural) left out that show the same as a larger one"
+    case .unlisted: "photo\(plural) that the table of labels does not name left out"
+    case .ungrouped: "photo\(plural) without a group, each on its own"
+    case .outerFolder: "folder\(plural) around all the others entered"
+    case .contradictingLabel: "photo\(plural) in folders of several classes left out"
     }
   }
 }
@@ -73,6 +88,8 @@ struct NoteCounter {
     if note.examples.count < 5 { note.examples.append(path) }
     notes[kind] = note
   }
+
+  func count(_ kind: ScanNote.Kind) -> Int { notes[kind]?.count ?? 0 }
 
   var all: [ScanNote] { ScanNote.Kind.allCases.compactMap { notes[$0] } }
 }

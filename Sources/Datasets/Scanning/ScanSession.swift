@@ -9,7 +9,14 @@ struct ScanSession {
     let path: BytePath
     let status: FileStatus
     var name: String { VisibleText.escape(fileName: path.lastComponent) }
-    var split: Split? { Split(folderName: name) }
+    var splitName: SplitName? { SplitName(folderName: name) }
+  }
+
+  /// How the folders at the top are to be taken.
+  private struct Arrangement {
+    let layout: DatasetLayout
+    /// The folders that stand for splits.
+    var splits: [(folder: Folder, split: Split)] = []
   }
 
   private struct ClassFolder {
@@ -27,10 +34,12 @@ struct ScanSession {
   }
 
   mutating func run() throws(DatasetError) -> FolderScan {
-    let top = try folders(in: BytePath(bytes: []))
+    let top = try insideOuterFolder(try folders(in: BytePath(bytes: [])))
     guard !top.isEmpty else { throw .noClasses(walker.root) }
-    let layout = if let given = options.layout { given } else { try decideLayout(top) }
-    let classes = if layout == .classes { classFolders(top, nil) } else { try splitFolders(top) }
+    let arrangement = try arrangement(of: top)
+    let layout = arrangement.layout
+    let classes =
+      if layout == .classes { classFolders(top, nil) } else { try splitFolders(top, arrangement) }
     try checkNames(classes)
     for entry in classes { walker.protect(entry.folder.status) }
     var files: [ScannedFile] = []
@@ -42,6 +51,9 @@ struct ScanSession {
     }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
+    if layout == .classes, options.layout == nil, options.requiresAllClasses {
+      try refuseSharedFolders(classes, files)
+    }
     let names = try checkClasses(classes, files)
     return FolderScan(
       root: walker.root, layout: layout, classes: names, files: files,
@@ -68,14 +80,53 @@ struct ScanSession {
     return result
   }
 
+  /// The folders in the one folder around all the others, or else `top` itself.
+  ///
+  /// Where one class is enough, a folder around split folders, or one whose name says nothing, is entered.
+  private mutating func insideOuterFolder(_ top: [Folder]) throws(DatasetError) -> [Folder] {
+    guard options.layout == nil, top.count == 1 else { return top }
+    let outer = top[0]
+    // What stands beside the folders is noted only where the folder is entered.
+    var probe = self
+    let inner = try probe.folders(in: outer.path)
+    let hasPhotos = probe.walker.notes.count(.looseImage) > walker.notes.count(.looseImage)
+    let isPlain =
+      options.requiresAllClasses || SplitName.isNeutral(outer.name)
+      || outer.path.lastComponent == BytePath(walker.root).lastComponent
+    guard outer.splitName == nil, !hasPhotos,
+      isPlain || inner.filter({ $0.splitName?.split != nil }).count > 1
+    else { return top }
+    probe.walker.protect(outer.status)
+    probe.walker.note(.outerFolder, outer.path)
+    let found = try probe.insideOuterFolder(inner)
+    guard found.count > 1 else { return top }
+    walker = probe.walker
+    return found
+  }
+
   /// Rules 1 to 4 of ``FolderScanner``.
-  private func decideLayout(_ top: [Folder]) throws(DatasetError) -> DatasetLayout {
-    let splits = top.filter { $0.split != nil && holdsFolders($0) }
-    guard !splits.isEmpty else { return .classes }
-    let others = top.filter { $0.split == nil && holdsPhotos($0) }
-    if others.isEmpty { return .splits }
-    if Set(splits.map(\.split)).count == 1 { return .classes }
-    throw .mixedLayout(walker.root, splits: splits.map(\.name), others: others.map(\.name))
+  private func arrangement(of top: [Folder]) throws(DatasetError) -> Arrangement {
+    let named = top.filter { $0.splitName?.split != nil && holdsFolders($0) }
+    let alike = Dictionary(grouping: named) { $0.splitName?.rest ?? [] }
+    // Names with other words in them count when they differ in nothing but the split.
+    let several = alike.filter { rest, folders in
+      rest.isEmpty || Set(folders.map { $0.splitName?.split }).count > 1
+    }
+    let chosen = several[[]] ?? (several.count == 1 ? several.first?.value : nil) ?? []
+    let rest = chosen.first?.splitName?.rest ?? []
+    let splits = chosen.compactMap { folder in
+      folder.splitName?.split.map { (folder: folder, split: $0) }
+    }
+    if let layout = options.layout { return Arrangement(layout: layout, splits: splits) }
+    guard !splits.isEmpty else { return Arrangement(layout: .classes) }
+    let others = top.filter { folder in
+      !chosen.contains { $0.path == folder.path } && folder.splitName?.purpose != .unlabelled
+        && folder.splitName?.rest != rest && holdsPhotos(folder)
+    }
+    if others.isEmpty { return Arrangement(layout: .splits, splits: splits) }
+    if Set(splits.map(\.split)).count == 1 { return Arrangement(layout: .classes) }
+    throw .mixedLayout(
+      walker.root, splits: splits.map(\.folder.name), others: others.map(\.name))
   }
 
   private func holdsFolders(_ folder: Folder) -> Bool {
@@ -89,27 +140,59 @@ struct ScanSession {
     return !probe.photos(below: folder.path, folder.status).isEmpty
   }
 
-  private mutating func splitFolders(_ top: [Folder]) throws(DatasetError) -> [ClassFolder] {
+  private mutating func splitFolders(
+    _ top: [Folder], _ arrangement: Arrangement
+  ) throws(DatasetError) -> [ClassFolder] {
     var result: [ClassFolder] = []
     var taken: [Split: BytePath] = [:]
     for folder in top { walker.protect(folder.status) }
     for folder in top {
-      guard let split = folder.split else {
-        walker.note(.otherFolder, folder.path)
-        continue
-      }
-      guard holdsFolders(folder) else {
-        walker.note(.unlabelledFolder, folder.path)
+      guard let split = arrangement.splits.first(where: { $0.folder.path == folder.path })?.split
+      else {
+        walker.note(folder.splitName == nil ? .otherFolder : .unlabelledFolder, folder.path)
         continue
       }
       if let first = taken[split] { throw .repeatedSplit(split, [first, folder.path]) }
       taken[split] = folder.path
-      result += classFolders(try folders(in: folder.path), split)
+      result += classFolders(try labelled(in: folder, split), split)
     }
     guard !options.requiresTraining || taken[.train] != nil else {
       throw .noTrainingFolder(walker.root)
     }
     return result
+  }
+
+  /// The class folders of a split, which may lie in a folder of their own: `seg_train/seg_train`,
+  /// `train/images`.
+  private mutating func labelled(
+    in folder: Folder, _ split: Split
+  ) throws(DatasetError) -> [Folder] {
+    let inner = try folders(in: folder.path)
+    guard inner.count == 1, holdsFolders(inner[0]),
+      inner[0].splitName?.split == split || SplitName.isNeutral(inner[0].name)
+    else { return inner }
+    walker.protect(inner[0].status)
+    return try labelled(in: inner[0], split)
+  }
+
+  /// Stops when what was taken for classes are more likely parts of the data: all of them hold the same
+  /// folders, and photos only in those.
+  private func refuseSharedFolders(
+    _ classes: [ClassFolder], _ files: [ScannedFile]
+  ) throws(DatasetError) {
+    var inner: [String: Set<String>] = [:]
+    let depths = Dictionary(
+      uniqueKeysWithValues: classes.map { ($0.className, $0.folder.path.components.count) })
+    for file in files {
+      let rest = file.path.components.dropFirst(depths[file.className] ?? 0)
+      guard rest.count > 1, let name = rest.first else { return }
+      inner[file.className, default: []].insert(VisibleText.escape(fileName: name))
+    }
+    guard inner.count > 1, let first = inner.values.first else { return }
+    let shared = inner.values.dropFirst().reduce(first) { $0.intersection($1) }
+    let areNumbered = Set(inner.keys.map { $0.filter { !$0.isNumber } }).count == 1
+    guard shared.count > 1 || areNumbered && shared.count == 1 else { return }
+    throw .sharedFolders(walker.root, outer: inner.keys.sorted(), inner: shared.sorted())
   }
 
   private func classFolders(_ folders: [Folder], _ split: Split?) -> [ClassFolder] {
@@ -143,13 +226,17 @@ struct ScanSession {
       if options.requiresAllClasses && learnable.contains(entry.className)
         && entry.split.map({ $0 == .train }) ?? true
       {
-        throw .emptyClass(entry.className, bad: 0)
+        throw .emptyClass(entry.className, bad: [])
       }
       walker.note(.emptyFolder, entry.folder.path)
     }
     for entry in classes where options.requiresTraining {
       guard let split = entry.split, !learnable.contains(entry.className) else { continue }
       if filled.contains(.init(name: entry.className, split: split)) {
+        if let similar = learnable.first(where: { $0.lowercased() == entry.className.lowercased() })
+        {
+          throw .spelledOtherwise(entry.className, split, training: similar)
+        }
         throw .classNotInTraining(entry.className, split)
       }
     }

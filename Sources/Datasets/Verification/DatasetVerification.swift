@@ -41,6 +41,8 @@ package struct DatasetVerification: Sendable {
     package var threads: Int
     /// Where results are kept between runs; nil keeps none.
     package var journal: FilePath?
+    /// Whether a file whose size, time and inode are as before is not read again.
+    package var trustsTimes = true
     /// Larger files are bad, in bytes.
     package var fileSizeLimit = 256 << 20
 
@@ -110,6 +112,7 @@ private final class VerificationLedger: Sendable {
   private let files: [ScannedFile]
   private let root: FilePath
   private let limit: Int
+  private let trustsTimes: Bool
   private let progress: @Sendable (DatasetVerification.Progress) throws -> Void
   private let state: Mutex<State>
 
@@ -120,6 +123,7 @@ private final class VerificationLedger: Sendable {
     files = scan.files
     root = scan.root
     limit = options.fileSizeLimit
+    trustsTimes = options.trustsTimes
     self.progress = progress
     let path = options.journal
     let identity = verifier.identity
@@ -130,7 +134,7 @@ private final class VerificationLedger: Sendable {
 
   func settle(_ index: Int, _ verifier: some ImageVerifier) throws {
     let file = files[index]
-    if let known = state.withLock({ $0.journal?.result(file) }) {
+    if trustsTimes, let known = state.withLock({ $0.journal?.result(file) }) {
       return try record(known, at: index, from: .journal)
     }
     switch read(file) {

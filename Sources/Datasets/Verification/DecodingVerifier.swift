@@ -4,8 +4,8 @@ package import ThawImages
 
 /// Verifies photos with ``/Images/ImageDecoder``.
 ///
-/// All data of a file is read and entropy-decoded, so that damage anywhere is found; of a JPEG only
-/// every eighth pixel is computed, which takes a sixtieth of the memory.
+/// All data of a file is read and entropy-decoded, so that damage anywhere is found; a JPEG is computed at
+/// an eighth of its size, or as small as its thumbnail allows, which takes a sixtieth of the memory.
 package struct DecodingVerifier: ImageVerifier {
   private struct Refusal: Error, CustomStringConvertible { let description: String }
 
@@ -14,13 +14,15 @@ package struct DecodingVerifier: ImageVerifier {
   /// Verifies with the limits of `options`.
   package init(options: DecodeOptions = DecodeOptions()) {
     var options = options
-    options.minimumSize = PixelSize(width: 1, height: 1)
+    let side = 2 * PhotoThumbnail.side
+    options.minimumSize = PixelSize(width: side, height: side)
     self.options = options
   }
 
-  /// The decoder's version and the limits that decide what is refused.
+  /// The decoder's version, its formats and the limits that decide what is refused.
   package var identity: String {
-    "images 1, pixels \(options.maximumPixels), scans \(options.maximumScans),"
+    let formats = ImageFormat.decodable.map(\.description).joined(separator: " ")
+    return "images 2, \(formats), pixels \(options.maximumPixels), scans \(options.maximumScans),"
       + " missing end \(options.allowsMissingEnd)"
   }
 
@@ -33,7 +35,8 @@ package struct DecodingVerifier: ImageVerifier {
       let size = decoded.originalSize
       return VerifiedImage(
         width: size.width, height: size.height, format: decoded.format.description,
-        warnings: decoded.warnings.texts)
+        warnings: decoded.warnings.texts, isGrey: decoded.image.isGrey,
+        thumbnail: PhotoThumbnail(decoded.image))
     } catch {
       throw Refusal(description: error.reason)
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawImages
+
 /// What a photo turned out to be once it was decoded.
 package struct VerifiedImage: Sendable, Hashable {
   /// Pixels across, after the orientation is applied.
@@ -10,9 +12,18 @@ package struct VerifiedImage: Sendable, Hashable {
   package let format: String
   /// What is odd about the file although all its pixels are there.
   package let warnings: [String]
+  /// Whether it has no colour to speak of.
+  package let isGrey: Bool
+  /// What it looks like, to find copies; nil when nobody looked.
+  package let thumbnail: PhotoThumbnail?
 
   /// Describes a decoded photo.
-  package init(width: Int, height: Int, format: String, warnings: [String] = []) {
+  package init(
+    width: Int, height: Int, format: String, warnings: [String] = [],
+    isGrey: Bool = false, thumbnail: PhotoThumbnail? = nil
+  ) {
+    self.isGrey = isGrey
+    self.thumbnail = thumbnail
     self.width = width
     self.height = height
     self.format = format

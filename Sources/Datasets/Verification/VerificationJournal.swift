@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import Glibc
 import SystemPackage
 import ThawFiles
+import ThawImages
 
 /// What is known about a file's contents.
 enum VerificationResult: Sendable, Hashable {
@@ -42,7 +44,7 @@ final class VerificationJournal {
 
   /// Opens or creates the journal; one of another verifier is started afresh.
   init(_ path: FilePath, verifier: String) throws {
-    let header = "thaw-verification 1 " + percentEncoded(verifier.utf8) + "\n"
+    let header = "thaw-verification 2 " + percentEncoded(verifier.utf8) + "\n"
     let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
     if !old.starts(with: header.utf8) { try AtomicFile.write(path, text: header) }
     entries = VerificationJournal.parse(old, header: header)
@@ -109,11 +111,13 @@ final class VerificationJournal {
 }
 
 extension VerificationResult {
-  /// `good SHA256 WIDTH HEIGHT =FORMAT =WARNING...` or `bad =REASON`.
+  /// `good SHA256 WIDTH HEIGHT =grey =THUMBNAIL =FORMAT =WARNING...` or `bad =REASON`.
   fileprivate var fields: [String] {
     switch self {
     case .good(let sha256, let image):
       ["good", sha256, "\(image.width)", "\(image.height)"]
+        + ["=" + (image.isGrey ? "grey" : "")]
+        + ["=" + (image.thumbnail.map { Data($0.levels).base64EncodedString() } ?? "")]
         + ([image.format] + image.warnings).map { "=" + percentEncoded($0.utf8) }
     case .bad(let reason): ["bad", "=" + percentEncoded(reason.utf8)]
     }
@@ -126,14 +130,17 @@ extension VerificationResult {
     }
     if values.count == 2, values[0] == "bad" {
       self = .bad(reason: text(values[1]))
-    } else if values.count >= 5, values[0] == "good", let width = Int(values[2]),
+    } else if values.count >= 7, values[0] == "good", let width = Int(values[2]),
       let height = Int(values[3])
     {
       self = .good(
         sha256: values[1],
         VerifiedImage(
-          width: width, height: height, format: text(values[4]),
-          warnings: values.dropFirst(5).map(text)))
+          width: width, height: height, format: text(values[6]),
+          warnings: values.dropFirst(7).map(text), isGrey: text(values[4]) == "grey",
+          thumbnail: Data(base64Encoded: String(values[5].dropFirst())).flatMap {
+            PhotoThumbnail(levels: Array($0))
+          }))
     } else {
       return nil
     }

@@ -47,7 +47,7 @@ package struct ImageWarnings: Sendable, Hashable {
 
 /// What an image's header says.
 package struct ImageProbe: Sendable, Hashable {
-  /// JPEG or PNG.
+  /// The format.
   package let format: ImageFormat
   /// Extent of the upright image in pixels.
   package let size: PixelSize
@@ -72,7 +72,7 @@ package struct ImageProbe: Sendable, Hashable {
 package struct DecodedImage: Sendable, Hashable {
   /// The upright pixels.
   package let image: RGBImage
-  /// JPEG or PNG, by content.
+  /// Its format, by content.
   package let format: ImageFormat
   /// Things that were wrong without costing a pixel.
   package let warnings: ImageWarnings

@@ -2,7 +2,7 @@
 
 /// What ``Preprocessing/prepare(_:views:scaledDecoding:into:)`` learned about the file.
 package struct PreparedImage: Sendable, Hashable {
-  /// JPEG or PNG, by content.
+  /// Its format, by content.
   package let format: ImageFormat
   /// Extent of the upright photo.
   package let originalSize: PixelSize

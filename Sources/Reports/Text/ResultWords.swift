@@ -89,6 +89,13 @@ package struct ResultWords: Sendable {
     }
   }
 
+  /// How many different pictures the photos show; nil when each shows its own.
+  package var pictures: String? {
+    evaluation.independent.map {
+      "The photos show \(Format.grouped($0)) different pictures; chance goes by those."
+    }
+  }
+
   /// How far chance reaches; nil where ``plain`` has said so.
   package var interval: String? {
     guard !isFew else { return nil }

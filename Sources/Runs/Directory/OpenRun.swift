@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
-import ThawConsole
+package import ThawConsole
 package import ThawDatasets
 import ThawFiles
 package import ThawInference
@@ -53,6 +53,23 @@ package struct OpenRun: Sendable {
   package func saveRecipe() throws {
     guard try directory.loadRecipe() != recipe else { return }
     try AtomicFile.write(directory.recipe, text: recipe.yaml)
+  }
+
+  /// Fails on a setting that the photos leave without effect.
+  ///
+  /// - Parameter patience: whether somebody asked now to stop when the validation loss stays as it is.
+  /// - Throws: ``PipelineError/usage(_:)``.
+  package func refuseIdle(patience: Bool) throws(PipelineError) {
+    guard patience, manifest.records(in: .valid).isEmpty else { return }
+    throw .usage("--patience has no effect: there are no validation photos.")
+  }
+
+  /// Says so when the recipe's seed is not the one that the photos were split by.
+  package func saySeedOfSplit() {
+    guard manifest.fractions != nil, recipe.seed != manifest.seed else { return }
+    context.console.say(
+      "The photos stay split by seed \(manifest.seed). Preparing them with seed \(recipe.seed) would"
+        + " split them anew.")
   }
 
   /// The trained model, compiled; what of its file cannot be read is said.

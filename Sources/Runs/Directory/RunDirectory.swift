@@ -48,6 +48,8 @@ package struct RunDirectory: Sendable {
   package var learningRateSearch: FilePath { place(of: .learningRateSearch) }
   /// The one file to ship.
   package var model: FilePath { place(of: .model) }
+  /// The last model before the photos were split anew.
+  package var formerModel: FilePath { place(of: .formerModel) }
   /// Results of the evaluations.
   package var metrics: FilePath { place(of: .metrics) }
   /// One row a photo of the split evaluated last.
@@ -77,6 +79,7 @@ package struct RunDirectory: Sendable {
     case history = "history.jsonl"
     case learningRateSearch = "lr_finder.json"
     case model = "model.safetensors"
+    case formerModel = "model_of_former_split.safetensors"
     case metrics = "metrics.json"
     case predictions = "predictions.csv"
     case labelTable = "diagnosis_fit.csv"

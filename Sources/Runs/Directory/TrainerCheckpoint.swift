@@ -34,6 +34,14 @@ package struct TrainerCheckpoint {
       ])
   }
 
+  /// Whether there is the state of a training under other settings, which is not continued.
+  package var isOfAnother: Bool {
+    guard FileSystem.exists(path), let checkpoint = try? CheckpointReader.read(path) else {
+      return false
+    }
+    return checkpoint.metadata["key"] != key
+  }
+
   /// The saved state; nil when there is none of this training.
   package func load() throws -> PhasedTrainingState? {
     guard FileSystem.exists(path) else { return nil }

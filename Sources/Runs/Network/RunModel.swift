@@ -20,8 +20,8 @@ struct RunModel {
       uniqueKeysWithValues: Split.allCases.map { ($0.rawValue, manifest.records(in: $0).count) })
     let training = TrainingRecord(
       key: key, recipe: recipe.yaml, backbone: network.card.name,
-      weightsHash: network.card.checksum.digits, photos: counts, head: recipe.head,
-      isHeadAlone: isHeadAlone,
+      weightsHash: network.card.checksum.digits, photos: counts,
+      photosKey: manifest.photosKey, head: recipe.head, isHeadAlone: isHeadAlone,
       outcome: trained.outcome)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,

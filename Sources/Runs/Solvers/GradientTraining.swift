@@ -130,6 +130,10 @@ struct GradientTraining {
 
   /// The checkpoint to continue from, if there is one; a damaged one must not block the training.
   private func savedState() throws -> PhasedTrainingState? {
+    if checkpoint.isOfAnother {
+      context.console.say(
+        "A training under other settings was interrupted; it is not continued but begins anew.")
+    }
     do { return try checkpoint.load() } catch let error where !(error is FileError) {
       context.console.warn("\(error) The training starts from its beginning.")
       return nil

@@ -70,6 +70,7 @@ package struct FineTuneStage {
     if let known, tuning.made(known) {
       return summary(known.outcome, run.time(of: known), start, unchanged: true)
     }
+    if let known { sayChanges(since: known, head: start.record) }
     onPlan(start.phases)
     engine.report("Fine-tuning", to: run.context)
     let snapshots = SnapshotFiles(
@@ -93,6 +94,12 @@ package struct FineTuneStage {
 
   private func key(_ start: FineTuneStart, engine: String) -> FineTuningKey {
     FineTuningKey(run.recipe, head: start.record, engine: engine)
+  }
+
+  private func sayChanges(since known: TrainingRecord, head: TrainingRecord) {
+    guard known.key != head.key else { return }
+    TrainingChanges(since: known, run, sections: ["", "fine_tune"])
+      .say("Fine-tuning", to: run.context.console)
   }
 
   private func summary(

@@ -33,6 +33,11 @@ struct FineTuneStart {
           + " the run has now. Run: thaw train --run \(directory.path.displayed)")
     }
     record = try TrainingRecord(of: model.record, file: directory.headModel)
+    guard try TrainStage(run).headKnowsPhotos(record) else {
+      throw PipelineError.data(
+        "\(directory.headModel.displayed): was trained on other photos than the run has now. Run:"
+          + " thaw train --run \(directory.path.displayed)")
+    }
     schedule = try recipe.fineTune.schedule(
       of: network.graph, size: network.preprocessing.inputSize,
       headAccuracy: record.accuracyInterval)

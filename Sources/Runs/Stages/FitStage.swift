@@ -60,13 +60,15 @@ package struct FitStage {
   /// Goes from the photos in `data` to a model; stages whose inputs did not change return at once.
   ///
   /// - Parameters:
+  ///   - requests: settings that must have an effect on the photos.
   ///   - onBegin: called when a stage begins.
   ///   - onPrepared: called with what was found, before anything is computed.
   ///   - onPlan: called with what will thaw when, before fine-tuning.
   /// - Throws: what the stages throw; ``PipelineError/interrupted`` leaves a run that the same call
   ///   continues.
   package func fit(
-    _ data: FilePath, recipe: Recipe, onBegin: (Part) -> Void = { _ in },
+    _ data: FilePath, recipe: Recipe, requests: PrepareStage.Requests = [],
+    onBegin: (Part) -> Void = { _ in },
     onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
     onPlan: ([PhaseTable]) -> Void = { _ in }
   ) throws -> Summary {
@@ -76,7 +78,8 @@ package struct FitStage {
       return try body()
     }
     let prepared = try part(.prepare) {
-      try PrepareStage(directory, context: context).prepare(data, recipe: recipe)
+      try PrepareStage(directory, context: context).prepare(
+        data, recipe: recipe, requests: requests)
     }
     try onPrepared(prepared)
     // Before the first stage that needs them, so that a download's failure is told on its own.
@@ -85,7 +88,9 @@ package struct FitStage {
     }
     let run = try OpenRun(directory, context: context)
     let cached = try part(.cache) { try CacheStage(run).fill() }
-    let trained = try part(.train) { try TrainStage(run).train() }
+    let trained = try part(.train) {
+      try TrainStage(run).train(isFineTunedNext: run.recipe.fineTune.enabled)
+    }
     var tuned: FineTuneStage.Summary?
     if run.recipe.fineTune.enabled {
       tuned = try part(.fineTune) {

@@ -63,12 +63,13 @@ enum OpenSubject {
     }
   }
 
-  /// JPEG and PNG files directly in a folder: photos without labels.
+  /// Images directly in a folder: photos without labels.
   private static func unlabelled(in folder: FilePath) throws -> [SubjectPhoto] {
     try FileSystem.list(folder).compactMap { name in
-      let text = name.string
-      let isPhoto = [".jpg", ".jpeg", ".png"].contains { text.lowercased().hasSuffix($0) }
-      guard isPhoto, !text.hasPrefix(".") else { return nil }
+      let (path, text) = (folder.appending(name), name.string)
+      guard !FileNames.isIgnored(BytePath(path).lastComponent), FileNames.isPhoto(path),
+        try FileStatus(of: path).kind == .regular
+      else { return nil }
       return SubjectPhoto(path: folder.appending(name), name: text, className: nil, split: nil)
     }.sorted { $0.name < $1.name }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawConsole
 import ThawDatasets
 import ThawFiles
 import ThawImages
@@ -59,7 +60,18 @@ package struct PredictStage {
     let classifier = try model.load(context: context)
     let tta = try classifier.views(of: tta)
     var failures: [Failure] = []
-    let paths = inputs.flatMap { photos(at: $0, &failures) }
+    var others: [FilePath] = []
+    let paths = inputs.flatMap { photos(at: $0, &failures, &others) }
+    if !others.isEmpty {
+      let examples = others.prefix(3).map(\.displayed).joined(separator: ", ")
+      context.console.warn(
+        "\(others.count) files are no images: \(examples)"
+          + (others.count > 3 ? " and \(others.count - 3) more" : ""))
+    }
+    guard !paths.isEmpty || !failures.isEmpty else {
+      throw PipelineError.data(
+        "\(inputs.map(\.displayed).joined(separator: ", ")): no photo was found.")
+    }
     let progress = context.console.progress("Predicting", total: paths.count)
     let outcomes = try classifier.classify(paths, views: tta.views) {
       progress.update(completed: $0)
@@ -96,14 +108,16 @@ package struct PredictStage {
       top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
   }
 
-  /// The file itself, or the files in a folder and those below that are named like photos. What
-  /// cannot be looked at is a failure, and hides nothing else.
-  private func photos(at path: FilePath, _ failures: inout [Failure]) -> [FilePath] {
+  /// The file itself, or the photos in a folder and those below. What cannot be looked at is a failure,
+  /// and hides nothing else.
+  private func photos(
+    at path: FilePath, _ failures: inout [Failure], _ others: inout [FilePath]
+  ) -> [FilePath] {
     var found: [FilePath] = []
     do throws(FileError) {
       guard try FileStatus(of: path).kind == .directory else { return [path] }
-      for name in try FileSystem.list(path) where !name.string.hasPrefix(".") {
-        found += photos(atEntry: path.appending(name), &failures)
+      for name in try FileSystem.list(path) {
+        found += photos(atEntry: path.appending(name), &failures, &others)
       }
     } catch {
       failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
@@ -112,16 +126,19 @@ package struct PredictStage {
   }
 
   /// What an entry of a folder gives; links to folders are not followed.
-  private func photos(atEntry path: FilePath, _ failures: inout [Failure]) -> [FilePath] {
+  private func photos(
+    atEntry path: FilePath, _ failures: inout [Failure], _ others: inout [FilePath]
+  ) -> [FilePath] {
+    if FileNames.isIgnored(BytePath(path).lastComponent) { return [] }
     do throws(FileError) {
       if try FileStatus(of: path, followingLinks: false).kind == .directory {
-        return photos(at: path, &failures)
+        return photos(at: path, &failures, &others)
       }
+      if FileNames.isPhoto(path) { return [path] }
+      others.append(path)
     } catch {
       failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
-      return []
     }
-    let isPhoto = ["jpg", "jpeg", "jpe", "png"].contains(path.extension?.lowercased() ?? "")
-    return isPhoto ? [path] : []
+    return []
   }
 }

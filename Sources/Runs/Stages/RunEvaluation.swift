@@ -50,8 +50,11 @@ struct RunEvaluation {
     let indices = manifest.classIndices
     labels = records.compactMap { indices[$0.className] }
     probabilities = views.probabilities(of: members)
-    evaluation = try Evaluation(
+    var evaluation = try Evaluation(
       split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels)
+    let pictures = manifest.pictures(of: records)
+    if pictures < records.count { evaluation.independent = pictures }
+    self.evaluation = evaluation
   }
 
   /// The logits of photos for each view, [photos, classes], by a model file of the run.

@@ -36,8 +36,14 @@ package struct TrainStage {
     package var cached: Bool
     /// Whether nothing had to be done.
     package var unchanged: Bool
+    /// Whether the head's model took the place of a fine-tuned one.
+    package var replacedFineTuned: Bool
 
-    init(_ outcome: TrainingOutcome, _ time: TrainingTime, unchanged: Bool) {
+    init(
+      _ outcome: TrainingOutcome, _ time: TrainingTime, unchanged: Bool,
+      replacedFineTuned: Bool = false
+    ) {
+      self.replacedFineTuned = replacedFineTuned
       epochs = outcome.epochs
       bestValidAccuracy = outcome.bestValidAccuracy
       bestValidLoss = outcome.bestValidLoss
@@ -51,8 +57,10 @@ package struct TrainStage {
 
   /// Trains, or returns at once when the model is up to date.
   ///
+  /// - Parameter isFineTunedNext: whether a fine-tuned model that the head's takes the place of comes
+  ///   back by itself.
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
-  package func train() throws -> Summary {
+  package func train(isFineTunedNext: Bool = false) throws -> Summary {
     let network = try TransferNetwork(
       run.recipe, classes: run.manifest.classes, context: run.context)
     let known =
@@ -66,6 +74,13 @@ package struct TrainStage {
     if let known, try training.made(known) {
       return Summary(known.outcome, run.time(of: known), unchanged: true)
     }
+    let hasModel = FileSystem.exists(run.directory.model)
+    let former = try hasModel ? known : run.finishedTraining(run.directory.headModel)
+    if let former {
+      TrainingChanges(since: former, run, sections: ["", "image", "head", "train"])
+        .say(TrainStage.label, to: run.context.console)
+    }
+    let replaces = try holdsFineTuned(head: former)
     engine?.report(TrainStage.label, to: run.context)
     let key = try training.key()
     let trained = try solve(network, key: key)
@@ -76,14 +91,45 @@ package struct TrainStage {
         trained, to: path, key: key, run, network: network, isHeadAlone: network.keepsStatistics)
     }
     try TrainerCheckpoint(run.directory, key: key).remove()
-    return Summary(trained.outcome, trained.time, unchanged: false)
+    if replaces, !isFineTunedNext {
+      run.context.console.warn(
+        "\(run.directory.model.displayed) was fine-tuned; it is now the head that was trained anew. To"
+          + " fine-tune it again, run: thaw fine-tune --run \(run.directory.path.displayed)")
+    }
+    return Summary(
+      trained.outcome, trained.time, unchanged: false, replacedFineTuned: replaces)
   }
 
-  /// Makes the trained head's model the model of the run, where a fine-tuned one has taken its place.
+  /// Whether the head that the run has was trained on its photos as they are now.
+  ///
+  /// A head of version 0.1.0 does not say which photos it saw: it did, if the same training on the
+  /// photos of now would find it made.
+  func headKnowsPhotos(_ head: TrainingRecord) throws -> Bool {
+    if let key = head.photosKey { return key == run.manifest.photosKey }
+    guard let recipe = head.readRecipe() else { return true }
+    let then = TrainStage(run.with(recipe))
+    let network = try TransferNetwork(
+      recipe, classes: run.manifest.classes, context: run.context)
+    if try then.key(network, engine: nil).made(head) { return true }
+    guard let engine = try then.engine(for: network) else { return false }
+    return try then.key(network, engine: engine.name).made(head)
+  }
+
+  /// Whether the run's model is not the head's.
+  private func holdsFineTuned(head: TrainingRecord?) throws -> Bool {
+    guard let head, let model = try run.finishedTraining(run.directory.model) else { return false }
+    return model.key != head.key
+  }
+
+  /// Makes the trained head's model the model of the run, where a fine-tuned one has taken its place,
+  /// and says so.
   package func useHead() throws {
     let head = try FileSystem.read(run.directory.headModel)
     guard try FileSystem.read(run.directory.model) != head else { return }
     try AtomicFile.write(run.directory.model, bytes: head)
+    run.context.console.warn(
+      "\(run.directory.model.displayed) was fine-tuned; the recipe leaves the backbone frozen, so it is"
+        + " now the trained head.")
   }
 
   /// The engine that trains by gradient, where it is another than the chosen one.

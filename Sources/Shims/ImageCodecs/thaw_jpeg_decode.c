@@ -204,17 +204,25 @@ static void read_header(jpeg_decoder *decoder) {
   }
 }
 
+// EXIF's, or where it has none XMP's.
 static uint32_t stored_orientation(jpeg_decoder *decoder) {
-  static const char signature[6] = {'E', 'x', 'i', 'f', 0, 0};
+  static const char exif[6] = {'E', 'x', 'i', 'f', 0, 0};
+  static const char xmp[] = "http://ns.adobe.com/xap/1.0/";
+  int32_t found = 0, described = 0;
+  bool has_exif = false;
   for (jpeg_saved_marker_ptr marker = decoder->library.marker_list; marker; marker = marker->next) {
-    if (marker->data_length < sizeof signature) continue;
-    if (memcmp(marker->data, signature, sizeof signature) != 0) continue;
-    int32_t found = thaw_exif_orientation(marker->data + sizeof signature,
-                                          marker->data_length - sizeof signature);
-    if (found < 0) thaw_report_warn(decoder->report, "EXIF orientation ignored: not valid");
-    return found > 0 ? (uint32_t)found : 1;
+    size_t length = marker->data_length;
+    if (!has_exif && length >= sizeof exif && memcmp(marker->data, exif, sizeof exif) == 0) {
+      found = thaw_exif_orientation(marker->data + sizeof exif, length - sizeof exif);
+      has_exif = true;
+    } else if (described == 0 && length >= sizeof xmp &&
+               memcmp(marker->data, xmp, sizeof xmp) == 0) {
+      described = thaw_xmp_orientation(marker->data + sizeof xmp, length - sizeof xmp);
+    }
   }
-  return 1;
+  if (found == 0) found = described;
+  if (found < 0) thaw_report_warn(decoder->report, "EXIF orientation ignored: not valid");
+  return found > 0 ? (uint32_t)found : 1;
 }
 
 static void fill_info(jpeg_decoder *decoder, thaw_image_info *info) {
@@ -264,18 +272,12 @@ thaw_image_status thaw_jpeg_probe(const uint8_t *bytes, size_t count,
   return destroy_decoder(decoder);
 }
 
-// a * b / 255 rounded to nearest, exact for bytes.
-static uint32_t multiply_255(uint32_t a, uint32_t b) {
-  uint32_t product = a * b + 128;
-  return ((product >> 8) + product) >> 8;
-}
-
 static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
   for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
     // Adobe stores 255 - ink, so cmyk[3] is already 255 - K.
     uint32_t light = cmyk[3];
     for (int channel = 0; channel < 3; channel++) {
-      rgb[channel] = (uint8_t)(light - multiply_255(255u - cmyk[channel], light));
+      rgb[channel] = (uint8_t)(light - thaw_multiply_255(255u - cmyk[channel], light));
     }
   }
 }
@@ -349,6 +351,9 @@ thaw_image_status thaw_jpeg_decode(const uint8_t *bytes, size_t count,
     decoder->decoding = true;
     jpeg_start_decompress(&decoder->library);
     read_rows(decoder, pixels);
+    if (decoder->cmyk != NULL && !decoder->library.saw_Adobe_marker) {
+      thaw_report_warn(report, "CMYK without Adobe's marker, taken as inverted as Adobe stores it");
+    }
     check_complete(decoder);
     jpeg_finish_decompress(&decoder->library);
     if (decoder->ended) {

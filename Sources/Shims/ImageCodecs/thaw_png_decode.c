@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "thaw_codecs.h"
+#include "thaw_png_orientation.h"
 #include "thaw_report.h"
 
 // As for JPEG: a heap block that survives the jump. The classic row reader is used on purpose:
@@ -19,8 +20,10 @@ typedef struct {
   thaw_image_status status;
   // Whether every row has been read, so that a missing end costs no pixel.
   bool complete;
-  // RGBA: one row, or the whole image when it is interlaced.
-  uint8_t *rgba;
+  // Samples that need work: one row, or the whole image when it is interlaced.
+  uint8_t *rows;
+  // Of 16-bit samples of colour.
+  uint32_t largest;
 } png_decoder;
 
 _Noreturn static void fail(png_decoder *decoder, thaw_image_status status) {
@@ -61,9 +64,9 @@ static void set_limits(png_decoder *decoder) {
   png_set_chunk_cache_max(library, CACHED_CHUNKS);
   png_set_chunk_malloc_max(library, CHUNK_BYTES);
   png_set_crc_action(library, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-  // Text, profiles and time stamps are skipped unread: they cannot change a pixel here.
+  // Text, profiles and time stamps are skipped unread: they cannot change a pixel here, and the
+  // orientation is looked for elsewhere.
   png_set_keep_unknown_chunks(library, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-  png_set_keep_unknown_chunks(library, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
 }
 
 // The depth and colour type are read from the bytes first, so that the reason names the value.
@@ -137,15 +140,9 @@ static void fill_info(png_decoder *decoder, thaw_image_info *info) {
   info->has_alpha = has_alpha(decoder);
   info->is_progressive = png_get_interlace_type(library, decoder->info) != PNG_INTERLACE_NONE;
   info->orientation = 1;
-#ifdef PNG_eXIf_SUPPORTED
-  png_uint_32 count = 0;
-  png_bytep bytes = NULL;
-  if (png_get_eXIf_1(library, decoder->info, &count, &bytes) != 0 && bytes != NULL) {
-    int32_t found = thaw_exif_orientation(bytes, count);
-    if (found < 0) thaw_report_warn(decoder->report, "EXIF orientation ignored: not valid");
-    if (found > 0) info->orientation = (uint32_t)found;
-  }
-#endif
+  int32_t found = thaw_png_orientation(decoder->bytes, decoder->count);
+  if (found < 0) thaw_report_warn(decoder->report, "orientation ignored: not valid");
+  if (found > 0) info->orientation = (uint32_t)found;
 }
 
 static png_decoder *make_decoder(const uint8_t *bytes, size_t count,
@@ -168,7 +165,7 @@ static thaw_image_status destroy_decoder(png_decoder *decoder) {
   if (decoder->library != NULL) {
     png_destroy_read_struct(&decoder->library, &decoder->info, NULL);
   }
-  free(decoder->rgba);
+  free(decoder->rows);
   free(decoder);
   return status;
 }
@@ -185,56 +182,59 @@ thaw_image_status thaw_png_probe(const uint8_t *bytes, size_t count,
   return destroy_decoder(decoder);
 }
 
-// Source-over on an opaque background with Pillow's rounding (`alpha_composite`): weights with seven
-// more bits than a byte, then a division by 255 as (x + (x >> 8)) >> 8.
-static void composite(const uint8_t *rgba, uint8_t *rgb, size_t width, const uint8_t *background) {
-  for (size_t x = 0; x < width; x++, rgba += 4, rgb += 3) {
-    uint32_t alpha = rgba[3];
-    for (int channel = 0; channel < 3; channel++) {
-      uint32_t sum = rgba[channel] * (alpha << 7) + background[channel] * ((255 - alpha) << 7);
-      sum += 0x80 << 7;
-      uint32_t blended = (((sum >> 8) + sum) >> 8) >> 7;
-      rgb[channel] = alpha == 0 ? background[channel] : (uint8_t)blended;
-    }
+static void allocate_rows(png_decoder *decoder, size_t rows, size_t row_bytes, size_t width) {
+  decoder->rows = malloc(rows * row_bytes);
+  if (decoder->rows == NULL) {
+    thaw_report_fail(decoder->report, "no memory for %zu x %zu pixels", width, rows);
+    fail(decoder, THAW_IMAGE_NO_MEMORY);
   }
 }
 
-static void allocate_rgba(png_decoder *decoder, size_t rows, size_t width) {
-  decoder->rgba = malloc(rows * width * 4);
-  if (decoder->rgba == NULL) {
-    thaw_report_fail(decoder->report, "no memory for %zu x %zu pixels", width, rows);
-    fail(decoder, THAW_IMAGE_NO_MEMORY);
+// Keeps the high byte of each sample, in place, and notes the largest.
+static void keep_high_bytes(png_decoder *decoder, uint8_t *row, size_t samples, size_t channels) {
+  bool alpha = channels == 4;
+  for (size_t index = 0; index < samples; index++) {
+    uint32_t value = (uint32_t)row[2 * index] << 8 | row[2 * index + 1];
+    if (!(alpha && index % 4 == 3) && value > decoder->largest) decoder->largest = value;
+    row[index] = (uint8_t)(value >> 8);
   }
 }
 
 static void read_rows(png_decoder *decoder, uint8_t *pixels, size_t capacity) {
   png_structp library = decoder->library;
   bool alpha = has_alpha(decoder);
+  bool deep = png_get_bit_depth(library, decoder->info) == 16;
   png_set_expand(library);
-  png_set_strip_16(library);
   png_set_gray_to_rgb(library);
   int passes = png_set_interlace_handling(library);
   png_read_update_info(library, decoder->info);
   size_t width = png_get_image_width(library, decoder->info);
   size_t height = png_get_image_height(library, decoder->info);
-  size_t channels = alpha ? 4 : 3;
-  if (width * height * 3 != capacity ||
-      png_get_rowbytes(library, decoder->info) != width * channels) {
+  size_t channels = alpha ? 4 : 3, row_bytes = width * channels * (deep ? 2 : 1);
+  if (width * height * 3 != capacity || png_get_rowbytes(library, decoder->info) != row_bytes) {
     thaw_report_fail(decoder->report, "the buffer has %zu bytes", capacity);
     fail(decoder, THAW_IMAGE_BAD_CALL);
   }
-  bool whole = passes > 1;
-  if (alpha) allocate_rgba(decoder, whole ? height : 1, width);
+  bool visible = !alpha;
+  bool whole = passes > 1, direct = !alpha && !deep;
+  if (!direct) allocate_rows(decoder, whole ? height : 1, row_bytes, width);
   for (int pass = 0; pass < passes; pass++) {
     for (size_t y = 0; y < height; y++) {
       uint8_t *row = pixels + y * width * 3;
-      uint8_t *target = alpha ? decoder->rgba + (whole ? y * width * 4 : 0) : row;
+      uint8_t *target = direct ? row : decoder->rows + (whole ? y * row_bytes : 0);
       png_read_row(library, target, NULL);
-      if (alpha && pass == passes - 1) {
-        composite(target, row, width, decoder->options->background);
+      if (direct || pass < passes - 1) continue;
+      if (deep) keep_high_bytes(decoder, target, width * channels, channels);
+      if (alpha) {
+        if (!visible) visible = thaw_any_visible(target, width);
+        thaw_composite(target, row, width, decoder->options->background);
+      } else {
+        memcpy(row, target, width * 3);
       }
     }
   }
+  thaw_report_visible(decoder->report, visible);
+  if (deep) thaw_report_depth(decoder->report, decoder->largest);
 }
 
 thaw_image_status thaw_png_decode(const uint8_t *bytes, size_t count,

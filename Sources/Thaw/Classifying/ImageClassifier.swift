@@ -71,22 +71,22 @@ public final class ImageClassifier: Sendable {
     try await pool.answer(photo, .classification, isBounded: true).classification
   }
 
-  /// Classifies the JPEG or PNG file that `bytes` holds; see ``classify(_:)-(Photo)``.
+  /// Classifies the image file that `bytes` holds; see ``classify(_:)-(Photo)``.
   public func classify(_ bytes: [UInt8]) async throws -> Classification {
     try await classify(Photo(bytes))
   }
 
-  /// Classifies the JPEG or PNG file that `data` holds; see ``classify(_:)-(Photo)``.
+  /// Classifies the image file that `data` holds; see ``classify(_:)-(Photo)``.
   public func classify(_ data: Data) async throws -> Classification {
     try await classify(Photo(data))
   }
 
-  /// Classifies a JPEG or PNG file; see ``classify(_:)-(Photo)``.
+  /// Classifies an image file; see ``classify(_:)-(Photo)``.
   public func classify(contentsOf path: FilePath) async throws -> Classification {
     try await classify(Photo(contentsOf: path))
   }
 
-  /// Classifies a JPEG or PNG file; see ``classify(_:)-(Photo)``.
+  /// Classifies an image file; see ``classify(_:)-(Photo)``.
   public func classify(contentsOf path: String) async throws -> Classification {
     try await classify(Photo(contentsOf: path))
   }

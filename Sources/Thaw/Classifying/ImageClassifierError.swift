@@ -7,7 +7,7 @@ public enum ImageClassifierError: Error, Sendable, Equatable, CustomStringConver
   /// The model cannot be used: no such file, damaged, not recognised, or with an operation that no
   /// kernel exists for. The text says which, what was expected and what to do.
   case unusableModel(String)
-  /// The photo cannot be used: no such file, truncated, no JPEG or PNG, too large. Other photos are
+  /// The photo cannot be used: no such file, truncated, no image, too large. Other photos are
   /// not affected.
   case unusablePhoto(String)
   /// More photos are waiting than ``ImageClassifier/Configuration/capacity`` allows; this one was not

@@ -18,16 +18,16 @@ public struct Photo: Sendable {
 
   let source: Source
 
-  /// The bytes of a JPEG or PNG file.
+  /// The bytes of an image file.
   public init(_ bytes: [UInt8]) { source = .bytes(bytes) }
 
-  /// The bytes of a JPEG or PNG file.
+  /// The bytes of an image file.
   public init(_ data: Data) { source = .data(data) }
 
-  /// A JPEG or PNG file; at most 1 GiB of it is read, when its turn comes.
+  /// An image file; at most 1 GiB of it is read, when its turn comes.
   public init(contentsOf path: FilePath) { source = .file(path) }
 
-  /// A JPEG or PNG file; at most 1 GiB of it is read, when its turn comes.
+  /// An image file; at most 1 GiB of it is read, when its turn comes.
   public init(contentsOf path: String) { source = .file(FilePath(path)) }
 
   /// Decoded pixels, upright, in sRGB.

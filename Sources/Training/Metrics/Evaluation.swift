@@ -38,9 +38,12 @@ package struct Evaluation: Sendable, Equatable, Codable {
   package let perClass: [ClassResult]
   /// [true][predicted] counts.
   package let confusion: [[Int]]
+  /// How many of the samples say something of their own: several photos of one picture count once. Nil
+  /// where nobody knows.
+  package var independent: Int?
 
   private enum CodingKeys: String, CodingKey {
-    case split, count, accuracy, loss, auc, confusion
+    case split, count, accuracy, loss, auc, confusion, independent
     case macroF1 = "macro_f1"
     case perClass = "per_class"
   }
@@ -113,9 +116,11 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// Number of right predictions.
   package var correct: Int { matrix.correct }
 
-  /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``.
+  /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``, going by as many samples as
+  /// are independent.
   package var accuracyInterval: ClosedRange<Double> {
-    WilsonInterval.interval(successes: correct, trials: count)
+    WilsonInterval.interval(
+      share: Double(correct) / Double(count), trials: Double(min(independent ?? count, count)))
   }
 
   /// Reads a document and refuses one whose counts are no matrix of its classes.
@@ -129,7 +134,9 @@ package struct Evaluation: Sendable, Equatable, Codable {
     auc = try container.decodeIfPresent(Double.self, forKey: .auc)
     perClass = try container.decode([ClassResult].self, forKey: .perClass)
     confusion = try container.decode([[Int]].self, forKey: .confusion)
+    independent = try container.decodeIfPresent(Int.self, forKey: .independent)
     guard count > 0, !perClass.isEmpty,
+      independent.map({ $0 > 0 }) ?? true,
       ConfusionMatrix.isPossible(confusion, classes: perClass.count),
       confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix.total == count
     else {
@@ -150,6 +157,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     try container.encode(auc, forKey: .auc)
     try container.encode(perClass, forKey: .perClass)
     try container.encode(confusion, forKey: .confusion)
+    try container.encodeIfPresent(independent, forKey: .independent)
   }
 
   private static func check(

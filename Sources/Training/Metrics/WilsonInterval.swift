@@ -15,14 +15,21 @@ package enum WilsonInterval {
     precondition(
       successes >= 0 && successes <= trials,
       "\(successes) successes in \(trials) trials are impossible.")
-    guard trials > 0 else { return 0...1 }
-    let n = Double(trials)
-    let share = Double(successes) / n
+    return interval(
+      share: trials == 0 ? 0 : Double(successes) / Double(trials), trials: Double(trials), z: z)
+  }
+
+  /// The interval for a share of `trials`, which need not be whole.
+  package static func interval(
+    share: Double, trials n: Double, z: Double = 1.959963984540054
+  ) -> ClosedRange<Double> {
+    precondition((0...1).contains(share), "A share cannot be \(share).")
+    guard n > 0 else { return 0...1 }
     let center = (share + z * z / (2 * n)) / (1 + z * z / n)
     let half =
       z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)).squareRoot()
-    let lower = successes == 0 ? 0 : max(center - half, 0)
-    let upper = successes == trials ? 1 : min(center + half, 1)
+    let lower = share == 0 ? 0 : max(center - half, 0)
+    let upper = share == 1 ? 1 : min(center + half, 1)
     return lower...upper
   }
 }

@@ -27,6 +27,8 @@ typedef enum {
   THAW_IMAGE_NO_MEMORY,
   /// The caller's buffer or arguments do not fit the image (a programmer's error).
   THAW_IMAGE_BAD_CALL,
+  /// The library for the format was not there when this was built.
+  THAW_IMAGE_MISSING,
 } thaw_image_status;
 
 enum { THAW_MESSAGE_CAPACITY = 256 };
@@ -114,6 +116,9 @@ void thaw_image_free(uint8_t *encoded);
 /// Orientation (1 to 8) in a TIFF structure as EXIF stores it; 0 when there is none, -1 when the
 /// structure is broken or the value is not allowed. Reads nothing outside `bytes`.
 int32_t thaw_exif_orientation(const uint8_t *bytes, size_t count);
+
+/// Orientation (1 to 8) in an XMP packet; 0 when there is none, -1 when the value is not allowed.
+int32_t thaw_xmp_orientation(const uint8_t *bytes, size_t count);
 
 /// For example "libjpeg-turbo 2.1.5": what this was compiled with, which the library promises to keep.
 const char *thaw_jpeg_description(void);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What becomes of photos that show the same picture.
+package enum NearDuplicatePolicy: String, Sendable, Hashable, CaseIterable {
+  /// They lie in one split.
+  case group
+  /// They are split like others, with a warning.
+  case warn
+  /// Nobody looks for them.
+  case ignore
+  /// Only the largest of each group stays, in each class.
+  case drop
+}

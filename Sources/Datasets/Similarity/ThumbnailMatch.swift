@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import ThawImages
+
+/// Compares two thumbnails cell by cell, also when one shows a slightly smaller part of the scene.
+struct ThumbnailMatch {
+  /// A thumbnail with mean 0 and length 1; nil for one in which there is nothing to be recognised.
+  struct Normal {
+    let values: [Float]
+
+    init?(_ levels: [Float]) {
+      let mean = levels.reduce(0, +) / Float(levels.count)
+      let centred = levels.map { $0 - mean }
+      let length = centred.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      // A deviation of two levels: sky, paper, black.
+      guard length > 2 * Float(PhotoThumbnail.side) else { return nil }
+      values = centred.map { $0 / length }
+    }
+
+    func correlation(_ other: Normal) -> Float {
+      values.withUnsafeBufferPointer { one in
+        other.values.withUnsafeBufferPointer { two in
+          var sum: Float = 0
+          for index in one.indices { sum += one[index] * two[index] }
+          return sum
+        }
+      }
+    }
+  }
+
+  /// Correlations from here on are copies. Of 78 210 pairs of different photos of ants and bees none
+  /// that the hashes find alike comes to more than 0.83; of copies cropped by a tenth, the worst twentieth
+  /// to less than 0.9.
+  static let threshold: Float = 0.88
+
+  /// The thumbnail of a photo whose border is cut off: a twentieth of each side.
+  static func inner(_ levels: [Float]) -> [Float] {
+    Window(x: 0.025, y: 0.025, scale: 0.95).part(of: levels)
+  }
+
+  /// Whether one shows the other, or most of it.
+  static func areAlike(_ one: [Float], _ two: [Float]) -> Bool {
+    guard let first = Normal(one), let second = Normal(two) else { return false }
+    let plain = first.correlation(second)
+    if plain >= threshold { return true }
+    // No shift by a cell makes up for that.
+    guard plain > 0.2 else { return false }
+    return windows.contains { window in
+      Normal(window.part(of: one)).map { $0.correlation(second) >= threshold } ?? false
+        || Normal(window.part(of: two)).map { $0.correlation(first) >= threshold } ?? false
+    }
+  }
+
+  /// Parts of a photo that a crop leaves: nine places for each of two sizes.
+  private static let windows: [Window] = [0.95, 0.9].flatMap { scale in
+    (0..<9).map { place in
+      Window(
+        x: Float(place % 3) / 2 * (1 - scale), y: Float(place / 3) / 2 * (1 - scale), scale: scale)
+    }
+  }
+
+  private struct Window {
+    private let columns: [(Int, Int, Float)]
+    private let rows: [(Int, Int, Float)]
+
+    init(x: Float, y: Float, scale: Float) {
+      columns = Window.places(x, scale)
+      rows = Window.places(y, scale)
+    }
+
+    private static func places(_ start: Float, _ scale: Float) -> [(Int, Int, Float)] {
+      let side = PhotoThumbnail.side
+      return (0..<side).map { cell in
+        let at = min(
+          max((Float(cell) + 0.5) * scale + start * Float(side) - 0.5, 0), Float(side - 1))
+        return (Int(at), min(Int(at) + 1, side - 1), at - Float(Int(at)))
+      }
+    }
+
+    /// The window enlarged to the whole grid, between cells by straight lines.
+    func part(of levels: [Float]) -> [Float] {
+      let side = PhotoThumbnail.side
+      return levels.withUnsafeBufferPointer { levels in
+        [Float](unsafeUninitializedCapacity: side * side) { result, count in
+          for (y, (top, bottom, down)) in rows.enumerated() {
+            for (x, (left, right, across)) in columns.enumerated() {
+              let (a, b) = (levels[top * side + left], levels[top * side + right])
+              let (c, d) = (levels[bottom * side + left], levels[bottom * side + right])
+              let (upper, lower) = (a + (b - a) * across, c + (d - c) * across)
+              result[y * side + x] = upper + (lower - upper) * down
+            }
+          }
+          count = side * side
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a look at the photos shows before anything is trained: what each class is made of, and what a
+/// network could learn in place of what is meant.
+package struct DataLook: Sendable, Encodable {
+  /// What one class is made of.
+  package struct ClassLook: Sendable, Encodable {
+    /// The class.
+    package let name: String
+    /// Photos.
+    package let count: Int
+    /// Photos by format.
+    package let formats: [String: Int]
+    /// The middle one of all widths, in pixels.
+    package let medianWidth: Int
+    /// The middle one of all heights, in pixels.
+    package let medianHeight: Int
+    /// The middle one of all widths divided by heights.
+    package let medianAspect: Double
+  }
+
+  /// Something to look at.
+  package struct Finding: Sendable, Encodable {
+    package enum Kind: String, Sendable, Encodable {
+      case blank, dark, overexposed, greyscale, size, shortcut, imbalance
+    }
+    package let kind: Kind
+    /// Photos that it is about.
+    package let count: Int
+    /// A few of them.
+    package let examples: [String]
+    /// For people: what, and what to do about it.
+    package let text: String
+  }
+
+  /// In the order of the names.
+  package let classes: [ClassLook]
+  package let findings: [Finding]
+
+  fileprivate struct Photo {
+    let path: String
+    let className: String
+    let image: VerifiedImage
+    let mean: Double
+    let deviation: Double
+
+    init(_ file: VerifiedFile) {
+      path = file.file.path.description
+      className = file.file.className
+      image = file.image
+      let levels = file.image.thumbnail?.levels.map(Double.init) ?? []
+      let mean = levels.reduce(0, +) / Double(max(levels.count, 1))
+      let squares = levels.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+      self.mean = mean
+      deviation = (squares / Double(max(levels.count, 1))).squareRoot()
+    }
+  }
+
+  /// Looks at the usable photos.
+  package init(_ verification: DatasetVerification) {
+    let photos = verification.photos.map(Photo.init)
+    let groups = Dictionary(grouping: photos, by: \.className)
+    let names = groups.keys.sorted()
+    classes = names.map { ClassLook($0, groups[$0] ?? []) }
+    let seen = photos.filter { $0.image.thumbnail != nil }
+    findings =
+      DataLook.exposure(seen)
+      + [DataLook.greyscale(seen), DataLook.sizes(photos)].compactMap(\.self)
+      + DataLook.shortcuts(groups) + [DataLook.imbalance(groups)].compactMap(\.self)
+  }
+
+  private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {
+    guard !photos.isEmpty else { return nil }
+    let examples = photos.prefix(3).map(\.path)
+    let more = photos.count > 3 ? " and \(photos.count - 3) more" : ""
+    return Finding(
+      kind: kind, count: photos.count, examples: examples,
+      text: "\(photos.count) \(text): \(examples.joined(separator: ", "))\(more)")
+  }
+
+  private static func exposure(_ photos: [Photo]) -> [Finding] {
+    let blank = photos.filter { $0.deviation < 2 }
+    let rest = photos.filter { $0.deviation >= 2 }
+    return [
+      finding(.blank, blank, "photos with nothing on them"),
+      finding(.dark, rest.filter { $0.mean < 25 }, "photos that are nearly black"),
+      finding(.overexposed, rest.filter { $0.mean > 235 }, "photos that are nearly white"),
+    ].compactMap(\.self)
+  }
+
+  private static func greyscale(_ photos: [Photo]) -> Finding? {
+    let grey = photos.filter(\.image.isGrey)
+    guard !grey.isEmpty, grey.count * 2 < photos.count else { return nil }
+    return finding(.greyscale, grey, "photos without colour among photos with it")
+  }
+
+  private static func sizes(_ photos: [Photo]) -> Finding? {
+    func area(_ photo: Photo) -> Int { photo.image.width * photo.image.height }
+    let middle = median(photos.map(area)) ?? 1
+    let odd = photos.filter { area($0) * 16 < middle || area($0) > 16 * middle }
+    guard photos.count >= 10, odd.count * 5 < photos.count else { return nil }
+    return finding(
+      .size, odd,
+      "photos with less than a sixteenth or more than sixteen times the pixels of the rest")
+  }
+
+  /// Sizes and formats that nearly all photos of one class have, and nearly none of the others.
+  private static func shortcuts(_ groups: [String: [Photo]]) -> [Finding] {
+    let total = groups.values.reduce(0) { $0 + $1.count }
+    let marks: [(String, (Photo) -> String)] = [
+      ("size", { "\($0.image.width) x \($0.image.height)" }), ("format", { $0.image.format }),
+      ("colour", { $0.image.isGrey ? "no colour" : "colour" }),
+    ]
+    return groups.keys.sorted().flatMap { name -> [Finding] in
+      let own = groups[name] ?? []
+      guard own.count >= 8, total - own.count >= 8 else { return [] }
+      return marks.compactMap { what, mark in
+        let counts = Dictionary(grouping: own, by: mark).mapValues(\.count)
+        guard let (value, count) = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
+          count * 10 >= own.count * 8
+        else { return nil }
+        let others = groups.filter { $0.key != name }.values.joined().count { mark($0) == value }
+        guard others * 10 <= total - own.count else { return nil }
+        return Finding(
+          kind: .shortcut, count: count, examples: own.prefix(3).map(\.path),
+          text:
+            "the \(what) gives class '\(name)' away: \(value) in \(count) of its \(own.count) photos"
+            + " and \(others) of the \(total - own.count) others. A network may learn that in place of"
+            + " what is meant; photograph or convert all classes alike")
+      }
+    }
+  }
+
+  private static func imbalance(_ groups: [String: [Photo]]) -> Finding? {
+    let counts = groups.mapValues(\.count).sorted { ($0.value, $0.key) < ($1.value, $1.key) }
+    guard let least = counts.first, let most = counts.last, most.value >= 4 * least.value else {
+      return nil
+    }
+    return Finding(
+      kind: .imbalance, count: least.value, examples: [],
+      text:
+        "class '\(most.key)' has \(most.value) photos, '\(least.key)' \(least.value). Weigh them with"
+        + " --class-weights balanced, and go by macro F1 and each class's recall rather than accuracy"
+    )
+  }
+}
+
+extension DataLook.ClassLook {
+  fileprivate init(_ name: String, _ photos: [DataLook.Photo]) {
+    self.name = name
+    count = photos.count
+    formats = Dictionary(grouping: photos, by: \.image.format).mapValues(\.count)
+    medianWidth = median(photos.map(\.image.width)) ?? 0
+    medianHeight = median(photos.map(\.image.height)) ?? 0
+    medianAspect =
+      median(photos.map { Double($0.image.width) / Double(max($0.image.height, 1)) }) ?? 0
+  }
+}
+
+/// The middle value, the lower of two; nil of none.
+private func median<Value: Comparable>(_ values: [Value]) -> Value? {
+  values.isEmpty ? nil : values.sorted()[(values.count - 1) / 2]
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawConsole
+import ThawDatasets
+import ThawFiles
+import ThawRecipes
+
+/// Where a run's photos and their labels come from.
+struct PhotoSource {
+  private let folder: FilePath
+  private let settings: Recipe.Data
+
+  init(_ folder: FilePath, _ settings: Recipe.Data) {
+    (self.folder, self.settings) = (folder, settings)
+  }
+
+  /// The photos with labels from folders or from a table, in their groups.
+  ///
+  /// - Throws: `DatasetError`; ``PipelineError/usage(_:)`` for columns without a table.
+  func scan(_ options: FolderScanner.Options, console: Console) throws -> FolderScan {
+    let grouping = settings.groupBy.isEmpty ? nil : PhotoGrouping(settings.groupBy)
+    var columns = try columns()
+    if case .column(let name) = grouping { columns.group = name }
+    let table = try table(columns, console)
+    if case .column(let name) = grouping, table == nil {
+      throw PipelineError.usage(
+        "--group-by \(name) has no effect: a column needs a table of labels (--labels). Give 'folder' or"
+          + " a pattern with parentheses otherwise.")
+    }
+    guard let table else {
+      let scan = try FolderScanner.scan(folder, options: options)
+      return try grouping?.grouped(scan) ?? scan
+    }
+    guard options.layout == nil else {
+      throw PipelineError.usage(
+        "--layout has no effect: the labels come from \(table.file.displayed).")
+    }
+    console.say("Labels from \(table.file.displayed): \(table.description).")
+    let scan = try TableScanner.scan(folder, table: table, options: options)
+    return try grouping?.grouped(scan) ?? scan
+  }
+
+  /// The table that is named, or the one beside the photos that says by its name what it is, as
+  /// datasets on Hugging Face have it. Such a one without labels leaves them to the folders.
+  private func table(_ columns: LabelTable.Columns, _ console: Console) throws -> LabelTable? {
+    if !settings.labels.isEmpty {
+      return try LabelTable(contentsOf: FilePath(settings.labels), columns: columns)
+    }
+    guard settings.layout == .auto,
+      let file = ["metadata.csv", "metadata.jsonl"].map({ folder.appending($0) })
+        .first(where: FileSystem.exists)
+    else { return nil }
+    do { return try LabelTable(contentsOf: file, columns: columns) } catch {
+      guard case .badTable(_, _, let problem) = error else { throw error }
+      console.say("\(file.displayed) is not used: \(problem). The folders are the labels.")
+      return nil
+    }
+  }
+
+  private func columns() throws(PipelineError) -> LabelTable.Columns {
+    var columns = LabelTable.Columns()
+    for pair in settings.tableColumns.split(separator: ",") {
+      let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
+      switch (parts.first, parts.count) {
+      case ("path", 2): columns.path = parts[1]
+      case ("label", 2): columns.label = parts[1]
+      case ("split", 2): columns.split = parts[1]
+      default:
+        throw .usage("--table-columns: '\(pair)' is not path=NAME, label=NAME or split=NAME.")
+      }
+    }
+    return columns
+  }
+}

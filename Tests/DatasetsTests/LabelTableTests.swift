@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import Testing
+import ThawDatasets
+import ThawFiles
+
+@Suite struct LabelTableTests {
+  private func photos() throws -> PhotoFolder {
+    let data = try PhotoFolder()
+    for number in 0..<12 { try data.addPhoto("images/\(number).jpg") }
+    return data
+  }
+
+  private func scan(
+    _ data: PhotoFolder, _ text: String, named name: String = "labels.csv",
+    columns: LabelTable.Columns = .init()
+  ) throws -> FolderScan {
+    let file = data.run.pushing(FilePath(name))
+    try AtomicFile.write(file, text: text)
+    return try TableScanner.scan(
+      data.root, table: LabelTable(contentsOf: file, columns: columns), options: .init())
+  }
+
+  private func rows(_ separator: String = ",", ending: String = "\n") -> String {
+    (["path", "label"].joined(separator: separator)) + ending
+      + (0..<12).map { "images/\($0).jpg\(separator)\($0 % 2 == 0 ? "ant" : "bee")\(ending)" }
+      .joined()
+  }
+
+  @Test(arguments: [(",", "\n"), (";", "\r\n"), ("\t", "\n"), (",", "\r")])
+  func separatorsAndLineEndsAreFound(separator: String, ending: String) throws {
+    let scan = try scan(photos(), "\u{FEFF}" + rows(separator, ending: ending))
+    #expect(scan.classes == ["ant", "bee"] && scan.files.count == 12 && scan.layout == .classes)
+    #expect(scan.files.first { $0.path == BytePath("images/3.jpg") }?.className == "bee")
+  }
+
+  @Test func aTableMeansWhatFoldersMean() throws {
+    let folders = try PhotoFolder()
+    for name in ["ant", "bee"] { try folders.addPhotos(name, 0..<12) }
+    let table =
+      "file_name,species\n"
+      + ["bee", "ant"].flatMap { name in (0..<12).map { "\(name)/\($0).pnm,\(name)\n" } }.joined()
+    func manifest(_ scan: FolderScan) throws -> Manifest {
+      try ManifestBuilder().build(
+        DatasetVerification.run(scan, with: FakeVerifier(), options: .init(threads: 2)))
+    }
+    #expect(try manifest(folders.scan()) == manifest(scan(folders, table)))
+  }
+
+  @Test func jsonLinesAndQuotesAreRead() throws {
+    let data = try photos()
+    let lines = (0..<12).map {
+      #"{"file_name": "images/\#($0).jpg", "label": \#($0 % 2), "box": [1, 2]}"#
+    }
+    let json = try scan(data, lines.joined(separator: "\n") + "\n", named: "metadata.jsonl")
+    #expect(json.classes == ["0", "1"] && json.files.count == 12)
+    let quoted = try scan(
+      data, "id,\"the label\"\n" + (0..<12).map { "\($0),\"a, \"\"\($0 % 2)\"\"\"\n" }.joined(),
+      columns: .init(label: "the label"))
+    #expect(quoted.classes == ["a, \"0\"", "a, \"1\""], "names without an ending are found too")
+  }
+
+  @Test func missingAndExtraFilesAreListed() throws {
+    let data = try photos()
+    try data.addPhoto("images/extra.jpg")
+    let scan = try scan(data, rows() + "images/gone.jpg,ant\n")
+    #expect(scan.bad.map(\.path) == [BytePath("images/gone.jpg")])
+    #expect(scan.bad[0].reason.contains("line 14"))
+    #expect(scan.notes.map(\.kind) == [.unlisted] && scan.notes[0].count == 1)
+  }
+
+  @Test func splitsAndGroupsOfATableAreUsed() throws {
+    let table =
+      "path,label,split,patient\n"
+      + (0..<12).map {
+        "images/\($0).jpg,\($0 % 2),\($0 < 8 ? "train" : $0 < 10 ? "dev" : "TEST"),P\($0 / 2)\n"
+      }.joined()
+    let scan = try scan(photos(), table, columns: .init(group: "patient"))
+    #expect(scan.layout == .splits)
+    #expect(
+      Dictionary(grouping: scan.files, by: \.split).mapValues(\.count)
+        == [.train: 8, .valid: 2, .test: 2])
+    #expect(scan.files[0].group == "P0")
+  }
+
+  @Test(arguments: [
+    ("", "it is empty"), ("path,label\n", "it has no rows"),
+    ("path,label\nimages/1.jpg\n", "1 cells, the header has 2"),
+    ("path,kind\nimages/1.jpg,a\n", "no column of the labels"),
+    ("path,label\n\"images/1.jpg,a\n", "a quote is not closed"),
+    ("path,label\nimages/1.jpg,\n", "no label"),
+    ("path,label\nimages/1.jpg,a\nimages/1.jpg,b\n", "has another label or split than in line 2"),
+    ("path,label,split\nimages/1.jpg,a,third\n", "'third' is no split"),
+    ("path,path,label\nx,y,z\n", "several columns are called 'path'"),
+    ("{\"path\": 1\n", "it is not one JSON object"),
+  ])
+  func flawsAreNamedWithTheirLine(text: String, problem: String) throws {
+    let error = #expect(throws: DatasetError.self) { try scan(photos(), text) }
+    #expect(error?.description.contains(problem) == true, "\(String(describing: error))")
+  }
+
+  @Test func groupsLieInOneSplitAndStayThere() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] {
+      for patient in 0..<10 {
+        for number in 0..<4 { try data.addPhoto("\(name)/P\(name)\(patient)_\(number).jpg") }
+      }
+    }
+    func manifest(_ grouping: String, _ existing: Manifest? = nil) throws -> Manifest {
+      var builder = ManifestBuilder()
+      builder.grouping = grouping
+      let scan = try PhotoGrouping(grouping).grouped(data.scan())
+      return try builder.build(
+        DatasetVerification.run(scan, with: FakeVerifier(), options: .init(threads: 2)),
+        existing: existing)
+    }
+    func patients(_ manifest: Manifest) -> [String?: Set<Split>] {
+      Dictionary(grouping: manifest.records, by: \.group).mapValues { Set($0.map(\.split)) }
+    }
+    let pattern = "(?<patient>P\\w\\d+)_"
+    let first = try manifest(pattern)
+    #expect(patients(first).count == 20 && patients(first).values.allSatisfy { $0.count == 1 })
+    #expect(first.counts(in: .valid) == [8, 8])
+    for patient in 0..<10 { try data.addPhoto("a/Pa\(patient)_9.jpg") }
+    let second = try manifest(pattern, first)
+    let before = Dictionary(uniqueKeysWithValues: first.records.map { ($0.path, $0.split) })
+    #expect(second.records.allSatisfy { before[$0.path] == nil || before[$0.path] == $0.split })
+    #expect(patients(second).values.allSatisfy { $0.count == 1 })
+    let other = try manifest("(P\\w\\d)", second)
+    #expect(other.isSplitAnew(from: second))
+  }
+
+  @Test func groupsByFolderAndPatternsThatMatchNothing() throws {
+    let data = try PhotoFolder()
+    for name in ["a", "b"] {
+      for site in ["s1", "s2", "s3"] {
+        for number in 0..<3 { try data.addPhoto("\(name)/\(site)/\(number).jpg") }
+      }
+    }
+    try data.addPhoto("a/loose.jpg")
+    let scan = try PhotoGrouping("folder").grouped(data.scan { $0.layout = .classes })
+    #expect(Set(scan.files.map(\.group)) == ["s1", "s2", "s3", nil])
+    #expect(scan.notes.map(\.kind) == [.ungrouped])
+    #expect(throws: DatasetError.self) {
+      try PhotoGrouping("(Q\\d)").grouped(data.scan { $0.layout = .classes })
+    }
+    #expect(throws: DatasetError.self) {
+      try PhotoGrouping("(unclosed").grouped(data.scan { $0.layout = .classes })
+    }
+  }
+}
