@@ -39,6 +39,6 @@ struct PretrainedList: ParsableCommand {
     guard !choices.isEmpty else { return "" }
     return "Take: "
       + choices.map { "\($0.1) (\($0.0))" }.joined(separator: ", ")
-      + ". How fast each is: Documentation/backbones.md.\n"
+      + ".\n"
   }
 }
