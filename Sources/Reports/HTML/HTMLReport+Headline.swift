@@ -57,8 +57,10 @@ extension ScanNote {
   /// Whether it says nothing about the photos: no image was left out and no label is in doubt.
   fileprivate var isHarmless: Bool {
     switch kind {
-    case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder: true
-    case .unsupportedFormat, .looseImage, .unlabelledFolder, .linkOutside, .nearDuplicate, .unlisted,
+    case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder:
+      true
+    case .unsupportedFormat, .looseImage, .unlabelledFolder, .linkOutside, .nearDuplicate,
+      .unlisted,
       .ungrouped, .contradictingLabel:
       false
     }
