@@ -32,7 +32,7 @@ struct RecipeOptions: ParsableArguments {
     if photos.valid != nil { result.insert(.valid) }
     if photos.test != nil { result.insert(.test) }
     if training.patience != nil { result.insert(.patience) }
-    if photos.verify == .contents { result.insert(.contents) }
+    if photos.details.verify == .contents { result.insert(.contents) }
     return result
   }
 
@@ -59,11 +59,29 @@ struct RecipeOptions: ParsableArguments {
 
 /// What happens to the folder of photos.
 struct PhotoOptions: ParsableArguments {
-  @Option(.layout) var layout: RecipeArgument<Recipe.Data>?
   @Option(.valid) var valid: RecipeArgument<Recipe.Data>?
   @Option(.test) var test: RecipeArgument<Recipe.Data>?
   @Option(.onBadImage) var onBadImage: RecipeArgument<Recipe.Data>?
   @Option(.labels) var labels: RecipeArgument<Recipe.Data>?
+  @OptionGroup(title: "Folders, tables, groups and copies", visibility: .hidden)
+  var details: PhotoDetailOptions
+
+  func validate() throws {
+    try refusing {
+      for argument in [valid, test, onBadImage] { try argument?.check(in: Recipe().data) }
+    }
+  }
+
+  /// Changes what was given.
+  func apply(to data: inout Recipe.Data) throws {
+    for argument in [valid, test, onBadImage, labels] { try argument?.apply(to: &data) }
+    try details.apply(to: &data)
+  }
+}
+
+/// What few folders of photos need.
+struct PhotoDetailOptions: ParsableArguments {
+  @Option(.layout) var layout: RecipeArgument<Recipe.Data>?
   @Option(.tableColumns) var tableColumns: RecipeArgument<Recipe.Data>?
   @Option(.groupBy) var groupBy: RecipeArgument<Recipe.Data>?
   @Option(.nearDuplicates) var nearDuplicates: RecipeArgument<Recipe.Data>?
@@ -80,7 +98,7 @@ struct PhotoOptions: ParsableArguments {
 
   func validate() throws {
     try refusing {
-      for argument in [layout, valid, test, onBadImage, nearDuplicates, conflictingLabels] {
+      for argument in [layout, nearDuplicates, conflictingLabels] {
         try argument?.check(in: Recipe().data)
       }
     }
@@ -88,10 +106,7 @@ struct PhotoOptions: ParsableArguments {
 
   /// Changes what was given.
   func apply(to data: inout Recipe.Data) throws {
-    for argument in [
-      layout, labels, tableColumns, groupBy, valid, test, onBadImage, nearDuplicates,
-      conflictingLabels,
-    ] {
+    for argument in [layout, tableColumns, groupBy, nearDuplicates, conflictingLabels] {
       try argument?.apply(to: &data)
     }
     if let reason = tableColumns?.key.reasonForNoEffect(in: data) {
