@@ -55,6 +55,7 @@ package struct Console: Sendable {
   /// Something the user should look at; never stops a run.
   package func warn(_ text: String) {
     if let observer { return observer(.warning(text)) }
+    if !isQuiet { heading.write(to: sink) }
     sink.write(message: text, label: "warning: ")
   }
 

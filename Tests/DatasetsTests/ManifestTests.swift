@@ -195,7 +195,7 @@ import ThawTestSupport
     #expect(manifest.duplicates.map(\.kinds) == [[.acrossSplits, .withinClass].reversed()])
     #expect(
       manifest.duplicates[0].paths == [BytePath("train/a/1.pnm"), BytePath("valid/a/leak.pnm")])
-    #expect(manifest.warnings.contains { $0.contains("1 photos in several splits") })
+    #expect(manifest.warnings.contains { $0.contains("1 photo in several splits") })
   }
 
   @Test func aMissingValidationFolderIsSplitFromTraining() throws {

@@ -151,7 +151,7 @@ import ThawTestSupport
     #expect(grouped.pictures(of: grouped.records(in: .valid)) == 4)
     #expect(grouped.warnings.contains { $0.hasPrefix("80 photos show 20 pictures, each in one") })
     let warned = try manifest(.warn)
-    #expect(warned.warnings.contains { $0.contains("pictures are in several splits") })
+    #expect(warned.warnings.contains { $0.contains("in several splits as photos") })
     #expect(try manifest(.ignore).nearDuplicates == nil)
     let dropped = try manifest(.drop)
     #expect(dropped.records.count == 20 && dropped.nearDuplicates == [])

@@ -14,28 +14,29 @@ extension Manifest {
     let odd = records.filter { !$0.warnings.isEmpty }
     if !odd.isEmpty {
       let examples = odd.map { "\($0.path): \($0.warnings.joined(separator: "; "))" }
-      lines.append("\(odd.count) odd files used: \(listed(examples, limit: 3))")
+      lines.append("\(counted(odd.count, "odd file")) used: \(listed(examples, limit: 3))")
     }
     let misnamed = records.filter(\.isMisnamed)
     if !misnamed.isEmpty {
       let examples = misnamed.map { "\($0.path) is \($0.format)" }
       lines.append(
-        "\(misnamed.count) files named for another format: \(listed(examples, limit: 3))")
+        "\(counted(misnamed.count, "file")) named for another format: \(listed(examples, limit: 3))"
+      )
     }
     return lines
   }
 
   private var duplicateWarnings: [String] {
     let texts: [(DuplicateGroup.Kind, String)] = [
-      (.acrossSplits, "photos in several splits, so that results look better than they are"),
-      (.acrossClasses, "photos in several classes, so that their labels contradict each other"),
-      (.withinClass, "photos several times in one class"),
+      (.acrossSplits, "in several splits, so that results look better than they are"),
+      (.acrossClasses, "in several classes, so that their labels contradict each other"),
+      (.withinClass, "several times in one class"),
     ]
     return texts.compactMap { kind, text in
       let groups = duplicates.filter { $0.kinds.contains(kind) }
       guard !groups.isEmpty else { return nil }
       let examples = groups.map { $0.paths.map(\.description).joined(separator: " = ") }
-      return "\(groups.count) \(text): \(listed(examples, limit: 3))"
+      return "\(counted(groups.count, "photo")) \(text): \(listed(examples, limit: 3))"
     }
   }
 
@@ -50,17 +51,18 @@ extension Manifest {
     let torn = groups.filter { $0.kinds.contains(.acrossSplits) }
     if torn.isEmpty {
       lines.append(
-        "\(count) photos show \(groups.count) pictures, each in one split: \(examples(groups))")
+        "\(count) photos show \(counted(groups.count, "picture")), each in one split: \(examples(groups))"
+      )
     } else {
       let more = groups.count - torn.count
       lines.append(
-        "\(torn.count) pictures are in several splits as photos that are hardly different, so that"
+        "\(counted(torn.count, "picture")) in several splits as photos that are hardly different, so that"
           + " results look better than they are: \(examples(torn))"
           + (more > 0 ? "; \(more) more are in one split each" : ""))
     }
     let mixed = groups.filter { $0.kinds.contains(.acrossClasses) }
     if !mixed.isEmpty {
-      lines.append("\(mixed.count) pictures are in several classes: \(examples(mixed))")
+      lines.append("\(counted(mixed.count, "picture")) in several classes: \(examples(mixed))")
     }
     return lines
   }
@@ -113,3 +115,6 @@ extension Manifest.Record {
     return promised.map { $0 != format } ?? false
   }
 }
+
+/// `1 photo`, `2 photos`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

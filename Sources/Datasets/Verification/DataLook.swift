@@ -75,23 +75,23 @@ package struct DataLook: Sendable, Encodable {
     let more = photos.count > 3 ? " and \(photos.count - 3) more" : ""
     return Finding(
       kind: kind, count: photos.count, examples: examples,
-      text: "\(photos.count) \(text): \(examples.joined(separator: ", "))\(more)")
+      text: "\(counted(photos.count, "photo")) \(text): \(examples.joined(separator: ", "))\(more)")
   }
 
   private static func exposure(_ photos: [Photo]) -> [Finding] {
     let blank = photos.filter { $0.deviation < 2 }
     let rest = photos.filter { $0.deviation >= 2 }
     return [
-      finding(.blank, blank, "photos with nothing on them"),
-      finding(.dark, rest.filter { $0.mean < 25 }, "photos that are nearly black"),
-      finding(.overexposed, rest.filter { $0.mean > 235 }, "photos that are nearly white"),
+      finding(.blank, blank, "with nothing to see"),
+      finding(.dark, rest.filter { $0.mean < 25 }, "nearly black"),
+      finding(.overexposed, rest.filter { $0.mean > 235 }, "nearly white"),
     ].compactMap(\.self)
   }
 
   private static func greyscale(_ photos: [Photo]) -> Finding? {
     let grey = photos.filter(\.image.isGrey)
     guard !grey.isEmpty, grey.count * 2 < photos.count else { return nil }
-    return finding(.greyscale, grey, "photos without colour among photos with it")
+    return finding(.greyscale, grey, "without colour among photos with it")
   }
 
   private static func sizes(_ photos: [Photo]) -> Finding? {
@@ -101,7 +101,7 @@ package struct DataLook: Sendable, Encodable {
     guard photos.count >= 10, odd.count * 5 < photos.count else { return nil }
     return finding(
       .size, odd,
-      "photos with less than a sixteenth or more than sixteen times the pixels of the rest")
+      "with less than a sixteenth or more than sixteen times the pixels of the rest")
   }
 
   /// Sizes and formats that nearly all photos of one class have, and nearly none of the others.
