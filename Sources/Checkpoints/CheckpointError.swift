@@ -25,7 +25,6 @@ package struct CheckpointError: Error, Sendable, Equatable, CustomStringConverti
     case mismatch
   }
 
-  /// The file.
   package let file: FilePath
   /// What sort of trouble it is.
   package let kind: Kind

@@ -8,7 +8,6 @@ package enum YAMLKind: Sendable {
   case absent
   /// A word or number.
   case scalar
-  /// A list.
   case list
   /// Keys and values.
   case mapping

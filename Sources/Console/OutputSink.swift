@@ -48,7 +48,6 @@ package struct OutputSink: Sendable {
   /// Standard error; lines are rewritten when it is a terminal that can (TERM is not "dumb").
   package static var standardError: OutputSink { descriptor(STDERR_FILENO) }
 
-  /// Standard output.
   package static var standardOutput: OutputSink { descriptor(STDOUT_FILENO) }
 
   /// An open file descriptor. A closed one, a full disk or a reader that has gone are ignored.

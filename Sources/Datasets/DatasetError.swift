@@ -58,7 +58,6 @@ package enum DatasetError: Error, Sendable, Equatable {
 
   /// A class with too few photos.
   package struct Shortage: Sendable, Hashable {
-    /// The class.
     package let className: String
     /// Its different photos.
     package let count: Int

@@ -7,7 +7,6 @@ package import SystemPackage
 package enum FileKind: Sendable, Hashable {
   /// A regular file.
   case regular
-  /// A directory.
   case directory
   /// A symbolic link (only when links are not followed).
   case symbolicLink

@@ -46,7 +46,6 @@ package struct Convolution2D: Hashable, Sendable {
 /// `bias` [channels] (absent as the flags say), buffers `running_mean` and `running_var` [channels].
 /// Which statistics are used and whether they move is decided by a ``BatchNormMode``, not here.
 package struct BatchNormalization: Hashable, Sendable {
-  /// Channels.
   package var channels: Int
   /// Added to the variance.
   package var epsilon: Double
@@ -98,7 +97,6 @@ package struct LayerNormalization: Hashable, Sendable {
 ///
 /// - Source: Touvron et al. 2021, arXiv:2103.17239.
 package struct ChannelScale: Hashable, Sendable {
-  /// Channels.
   package var channels: Int
   /// Last component of the parameter's path.
   package var name: String

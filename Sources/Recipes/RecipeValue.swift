@@ -55,7 +55,6 @@ extension RecipeValue where Value == String {
 }
 
 extension RecipeValue where Value == UInt64 {
-  /// A seed.
   static var seed: RecipeValue {
     RecipeValue(
       type: "whole number", read: { try $0.read($1, into: &$2) }, write: { $0.description })

@@ -8,7 +8,6 @@ import ThawTensors
 
 /// A card with its weights in memory: the untouched pretrained network, and the start of new ones.
 package struct PretrainedBackbone: Sendable {
-  /// The card.
   package let card: BackboneCard
   /// What it is built by.
   package let architecture: Architecture

@@ -9,7 +9,6 @@ import ThawNetwork
 extension PretrainedStore {
   /// Somebody's classifier as an ONNX file, and what the file may not say.
   package struct ONNXClassifier: Sendable {
-    /// The file.
     package var file: FilePath
     /// Name of the new card.
     package var name: String

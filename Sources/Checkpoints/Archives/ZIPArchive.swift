@@ -8,7 +8,6 @@
 ///
 /// - Source: PKWARE APPNOTE.TXT 6.3.
 struct ZIPArchive {
-  /// One entry.
   struct Entry {
     let name: String
     let checksum: UInt32

@@ -62,9 +62,7 @@ package indirect enum JSONValue: Sendable, Equatable {
 
 /// A name and its value in a JSON object.
 package struct JSONMember: Sendable, Equatable {
-  /// The name.
   package let name: String
-  /// The value.
   package let value: JSONValue
 
   /// Pairs a name with a value.

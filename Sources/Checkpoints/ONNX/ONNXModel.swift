@@ -102,9 +102,7 @@ package struct ONNXNode: Sendable {
 package enum ONNXAttribute: Sendable {
   /// One Float32.
   case float(Float)
-  /// One integer.
   case integer(Int)
-  /// A text.
   case text(String)
   /// A constant.
   case tensor(StoredTensor)
@@ -120,7 +118,6 @@ package enum ONNXAttribute: Sendable {
 
 /// A value that enters or leaves a graph.
 package struct ONNXValue: Sendable {
-  /// Its name.
   package var name: String
   /// Nil when it is no tensor, or of a type that is not read.
   package var elementType: ElementType?

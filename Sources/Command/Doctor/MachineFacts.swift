@@ -19,7 +19,6 @@ struct MachineFacts: Encodable {
   let memoryAvailable: Int?
   /// Bytes that the control group allows; nil without a limit.
   let memoryLimit: Int?
-  /// Of the system.
   let system: String
 
   /// Reads `/proc` and `/sys`; what cannot be read is left out.

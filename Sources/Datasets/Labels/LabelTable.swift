@@ -33,7 +33,6 @@ package struct LabelTable: Sendable {
     let group: String?
   }
 
-  /// The file.
   package let file: FilePath
   let rows: [Row]
   /// Which column was taken for what, for people.

@@ -88,7 +88,6 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
 
   /// One layer group.
   package struct Group: Sendable, Equatable, Codable {
-    /// Its name.
     package var name: String
     /// Loss when this group alone is switched to batch statistics; nil without batch norms.
     package var lossAlone: Double?
@@ -149,7 +148,6 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
 
   /// A comparison with the checkpoint that training began with.
   package struct Original: Sendable, Equatable, Codable {
-    /// Its card.
     package var card: String
     /// Tensors before the head that are no batch norm's, and how many differ.
     package var weights: Int

@@ -9,7 +9,6 @@
 /// have features that remember; then photos are also shown mirrored, which changes nothing about
 /// photos that were never seen.
 package struct Familiarity: Sendable, Equatable, Codable {
-  /// The answer.
   package enum Answer: String, Sendable, Codable {
     /// It was trained on them.
     case seen
@@ -19,7 +18,6 @@ package struct Familiarity: Sendable, Equatable, Codable {
     case unknown
   }
 
-  /// The answer.
   package let answer: Answer
   /// Why, a clause: `it gets 99.6 % of them right, …`.
   package let reason: String

@@ -35,7 +35,6 @@ package struct LayerShift: Sendable, Equatable, Codable {
   package let shareOfBadChannels: Double
   /// The channel with the largest divergence.
   package let worstChannel: Int
-  /// Its divergence.
   package let worstDivergence: Double
 
   /// Compares the moments of a layer's input with its running statistics.

@@ -68,7 +68,6 @@ package struct FitFindings: Sendable, Equatable, Codable {
     package var path: String
     /// Its split; nil when unknown.
     package var split: String?
-    /// Its label.
     package var label: String
     /// What the witnesses say it is.
     package var suggestion: String

@@ -10,7 +10,6 @@ package struct LabelSuspicion: Sendable {
   package struct Case: Sendable, Equatable {
     /// Position of the photo.
     package let photo: Int
-    /// Its label.
     package let label: Int
     /// What the witnesses say it is.
     package let suggestion: Int

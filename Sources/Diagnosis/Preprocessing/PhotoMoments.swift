@@ -3,7 +3,6 @@
 /// Mean and mean square of each channel of one layer's input, photo by photo: enough to have the
 /// statistics of any resample of the photos without running the network again.
 package struct PhotoMoments: Sendable {
-  /// Channels.
   package let channels: Int
   /// [photos, channels].
   private var means: [Double] = []

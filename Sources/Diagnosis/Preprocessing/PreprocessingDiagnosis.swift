@@ -22,7 +22,6 @@ package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
 
   /// One contract, the best first.
   package struct Rank: Sendable, Equatable, Codable {
-    /// Its name.
     package var name: String
     /// How far photos prepared by it are from what the network remembers, nats. Without batch norms:
     /// how much less the answers tell than under the best contract.

@@ -47,7 +47,6 @@ package struct ImageWarnings: Sendable, Hashable {
 
 /// What an image's header says.
 package struct ImageProbe: Sendable, Hashable {
-  /// The format.
   package let format: ImageFormat
   /// Extent of the upright image in pixels.
   package let size: PixelSize

@@ -43,7 +43,6 @@ package struct LineChart: Sendable {
     }
   }
 
-  /// One axis.
   package struct Axis: Sendable {
     /// What it shows, with the unit.
     package let title: String

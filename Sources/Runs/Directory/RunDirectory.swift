@@ -62,7 +62,6 @@ package struct RunDirectory: Sendable {
   package var labelTable: FilePath { place(of: .labelTable) }
   /// The photos with the most suspicious labels, as one picture.
   package var labelSheet: FilePath { place(of: .labelSheet) }
-  /// The report.
   package var report: FilePath { place(of: .report) }
 
   /// Every file that stages write, by its name. There is no other way to its path, so that none can

@@ -28,7 +28,6 @@ package struct ExportStage {
   package enum Names: String, Sendable, CaseIterable {
     /// torchvision's, timm's for networks that torchvision has not; the file is a model of Thaw too.
     case torchvision
-    /// timm's.
     case timm
   }
 

@@ -4,7 +4,6 @@
 package struct GroupRow: Encodable, Sendable {
   /// Number of the phase, from 1.
   package let phase: Int
-  /// The group.
   package let group: String
   /// Its weights, scales, shifts and biases.
   package let parameters: Int

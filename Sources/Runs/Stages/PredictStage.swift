@@ -30,7 +30,6 @@ package struct PredictStage {
     package let path: String
     /// The most probable class.
     package let label: String
-    /// Its probability.
     package let probability: Float
     /// The most probable classes, best first.
     package let top: [Ranked]
