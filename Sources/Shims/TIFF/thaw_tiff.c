@@ -452,20 +452,6 @@ thaw_image_status thaw_tiff_decode(const uint8_t *bytes, size_t count,
 
 #else
 
-thaw_image_status thaw_tiff_probe(const uint8_t *bytes, size_t count,
-                                  const thaw_decode_options *options, thaw_image_info *info,
-                                  thaw_image_report *report) {
-  (void)bytes, (void)count, (void)options, (void)info;
-  thaw_report_clear(report);
-  return THAW_IMAGE_MISSING;
-}
-
-thaw_image_status thaw_tiff_decode(const uint8_t *bytes, size_t count,
-                                   const thaw_decode_options *options, uint8_t *pixels,
-                                   size_t capacity, thaw_image_report *report) {
-  (void)bytes, (void)count, (void)options, (void)pixels, (void)capacity;
-  thaw_report_clear(report);
-  return THAW_IMAGE_MISSING;
-}
+THAW_MISSING_FORMAT(tiff)
 
 #endif

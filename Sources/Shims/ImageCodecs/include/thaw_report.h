@@ -14,6 +14,23 @@ static inline void thaw_report_clear(thaw_image_report *report) {
   memset(report, 0, sizeof *report);
 }
 
+/// The two functions of a format whose library this build lacks.
+#define THAW_MISSING_FORMAT(format)                                                              \
+  thaw_image_status thaw_##format##_probe(const uint8_t *bytes, size_t count,                    \
+                                          const thaw_decode_options *options,                    \
+                                          thaw_image_info *info, thaw_image_report *report) {    \
+    (void)bytes, (void)count, (void)options, (void)info;                                         \
+    thaw_report_clear(report);                                                                   \
+    return THAW_IMAGE_MISSING;                                                                   \
+  }                                                                                              \
+  thaw_image_status thaw_##format##_decode(const uint8_t *bytes, size_t count,                   \
+                                           const thaw_decode_options *options, uint8_t *pixels,  \
+                                           size_t capacity, thaw_image_report *report) {         \
+    (void)bytes, (void)count, (void)options, (void)pixels, (void)capacity;                       \
+    thaw_report_clear(report);                                                                   \
+    return THAW_IMAGE_MISSING;                                                                   \
+  }
+
 __attribute__((format(printf, 2, 3))) static inline void thaw_report_fail(
     thaw_image_report *report, const char *format, ...) {
   va_list arguments;
