@@ -4,6 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawTinyBackbone
 
 /// What `thaw fit` and the stages print and leave behind.
 struct FitTests {
@@ -14,9 +15,9 @@ struct FitTests {
 
   @Test func fitLeavesEveryArtifactAndPrintsOneDocument() throws {
     let json = try fitted.outcome.json()
-    // Advice is there when the course of the training gives any.
+    // What is said of the result is there when there is anything to say.
     #expect(
-      json.keys.filter { $0 != "advice" } == [
+      json.keys.filter { !["advice", "caution"].contains($0) } == [
         "cache", "evaluate", "model", "prepare", "report", "run", "train",
       ])
     #expect(json["model"].string == "run/model.safetensors")
@@ -118,5 +119,21 @@ struct FitTests {
       #expect(one["logits"].array.map(\.double) == same["logits"].array.map(\.double))
       #expect(one["probability"].double == same["probability"].double)
     }
+  }
+
+  /// Beside folders that say which photo is for what, `--test` is an error, so it must not be advised.
+  @Test func adviceAboutAnUntouchedNumberFitsTheFolders() throws {
+    let workspace = try Workspace(classes: ["train/blue", "train/red", "valid/blue", "valid/red"])
+    let few = try workspace.fit()
+    #expect(few.status == 0, "\(few.stderr)")
+    #expect(few.stdout.contains("put photos aside in a folder 'test'"))
+    #expect(!few.stdout.contains("--test 0.2"))
+    let again = try workspace.fit()
+    #expect(again.stdout.hasPrefix("The model is up to date: "))
+    // A solver that looks at no validation photo has chosen nothing by them.
+    let exact = try workspace.thaw(
+      "fit", "photos", "--run", "exact", "--backbone", TinyBackbone.name, "--no-fine-tune",
+      "--solver", "lbfgs")
+    #expect(exact.status == 0 && !exact.stdout.contains("chose the weights"), "\(exact.stdout)")
   }
 }

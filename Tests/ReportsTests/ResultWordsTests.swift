@@ -43,6 +43,17 @@ import ThawReports
     #expect(try Self.words([[1]], split: "test").basis.hasPrefix("1 of 1 test photo right,"))
   }
 
+  @Test func whatSpeaksAgainstANumberIsSaidOnlyWhenItDoes() throws {
+    #expect(
+      try Self.words([[65, 5], [3, 80]]).caution
+        == "These are validation photos: they also chose the weights, so expect slightly less on new"
+        + " photos; for an untouched number train with --test 0.2.")
+    #expect(try Self.words([[65, 5], [3, 80]], chose: false).caution == nil)
+    #expect(try Self.words([[65, 5], [3, 80]], split: "test").caution == nil)
+    let few = try Self.words([[3, 0], [0, 3]], split: "test")
+    #expect(few.caution == few.plain)
+  }
+
   @Test func fewPhotosAreNoHeadline() throws {
     let few = try Self.words([[3, 0], [0, 3]])
     #expect(few.isFew && few.figure == "6 of 6" && few.interval == nil && few.smallClasses == nil)

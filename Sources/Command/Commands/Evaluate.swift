@@ -78,25 +78,6 @@ extension Evaluation {
       + " \(Format.percent(accuracy))"
   }
 
-  /// What the number does not say; nil for photos that nothing was chosen by, if there are enough.
-  var caution: String? {
-    let classes = matrix.classMetrics.filter { $0.count > 0 }.count
-    let few =
-      count < 10 * classes
-      ? "With \(Format.significant(Double(count) / Double(max(classes, 1)), 2)) photos a class this"
-        + " says little: the accuracy on new photos may be anywhere from"
-        + " \(Format.percent(accuracyInterval.lowerBound, decimals: 0)) to"
-        + " \(Format.percent(accuracyInterval.upperBound, decimals: 0))."
-      : nil
-    let chosen =
-      split == Split.valid.rawValue
-      ? "The validation photos also chose the weights, so expect slightly less on new photos; for an"
-        + " untouched number keep some aside with --test 0.2."
-      : nil
-    let parts = [few, chosen].compactMap(\.self)
-    return parts.isEmpty ? nil : parts.joined(separator: "\n")
-  }
-
   /// A summary, the metrics of each class and the confusion matrix, for people.
   ///
   /// - Parameter look: how each photo was looked at.

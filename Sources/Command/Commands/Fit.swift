@@ -60,14 +60,14 @@ extension FitStage.Summary {
   func text(_ look: Recipe.TestTime) -> String {
     let places = "Model: \(model)\nReport: \(report)"
     if isUnchanged {
-      return "Nothing has changed since the last time: \(evaluate.sentence)\n\(places)"
+      return "The model is up to date: \(evaluate.sentence).\n\(places)"
     }
     let lines = [train.text, fineTune?.text].compactMap { $0 }.joined(separator: "\n")
     return """
       \(lines)
 
       \(evaluate.text(look))
-      \(evaluate.caution.map { $0 + "\n\n" } ?? "")\(places)
+      \(caution.map { $0 + "\n\n" } ?? "")\(places)
 
       Try it:      thaw predict --model \(model) PHOTO
       Look at it:  xdg-open \(report)

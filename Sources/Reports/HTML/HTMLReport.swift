@@ -28,15 +28,12 @@ package struct HTMLReport: Sendable {
 
   /// The judged photos' words.
   var words: ResultWords? {
-    content.evaluation.map {
-      ResultWords($0, validationChose: content.validationChose, untouched: untouched)
+    content.evaluation.map { evaluation in
+      guard let outcome = content.network?.record.outcome, let manifest = content.manifest else {
+        return ResultWords(evaluation)
+      }
+      return ResultWords(evaluation, outcome: outcome, manifest: manifest)
     }
-  }
-
-  private var untouched: ResultWords.Untouched {
-    guard let manifest = content.manifest else { return .share }
-    if !manifest.records(in: .test).isEmpty { return .evaluate }
-    return manifest.fractions == nil ? .folder : .share
   }
 
   private var page: Markup {

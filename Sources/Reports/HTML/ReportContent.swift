@@ -25,8 +25,6 @@ package struct ReportContent: Sendable {
   package var evaluation: Evaluation?
   /// The evaluations of its split that are compared.
   package var looks: [Look] = []
-  /// Whether the validation photos chose an epoch, a rate or weights, so that they flatter the result.
-  package var validationChose = true
   /// The head alone and the fine-tuned network, on the same photos.
   package var comparison: Comparison?
   /// The most confident mistakes, worst first.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
-import ThawDatasets
+package import ThawDatasets
+package import ThawInference
 package import ThawTraining
 
 /// What may be said of a result, in sentences for somebody who has never heard of a metric.
@@ -28,6 +29,24 @@ package struct ResultWords: Sendable {
     case share = "train with --test 0.2"
     /// Folders say which photo is for what, so that no share can be taken.
     case folder = "put photos aside in a folder 'test' and train again"
+  }
+
+  /// Words for the evaluation of a run's model.
+  ///
+  /// - Parameters:
+  ///   - outcome: of the training that made the model.
+  ///   - manifest: the run's photos.
+  package init(_ evaluation: Evaluation, outcome: TrainingOutcome, manifest: Manifest) {
+    let untouched: Untouched =
+      if !manifest.records(in: .test).isEmpty {
+        .evaluate
+      } else {
+        manifest.fractions == nil ? .folder : .share
+      }
+    // A solver without epochs takes its strength from the training photos alone.
+    self.init(
+      evaluation, validationChose: outcome.epochs > 0 || outcome.interpolation != nil,
+      untouched: untouched)
   }
 
   /// Words for `evaluation`.
@@ -78,15 +97,28 @@ package struct ResultWords: Sendable {
     let right = count == 1 ? "photo right" : "photos right"
     switch Split(rawValue: evaluation.split) {
     case .test: return "\(numbers) test \(right), which nothing was chosen by."
-    case .valid where validationChose:
-      return "\(numbers) validation \(right); they also chose the weights, so expect slightly less"
-        + " on new photos; for an untouched number \(untouched.rawValue)."
+    case .valid where validationChose: return "\(numbers) validation \(right); \(chosenBy)."
     case .valid: return "\(numbers) validation \(right), which nothing was chosen by."
     case .train:
       return "\(numbers) training \(right): the network has learnt from these very photos, so this"
         + " says nothing about new ones."
     case nil: return "\(numbers) \(right) ('\(evaluation.split)')."
     }
+  }
+
+  private var chosenBy: String {
+    "they also chose the weights, so expect slightly less on new photos; for an untouched number"
+      + " \(untouched.rawValue)"
+  }
+
+  /// What speaks against taking the number as it stands, a sentence a line; nil when nothing does.
+  package var caution: String? {
+    let isChosenBy = evaluation.split == Split.valid.rawValue && validationChose
+    let lines = [
+      isFew ? plain : nil, isChosenBy ? "These are validation photos: \(chosenBy)." : nil,
+    ]
+    .compactMap(\.self)
+    return lines.isEmpty ? nil : lines.joined(separator: "\n")
   }
 
   /// How many different pictures the photos show; nil when each shows its own.

@@ -4,6 +4,7 @@ package import SystemPackage
 import ThawBackbones
 package import ThawInference
 package import ThawRecipes
+import ThawReports
 package import ThawTraining
 
 /// Every stage one after the other: from a folder of photos to a model and a report.
@@ -48,6 +49,8 @@ package struct FitStage {
     package let evaluate: Evaluation
     /// The page.
     package let report: String
+    /// What speaks against taking the accuracy as it stands, a sentence a line.
+    package let caution: String?
     /// What would make it better, as far as the training shows it.
     package let advice: String?
 
@@ -102,10 +105,14 @@ package struct FitStage {
     let evaluation = try part(.evaluate) {
       try EvaluateStage(context: context).evaluate(run, split: nil)
     }
+    let outcome = try run.finishedTraining(directory.model)?.outcome
     let report = try part(.report) { try ReportStage(run).write() }
     return Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report,
+      caution: outcome.flatMap {
+        ResultWords(evaluation, outcome: $0, manifest: run.manifest).caution
+      },
       advice: try directory.advice)
   }
 }

@@ -67,7 +67,6 @@ struct RunReport {
     content.search = FindLearningRateStage.search(of: run)
     content.evaluation = result.evaluation
     content.looks = looks
-    content.validationChose = record.outcome.epochs > 0 || record.outcome.interpolation != nil
     content.comparison = try comparison()
     let answers = answers
     content.mistakes = answers.mistakes.map(\.shown)
