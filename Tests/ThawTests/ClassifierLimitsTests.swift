@@ -11,33 +11,38 @@ import ThawTinyBackbone
 
 /// What happens to a classifier that is asked too much, told to stop, or given something unusable.
 struct ClassifierLimitsTests {
+  /// Tried until it is seen: where other tests keep the machine busy, the order to stop may come
+  /// after most of the photos are answered.
   @Test func whoIsCancelledHearsSoAtOnceAndIsNotComputed() async throws {
     let tiny = try await TinyModel.shared
     let classifier = try tiny.classifier(workers: 1, batch: 1, views: SlowPhoto.views)
     let slow = try SlowPhoto.photo.get()
     let clock = ContinuousClock()
     let one = try await clock.measure { _ = try await classifier.classify(slow) }
-    let tasks = (0..<40).map { _ in Task { try await classifier.classify(slow) } }
-    // The first of them has begun by now; on a busy machine a few are answered already.
-    try await Task.sleep(for: one / 10)
-    for task in tasks { task.cancel() }
-    var answered = 0
-    let hearing = await clock.measure {
-      for task in tasks {
-        do {
-          _ = try await task.value
-          answered += 1
-        } catch {
-          #expect(error is CancellationError)
+    var seen: [String] = []
+    for _ in 0..<20 {
+      let tasks = (0..<40).map { _ in Task { try await classifier.classify(slow) } }
+      // The first of them has begun by now; on a busy machine a few are answered already.
+      try await Task.sleep(for: one / 10)
+      for task in tasks { task.cancel() }
+      var answered = 0
+      let hearing = await clock.measure {
+        for task in tasks {
+          do {
+            _ = try await task.value
+            answered += 1
+          } catch {
+            #expect(error is CancellationError)
+          }
         }
       }
+      let next = try await clock.measure {
+        _ = try await classifier.classify(try TinyPhotos.jpeg(kind: 0, number: 1))
+      }
+      if answered < 10, hearing < one * 10, next < one * 8 { return }
+      seen.append("\(answered) answered, heard after \(hearing), the next after \(next)")
     }
-    #expect(answered < 10)
-    #expect(hearing < one * 10, "\(hearing): forty photos of \(one) would take \(one * 40)")
-    let next = try await clock.measure {
-      _ = try await classifier.classify(try TinyPhotos.jpeg(kind: 0, number: 1))
-    }
-    #expect(next < one * 8, "\(next): forty photos of \(one) would take \(one * 40)")
+    Issue.record("forty photos of \(one) take \(one * 40): \(seen)")
   }
 
   @Test func aTaskThatIsCancelledAlreadyIsNotQueued() async throws {
