@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
+import SystemPackage
 import ThawConsole
 import ThawRecipes
 import ThawRuns
@@ -75,6 +77,11 @@ struct PhotoOptions: ParsableArguments {
   /// Changes what was given.
   func apply(to data: inout Recipe.Data) throws {
     for argument in [valid, test, onBadImage, labels] { try argument?.apply(to: &data) }
+    // The recipe is read again by commands that are started elsewhere.
+    if labels != nil, !data.labels.isEmpty {
+      let here = FileManager.default.currentDirectoryPath
+      data.labels = FilePath(here).pushing(FilePath(data.labels)).lexicallyNormalized().string
+    }
     try details.apply(to: &data)
   }
 }

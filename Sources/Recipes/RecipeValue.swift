@@ -48,7 +48,11 @@ extension RecipeValue where Value == String {
   /// Any text; a recipe is written without it when there is none.
   static var optionalText: RecipeValue {
     RecipeValue(
-      type: "text", read: { try $0.read($1, into: &$2) },
+      type: "text, or `none`",
+      read: {
+        try $0.read($1, into: &$2)
+        if $2 == "none" { $2 = "" }
+      },
       write: { $0.isEmpty ? nil : RecipeValue.text.write($0) }, document: { _ in "none" },
       yaml: { RecipeValue.text.write($0) })
   }

@@ -52,4 +52,95 @@ struct LabelTests {
     let json = try outcome.json()
     #expect(json["new_split"]["now"].string?.contains("group by") == true, "\(outcome.stderr)")
   }
+
+  private func prepare(_ workspace: Workspace, _ run: String, _ options: String...) throws
+    -> Outcome
+  {
+    try workspace.start(["prepare", "photos", "--run", run] + Workspace.recipe + options).wait()
+  }
+
+  /// The usual place of a table is beside the folder, with paths that begin with the folder's name.
+  @Test func pathsBelowTheTableAreFound() throws {
+    let workspace = try Workspace(count: 6)
+    for (name, separator, start) in [
+      ("beside", "/", "photos/"), ("windows", "\\", "photos\\"),
+      ("absolute", "/", workspace.file("photos").string + "/"), ("inside", "/", ""),
+    ] {
+      let rows = (0..<6).flatMap { number in
+        ["red", "blue"].map { "\(start)\($0)\(separator)\(number).png,\($0)" }
+      }
+      try AtomicFile.write(
+        workspace.file("\(name).csv"), text: "path,label\n" + rows.joined(separator: "\n"))
+      let outcome = try prepare(workspace, name, "--labels", "\(name).csv", "--json")
+      #expect(try outcome.json()["count"].int == 12, "\(name): \(outcome.stderr)")
+    }
+    try AtomicFile.write(workspace.file("none.csv"), text: "path,label\nx/1.png,a\nx/2.png,b\n")
+    let none = try prepare(workspace, "none", "--labels", "none.csv")
+    #expect(none.status == 65)
+    #expect(none.stderr.contains("none of the 2 photos it names is in"), "\(none.stderr)")
+    #expect(none.stderr.contains("'x/1.png'") && !none.stderr.contains("Expected CSV"))
+  }
+
+  @Test func aTableCanBeTakenBack() throws {
+    let workspace = try Workspace(count: 6)
+    let rows = (0..<6).flatMap { ["red/\($0).png,\($0 % 2)", "blue/\($0).png,\($0 % 2)"] }
+    try AtomicFile.write(
+      workspace.file("t.csv"), text: "path,label\n" + rows.joined(separator: "\n"))
+    try prepare(workspace, "run", "--labels", "t.csv").succeeded()
+    // The recipe names it wherever the next command is started.
+    let elsewhere = try workspace.start(
+      [], shell: "cd run && '\(ThawProcess.program)' prepare ../photos --run ../run --json"
+    ).wait()
+    #expect(try elsewhere.json()["unchanged"].bool == true)
+    let folders = try prepare(workspace, "run", "--labels", "none")
+    #expect(folders.status == 65 && folders.stderr.contains("class '0' of this run"))
+    let fresh = try prepare(workspace, "fresh", "--labels", "none", "--group-by", "none", "--json")
+    #expect(try fresh.json()["classes"][0]["name"].string == "blue")
+  }
+
+  @Test func groupsOfATableAreChecked() throws {
+    let workspace = try Workspace(count: 6)
+    func table(_ group: (Int) -> String) throws {
+      let rows = (0..<6).flatMap { number in
+        ["red", "blue"].map {
+          #"{"path":"\#($0)/\#(number).png","label":"\#($0)","g":\#(group(number))}"#
+        }
+      }
+      try AtomicFile.write(workspace.file("t.jsonl"), text: rows.joined(separator: "\n"))
+    }
+    try table { _ in "null" }
+    let empty = try prepare(workspace, "a", "--labels", "t.jsonl", "--group-by", "g")
+    #expect(empty.status == 65 && empty.stderr.contains("no photo has such a group"))
+    try table { $0 < 3 ? "\($0).5" : "null" }
+    let some = try prepare(workspace, "b", "--labels", "t.jsonl", "--group-by", "g", "--json")
+    #expect(try some.json()["count"].int == 12)
+    #expect(some.stderr.contains("6 photos without a group"), "\(some.stderr)")
+    try AtomicFile.write(
+      workspace.file("t.csv"),
+      text: "path,label,g\nred/0.png,red,1\nred/0.png,red,2\nblue/0.png,blue,3\n")
+    let torn = try prepare(workspace, "c", "--labels", "t.csv", "--group-by", "g")
+    #expect(torn.status == 65 && torn.stderr.contains("another label, split or group"))
+  }
+
+  /// `set` may be anything; only a column with splits is one.
+  @Test func aColumnCalledSetIsOneOfSplitsOnlyIfItHasAny() throws {
+    let workspace = try Workspace(count: 6)
+    func table(_ set: (Int) -> String) throws {
+      let rows = (0..<6).flatMap { number in
+        ["red", "blue"].map { "\($0)/\(number).png,\($0),\(set(number))" }
+      }
+      try AtomicFile.write(
+        workspace.file("t.csv"), text: "path,label,set\n" + rows.joined(separator: "\n"))
+    }
+    try table { $0 < 3 ? "A" : "B" }
+    let other = try prepare(workspace, "a", "--labels", "t.csv")
+    other.succeeded()
+    #expect(!other.stderr.contains("splits by"))
+    try table { $0 < 3 ? "train" : "valid" }
+    let splits = try prepare(workspace, "b", "--labels", "t.csv", "--json")
+    #expect(try splits.json()["classes"][0]["valid"].int == 3)
+    try table { $0 < 3 ? "train" : "B" }
+    let mixed = try prepare(workspace, "c", "--labels", "t.csv")
+    #expect(mixed.status == 65 && mixed.stderr.contains("'B' is no split"))
+  }
 }

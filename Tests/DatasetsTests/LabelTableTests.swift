@@ -90,7 +90,10 @@ import ThawFiles
     ("path,kind\nimages/1.jpg,a\n", "no column of the labels"),
     ("path,label\n\"images/1.jpg,a\n", "a quote is not closed"),
     ("path,label\nimages/1.jpg,\n", "no label"),
-    ("path,label\nimages/1.jpg,a\nimages/1.jpg,b\n", "has another label or split than in line 2"),
+    (
+      "path,label\nimages/1.jpg,a\nimages/1.jpg,b\n",
+      "has another label, split or group than in line 2"
+    ),
     ("path,label,split\nimages/1.jpg,a,third\n", "'third' is no split"),
     ("path,path,label\nx,y,z\n", "several columns are called 'path'"),
     ("{\"path\": 1\n", "it is not one JSON object"),

@@ -54,7 +54,7 @@ package struct LabelTable: Sendable {
       }
       let isJSON = text.first { !$0.isWhitespace } == "{"
       let table = isJSON ? try LabelTable.objects(text) : try LabelTable.cells(text)
-      let places = try Places(table.header, columns)
+      let places = try Places(table, columns)
       var rows: [Row] = []
       for row in table.rows { rows.append(try places.row(row)) }
       guard !rows.isEmpty else { throw LabelTableFlaw(line: nil, problem: "it has no rows") }
@@ -107,6 +107,10 @@ package struct LabelTable: Sendable {
         self.text = text
       } else if let number = try? container.decode(Int.self) {
         text = String(number)
+      } else if let number = try? container.decode(Double.self) {
+        text = String(number)
+      } else if let flag = try? container.decode(Bool.self) {
+        text = String(flag)
       } else {
         text = nil
       }
@@ -121,12 +125,20 @@ package struct LabelTable: Sendable {
     private let group: Int?
     let description: String
 
-    init(_ header: [String], _ columns: Columns) throws(LabelTableFlaw) {
+    init(_ table: Table, _ columns: Columns) throws(LabelTableFlaw) {
+      let header = table.header
       path = try Places.place(header, columns.path, Places.pathNames, "of the photos")
       label = try Places.place(header, columns.label, Places.labelNames, "of the labels")
-      split =
-        columns.split == nil && !header.contains { Places.splitNames.contains($0.lowercased()) }
+      let isNamed = header.contains { Places.splitNames.contains($0.lowercased()) }
+      let found =
+        columns.split == nil && !isNamed
         ? nil : try Places.place(header, columns.split, Places.splitNames, "of the splits")
+      // `set` may mean anything: it is the column of the splits if any value is the name of one.
+      split = found.flatMap { place in
+        columns.split != nil || header[place].lowercased() == "split"
+          || table.rows.contains { SplitName(folderName: $0.cells[place].trimmed) != nil }
+          ? place : nil
+      }
       group =
         columns.group == nil ? nil : try Places.place(header, columns.group, [], "of the groups")
       description =

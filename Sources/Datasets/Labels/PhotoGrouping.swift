@@ -16,13 +16,13 @@ package enum PhotoGrouping: Sendable {
 
   /// The scan with a group for every photo that has one.
   ///
-  /// Photos without one are counted; a column's groups the scan has already.
+  /// Photos without one are counted. A column's groups the table's scan has read already.
   ///
   /// - Throws: ``DatasetError/badGrouping(_:problem:)`` for a pattern that is none, or one that matches
   ///   nothing.
   package func grouped(_ scan: FolderScan) throws(DatasetError) -> FolderScan {
     switch self {
-    case .column: return scan
+    case .column(let name): return try grouped(scan, name) { $0.group }
     case .folder:
       return try grouped(scan, "folder") { file in
         let names = file.path.components.map { Array($0) }

@@ -7,7 +7,7 @@ import ThawFiles
 package enum TableScanner {
   /// Looks the photos up without opening them.
   ///
-  /// A path is taken below `root`, or else below the folder of the table; a name without an ending
+  /// A path is taken below `root`, or else below the folder of the table, wherever that lies; a name without an ending
   /// (`id_code`) is a file of that name with one. Files that the table names and that are not there are
   /// bad files; photos that it does not name are noted.
   ///
@@ -36,10 +36,10 @@ package enum TableScanner {
         continue
       }
       if let first = lines[path] {
-        guard first.label == row.label, first.split == row.split else {
-          throw .badTable(
+        guard first.label == row.label, first.split == row.split, first.group == row.group else {
+          throw .mismatchedTable(
             table.file, line: row.line,
-            problem: "'\(row.path)' has another label or split than in line \(first.line)")
+            problem: "'\(row.path)' has another label, split or group than in line \(first.line)")
         }
         continue
       }
@@ -52,7 +52,14 @@ package enum TableScanner {
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
     let names = Set(files.map(\.className)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    guard let only = names.first else { throw .noClasses(root) }
+    guard let only = names.first else {
+      let first = table.rows.first.map { ", the first being '\($0.path)'" } ?? ""
+      throw .mismatchedTable(
+        table.file, line: table.rows.first?.line,
+        problem:
+          "none of the \(table.rows.count) photos it names is in \(root.displayed)\(first). Paths are"
+          + " taken below that folder, or below the table's")
+    }
     if options.requiresAllClasses, names.count == 1 {
       throw .singleClass(root, name: only, nested: [])
     }
@@ -66,8 +73,8 @@ package enum TableScanner {
   private struct Index {
     private var byPath: [BytePath: FileStatus] = [:]
     private var byStem: [String: [BytePath]] = [:]
-    /// The table's folder below the root; nil when it lies elsewhere.
-    private let tableFolder: BytePath?
+    private let root: FilePath
+    private let tableFolder: FilePath
 
     init(_ photos: [(BytePath, FileStatus)], root: FilePath, table: FilePath) {
       for (path, status) in photos {
@@ -76,32 +83,33 @@ package enum TableScanner {
         let stem = name.lastIndex(of: 0x2E).map { Array(name[..<$0]) } ?? name
         byStem[String(decoding: stem, as: UTF8.self), default: []].append(path)
       }
+      self.root = root.canonical ?? root
       let folder = table.removingLastComponent()
-      if let inside = root.canonical, var place = (folder.isEmpty ? "." : folder).canonical,
-        place.removePrefix(inside)
-      {
-        tableFolder = BytePath(place)
-      } else {
-        tableFolder = nil
-      }
+      tableFolder = (folder.isEmpty ? "." : folder).canonical ?? folder
     }
 
-    /// - Throws: ``DatasetError/badTable(_:line:problem:)`` for a name that several photos have.
+    /// What of `name`, taken below the table's folder or as an absolute path, lies below the root.
+    private func besideTable(_ name: String) -> BytePath? {
+      var place = tableFolder.pushing(FilePath(name)).lexicallyNormalized()
+      guard place.removePrefix(root), !place.isEmpty else { return nil }
+      return BytePath(place)
+    }
+
+    /// - Throws: ``DatasetError/mismatchedTable(_:line:problem:)`` for a name that several photos have.
     func find(
       _ text: String, _ table: LabelTable, _ line: Int
     ) throws(DatasetError) -> (BytePath, FileStatus)? {
       var name = text
       while name.hasPrefix("./") { name.removeFirst(2) }
-      var candidates = [BytePath(name)]
-      if let tableFolder, !tableFolder.bytes.isEmpty {
-        candidates.append(BytePath(bytes: tableFolder.bytes + [0x2F] + Array(name.utf8)))
-      }
-      for candidate in candidates {
+      // Tables that Windows wrote.
+      let turned = name.replacing("\\", with: "/")
+      let candidates = [BytePath(name), besideTable(name), BytePath(turned), besideTable(turned)]
+      for candidate in candidates.compactMap(\.self) {
         if let status = byPath[candidate] { return (candidate, status) }
       }
       let alike = byStem[name] ?? []
       guard alike.count < 2 else {
-        throw .badTable(
+        throw .mismatchedTable(
           table.file, line: line, problem: "'\(text)' may be any of \(listed(alike, limit: 3))")
       }
       guard let path = alike.first, let status = byPath[path] else { return nil }
