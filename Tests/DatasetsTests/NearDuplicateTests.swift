@@ -157,4 +157,47 @@ import ThawTestSupport
     #expect(dropped.records.count == 20 && dropped.nearDuplicates == [])
     #expect(dropped.notes.map(\.kind) == [.nearDuplicate] && dropped.notes[0].count == 60)
   }
+
+  /// Different pages of text are alike in a thumbnail; binding them would leave nothing to measure, and
+  /// dropping them would drop the dataset.
+  @Test(arguments: [NearDuplicatePolicy.group, .drop, .warn])
+  func pagesOfTextAreNotTakenForCopies(_ policy: NearDuplicatePolicy) throws {
+    let data = try PhotoFolder()
+    for (kind, name) in ["invoice", "letter"].enumerated() {
+      for number in 0..<20 {
+        try data.add(
+          BytePath("\(name)/\(number).jpg"),
+          JPEGEncoder.encode(page(kind * 100 + number), quality: 95))
+      }
+    }
+    var builder = ManifestBuilder()
+    builder.nearDuplicates = policy
+    let verification = try DatasetVerification.run(
+      data.scan(), with: DecodingVerifier(), options: .init(threads: 2))
+    #expect(
+      !NearDuplicates.groups(verification.photos.map(\.image.thumbnail)).isEmpty,
+      "The pages must look alike for this to say anything.")
+    let manifest = try builder.build(verification)
+    #expect(manifest.records.count == 40)
+    #expect(manifest.counts(in: .valid) == [4, 4])
+    #expect(manifest.notes.map(\.kind) == [.lookAlike])
+    #expect(manifest.warnings.contains { $0.contains("not taken for copies") })
+  }
+
+  /// Twenty black lines of words on white, of a length that the number says.
+  private func page(_ number: Int) -> RGBImage {
+    let (width, height) = (240, 320)
+    var pixels = [UInt8](repeating: 255, count: width * height * 3)
+    var state = UInt64(number + 1) &* 0x9E37_79B9_7F4A_7C15
+    for line in 0..<20 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      let end = 150 + Int(state >> 33) % 60
+      for y in (20 + line * 14)..<(26 + line * 14) {
+        for x in 20..<end where (x + Int(state >> 40) % 7) % 9 != 0 {
+          for channel in 0..<3 { pixels[(y * width + x) * 3 + channel] = 20 }
+        }
+      }
+    }
+    return RGBImage(size: PixelSize(width: width, height: height), pixels: pixels)
+  }
 }

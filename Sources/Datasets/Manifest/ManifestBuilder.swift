@@ -43,15 +43,15 @@ package struct ManifestBuilder: Sendable {
     var photos = verification.photos.filter {
       conflicts != .drop || contradicting[$0.sha256] == nil
     }
-    var alike =
-      nearDuplicates == .ignore ? [] : NearDuplicates.groups(photos.map(\.image.thumbnail))
     var notes = dropped(contradicting)
+    var (alike, doubtful) = groups(of: photos)
+    notes += noted(.lookAlike, doubtful.joined().sorted().map { photos[$0].file.path })
     if nearDuplicates == .drop, everythingIn == nil {
       let surplus = surplus(of: alike, photos)
       notes += noted(.nearDuplicate, surplus.map { photos[$0].file.path })
       let left = Set(surplus)
       photos = photos.indices.filter { !left.contains($0) }.map { photos[$0] }
-      alike = NearDuplicates.groups(photos.map(\.image.thumbnail))
+      (alike, doubtful) = groups(of: photos)
     }
     let classes = try classNames(verification.scan, existing)
     let fractions = splitFractions(photos)
@@ -97,7 +97,25 @@ package struct ManifestBuilder: Sendable {
     return notes.all
   }
 
-  /// All but the largest photo of each group, in each class and given split.
+  /// Groups of photos that show the same picture, and those of which that cannot be said.
+  private func groups(of photos: [VerifiedFile]) -> (alike: [[Int]], doubtful: [[Int]]) {
+    guard nearDuplicates != .ignore else { return ([], []) }
+    let groups = NearDuplicates.groups(photos.map(\.image.thumbnail))
+    return (groups.filter { !isDoubtful($0, photos) }, groups.filter { isDoubtful($0, photos) })
+  }
+
+  /// Whether photos that look alike may well be no copies: pages of text, or a fixed camera. Thumbnails
+  /// cannot tell such apart, and then most of a class hangs together, or several classes do.
+  private func isDoubtful(_ group: [Int], _ photos: [VerifiedFile]) -> Bool {
+    let contents = Set(group.map { photos[$0].sha256 })
+    guard contents.count >= 10 else { return false }
+    let classes = Dictionary(grouping: group) { photos[$0].file.className }
+    guard classes.count == 1, let name = classes.keys.first else { return true }
+    let whole = Set(photos.filter { $0.file.className == name }.map(\.sha256))
+    return contents.count * 2 > whole.count
+  }
+
+  /// All but the largest photo of each group in each class.
   private func surplus(of groups: [[Int]], _ photos: [VerifiedFile]) -> [Int] {
     func size(_ index: Int) -> Int { photos[index].image.width * photos[index].image.height }
     return groups.flatMap { group in
@@ -184,6 +202,7 @@ package struct ManifestBuilder: Sendable {
     for record in records { found[record.className, default: []].insert(record.split) }
     for name in classes where found[name]?.contains(.train) != true {
       if let other = found[name]?.first { throw .classNotInTraining(name, other) }
+      if !verification.scan.classes.contains(name) { throw .classGone(name) }
       let folders = Set(verification.scan.files.filter { $0.className == name }.map(\.path))
       throw .emptyClass(name, bad: verification.bad.filter { folders.contains($0.path) })
     }

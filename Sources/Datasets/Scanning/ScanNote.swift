@@ -8,7 +8,7 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case ignored
     /// Files that neither are named like an image nor begin like one.
     case otherFile
-    /// Images named and made in a format that is not decoded, such as GIF or WebP.
+    /// Images in a format that Thaw 0.1.0 did not decode; only in its manifests.
     case unsupportedFormat
     /// Photos outside any class folder.
     case looseImage
@@ -26,6 +26,8 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case linkOutside
     /// Photos that show the same picture as a larger one, left out.
     case nearDuplicate
+    /// Photos so many of which look alike that they are no copies: pages of text, a fixed camera.
+    case lookAlike
     /// Photos that a table of labels does not name.
     case unlisted
     /// Photos without a group, where others have one.
@@ -63,6 +65,9 @@ extension ScanNote.Kind {
     case .linkLoop: "link\(plural) to a folder that is scanned anyway not followed"
     case .linkOutside: "link\(plural) out of the dataset followed"
     case .nearDuplicate: "photo\(plural) left out that show the same as a larger one"
+    case .lookAlike:
+      "photo\(plural) that look alike, as pages of text or a fixed camera's do, not taken for copies; if"
+        + " they are copies, group them by --group-by"
     case .unlisted: "photo\(plural) that the table of labels does not name left out"
     case .ungrouped: "photo\(plural) without a group, each on its own"
     case .outerFolder: "folder\(plural) around all the others entered"

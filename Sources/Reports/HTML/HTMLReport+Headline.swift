@@ -60,6 +60,7 @@ extension ScanNote {
     case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder:
       true
     case .unsupportedFormat, .looseImage, .unlabelledFolder, .linkOutside, .nearDuplicate,
+      .lookAlike,
       .unlisted,
       .ungrouped, .contradictingLabel:
       false
