@@ -13,6 +13,8 @@ package enum DatasetError: Error, Sendable, Equatable {
   case singleClass(FilePath, name: String, nested: [String])
   /// A class without a usable photo; `bad` are its files that were refused.
   case emptyClass(String, bad: [BadFile])
+  /// A class that the run has and the folder or the table has no more.
+  case classGone(String)
   /// Classes with fewer different photos than their split needs, all of them.
   case tooFewImages([Shortage], needed: Int)
   /// The same photos in folders of several classes: the paths of each.
@@ -39,6 +41,8 @@ package enum DatasetError: Error, Sendable, Equatable {
   case tooManyBadFiles([BadFile], of: Int, limit: Double)
   /// A table of labels that cannot be used, and the line, from 1.
   case badTable(FilePath, line: Int?, problem: String)
+  /// A table that says one thing and the photos, or another of its lines, another.
+  case mismatchedTable(FilePath, line: Int?, problem: String)
   /// What was to bind photos together does not.
   case badGrouping(String, problem: String)
   /// Results would be written among the photos.
@@ -118,9 +122,11 @@ extension DatasetError: CustomStringConvertible {
     case .tooFewImages(let classes, let needed):
       classes.map { "class '\($0.className)' has \($0.count) different usable images" }
         .joined(separator: ", ")
-        + "; a split needs \(needed) that no other class has (photos of the same picture count as one unless"
-        + " --near-duplicates warn says otherwise). Add photos, remove the folders"
-        + (needed > 1 ? ", or hold none out with --valid 0." : ".")
+        + "; a split needs \(needed) that no other class has (photos of one picture or one group count as"
+        + " one: --near-duplicates, --group-by). Add photos or remove the folders."
+    case .classGone(let name):
+      "class '\(name)' of this run has no photos any more, and its classes are what the network answers."
+        + " Put photos back, or prepare into another --run."
     case .contradictingLabels(let groups):
       "\(groups.count) photos are in folders of several classes, so that their labels contradict each"
         + " other:\n"
@@ -161,6 +167,8 @@ extension DatasetError: CustomStringConvertible {
     case .badTable(let file, let line, let problem):
       "\(file.displayed)\(line.map { ":\($0)" } ?? ""): \(problem)\(problem.hasSuffix(".") ? "" : ".")"
         + " Expected CSV, TSV or JSON lines with a path and a label for each photo."
+    case .mismatchedTable(let file, let line, let problem):
+      "\(file.displayed)\(line.map { ":\($0)" } ?? ""): \(problem)."
     case .badGrouping(let text, let problem):
       "--group-by \(text): \(problem). Give 'folder', a column of the table of labels, or a pattern on"
         + " the path such as '(?<patient>P\\d+)_'."

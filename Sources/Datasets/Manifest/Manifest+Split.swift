@@ -23,6 +23,20 @@ extension Manifest {
       by: fractions, seed: seed, bonds: bonds ?? [], hasTestFolder: hasTestFolder)
   }
 
+  /// How many photos of `earlier` are held out now from what they were used for: learned from and now
+  /// for validation or testing, or chosen by and now for testing. A model made with `earlier` knows them,
+  /// whatever moved them: fractions, folders or a table.
+  package func heldOutSince(_ earlier: Manifest) -> Int {
+    let uses = Split.allCases
+    func use(_ split: Split) -> Int { uses.firstIndex(of: split) ?? 0 }
+    var before: [String: Int] = [:]
+    for record in earlier.records {
+      before[record.sha256] = min(before[record.sha256] ?? uses.count, use(record.split))
+    }
+    return Set(records.filter { use($0.split) > before[$0.sha256] ?? uses.count }.map(\.sha256))
+      .count
+  }
+
   /// Whether the test photos come from a folder.
   private var hasTestFolder: Bool { layout == .splits && records.contains { $0.split == .test } }
 

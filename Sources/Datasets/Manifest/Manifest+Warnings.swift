@@ -77,7 +77,29 @@ extension Manifest {
     ]
   }
 
-  private var classWarnings: [String] { missingWarnings + caseWarnings }
+  private var classWarnings: [String] { missingWarnings + shareWarnings + caseWarnings }
+
+  /// Classes whose held-out photos are far from the share that was asked for.
+  private var shareWarnings: [String] {
+    guard let fractions else { return [] }
+    let totals = Split.allCases.map(counts).reduce([Int](repeating: 0, count: classes.count)) {
+      zip($0, $1).map(+)
+    }
+    return [(Split.valid, fractions.valid), (.test, fractions.test)].compactMap { split, share in
+      guard share > 0 else { return nil }
+      let counts = counts(in: split)
+      // Where the class is too small for any, that is said elsewhere.
+      let odd = classes.indices.filter { index in
+        let wanted = share * Double(totals[index])
+        return counts[index] > 0 && abs(Double(counts[index]) - wanted) > max(1, wanted / 4)
+      }
+      guard !odd.isEmpty else { return nil }
+      let examples = odd.map { "\(counts[$0]) of \(totals[$0]) of '\(classes[$0])'" }
+      return "the \(split.rawValue) photos are not the share \(share) that was asked for:"
+        + " \(listed(examples, limit: 3)). Groups or copies are larger than it, or photos have come and"
+        + " gone since the split"
+    }
+  }
 
   private var caseWarnings: [String] {
     let alike = Dictionary(grouping: classes) { $0.lowercased() }.values.filter { $0.count > 1 }
@@ -90,7 +112,12 @@ extension Manifest {
   private var missingWarnings: [String] {
     [Split.valid, .test].compactMap { split in
       let counts = counts(in: split)
-      guard counts.contains(where: { $0 > 0 }) else { return nil }
+      guard counts.contains(where: { $0 > 0 }) else {
+        let share = split == .valid ? fractions?.valid : fractions?.test
+        return share ?? 0 > 0
+          ? "no \(split.rawValue) photos are left, though a share of \(share ?? 0) was held out; split"
+            + " anew with another --seed" : nil
+      }
       let missing = zip(classes, counts).filter { $0.1 == 0 }.map { "'\($0.0)'" }
       return missing.isEmpty
         ? nil : "no \(split.rawValue) photos of \(missing.count) classes: \(listed(missing))"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
+import ThawCheckpoints
 package import ThawConsole
 package import ThawDatasets
 import ThawFiles
@@ -70,6 +71,16 @@ package struct OpenRun: Sendable {
     context.console.say(
       "The photos stay split by seed \(manifest.seed). Preparing them with seed \(recipe.seed) would"
         + " split them anew.")
+  }
+
+  /// Makes sure that a model of this run answers with the run's classes.
+  ///
+  /// - Throws: ``PipelineError/data(_:)``.
+  func requireClasses(of model: ModelRecord, in file: FilePath) throws(PipelineError) {
+    guard model.classNames != manifest.classes else { return }
+    throw .data(
+      "\(file.displayed): was trained for other classes than the run has now. Run: thaw train --run"
+        + " \(directory.path.displayed)")
   }
 
   /// The trained model, compiled; what of its file cannot be read is said.

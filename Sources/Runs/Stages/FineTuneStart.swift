@@ -23,14 +23,13 @@ struct FineTuneStart {
     let (directory, recipe, manifest) = (run.directory, run.recipe, run.manifest)
     try directory.require(directory.headModel, from: "thaw train")
     let model = try ModelFile.read(directory.headModel)
+    try run.requireClasses(of: model.record, in: directory.headModel)
     let network = try TransferNetwork(
       recipe, trained: model.parameters, classes: manifest.classes, context: run.context)
-    guard model.record.preprocessing == network.preprocessing.json,
-      model.record.classNames == manifest.classes
-    else {
+    guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
-        "\(directory.headModel.displayed): was trained for other classes or another preprocessing than"
-          + " the run has now. Run: thaw train --run \(directory.path.displayed)")
+        "\(directory.headModel.displayed): was trained by another preprocessing than the run has now."
+          + " Run: thaw train --run \(directory.path.displayed)")
     }
     record = try TrainingRecord(of: model.record, file: directory.headModel)
     guard try TrainStage(run).headKnowsPhotos(record) else {

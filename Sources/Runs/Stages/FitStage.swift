@@ -2,6 +2,7 @@
 
 package import SystemPackage
 import ThawBackbones
+import ThawConsole
 package import ThawInference
 package import ThawRecipes
 import ThawReports
@@ -90,6 +91,12 @@ package struct FitStage {
       try context.pretrained.provide(try context.pretrained.card(named: recipe.backbone))
     }
     let run = try OpenRun(directory, context: context)
+    guard run.manifest.records.contains(where: { $0.split != .train }) else {
+      throw PipelineError.data(
+        "\(directory.path.displayed): no photo is held out, so nothing could be measured. Hold some out"
+          + " with --valid 0.2, or train without: thaw cache --run \(directory.path.displayed), then"
+          + " thaw train --run \(directory.path.displayed)")
+    }
     let cached = try part(.cache) { try CacheStage(run).fill() }
     let trained = try part(.train) {
       try TrainStage(run).train(isFineTunedNext: run.recipe.fineTune.enabled)

@@ -45,9 +45,9 @@ package struct PrepareStage {
       package let before: String
       /// How they are split now.
       package let now: String
-      /// Photos that are now used for something else.
-      package let moved: Int
-      /// Where the model trained on the earlier split was put; nil when there was none.
+      /// Photos that are now used for something else; nil when nobody knows.
+      package let moved: Int?
+      /// Where the model was put that knows photos which are now held out; nil when there is none.
       package let formerModel: String?
     }
     /// The folder.
@@ -86,8 +86,8 @@ package struct PrepareStage {
 
   /// Scans `data` and writes the manifest and the recipe.
   ///
-  /// A run that was split by other fractions or another seed is split anew, and says so. Its model,
-  /// which knows photos that are now held out, is put aside.
+  /// A run that was split by other fractions or another seed is split anew, and says so. A model that
+  /// knows photos which are now held out, whatever moved them, is put aside.
   ///
   /// - Parameter requests: must have an effect.
   /// - Throws: ``PipelineError/usage(_:)`` for a request without effect; `DatasetError` when the folder is no dataset or photos are bad and the recipe says
@@ -128,7 +128,7 @@ package struct PrepareStage {
         "New classes: \(names.joined(separator: ", ")). They come behind those that the run has; the"
           + " head has to be trained anew, features that are cached stay.")
     }
-    let newSplit = try existing.flatMap { try splitAnew(from: $0, to: manifest) }
+    let newSplit = try splitAnew(from: existing, to: manifest)
     if manifest != existing { try manifest.write(to: run.manifest) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
     return summary(manifest, verification, unchanged: manifest == existing, newSplit)
@@ -157,16 +157,38 @@ package struct PrepareStage {
 
   /// Puts away what was trained on an earlier split, before the new one is written: at no moment does a
   /// model stand beside photos that it is not to have seen.
-  private func splitAnew(from earlier: Manifest, to manifest: Manifest) throws -> Summary.NewSplit?
-  {
-    guard manifest.isSplitAnew(from: earlier) else { return nil }
-    let before = Dictionary(uniqueKeysWithValues: earlier.records.map { ($0.path, $0.split) })
-    let moved = manifest.records.count { (before[$0.path] ?? $0.split) != $0.split }
+  private func splitAnew(
+    from earlier: Manifest?, to manifest: Manifest
+  ) throws -> Summary.NewSplit? {
+    guard let earlier else {
+      // A deleted manifest tells no more which photos the model has learned from.
+      let key = (try? TrainingRecord.read(run.model))?.photosKey
+      return key == manifest.photosKey
+        ? nil : try putAside(before: "unknown", manifest, moved: nil)
+    }
+    let isHeldOut = manifest.heldOutSince(earlier) > 0
+    guard manifest.isSplitAnew(from: earlier) || isHeldOut else { return nil }
+    // By contents: a photo that is moved to another folder is the same photo.
+    let before = Dictionary(earlier.records.map { ($0.sha256, $0.split) }) { first, _ in first }
+    let moved = manifest.records.count { (before[$0.sha256] ?? $0.split) != $0.split }
+    guard isHeldOut else {
+      return Summary.NewSplit(
+        before: earlier.splitDescription, now: manifest.splitDescription, moved: moved,
+        formerModel: nil)
+    }
+    return try putAside(before: earlier.splitDescription, manifest, moved: moved)
+  }
+
+  /// Nil when there is nothing to put aside and nothing is known to have moved.
+  private func putAside(
+    before: String, _ manifest: Manifest, moved: Int?
+  ) throws -> Summary.NewSplit? {
     let hasModel = FileSystem.exists(run.model)
     if hasModel { try FileSystem.move(run.model, to: run.formerModel) }
     if FileSystem.exists(run.headModel) { try FileSystem.remove(run.headModel) }
+    guard hasModel || moved != nil else { return nil }
     return Summary.NewSplit(
-      before: earlier.splitDescription, now: manifest.splitDescription, moved: moved,
+      before: before, now: manifest.splitDescription, moved: moved,
       formerModel: hasModel ? run.formerModel.displayed : nil)
   }
 
@@ -230,8 +252,11 @@ package struct PrepareStage {
 extension PrepareStage.Summary.NewSplit {
   /// For people.
   fileprivate var text: String {
-    "the photos are split anew: \(before) before, \(now) now; \(moved) photos have another use."
-      + (formerModel.map { " The model trained on the earlier split is now \($0)." } ?? "")
+    "the photos are split anew: \(before) before, \(now) now"
+      + (moved.map { "; \($0 == 1 ? "1 photo has" : "\($0) photos have") another use." } ?? ".")
+      + (formerModel.map {
+        " The model may know photos that are now held out; it is now \($0)."
+      } ?? "")
   }
 }
 

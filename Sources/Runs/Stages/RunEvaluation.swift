@@ -63,10 +63,14 @@ struct RunEvaluation {
   ) throws -> [Tensor<Float>] {
     let (manifest, context) = (run.manifest, run.context)
     let model = try ModelFile.read(file)
-    guard model.record.classNames == manifest.classes else {
-      throw PipelineError.data(
-        "\(file.displayed): was trained for other classes than the manifest has."
-          + " Run: thaw train --run \(run.directory.path.displayed)")
+    try run.requireClasses(of: model.record, in: file)
+    if file == run.directory.model,
+      let key = try TrainingRecord(of: model.record, file: file).photosKey,
+      key != manifest.photosKey
+    {
+      context.console.warn(
+        "\(file.displayed): the run's photos have changed since it was trained. Run: thaw fit or thaw"
+          + " train --run \(run.directory.path.displayed)")
     }
     let network = try TransferNetwork(
       run.recipe, trained: model.parameters, classes: manifest.classes, context: context)

@@ -42,6 +42,7 @@ struct RunReport {
     try run.require(run.model, from: "thaw train")
     let parameters: Parameters
     (model, parameters) = try ModelFile.read(run.model)
+    try open.requireClasses(of: model, in: run.model)
     record = try TrainingRecord(of: model, file: run.model)
     network = try TransferNetwork(
       recipe, trained: parameters, classes: open.manifest.classes, context: open.context)
