@@ -9,8 +9,16 @@ Run from the repository's root in an environment that has torch and safetensors:
 Values are a formula of the tensor's number t and the element's index i: (7 * i + 3 * t) % 23 - 11,
 a quarter of it for floating types, which all of them hold exactly. The tests know the formula.
 """
+import argparse
+import collections
+import datetime
+import functools
+import pathlib
+import pickle
 from collections import OrderedDict
 from pathlib import Path
+
+import numpy
 
 import safetensors.torch
 import torch
@@ -84,6 +92,43 @@ def training_run() -> dict:
     }
 
 
+class Settings:
+    """A class that only this script knows."""
+
+    def __init__(self) -> None:
+        self.width = 3
+
+
+def strangers() -> dict:
+    """A training script's checkpoint: the weights among everything that people pickle beside them."""
+    optimizer = torch.optim.AdamW(network().parameters())
+    return {
+        "best_acc1": torch.tensor(77.1),
+        "rng_state": torch.arange(16, dtype=torch.uint8),
+        "class_weights": torch.ones(3),
+        "args": argparse.Namespace(lr=0.1, path=pathlib.Path("somewhere"), arch="tiny"),
+        "score": numpy.float64(0.9),
+        "counts": collections.defaultdict(list, {"cat": [1]}),
+        "seen": collections.Counter("aab"),
+        "norm": functools.partial(torch.nn.LayerNorm, eps=1e-6),
+        "kind": torch.nn.BatchNorm2d,
+        "settings": Settings(),
+        "when": datetime.datetime(2026, 1, 2),
+        "tags": {"a", "b"},
+        "class_to_idx": {"emu": 2, "cat": 0, "dog": 1},
+        "optimizer": optimizer.state_dict(),
+        "whole_optimizer": optimizer,
+        "ema": {"module." + name: value * 2 if value.is_floating_point() else value
+                for name, value in network().state_dict().items()},
+        "state_dict": network().state_dict(),
+    }
+
+
+def arrays() -> OrderedDict:
+    """Weights as NumPy arrays in a plain pickle."""
+    return OrderedDict((name, value.numpy()) for name, value in network().state_dict().items())
+
+
 def save(name: str, value: object) -> None:
     torch.save(value, FOLDER / f"{name}.legacy.pth", _use_new_zipfile_serialization=False)
     torch.save(value, FOLDER / f"{name}.zip.pth")
@@ -95,7 +140,12 @@ def main() -> None:
     save("views", views())
     save("run", training_run())
     save("parameters", OrderedDict(network().named_parameters()))
+    # The older layout would hold the source text of PyTorch's classes.
     torch.save(network(), FOLDER / "module.zip.pth")
+    save("strangers", strangers())
+    torch.save(strangers(), FOLDER / "strangers.protocol4.pth", pickle_protocol=4)
+    with open(FOLDER / "arrays.pkl", "wb") as file:
+        pickle.dump({"model": arrays(), "__author__": "nobody"}, file, protocol=4)
     safetensors.torch.save_file(
         dict(every_type()), FOLDER / "types.safetensors", metadata={"format": "pt"}
     )

@@ -32,6 +32,8 @@ package struct Checkpoint: Sendable {
   package let path: FilePath
   /// What a Keras file says of its model; nil when the file has weights only.
   package let kerasModel: KerasModel?
+  /// What the file holds around the tensors; nil for formats that hold nothing else.
+  package let surroundings: CheckpointSurroundings?
   private let positions: [String: Int]
 
   /// Key of ``metadata``: whether the layers of a Keras file have no names.
@@ -42,19 +44,27 @@ package struct Checkpoint: Sendable {
   /// Names are unique: every reader has checked it.
   package init(
     tensors: [StoredTensor], metadata: [String: String], format: CheckpointFormat, path: FilePath,
-    kerasModel: KerasModel? = nil
+    kerasModel: KerasModel? = nil, surroundings: CheckpointSurroundings? = nil
   ) {
     self.tensors = tensors
     self.metadata = metadata
     self.format = format
     self.path = path
     self.kerasModel = kerasModel
+    self.surroundings = surroundings
     positions = Dictionary(
       zip(tensors.map(\.name), tensors.indices), uniquingKeysWith: { first, _ in first })
   }
 
   /// The tensor called `name`, nil when there is none.
   package subscript(name: String) -> StoredTensor? { positions[name].map { tensors[$0] } }
+
+  /// The same file with other tensors of it, or under other names.
+  package func with(_ tensors: [StoredTensor]) -> Checkpoint {
+    Checkpoint(
+      tensors: tensors, metadata: metadata, format: format, path: path, kerasModel: kerasModel,
+      surroundings: surroundings)
+  }
 
   /// All names in the file's order.
   package var names: [String] { tensors.map(\.name) }

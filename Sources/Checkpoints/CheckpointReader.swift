@@ -11,20 +11,24 @@ package enum CheckpointReader {
   ///
   /// Formats:
   /// - safetensors;
-  /// - PyTorch's `.pth` in both layouts: the tensors are those of the top-level dict, or if it has
-  ///   none those of the first of `state_dict`, `model_state_dict`, … that has some; prefixes that
-  ///   wrappers put before every name (`module.`) are removed; entries that are no tensors are
-  ///   passed over;
+  /// - PyTorch's `.pth` in both layouts: the tensors of the largest dictionary or module in it, by the
+  ///   order of ``TorchStateDict/keys`` where several are as large; prefixes that wrappers put before
+  ///   every name (`module.`) are removed; what else there is becomes ``Checkpoint/surroundings``;
+  /// - plain pickles of NumPy arrays, as Detectron's model zoo has them;
   /// - Keras's `.h5`, `.weights.h5` and `.keras`: tensors are called `LAYER/VARIABLE`, for example
   ///   `conv1_bn/moving_mean`, and keep Keras's layout (kernels are height, width, in, out);
   /// - NumPy's `.npz` and `.npy` without pickled objects;
   /// - ONNX: the constants of its graph; see ``ONNXReader`` for the graph.
   ///
+  /// - Parameter key: of several networks in a PyTorch file the one that is wanted, by its place
+  ///   (`ema`); nil for the usual one. A file that has no such place is read as usual.
   /// - Throws: ``CheckpointError`` naming what the file is or what is wrong with it.
-  package static func read(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
+  package static func read(
+    _ path: FilePath, key: String? = nil
+  ) throws(CheckpointError) -> Checkpoint {
     let source = try ByteSource(path)
     switch source.kind {
-    case .regular: return try read(source)
+    case .regular: return try read(source, key)
     case .directory:
       throw CheckpointError(path, .wrongFormat, "this is a directory")
     default:
@@ -36,9 +40,9 @@ package enum CheckpointReader {
   ///
   /// - Throws: ``CheckpointError``.
   package static func read(
-    bytes: [UInt8], named path: FilePath
+    bytes: [UInt8], named path: FilePath, key: String? = nil
   ) throws(CheckpointError) -> Checkpoint {
-    try read(ByteSource(bytes, path: path))
+    try read(ByteSource(bytes, path: path), key)
   }
 
   /// Whether a file looks like ONNX by its first bytes.
@@ -51,11 +55,13 @@ package enum CheckpointReader {
     return FileSignature(start, size: source.count) == .onnx
   }
 
-  private static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
+  private static func read(
+    _ source: ByteSource, _ key: String?
+  ) throws(CheckpointError) -> Checkpoint {
     let start = try source.bytes(at: 0, count: min(source.count, 512))
     switch FileSignature(start, size: source.count) {
-    case .zip: return try read(ZIPArchive(source))
-    case .pickle: return try TorchLegacyReader.read(source)
+    case .zip: return try read(ZIPArchive(source), key)
+    case .pickle: return try TorchLegacyReader.read(source, key)
     case .safetensors: return try SafetensorsReader.read(source)
     case .hdf5: return try KerasReader.read(source)
     case .numPyArray: return try NumPyReader.readArray(source)
@@ -73,12 +79,14 @@ package enum CheckpointReader {
   }
 
   /// A zip archive: told apart by what is in it.
-  private static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
+  private static func read(
+    _ archive: ZIPArchive, _ key: String?
+  ) throws(CheckpointError) -> Checkpoint {
     if archive[KerasReader.weightsEntry] != nil { return try KerasReader.read(archive) }
     let names = archive.entries.map(\.name)
     if !names.isEmpty, names.allSatisfy({ $0.hasSuffix(".npy") }) {
       return try NumPyReader.read(archive)
     }
-    return try TorchZipReader.read(archive)
+    return try TorchZipReader.read(archive, key)
   }
 }

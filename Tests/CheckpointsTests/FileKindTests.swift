@@ -61,7 +61,8 @@ struct FileKindTests {
     }
     #expect(
       error?.description
-        == "a\\nb.pth: refuses GLOBAL os.system (byte 0). Open it where you trust it and save the"
-        + " plain weights: torch.save(model.state_dict(), path).")
+        == "a\\nb.pth: a Python pickle that is not a PyTorch checkpoint (the name os.system, without"
+        + " tensors) (byte 0). Nothing in it was run. Save the weights with torch.save(model.state_dict(), path)."
+    )
   }
 }

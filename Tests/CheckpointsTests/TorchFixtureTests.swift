@@ -87,10 +87,18 @@ struct TorchFixtureTests {
     #expect(try checkpoint["bn.bias"]?.floats().elements == formula(2, 3).map { $0 / 4 })
   }
 
-  @Test func aWholePickledModuleIsRefusedByName() throws {
-    expectRefused(
-      try fixture("module.zip.pth"), "refuses GLOBAL torch.nn.modules.container.Sequential",
-      .refused)
+  @Test func aWholePickledModuleGivesItsParametersAndBuffers() throws {
+    let checkpoint = try read(fixture("module.zip.pth"))
+    #expect(
+      checkpoint.names == [
+        "conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var",
+        "bn.num_batches_tracked",
+      ])
+    #expect(
+      try checkpoint["conv.weight"]?.floats()
+        == Tensor(formula(0, 54).map { $0 / 4 }, shape: [3, 2, 3, 3]))
+    #expect(
+      checkpoint.surroundings?.writer == "a pickled torch.nn.modules.container.Sequential")
   }
 
   @Test func writtenBytesAreThoseOfTheReferenceWriter() throws {

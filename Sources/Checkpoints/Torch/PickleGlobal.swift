@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Everything a checkpoint may name: a fixed table from text to a case of this type. Nothing is
-/// ever imported, and a name that is not in the table is refused.
+/// The names in a checkpoint that mean something here: a fixed table from text to a case of this type.
+/// Nothing is ever imported; a name that is not in the table stays a text, and what would be made by
+/// it becomes a ``PickleObject``.
 enum PickleGlobal: Sendable, Equatable {
   /// `collections.OrderedDict`: becomes a dictionary.
   case orderedDictionary
+  /// `collections.defaultdict` (factory): an empty dictionary; the factory is not called.
+  case defaultDictionary
+  /// `collections.Counter` (dictionary).
+  case counter
   /// `torch._utils._rebuild_tensor` (storage, offset, sizes, strides).
   case rebuildTensor
   /// `torch._utils._rebuild_tensor_v2` (the same and requires_grad, hooks).
   case rebuildTensorV2
   /// `torch._utils._rebuild_parameter` or `torch.nn.parameter.Parameter` (tensor, ...).
   case parameter
+  /// `torch._utils._rebuild_parameter_with_state` (tensor, requires_grad, hooks, state).
+  case parameterWithState
+  /// `torch._tensor._rebuild_from_type_v2` (function, class, its arguments, state): a tensor of a class
+  /// of its own, such as fastai's.
+  case rebuildFromType
   /// `torch.Size`: becomes its tuple.
   case size
   /// `torch.device`: kept as a word.
@@ -29,6 +39,10 @@ enum PickleGlobal: Sendable, Equatable {
   private static let table: [String: PickleGlobal] = {
     var table: [String: PickleGlobal] = [
       "collections.OrderedDict": .orderedDictionary,
+      "collections.defaultdict": .defaultDictionary,
+      "collections.Counter": .counter,
+      "torch._utils._rebuild_parameter_with_state": .parameterWithState,
+      "torch._tensor._rebuild_from_type_v2": .rebuildFromType,
       "torch._utils._rebuild_tensor": .rebuildTensor,
       "torch._utils._rebuild_tensor_v2": .rebuildTensorV2,
       "torch._utils._rebuild_parameter": .parameter,

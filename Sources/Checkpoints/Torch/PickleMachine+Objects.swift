@@ -6,9 +6,19 @@ import ThawTensors
 extension PickleMachine {
   mutating func executeObject(_ opcode: PickleOpcode) throws(CheckpointError) {
     switch opcode {
-    case .global: try pushGlobal()
+    case .global: push(global: try line() + "." + line())
+    case .stackGlobal:
+      let (second, first) = (try pop(), try pop())
+      guard case .string(let name) = second, case .string(let module) = first else {
+        throw error(.malformed, "a name is \(first.kindName) and \(second.kindName), not two texts")
+      }
+      push(global: module + "." + name)
     case .build: try build()
-    case .binaryPersistentID: push(.storage(try storage(of: try pop())))
+    case .binaryPersistentID: push(try persistent(try pop()))
+    case .newObjectWithKeywords:
+      let keywords = try pop()
+      let arguments = try pop()
+      push(object: PickleObject(name: className(try pop()), arguments: [arguments, keywords]))
     default:
       let arguments = try pop()
       guard case .tuple(let index) = arguments else {
@@ -18,20 +28,29 @@ extension PickleMachine {
     }
   }
 
-  private mutating func pushGlobal() throws(CheckpointError) {
-    let name = try line() + "." + line()
-    guard let global = PickleGlobal(name) else {
-      throw error(.refused, "refuses GLOBAL \(escapedName(name))")
-    }
+  /// A name of the table, or a text that nobody looks up.
+  private mutating func push(global name: String) {
+    guard let global = PickleGlobal(name) else { return push(.unknown(name)) }
     push(global == .elementType ? .opaque(name) : .global(global, name: name))
   }
 
-  /// Gives an object its state. Only an OrderedDict (PyTorch keeps `_metadata` there) and an old
-  /// Parameter have one, and nothing here needs it.
+  /// What a placeholder is called: by its class, or by what would make it.
+  private func className(_ value: PickleValue) -> String {
+    switch value {
+    case .unknown(let name), .global(_, let name): name
+    case .object(let index): arena.objects[index].name
+    default: value.kindName
+    }
+  }
+
+  /// Gives an object its state. A placeholder keeps it. Of the values that are known an OrderedDict
+  /// (PyTorch keeps `_metadata` there) and a tensor may have one, and nothing here needs it.
   private mutating func build() throws(CheckpointError) {
     let state = try pop()
     switch (try top(), state) {
-    case (.dictionary, .dictionary), (.dictionary, .tuple), (.tensor, .tuple): return
+    case (.object(let index), _): arena.objects[index].state = state
+    // Some libraries give a class or a function attributes.
+    case (.unknown, _), (.dictionary, .dictionary), (.dictionary, .tuple), (.tensor, _): return
     case (let target, let state):
       throw error(.refused, "refuses BUILD of \(target.kindName) with \(state.kindName)")
     }
@@ -40,14 +59,36 @@ extension PickleMachine {
   private mutating func call(
     _ function: PickleValue, _ arguments: [PickleValue]
   ) throws(CheckpointError) {
-    guard case .global(let global, let name) = function else {
-      throw error(.refused, "refuses to call \(function.kindName)")
+    let (global, name): (PickleGlobal, String)
+    switch function {
+    case .unknown(let name):
+      let made = placeholderName(name, arguments)
+      return push(object: PickleObject(name: made, arguments: arguments))
+    case .object: return push(object: PickleObject(name: className(function), arguments: arguments))
+    case .global(let known, let text): (global, name) = (known, text)
+    default: throw error(.refused, "refuses to call \(function.kindName)")
     }
     switch (global, arguments.count) {
-    case (.orderedDictionary, 0): push(dictionary: PickleDictionary())
+    case (.orderedDictionary, 0), (.defaultDictionary, 0...1), (.counter, 0):
+      push(dictionary: PickleDictionary())
     case (.orderedDictionary, 1): push(dictionary: try dictionary(pairs: arguments[0]))
-    case (.rebuildTensor, 4), (.rebuildTensorV2, 6...7): push(.tensor(try rebuild(arguments)))
-    case (.parameter, 1...3):
+    case (.counter, 1):
+      guard case .dictionary = arguments[0] else { throw badCall(name, arguments) }
+      push(arguments[0])
+    case (.rebuildTensor, 4), (.rebuildTensorV2, 6...7):
+      // A storage of elements that are not read here makes a tensor that is not read.
+      if case .object = arguments[0] {
+        return push(object: PickleObject(name: name, arguments: arguments))
+      }
+      push(.tensor(try rebuild(arguments)))
+    case (.rebuildFromType, 4):
+      // One level only: the function behind it makes the tensor.
+      guard case .tuple(let index) = arguments[2], case .global(let inner, _) = arguments[0],
+        inner != .rebuildFromType
+      else { return push(object: PickleObject(name: name, arguments: arguments)) }
+      try call(arguments[0], arena.tuples[index])
+    case (.parameter, 1...4), (.parameterWithState, 4):
+      if case .object = arguments[0] { return push(arguments[0]) }
       guard case .tensor = arguments[0] else { throw badCall(name, arguments) }
       push(arguments[0])
     case (.size, 1):
@@ -57,6 +98,19 @@ extension PickleMachine {
     default: throw badCall(name, arguments)
     }
   }
+
+  /// `copyreg._reconstructor` and its like make an object of the class they are given.
+  private func placeholderName(_ name: String, _ arguments: [PickleValue]) -> String {
+    guard PickleMachine.makers.contains(name), case .unknown(let made)? = arguments.first else {
+      return name
+    }
+    return made
+  }
+
+  private static let makers: Set = [
+    "copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__",
+    "copy_reg.__newobj__",
+  ]
 
   private func badCall(_ name: String, _ arguments: [PickleValue]) -> CheckpointError {
     let kinds = arguments.map(\.kindName).joined(separator: ", ")
@@ -150,6 +204,22 @@ extension PickleMachine {
 
   // MARK: Storages
 
+  /// What lies outside of the pickle: a storage, or in old files a module's class with its source text,
+  /// of which the class's name is kept.
+  private mutating func persistent(
+    _ identifier: PickleValue
+  ) throws(CheckpointError) -> PickleValue {
+    guard let parts = arena.elements(identifier) else {
+      throw error(.refused, "refuses a persistent object that is not a tensor's storage")
+    }
+    if parts.count == 4, parts[0] == .string("module") { return parts[1] }
+    if parts.count >= 5, parts[0] == .string("storage"), case .unknown(let name) = parts[1] {
+      arena.objects.append(PickleObject(name: name, arguments: []))
+      return .object(arena.objects.count - 1)
+    }
+    return .storage(try storage(of: identifier))
+  }
+
   /// `("storage", type, key, location, count)`, and in old files a view `(key, offset, count)`.
   private mutating func storage(of identifier: PickleValue) throws(CheckpointError) -> Int {
     guard let parts = arena.elements(identifier), parts.count >= 5,
@@ -180,9 +250,5 @@ extension PickleMachine {
     return TorchStorage(
       key: whole.key, elementType: whole.elementType, storedCount: whole.count, start: start,
       count: count)
-  }
-
-  private func escapedName(_ name: String) -> String {
-    String(quoted(name).dropFirst().dropLast())
   }
 }

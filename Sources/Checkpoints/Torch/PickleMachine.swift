@@ -2,11 +2,13 @@
 
 /// Reads a pickle without running it.
 ///
-/// Only the operations of ``PickleOpcode`` are carried out, only the names of ``PickleGlobal`` are
-/// understood, a list is the only thing appended to and a dict the only thing with items set. Stack,
-/// marks, memo and the number of values are bounded, so the memory taken is bounded by the file.
+/// Only the operations of ``PickleOpcode`` are carried out, and none of them runs anything. The names of
+/// ``PickleGlobal`` are understood; what any other name would make becomes a ``PickleObject``, which
+/// keeps what the pickle hands to it and does nothing. Only lists, dicts, sets and placeholders are
+/// added to. Stack, marks, memo and the number of values are bounded, so the memory taken is bounded by
+/// the file.
 ///
-/// - Source: the rules of PyTorch's `weights_only` unpickler, torch/_weights_only_unpickler.py.
+/// - Source: CPython, Lib/pickle.py; for tensors torch/_weights_only_unpickler.py.
 struct PickleMachine {
   var cursor: ByteCursor
   var arena = PickleArena()
@@ -16,6 +18,8 @@ struct PickleMachine {
   private var marks: [Int] = []
   private var memo: [UInt32: PickleValue] = [:]
   private var start: Int
+  /// Bytes of binary values, which are passed over and not kept.
+  private var passedOver = 0
   /// Where the current operation begins, for messages.
   private(set) var operationOffset: Int
 
@@ -28,6 +32,7 @@ struct PickleMachine {
   /// Reads one pickle from the cursor's position; it stays behind the pickle's last byte.
   mutating func run() throws(CheckpointError) -> PickleValue {
     (stack, marks, memo, start) = ([], [], [:], cursor.position)
+    passedOver = 0
     while true {
       operationOffset = cursor.position
       let byte = try cursor.byte()
@@ -39,7 +44,7 @@ struct PickleMachine {
           .tooLarge, "the pickle's stack has more than \(CheckpointLimits.pickleStack) values")
       }
       guard arena.count + memo.count <= CheckpointLimits.pickleValues,
-        cursor.position - start <= CheckpointLimits.pickle
+        cursor.position - start - passedOver <= CheckpointLimits.pickle
       else { throw error(.tooLarge, "the pickle is larger than any list of tensors") }
     }
   }
@@ -48,15 +53,26 @@ struct PickleMachine {
     switch opcode {
     case .mark: marks.append(stack.count)
     case .binaryGet, .longBinaryGet, .binaryPut, .longBinaryPut: try executeMemo(opcode)
+    case .memoize:
+      guard let index = UInt32(exactly: memo.count) else { throw underflow }
+      memo[index] = try top()
+    case .pop:
+      // Python takes a mark away when there is nothing above it.
+      if let mark = marks.last, mark == stack.count { marks.removeLast() } else { _ = try pop() }
+    case .popMark: _ = try popMark()
+    case .duplicate: stack.append(try top())
     case .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .emptyDictionary, .append,
-      .appends, .setItem, .setItems:
+      .appends, .setItem, .setItems, .list, .dictionary, .emptySet, .addItems, .frozenSet:
       try executeContainer(opcode)
-    case .global, .reduce, .newObject, .build, .binaryPersistentID: try executeObject(opcode)
+    case .global, .stackGlobal, .reduce, .newObject, .newObjectWithKeywords, .build,
+      .binaryPersistentID:
+      try executeObject(opcode)
+    case .frame: _ = try cursor.integer(UInt64.self)
     case .proto, .stop:
       let version = try cursor.byte()
-      guard version == 2 else {
+      guard (2...5).contains(version) else {
         throw error(
-          .refused, "refuses pickle protocol \(version); PyTorch writes protocol 2",
+          .refused, "refuses pickle protocol \(version), 2 to 5 are read",
           nextStep: "Save it again with torch.save's default pickle_protocol.")
       }
     default: stack.append(try constant(opcode))
@@ -71,9 +87,16 @@ struct PickleMachine {
     case .binaryInteger1: .integer(Int(try cursor.byte()))
     case .binaryInteger2: .integer(Int(try cursor.integer(UInt16.self)))
     case .binaryFloat: .float(Double(bitPattern: try cursor.integer(UInt64.self).byteSwapped))
-    case .shortBinaryString: .string(try text(Int(try cursor.byte())))
-    case .binaryString, .binaryUnicode: .string(try text(Int(try cursor.integer(UInt32.self))))
-    case .long1: try largeInteger()
+    case .shortBinaryString: try oldString(Int(try cursor.byte()))
+    case .binaryString: try oldString(Int(try cursor.integer(UInt32.self)))
+    case .shortBinaryUnicode: .string(try text(Int(try cursor.byte())))
+    case .binaryUnicode: .string(try text(Int(try cursor.integer(UInt32.self))))
+    case .binaryUnicode8: .string(try text(try length()))
+    case .shortBinaryBytes: try bytes(Int(try cursor.byte()))
+    case .binaryBytes: try bytes(Int(try cursor.integer(UInt32.self)))
+    case .binaryBytes8, .byteArray8: try bytes(try length())
+    case .long1: try largeInteger(Int(try cursor.byte()))
+    case .long4: try largeInteger(Int(try cursor.integer(UInt32.self)))
     default: .none
     }
   }
@@ -101,35 +124,53 @@ struct PickleMachine {
     case .emptyList:
       stack.append(.list(arena.lists.count))
       arena.lists.append([])
+    case .list:
+      let items = try popMark()
+      stack.append(.list(arena.lists.count))
+      arena.lists.append(items)
     case .emptyDictionary: push(dictionary: PickleDictionary())
+    case .dictionary:
+      let items = try popMark()
+      push(dictionary: PickleDictionary())
+      try setItems(items)
+    case .emptySet: push(object: PickleObject(name: "builtins.set", arguments: []))
+    case .frozenSet:
+      let items = try popMark()
+      push(object: PickleObject(name: "builtins.frozenset", arguments: [], elements: items))
     case .append: try append(try pop(1))
-    case .appends: try append(try popMark())
+    case .appends, .addItems: try append(try popMark())
     case .setItem: try setItems(try pop(2))
     default: try setItems(try popMark())
     }
   }
 
   private mutating func append(_ items: [PickleValue]) throws(CheckpointError) {
-    guard case .list(let index) = try top() else {
-      throw error(.refused, "refuses to append to \(try top().kindName)")
+    switch try top() {
+    case .list(let index): arena.lists[index] += items
+    case .object(let index): arena.objects[index].elements += items
+    case let other: throw error(.refused, "refuses to append to \(other.kindName)")
     }
-    arena.lists[index] += items
   }
 
   private mutating func setItems(_ items: [PickleValue]) throws(CheckpointError) {
-    guard case .dictionary(let index) = try top() else {
-      throw error(.refused, "refuses to set an item of \(try top().kindName)")
-    }
+    let target = try top()
     guard items.count.isMultiple(of: 2) else {
       throw error(.malformed, "a dict has a key without a value")
     }
     for position in stride(from: 0, to: items.count, by: 2) {
-      switch items[position] {
-      case .list, .dictionary, .storage, .tensor:
-        throw error(.malformed, "\(items[position].kindName) cannot be the key of a dict")
+      let (key, value) = (items[position], items[position + 1])
+      switch key {
+      case .list, .dictionary, .storage:
+        throw error(.malformed, "\(key.kindName) cannot be the key of a dict")
       default: break
       }
-      guard arena.dictionaries[index].set(items[position], items[position + 1]) else {
+      let isSound: Bool
+      switch target {
+      case .dictionary(let index): isSound = arena.dictionaries[index].set(key, value)
+      case .object(let index): isSound = arena.objects[index].entries.set(key, value)
+      default: throw error(.refused, "refuses to set an item of \(target.kindName)")
+      }
+      guard isSound else {
         throw error(.malformed, "two names differ only in how Unicode spells them")
       }
     }
@@ -142,10 +183,33 @@ struct PickleMachine {
     return text
   }
 
-  /// A little-endian two's complement integer of up to 255 bytes; kept as a word beyond 64 bits.
-  private mutating func largeInteger() throws(CheckpointError) -> PickleValue {
-    let bytes = try cursor.bytes(Int(try cursor.byte()))
-    guard bytes.count <= 8 else { return .opaque("an int of \(bytes.count) bytes") }
+  /// A text of Python 2, which may be any bytes: data of an array, for example.
+  private mutating func oldString(_ count: Int) throws(CheckpointError) -> PickleValue {
+    let start = cursor.position
+    let text = String(validating: try cursor.bytes(count), as: UTF8.self)
+    return text.map { .string($0) } ?? .bytes(start: start, count: count)
+  }
+
+  /// Passes over binary data and keeps its place.
+  private mutating func bytes(_ count: Int) throws(CheckpointError) -> PickleValue {
+    let start = cursor.position
+    try cursor.skip(count)
+    passedOver += count
+    return .bytes(start: start, count: count)
+  }
+
+  /// A length of 8 bytes; one that no file can have is noticed where it is used.
+  private mutating func length() throws(CheckpointError) -> Int {
+    Int(truncatingIfNeeded: min(try cursor.integer(UInt64.self), UInt64(Int.max)))
+  }
+
+  /// A little-endian two's complement integer; kept as a word beyond 64 bits.
+  private mutating func largeInteger(_ count: Int) throws(CheckpointError) -> PickleValue {
+    guard count <= 8 else {
+      try cursor.skip(count)
+      return .opaque("an int of \(count) bytes")
+    }
+    let bytes = try cursor.bytes(count)
     guard let last = bytes.last else { return .integer(0) }
     var value = last >= 0x80 ? -1 : 0
     for byte in bytes.reversed() { value = value << 8 | Int(byte) }
@@ -156,11 +220,6 @@ struct PickleMachine {
     var name = PickleOpcode.refusedName(byte)
     if name == "INST" {
       name += " " + quoted(try line()) + "." + quoted(try line())
-    } else if name == "STACK_GLOBAL", stack.count >= 2,
-      case .string(let module) = stack[stack.count - 2],
-      case .string(let function) = stack[stack.count - 1]
-    {
-      name += " \(module).\(function)"
     }
     return error(.refused, "refuses the pickle operation \(name)")
   }
@@ -183,6 +242,11 @@ struct PickleMachine {
   // MARK: The stack
 
   mutating func push(_ value: PickleValue) { stack.append(value) }
+
+  mutating func push(object: PickleObject) {
+    stack.append(.object(arena.objects.count))
+    arena.objects.append(object)
+  }
 
   mutating func push(tuple: [PickleValue]) {
     stack.append(.tuple(arena.tuples.count))

@@ -17,6 +17,12 @@ enum PickleValue: Sendable, Equatable {
   case list(Int)
   case dictionary(Int)
   case global(PickleGlobal, name: String)
+  /// A name outside the table of ``PickleGlobal``: a text, never looked up.
+  case unknown(String)
+  /// A placeholder; see ``PickleObject``.
+  case object(Int)
+  /// Bytes that lie in the file as they are, not read.
+  case bytes(start: Int, count: Int)
   case storage(Int)
   case tensor(Int)
   /// Something kept only as a word, because nothing here needs its value: a device, a large integer.
@@ -34,6 +40,9 @@ enum PickleValue: Sendable, Equatable {
     case .list: "a list"
     case .dictionary: "a dict"
     case .global(_, let name): "the name \(name)"
+    case .unknown(let name): "the name \(visibleName(name))"
+    case .object: "an object"
+    case .bytes: "bytes"
     case .storage: "a storage"
     case .tensor: "a tensor"
     case .opaque(let word): word
@@ -87,15 +96,18 @@ struct PickleDictionary: Sendable {
   }
 }
 
-/// The containers, storages and tensors that a pickle made.
+/// The containers, placeholders, storages and tensors that a pickle made.
 struct PickleArena: Sendable {
+  var objects: [PickleObject] = []
   var tuples: [[PickleValue]] = []
   var lists: [[PickleValue]] = []
   var dictionaries: [PickleDictionary] = []
   var storages: [TorchStorage] = []
   var tensors: [TorchTensor] = []
 
-  var count: Int { tuples.count + lists.count + dictionaries.count + tensors.count }
+  var count: Int {
+    tuples.count + lists.count + dictionaries.count + tensors.count + objects.count
+  }
 
   /// The elements of a tuple or list, nil for anything else.
   func elements(_ value: PickleValue) -> [PickleValue]? {

@@ -19,26 +19,21 @@ struct TorchLegacyReader {
     machine = PickleMachine(ByteCursor(source))
   }
 
-  static func read(_ source: ByteSource) throws(CheckpointError) -> Checkpoint {
+  static func read(_ source: ByteSource, _ key: String?) throws(CheckpointError) -> Checkpoint {
     var reader = TorchLegacyReader(source)
+    let start = try source.bytes(at: 0, count: min(source.count, TorchLegacyReader.magic.count))
+    guard start == TorchLegacyReader.magic else { return try PickledArrays.read(source, key) }
     try reader.readHeader()
     let root = try reader.machine.run()
-    let state = try TorchStateDict(root, reader.machine)
+    let state = try TorchStateDict(root, reader.machine, key: key)
     let offsets = try reader.readStorages()
     return Checkpoint(
       tensors: try state.stored(in: source, offsets: offsets), metadata: [:],
-      format: .torchLegacy, path: source.path)
+      format: .torchLegacy, path: source.path, surroundings: state.surroundings)
   }
 
   private mutating func readHeader() throws(CheckpointError) {
-    let magic = try source.bytes(at: 0, count: min(source.count, TorchLegacyReader.magic.count))
-    guard magic == TorchLegacyReader.magic else {
-      // Reading the pickle names what it would have called.
-      _ = try machine.run()
-      throw CheckpointError(
-        source.path, .wrongFormat, "a Python pickle that is not a PyTorch checkpoint", at: 0)
-    }
-    try machine.cursor.skip(magic.count)
+    try machine.cursor.skip(TorchLegacyReader.magic.count)
     let version = try machine.run()
     guard version == .integer(1001) else {
       throw machine.error(.malformed, "the protocol version is not 1001")

@@ -1,67 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds the named tensors in what a PyTorch checkpoint holds.
+import ThawTensors
+
+/// Chooses the network's tensors among everything that a PyTorch file holds.
 ///
-/// A checkpoint is a dict of tensors, or a dict of a training run with the state dict under one of
-/// ``keys``, perhaps two or three levels down. The first level that has tensors is taken, and the
-/// average of a run's weights only when there is nothing else; entries that are no tensors (an
-/// epoch, a configuration) are passed over. Prefixes that wrappers put before every name are removed.
+/// A file is a dictionary of tensors, a module, or a training run's dictionary with the state
+/// dictionary somewhere in it. ``TorchSearch`` lists every collection of tensors. Those with at least
+/// half as many layers' tensors as the largest may be networks; single tensors beside them (a best
+/// accuracy, class weights, the state of a random generator) never are. Among networks the key decides:
+/// ``keys`` in order, averages of a run's weights last. Entries that are no tensors are passed over and
+/// listed. A prefix that stands before every name is removed.
 struct TorchStateDict {
   /// Where a training run's checkpoint keeps the weights, in order of preference.
   static let keys = [
     "state_dict", "model_state_dict", "model", "model_state", "module", "net_dict", "net",
-    "network", "weights", "params", "ema", "model_ema", "state_dict_ema", "ema_state_dict",
-    "params_ema",
+    "network", "weights", "params",
   ]
+
+  /// Parts of keys of weights that were averaged over a run's steps.
+  private static let averages = ["ema", "averag", "swa", "teacher", "momentum", "target", "shadow"]
 
   /// What stands before every name: `torch.nn.DataParallel`, `torch.compile`, Lightning and
   /// averaging, and models that keep their backbone in an attribute.
-  private static let prefixes = [
+  static let prefixes = [
     "module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.", "ema_model.",
   ]
 
   let tensors: [(name: String, tensor: TorchTensor)]
+  let surroundings: CheckpointSurroundings
 
-  /// - Parameter root: what the pickle of `machine` is.
-  init(_ root: PickleValue, _ machine: PickleMachine) throws(CheckpointError) {
-    guard case .dictionary(let index) = root else {
+  /// - Parameters:
+  ///   - root: what the pickle of `machine` is.
+  ///   - key: the collection that the user chose; nil to choose by the rules above.
+  init(
+    _ root: PickleValue, _ machine: PickleMachine, key: String? = nil
+  ) throws(CheckpointError) {
+    let search = TorchSearch(root, machine.arena)
+    let networks = TorchStateDict.networks(search.found)
+    guard !networks.isEmpty else {
       throw machine.cursor.error(
-        .wrongFormat, "a state dict is expected, found \(root.kindName)", at: 0,
+        .wrongFormat, TorchStateDict.emptyReason(root, machine.arena), at: 0,
         nextStep: "Save the weights with torch.save(model.state_dict(), path).")
     }
-    let top = machine.arena.dictionaries[index]
-    let levels = TorchStateDict.levels(below: index, machine.arena)
-    guard
-      let found = levels.lazy.map({ TorchStateDict.tensors(of: $0, machine.arena) })
-        .first(where: { !$0.isEmpty })
-    else {
-      throw machine.cursor.error(
-        .wrongFormat, TorchStateDict.emptyReason(top), at: 0,
-        nextStep: "Save the weights with torch.save(model.state_dict(), path).")
+    var chosen = networks[0]
+    var isChosen = false
+    if let key, let named = TorchStateDict.collection(key, in: search.found) {
+      (chosen, isChosen) = (named, true)
     }
-    tensors = TorchStateDict.withoutPrefixes(found)
+    let (bare, prefix) = TorchStateDict.withoutPrefixes(chosen.tensors)
+    tensors = bare
+    var data = PlainData(machine.arena)
+    surroundings = CheckpointSurroundings(
+      place: chosen.key, isChosen: isChosen, prefix: prefix,
+      alternatives: networks.map(\.key).filter { $0 != chosen.key },
+      leftOut: TorchStateDict.leftOut(root, chosen, machine.arena),
+      data: data.json(root), vocabularies: TorchStateDict.vocabularies(machine.arena),
+      writer: TorchStateDict.writer(root, search.modules, machine.arena))
   }
 
-  /// The dict at `index` and those under ``keys`` in it, three levels deep, nearest first.
-  private static func levels(below index: Int, _ arena: PickleArena) -> [PickleDictionary] {
-    var found = [index]
-    var level = found
-    for _ in 0..<3 {
-      level = level.flatMap { parent in
-        keys.compactMap { key -> Int? in
-          guard case .dictionary(let child)? = arena.dictionaries[parent][key] else { return nil }
-          return found.contains(child) ? nil : child
-        }
-      }
-      found += level
+  /// The collections that may be a network's, in order of preference.
+  private static func networks(_ found: [TorchCollection]) -> [TorchCollection] {
+    let most = found.map(\.layered).max() ?? 0
+    let large = found.filter { most == 0 || 2 * $0.layered >= most }
+    return large.enumerated().sorted {
+      let (left, right) = (rank($0.element), rank($1.element))
+      return left == right ? $0.offset < $1.offset : left < right
+    }.map(\.element)
+  }
+
+  private static func rank(_ collection: TorchCollection) -> Int {
+    let words = collection.place.map { $0.lowercased() }
+    if words.contains(where: { word in averages.contains { word.contains($0) } }) {
+      return 2 * keys.count
     }
-    return found.map { arena.dictionaries[$0] }
+    // The key nearest to the tensors says what they are.
+    guard let last = collection.place.last(where: { Int($0) == nil }) else { return 0 }
+    return keys.firstIndex(of: last).map { $0 + 1 } ?? keys.count + 1
+  }
+
+  private static func collection(_ key: String, in found: [TorchCollection]) -> TorchCollection? {
+    found.first { $0.key == key }
+      ?? found.filter { $0.key.hasSuffix("." + key) || $0.key.hasPrefix(key + ".") }
+      .max { $0.layered < $1.layered }
   }
 
   private static func withoutPrefixes(
     _ tensors: [(name: String, tensor: TorchTensor)]
-  ) -> [(name: String, tensor: TorchTensor)] {
-    var tensors = tensors
+  ) -> (tensors: [(name: String, tensor: TorchTensor)], prefix: String) {
+    var (tensors, removed) = (tensors, "")
     while let prefix = prefixes.first(where: { prefix in
       // What is left must still be a parameter of a layer.
       tensors.allSatisfy {
@@ -69,28 +95,80 @@ struct TorchStateDict {
       }
     }) {
       tensors = tensors.map { (String($0.name.dropFirst(prefix.count)), $0.tensor) }
+      removed += prefix
     }
-    return tensors
+    return (tensors, removed)
   }
 
-  private static func tensors(
-    of dictionary: PickleDictionary, _ arena: PickleArena
-  ) -> [(name: String, tensor: TorchTensor)] {
-    dictionary.entries.compactMap { entry in
-      guard case .string(let name) = entry.key, case .tensor(let index) = entry.value else {
-        return nil
+  // MARK: What is beside the tensors
+
+  /// The entries at the top that are not read, each with what it is.
+  private static func leftOut(
+    _ root: PickleValue, _ chosen: TorchCollection, _ arena: PickleArena
+  ) -> [String] {
+    guard case .dictionary(let index) = root else { return [] }
+    return arena.dictionaries[index].entries.compactMap { entry in
+      guard let name = arena.keyText(entry.key), name != chosen.place.first else { return nil }
+      if chosen.place.isEmpty, case .tensor = entry.value { return nil }
+      return "\(quoted(name)) (\(arena.kindName(entry.value)))"
+    }
+  }
+
+  /// The lists of fastai's categories, wherever they are.
+  private static func vocabularies(_ arena: PickleArena) -> [[String]] {
+    arena.objects.compactMap { object -> [String]? in
+      guard object.name.hasSuffix(".CategoryMap"),
+        let items = arena.attributes(of: object)?["items"],
+        let elements = vocabularyElements(items, arena)
+      else { return nil }
+      let names = elements.compactMap { if case .string(let text) = $0 { text } else { nil } }
+      return names.count == elements.count ? names : nil
+    }
+  }
+
+  private static func vocabularyElements(
+    _ items: PickleValue, _ arena: PickleArena
+  ) -> [PickleValue]? {
+    guard case .object(let index) = items else { return arena.elements(items) }
+    let object = arena.objects[index]
+    if !object.elements.isEmpty { return object.elements }
+    return arena.attributes(of: object)?["items"].flatMap { arena.elements($0) }
+  }
+
+  /// The library that wrote the file, as far as it says so.
+  private static func writer(
+    _ root: PickleValue, _ modules: [String], _ arena: PickleArena
+  ) -> String? {
+    switch root {
+    case .dictionary(let index):
+      let top = arena.dictionaries[index]
+      if case .string(let version)? = top["pytorch-lightning_version"] {
+        return "PyTorch Lightning \(visibleName(version))"
       }
-      return (name, arena.tensors[index])
+      if case .dictionary(let meta)? = top["meta"],
+        case .string(let version)? = arena.dictionaries[meta]["mmengine_version"]
+          ?? arena.dictionaries[meta]["mmcv_version"]
+      {
+        return "OpenMMLab's trainer \(visibleName(version))"
+      }
+      if top["model"] != nil, top["opt"] != nil { return "fastai's learn.save" }
+      return modules.first.map { "a pickled module, \(visibleName($0))" }
+    case .object(let index):
+      let name = arena.objects[index].name
+      return name.hasPrefix("fastai.") ? "fastai's learn.export" : "a pickled \(visibleName(name))"
+    default: return nil
     }
   }
 
-  private static func emptyReason(_ top: PickleDictionary) -> String {
-    let names = top.entries.compactMap { entry -> String? in
+  private static func emptyReason(_ root: PickleValue, _ arena: PickleArena) -> String {
+    guard case .dictionary(let index) = root else {
+      return "a state dict is expected, found \(arena.kindName(root)) without tensors"
+    }
+    let names = arena.dictionaries[index].entries.compactMap { entry -> String? in
       if case .string(let name) = entry.key { name } else { nil }
     }
     guard !names.isEmpty else { return "the checkpoint holds no tensors" }
-    let places = keys.map { "'\($0)'" }.joined(separator: ", ")
-    return "no tensors at the top or under \(places); its entries are \(listed(names))"
+    return "no tensors anywhere in it; its entries are \(listed(names))"
   }
 
   /// The tensors, given where the data of each storage begins.

@@ -8,16 +8,18 @@ struct TorchZipReader {
   private let archive: ZIPArchive
   private let folder: String
 
-  static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
+  static func read(
+    _ archive: ZIPArchive, _ key: String?
+  ) throws(CheckpointError) -> Checkpoint {
     let source = archive.source
     let reader = try TorchZipReader(archive)
     try reader.checkVersion()
     let (root, machine) = try reader.readObject()
-    let state = try TorchStateDict(root, machine)
+    let state = try TorchStateDict(root, machine, key: key)
     let offsets = try reader.readStorages(machine)
     return Checkpoint(
       tensors: try state.stored(in: source, offsets: offsets), metadata: [:], format: .torchZip,
-      path: source.path)
+      path: source.path, surroundings: state.surroundings)
   }
 
   private init(_ archive: ZIPArchive) throws(CheckpointError) {
