@@ -112,6 +112,9 @@ RESIDUAL = {"bn3.weight": 0.15}
 BASIC = {"bn2.weight": 0.2}
 INVERTED = {"conv.3.weight": 0.5}
 LITE = {"bn3.weight": 0.5}
+REGNET = {"f.c.1.weight": 0.25}
+FUSED = {"block.3.1.weight": 0.6} | {
+    f"features.{stage}.{index}.block.1.1.weight": 0.35 for stage in (2, 3) for index in range(4)}
 
 
 def torchvision(name, scales, sizes=SIZES, **options):
@@ -169,6 +172,15 @@ def timm_lite(number):
         return timm.create_model(f"tf_efficientnet_lite{number}", num_classes=CLASSES).double().eval()
 
     return dict(make=make, scales=LITE, sizes=SIZES)
+
+
+def timm_network(name, scales):
+    def make():
+        import timm
+
+        return timm.create_model(name, num_classes=CLASSES).double().eval()
+
+    return dict(make=make, scales=scales, sizes=SIZES)
 
 
 def keras(build, mapping, scales, sizes=SIZES, **options):
@@ -266,6 +278,14 @@ NETWORKS = {
     "inception_v3": inception(),
     **{f"{name}_pooled": vgg_pooled(name) for name in ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")},
     **{f"efficientnet_lite{number}": timm_lite(number) for number in range(5)},
+    "resnext50_32x4d": torchvision("resnext50_32x4d", RESIDUAL),
+    "wide_resnet50_2": torchvision("wide_resnet50_2", RESIDUAL),
+    "resnet18d": timm_network("resnet18d", BASIC),
+    "resnet50d": timm_network("resnet50d", RESIDUAL),
+    "regnet_x_400mf": torchvision("regnet_x_400mf", REGNET),
+    "regnet_y_400mf": torchvision("regnet_y_400mf", REGNET),
+    "efficientnet_v2_s": torchvision("efficientnet_v2_s", FUSED, stochastic_depth_prob=0.0),
+    "mobilenetv1_100": timm_network("mobilenetv1_100", {}),
     **{f"resnet{depth}_keras": keras(f"ResNet{depth}", keras_resnet, RESIDUAL)
        for depth in (50, 101, 152)},
     "mobilenet_v2_keras": keras("MobileNetV2", keras_mobilenet, INVERTED),
@@ -274,7 +294,8 @@ NETWORKS = {
     "inception_v3_keras": keras("InceptionV3", keras_inception, {}, [(96, 96), (107, 83)]),
 }
 GRADIENTS = ["vgg16_pooled", "resnet50", "cifar_resnet20", "densenet121", "mobilenet_v2", "inception_v3",
-             "efficientnet_lite0"]
+             "efficientnet_lite0", "resnext50_32x4d", "resnet18d", "regnet_y_400mf",
+             "efficientnet_v2_s", "mobilenetv1_100"]
 
 
 def images(size):

@@ -91,6 +91,14 @@ package struct GraphBuilder {
     nodes = [Node(id: NodeID(0), path: "input", operation: operation, inputs: [], group: 0)]
   }
 
+  /// Goes on behind nodes that were built before.
+  package init(continuing nodes: [Node], groups: [LayerGroup], name: String) {
+    self.name = name
+    self.nodes = nodes
+    self.groups = groups
+    paths = Set(nodes.map(\.path))
+  }
+
   /// The input image.
   package var input: NodeID { nodes[0].id }
   /// The node added last.

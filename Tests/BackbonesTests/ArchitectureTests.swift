@@ -22,6 +22,21 @@ import ThawTensors
     ("efficientnet_b4", 19_341_616), ("tf_efficientnet_b0", 5_288_548),
     ("efficientnet_b1_keras", 7_794_184), ("convnext_tiny", 28_589_128),
     ("convnext_small", 50_223_688), ("convnext_base", 88_591_464),
+    ("resnext50_32x4d", 25_028_904), ("resnext101_32x8d", 88_791_336),
+    ("resnext101_64x4d", 83_455_272), ("wide_resnet50_2", 68_883_240),
+    ("wide_resnet101_2", 126_886_696), ("resnet18d", 11_708_744), ("resnet26d", 16_014_408),
+    ("resnet34d", 21_816_904), ("resnet50d", 25_576_264), ("resnet101d", 44_568_392),
+    ("resnet152d", 60_212_040), ("mobilenetv1_100", 4_231_976), ("mobilenetv1_125", 6_270_840),
+    ("efficientnet_v2_s", 21_458_488), ("efficientnet_v2_m", 54_139_356),
+    ("efficientnet_v2_l", 118_515_272), ("regnet_y_400mf", 4_344_144),
+    ("regnet_y_800mf", 6_432_512), ("regnet_y_1_6gf", 11_202_430), ("regnet_y_3_2gf", 19_436_338),
+    ("regnet_y_8gf", 39_381_472), ("regnet_y_16gf", 83_590_140), ("regnet_y_32gf", 145_046_770),
+    ("regnet_x_400mf", 5_495_976), ("regnet_x_800mf", 7_259_656), ("regnet_x_1_6gf", 9_190_136),
+    ("regnet_x_3_2gf", 15_296_552), ("regnet_x_8gf", 39_572_648), ("regnet_x_16gf", 54_278_536),
+    ("regnet_x_32gf", 107_811_560), ("regnet_x_200mf", 2_684_792), ("regnet_x_600mf", 6_196_040),
+    ("regnet_x_4gf", 22_118_248), ("regnet_x_6_4gf", 26_209_256), ("regnet_x_12gf", 46_106_056),
+    ("regnet_y_200mf", 3_162_996), ("regnet_y_600mf", 6_055_160), ("regnet_y_4gf", 20_646_656),
+    ("regnet_y_6_4gf", 30_583_252), ("regnet_y_12gf", 51_822_544),
     ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
     ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
@@ -57,7 +72,8 @@ import ThawTensors
   @Test(arguments: [
     ("vgg16", 32), ("vgg19_bn_pooled", 32), ("resnet50_keras", 32), ("cifar_resnet20", 4),
     ("inception_v3", 75), ("inception_v3_keras", 75), ("mobilenet_v2", 32), ("densenet121", 29),
-    ("efficientnet_lite4", 32),
+    ("efficientnet_lite4", 32), ("regnet_y_400mf", 32), ("efficientnet_v2_s", 32),
+    ("mobilenetv1_050", 32), ("resnet50d", 32), ("resnext50_32x4d", 32),
   ])
   func theSmallestInputFitsAndSoDoesAnOddOne(name: String, size: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 3, hidden: 8, dropout: 0.5))

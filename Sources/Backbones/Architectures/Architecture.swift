@@ -31,7 +31,8 @@ package struct Architecture: Sendable {
   /// Every family of networks, one file each.
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, ConvNeXt.self, DenseNet.self, EfficientNet.self, EfficientNetLite.self,
-    InceptionV3.self, MobileNetV2.self, ResNet.self, VGG.self,
+    EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, RegNet.self,
+    ResNet.self, VGG.self,
   ]
 
   /// All known names.

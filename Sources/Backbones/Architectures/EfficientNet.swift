@@ -192,6 +192,16 @@ package struct EfficientNet: NetworkFamily {
     return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
   }
 
+  /// The stage and the place in it of a block that is counted through; nil beyond the last.
+  func place(ofBlock number: Int) -> (stage: Int, index: Int)? {
+    var left = number
+    for stage in EfficientNet.stages.indices where left >= 0 {
+      if left < repeats(stage) { return (stage, left) }
+      left -= repeats(stage)
+    }
+    return nil
+  }
+
   private func repeats(_ stage: Int) -> Int {
     Int((depth * Double(EfficientNet.stages[stage].repeats)).rounded(.up))
   }

@@ -57,6 +57,26 @@ extension GraphBuilder {
     return last
   }
 
+  /// Adds one gate a channel from the channels' means: 1x1 to few, an activation, 1x1 back, gates. The
+  /// multiplication is left to the caller.
+  mutating func addGates(
+    _ path: ParameterPath, _ channels: Int, squeezed: Int, reduce: String, activation: Activation,
+    expand: String, gates: Activation
+  ) {
+    let point = Window2D(kernel: 1)
+    add("\(path).squeeze", .globalAveragePooling)
+    add(
+      "\(path).\(reduce)",
+      .convolution(
+        Convolution2D(inputs: channels, outputs: squeezed, window: point, hasBias: true)))
+    add("\(path).activation", .activation(activation))
+    add(
+      "\(path).\(expand)",
+      .convolution(
+        Convolution2D(inputs: squeezed, outputs: channels, window: point, hasBias: true)))
+    add("\(path).gates", .activation(gates))
+  }
+
   /// Adds global average pooling, flattening and the head; the nodes' usual end.
   mutating func addPooledHead(
     _ head: Head, features: Int, path: ParameterPath, pool: ParameterPath = "avgpool"

@@ -138,7 +138,10 @@ extension Architecture {
   /// - Returns: name and shape by our path; nil when timm has no such network.
   package func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
     let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
-    guard !isOurs, !name.hasPrefix("cifar_"), name != Architecture.onnxName else { return nil }
+    // timm has torchvision's EfficientNetV2 with TensorFlow's padding only, and counts the blocks of
+    // RegNet otherwise.
+    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_"].contains { name.hasPrefix($0) }
+    guard !isOurs, !isElsewhere, name != Architecture.onnxName else { return nil }
     let layers = TimmNames.layers(self, graph)
     var result: [ParameterPath: (name: String, shape: Shape)] = [:]
     for parameter in graph.parameters {
