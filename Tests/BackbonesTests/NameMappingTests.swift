@@ -238,7 +238,7 @@ struct NameMappingTests {
     let fit = try #require(identity.best)
     #expect(fit.architecture == "resnet18")
     #expect(fit.missing == ["layer1.0.conv1.weight"])
-    #expect(fit.unexpected == ["extra.weight"])
+    #expect(fit.unexpected.isEmpty && fit.ignored == ["extra.weight"])
     #expect(fit.unfitting.first?.contains("[64, 64, 5, 5]") == true)
     #expect(fit.complaint?.contains("1 missing") == true)
     let strange = try residual { _ in [("a.weight", [3, 3]), ("b.weight", [3])] }

@@ -3,7 +3,8 @@
 package import SystemPackage
 import ThawCheckpoints
 import ThawFiles
-import ThawImages
+package import ThawImages
+package import ThawNetwork
 
 extension PretrainedStore {
   /// Somebody's own weights of a network that there is a card for.
@@ -91,5 +92,71 @@ private struct Draft {
       license: "LicenseRef-own", classes: classes, origin: origin,
       preprocessing: card.preprocessing
     ).text
+  }
+}
+
+extension PretrainedStore {
+  /// A network that was recognised in somebody's checkpoint, in memory.
+  package struct OwnNetwork: Sendable {
+    /// Name of the new card.
+    package let name: String
+    package let architecture: String
+    package let parameters: Parameters
+    package let preprocessing: Preprocessing
+    /// In the order of the outputs; empty when the weights end with the features.
+    package let classNames: [String]
+    /// The file it was read from.
+    package let origin: FilePath
+
+    package init(
+      name: String, architecture: String, parameters: Parameters, preprocessing: Preprocessing,
+      classNames: [String], origin: FilePath
+    ) {
+      self.name = name
+      self.architecture = architecture
+      self.parameters = parameters
+      self.preprocessing = preprocessing
+      self.classNames = classNames
+      self.origin = origin
+    }
+  }
+
+  /// Writes the weights of `own` under this project's names and gives them a card. A classifier of more
+  /// than one layer is left out: a card's has one.
+  ///
+  /// - Throws: ``BackboneError/badCard(file:reason:)`` when the name is taken or not a file name,
+  ///   `FileError`.
+  package func importOwn(_ own: OwnNetwork) throws -> BackboneCard {
+    let place = try newCard(named: own.name)
+    let folder = try directory()
+    let weights = folder.appending("\(own.name).safetensors")
+    let classes = folder.appending("\(own.name)-classes.txt")
+    let whole = try Architecture(named: own.architecture)
+      .graph(Head(classes: max(1, own.classNames.count)))
+    let hasClasses =
+      !own.classNames.isEmpty
+      && whole.parameters.allSatisfy { own.parameters[$0.path]?.shape == $0.shape }
+    let graph = hasClasses ? whole : whole.withoutHead
+    do {
+      try SafetensorsWriter.write(
+        weights,
+        graph.parameters.compactMap { parameter in
+          own.parameters[parameter.path].map { StoredTensor(parameter.path.description, $0) }
+        })
+      if hasClasses {
+        try AtomicFile.write(classes, text: own.classNames.joined(separator: "\n") + "\n")
+      }
+      let text = CardText(
+        name: own.name, summary: "own weights of \(own.architecture)",
+        architecture: own.architecture, naming: .native, file: "\(own.name).safetensors",
+        sha256: try WeightsChecksum.unpublished.check(weights).sha256, license: "LicenseRef-own",
+        classes: hasClasses ? "\(own.name)-classes.txt" : "none", origin: own.origin,
+        preprocessing: own.preprocessing)
+      try AtomicFile.write(place, text: text.text)
+      return try BackboneCard(file: place)
+    } catch {
+      for file in [weights, classes] where FileSystem.exists(file) { try? FileSystem.remove(file) }
+      throw error
+    }
   }
 }

@@ -22,8 +22,12 @@ package struct CheckpointIdentity: Sendable {
   package let certainty: Certainty
   /// The architecture that fits best; nil when unknown.
   package let best: WeightFit?
+  /// The architecture that fits most, even when that is little; nil when no name is known.
+  package let nearest: WeightFit?
   /// Other architectures that fit as well.
   package let rivals: [String]
+  /// Prefixes of other networks in the file that fit as well: a teacher's, an average's.
+  package let otherParts: [String]
   /// How photos are prepared for these weights: as the layers of a Keras model say, otherwise as is
   /// usual, for a file of weights alone never says it.
   package let preprocessing: Preprocessing?
@@ -37,27 +41,25 @@ package struct CheckpointIdentity: Sendable {
   /// - Parameters:
   ///   - cards: where preprocessing and class names of known weights are from.
   ///   - architecture: only this one, when the user says which it is.
+  ///   - key: of several networks in the file the one below this prefix.
   /// - Throws: ``BackboneError`` when `architecture` is unknown; `CheckpointError` when the file can no
   ///   longer be read.
   package init(
-    _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil
+    _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil,
+    key: String? = nil
   ) throws {
-    var fits: [WeightFit] = []
-    for name in architecture.map({ [$0] }) ?? Architecture.names {
-      fits.append(WeightFit(checkpoint, try Architecture(named: name)))
-    }
-    // Stable: of equal fits the first in the list of architectures, which is the usual one.
-    let ranked = fits.enumerated().sorted { left, right in
-      left.element.rank == right.element.rank
-        ? left.offset < right.offset : left.element.rank > right.element.rank
-    }.map(\.element)
+    let known = try (architecture.map { [$0] } ?? Architecture.names).map(Architecture.init(named:))
+    let ranked = WeightFit.all(checkpoint, known, key: key)
     let top = ranked.first
+    nearest = top
     let isHalf = top.map { 2 * $0.matched >= $0.needed } ?? false
     best = isHalf || architecture != nil ? top : nil
     let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
     rivals = best.map { CheckpointIdentity.rivals(of: $0, in: ranked, isKeras: isKeras) } ?? []
+    otherParts = CheckpointIdentity.otherParts(ranked)
     if let best {
-      certainty = !best.isComplete ? .partial : rivals.isEmpty ? .sure : .likely
+      let isSure = rivals.isEmpty && best.openQuestion == nil
+      certainty = !best.isComplete ? .partial : isSure ? .sure : .likely
     } else {
       certainty = .unknown
     }
@@ -84,15 +86,33 @@ package struct CheckpointIdentity: Sendable {
     of best: WeightFit, in ranked: [WeightFit], isKeras: Bool
   ) -> [String] {
     guard best.isComplete else { return [] }
+    var seen: Set = [best.architecture]
     return ranked.dropFirst().filter { other in
+      guard other.isComplete, seen.insert(other.architecture).inserted else { return false }
       // Headless forms of one network have the same weights.
       let isForm =
         best.head == nil
         && other.architecture.split(separator: "_")[0] == best.architecture.split(separator: "_")[0]
       // Keras's definition of a network comes in Keras's files.
       let isElsewhere = !isKeras && other.architecture.hasSuffix("_keras")
-      return other.rank == best.rank && !isForm && !isElsewhere
+      return other.matched == best.matched && !isForm && !isElsewhere
     }.map(\.architecture)
+  }
+
+  /// The prefixes under which the best one's network is found again with other tensors.
+  private static func otherParts(_ ranked: [WeightFit]) -> [String] {
+    guard let best = ranked.first, best.isComplete else { return [] }
+    let sources = Set(best.found.values.map { best.prefix + $0.name })
+    var result: [String] = []
+    for other in ranked.dropFirst()
+    where other.isComplete && other.architecture == best.architecture
+      && !result.contains(other.prefix)
+    {
+      // The same tensors under a longer prefix are no other network.
+      let isSame = other.found.values.contains { sources.contains(other.prefix + $0.name) }
+      if !isSame { result.append(other.prefix) }
+    }
+    return result
   }
 
   private static func card(

@@ -9,8 +9,18 @@ struct NamingScheme {
   let label: String
   /// Kernels are height, width, in, out, and dense weights in, out.
   let isChannelsLast: Bool
+  /// What such names leave open, as a sentence; nil for nothing.
+  var remark: String?
   /// Our path for a stored name; nil for what is left out on purpose.
   let translate: (String) -> ParameterPath?
+
+  /// Whether one of sixteen names, spread over `tensors`, is a parameter's.
+  func isPromising(_ tensors: [StoredTensor], _ needed: Set<ParameterPath>) -> Bool {
+    let step = max(1, tensors.count / 16)
+    return stride(from: 0, to: tensors.count, by: step).contains { index in
+      translate(tensors[index].name).map(needed.contains) ?? false
+    }
+  }
 
   /// The schemes that could hold for `checkpoint`.
   static func candidates(
@@ -34,6 +44,12 @@ struct NamingScheme {
         architecture.path(of: stripped($0), naming: .published)
       },
     ]
+    for foreign in ForeignNames.all(for: architecture) {
+      schemes.append(
+        NamingScheme(label: foreign.label, isChannelsLast: false, remark: foreign.remark) { name in
+          foreign.translate(name).map { ParameterPath($0) } ?? ParameterPath("?." + name)
+        })
+    }
     if let timm = TimmNames.translation(for: architecture.name) {
       schemes.append(
         NamingScheme(label: "timm's names", isChannelsLast: false) {

@@ -25,6 +25,14 @@ package struct WeightFit: Sendable {
   package let unexpected: [String]
   /// Tensors of another shape than their parameter, as sentences.
   package let unfitting: [String]
+  /// What stands before the names of the network's tensors; empty for nothing.
+  package let prefix: String
+  /// Tensors beside the network that nothing needs, by name.
+  package let ignored: [String]
+  /// Tensors where the classifier should be that are none that can be computed.
+  package let otherHead: [String]
+  /// What the names leave open of what is computed, as a clause; nil for nothing.
+  package let openQuestion: String?
   /// What was taken for granted, as sentences.
   package let notes: [String]
 
@@ -44,15 +52,45 @@ package struct WeightFit: Sendable {
 
   /// Reads the weights.
   ///
+  /// - Parameter seed: draws what is missing at random, as PyTorch begins (see
+  ///   ``drawn(_:seed:)``); nil makes it an error.
   /// - Throws: `CheckpointError`: of kind `mismatch` with what is missing or left over, or when the
   ///   file can no longer be read.
-  package func parameters(of checkpoint: Checkpoint) throws(CheckpointError) -> Parameters {
-    if let complaint { throw CheckpointError.mismatch(checkpoint, complaint) }
+  package func parameters(
+    of checkpoint: Checkpoint, drawingMissing seed: UInt64? = nil
+  ) throws(CheckpointError) -> Parameters {
+    let isDrawn = seed != nil && unexpected.isEmpty && unfitting.isEmpty
+    if let complaint, !isDrawn { throw CheckpointError.mismatch(checkpoint, complaint) }
     var parameters = Parameters()
+    if let seed, !missing.isEmpty { parameters = drawn(Set(missing), seed: seed) }
     for (path, tensor) in found { parameters[path] = try tensor.floats() }
     for (path, constant) in constants {
       let values = [Float](repeating: constant.value, count: constant.shape.count)
       parameters[path] = Tensor(values, shape: constant.shape)
+    }
+    return parameters
+  }
+
+  /// Fresh values for the parameters at `paths`: uniform weights of variance
+  /// 2 / fan-in, scales and variances 1, everything else 0.
+  ///
+  /// - Source: He et al. 2015, arXiv:1502.01852.
+  private func drawn(_ paths: Set<String>, seed: UInt64) -> Parameters {
+    var parameters = Parameters()
+    guard let graph = try? graph() else { return parameters }
+    for (index, parameter) in graph.parameters.enumerated()
+    where paths.contains(parameter.path.description) {
+      var random = RandomStream(seed: seed, purpose: .initialization, sample: index)
+      let fanIn = Double(max(1, parameter.shape.extents.dropFirst().reduce(1, *)))
+      let bound = (6 / fanIn).squareRoot()
+      let values = (0..<parameter.shape.count).map { _ -> Float in
+        switch parameter.role {
+        case .weight: Float(random.uniform(in: -bound...bound))
+        case .normScale, .runningVariance: 1
+        case .bias, .normShift, .runningMean: 0
+        }
+      }
+      parameters[parameter.path] = Tensor(values, shape: parameter.shape)
     }
     return parameters
   }
@@ -74,21 +112,47 @@ package struct WeightFit: Sendable {
       ? nil : "the tensors do not fit \(architecture): " + parts.joined(separator: "; ")
   }
 
-  /// Sets `checkpoint` against `architecture` under the naming that matches most.
+  /// Sets `checkpoint` against `architecture` under the prefix and the naming that match most.
   package init(_ checkpoint: Checkpoint, _ architecture: Architecture) {
-    let graph = architecture.graph(Head(classes: 1))
-    let fits = NamingScheme.candidates(for: architecture, graph: graph, checkpoint).map {
-      WeightFit(WeightMatching(checkpoint, architecture, graph, $0))
-    }
-    let none = NamingScheme(label: "unknown names", isChannelsLast: false) { ParameterPath($0) }
     self =
-      fits.max { $0.rank < $1.rank }
-      ?? WeightFit(WeightMatching(checkpoint, architecture, graph, none))
+      WeightFit.all(checkpoint, [architecture]).first
+      ?? WeightFit(
+        WeightMatching(
+          checkpoint, .whole(checkpoint), architecture, architecture.graph(Head(classes: 1)),
+          NamingScheme(label: "unknown names", isChannelsLast: false) { ParameterPath($0) }))
+  }
+
+  /// Every promising fit of `checkpoint` to one of `architectures`, the best first.
+  ///
+  /// - Parameter key: the prefix that the user chose; see ``NetworkPart/all(_:key:)``.
+  static func all(
+    _ checkpoint: Checkpoint, _ architectures: [Architecture], key: String? = nil
+  ) -> [WeightFit] {
+    let parts = NetworkPart.all(checkpoint, key: key)
+    var fits: [WeightFit] = []
+    for architecture in architectures {
+      let graph = architecture.graph(Head(classes: 1))
+      let schemes = NamingScheme.candidates(for: architecture, graph: graph, checkpoint)
+      let needed = Set(graph.parameters.map(\.path))
+      for part in parts {
+        for scheme in schemes
+        where scheme.isChannelsLast || architectures.count == 1 && part.prefix.isEmpty
+          || scheme.isPromising(part.tensors, needed)
+        {
+          fits.append(WeightFit(WeightMatching(checkpoint, part, architecture, graph, scheme)))
+        }
+      }
+    }
+    // Stable: of equal fits the first architecture, which is the usual one, and the first part.
+    return fits.enumerated().sorted { left, right in
+      left.element.rank == right.element.rank
+        ? left.offset < right.offset : left.element.rank > right.element.rank
+    }.map(\.element)
   }
 
   /// Complete ones first, then by how much of the file is used, then by how little is missing.
   var rank: (Int, Int, Int, Int) {
-    (isComplete ? 1 : 0, matched, -missing.count, -unexpected.count)
+    (isComplete ? 1 : 0, matched, -missing.count, -unexpected.count - ignored.count)
   }
 
   private init(_ matching: WeightMatching) {
@@ -100,6 +164,10 @@ package struct WeightFit: Sendable {
     unexpected = matching.unexpected
     unfitting = matching.unfitting
     notes = matching.notes
+    openQuestion = matching.scheme.remark
+    prefix = matching.prefix
+    ignored = matching.ignored
+    otherHead = matching.otherHead
     found = matching.found
     constants = matching.constants
   }

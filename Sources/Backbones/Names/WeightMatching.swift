@@ -13,21 +13,40 @@ struct WeightMatching {
   private(set) var constants: [ParameterPath: (shape: Shape, value: Float)] = [:]
   private(set) var missing: [String] = []
   private(set) var unexpected: [String] = []
+  /// Tensors beside the network that nothing needs.
+  private(set) var ignored: [String] = []
+  /// Layers where the classifier should be that are none.
+  private(set) var otherHead: [String] = []
   private(set) var unfitting: [String] = []
   private(set) var notes: [String] = []
   private(set) var neededCount = 0
 
   private let graph: Graph
+  private let part: NetworkPart
+  /// Whether the weights were trained without labels.
+  private let isUnlabelled: Bool
+  /// What stands before the names of the network's tensors.
+  var prefix: String { part.prefix }
+  /// First components of the stored names that belong to the network.
+  private var ownTops: Set<Substring> = []
   private var kerasModel: KerasModel?
+  /// Tensors outside of the part that are the classifier's.
+  private var outsideUsed: Set<String> = []
   /// Parameters before the head, with their nodes.
   private var needed: [ParameterPath: (node: Node, parameter: ParameterDescription)] = [:]
   /// Tensors that are not in the backbone, perhaps the classifier's.
   private var rest: [StoredTensor] = []
 
-  /// - Parameter graph: of the architecture with some head.
+  /// - Parameters:
+  ///   - part: the tensors that are set against the network.
+  ///   - graph: of the architecture with some head.
   init(
-    _ checkpoint: Checkpoint, _ architecture: Architecture, _ graph: Graph, _ scheme: NamingScheme
+    _ checkpoint: Checkpoint, _ part: NetworkPart, _ architecture: Architecture, _ graph: Graph,
+    _ scheme: NamingScheme
   ) {
+    self.part = part
+    isUnlabelled = TrainingTraces.areUnlabelled(
+      part.outside.map(\.name) + part.tensors.map { part.prefix + $0.name })
     self.architecture = architecture
     self.scheme = scheme
     self.graph = graph
@@ -35,7 +54,7 @@ struct WeightMatching {
     for node in backbone {
       for parameter in node.parameters { needed[parameter.path] = (node, parameter) }
     }
-    for tensor in checkpoint.tensors where !tensor.name.hasSuffix("num_batches_tracked") {
+    for tensor in part.tensors {
       guard let path = scheme.translate(tensor.name) else { continue }
       place(tensor, at: path)
     }
@@ -44,11 +63,46 @@ struct WeightMatching {
       unfitting.append("the model's global pooling takes the maximum, the network's the mean")
     }
     matchHead()
-    fillNormalization(backbone)
+    // PyTorch's files have every scale and shift: one that lacks is missing.
+    if scheme.isChannelsLast { fillNormalization(backbone) }
     let order = backbone.flatMap(\.parameters).map(\.path)
     missing += order.filter { found[$0] == nil && constants[$0] == nil }.map(\.description)
     neededCount += order.count
-    unexpected += rest.map(\.name)
+    sortRest()
+  }
+
+  /// Of what is left, strangers beside the network are ignored by name: a loss, a queue, statistics of
+  /// a training. What lies inside the network or would be another classifier is not.
+  private mutating func sortRest() {
+    guard !scheme.isChannelsLast else {
+      unexpected += rest.map(\.name)
+      return
+    }
+    let features = headInputs
+    for tensor in rest {
+      let isInside = ownTops.contains(WeightMatching.top(tensor.name))
+      let isClassifier =
+        tensor.shape.rank == 2 && tensor.shape[1] == features && !otherHead.contains(tensor.name)
+        && !isUnlabelled && !WeightMatching.isStranger(tensor.name)
+      if isInside || isClassifier {
+        unexpected.append(part.prefix + tensor.name)
+      } else if !otherHead.contains(tensor.name) {
+        ignored.append(part.prefix + tensor.name)
+      }
+    }
+    for tensor in part.outside where !outsideUsed.contains(tensor.name) {
+      let isClassifier =
+        tensor.shape.rank == 2 && tensor.shape[1] == features && !isUnlabelled
+        && WeightMatching.isHeadName(tensor.name)
+      if isClassifier { unexpected.append(tensor.name) } else { ignored.append(tensor.name) }
+    }
+  }
+
+  private static func top(_ name: String) -> Substring { name.prefix { $0 != "." } }
+
+  /// Features that the last layer reads.
+  private var headInputs: Int {
+    if case .dense(let last) = graph.output.operation { last.inputs } else { 0 }
   }
 
   private mutating func place(_ tensor: StoredTensor, at path: ParameterPath) {
@@ -62,6 +116,7 @@ struct WeightMatching {
         "\(tensor.name) is \(tensor.shape), the layer '\(node.path)' expects \(parameter.shape)")
       return
     }
+    ownTops.insert(WeightMatching.top(tensor.name))
     if let other = found.updateValue(fitted, forKey: path) {
       unfitting.append("\(tensor.name) and \(other.name) both stand for \(path)")
     }
@@ -164,7 +219,17 @@ struct WeightMatching {
   /// are called: fine-tuned networks have heads of their own.
   private mutating func matchHead() {
     guard case .dense(let last) = graph.output.operation else { return }
-    let layers = denseLayers()
+    if !scheme.isChannelsLast, isUnlabelled {
+      otherHead = rest.filter { isInHead($0.name) }.map(\.name)
+      notes.append(
+        "the file is of a training without labels, so nothing in it is taken for a classifier")
+      return
+    }
+    var layers = denseLayers(rest)
+    if layers.isEmpty, !scheme.isChannelsLast {
+      // A backbone in an attribute, the classifier beside it.
+      layers = denseLayers(part.outside.filter { WeightMatching.isHeadName($0.name) })
+    }
     let chosen: [DenseLayer]
     if let only = layers.first, layers.count == 1, only.inputs == last.inputs {
       chosen = layers
@@ -176,6 +241,7 @@ struct WeightMatching {
       head = Head(classes: second.outputs, hidden: first.outputs)
       noteActivation(behind: first.name)
     } else {
+      if !scheme.isChannelsLast { setAsideOtherHead(layers) }
       return
     }
     splitSingleOutput()
@@ -197,7 +263,39 @@ struct WeightMatching {
       }
       let used = [layer.weight.name, layer.bias?.name]
       rest.removeAll { used.contains($0.name) }
+      outsideUsed.formUnion(used.compactMap(\.self))
     }
+  }
+
+  /// Several layers where one or two are known: not a classifier that can be computed, but nothing of
+  /// the network either.
+  private mutating func setAsideOtherHead(_ layers: [DenseLayer]) {
+    let names = rest.filter { isInHead($0.name) }.map(\.name)
+    guard layers.count != 1 || layers[0].inputs != headInputs, !names.isEmpty else { return }
+    // Two layers that both read the features are two classifiers, and which one is wanted is unknown.
+    guard layers.count(where: { $0.inputs == headInputs }) <= 1 else { return }
+    otherHead = names
+  }
+
+  /// Whether a tensor lies below the name of the network's last layer.
+  private func isInHead(_ name: String) -> Bool {
+    let head = WeightMatching.top(graph.output.path.description)
+    let top = WeightMatching.top(name)
+    return !ownTops.contains(top) && (top == head || WeightMatching.isHeadName(name))
+  }
+
+  /// Names of what a training keeps beside its network.
+  private static func isStranger(_ name: String) -> Bool {
+    let first = top(name).lowercased()
+    return ["criterion", "loss", "metric", "acc", "center", "queue", "memory", "proto", "auroc"]
+      .contains { first.contains($0) }
+  }
+
+  /// Names that people give to a classifier.
+  private static func isHeadName(_ name: String) -> Bool {
+    let first = top(name).lowercased()
+    return ["head", "classifier", "fc", "linear", "cls", "logits", "last_linear", "output"]
+      .contains { first.contains($0) }
   }
 
   /// Between the two layers of a head we have a ReLU; a Keras model may say what it has.
@@ -230,10 +328,11 @@ struct WeightMatching {
     }
   }
 
-  /// The dense layers among what is left.
-  private func denseLayers() -> [DenseLayer] {
+  /// The dense layers among `tensors`.
+  private func denseLayers(_ tensors: [StoredTensor]) -> [DenseLayer] {
     var layers: [DenseLayer] = []
-    for tensor in rest where tensor.elementType.isFloatingPoint {
+    for tensor in tensors
+    where tensor.elementType.isFloatingPoint && !WeightMatching.isStranger(tensor.name) {
       let isMatrix = tensor.shape.rank == 2
       let isPoint = tensor.shape.rank == 4 && tensor.shape[2] == 1 && tensor.shape[3] == 1
       guard isMatrix || isPoint && !scheme.isChannelsLast else { continue }
@@ -244,9 +343,12 @@ struct WeightMatching {
       let separator: Character = tensor.name.contains("/") ? "/" : "."
       guard let end = tensor.name.lastIndex(of: separator) else { continue }
       let layer = String(tensor.name[...end])
-      let bias = rest.first {
+      let bias = tensors.first {
         $0.name == layer + "bias" && $0.shape == [weight.shape[0]]
           && $0.elementType.isFloatingPoint
+      }
+      guard ["weight", "kernel"].contains(tensor.name[tensor.name.index(after: end)...]) else {
+        continue
       }
       layers.append(DenseLayer(name: layer, weight: weight, bias: bias))
     }
