@@ -199,8 +199,8 @@ let package = Package(
     tests(
       of: "Backbones",
       [
-        "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Network",
-        "OneDNN", "Reference", "Tensors",
+        "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Inference",
+        "Network", "OneDNN", "Reference", "Tensors",
       ], libraries: [systemPackage], resources: [.copy("Fixtures")]),
     tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
     tests(
@@ -223,6 +223,11 @@ let package = Package(
       of: "Recipes",
       ["Recipes", "Configuration", "Console", "Files", "Images", "Network", "Training"],
       resources: [.copy("Fixtures")]),
+    tests(
+      of: "Inference",
+      [
+        "Inference", "Backbones", "Checkpoints", "Console", "Files", "Images", "Network", "Tensors",
+      ], libraries: [systemPackage]),
     tests(
       of: "Runs",
       [

@@ -38,8 +38,8 @@ images=Tests/ImagesTests/Fixtures
 fixtures_of() {
   case $1 in
     safetensors) ls $fixtures/*.safetensors ;;
-    torch-zip) ls $fixtures/*.zip.pth ;;
-    torch-legacy) ls $fixtures/*.legacy.pth ;;
+    torch-zip) ls $fixtures/*.zip.pth $fixtures/*.protocol4.pth ;;
+    torch-legacy) ls $fixtures/*.legacy.pth $fixtures/*.pkl ;;
     keras-h5) ls $fixtures/*.h5 ;;
     keras-archive) ls $fixtures/*.keras ;;
     numpy) ls $fixtures/*.np? ;;
@@ -49,14 +49,14 @@ fixtures_of() {
     png) find $images -name '*.png' -size -3k ;;
     webp | gif | bmp | heic | avif) ls $images/formats/*."$1" ;;
     tiff) ls $images/formats/*.tif ;;
-    json | onnx | model) ;;
+    json | onnx | model | beside) ;;
   esac
 }
 
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
   targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive numpy onnx model names checkpoint
-    json jpeg png webp gif bmp tiff heic avif)
+    beside json jpeg png webp gif bmp tiff heic avif)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0
 failed=()

@@ -5,6 +5,7 @@ import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
 import ThawImages
+import ThawInference
 
 /// One reader under test. Whatever the bytes are, it must return or throw its own error.
 struct FuzzTarget: Sendable {
@@ -23,6 +24,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "onnx") { translate(Array($0)) },
     FuzzTarget(name: "model") { open(Array($0)) },
     FuzzTarget(name: "names") { recognise(Array($0)) },
+    FuzzTarget(name: "beside") { describe(Array($0)) },
     FuzzTarget(name: "json") { bytes in
       _ = try? JSONValue(parsing: String(decoding: bytes, as: UTF8.self))
     },
@@ -72,9 +74,24 @@ struct FuzzTarget: Sendable {
   /// Sets a file's tensors against one network of each naming scheme.
   private static func recognise(_ bytes: [UInt8]) {
     guard let checkpoint = try? CheckpointReader.read(bytes: bytes, named: "fuzz") else { return }
-    for name in ["resnet18", "efficientnet_lite0", "resnet50_keras"] {
-      _ = try? CheckpointIdentity(checkpoint, cards: [], architecture: name)
+    for name in ["resnet18", "efficientnet_lite0", "tf_efficientnet_b0", "resnet50_keras"] {
+      guard
+        let identity = try? CheckpointIdentity(checkpoint, cards: [], architecture: name),
+        let fit = identity.nearest
+      else { continue }
+      _ = ConcatPoolHead(checkpoint, fit)
+      _ = ForeignSummary(ForeignFile(checkpoint), fit, identity.otherParts)
     }
+    _ = ForeignFile(checkpoint).classLists
+  }
+
+  /// Reads what lies beside weights: class names and preprocessing.
+  private static func describe(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    _ = ClassList(text: text, origin: "fuzz")
+    guard let json = try? JSONValue(parsing: text) else { return }
+    _ = ClassList.all(in: json, place: "fuzz")
+    _ = try? StatedContract(processor: json, configuration: json, path: "fuzz")
   }
 
   private static func decode(_ bytes: [UInt8]) {

@@ -17,9 +17,24 @@ enum Seeds {
     case "onnx": try writeNetworks(into: folder)
     case "model": try writeModels(into: folder)
     case "safetensors", "names": try writeTensors(into: folder)
+    case "beside": try writeTexts(into: folder)
     case "jpeg", "png": try writeImages(target, into: folder)
     default: break
     }
+  }
+
+  /// What libraries put beside weights.
+  private static func writeTexts(into folder: FilePath) throws {
+    let texts = [
+      "labels.txt": "0 cat\n1 dog\n",
+      "timm.json": #"{"architecture": "resnet18", "label_names": ["cat", "dog"], "pretrained_cfg":"#
+        + #" {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.95,"#
+        + #" "crop_mode": "center", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}"#,
+      "transformers.json": #"{"image_processor_type": "ConvNextImageProcessor", "crop_pct": 0.875,"#
+        + #" "size": {"shortest_edge": 224}, "image_mean": [0.5, 0.5, 0.5], "resample": 3,"#
+        + #" "image_std": [0.5, 0.5, 0.5], "rescale_factor": 0.0039, "id2label": {"0": "cat"}}"#,
+    ]
+    for (name, text) in texts { try AtomicFile.write(folder.appending(name), text: text) }
   }
 
   // MARK: Networks

@@ -13,10 +13,30 @@ struct ForeignModelOptions: ParsableArguments {
   @Option(help: "With a checkpoint trained elsewhere: file of class names, one a line.")
   var classNames: FilePath?
 
+  @Option(
+    help: "With a checkpoint of several networks: key or prefix of the one to take, such as ema.")
+  var weightsKey: String?
+
+  @Flag(
+    help: ArgumentHelp(
+      "With a checkpoint trained elsewhere: name its tensors by their order.",
+      discussion: "Only where the shapes, in order, are those of a known network."))
+  var renameTensors = false
+
+  @Flag(help: "With a checkpoint trained elsewhere: draw what it lacks at random, and say what.")
+  var allowMissing = false
+
+  /// Whether one of them was given.
+  var isGiven: Bool {
+    card != nil || classNames != nil || weightsKey != nil || renameTensors || allowMissing
+  }
+
   /// The model that `--model` names.
   ///
   /// - Parameter snapshots: see ``ModelReference``.
   func reference(_ model: String, snapshots: Bool = false) -> ModelReference {
-    ModelReference(model, snapshots: snapshots, card: card, classNames: classNames)
+    ModelReference(
+      model, snapshots: snapshots, card: card, classNames: classNames, weightsKey: weightsKey,
+      renamesTensors: renameTensors, allowsMissing: allowMissing)
   }
 }

@@ -24,8 +24,10 @@ struct SubjectOptions: ParsableArguments {
   ///
   /// - Parameter snapshots: see `ModelReference`.
   func subject(snapshots: Bool = false) throws -> DiagnosisSubject {
-    guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
-      throw ValidationError("--card and --class-names belong to --model.")
+    guard model != nil || !foreign.isGiven else {
+      throw ValidationError(
+        "--card, --class-names, --weights-key, --rename-tensors and --allow-missing belong to"
+          + " --model.")
     }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)

@@ -14,6 +14,12 @@ package struct ModelReference: Sendable {
   package let card: String?
   /// A file with the class names of a foreign checkpoint, one a line.
   package let classNames: FilePath?
+  /// Of several networks in a foreign checkpoint the one that is wanted: a key or a prefix.
+  package let weightsKey: String?
+  /// Whether a foreign checkpoint's tensors are named by their order.
+  package let renamesTensors: Bool
+  /// Whether parameters that a foreign checkpoint lacks are drawn at random.
+  package let allowsMissing: Bool
   /// Class folders of the data at hand, sorted; they name the classes when nothing else does.
   package private(set) var folders: [String] = []
 
@@ -24,9 +30,16 @@ package struct ModelReference: Sendable {
   ///     beside it.
   ///   - card: for a checkpoint trained elsewhere, whose architecture and preprocessing it has.
   ///   - classNames: for a checkpoint trained elsewhere, a file of names in the outputs' order.
+  ///   - weightsKey: of several networks in it the one under this key or prefix.
+  ///   - renamesTensors: names its tensors by their order.
+  ///   - allowsMissing: draws what it lacks at random.
   package init(
-    _ text: String, snapshots: Bool = false, card: String? = nil, classNames: FilePath? = nil
+    _ text: String, snapshots: Bool = false, card: String? = nil, classNames: FilePath? = nil,
+    weightsKey: String? = nil, renamesTensors: Bool = false, allowsMissing: Bool = false
   ) {
+    self.weightsKey = weightsKey
+    self.renamesTensors = renamesTensors
+    self.allowsMissing = allowsMissing
     self.text = text
     self.snapshots = snapshots
     self.card = card
@@ -55,9 +68,8 @@ package struct ModelReference: Sendable {
   }
 
   private func compile(_ context: StageContext) throws -> Classifier {
-    let path = FilePath(text)
     switch try kind() {
-    case .model:
+    case .model(let path):
       return try Classifier(
         ensemble: snapshots ? SnapshotModels.members(of: path) : [path],
         compiler: context.compiler, threads: context.threads)
@@ -79,11 +91,10 @@ package struct ModelReference: Sendable {
   ///
   /// - Throws: errors of ``StoredModel``; the same as ``load(context:)``.
   package func read(context: StageContext) throws -> StoredModel {
-    let path = FilePath(text)
     switch try kind() {
-    case .model: return try StoredModel(modelFile: path)
+    case .model(let path): return try StoredModel(modelFile: path)
     case .onnx: return try StoredModel(onnx: path)
-    case .foreign(let checkpoint): return try ForeignModel(checkpoint, self, context).read()
+    case .foreign(let file): return try ForeignModel(file, self, context).read()
     case .card:
       return try StoredModel(
         card: try context.pretrained.card(named: text), store: context.pretrained)
@@ -91,8 +102,9 @@ package struct ModelReference: Sendable {
   }
 
   private enum Kind {
-    case model, onnx, card
-    case foreign(Checkpoint)
+    case model(FilePath)
+    case onnx, card
+    case foreign(ForeignFile)
   }
 
   private func kind() throws -> Kind {
@@ -106,20 +118,34 @@ package struct ModelReference: Sendable {
       try refuseForeignOptions("\(text) is a card")
       return .card
     }
+    if try FileStatus(of: path).kind == .directory { return try kind(ofFolder: path) }
     if try CheckpointReader.isONNX(path) {
       try refuseForeignOptions("\(path.displayed) is an ONNX file")
       return .onnx
     }
-    let checkpoint = try CheckpointReader.read(path)
-    guard ModelFile.isModelFile(checkpoint) else { return .foreign(checkpoint) }
+    let file = try ForeignFile(path, key: weightsKey)
+    guard ModelFile.isModelFile(file.checkpoint) else { return .foreign(file) }
     try refuseForeignOptions("\(path.displayed) is a model file of Thaw")
-    return .model
+    return .model(path)
+  }
+
+  /// A run's folder is its model, any other one what another library wrote.
+  private func kind(ofFolder folder: FilePath) throws -> Kind {
+    let file = try ForeignFile(folder, key: weightsKey)
+    guard ModelFile.isModelFile(file.checkpoint) else { return .foreign(file) }
+    try refuseForeignOptions("\(folder.displayed) holds a model file of Thaw")
+    return .model(file.checkpoint.path)
   }
 
   /// An option that has no effect is an error, not ignored.
   private func refuseForeignOptions(_ reason: String) throws(PipelineError) {
     guard card == nil, classNames == nil else {
       throw .usage("--card and --class-names are for checkpoints trained elsewhere; \(reason).")
+    }
+    guard weightsKey == nil, !renamesTensors, !allowsMissing else {
+      throw .usage(
+        "--weights-key, --rename-tensors and --allow-missing are for checkpoints trained elsewhere;"
+          + " \(reason).")
     }
   }
 

@@ -5,7 +5,9 @@ import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
+import ThawFiles
 import ThawImages
+import ThawInference
 
 /// `thaw pretrained import`
 struct PretrainedImport: ParsableCommand {
@@ -13,9 +15,11 @@ struct PretrainedImport: ParsableCommand {
     commandName: "import",
     abstract: "Take weights from a file that is here already.",
     discussion: """
-      Without --name the file must be the one the card names. With --name it may be any checkpoint
-      of the same network: it gets a card of its own, with the other's preprocessing. Tensors that
-      are missing, unexpected or of the wrong shape are listed, and then nothing is taken.
+      Without --name the file must be the one the card names. With --name it may be any checkpoint of
+      a network that is known, or the folder of a model of transformers or timm: it gets a card of its
+      own. The network is recognised, or is that of the --card, and photos are prepared as the card
+      says, else as a file beside the weights does. Tensors that are missing, unexpected or of the wrong
+      shape are listed, and then nothing is taken.
 
       An ONNX classifier brings its network with it and needs no --card, only a --name, and the
       --preprocessing it was trained with unless Thaw wrote it.
@@ -32,6 +36,11 @@ struct PretrainedImport: ParsableCommand {
   var size: Int?
   @Flag(help: "ONNX: tensors may lie in other files of the same folder.")
   var externalData = false
+  @Option(help: "Of several networks in the file the key or prefix of the one to take.")
+  var weightsKey: String?
+  @Flag(help: "Name the tensors by their order, where the shapes are those of a known network.")
+  var renameTensors = false
+  @Flag(help: "Draw what the file lacks at random, and say what.") var allowMissing = false
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   /// Preprocessing by name.
@@ -54,7 +63,8 @@ struct PretrainedImport: ParsableCommand {
 
   func validate() throws {
     guard card != nil || name != nil else {
-      throw ValidationError("--card, or for an ONNX classifier --name, is missing.")
+      throw ValidationError(
+        "--name, for a card of your own, or --card, whose file it is, is missing.")
     }
     guard preprocessing == nil || card == nil else {
       throw ValidationError("--preprocessing and --card say the same; give one of them.")
@@ -70,19 +80,38 @@ struct PretrainedImport: ParsableCommand {
   func run() throws {
     let store = try PretrainedStore.locate()
     if let name, try CheckpointReader.isONNX(file) { return try importONNX(name, store) }
-    guard let named = self.card, preprocessing == nil, !externalData, size == nil else {
+    guard preprocessing == nil, !externalData, size == nil else {
       throw ValidationError(
-        "\(file.string) is no ONNX file: give the --card whose network it has.")
+        "\(file.string) is no ONNX file: --preprocessing, --size and --external-data are for those."
+      )
     }
-    var card = try store.card(named: named)
+    var card: BackboneCard
     if let name {
-      card = try store.importOwn(.init(file: file, name: name, classes: classes), like: card)
+      card = try importOwn(name, store)
     } else {
+      card = try store.card(named: self.card ?? "")
       try store.importWeights(of: card, from: file)
     }
     try Session(global).print(
       Pretrained.Entry(card, store),
       text: "\(store.weights(of: card).displayed): imported as \(card.name).")
+  }
+
+  /// Takes a checkpoint in under a name of its own.
+  private func importOwn(_ name: String, _ store: PretrainedStore) throws -> BackboneCard {
+    let isPlain = weightsKey == nil && !renameTensors && !allowMissing
+    if let card, isPlain, try FileStatus(of: file).kind != .directory {
+      let like = try store.card(named: card)
+      do {
+        return try store.importOwn(.init(file: file, name: name, classes: classes), like: like)
+      } catch let error as CheckpointError where error.kind == .mismatch {
+        // Names of another library, a prefix, strangers beside the network: recognised below.
+      }
+    }
+    let reference = ModelReference(
+      file.string, card: card, classNames: classes, weightsKey: weightsKey,
+      renamesTensors: renameTensors, allowsMissing: allowMissing)
+    return try ForeignImport(reference, Session(global).context()).run(as: name)
   }
 
   private func importONNX(_ name: String, _ store: PretrainedStore) throws {

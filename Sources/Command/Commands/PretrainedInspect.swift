@@ -6,7 +6,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
-import ThawImages
+import ThawInference
 
 /// `thaw pretrained inspect`
 struct PretrainedInspect: ParsableCommand {
@@ -14,44 +14,14 @@ struct PretrainedInspect: ParsableCommand {
     commandName: "inspect",
     abstract: "What a checkpoint holds, and which network it seems to be; nothing is executed.",
     discussion: """
-      PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX.
+      PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model
+      of transformers or timm.
       """)
-  @Argument(help: "A file of weights, or the name of a card.") var file: String
+  @Argument(help: "A file or folder of weights, or the name of a card.") var file: String
   @Flag(help: "List every tensor behind the verdict.") var tensors = false
+  @Option(help: "Of several networks in the file the key or prefix of the one to look at.")
+  var weightsKey: String?
   @OptionGroup(title: "Every command") var global: GlobalOptions
-
-  /// One tensor.
-  struct Row: Encodable {
-    let name: String
-    let type: String
-    let shape: [Int]
-  }
-
-  /// A file, and what it seems to be.
-  struct Contents: Encodable {
-    let path: String
-    let format: String
-    let metadata: [String: String]
-    let tensors: [Row]
-    let parameters: Int
-    /// `sure`, `likely`, `partial` or `unknown`.
-    let certainty: String
-    let architecture: String?
-    let naming: String?
-    let reason: String
-    let rivals: [String]
-    let matched: Int
-    let needed: Int
-    let missing: [String]
-    let unexpected: [String]
-    let unfitting: [String]
-    let notes: [String]
-    let classes: Int?
-    let classNames: [String]?
-    let preprocessing: String?
-    let preprocessingReason: String?
-    let card: String?
-  }
 
   func run() throws {
     let session = Session(global)
@@ -63,15 +33,16 @@ struct PretrainedInspect: ParsableCommand {
       try store.provide(card)
       path = store.weights(of: card)
     }
-    let checkpoint = try CheckpointReader.read(path)
+    let found = try ForeignFile(path, key: weightsKey)
+    let checkpoint = found.checkpoint
     let contents =
       checkpoint.format == .onnx
-      ? Contents(onnx: checkpoint)
+      ? InspectedFile(onnx: checkpoint)
       : ModelFile.isModelFile(checkpoint)
-        ? try Contents(model: checkpoint)
-        : Contents(
-          checkpoint,
-          try CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? []))
+        ? try InspectedFile(model: checkpoint)
+        : try InspectedFile(
+          found, path,
+          CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? [], key: weightsKey))
     try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
   }
 
@@ -81,142 +52,5 @@ struct PretrainedInspect: ParsableCommand {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
     }
     return table.text(width: 120)
-  }
-}
-
-extension PretrainedInspect.Contents {
-  /// A checkpoint of unknown origin.
-  init(_ checkpoint: Checkpoint, _ identity: CheckpointIdentity) {
-    let fit = identity.best
-    self.init(
-      checkpoint, certainty: identity.certainty.rawValue, fit: fit,
-      reason: PretrainedInspect.reason(identity), rivals: identity.rivals,
-      preprocessing: identity.preprocessing?.description,
-      preprocessingReason: fit == nil ? nil : identity.preprocessingReason,
-      card: identity.card?.name)
-  }
-
-  private init(
-    _ checkpoint: Checkpoint, certainty: String, fit: WeightFit?, reason: String,
-    rivals: [String], preprocessing: String?, preprocessingReason: String?, card: String?
-  ) {
-    path = checkpoint.path.displayed
-    format = "\(checkpoint.format)"
-    metadata = checkpoint.metadata
-    tensors = PretrainedInspect.rows(checkpoint)
-    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.count }
-    self.certainty = certainty
-    architecture = fit?.architecture
-    naming = fit?.naming
-    self.reason = reason
-    self.rivals = rivals
-    matched = fit?.matched ?? 0
-    needed = fit?.needed ?? 0
-    missing = fit?.missing ?? []
-    unexpected = fit?.unexpected ?? []
-    unfitting = fit?.unfitting ?? []
-    notes = fit?.notes ?? []
-    classes = fit?.head?.classes
-    classNames = nil
-    self.preprocessing = preprocessing
-    self.preprocessingReason = preprocessingReason
-    self.card = card
-  }
-
-  /// A model file of ours, which says everything itself.
-  init(model checkpoint: Checkpoint) throws {
-    let record = try ModelFile.read(checkpoint).record
-    path = checkpoint.path.displayed
-    format = "\(checkpoint.format)"
-    metadata = checkpoint.metadata
-    tensors = PretrainedInspect.rows(checkpoint)
-    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.count }
-    certainty = CheckpointIdentity.Certainty.sure.rawValue
-    architecture = record.architecture
-    naming = "Thaw's names"
-    reason = "the file is a model of Thaw \(record.thawVersion) and says so"
-    (rivals, missing, unexpected, unfitting, notes) = ([], [], [], [], [])
-    matched = checkpoint.count
-    needed = checkpoint.count
-    classes = record.classNames.count
-    classNames = record.classNames
-    preprocessing = (try? Preprocessing(json: record.preprocessing))?.description
-    preprocessingReason = "the file says it"
-    card = nil
-  }
-
-  /// An ONNX file, which brings its network with it.
-  init(onnx checkpoint: Checkpoint) {
-    path = checkpoint.path.displayed
-    format = "\(checkpoint.format)"
-    metadata = checkpoint.metadata
-    tensors = PretrainedInspect.rows(checkpoint)
-    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.count }
-    (rivals, missing, unexpected, unfitting, notes, card) = ([], [], [], [], [], nil)
-    let network = Result { try ONNXNetwork(checkpoint.path) }
-    let known = try? network.get()
-    let record = known?.record
-    architecture = known.map { record?.architecture ?? $0.graph.name }
-    naming = known == nil ? nil : "the file's names"
-    certainty =
-      (known == nil ? CheckpointIdentity.Certainty.unknown : CheckpointIdentity.Certainty.sure)
-      .rawValue
-    matched = known?.parameters.count ?? 0
-    needed = matched
-    classes = known?.classCount
-    classNames = record?.classNames
-    preprocessing = known?.preprocessing?.description
-    preprocessingReason = preprocessing == nil ? nil : "the file says it"
-    switch network {
-    case .success(let found):
-      let author = record.map { "Thaw \($0.thawVersion) wrote it" } ?? "give it a card with import"
-      reason = "every one of its \(found.graph.nodes.count) layers is understood; \(author)"
-    case .failure(let error): reason = "\(error)"
-    }
-  }
-
-  /// The verdict for people.
-  var summary: String {
-    var lines = ["\(path): \(format), \(tensors.count) tensors, \(parameters) numbers"]
-    lines.append(
-      "architecture: " + (architecture.map { "\($0), \(certainty): " } ?? "") + reason)
-    for (label, names) in [
-      ("missing", missing), ("unexpected", unexpected), ("unfitting", unfitting),
-    ] where !names.isEmpty {
-      let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
-      lines.append("\(label): \(names.count): \(shown)")
-    }
-    lines += notes.map { "note: \($0)" }
-    if architecture != nil {
-      lines.append(
-        "classes: " + (classes.map(String.init) ?? "none, the weights end with the features"))
-    }
-    if let preprocessing {
-      lines.append("preprocessing: \(preprocessing) (\(preprocessingReason ?? ""))")
-    }
-    return lines.joined(separator: "\n") + "\n"
-  }
-}
-
-extension PretrainedInspect {
-  fileprivate static func rows(_ checkpoint: Checkpoint) -> [Row] {
-    checkpoint.tensors.map {
-      Row(name: $0.name, type: $0.elementType.rawValue, shape: $0.shape.extents)
-    }
-  }
-
-  /// Why the identity is as sure as it is.
-  fileprivate static func reason(_ identity: CheckpointIdentity) -> String {
-    guard let fit = identity.best else {
-      return "unknown: no architecture has half of these tensors"
-    }
-    let share = "\(fit.matched) of \(fit.needed) parameters have their tensor, by \(fit.naming)"
-    return switch identity.certainty {
-    case .sure: "\(share), nothing is left over, and no other architecture fits"
-    case .likely:
-      "\(share), nothing is left over; the same tensors fit"
-        + " \(identity.rivals.joined(separator: ", ")), which no file of weights tells apart"
-    default: share
-    }
   }
 }

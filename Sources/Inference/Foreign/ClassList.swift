@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+package import ThawCheckpoints
+import ThawFiles
+
+/// Names for the outputs of a classifier, and where they are from.
+package struct ClassList: Sendable, Equatable {
+  /// In the order of the outputs.
+  package let names: [String]
+  /// For people: `'class_to_idx' in the file`.
+  package let origin: String
+
+  /// The list in a text: one name a line, lines with `#` left out, or JSON. A number before every name
+  /// (`0 cat`, `1: dog`) is its output and is taken off.
+  ///
+  /// - Returns: nil when nothing is in it.
+  package init?(text: String, origin: String) {
+    let start = text.first { !$0.isWhitespace }
+    if start == "{" || start == "[", let json = try? JSONValue(parsing: text) {
+      guard let names = ClassList.names(json) else { return nil }
+      self.init(names: names, origin: origin)
+      return
+    }
+    let lines = text.split(whereSeparator: \.isNewline).map(String.init).filter {
+      !$0.hasPrefix("#") && $0.contains { !$0.isWhitespace }
+    }
+    guard !lines.isEmpty else { return nil }
+    self.init(names: ClassList.withoutNumbers(lines) ?? lines, origin: origin)
+  }
+
+  package init(names: [String], origin: String) {
+    self.names = names
+    self.origin = origin
+  }
+
+  /// The names without the outputs before them; nil unless every line begins with its own.
+  static func withoutNumbers(_ lines: [String]) -> [String]? {
+    var byNumber: [Int: String] = [:]
+    for line in lines {
+      let text = line.drop { $0.isWhitespace }
+      let digits = text.prefix { ("0"..."9").contains($0) }
+      let rest = text.dropFirst(digits.count)
+      guard let number = Int(digits), let separator = rest.first,
+        separator.isWhitespace || ":,;=|".contains(separator)
+      else { return nil }
+      let name = rest.drop { $0.isWhitespace || ":,;=|".contains($0) }
+      guard !name.isEmpty, byNumber.updateValue(String(name), forKey: number) == nil else {
+        return nil
+      }
+    }
+    guard let first = byNumber.keys.min(), first == 0 || first == 1 else { return nil }
+    let names = (first..<first + lines.count).compactMap { byNumber[$0] }
+    return names.count == lines.count ? names : nil
+  }
+
+  /// A file of class names in the folder of a model.
+  static func beside(_ folder: FilePath) -> ClassList? {
+    for name in ["labels.txt", "classes.txt", "class_names.txt", "class_names.json"] {
+      let path = folder.appending(name)
+      guard FileSystem.exists(path), let bytes = try? FileSystem.read(path, limit: 1 << 20),
+        let text = String(validating: bytes, as: UTF8.self),
+        let list = ClassList(text: text, origin: "\(name) beside it")
+      else { continue }
+      return list
+    }
+    return nil
+  }
+
+  // MARK: In data
+
+  /// Keys under which programs keep names of classes.
+  private static let keys: Set = [
+    "class_to_idx", "class_to_index", "classes_to_idx", "class2idx", "class_to_id", "label2id",
+    "label_to_idx", "label_to_id", "label2idx", "cat_to_idx", "name_to_idx", "class_indices",
+    "label_map", "labels_map", "idx_to_class", "index_to_class", "idx2class", "id2label",
+    "idx_to_label", "id_to_label", "idx2label", "id2class", "classes", "class_names", "classnames",
+    "names", "label_names", "labels", "categories", "vocab", "target_names",
+  ]
+
+  /// The lists in plain data, four levels deep, those nearest to the top first.
+  ///
+  /// - Parameter place: for people, where the data is from.
+  package static func all(in data: JSONValue, place: String) -> [ClassList] {
+    var found: [ClassList] = []
+    var level: [JSONValue] = [data]
+    for _ in 0..<4 {
+      var next: [JSONValue] = []
+      for case .object(let members) in level where members.count < 10_000 {
+        for member in members {
+          let key = member.name.lowercased()
+          if keys.contains(key), let names = names(member.value), isTelling(names) {
+            found.append(ClassList(names: names, origin: "'\(member.name)' in \(place)"))
+          } else if case .object = member.value {
+            next.append(member.value)
+          }
+        }
+      }
+      level = Array(next.prefix(200))
+    }
+    return found
+  }
+
+  /// `LABEL_0`, `LABEL_1`: transformers' way to say that nobody named them.
+  private static func isTelling(_ names: [String]) -> Bool {
+    !names.enumerated().allSatisfy { $0.element == "LABEL_\($0.offset)" }
+  }
+
+  /// Names in a list, in a mapping from names to outputs or in one from outputs to names.
+  static func names(_ json: JSONValue) -> [String]? {
+    let names: [String]?
+    switch json {
+    case .array: names = json.texts
+    case .object(let members):
+      let outputs = members.compactMap(\.value.integer)
+      if outputs.count == members.count {
+        names = ordered(zip(outputs, members.map(\.name)))
+      } else {
+        let keys = members.compactMap { Int($0.name) }
+        let values = members.compactMap(\.value.text)
+        guard keys.count == members.count, values.count == members.count else { return nil }
+        names = ordered(zip(keys, values))
+      }
+    default: return nil
+    }
+    guard let names, names.count >= 2, Set(names).count == names.count,
+      names.allSatisfy({ !$0.isEmpty })
+    else { return nil }
+    return names
+  }
+
+  /// Names by their outputs; nil unless those are 0, 1, 2, ….
+  private static func ordered(_ pairs: some Sequence<(Int, String)>) -> [String]? {
+    let sorted = pairs.sorted { $0.0 < $1.0 }
+    guard sorted.enumerated().allSatisfy({ $0.element.0 == $0.offset }) else { return nil }
+    return sorted.map(\.1)
+  }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import ThawBackbones
+import ThawCheckpoints
+import ThawConsole
+import ThawFiles
+import ThawImages
+import ThawNetwork
+
+/// A checkpoint that another program trained, made a model.
+///
+/// The architecture is recognised by the tensors. Preprocessing and class names come from the user, from
+/// the file or a file beside it, from a card or the class folders, in that order; what was taken from
+/// where is said.
+package struct ForeignModel {
+  private let file: ForeignFile
+  private let reference: ModelReference
+  private let context: StageContext
+
+  package init(_ file: ForeignFile, _ reference: ModelReference, _ context: StageContext) {
+    self.file = file
+    self.reference = reference
+    self.context = context
+  }
+
+  /// Reads it, and says aloud what was taken for granted.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` when the network is not certain, has no classifier or its
+  ///   classes have other names; `CheckpointError`; `BackboneError`.
+  package func read() throws -> StoredModel {
+    let found = try readNetwork()
+    guard let classes = found.classes else { throw headless(found.fit) }
+    // A network that no name builds carries its structure with it.
+    let isBuilt = found.graph.name != Architecture.onnxName
+    return StoredModel(
+      graph: found.graph, parameters: found.parameters, preprocessing: found.preprocessing,
+      record: ModelRecord(
+        thawVersion: thawVersion,
+        architecture: isBuilt ? found.fit.architecture : Architecture.onnxName,
+        classNames: classes.names, preprocessing: found.preprocessing.json,
+        structure: isBuilt
+          ? nil
+          : try ONNXStructure.text(
+            of: found.graph, found.parameters, preprocessing: found.preprocessing),
+        notes: classes.isAssumed ? [StoredModel.assumedOrder: classes.origin] : [:]))
+  }
+
+  /// What a checkpoint is, with its weights.
+  struct Network {
+    let fit: WeightFit
+    let graph: Graph
+    let parameters: Parameters
+    let preprocessing: Preprocessing
+    /// Names of the outputs; nil when the weights end with the features.
+    let classes: ForeignClasses.Found?
+  }
+
+  /// The same for weights that may end with the features.
+  func readNetwork() throws -> Network {
+    let path = file.checkpoint.path.displayed
+    let named = try reference.card.map { try context.pretrained.card(named: $0) }
+    let cards = named.map { [$0] } ?? knownCards()
+    let recognised = try recognise(cards: cards, card: named)
+    let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
+    let stated = try named == nil ? StatedContract(file) : nil
+    let contract = named?.preprocessing ?? stated?.preprocessing ?? recognised.preprocessing
+    guard let preprocessing = contract else {
+      throw PipelineError.data("\(path): its preprocessing is not known. Name a card with --card.")
+    }
+    let reason =
+      named.map { "as the card \($0.name) says" } ?? stated?.reason ?? recognised.reason
+    let matched = fit.missing.isEmpty ? "all \(fit.matched)" : "\(fit.matched) of \(fit.needed)"
+    let concat = ConcatPoolHead(checkpoint, fit)
+    let count = fit.head?.classes ?? concat?.classes
+    context.console.say(
+      "\(path): \(fit.architecture) (\(matched) tensors fit \(fit.naming))"
+        + (concat == nil ? "" : " with fastai's classifier")
+        + ", \(count.map { "\($0) classes" } ?? "no classifier"). Photos as"
+        + " \(preprocessing.description), \(reason).")
+    for line in ForeignSummary(file, fit, recognised.otherParts, head: concat).lines {
+      context.console.say("\(path): \(line).")
+    }
+    let classes = try count.map {
+      try ForeignClasses(file, reference, context)
+        .names($0, architecture: fit.architecture, cards: cards)
+    }
+    var parameters = try weights(fit, checkpoint)
+    var graph = try fit.graph()
+    if let concat { (graph, parameters) = try concat.network(fit, parameters) }
+    try parameters.validate(for: graph)
+    return Network(
+      fit: fit, graph: graph, parameters: parameters, preprocessing: preprocessing,
+      classes: classes)
+  }
+
+  private func weights(_ fit: WeightFit, _ checkpoint: Checkpoint) throws -> Parameters {
+    guard !fit.missing.isEmpty else { return try fit.parameters(of: checkpoint) }
+    context.console.warn(
+      "\(checkpoint.path.displayed): \(fit.missing.count) parameters are not in the file and are drawn"
+        + " at random (--allow-missing): \(fit.missing.prefix(10).joined(separator: ", "))"
+        + (fit.missing.count > 10 ? ", …" : "") + ".")
+    return try fit.parameters(of: checkpoint, drawingMissing: 0)
+  }
+
+  // MARK: Recognition
+
+  private struct Recognised {
+    let fit: WeightFit
+    let checkpoint: Checkpoint
+    let preprocessing: Preprocessing?
+    let reason: String
+    let otherParts: [String]
+  }
+
+  /// The network, when it is certain.
+  private func recognise(cards: [BackboneCard], card: BackboneCard?) throws -> Recognised {
+    let (checkpoint, order) = try renamed()
+    let path = checkpoint.path.displayed
+    func identity(_ architecture: String?) throws -> CheckpointIdentity {
+      try CheckpointIdentity(
+        checkpoint, cards: cards, architecture: architecture, key: reference.weightsKey)
+    }
+    var found = try identity(card?.architecture ?? order)
+    // What the file says of itself decides between networks that its tensors cannot tell apart.
+    if found.certainty == .likely, let stated = file.statedArchitecture,
+      found.rivals.contains(stated)
+    {
+      found = try identity(stated)
+    }
+    let isStated = card != nil || found.best?.architecture == file.statedArchitecture
+    guard let fit = found.best, fit.isComplete || mayDraw(fit) else {
+      let problem = ForeignProblem(file, nearest: found.nearest, card: card?.name)
+      throw PipelineError.data("\(path): \(problem.text)")
+    }
+    if let question = fit.openQuestion, card == nil {
+      throw PipelineError.data(
+        "\(path): its tensors are \(fit.architecture)'s by \(fit.naming), but \(question). If it is"
+          + " this network all the same, say whose preprocessing it has with --card NAME.")
+    }
+    guard found.certainty != .likely || isStated else {
+      let others = ([fit.architecture] + found.rivals).joined(separator: ", ")
+      throw PipelineError.data(
+        "\(path): its tensors fit \(others) alike, which compute different things. Say which with"
+          + " --card NAME (thaw pretrained list).")
+    }
+    return Recognised(
+      fit: fit, checkpoint: checkpoint, preprocessing: found.preprocessing,
+      reason: found.preprocessingReason, otherParts: found.otherParts)
+  }
+
+  private func mayDraw(_ fit: WeightFit) -> Bool {
+    reference.allowsMissing && fit.unexpected.isEmpty && fit.unfitting.isEmpty
+  }
+
+  /// The checkpoint, with --rename-tensors under the names that the order of its tensors gives.
+  private func renamed() throws -> (Checkpoint, architecture: String?) {
+    let checkpoint = file.checkpoint
+    guard reference.renamesTensors else { return (checkpoint, nil) }
+    let path = checkpoint.path.displayed
+    let found = TensorOrder.all(checkpoint)
+    guard let order = found.first else {
+      throw PipelineError.data(
+        "\(path): the shapes of its tensors, in order, are no architecture's, so --rename-tensors can"
+          + " do nothing.")
+    }
+    guard found.count == 1 || reference.card != nil else {
+      throw PipelineError.data(
+        "\(path): the shapes of its tensors, in order, are those of"
+          + " \(found.map(\.architecture).joined(separator: ", ")). Say which with --card NAME.")
+    }
+    let few = order.names.prefix(3).map { "'\($0.stored)' as '\($0.own)'" }
+    context.console.warn(
+      "\(path): \(order.names.count) tensors are renamed by their order, as you asked:"
+        + " \(few.joined(separator: ", ")), …. Nothing but their shapes supports it.")
+    return (order.renamed(checkpoint), order.architecture)
+  }
+
+  private func headless(_ fit: WeightFit) -> PipelineError {
+    let path = file.checkpoint.path.displayed
+    let found =
+      fit.otherHead.isEmpty
+      ? "they have no classifier"
+      : "what follows is no classifier that Thaw can compute"
+        + " (\(fit.otherHead.prefix(4).joined(separator: ", ")))"
+    return .data(
+      "\(path): these weights of \(fit.architecture) end with the features; \(found). Train one on"
+        + " them: thaw pretrained import \(path) --name NAME, then thaw fit DATA --backbone NAME")
+  }
+
+  /// Every card; when they cannot be read, none, and that is said.
+  private func knownCards() -> [BackboneCard] {
+    guard FileSystem.exists(context.pretrained.cardFolder) else { return [] }
+    do { return try context.pretrained.cards() } catch {
+      context.console.warn(
+        "\(error) \(file.checkpoint.path.displayed) is recognised without cards.")
+      return []
+    }
+  }
+}
+
+extension StoredModel {
+  /// Key of a record's notes: the order of the class names was assumed, and how.
+  package static let assumedOrder = "assumed_class_order"
+}

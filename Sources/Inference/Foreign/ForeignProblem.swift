@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ThawBackbones
+import ThawCheckpoints
+import ThawTensors
+
+/// Why a checkpoint is not taken for a network, and what can be done about it.
+///
+/// "Its tensors fit no architecture" has many causes: a network that Thaw does not have, one whose
+/// layers have other names, one that was changed, a part of one, an adapter, quantised weights, no
+/// network at all. Each is seen by something in the file and has a way out of its own.
+package struct ForeignProblem: Sendable {
+  /// The cause and what to do, sentences without the file's name.
+  package let text: String
+
+  /// - Parameters:
+  ///   - nearest: the architecture that fits most; nil when no name is known.
+  ///   - card: the card that the user named.
+  ///   - isInspected: whether everything that is in the file is shown beside this text.
+  package init(
+    _ file: ForeignFile, nearest: WeightFit?, card: String?, isInspected: Bool = false
+  ) {
+    let checkpoint = file.checkpoint
+    let names = checkpoint.names
+    let look =
+      isInspected
+      ? "" : " See what is in it: thaw pretrained inspect \(checkpoint.path.displayed)"
+    if let adapter = names.first(where: ForeignProblem.isAdapter) {
+      text =
+        "it holds an adapter ('\(shown(adapter))'), which changes a network that is elsewhere. Merge it"
+        + " into its network and save that (PEFT: model.merge_and_unload())."
+    } else if let fit = nearest, 2 * fit.matched >= fit.needed || card != nil {
+      text = ForeignProblem.difference(fit, card: card) + look
+    } else if let order = TensorOrder.all(checkpoint).first {
+      let first = order.names.first { $0.stored != $0.own } ?? order.names[0]
+      text =
+        "the shapes of its tensors, in order, are \(order.architecture)'s, but the names are others"
+        + " ('\(shown(first.stored))' where \(order.architecture) has '\(first.own)'). If it is that"
+        + " network, say so with --rename-tensors; the predictions will show whether it was."
+    } else if let foreign = ForeignProblem.foreignNetwork(file) {
+      text =
+        "this is \(foreign), a network that Thaw does not have. Export it as ONNX and give it that:"
+        + " torch.onnx.export(model, example, 'model.onnx')."
+    } else if let quantized = names.first(where: { $0.hasSuffix("_packed_params") }) {
+      text =
+        "its weights are quantised ('\(shown(quantized))'). Save the network before it was"
+        + " quantised."
+    } else if !checkpoint.tensors.contains(where: { $0.shape.rank == 4 }) {
+      text =
+        "its \(checkpoint.count) tensors hold no convolution (\(listed(names))): this is no image"
+        + " network, or a part of one without its backbone. Save the whole network's state_dict()."
+    } else {
+      let near =
+        nearest.map {
+          " The nearest is \($0.architecture), of which \($0.matched) of \($0.needed) parameters are"
+            + " there."
+        } ?? " No name in it is one that Thaw knows."
+      text =
+        "its \(checkpoint.count) tensors (\(listed(names))) fit no architecture.\(near) Export the"
+        + " network as ONNX (torch.onnx.export), which brings its structure with it." + look
+    }
+  }
+
+  private static func isAdapter(_ name: String) -> Bool {
+    [".lora_", "lora_A.", "lora_B.", ".adapter_", "hada_w1"].contains { name.contains($0) }
+  }
+
+  /// What differs from the nearest architecture.
+  private static func difference(_ fit: WeightFit, card: String?) -> String {
+    var parts: [String] = []
+    func add(_ what: String, _ entries: [String]) {
+      guard !entries.isEmpty else { return }
+      let few = entries.prefix(3).map(shown).joined(separator: ", ")
+      parts.append("\(entries.count) \(what): \(few)" + (entries.count > 3 ? ", …" : ""))
+    }
+    add("missing", fit.missing)
+    add("unexpected", fit.unexpected)
+    add("unfitting", fit.unfitting)
+    let advice: String
+    if fit.unexpected.isEmpty && fit.unfitting.isEmpty {
+      advice =
+        " Save the whole network's state_dict(), or let what is missing be drawn at random with"
+        + " --allow-missing."
+    } else if fit.unfitting.isEmpty && fit.missing.isEmpty {
+      advice =
+        " It has more layers than \(fit.architecture), so it computes something else. Export it as"
+        + " ONNX, which brings its structure with it."
+    } else if card != nil {
+      advice = " Name a card of another network, or leave --card out to have it recognised."
+    } else {
+      advice =
+        " It is a changed or another network. Export it as ONNX, which brings its structure with it."
+    }
+    return "the tensors do not fit \(fit.architecture), the nearest architecture (\(fit.matched) of"
+      + " \(fit.needed) parameters are there): \(parts.joined(separator: "; "))." + advice
+  }
+
+  /// A network that is known by name only: what `config.json` says, or what gives it away.
+  private static func foreignNetwork(_ file: ForeignFile) -> String? {
+    if let type = file.configuration?["model_type"]?.text, type != "timm_wrapper" {
+      return "a transformers model of type '\(shown(type))' (config.json)"
+    }
+    let traces: [(String, String)] = [
+      (".attn.qkv.", "a vision transformer of timm"), (".self_attention.", "a vision transformer"),
+      (".attention.attention.", "a vision transformer of transformers"),
+      ("relative_position_bias_table", "a Swin transformer"), (".self_attn.", "a transformer"),
+      ("attnpool.", "CLIP's ResNet, which ends with attention"),
+      ("roi_heads.", "a detector"), ("rpn.head.", "a detector"),
+      ("model.22.dfl.", "a YOLO detector"), (".cv1.conv.", "a YOLO network"),
+      ("text_model.", "a model of images and texts"),
+    ]
+    for (trace, what) in traces
+    where file.checkpoint.names.contains(where: { $0.contains(trace) }) {
+      return what + " (by the names of its tensors)"
+    }
+    return file.statedArchitecture.flatMap { name in
+      Architecture.names.contains(name) ? nil : "'\(shown(name))', as the file says"
+    }
+  }
+}
+
+/// A text from a file for a message.
+private func shown(_ text: String) -> String {
+  text.count > 80 ? text.prefix(79) + "…" : text
+}
+
+private func listed(_ names: [String]) -> String {
+  names.prefix(3).map { "'\(shown($0))'" }.joined(separator: ", ") + (names.count > 3 ? ", …" : "")
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import ThawCheckpoints
+import ThawInference
+
+/// Names of classes as programs leave them behind.
+struct ClassListTests {
+  private func names(_ text: String) -> [String]? { ClassList(text: text, origin: "here")?.names }
+
+  @Test func linesAreNamesAndNumbersBeforeThemAreTheirOutputs() {
+    #expect(names("cat\ndog\n\n# a remark\nemu\n") == ["cat", "dog", "emu"])
+    #expect(names("0 cat\n1 big dog\n") == ["cat", "big dog"])
+    #expect(names("1: cat\n2: dog\n") == ["cat", "dog"])
+    #expect(names("1 dog\r\n0 cat\r\n") == ["cat", "dog"])
+    // Not every line has one, or one is missing: then they belong to the names.
+    #expect(names("0 cat\ndog\n") == ["0 cat", "dog"])
+    #expect(names("3 cats\n7 dogs\n") == ["3 cats", "7 dogs"])
+    #expect(names("\n\n") == nil)
+  }
+
+  @Test func listsAndMappingsInEitherDirectionAreRead() {
+    #expect(names(#"["cat", "dog"]"#) == ["cat", "dog"])
+    #expect(names(#"{"dog": 1, "cat": 0}"#) == ["cat", "dog"])
+    #expect(names(#"{"1": "dog", "0": "cat"}"#) == ["cat", "dog"])
+    #expect(names(#"{"cat": 0, "dog": 2}"#) == nil)
+    #expect(names(#"["cat", "cat"]"#) == nil)
+  }
+
+  @Test func dataIsSearchedForTheUsualKeys() throws {
+    let data = try JSONValue(
+      parsing: """
+        {"epoch": 3, "args": {"class_to_idx": {"b": 1, "a": 0}}, "names": {"0": "x", "1": "y"},
+         "labels": [0, 1], "meta": {"dataset_meta": {"classes": ["p", "q"]}},
+         "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}
+        """)
+    let lists = ClassList.all(in: data, place: "the file")
+    #expect(lists.map(\.names) == [["x", "y"], ["a", "b"], ["p", "q"]])
+    #expect(lists[1].origin == "'class_to_idx' in the file")
+  }
+}
