@@ -194,26 +194,12 @@ package struct BatchNormExamination {
     )
   }
 
-  /// Which classes answer to another name in both phases or clearly in one of them, and more clearly
-  /// than in any of 99 draws of the labels: with few photos the best of all assignments looks good
-  /// whatever the network says.
+  /// Which classes answer to another name in both phases or clearly in one of them.
   private static func assignment(
     _ labels: [Int], _ running: PhaseOutput, _ switched: PhaseOutput, seed: UInt64
   ) -> [Int: Int] {
-    let best = [running, switched].map { output -> (LabelAssignment, [Int]) in
-      let predictions = output.logits.largestColumns()
-      return (LabelAssignment(labels: labels, predictions: predictions), predictions)
-    }.max { $0.0.accuracy < $1.0.accuracy }
-    guard let (best, predictions) = best, best.accuracy - best.accuracyByName >= 0.05,
-      best.accuracy >= 0.5, !best.moved.isEmpty
-    else { return [:] }
-    var stream = RandomStream(seed: seed, purpose: .resampling)
-    for _ in 0..<99 {
-      let drawn = stream.permutation(of: labels.count).map { labels[$0] }
-      let chance = LabelAssignment(labels: drawn, predictions: predictions)
-      if chance.accuracy >= best.accuracy { return [:] }
-    }
-    return best.moved
+    let predictions = [running, switched].map { $0.logits.largestColumns() }
+    return LabelAssignment.clear(labels: labels, predictions: predictions, seed: seed)?.moved ?? [:]
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawTensors
+
 /// Whether predictions would be right under other names: the best one-to-one assignment of the
 /// classes that occur to the outputs of the network.
 package struct LabelAssignment: Sendable, Equatable {
@@ -44,6 +46,27 @@ package struct LabelAssignment: Sendable, Equatable {
     accuracy = labels.isEmpty ? 0 : Double(right) / Double(labels.count)
     accuracyByName = labels.isEmpty ? 0 : Double(byName) / Double(labels.count)
     self.moved = moved
+  }
+
+  /// The best assignment of one of several sets of predictions, when classes go by other names and more
+  /// clearly than in any of 99 draws of the labels: with few photos the best of all assignments looks
+  /// good whatever the network says. Nil otherwise.
+  package static func clear(
+    labels: [Int], predictions: [[Int]], seed: UInt64
+  ) -> LabelAssignment? {
+    let best = predictions.map {
+      (LabelAssignment(labels: labels, predictions: $0), $0)
+    }.max { $0.0.accuracy < $1.0.accuracy }
+    guard let (best, predictions) = best, best.accuracy - best.accuracyByName >= 0.05,
+      best.accuracy >= 0.5, !best.moved.isEmpty
+    else { return nil }
+    var stream = RandomStream(seed: seed, purpose: .resampling)
+    for _ in 0..<99 {
+      let drawn = stream.permutation(of: labels.count).map { labels[$0] }
+      let chance = LabelAssignment(labels: drawn, predictions: predictions)
+      if chance.accuracy >= best.accuracy { return nil }
+    }
+    return best
   }
 
   /// The column for each row such that the sum of the chosen weights is largest; at least as many

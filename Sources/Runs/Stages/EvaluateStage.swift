@@ -87,9 +87,14 @@ package struct EvaluateStage {
     }
     let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)
     let members = all.chunks(of: tta.views.count)
-    return try Evaluation(
+    var evaluation = try Evaluation(
       split: photos.name, classNames: classifier.classNames, members: members, tta: tta,
       labels: labels)
+    let order = ClassOrderRemarks(
+      evaluation, assumed: classifier.model.record.notes[StoredModel.assumedOrder])
+    evaluation.remarks = [order.assumption].compactMap(\.self) + order.findings
+    for finding in order.findings { context.console.warn(finding) }
+    return evaluation
   }
 
   private func labelledPhotos(

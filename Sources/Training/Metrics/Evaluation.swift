@@ -41,9 +41,11 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// How many of the samples say something of their own: several photos of one picture count once. Nil
   /// where nobody knows.
   package var independent: Int?
+  /// What speaks against the numbers, or was assumed to get them, as sentences.
+  package var remarks: [String] = []
 
   private enum CodingKeys: String, CodingKey {
-    case split, count, accuracy, loss, auc, confusion, independent
+    case split, count, accuracy, loss, auc, confusion, independent, remarks
     case macroF1 = "macro_f1"
     case perClass = "per_class"
   }
@@ -135,6 +137,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     perClass = try container.decode([ClassResult].self, forKey: .perClass)
     confusion = try container.decode([[Int]].self, forKey: .confusion)
     independent = try container.decodeIfPresent(Int.self, forKey: .independent)
+    remarks = try container.decodeIfPresent([String].self, forKey: .remarks) ?? []
     guard count > 0, !perClass.isEmpty,
       independent.map({ $0 > 0 }) ?? true,
       ConfusionMatrix.isPossible(confusion, classes: perClass.count),
@@ -158,6 +161,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     try container.encode(perClass, forKey: .perClass)
     try container.encode(confusion, forKey: .confusion)
     try container.encodeIfPresent(independent, forKey: .independent)
+    if !remarks.isEmpty { try container.encode(remarks, forKey: .remarks) }
   }
 
   private static func check(
