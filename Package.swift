@@ -147,8 +147,8 @@ let package = Package(
     .target(
       name: "Thaw",
       dependencies: targets([
-        "Backbones", "Console", "Datasets", "Execution", "Files", "Images", "Inference", "Network",
-        "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
+        "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
       ]) + [logging, systemPackage],
       swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
     .executableTarget(

@@ -62,6 +62,8 @@ struct ONNXImporter {
   /// The values that a layer's result goes by.
   var names: [Int: [String]] = [:]
   var floats: [String: Tensor<Float>] = [:]
+  /// What the graph makes of its logits; nil when it ends with them.
+  private(set) var activation: OutputActivation?
   private let inputName: String
   private let inputLayout: Layout
 
@@ -140,13 +142,21 @@ struct ONNXImporter {
     return draft
   }
 
-  /// Picks the logits among the outputs and takes the softmax off them.
+  /// Picks the logits among the outputs and takes the softmax or the sigmoid off them.
   private mutating func finish() throws {
     var candidates: [Image] = []
     for output in model.graph.outputs {
       switch values[output.name] {
-      case .probabilities(let image): candidates.insert(image, at: 0)
-      case .image(let image): candidates.append(image)
+      case .probabilities(let image):
+        if activation == nil { candidates.insert(image, at: 0) }
+        activation = .softmax
+      case .image(let image):
+        if activation == nil, let logits = withoutSigmoid(image) {
+          candidates.insert(logits, at: 0)
+          activation = .independentSigmoids
+        } else {
+          candidates.append(image)
+        }
       default: continue
       }
     }
@@ -155,10 +165,8 @@ struct ONNXImporter {
         file: file.displayed, reason: "no output of the graph depends on the image")
     }
     if draft[image.layer].shape.rank == 4 { image = try flattened(image, "flatten") }
-    if case .activation(.sigmoid) = draft[image.layer].operation {
-      throw BackboneError.notImportable(
-        file: file.displayed,
-        reason: "the result is a sigmoid; classifiers here choose one class by softmax")
+    if activation == .independentSigmoids, draft[image.layer].shape[1] == 1 {
+      activation = .singleSigmoid
     }
     draft.output = image.layer
     draft.prune()
@@ -168,5 +176,20 @@ struct ONNXImporter {
       throw BackboneError.notImportable(
         file: file.displayed, reason: "\(used) parameters from \(stored) stored numbers")
     }
+  }
+
+  /// What a sigmoid at the end was taken of, flattened behind it or not; nil when there is none.
+  private mutating func withoutSigmoid(_ image: Image) -> Image? {
+    var result = image
+    let last = draft[image.layer]
+    if case .activation(.sigmoid) = last.operation {
+      result.layer = last.inputs[0]
+      return result
+    }
+    guard case .flatten = last.operation,
+      case .activation(.sigmoid) = draft[last.inputs[0]].operation
+    else { return nil }
+    draft[image.layer].inputs = draft[last.inputs[0]].inputs
+    return result
   }
 }

@@ -12,8 +12,11 @@ import ThawTensors
 /// otherwise the layers before the head are cut into `early`, `middle` and `late`, thirds by number of
 /// weighted layers, each moved to the nearest place that a single value crosses.
 package struct ONNXNetwork: Sendable {
-  /// The network; its result is logits, a softmax at the end was taken off.
+  /// The network; its result is logits, a softmax or sigmoid at the end was taken off.
   package let graph: Graph
+  /// What was taken off, or is to be applied: a file that ends with logits and does not say is taken for
+  /// one with a softmax, unless it has a single output.
+  package let outputActivation: OutputActivation
   /// Weights and statistics.
   package let parameters: Parameters
   /// The size of the image it was made for; nil when the file leaves it free.
@@ -43,6 +46,14 @@ package struct ONNXNetwork: Sendable {
     var importer = try ONNXImporter(model, file: file, size: size)
     let draft = try importer.network()
     record = try ModelRecord(model, file: file)
+    let isSingle = draft[draft.output].shape[1] == 1
+    outputActivation =
+      importer.activation ?? record?.outputActivation ?? (isSingle ? .singleSigmoid : .softmax)
+    if let said = record?.outputActivation, said != outputActivation {
+      throw BackboneError.notImportable(
+        file: file.displayed,
+        reason: "its metadata name \(said.summary), its graph has \(outputActivation.summary)")
+    }
     graph = draft.graph(
       named: model.graph.name, groups: model.metadata[LayerGroups.key].flatMap(LayerGroups.entries))
     parameters = draft.parameters
@@ -59,7 +70,9 @@ package struct ONNXNetwork: Sendable {
   }
 
   /// Number of classes.
-  package var classCount: Int {
+  package var classCount: Int { outputActivation.classes(outputs: outputCount) }
+
+  private var outputCount: Int {
     guard case .dense(let layer) = graph.output.operation else { return outputChannels }
     return layer.outputs
   }

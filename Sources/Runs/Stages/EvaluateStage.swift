@@ -59,6 +59,11 @@ package struct EvaluateStage {
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
     let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
+    guard !classifier.outputActivation.allowsSeveralLabels else {
+      throw PipelineError.data(
+        "\(classifier.source) gives several labels a photo, and a folder says one. See what it says of"
+          + " the photos with: thaw predict")
+    }
     let tta = try classifier.views(of: tta)
     var indices: [String: Int] = [:]
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawImages
+package import ThawNetwork
 package import ThawTensors
 import ThawTraining
 
@@ -28,8 +29,10 @@ extension TestTimeAugmentation {
   /// The mean over models of what each says about its views.
   ///
   /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
-  package func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
-    Probabilities.mean(of: members.map(probabilities(ofLogits:)))
+  package func probabilities(
+    of members: [[Tensor<Float>]], by activation: OutputActivation = .softmax
+  ) -> Tensor<Float> {
+    Probabilities.mean(of: members.map { probabilities(ofLogits: $0, by: activation) })
   }
 }
 
