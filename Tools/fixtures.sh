@@ -23,3 +23,4 @@ fi
 "$python" Tools/parity_training.py Tests/BackbonesTests/Fixtures
 "$python" Tools/parity_modern.py Tests/BackbonesTests/Fixtures
 "$python" Tools/training_goldens.py
+"$python" Tools/label_goldens.py

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawCheckpoints
+import ThawTraining
 
 extension ModelRecord {
-  /// From which probability on a photo has a class, where nothing else was chosen.
-  package static let ordinaryThreshold: Float = 0.5
-
-  /// One a class, in the order of the classes.
+  /// From which probability on a photo has a class, one a class, in their order.
   package var thresholdsOfClasses: [Float] {
     thresholds.isEmpty
-      ? [Float](repeating: ModelRecord.ordinaryThreshold, count: classNames.count) : thresholds
+      ? [Float](repeating: LabelThresholds.ordinary, count: classNames.count) : thresholds
   }
 
   /// The classes that a photo has by its probabilities, the most probable first; of equal ones the

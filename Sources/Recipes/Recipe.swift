@@ -62,12 +62,19 @@ package struct Recipe: Hashable, Sendable {
     package var labels = ""
     /// Names of the table's columns, as `path=A,label=B,split=C`; empty to find them.
     package var tableColumns = ""
+    /// Whether a photo may have several labels.
+    package var severalLabels = LabelCount.auto
+    /// What stands between several labels in one cell of the table; empty to find it.
+    package var labelSeparator = ""
     /// What keeps photos together in one split; empty for nothing.
     package var groupBy = ""
     /// What to do about photos that show the same picture.
     package var nearDuplicates = NearDuplicatePolicy.group
     /// What to do about photos that are in folders of several classes.
     package var conflictingLabels = ConflictPolicy.stop
+
+    /// The defaults.
+    package init() {}
   }
 
   /// How photos become tensors; everything else is the card's.

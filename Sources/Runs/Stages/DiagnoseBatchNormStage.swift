@@ -51,7 +51,7 @@ package struct DiagnoseBatchNormStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func diagnose(_ run: OpenRun, options: Options) throws -> BatchNormDiagnosis {
-    let classifier = try run.classifier()
+    let classifier = try run.classifier().withSoftmax(context: context)
     let root = run.manifest.root.filePath
     let items = run.manifest.records.map {
       DiagnosisPhotos.Item(
@@ -77,6 +77,7 @@ package struct DiagnoseBatchNormStage {
       items = try training + unseen(items, among: training, data, trainingData)
     }
     let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
+      .withSoftmax(context: context)
     return try diagnose(network, items, of: data, options)
   }
 

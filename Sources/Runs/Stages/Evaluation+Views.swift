@@ -10,17 +10,30 @@ extension Evaluation {
   ///
   /// With one view and one model the loss is computed from the logits themselves.
   ///
-  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  /// - Parameters:
+  ///   - members: for each model, the logits of all photos for each view, [photos, classes].
+  ///   - thresholds: where photos may have several labels, from which probability on they have each.
   init(
     split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
-    labels: [Int]
+    labels: SampleLabels, thresholds: [Float]
   ) throws {
-    if let logits = members.first?.first, members.count == 1, tta.views.count == 1 {
+    let only = members.count == 1 && tta.views.count == 1 ? members.first?.first : nil
+    switch (labels, only) {
+    case (.single(let labels), let logits?):
       try self.init(split: split, classNames: classNames, logits: logits, labels: labels)
-    } else {
+    case (.single(let labels), nil):
       try self.init(
         split: split, classNames: classNames, probabilities: tta.probabilities(of: members),
         labels: labels)
+    case (.several(let rows), let logits?):
+      try self.init(
+        split: split, classNames: classNames, logits: logits, targets: rows,
+        thresholds: thresholds)
+    case (.several(let rows), nil):
+      try self.init(
+        split: split, classNames: classNames,
+        probabilities: tta.probabilities(of: members, by: .independentSigmoids), targets: rows,
+        thresholds: thresholds)
     }
   }
 }

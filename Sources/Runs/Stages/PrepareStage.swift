@@ -54,7 +54,9 @@ package struct PrepareStage {
     package let root: String
     /// Usable photos.
     package let count: Int
-    /// By class.
+    /// Whether a photo may have several labels.
+    package let severalLabels: Bool
+    /// By class; a photo with several labels counts for each.
     package let classes: [ClassCount]
     /// Files left out.
     package let bad: [Bad]
@@ -242,7 +244,8 @@ package struct PrepareStage {
     for finding in look.findings { context.console.warn(finding.text + ".") }
     for warning in manifest.warnings { context.console.warn(warning) }
     return Summary(
-      root: manifest.root.description, count: manifest.records.count, classes: classes,
+      root: manifest.root.description, count: manifest.records.count,
+      severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
       leftOut: leftOut, look: look, unchanged: unchanged, newSplit: newSplit,
       warnings: manifest.warnings)
