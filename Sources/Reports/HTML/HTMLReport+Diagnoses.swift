@@ -49,7 +49,7 @@ extension HTMLReport {
       switch found.status {
       case .healthy: found.suspiciousCount == 0 ? .good : .warning
       case .bias, .variance, .undecided: .warning
-      case .mismatch, .broken, .head: .problem
+      case .mismatch, .broken, .head, .indistinct: .problem
       }
     let columns = [
       Column("Part of the error"), Column("Size", numeric: true),
