@@ -57,7 +57,7 @@ package struct DiagnoseBatchNormStage {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
     }
-    let diagnosis = try diagnose(classifier, items, of: root, options)
+    let diagnosis = try diagnose(classifier, items, of: root, looksForCopies: false, options)
     try run.write(diagnosis, to: run.directory.diagnosis("batchnorm"))
     return diagnosis
   }
@@ -121,17 +121,18 @@ package struct DiagnoseBatchNormStage {
 
   private func diagnose(
     _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
-    _ options: Options
+    looksForCopies: Bool = true, _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
     let photos = try DiagnosisPhotos(
-      items, columns: columns, limit: options.photos, seed: options.seed, classifier: classifier,
-      context: context)
+      items, columns: columns, limit: options.photos, looksForCopies: looksForCopies,
+      seed: options.seed, classifier: classifier, context: context)
     let examination = try BatchNormExamination(
       classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
       switchesLayers: options.switchesLayers, isSeen: options.isSeen, seed: options.seed,
       context: context)
+    for line in examination.contradictions { context.console.warn(line) }
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
     let fixes = BatchNormFixes(
