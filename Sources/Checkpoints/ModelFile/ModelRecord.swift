@@ -12,6 +12,8 @@ package struct ModelRecord: Sendable, Equatable {
   package var classNames: [String]
   /// The preprocessing contract as a JSON document; opaque here.
   package var preprocessing: String
+  /// In which numbers the network is computed in inference.
+  package var precision: Precision
   /// What trained and with which batch-norm modes.
   package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
@@ -24,13 +26,14 @@ package struct ModelRecord: Sendable, Equatable {
   /// Collects the fields.
   package init(
     thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
-    freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
+    precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
     notes: [String: String] = [:]
   ) {
     self.thawVersion = thawVersion
     self.architecture = architecture
     self.classNames = classNames
     self.preprocessing = preprocessing
+    self.precision = precision
     self.freezing = freezing
     self.training = training
     self.structure = structure
@@ -65,6 +68,7 @@ extension ModelRecord {
     metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
     metadata["thaw.training"] = training
     if let structure { metadata["thaw.structure"] = structure }
+    if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
     return metadata
   }
 
@@ -88,6 +92,7 @@ extension ModelRecord {
     self.init(
       thawVersion: try text("version"), architecture: try text("architecture"),
       classNames: classNames, preprocessing: try text("preprocessing"),
+      precision: try ModelRecord.precision(metadata["thaw.precision"]),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
       structure: metadata["thaw.structure"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
@@ -120,6 +125,16 @@ extension ModelRecord {
     if let name = notes.keys.sorted().first(where: { $0 == "format" || $0.hasPrefix("thaw.") }) {
       throw ModelRecordError(kind: .malformed, reason: "a note cannot be called \(quoted(name))")
     }
+  }
+
+  private static func precision(_ text: String?) throws(ModelRecordError) -> Precision {
+    guard let text else { return .float32 }
+    guard let precision = Precision(rawValue: text) else {
+      throw ModelRecordError(
+        kind: .refused, reason: "its network computes in \(quoted(text)), which is not known here",
+        nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
+    }
+    return precision
   }
 
   // MARK: Freezing

@@ -25,7 +25,8 @@ struct RunModel {
       outcome: trained.outcome)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
-      preprocessing: network.preprocessing.json, freezing: network.plan,
+      preprocessing: network.preprocessing.json, precision: network.graph.precision,
+      freezing: network.plan,
       training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license
     try FileSystem.createDirectory(path.removingLastComponent())
