@@ -13,7 +13,8 @@ struct NetworkOptions: ParsableArguments {
 
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?
   @Option(.size) var size: RecipeArgument<Recipe.Image>?
-  @OptionGroup(title: "Head, precision and feature cache", visibility: .hidden) var head: HeadOptions
+  @OptionGroup(title: "Head, precision and feature cache", visibility: .hidden)
+  var head: HeadOptions
 
   func validate() throws {
     var scratch = Recipe()

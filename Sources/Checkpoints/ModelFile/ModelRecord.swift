@@ -26,7 +26,8 @@ package struct ModelRecord: Sendable, Equatable {
   /// Collects the fields.
   package init(
     thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
-    precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
+    precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}",
+    structure: String? = nil,
     notes: [String: String] = [:]
   ) {
     self.thawVersion = thawVersion
