@@ -226,14 +226,16 @@ let package = Package(
     tests(
       of: "Runs",
       [
-        "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Files",
-        "Images", "Inference", "Network", "Recipes", "Tensors", "Training",
+        "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution",
+        "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors",
+        "Training",
       ], libraries: [systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",
       [
-        "Backbones", "Checkpoints", "Files", "Images", "Network", "Recipes", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Files", "Images", "Network", "OneDNN", "Recipes", "Tensors",
+        "Training",
       ],
       libraries: ["ThawCommand", "ThawTinyBackbone"], resources: [.copy("Fixtures")]),
     // The tool is a dependency so that it is built, not to be linked.

@@ -38,6 +38,8 @@ package final class Classifier {
   package let training: TrainingSettings
   /// The network itself, for diagnosis; of several models the first.
   package let model: StoredModel
+  /// That it is computed in other numbers here than it was trained with; nil when it is not.
+  private let precisionNote: String?
   /// One for each model that takes part.
   private let plans: [any InferencePlan]
   private let threads: Int
@@ -106,6 +108,13 @@ package final class Classifier {
         size: Extent2D($0.preprocessing.inputSize))
     }
     self.threads = threads
+    let computed = compiler.inferenceEngine.computed(model.graph.precision)
+    precisionNote =
+      computed == model.graph.precision
+      ? nil
+      : "its network is made for \(model.graph.precision), which \(compiler.inferenceEngine.name) does"
+        + " not compute on this processor; \(computed) is computed instead, which moves probabilities"
+        + " by about as much as rounding did"
   }
 
   /// See ``StoredModel/ownRecord``.
@@ -116,7 +125,8 @@ package final class Classifier {
 
   /// What could not be read of its file, as a sentence for people; nil for nothing.
   package var note: String? {
-    (training.problem ?? training.note).map { "\(source): \($0)." }
+    let notes = [training.problem ?? training.note, precisionNote].compactMap(\.self)
+    return notes.isEmpty ? nil : "\(source): \(notes.joined(separator: "; "))."
   }
 
   /// The views of `look` and their weights, drawn as in the model's training.

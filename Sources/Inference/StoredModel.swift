@@ -31,7 +31,9 @@ package struct StoredModel {
     }
     preprocessing = contract
     let head = try StoredModel.head(of: record, file: modelFile)
-    graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    var graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    graph.precision = record.precision
+    self.graph = graph
     try parameters.validate(for: graph)
   }
 

@@ -17,6 +17,12 @@ extension RecipeKey where Section == Recipe {
   package static var seed: RecipeKey {
     RecipeKey("seed", \.seed, .seed, "Of every random stream (`--seed`).")
   }
+  package static var precision: RecipeKey {
+    RecipeKey(
+      "precision", \.precision, .choice(unlessUsual: .float32), option: "precision",
+      "Numbers of the network wherever it does not train: frozen layers, evaluation, prediction."
+        + " `bfloat16` is faster on processors that have it; `auto` takes it there.")
+  }
   package static var cache: RecipeKey {
     RecipeKey(
       "cache", \.cache, .choice, option: "cache",

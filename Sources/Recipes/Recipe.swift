@@ -18,6 +18,8 @@ package struct Recipe: Hashable, Sendable {
   package var data = Data()
   /// How photos become tensors.
   package var image = Image()
+  /// In which numbers the network is computed wherever it does not train.
+  package var precision = PrecisionChoice.float32
   /// How the numbers of the feature cache are stored while training.
   package var cache = CachePrecision.float32
   /// The layers that replace the backbone's own classifier.
@@ -81,6 +83,33 @@ package struct Recipe: Hashable, Sendable {
   package struct Image: Hashable, Sendable {
     /// Side of the network's input in pixels; nil for the card's.
     package var size: Int?
+  }
+
+  /// In which numbers the network is computed wherever it does not train.
+  package enum PrecisionChoice: String, Hashable, Sendable, CaseIterable {
+    /// See `Precision.float32`.
+    case float32
+    /// See `Precision.bfloat16`.
+    case bfloat16
+    /// `bfloat16` where the processor has it; a run keeps what was decided when it was prepared.
+    case auto
+
+    /// The decision, on a processor that computes in bfloat16 or does not.
+    package func decided(hasBFloat16: Bool) -> Precision {
+      switch self {
+      case .float32: .float32
+      case .bfloat16: .bfloat16
+      case .auto: hasBFloat16 ? .bfloat16 : .float32
+      }
+    }
+
+    /// The choice that is this decision.
+    package init(_ precision: Precision) {
+      switch precision {
+      case .float32: self = .float32
+      case .bfloat16: self = .bfloat16
+      }
+    }
   }
 
   /// How the numbers of the feature cache are stored.

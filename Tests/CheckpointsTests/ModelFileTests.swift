@@ -33,6 +33,15 @@ struct ModelFileTests {
     #expect(try ModelFile.isModelFile(CheckpointReader.read(path)))
   }
 
+  @Test func precisionComesBackAndAnUnknownOneIsRefused() throws {
+    var record = record
+    record.precision = .bfloat16
+    try ModelFile.write(path, record, parameters)
+    #expect(try ModelFile.read(path).record.precision == .bfloat16)
+    let error = try #require(try changed { $0["thaw.precision"] = "float8" })
+    #expect(error.kind == .refused && error.description.contains("'float8'"))
+  }
+
   @Test func equalModelsHaveEqualBytes() throws {
     try ModelFile.write(path, record, parameters)
     let first = try FileSystem.read(path)

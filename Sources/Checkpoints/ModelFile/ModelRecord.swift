@@ -17,6 +17,8 @@ package struct ModelRecord: Sendable, Equatable {
   package var thresholds: [Float]
   /// The preprocessing contract as a JSON document; opaque here.
   package var preprocessing: String
+  /// In which numbers the network is computed in inference.
+  package var precision: Precision
   /// What trained and with which batch-norm modes.
   package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
@@ -30,7 +32,8 @@ package struct ModelRecord: Sendable, Equatable {
   package init(
     thawVersion: String, architecture: String, classNames: [String],
     outputActivation: OutputActivation = .softmax, thresholds: [Float] = [], preprocessing: String,
-    freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
+    precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}",
+    structure: String? = nil,
     notes: [String: String] = [:]
   ) {
     self.thawVersion = thawVersion
@@ -39,6 +42,7 @@ package struct ModelRecord: Sendable, Equatable {
     self.outputActivation = outputActivation
     self.thresholds = thresholds
     self.preprocessing = preprocessing
+    self.precision = precision
     self.freezing = freezing
     self.training = training
     self.structure = structure
@@ -54,10 +58,10 @@ struct ModelRecordError: Error {
 }
 
 extension ModelRecord {
-  /// Versions of the layout; a reader refuses later ones. Version 2 has outputs that are no softmax: a
-  /// Thaw that knows only the first would read probabilities into them that they are not.
-  private static let softmaxVersion = "1"
-  private static let activationVersion = "2"
+  /// Versions of the layout; a reader refuses later ones. Version 2 has outputs that are no softmax, or
+  /// another precision than Float32: a Thaw that knows only the first would answer otherwise, silently.
+  private static let firstVersion = "1"
+  private static let secondVersion = "2"
 
   private static let prefix = "thaw."
 
@@ -67,9 +71,9 @@ extension ModelRecord {
     // Loaders of other programs look for this entry: the names are PyTorch's.
     var metadata = ["format": "pt"]
     for (name, text) in notes { metadata[name] = text }
-    metadata["thaw.format"] = ModelRecord.softmaxVersion
+    let isFirst = outputActivation == .softmax && precision == .float32
+    metadata["thaw.format"] = isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
     if outputActivation != .softmax {
-      metadata["thaw.format"] = ModelRecord.activationVersion
       metadata["thaw.output_activation"] = outputActivation.rawValue
     }
     if !thresholds.isEmpty {
@@ -83,6 +87,7 @@ extension ModelRecord {
     metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
     metadata["thaw.training"] = training
     if let structure { metadata["thaw.structure"] = structure }
+    if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
     return metadata
   }
 
@@ -93,7 +98,7 @@ extension ModelRecord {
       return text
     }
     let format = try text("format")
-    let known = [ModelRecord.softmaxVersion, ModelRecord.activationVersion]
+    let known = [ModelRecord.firstVersion, ModelRecord.secondVersion]
     guard known.contains(format) else {
       throw ModelRecordError(
         kind: .refused,
@@ -108,10 +113,10 @@ extension ModelRecord {
     self.init(
       thawVersion: try text("version"), architecture: try text("architecture"),
       classNames: classNames,
-      outputActivation: try ModelRecord.activation(
-        format == ModelRecord.softmaxVersion ? nil : try text("output_activation")),
+      outputActivation: try ModelRecord.activation(metadata["thaw.output_activation"]),
       thresholds: try ModelRecord.thresholds(metadata["thaw.thresholds"]),
       preprocessing: try text("preprocessing"),
+      precision: try ModelRecord.precision(metadata["thaw.precision"]),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
       structure: metadata["thaw.structure"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
@@ -178,6 +183,16 @@ extension ModelRecord {
       throw ModelRecordError(kind: .malformed, reason: "thaw.thresholds is no list of numbers")
     }
     return numbers.map { Float($0) }
+  }
+
+  private static func precision(_ text: String?) throws(ModelRecordError) -> Precision {
+    guard let text else { return .float32 }
+    guard let precision = Precision(rawValue: text) else {
+      throw ModelRecordError(
+        kind: .refused, reason: "its network computes in \(quoted(text)), which is not known here",
+        nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
+    }
+    return precision
   }
 
   // MARK: Freezing

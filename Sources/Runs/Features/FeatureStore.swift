@@ -39,7 +39,7 @@ struct FeatureStore {
       directory: place,
       key: try FeatureStore.key(
         of: network.cacheKey(
-          engine: context.compiler.inferenceEngine.name, precision: precision), in: place),
+          engine: context.compiler.inferenceEngine, precision: precision), in: place),
       rowLength: rowLength, precision: precision)
     if cache.recovery.droppedRows > 0 {
       context.console.warn(

@@ -32,7 +32,8 @@ struct RunModel {
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
       outputActivation: manifest.outputActivation,
       thresholds: choosesThresholds ? try thresholds(trained.parameters, run) : [],
-      preprocessing: network.preprocessing.json, freezing: network.plan,
+      preprocessing: network.preprocessing.json, precision: network.graph.precision,
+      freezing: network.plan,
       training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license
     try FileSystem.createDirectory(path.removingLastComponent())

@@ -99,6 +99,7 @@ package struct PrepareStage {
   ) throws -> Summary {
     // A wrong name is better told now than after the photos have been checked.
     _ = try context.pretrained.card(named: recipe.backbone)
+    let recipe = withDecidedPrecision(recipe)
     var options = FolderScanner.Options()
     options.output = run.path
     options.layout = recipe.data.layout.given
@@ -134,6 +135,23 @@ package struct PrepareStage {
     if manifest != existing { try manifest.write(to: run.manifest) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
     return summary(manifest, verification, unchanged: manifest == existing, newSplit)
+  }
+
+  /// `auto` is decided once: a run that goes on elsewhere computes as it began.
+  private func withDecidedPrecision(_ recipe: Recipe) -> Recipe {
+    guard recipe.precision == .auto else { return recipe }
+    var result = recipe
+    if let earlier = try? run.startingRecipe(nil), earlier.precision != .auto,
+      FileSystem.exists(run.recipe)
+    {
+      result.precision = earlier.precision
+    } else {
+      result.precision = Recipe.PrecisionChoice(context.precision(of: recipe))
+    }
+    context.console.say(
+      "Precision: \(result.precision.rawValue), as this"
+        + (FileSystem.exists(run.recipe) ? " run began." : " processor computes fastest."))
+    return result
   }
 
   private static func refuseIdle(

@@ -61,7 +61,7 @@ extension RunReport {
     let facts = [
       ("Thaw", model.thawVersion), ("Seed", "\(recipe.seed)"),
       ("Threads", time?.threads.map { "\($0)" } ?? ""),
-      ("Engine", open.context.compiler.inferenceEngine.name),
+      ("Engine", open.context.compiler.inferenceEngine.name(for: network.graph)),
       ("Training time", time.map { Format.duration(seconds: $0.seconds) } ?? ""),
     ]
     return .init(

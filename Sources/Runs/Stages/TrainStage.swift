@@ -151,7 +151,7 @@ package struct TrainStage {
   private func key(_ network: TransferNetwork, engine: String?) -> HeadTrainingKey {
     HeadTrainingKey(
       run.recipe, run.manifest,
-      features: network.cacheKey(engine: run.context.compiler.inferenceEngine.name),
+      features: network.cacheKey(engine: run.context.compiler.inferenceEngine),
       trainingEngine: engine)
   }
 
