@@ -10,6 +10,7 @@ extension ONNXImporter {
   mutating func constantNode(_ node: ONNXNode) throws {
     switch node.attributes["value"] {
     case .tensor(let tensor)?: return set(node, .constant(tensor.renamed(node.outputs.first ?? "")))
+    case .texts(let texts)?: return set(node, .texts(texts))
     default: break
     }
     if let number = node.integer("value_int") { return set(node, .extents([.size(number)])) }
@@ -20,6 +21,8 @@ extension ONNXImporter {
     if let number = node.float("value_float") {
       return set(node, .constant(StoredTensor(name, Tensor([number], shape: []))))
     }
+    if let text = node.text("value_string") { return set(node, .texts([text])) }
+    if case .texts(let list)? = node.attributes["value_strings"] { return set(node, .texts(list)) }
     if case .floats(let list)? = node.attributes["value_floats"] {
       return set(node, .constant(StoredTensor(name, Tensor(list, shape: [list.count]))))
     }
@@ -58,8 +61,12 @@ extension ONNXImporter {
   /// `Shape` of an image, and `Gather` and `Slice` of extents.
   mutating func extents(_ node: ONNXNode) throws {
     if node.operation == "Shape" {
-      let image = try image(node)
-      var list = onnxExtents(of: image)
+      var list: [Extent]
+      if let name = node.inputs.first, case .constant(let tensor)? = values[name] {
+        list = tensor.shape.extents.map(Extent.size)
+      } else {
+        list = onnxExtents(of: try image(node))
+      }
       let end = node.integer("end").map { $0 < 0 ? $0 + list.count : $0 } ?? list.count
       let start = node.integer("start").map { $0 < 0 ? $0 + list.count : $0 } ?? 0
       guard (0...list.count).contains(start), (start...list.count).contains(end) else {
@@ -69,7 +76,7 @@ extension ONNXImporter {
       return set(node, .extents(list))
     }
     guard let name = node.inputs.first, let list = extentsValue(name) else {
-      throw failure(node, "parts of an image or of a constant are not known here, only of a shape")
+      return try part(node)
     }
     if node.operation == "Gather" {
       guard node.inputs.count == 2, let indices = extentsValue(node.inputs[1]) else {
@@ -102,6 +109,8 @@ extension ONNXImporter {
   func onnxExtents(of image: Image) -> [Extent] {
     let shape = draft[image.layer].shape
     switch image.layout {
+    case .channelsOutermost:
+      return [.size(shape[1]), .batch, .size(shape[2]), .size(shape[3])]
     case .channelsLast:
       return [.batch, .size(shape[2]), .size(shape[3]), .size(shape[1])]
     default: return [.batch] + shape.extents.dropFirst().map(Extent.size)

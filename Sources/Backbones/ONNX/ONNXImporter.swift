@@ -22,6 +22,8 @@ struct ONNXImporter {
     case row
     /// [N, F], flattened from [N, H, W, C]: dense weights must be reordered.
     case rowOfChannelsLast(Shape)
+    /// [C, N, H, W], in which exporters pick channels.
+    case channelsOutermost
   }
 
   /// A value that the network computes.
@@ -44,10 +46,20 @@ struct ONNXImporter {
     case probabilities(Image)
     case constant(StoredTensor)
     case extents([Extent])
+    /// Which class it is: a label or its number, computed of an image.
+    case labels(Image)
+    /// A constant of texts.
+    case texts([String])
   }
 
   let model: ONNXModel
   let file: FilePath
+  /// Whether arithmetic with the photo's samples stays apart from the network; see ``pixels``.
+  let separatesArithmetic: Bool
+  /// What the graph computes with the samples before its first layer, when that stays apart.
+  var pixels = PixelArithmetic()
+  /// Class names in the file: what labels are looked up in.
+  var classNames: [String]?
   let version: Int
   /// The size of the input image, where the file does not say it the caller's.
   let size: Extent2D
@@ -67,11 +79,14 @@ struct ONNXImporter {
   private let inputName: String
   private let inputLayout: Layout
 
-  init(_ model: ONNXModel, file: FilePath, size: Int) throws {
+  init(
+    _ model: ONNXModel, file: FilePath, size: Int, separatesArithmetic: Bool = false
+  ) throws {
     self.model = model
+    self.separatesArithmetic = separatesArithmetic
     self.file = file
     version = model.operationSets[""] ?? 0
-    let constants = Set(model.graph.initializers.map(\.name))
+    let constants = Set(model.graph.initializers.map(\.name) + model.graph.texts.keys)
     let inputs = model.graph.inputs.filter { !constants.contains($0.name) }
     guard let input = inputs.first, inputs.count == 1 else {
       throw BackboneError.notImportable(
@@ -114,6 +129,7 @@ struct ONNXImporter {
         reason: "operation sets 7 to 25 are understood, the file is of \(version)")
     }
     for tensor in model.graph.initializers { values[tensor.name] = .constant(tensor) }
+    for (name, texts) in model.graph.texts { values[name] = .texts(texts) }
     values[inputName] = .image(Image(layer: 0, layout: inputLayout))
     var nodes = try sorted()
     if nodes.contains(where: { $0.outputs == [ONNXExporter.normalised] }),
