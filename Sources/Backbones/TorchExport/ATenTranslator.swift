@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawCheckpoints
+package import ThawCheckpoints
 import ThawTensors
 
 /// Translates the graph of an exported PyTorch program into ONNX's operations, which ``ONNXImporter`` makes
