@@ -10,7 +10,7 @@ extension ONNXImporter {
     func bound(_ index: Int, _ name: String) throws -> Float? {
       if let tensor = try constant(node, index) {
         guard tensor.shape.count == 1 else { throw failure(node, "a bound is not one number") }
-        return try tensor.floats()[0]
+        return try numbers(tensor)[0]
       }
       return node.float(name)
     }

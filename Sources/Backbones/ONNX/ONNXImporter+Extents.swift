@@ -36,6 +36,35 @@ extension ONNXImporter {
     set(node, value)
   }
 
+  /// A constant of one number repeated; an image only when that changes nothing.
+  mutating func expand(_ node: ONNXNode) throws {
+    guard node.inputs.count == 2, let target = extentsValue(node.inputs[1]) else {
+      throw failure(node, "the new shape is not a constant")
+    }
+    switch values[node.inputs[0]] {
+    case .constant(let tensor)? where tensor.shape.count == 1:
+      var extents: [Int] = []
+      for case .size(let size) in target { extents.append(size) }
+      guard extents.count == target.count, let shape = Shape(checking: extents),
+        shape.count <= 1 << 20
+      else { throw failure(node, "the new shape is no list of small numbers") }
+      let number = try numbers(tensor)[0]
+      let name = node.outputs.first ?? ""
+      set(
+        node,
+        .constant(
+          StoredTensor(
+            name, Tensor([Float](repeating: number, count: shape.count), shape: shape))))
+    case .image(let image)?:
+      let old = onnxExtents(of: image)
+      let changesNothing =
+        target.count == old.count && zip(target, old).allSatisfy { $0 == .size(1) || $0 == $1 }
+      guard changesNothing else { throw failure(node, "an image is not repeated here") }
+      try identity(node)
+    default: try identity(node)
+    }
+  }
+
   // MARK: Extents
 
   /// The extents that a value stands for; nil when it is no short list of integers.

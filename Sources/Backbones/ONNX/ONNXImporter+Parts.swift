@@ -61,6 +61,10 @@ extension ONNXImporter {
   /// The numbers of a constant; read once.
   mutating func numbers(_ tensor: StoredTensor) throws -> Tensor<Float> {
     if let known = floats[tensor.name], known.shape == tensor.shape { return known }
+    // Exporters leave a 255 an integer where the arithmetic is of floating-point numbers.
+    if tensor.shape.count <= 4096, let integers = try tensor.smallIntegers() {
+      return Tensor(integers.map { Float($0) }, shape: tensor.shape)
+    }
     guard tensor.elementType.isFloat else {
       throw BackboneError.notImportable(
         file: file.displayed,

@@ -7,7 +7,7 @@ extension ATenTranslator {
   /// Operations that change no value.
   private static let passing: Set = [
     "contiguous", "clone", "alias", "detach", "detach_", "lift_fresh_copy", "lift_fresh", "to",
-    "_to_copy", "type_as", "expand", "_assert_tensor_metadata", "view_as",
+    "_to_copy", "type_as", "_assert_tensor_metadata",
   ]
 
   /// Adds the operations that a call is.
@@ -66,6 +66,11 @@ extension ATenTranslator {
     case "dropout", "dropout_", "feature_dropout", "native_dropout":
       try dropout(call)
     case "constant_pad_nd", "pad": try pad(call)
+    case "expand", "expand_as", "view_as":
+      guard let old = call.tensor("self").flatMap(extents), let new = call.result.flatMap(extents),
+        old == new
+      else { throw failure(call, "an image is not repeated or given another shape here") }
+      try emit("Identity", call, [try value(call, "self")])
     case "index": try index(call)
     case "flip": try flip(call)
     case "slice": try slice(call)
