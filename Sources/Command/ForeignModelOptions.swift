@@ -14,6 +14,10 @@ struct ForeignModelOptions: ParsableArguments {
   var classNames: FilePath?
 
   @Option(
+    help: "With a model trained elsewhere: torch, tf, caffe, efficientnet-lite, unit or raw.")
+  var preprocessing: PreprocessingFamily?
+
+  @Option(
     help: "With a checkpoint of several networks: key or prefix of the one to take, such as ema.")
   var weightsKey: String?
 
@@ -28,7 +32,8 @@ struct ForeignModelOptions: ParsableArguments {
 
   /// Whether one of them was given.
   var isGiven: Bool {
-    card != nil || classNames != nil || weightsKey != nil || renameTensors || allowMissing
+    card != nil || classNames != nil || preprocessing != nil || weightsKey != nil || renameTensors
+      || allowMissing
   }
 
   /// The model that `--model` names.
@@ -36,7 +41,8 @@ struct ForeignModelOptions: ParsableArguments {
   /// - Parameter snapshots: see ``ModelReference``.
   func reference(_ model: String, snapshots: Bool = false) -> ModelReference {
     ModelReference(
-      model, snapshots: snapshots, card: card, classNames: classNames, weightsKey: weightsKey,
+      model, snapshots: snapshots, card: card, classNames: classNames,
+      preprocessing: preprocessing?.contract, weightsKey: weightsKey,
       renamesTensors: renameTensors, allowsMissing: allowMissing)
   }
 }

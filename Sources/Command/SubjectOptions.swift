@@ -26,8 +26,8 @@ struct SubjectOptions: ParsableArguments {
   func subject(snapshots: Bool = false) throws -> DiagnosisSubject {
     guard model != nil || !foreign.isGiven else {
       throw ValidationError(
-        "--card, --class-names, --weights-key, --rename-tensors and --allow-missing belong to"
-          + " --model.")
+        "--card, --class-names, --preprocessing, --weights-key, --rename-tensors and --allow-missing"
+          + " belong to --model.")
     }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)

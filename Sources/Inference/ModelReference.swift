@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+package import ThawImages
 
 /// What `--model` names: a model file, a checkpoint that another program trained, or a card's
 /// untouched pretrained network.
@@ -14,6 +16,9 @@ package struct ModelReference: Sendable {
   package let card: String?
   /// A file with the class names of a foreign checkpoint, one a line.
   package let classNames: FilePath?
+  /// How photos were prepared for a model that brings its own network; nil for what its file, its card
+  /// or its family says.
+  package let preprocessing: Preprocessing?
   /// Of several networks in a foreign checkpoint the one that is wanted: a key or a prefix.
   package let weightsKey: String?
   /// Whether a foreign checkpoint's tensors are named by their order.
@@ -30,12 +35,14 @@ package struct ModelReference: Sendable {
   ///     beside it.
   ///   - card: for a checkpoint trained elsewhere, whose architecture and preprocessing it has.
   ///   - classNames: for a checkpoint trained elsewhere, a file of names in the outputs' order.
+  ///   - preprocessing: for a model trained elsewhere, what was done to its photos.
   ///   - weightsKey: of several networks in it the one under this key or prefix.
   ///   - renamesTensors: names its tensors by their order.
   ///   - allowsMissing: draws what it lacks at random.
   package init(
     _ text: String, snapshots: Bool = false, card: String? = nil, classNames: FilePath? = nil,
-    weightsKey: String? = nil, renamesTensors: Bool = false, allowsMissing: Bool = false
+    preprocessing: Preprocessing? = nil, weightsKey: String? = nil, renamesTensors: Bool = false,
+    allowsMissing: Bool = false
   ) {
     self.weightsKey = weightsKey
     self.renamesTensors = renamesTensors
@@ -44,7 +51,11 @@ package struct ModelReference: Sendable {
     self.snapshots = snapshots
     self.card = card
     self.classNames = classNames
+    self.preprocessing = preprocessing
   }
+
+  /// Whether an option asks for the tensors of a foreign checkpoint, whatever else its file says.
+  var isAboutWeights: Bool { weightsKey != nil || renamesTensors || allowsMissing }
 
   /// The file it names, if it names one.
   package var path: FilePath { FilePath(text) }
@@ -93,7 +104,11 @@ package struct ModelReference: Sendable {
   package func read(context: StageContext) throws -> StoredModel {
     switch try kind() {
     case .model(let path): return try StoredModel(modelFile: path)
-    case .onnx: return try StoredModel(onnx: path)
+    case .onnx(let model):
+      guard model.metadata["thaw.format"] == nil else { return try StoredModel(onnx: path) }
+      let checkpoint = Checkpoint(
+        tensors: model.graph.initializers, metadata: model.metadata, format: .onnx, path: path)
+      return try ForeignModel(ForeignFile(checkpoint), self, context).read(model)
     case .foreign(let file): return try ForeignModel(file, self, context).read()
     case .card:
       return try StoredModel(
@@ -103,7 +118,9 @@ package struct ModelReference: Sendable {
 
   private enum Kind {
     case model(FilePath)
-    case onnx, card
+    case card
+    /// A graph of ONNX's operations: of an ONNX file, or translated from a program of PyTorch's.
+    case onnx(ONNXModel)
     case foreign(ForeignFile)
   }
 
@@ -120,8 +137,16 @@ package struct ModelReference: Sendable {
     }
     if try FileStatus(of: path).kind == .directory { return try kind(ofFolder: path) }
     if try CheckpointReader.isONNX(path) {
-      try refuseForeignOptions("\(path.displayed) is an ONNX file")
-      return .onnx
+      let model = try ONNXReader.read(path, externalData: .refused)
+      if model.metadata["thaw.format"] != nil {
+        try refuseForeignOptions("\(path.displayed) is an ONNX file of Thaw, which says it itself")
+      }
+      try refuseWeightOptions("\(path.displayed) brings its own network")
+      return .onnx(model)
+    }
+    if let program = try TorchExportArchive(path) {
+      try refuseWeightOptions("\(path.displayed) brings its own network")
+      return .onnx(try ATenTranslator.model(program))
     }
     let file = try ForeignFile(path, key: weightsKey)
     guard ModelFile.isModelFile(file.checkpoint) else { return .foreign(file) }
@@ -139,10 +164,17 @@ package struct ModelReference: Sendable {
 
   /// An option that has no effect is an error, not ignored.
   private func refuseForeignOptions(_ reason: String) throws(PipelineError) {
-    guard card == nil, classNames == nil else {
-      throw .usage("--card and --class-names are for checkpoints trained elsewhere; \(reason).")
+    guard card == nil, classNames == nil, preprocessing == nil else {
+      throw .usage(
+        "--card, --class-names and --preprocessing are for checkpoints trained elsewhere; \(reason)."
+      )
     }
-    guard weightsKey == nil, !renamesTensors, !allowsMissing else {
+    try refuseWeightOptions(reason)
+  }
+
+  /// The same for the options about a checkpoint's tensors.
+  private func refuseWeightOptions(_ reason: String) throws(PipelineError) {
+    guard !isAboutWeights else {
       throw .usage(
         "--weights-key, --rename-tensors and --allow-missing are for checkpoints trained elsewhere;"
           + " \(reason).")

@@ -107,27 +107,24 @@ struct InspectedFile: Encodable {
     preprocessingReason = "the file says it"
   }
 
-  /// An ONNX file, which brings its network with it.
-  init(onnx checkpoint: Checkpoint) {
+  /// A file that brings its network with it.
+  init(_ checkpoint: Checkpoint, _ described: DescribedNetwork) {
     self.init(checkpoint, path: checkpoint.path)
-    let network = Result { try ONNXNetwork(checkpoint.path) }
-    let known = try? network.get()
-    let record = known?.record
-    architecture = known.map { record?.architecture ?? $0.graph.name }
-    naming = known == nil ? nil : "the file's names"
-    if known != nil { certainty = CheckpointIdentity.Certainty.sure.rawValue }
-    matched = known?.parameters.count ?? 0
+    let isKnown = described.architecture != nil
+    architecture = described.architecture
+    naming = isKnown ? "the file's names" : nil
+    if isKnown { certainty = CheckpointIdentity.Certainty.sure.rawValue }
+    matched = isKnown ? checkpoint.count : 0
     needed = matched
-    classes = known?.classCount
-    classNames = record?.classNames
-    preprocessing = known?.preprocessing?.description
-    preprocessingReason = preprocessing == nil ? nil : "the file says it"
-    switch network {
-    case .success(let found):
-      let author = record.map { "Thaw \($0.thawVersion) wrote it" } ?? "give it a card with import"
-      reason = "every one of its \(found.graph.nodes.count) layers is understood; \(author)"
-    case .failure(let error): reason = "\(error)"
-    }
+    reason = described.reason
+    notes = described.notes
+    leftOut = checkpoint.surroundings?.leftOut ?? []
+    classes = described.classCount
+    classNames = described.classNames
+    preprocessing = described.preprocessing
+    preprocessingReason = described.preprocessingReason
+    writer = described.writer
+    next = described.next
   }
 
   // MARK: For people
@@ -135,7 +132,7 @@ struct InspectedFile: Encodable {
   /// The verdict.
   var summary: String {
     var lines = ["\(path): \(format), \(tensors.count) tensors, \(parameters) numbers"]
-    if let writer { lines.append("written by: \(writer)") }
+    if let writer, !writer.isEmpty { lines.append("written by: \(writer)") }
     lines.append(
       "architecture: " + (architecture.map { "\($0), \(certainty): " } ?? "") + reason)
     for (label, names) in [
@@ -158,11 +155,9 @@ struct InspectedFile: Encodable {
   }
 
   private var namesLine: String {
-    guard let classNames, let classNamesFrom else {
-      return classes == nil || classNames != nil ? "" : ", not named in the file"
-    }
+    guard let classNames else { return classes == nil ? "" : ", not named in the file" }
     return ": \(classNames.prefix(10).joined(separator: ", "))"
-      + "\(classNames.count > 10 ? ", …" : "") (\(classNamesFrom))"
+      + (classNames.count > 10 ? ", …" : "") + (classNamesFrom.map { " (\($0))" } ?? "")
   }
 
   /// Why the identity is as sure as it is.

@@ -14,7 +14,7 @@ struct PretrainedInspect: ParsableCommand {
     commandName: "inspect",
     abstract: "What a checkpoint holds, and which network it seems to be; nothing is executed.",
     discussion: """
-      PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model
+      PyTorch .pth and .pt2, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model
       of transformers or timm.
       """)
   @Argument(help: "A file or folder of weights, or the name of a card.") var file: String
@@ -33,16 +33,29 @@ struct PretrainedInspect: ParsableCommand {
       try store.provide(card)
       path = store.weights(of: card)
     }
-    let found = try ForeignFile(path, key: weightsKey)
+    let program = try TorchExportArchive(path).map { archive in
+      (
+        Array(archive.tensors.sorted { $0.key < $1.key }.map(\.value)),
+        try ATenTranslator.model(archive)
+      )
+    }
+    let found =
+      try program.map {
+        ForeignFile(Checkpoint(tensors: $0.0, metadata: [:], format: .torchZip, path: path))
+      } ?? ForeignFile(path, key: weightsKey)
     let checkpoint = found.checkpoint
+    let cards = (try? store?.cards()) ?? []
+    let described =
+      try program.map { DescribedNetwork($0.1, path: path) }
+      ?? (checkpoint.format == .onnx
+        ? DescribedNetwork(try ONNXReader.read(path), path: path)
+        : weightsKey == nil ? DescribedNetwork(keras: checkpoint, cards: cards) : nil)
     let contents =
-      checkpoint.format == .onnx
-      ? InspectedFile(onnx: checkpoint)
-      : ModelFile.isModelFile(checkpoint)
+      try described.map { InspectedFile(checkpoint, $0) }
+      ?? (ModelFile.isModelFile(checkpoint)
         ? try InspectedFile(model: checkpoint)
         : try InspectedFile(
-          found, path,
-          CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? [], key: weightsKey))
+          found, path, CheckpointIdentity(checkpoint, cards: cards, key: weightsKey)))
     try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
   }
 

@@ -23,6 +23,9 @@ struct ForeignClasses {
     let names: [String]
     let isAssumed: Bool
     let origin: String
+
+    /// What a model's record says of it.
+    var notes: [String: String] { isAssumed ? [StoredModel.assumedOrder: origin] : [:] }
   }
 
   /// Names for `count` outputs: the user's file, the file's own, those beside it, the class folders at

@@ -14,9 +14,10 @@ import ThawNetwork
 /// the file or a file beside it, from a card or the class folders, in that order; what was taken from
 /// where is said.
 package struct ForeignModel {
-  private let file: ForeignFile
-  private let reference: ModelReference
-  private let context: StageContext
+  let file: ForeignFile
+  let reference: ModelReference
+  let context: StageContext
+  var checkpoint: Checkpoint { file.checkpoint }
 
   package init(_ file: ForeignFile, _ reference: ModelReference, _ context: StageContext) {
     self.file = file
@@ -29,6 +30,7 @@ package struct ForeignModel {
   /// - Throws: ``PipelineError/data(_:)`` when the network is not certain, has no classifier or its
   ///   classes have other names; `CheckpointError`; `BackboneError`.
   package func read() throws -> StoredModel {
+    if let described = try readDescribed() { return described }
     let found = try readNetwork()
     guard let classes = found.classes else { throw headless(found.fit) }
     // A network that no name builds carries its structure with it.
@@ -43,7 +45,24 @@ package struct ForeignModel {
           ? nil
           : try ONNXStructure.text(
             of: found.graph, found.parameters, preprocessing: found.preprocessing),
-        notes: classes.isAssumed ? [StoredModel.assumedOrder: classes.origin] : [:]))
+        notes: classes.notes))
+  }
+
+  /// The model that a Keras file's configuration describes; nil for weights alone, or when they alone
+  /// are asked for.
+  private func readDescribed() throws -> StoredModel? {
+    guard !reference.isAboutWeights else {
+      if checkpoint.kerasModel?.configuration != nil {
+        context.console.say(
+          "\(checkpoint.path.displayed): only its weights are read, as the options say; what its"
+            + " configuration says of the network is not used.")
+      }
+      return nil
+    }
+    let named = try reference.card.map { try context.pretrained.card(named: $0) }
+    guard let network = try KerasNetwork(checkpoint, freeSide: named?.preprocessing.inputSize)
+    else { return nil }
+    return try read(network, named, named.map { [$0] } ?? knownCards())
   }
 
   /// What a checkpoint is, with its weights.
@@ -61,6 +80,11 @@ package struct ForeignModel {
     let path = file.checkpoint.path.displayed
     let named = try reference.card.map { try context.pretrained.card(named: $0) }
     let cards = named.map { [$0] } ?? knownCards()
+    guard reference.preprocessing == nil else {
+      throw PipelineError.usage(
+        "--preprocessing is for models that bring their own network; of \(path) the weights alone"
+          + " are read. Name a card with --card.")
+    }
     let recognised = try recognise(cards: cards, card: named)
     let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
     let stated = try named == nil ? StatedContract(file) : nil
@@ -80,6 +104,13 @@ package struct ForeignModel {
         + " \(preprocessing.description), \(reason).")
     for line in ForeignSummary(file, fit, recognised.otherParts, head: concat).lines {
       context.console.say("\(path): \(line).")
+    }
+    let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
+    if isKeras, checkpoint.kerasModel?.configuration == nil {
+      context.console.say(
+        "\(path): the file has weights alone. What is done with pixels before the first layer, how is"
+          + " pooled and which activation comes last is not in it; assumed is what is usual, and a"
+          + " softmax. The whole model says it: model.save(\"model.keras\").")
     }
     let classes = try count.map {
       try ForeignClasses(file, reference, context)

@@ -22,6 +22,11 @@ struct ClassOrderRemarks {
     assumption = assumed.map {
       "The order of the classes is assumed (\($0)); the file does not say it."
     }
+    // Of several labels a photo there is no confusion to look at.
+    guard !evaluation.severalLabels else {
+      findings = []
+      return
+    }
     let (labels, predictions) = ClassOrderRemarks.samples(evaluation)
     let names = evaluation.perClass.map(\.name)
     if let best = LabelAssignment.clear(labels: labels, predictions: [predictions], seed: 0) {
