@@ -179,7 +179,7 @@ struct ForeignModelTests {
     #expect(outcome.status == 0, "\(outcome.stderr)")
     #expect(outcome.stderr.contains("as the card tiny says"))
     let useless = try workspace.thaw("predict", "--model", "tiny", "--card", "tiny", "photos")
-    #expect(useless.status == 64 && useless.stderr.contains("--card and --class-names"))
+    #expect(useless.status == 64 && useless.stderr.contains("--card, --class-names"))
   }
 
   @Test func whatDoesNotFitIsNamed() throws {

@@ -108,7 +108,8 @@ struct InspectedFile: Encodable {
   }
 
   /// A file that brings its network with it.
-  init(_ checkpoint: Checkpoint, _ described: DescribedNetwork) {
+  init(_ file: ForeignFile, _ described: DescribedNetwork) {
+    let checkpoint = file.checkpoint
     self.init(checkpoint, path: checkpoint.path)
     let isKnown = described.architecture != nil
     architecture = described.architecture
@@ -117,10 +118,16 @@ struct InspectedFile: Encodable {
     matched = isKnown ? checkpoint.count : 0
     needed = matched
     reason = described.reason
-    notes = described.notes
+    notes = described.notes + file.remarks
     leftOut = checkpoint.surroundings?.leftOut ?? []
     classes = described.classCount
     classNames = described.classNames
+    // Of a graph of ONNX's operations only its own labels are read.
+    if classNames == nil, checkpoint.format != .onnx,
+      let list = file.classLists.first(where: { $0.names.count == classes })
+    {
+      (classNames, classNamesFrom) = (list.names, list.origin)
+    }
     preprocessing = described.preprocessing
     preprocessingReason = described.preprocessingReason
     writer = described.writer

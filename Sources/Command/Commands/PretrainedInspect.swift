@@ -51,7 +51,7 @@ struct PretrainedInspect: ParsableCommand {
         ? DescribedNetwork(try ONNXReader.read(path), path: path)
         : weightsKey == nil ? DescribedNetwork(keras: checkpoint, cards: cards) : nil)
     let contents =
-      try described.map { InspectedFile(checkpoint, $0) }
+      try described.map { InspectedFile(found, $0) }
       ?? (ModelFile.isModelFile(checkpoint)
         ? try InspectedFile(model: checkpoint)
         : try InspectedFile(
