@@ -92,7 +92,8 @@ extension ForeignModel {
     }
     let source =
       named.map { "as the card \($0.name) says" }
-      ?? stated?.reason ?? network.family.map { "usual for \($0.name)" } ?? "usual for these weights"
+      ?? stated?.reason ?? network.family.map { "usual for \($0.name)" }
+      ?? "usual for these weights"
     guard let statement = network.statement else {
       return (contract, stated == nil ? "\(source); the file does not say it" : source)
     }
