@@ -109,7 +109,8 @@ let package = Package(
     room("Execution", ["Network", "Tensors"], shims: ["Kernels"]),
     room("Reference", ["Execution", "Network", "Tensors"]),
     room("OneDNN", ["Execution", "Network", "Tensors"], shims: ["OneDNN", "Kernels"]),
-    room("Checkpoints", ["Files", "Tensors", "Network"], shims: ["Zlib"]),
+    room("Archives", ["Files"], shims: ["Zlib"], libraries: [systemPackage]),
+    room("Checkpoints", ["Archives", "Files", "Tensors", "Network"]),
     room(
       "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
       libraries: [systemPackage]),
@@ -154,7 +155,8 @@ let package = Package(
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
-        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets", "ThawDiagnosis",
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets",
+        "ThawDiagnosis",
         "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
       ],

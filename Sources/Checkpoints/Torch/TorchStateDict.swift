@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// Finds the named tensors in what a PyTorch checkpoint holds.
 ///
 /// A checkpoint is a dict of tensors, or a dict of a training run with the state dict under one of
