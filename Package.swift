@@ -115,7 +115,7 @@ let package = Package(
     room(
       "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
       libraries: [systemPackage]),
-    room("Datasets", ["Files", "Images", "Tensors"]),
+    room("Datasets", ["Archives", "Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
     room(
       "Recipes",
@@ -205,7 +205,9 @@ let package = Package(
         "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Network",
         "OneDNN", "Reference", "Tensors",
       ], libraries: [systemPackage], resources: [.copy("Fixtures")]),
-    tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
+    tests(
+      of: "Datasets", ["Archives", "Datasets", "Files", "Images", "Tensors"],
+      resources: [.copy("Fixtures")]),
     tests(
       of: "Training",
       ["Training", "Execution", "Images", "Network", "OneDNN", "Reference", "Tensors"],
@@ -257,8 +259,8 @@ if Context.environment["THAW_FUZZ"] != nil {
     .executableTarget(
       name: "thaw-fuzz",
       dependencies: [
-        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles", "ThawImages",
-        "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles",
+        "ThawImages", "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
       ],
       path: "Fuzzing/thaw-fuzz"))
 }

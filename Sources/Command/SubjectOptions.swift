@@ -13,8 +13,17 @@ struct SubjectOptions: ParsableArguments {
   var model: String?
 
   @Option(
-    help: "With --model: folder of photos, with one sub-folder per class where labels matter.")
+    help:
+      "With --model: folder (or zip or tar file) of photos, with one sub-folder per class where labels matter."
+  )
   var data: FilePath?
+
+  @Option(
+    help: "With --data: a table of labels in place of class folders (CSV, TSV, JSON lines).")
+  var labels: String?
+
+  @Option(help: "The table's columns where their names do not tell: path=A,label=B,split=C.")
+  var tableColumns: String?
 
   @OptionGroup var foreign: ForeignModelOptions
 
@@ -27,10 +36,18 @@ struct SubjectOptions: ParsableArguments {
     guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
       throw ValidationError("--card and --class-names belong to --model.")
     }
+    guard data != nil || labels == nil else {
+      throw ValidationError("--labels belongs to --data; a run has its own labels.")
+    }
+    guard labels != nil || tableColumns == nil else {
+      throw ValidationError("--table-columns belongs to --labels.")
+    }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)
     case (nil, let model?, let data?):
-      return .model(foreign.reference(model, snapshots: snapshots), data: data)
+      return .model(
+        foreign.reference(model, snapshots: snapshots),
+        data: LabelledPhotos(data, labels: labels, columns: tableColumns))
     case (nil, nil, _), (_?, _?, _):
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     default: throw ValidationError("--model and --data belong together.")

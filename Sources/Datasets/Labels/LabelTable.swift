@@ -29,6 +29,8 @@ package struct LabelTable: Sendable {
     let line: Int
     let path: String
     let label: String
+    /// Whether the cell has blanks around the label, or spells its accents otherwise than the first such.
+    var isSpeltOtherwise = false
     let split: Split?
     let group: String?
   }
@@ -45,7 +47,7 @@ package struct LabelTable: Sendable {
   /// - Throws: ``DatasetError/badTable(_:line:problem:)``, ``DatasetError/system(_:)``.
   package init(contentsOf file: FilePath, columns: Columns = Columns()) throws(DatasetError) {
     let bytes: [UInt8]
-    do throws(FileError) { bytes = try FileSystem.read(file, limit: LabelTable.limit) } catch {
+    do throws(FileError) { bytes = try PhotoFiles.read(file, limit: LabelTable.limit) } catch {
       throw .system(error)
     }
     do throws(LabelTableFlaw) {
@@ -56,7 +58,14 @@ package struct LabelTable: Sendable {
       let table = isJSON ? try LabelTable.objects(text) : try LabelTable.cells(text)
       let places = try Places(table, columns)
       var rows: [Row] = []
-      for row in table.rows { rows.append(try places.row(row)) }
+      var spellings: [String: [UInt8]] = [:]
+      for row in table.rows {
+        var found = try places.row(row)
+        let spelling = Array(row.cells[places.label].utf8)
+        found.isSpeltOtherwise = spellings[found.label, default: spelling] != spelling
+        spellings[found.label] = spellings[found.label] ?? spelling
+        rows.append(found)
+      }
       guard !rows.isEmpty else { throw LabelTableFlaw(line: nil, problem: "it has no rows") }
       (self.file, self.rows, description) = (file, rows, places.description)
     } catch {
@@ -120,7 +129,7 @@ package struct LabelTable: Sendable {
   /// Where the columns are.
   private struct Places {
     private let path: Int
-    private let label: Int
+    let label: Int
     private let split: Int?
     private let group: Int?
     let description: String

@@ -9,11 +9,13 @@ package enum TableScanner {
   ///
   /// A path is taken below `root`, or else below the folder of the table, wherever that lies; a name without an ending
   /// (`id_code`) is a file of that name with one. Files that the table names and that are not there are
-  /// bad files; photos that it does not name are noted.
+  /// bad files; photos that it does not name are noted. A photo with several labels is left out where
+  /// `conflicts` says so; one file cannot be kept under two.
   ///
   /// - Throws: ``DatasetError``.
   package static func scan(
-    _ root: FilePath, table: LabelTable, options: FolderScanner.Options
+    _ root: FilePath, table: LabelTable, options: FolderScanner.Options,
+    conflicts: ConflictPolicy = .stop
   ) throws(DatasetError) -> FolderScan {
     try FolderScanner.check(root, options.output)
     var walker = FolderWalker(root: root)
@@ -27,8 +29,11 @@ package enum TableScanner {
     var bad = walker.bad
     let index = Index(present, root: root, table: table.file)
     var lines: [BytePath: LabelTable.Row] = [:]
+    var classesOfBad: [BytePath: String] = [:]
+    var contradicting: Set<BytePath> = []
     for row in table.rows {
       guard let (path, status) = try index.find(row.path, table, row.line) else {
+        classesOfBad[BytePath(row.path)] = row.label
         bad.append(
           BadFile(
             path: BytePath(row.path),
@@ -36,18 +41,17 @@ package enum TableScanner {
         continue
       }
       if let first = lines[path] {
-        guard first.label == row.label, first.split == row.split, first.group == row.group else {
-          throw .mismatchedTable(
-            table.file, line: row.line,
-            problem: "'\(row.path)' has another label, split or group than in line \(first.line)")
-        }
+        if try !row.agrees(with: first, in: table, conflicts) { contradicting.insert(path) }
         continue
       }
       lines[path] = row
+      if row.isSpeltOtherwise { walker.note(.labelSpelling, path) }
       files.append(
         ScannedFile(
           path: path, className: row.label, split: row.split, status: status, group: row.group))
     }
+    files.removeAll { contradicting.contains($0.path) }
+    for path in contradicting.sorted() { walker.note(.contradictingLabel, path) }
     for (path, _) in present where lines[path] == nil { walker.note(.unlisted, path) }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
@@ -66,7 +70,7 @@ package enum TableScanner {
     let hasSplits = files.contains { $0.split != nil }
     return FolderScan(
       root: root, layout: hasSplits ? .splits : .classes, classes: names, files: files,
-      bad: bad.sorted { $0.path < $1.path }, notes: walker.notes.all)
+      bad: bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad, notes: walker.notes.all)
   }
 
   /// The photos that are there, by the names that a table may use.
@@ -114,6 +118,35 @@ package enum TableScanner {
       }
       guard let path = alike.first, let status = byPath[path] else { return nil }
       return (path, status)
+    }
+  }
+}
+
+extension LabelTable.Row {
+  /// Whether a second row of one photo says the same; false when the photo is to be left out.
+  ///
+  /// - Throws: ``DatasetError/mismatchedTable(_:line:problem:)``.
+  fileprivate func agrees(
+    with first: Self, in table: LabelTable, _ conflicts: ConflictPolicy
+  ) throws(DatasetError) -> Bool {
+    func mismatch(_ problem: String) -> DatasetError {
+      .mismatchedTable(table.file, line: line, problem: "'\(path)' has \(problem)")
+    }
+    guard first.split == split, first.group == group else {
+      throw mismatch("another split or group than in line \(first.line)")
+    }
+    guard first.label != label else { return true }
+    switch conflicts {
+    case .drop: return false
+    case .stop:
+      throw mismatch(
+        "another label than in line \(first.line). Correct it, or leave such photos out with"
+          + " --conflicting-labels drop")
+    case .keep:
+      throw mismatch(
+        "another label than in line \(first.line), and one file cannot be kept under both"
+          + " (--conflicting-labels keep is for copies). Correct it, or leave such photos out with"
+          + " --conflicting-labels drop")
     }
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-package import SystemPackage
+import SystemPackage
 import ThawCheckpoints
 import ThawConsole
 package import ThawDatasets
@@ -43,9 +43,9 @@ package struct EvaluateStage {
     return results.evaluation
   }
 
-  /// Judges a model on a folder of photos, one sub-folder per class.
+  /// Judges a model on photos with labels.
   ///
-  /// Labels are matched by name: every class folder must be one of the model's classes.
+  /// Labels are matched by name: every label must be one of the model's classes.
   ///
   /// - Parameters:
   ///   - split: which split folder, when there are some; nil for all photos, or with split folders
@@ -53,7 +53,7 @@ package struct EvaluateStage {
   ///   - renaming: the model's name for a folder's, where they differ.
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
   package func evaluate(
-    _ model: ModelReference, data: FilePath, split: Split?,
+    _ model: ModelReference, data: LabelledPhotos, split: Split?,
     tta: Recipe.TestTime = Recipe.TestTime(), renaming: [String: String],
     policy: Recipe.Data.BadImagePolicy
   ) throws -> Evaluation {
@@ -64,13 +64,14 @@ package struct EvaluateStage {
     for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
     let names = Set(photos.files.map(\.className)).sorted()
     let unknown = names.filter { indices[renaming[$0] ?? $0] == nil }
-    guard unknown.isEmpty else { throw unknownClasses(unknown, data, classifier) }
+    guard unknown.isEmpty else { throw unknownClasses(unknown, data.folder, classifier) }
     let progress = context.console.progress("Evaluating", total: photos.files.count)
     let outcomes = try classifier.classify(
-      photos.files.map { $0.path.resolved(in: data) }, views: tta.views
+      photos.files.map { $0.path.resolved(in: data.folder) }, views: tta.views
     ) { progress.update(completed: $0) }
     progress.finish()
-    var (logits, labels, bad): ([Tensor<Float>], [Int], [String]) = ([], [], [])
+    var (logits, labels): ([Tensor<Float>], [Int]) = ([], [])
+    var bad = photos.bad.map(\.description)
     for (file, outcome) in zip(photos.files, outcomes) {
       switch outcome {
       case .unusable(let reason): bad.append("\(file.path): \(reason)")
@@ -82,7 +83,7 @@ package struct EvaluateStage {
     for line in bad { context.console.warn(line) }
     guard bad.isEmpty || policy == .skip else {
       throw PipelineError.data(
-        "\(bad.count) of \(photos.files.count) photos cannot be used (listed above)."
+        "\(bad.count) of \(photos.files.count + photos.bad.count) photos cannot be used (listed above)."
           + " Use --on-bad-image skip to leave them out.")
     }
     let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)
@@ -93,25 +94,21 @@ package struct EvaluateStage {
   }
 
   private func labelledPhotos(
-    in data: FilePath, split: Split?
-  ) throws -> (files: [ScannedFile], name: String) {
-    var options = FolderScanner.Options()
-    options.requiresTraining = false
-    options.requiresAllClasses = false
-    let scan = try FolderScanner.scan(data, options: options)
-    for note in scan.notes { context.console.warn(note.description) }
+    in data: LabelledPhotos, split: Split?
+  ) throws -> (files: [ScannedFile], bad: [BadFile], name: String) {
+    let scan = try data.scan(context.console)
     let present = Set(scan.files.compactMap(\.split))
     guard !present.isEmpty else {
-      if let split { throw noSuchSplit(split, data) }
-      return (scan.files, "all")
+      if let split { throw noSuchSplit(split, data.folder) }
+      return (scan.files, scan.bad, "all")
     }
     let chosen = split ?? [.test, .valid, .train].first(where: present.contains) ?? .valid
-    guard present.contains(chosen) else { throw noSuchSplit(chosen, data) }
-    return (scan.files.filter { $0.split == chosen }, chosen.rawValue)
+    guard present.contains(chosen) else { throw noSuchSplit(chosen, data.folder) }
+    return (scan.files.filter { $0.split == chosen }, scan.bad, chosen.rawValue)
   }
 
   private func noSuchSplit(_ split: Split, _ data: FilePath) -> PipelineError {
-    .data("\(data.displayed): has no '\(split.rawValue)' folder. Leave --split out, or add one.")
+    .data("\(data.displayed): has no '\(split.rawValue)' photos. Leave --split out, or add some.")
   }
 
   private func unknownClasses(
@@ -122,6 +119,6 @@ package struct EvaluateStage {
     return .data(
       "\(data.displayed): the model \(classifier.source) does not know"
         + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)."
-        + " Rename the folders, or pass --rename FOLDER=CLASS.")
+        + " Rename the folders or labels, or pass --rename NAME=CLASS.")
   }
 }
