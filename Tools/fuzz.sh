@@ -53,13 +53,14 @@ fixtures_of() {
     profile) find $images/profiles -not -name '*.png.png' -type f ;;
     photo-zip) ls $archives/*.zip ;;
     photo-tar) ls $archives/*.tar $archives/*.tar.gz ;;
-    json | onnx | model) ;;
+    json | onnx | model | keras-graph) ;;
   esac
 }
 
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
-  targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive numpy onnx model names checkpoint
+  targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive keras-graph numpy onnx model names
+    checkpoint
     json jpeg png webp gif bmp tiff heic avif profile photo-zip photo-tar)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0

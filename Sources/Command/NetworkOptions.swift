@@ -14,7 +14,8 @@ struct NetworkOptions: ParsableArguments {
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?
   @Option(.size) var size: RecipeArgument<Recipe.Image>?
   @OptionGroup(title: "Pixels", visibility: .hidden) var pixels: PixelOptions
-  @OptionGroup(title: "Head and feature cache", visibility: .hidden) var head: HeadOptions
+  @OptionGroup(title: "Head, precision and feature cache", visibility: .hidden)
+  var head: HeadOptions
 
   func validate() throws {
     var scratch = Recipe()
@@ -61,6 +62,7 @@ struct PixelOptions: ParsableArguments {
 struct HeadOptions: ParsableArguments {
   @Option(.hidden) var hidden: RecipeArgument<Recipe.Head>?
   @Option(.dropout) var dropout: RecipeArgument<Recipe.Head>?
+  @Option(.precision) var precision: RecipeArgument<Recipe>?
   @Option(.cache) var cache: RecipeArgument<Recipe>?
   @OptionGroup var frozen: FrozenBatchNormOptions
 
@@ -68,6 +70,7 @@ struct HeadOptions: ParsableArguments {
   func apply(to recipe: inout Recipe) throws {
     try hidden?.apply(to: &recipe.head)
     try dropout?.apply(to: &recipe.head)
+    try precision?.apply(to: &recipe)
     try cache?.apply(to: &recipe)
   }
 

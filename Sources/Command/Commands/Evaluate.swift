@@ -27,6 +27,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var renaming: RenamingOptions
 
+  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
+
   @Option(
     help: "With --model: stop at photos that cannot be decoded, or skip them (default: stop).")
   var onBadImage: Recipe.Data.BadImagePolicy?
@@ -36,6 +38,10 @@ struct Evaluate: ParsableCommand {
   func validate() throws {
     guard subject.model != nil || (renaming.rename.isEmpty && onBadImage == nil) else {
       throw ValidationError("--rename and --on-bad-image belong to --model.")
+    }
+    guard subject.model != nil || labels.isEmpty else {
+      throw ValidationError(
+        "--labels and what goes with it belong to --model; a run's labels are in its manifest.")
     }
   }
 
@@ -54,7 +60,8 @@ struct Evaluate: ParsableCommand {
       snapshots: settings.snapshots)
     {
       result = try stage.evaluate(
-        model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
+        model, data: data, labels: try labels.settings(), split: split, tta: settings.tta,
+        renaming: try renaming.names(),
         policy: onBadImage ?? .stop)
     } else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
@@ -73,8 +80,8 @@ extension Evaluation {
       case .test?: "test "
       case nil: ""
       }
-    let right = matrix.correct
-    return "\(right) of \(count) \(kind)\(count == 1 ? "photo" : "photos") right,"
+    return "\(correct) of \(count) \(kind)\(count == 1 ? "photo" : "photos")"
+      + (severalLabels ? " with every label right," : " right,")
       + " \(Format.percent(accuracy))"
   }
 
@@ -82,7 +89,8 @@ extension Evaluation {
   ///
   /// - Parameter look: how each photo was looked at.
   func text(_ look: Recipe.TestTime) -> String {
-    let matrix = self.matrix.restricted(to: self.matrix.present)
+    guard let whole = self.matrix else { return labelsText(look) }
+    let matrix = whole.restricted(to: whole.present)
     let interval = accuracyInterval
     var lines = [
       sentence + (look.count > 1 ? ", \(look.name)" : "")

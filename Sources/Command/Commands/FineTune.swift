@@ -95,6 +95,6 @@ extension FineTuneStage.Summary {
     let after = bestValidAccuracy.map { Format.percent($0) } ?? "?"
     return "Fine-tuned \(Format.grouped(trainableParameters, separator: " ")) parameters:"
       + " \(epochs) epochs in \(Format.duration(seconds: seconds)),"
-      + " valid accuracy \(before) before, \(after) after."
+      + " valid \(severalLabels ? "all labels right" : "accuracy") \(before) before, \(after) after."
   }
 }

@@ -58,6 +58,7 @@ package enum PhotoGrouping: Sendable {
     for file in files where file.group == nil { notes.add(.ungrouped, file.path) }
     return FolderScan(
       root: scan.root, layout: scan.layout, classes: scan.classes, files: files, bad: scan.bad,
-      classesOfBad: scan.classesOfBad, notes: scan.notes + notes.all)
+      classesOfBad: scan.classesOfBad, notes: scan.notes + notes.all, remarks: scan.remarks,
+      columnClasses: scan.columnClasses)
   }
 }

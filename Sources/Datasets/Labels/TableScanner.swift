@@ -28,35 +28,39 @@ package enum TableScanner {
     var files: [ScannedFile] = []
     var bad = walker.bad
     let index = Index(present, root: root, table: table.file)
-    var lines: [BytePath: LabelTable.Row] = [:]
     var classesOfBad: [BytePath: String] = [:]
-    var contradicting: Set<BytePath> = []
+    var named: [(path: BytePath, status: FileStatus, row: LabelTable.Row)] = []
     for row in table.rows {
       guard let (path, status) = try index.find(row.path, table, row.line) else {
-        classesOfBad[BytePath(row.path)] = row.label
+        classesOfBad[BytePath(row.path)] =
+          table.rowsAreSets ? row.labels.text : row.labels.present.first
         bad.append(
           BadFile(
             path: BytePath(row.path),
             reason: "named in line \(row.line) of \(table.file.displayed), but not there"))
         continue
       }
-      if let first = lines[path] {
-        if try !row.agrees(with: first, in: table, conflicts) { contradicting.insert(path) }
-        continue
-      }
-      lines[path] = row
+      named.append((path, status, row))
+    }
+    let merged = try MergedRows(
+      named.map { ($0.path, $0.row) }, of: table, isForTraining: options.requiresTraining,
+      conflicts: conflicts)
+    var lines: Set<BytePath> = []
+    for (path, status, row) in named where lines.insert(path).inserted {
       if row.isSpeltOtherwise { walker.note(.labelSpelling, path) }
+      guard let labels = merged.labels[path] else { continue }
       files.append(
         ScannedFile(
-          path: path, className: row.label, split: row.split, status: status, group: row.group))
+          path: path, className: merged.isSeveral ? labels.text : labels.present.first ?? "",
+          split: row.split, status: status, group: row.group,
+          labels: merged.isSeveral ? labels : nil))
     }
-    files.removeAll { contradicting.contains($0.path) }
-    for path in contradicting.sorted() { walker.note(.contradictingLabel, path) }
-    for (path, _) in present where lines[path] == nil { walker.note(.unlisted, path) }
+    for path in merged.contradicting.sorted() { walker.note(.contradictingLabel, path) }
+    for (path, _) in present where !lines.contains(path) { walker.note(.unlisted, path) }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
-    let names = Set(files.map(\.className)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    guard let only = names.first else {
+    let names = Set(files.flatMap(\.classNames)).sorted(by: LabelSet.precedes)
+    guard !files.isEmpty else {
       let first = table.rows.first.map { ", the first being '\($0.path)'" } ?? ""
       throw .mismatchedTable(
         table.file, line: table.rows.first?.line,
@@ -64,13 +68,18 @@ package enum TableScanner {
           "none of the \(table.rows.count) photos it names is in \(root.displayed)\(first). Paths are"
           + " taken below that folder, or below the table's")
     }
-    if options.requiresAllClasses, names.count == 1 {
+    guard let only = names.first else {
+      throw .mismatchedTable(table.file, line: nil, problem: "no photo that it names has a label")
+    }
+    if options.requiresAllClasses, names.count == 1, !merged.isSeveral {
       throw .singleClass(root, name: only, nested: [])
     }
     let hasSplits = files.contains { $0.split != nil }
     return FolderScan(
       root: root, layout: hasSplits ? .splits : .classes, classes: names, files: files,
-      bad: bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad, notes: walker.notes.all)
+      bad: bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad, notes: walker.notes.all,
+      remarks: merged.remarks(names),
+      columnClasses: merged.isSeveral && table.namedClasses.count > 0 ? table.namedClasses : nil)
   }
 
   /// The photos that are there, by the names that a table may use.
@@ -118,35 +127,6 @@ package enum TableScanner {
       }
       guard let path = alike.first, let status = byPath[path] else { return nil }
       return (path, status)
-    }
-  }
-}
-
-extension LabelTable.Row {
-  /// Whether a second row of one photo says the same; false when the photo is to be left out.
-  ///
-  /// - Throws: ``DatasetError/mismatchedTable(_:line:problem:)``.
-  fileprivate func agrees(
-    with first: Self, in table: LabelTable, _ conflicts: ConflictPolicy
-  ) throws(DatasetError) -> Bool {
-    func mismatch(_ problem: String) -> DatasetError {
-      .mismatchedTable(table.file, line: line, problem: "'\(path)' has \(problem)")
-    }
-    guard first.split == split, first.group == group else {
-      throw mismatch("another split or group than in line \(first.line)")
-    }
-    guard first.label != label else { return true }
-    switch conflicts {
-    case .drop: return false
-    case .stop:
-      throw mismatch(
-        "another label than in line \(first.line). Correct it, or leave such photos out with"
-          + " --conflicting-labels drop")
-    case .keep:
-      throw mismatch(
-        "another label than in line \(first.line), and one file cannot be kept under both"
-          + " (--conflicting-labels keep is for copies). Correct it, or leave such photos out with"
-          + " --conflicting-labels drop")
     }
   }
 }

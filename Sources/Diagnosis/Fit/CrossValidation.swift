@@ -14,16 +14,19 @@ package enum CrossValidation {
   ///
   /// - Parameters:
   ///   - features: [n, d].
+  ///   - groups: photos with the same number are held back together; nil when each is on its own.
+  ///   - only: photos that are held back in turn, the others always being learned from; nil for all.
   ///   - inverseStrength: C; found by cross-validation on all photos when nil.
   ///   - onSolve: called after every solution.
   package static func probabilities(
-    _ features: Tensor<Float>, labels: [Int], classes: Int, folds: Int = 5,
-    inverseStrength: Double? = nil, seed: UInt64, onSolve: () -> Void = {}
+    _ features: Tensor<Float>, labels: [Int], groups: [Int]? = nil, classes: Int,
+    folds: Int = 5, inverseStrength: Double? = nil, only: Range<Int>? = nil, seed: UInt64,
+    onSolve: () -> Void = {}
   ) throws -> Tensor<Float> {
     let present = Set(labels).sorted()
     var result = [Float](repeating: .nan, count: labels.count * classes)
     guard present.count >= 2 else { return Tensor(result, shape: [labels.count, classes]) }
-    let fold = assign(labels, folds: folds, seed: seed)
+    let fold = assign(labels, groups, only ?? 0..<labels.count, folds: folds, seed: seed)
     var solver = LogisticRegression(regularization: .automatic, seed: seed)
     solver.maximumIterations = 200
     solver.tolerance = 1e-4
@@ -86,16 +89,26 @@ package enum CrossValidation {
     }
   }
 
-  /// Each photo's fold, every class spread evenly; -1 for the only photo of a class.
-  private static func assign(_ labels: [Int], folds: Int, seed: UInt64) -> [Int] {
+  /// Each photo's fold, every class spread evenly; -1 for photos that are never held back, and for the
+  /// only photo of a class.
+  private static func assign(
+    _ labels: [Int], _ groups: [Int]?, _ range: Range<Int>, folds: Int, seed: UInt64
+  ) -> [Int] {
     var result = [Int](repeating: -1, count: labels.count)
-    var next = 0
-    for (index, members) in Dictionary(grouping: labels.indices, by: { labels[$0] }).sorted(by: {
+    let counts = Dictionary(grouping: labels, by: \.self).mapValues(\.count)
+    var (next, ofGroup): (Int, [Int: Int]) = (0, [:])
+    for (index, members) in Dictionary(grouping: range, by: { labels[$0] }).sorted(by: {
       $0.key < $1.key
-    }) where members.count > 1 {
+    }) where counts[index, default: 0] > 1 {
       var stream = RandomStream(seed: seed, purpose: .resampling, epoch: 1, sample: index)
       for position in stream.permutation(of: members.count) {
-        result[members[position]] = next % folds
+        let photo = members[position]
+        if let group = groups?[photo] {
+          result[photo] = ofGroup[group] ?? next % folds
+          ofGroup[group] = result[photo]
+        } else {
+          result[photo] = next % folds
+        }
         next += 1
       }
     }

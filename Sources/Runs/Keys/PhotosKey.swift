@@ -2,6 +2,15 @@
 
 import ThawDatasets
 
+extension KeyHash {
+  /// Nothing where photos have one label each.
+  mutating func add(_ labels: LabelSet?) {
+    guard let labels else { return }
+    add("labels", list: labels.present)
+    add("unknown labels", list: labels.unknown)
+  }
+}
+
 extension Manifest {
   /// A hash of which photos there are, and what each is used for.
   var photosKey: String {
@@ -19,6 +28,7 @@ extension KeyHash {
     for record in manifest.records {
       add(record.sha256, record.className)
       add("split", record.split.rawValue)
+      add(record.labels)
     }
   }
 }

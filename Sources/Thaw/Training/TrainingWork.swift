@@ -157,6 +157,12 @@ extension ImageTraining.Options {
     if let testShare { recipe.data.test = testShare }
     if let seed { recipe.seed = seed }
     if let skipsBadPhotos { recipe.data.onBadImage = skipsBadPhotos ? .skip : .stop }
+    if let labels {
+      // The recipe is read again by trainings that are started elsewhere.
+      let here = FilePath(".").canonical ?? "."
+      recipe.data.labels = here.pushing(labels).lexicallyNormalized().string
+    }
+    if let severalLabels { recipe.data.severalLabels = severalLabels ? .several : .single }
     return try recipe.checked()
   }
 }
@@ -180,5 +186,6 @@ extension ImageTraining.Outcome {
     accuracyInterval = WilsonInterval.interval(
       successes: Int((result.accuracy * Double(result.count)).rounded()), trials: result.count)
     loss = result.loss
+    meanAveragePrecision = result.meanAveragePrecision
   }
 }
