@@ -18,12 +18,7 @@ struct SubjectOptions: ParsableArguments {
   )
   var data: FilePath?
 
-  @Option(
-    help: "With --data: a table of labels in place of class folders (CSV, TSV, JSON lines).")
-  var labels: String?
-
-  @Option(help: "The table's columns where their names do not tell: path=A,label=B,split=C.")
-  var tableColumns: String?
+  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
 
   @OptionGroup var foreign: ForeignModelOptions
 
@@ -36,18 +31,16 @@ struct SubjectOptions: ParsableArguments {
     guard model != nil || (foreign.card == nil && foreign.classNames == nil) else {
       throw ValidationError("--card and --class-names belong to --model.")
     }
-    guard data != nil || labels == nil else {
-      throw ValidationError("--labels belongs to --data; a run has its own labels.")
-    }
-    guard labels != nil || tableColumns == nil else {
-      throw ValidationError("--table-columns belongs to --labels.")
+    guard data != nil || labels.isEmpty else {
+      throw ValidationError(
+        "--labels belongs to --data, and what goes with it; a run's labels are in its manifest.")
     }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)
     case (nil, let model?, let data?):
       return .model(
         foreign.reference(model, snapshots: snapshots),
-        data: LabelledPhotos(data, labels: labels, columns: tableColumns))
+        data: LabelledPhotos(data, labels: try labels.settings()))
     case (nil, nil, _), (_?, _?, _):
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     default: throw ValidationError("--model and --data belong together.")

@@ -82,7 +82,7 @@ package struct DiagnoseBatchNormStage {
   }
 
   private func photos(in data: LabelledPhotos) throws -> [DiagnosisPhotos.Item] {
-    try data.scan(context.console).files.map {
+    try data.scanOfSingleLabels(context.console).files.map {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: data.folder), className: $0.className, split: $0.split)
     }

@@ -4,7 +4,7 @@ package import SystemPackage
 import ThawConsole
 import ThawDatasets
 import ThawFiles
-import ThawRecipes
+package import ThawRecipes
 
 /// Photos that a finished model is judged on or diagnosed with: a folder or an archive, labelled by its
 /// folders or by a table.
@@ -13,15 +13,10 @@ package struct LabelledPhotos: Sendable {
   package let folder: FilePath
   private let settings: Recipe.Data
 
-  /// - Parameters:
-  ///   - labels: a table in place of class folders; nil for the folders, or for a `metadata.csv` among the photos.
-  ///   - columns: of the table, as `path=A,label=B,split=C`; nil to find them.
-  package init(_ folder: FilePath, labels: String? = nil, columns: String? = nil) {
+  /// - Parameter labels: where the labels are; by itself the folders, or a `metadata.csv` among the photos.
+  package init(_ folder: FilePath, labels: Recipe.Data = Recipe.Data()) {
     self.folder = folder
-    var settings = Recipe().data
-    settings.labels = labels ?? ""
-    settings.tableColumns = columns ?? ""
-    self.settings = settings
+    settings = labels
   }
 
   /// The photos as they lie there, with notes said; no class need be complete.
@@ -34,6 +29,19 @@ package struct LabelledPhotos: Sendable {
     options.requiresAllClasses = false
     let scan = try PhotoSource(folder, settings).scan(options, console: console)
     for note in scan.notes { console?.warn(note.description) }
+    return scan
+  }
+
+  /// As ``scan(_:)``, for what can do with nothing but one label a photo.
+  ///
+  /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` for a table that gives several.
+  func scanOfSingleLabels(_ console: Console?) throws -> FolderScan {
+    let scan = try scan(console)
+    guard !scan.severalLabels else {
+      throw PipelineError.data(
+        "\(folder.displayed): the table gives several labels a photo; a diagnosis needs one. If each photo"
+          + " has exactly one, say --several-labels no.")
+    }
     return scan
   }
 

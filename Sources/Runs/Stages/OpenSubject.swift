@@ -50,7 +50,7 @@ enum OpenSubject {
     in data: LabelledPhotos, _ console: Console?
   ) throws -> [SubjectPhoto] {
     do {
-      return try data.scan(console).files.map {
+      return try data.scanOfSingleLabels(console).files.map {
         SubjectPhoto(
           path: $0.path.resolved(in: data.folder), name: $0.path.description,
           className: $0.className,
@@ -58,6 +58,8 @@ enum OpenSubject {
       }
     } catch DatasetError.notAFolder(let path, let reason) {
       throw DatasetError.notAFolder(path, reason)
+    } catch let error as PipelineError {
+      throw error
     } catch let error where data.hasTable {
       throw error
     } catch {
