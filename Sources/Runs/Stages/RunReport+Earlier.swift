@@ -13,7 +13,8 @@ extension RunReport {
   ///
   /// - Throws: ``PipelineError/interrupted``.
   func earlier() throws -> ReportContent.Earlier? {
-    guard FileSystem.exists(run.earlierModel),
+    // Where a photo may have several labels no class alone is the answer.
+    guard !manifest.severalLabels, FileSystem.exists(run.earlierModel),
       let classifier = try? Classifier(
         modelFile: run.earlierModel, compiler: open.context.compiler, threads: open.context.threads)
     else { return nil }
@@ -26,7 +27,6 @@ extension RunReport {
     let root = manifest.root.filePath
     let outcomes = try classifier.classify(
       rows.map { result.records[$0].path.resolved(in: root) })
-    let predictions = result.predictions
     var counts: [String: ReportContent.Earlier.ClassCount] = [:]
     for (row, outcome) in zip(rows, outcomes) {
       guard case .logits(let logits) = outcome else { continue }
@@ -35,7 +35,7 @@ extension RunReport {
       let best = answers.indices.max { (answers[$0], $1) < (answers[$1], $0) }
       counts[name, default: .init(name: name)].add(
         before: best.map { known[$0 - answers.startIndex] } == name,
-        now: predictions[row] == result.labels[row])
+        now: result.isRight(row))
     }
     return ReportContent.Earlier(
       classes: manifest.classes.compactMap { counts[$0] }, added: added)
