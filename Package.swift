@@ -96,6 +96,7 @@ let package = Package(
     optionalShim("GIF", header: "gif_lib.h", links: ["gif"]),
     optionalShim("TIFF", header: "tiffio.h", links: ["tiff"]),
     optionalShim("HEIF", header: "libheif/heif.h", links: ["heif"]),
+    optionalShim("LCMS", header: "lcms2.h", links: ["lcms2"]),
     shim("Zlib", links: ["z"]),
     shim("Crypto", links: ["crypto"]),
     .target(name: "CThawKernels", path: "Sources/Kernels"),
@@ -104,16 +105,17 @@ let package = Package(
     room("Files", shims: ["Crypto"], libraries: [systemPackage]),
     room("Configuration", libraries: [yams]),
     room("Console", ["Files"], libraries: [systemPackage]),
-    room("Images", ["Tensors"], shims: ["ImageCodecs", "WebP", "GIF", "TIFF", "HEIF"]),
+    room("Images", ["Tensors"], shims: ["ImageCodecs", "WebP", "GIF", "TIFF", "HEIF", "LCMS"]),
     room("Network", ["Tensors"]),
     room("Execution", ["Network", "Tensors"], shims: ["Kernels"]),
     room("Reference", ["Execution", "Network", "Tensors"]),
     room("OneDNN", ["Execution", "Network", "Tensors"], shims: ["OneDNN", "Kernels"]),
-    room("Checkpoints", ["Files", "Tensors", "Network"], shims: ["Zlib"]),
+    room("Archives", ["Files"], shims: ["Zlib"], libraries: [systemPackage]),
+    room("Checkpoints", ["Archives", "Files", "Tensors", "Network"]),
     room(
       "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
       libraries: [systemPackage]),
-    room("Datasets", ["Files", "Images", "Tensors"]),
+    room("Datasets", ["Archives", "Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
     room(
       "Recipes",
@@ -154,7 +156,8 @@ let package = Package(
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
-        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets", "ThawDiagnosis",
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets",
+        "ThawDiagnosis",
         "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
       ],
@@ -202,7 +205,9 @@ let package = Package(
         "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Inference",
         "Network", "OneDNN", "Reference", "Tensors",
       ], libraries: [systemPackage], resources: [.copy("Fixtures")]),
-    tests(of: "Datasets", ["Datasets", "Files", "Images", "Tensors"]),
+    tests(
+      of: "Datasets", ["Archives", "Datasets", "Files", "Images", "Tensors"],
+      resources: [.copy("Fixtures")]),
     tests(
       of: "Training",
       ["Training", "Execution", "Images", "Network", "OneDNN", "Reference", "Tensors"],
@@ -261,8 +266,8 @@ if Context.environment["THAW_FUZZ"] != nil {
     .executableTarget(
       name: "thaw-fuzz",
       dependencies: [
-        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles", "ThawImages",
-        "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles",
+        "ThawImages", "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
       ],
       path: "Fuzzing/thaw-fuzz"))
 }

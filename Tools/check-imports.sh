@@ -22,9 +22,9 @@ rule "CThawOneDNN belongs to OneDNN" 'import CThawOneDNN' Sources/OneDNN
 rule "CThawKernels belongs to OneDNN and what both engines share" 'import CThawKernels' Sources/OneDNN Sources/Execution
 rule "CThawOpenBLAS belongs to Tensors" 'import CThawOpenBLAS' Sources/Tensors
 rule "CThawCrypto belongs to Files" 'import CThawCrypto' Sources/Files
-rule "CThawZlib belongs to Checkpoints" 'import CThawZlib' Sources/Checkpoints
+rule "CThawZlib belongs to Archives" 'import CThawZlib' Sources/Archives
 rule "CThawImageCodecs belongs to Images" 'import CThawImageCodecs' Sources/Images
-rule "CThawWebP, GIF, TIFF and HEIF belong to Images" 'import CThaw(WebP|GIF|TIFF|HEIF)' Sources/Images
+rule "CThawWebP, GIF, TIFF, HEIF and LCMS belong to Images" 'import CThaw(WebP|GIF|TIFF|HEIF|LCMS)' Sources/Images
 rule "a C module must stay an internal import" '(public|package) import CThaw'
 rule "ArgumentParser belongs to the command line" 'import ArgumentParser' Sources/Command
 rule "setjmp belongs to the image codecs" 'setjmp' Sources/Shims/ImageCodecs

@@ -34,6 +34,7 @@ fuzzer=Fuzzing/.build/release/thaw-fuzz
 
 fixtures=Tests/CheckpointsTests/Fixtures
 images=Tests/ImagesTests/Fixtures
+archives=Tests/DatasetsTests/Fixtures/archives
 # fixtures_of TARGET: the tests' files to start from.
 fixtures_of() {
   case $1 in
@@ -49,6 +50,9 @@ fixtures_of() {
     png) find $images -name '*.png' -size -3k ;;
     webp | gif | bmp | heic | avif) ls $images/formats/*."$1" ;;
     tiff) ls $images/formats/*.tif ;;
+    profile) find $images/profiles -not -name '*.png.png' -type f ;;
+    photo-zip) ls $archives/*.zip ;;
+    photo-tar) ls $archives/*.tar $archives/*.tar.gz ;;
     json | onnx | model | beside | keras-graph) ;;
   esac
 }
@@ -56,7 +60,8 @@ fixtures_of() {
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
   targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive keras-graph numpy onnx model names
-    checkpoint beside json jpeg png webp gif bmp tiff heic avif)
+    checkpoint beside
+    json jpeg png webp gif bmp tiff heic avif profile photo-zip photo-tar)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0
 failed=()

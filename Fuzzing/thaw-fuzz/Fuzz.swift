@@ -2,6 +2,7 @@
 
 import Glibc
 import SystemPackage
+import ThawArchives
 import ThawBackbones
 import ThawCheckpoints
 import ThawImages
@@ -37,6 +38,9 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "tiff") { decode(Array($0)) },
     FuzzTarget(name: "heic") { decode(Array($0)) },
     FuzzTarget(name: "avif") { decode(Array($0)) },
+    FuzzTarget(name: "profile") { decode(Array($0), convertsProfiles: true) },
+    FuzzTarget(name: "photo-zip") { unpack(Array($0)) },
+    FuzzTarget(name: "photo-tar") { unpack(Array($0)) },
   ]
 
   /// Reads the structure, and of the tensors as much as a test has time for.
@@ -110,12 +114,34 @@ struct FuzzTarget: Sendable {
     _ = try? StatedContract(processor: json, configuration: json, path: "fuzz")
   }
 
-  private static func decode(_ bytes: [UInt8]) {
+  /// Lists an archive of photos and reads what is in it.
+  private static func unpack(_ bytes: [UInt8]) {
+    let source = ByteSource(bytes, path: "fuzz")
+    var rules = ZIPArchive.Rules()
+    rules.allowsComment = true
+    rules.allowsAnyEncoding = true
+    rules.total = ArchiveLimits.decompressedPhotos
+    if let zip = try? ZIPArchive(source, rules: rules) {
+      for entry in zip.entries where entry.size <= 1 << 20 {
+        _ = try? zip.contents(entry, limit: 1 << 20)
+      }
+    }
+    if let tar = try? TarArchive(source, limit: 1000) {
+      for entry in tar.entries { _ = try? source.bytes(at: entry.start, count: entry.size) }
+    }
+    if let inner = try? GzipFile.unpacked(source, limit: 1 << 24) {
+      _ = try? TarArchive(inner, limit: 1000)
+    }
+  }
+
+  private static func decode(_ bytes: [UInt8], convertsProfiles: Bool = false) {
+    var options = DecodeOptions()
+    options.convertsProfiles = convertsProfiles
     // Legal files may be large; the limit of pixels is tested elsewhere.
     guard let header = try? ImageDecoder.probe(bytes),
       header.size.width * header.size.height <= 1 << 20
     else { return }
-    _ = try? ImageDecoder.decode(bytes)
+    _ = try? ImageDecoder.decode(bytes, options: options)
   }
 }
 

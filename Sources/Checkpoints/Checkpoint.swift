@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 
 /// How a checkpoint file is laid out.
 package enum CheckpointFormat: String, Sendable, Hashable {
@@ -82,7 +83,6 @@ enum CheckpointLimits {
   static let pickle = 1 << 26
   static let pickleValues = 2_000_000
   static let pickleStack = 100_000
-  static let zipEntries = 200_000
   /// Objects (groups and data sets) in an HDF5 file, and levels of groups.
   static let hdf5Objects = 200_000
   static let hdf5Depth = 32
@@ -90,8 +90,5 @@ enum CheckpointLimits {
   static let configuration = 1 << 25
 
   /// Bytes that a file of `count` bytes may become when it is decompressed.
-  static func decompressed(from count: Int) -> Int {
-    let (product, overflow) = count.multipliedReportingOverflow(by: 32)
-    return overflow ? .max : min(product, .max - 1 << 28) + 1 << 28
-  }
+  static func decompressed(from count: Int) -> Int { ArchiveLimits.decompressed(from: count) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 
 /// Reads weight files, whatever their names say; the format is told by the content.
 ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// What a file is, told by its first bytes.
 enum FileSignature: Equatable {
   /// PyTorch since 1.6, Keras 3, NumPy.

@@ -4,9 +4,9 @@ import ArgumentParser
 import ThawDatasets
 import ThawRecipes
 
-/// Where the labels of photos are that a model is judged by; the settings of a recipe's `data`.
+/// Where the labels of photos are that a model is judged by or diagnosed with; the settings of a recipe's `data`.
 struct EvaluationLabelOptions: ParsableArguments {
-  @Option(help: "With --model: a table of labels in place of class folders.")
+  @Option(help: "With --data: a table of labels in place of class folders (CSV, TSV, JSON lines).")
   var labels: String?
 
   @Option(help: "Its columns where their names do not tell: path=A,label=B,split=C.")

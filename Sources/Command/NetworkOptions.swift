@@ -13,6 +13,7 @@ struct NetworkOptions: ParsableArguments {
 
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?
   @Option(.size) var size: RecipeArgument<Recipe.Image>?
+  @OptionGroup(title: "Pixels", visibility: .hidden) var pixels: PixelOptions
   @OptionGroup(title: "Head, precision and feature cache", visibility: .hidden)
   var head: HeadOptions
 
@@ -32,7 +33,28 @@ struct NetworkOptions: ParsableArguments {
   func apply(to recipe: inout Recipe) throws {
     try backbone?.apply(to: &recipe)
     try size?.apply(to: &recipe.image)
+    try pixels.apply(to: &recipe.image)
     try head.apply(to: &recipe)
+  }
+}
+
+/// How the pixels of a photo are read.
+struct PixelOptions: ParsableArguments {
+  @Option(.colorProfiles) var colorProfiles: RecipeArgument<Recipe.Image>?
+  @Option(.sixteenBit) var sixteenBit: RecipeArgument<Recipe.Image>?
+  @Option(.maxPixels) var maxPixels: RecipeArgument<Recipe.Image>?
+
+  func validate() throws {
+    try refusing {
+      for argument in [colorProfiles, sixteenBit, maxPixels] {
+        try argument?.check(in: Recipe().image)
+      }
+    }
+  }
+
+  /// Changes what was given.
+  func apply(to image: inout Recipe.Image) throws {
+    for argument in [colorProfiles, sixteenBit, maxPixels] { try argument?.apply(to: &image) }
   }
 }
 

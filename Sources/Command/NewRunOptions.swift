@@ -19,9 +19,20 @@ struct NewRunOptions: ParsableArguments {
     // The name of `.` or `..` is that of the folder it stands for.
     let last = photos.lastComponent
     let folder = last?.kind == .regular ? photos : (photos.canonical ?? photos)
-    guard let name = folder.lastComponent?.string else {
+    let isArchive = PhotoFiles.isArchive(photos)
+    guard let name = isArchive ? folder.archiveName : folder.lastComponent?.string else {
       throw ValidationError("\(photos.string) has no name that a run could take. Give --run RUN.")
     }
     return RunDirectory(FilePath("runs").appending(name))
+  }
+}
+
+extension FilePath {
+  /// The name of the folder that an archive was made of: `photos` of `photos.tar.gz`.
+  fileprivate var archiveName: String? {
+    guard let name = lastComponent?.string else { return nil }
+    let endings = [".tar.gz", ".tgz", ".tar", ".zip", ".gz"]
+    let ending = endings.first { name.lowercased().hasSuffix($0) && name.count > $0.count }
+    return String(name.dropLast(ending?.count ?? 0))
   }
 }

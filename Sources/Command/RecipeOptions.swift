@@ -34,7 +34,7 @@ struct RecipeOptions: ParsableArguments {
     if photos.valid != nil { result.insert(.valid) }
     if photos.test != nil { result.insert(.test) }
     if training.patience != nil { result.insert(.patience) }
-    if photos.details.verify == .contents { result.insert(.contents) }
+    if photos.details.verify == .contents { result.insert(.verifyContents) }
     return result
   }
 

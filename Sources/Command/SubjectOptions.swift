@@ -13,8 +13,12 @@ struct SubjectOptions: ParsableArguments {
   var model: String?
 
   @Option(
-    help: "With --model: folder of photos, with one sub-folder per class where labels matter.")
+    help:
+      "With --model: folder (or zip or tar file) of photos, with one sub-folder per class where labels matter."
+  )
   var data: FilePath?
+
+  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
 
   @OptionGroup var foreign: ForeignModelOptions
 
@@ -29,10 +33,16 @@ struct SubjectOptions: ParsableArguments {
         "--card, --class-names, --preprocessing, --weights-key, --rename-tensors and --allow-missing"
           + " belong to --model.")
     }
+    guard data != nil || labels.isEmpty else {
+      throw ValidationError(
+        "--labels belongs to --data, and what goes with it; a run's labels are in its manifest.")
+    }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)
     case (nil, let model?, let data?):
-      return .model(foreign.reference(model, snapshots: snapshots), data: data)
+      return .model(
+        foreign.reference(model, snapshots: snapshots),
+        data: LabelledPhotos(data, labels: try labels.settings()))
     case (nil, nil, _), (_?, _?, _):
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     default: throw ValidationError("--model and --data belong together.")

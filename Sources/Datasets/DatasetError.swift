@@ -43,6 +43,8 @@ package enum DatasetError: Error, Sendable, Equatable {
   case badTable(FilePath, line: Int?, problem: String)
   /// A table that says one thing and the photos, or another of its lines, another.
   case mismatchedTable(FilePath, line: Int?, problem: String)
+  /// A file that should hold photos and cannot be read as an archive.
+  case badArchive(FilePath, problem: String)
   /// What was to bind photos together does not.
   case badGrouping(String, problem: String)
   /// Results would be written among the photos.
@@ -151,10 +153,13 @@ extension DatasetError: CustomStringConvertible {
     switch self {
     case .badFiles(let bad, let total):
       "\(bad.count) of \(total) files cannot be used:\n"
-        + bad.map { "  \($0)\n" }.joined() + "Repair or remove them, or leave them out with"
-        + " --on-bad-image skip."
+        + bad.map { "  \($0)\n" }.joined()
+        + (BadFilePolicy.skip.allows(bad.count, of: total)
+          ? "Repair or remove them, or leave them out with --on-bad-image skip."
+          : "Repair or remove them: they are more than every tenth, so that --on-bad-image skip would not"
+            + " leave them out either.")
     case .tooManyBadFiles(let bad, let total, let limit):
-      "\(bad.count) of \(total) files cannot be used, more than the \(limit * 100) % that may be"
+      "\(bad.count) of \(total) files cannot be used, more than the \(Int(limit * 100)) % that may be"
         + " skipped:\n" + bad.map { "  \($0)\n" }.joined() + "Repair or remove them."
     case .changed(let path, let old, let new):
       "\(path.displayed): dataset changed: \(old) bytes when it was prepared, "
@@ -169,6 +174,10 @@ extension DatasetError: CustomStringConvertible {
         + " Expected CSV, TSV or JSON lines with a path and a label for each photo."
     case .mismatchedTable(let file, let line, let problem):
       "\(file.displayed)\(line.map { ":\($0)" } ?? ""): \(problem)."
+    case .badArchive(let file, let problem):
+      "\(file.displayed): \(problem)."
+        + (problem.contains("Unpack")
+          ? "" : " Unpack it with a program you trust and name the folder.")
     case .badGrouping(let text, let problem):
       "--group-by \(text): \(problem). Give 'folder', a column of the table of labels, or a pattern on"
         + " the path such as '(?<patient>P\\d+)_'."

@@ -17,6 +17,8 @@ package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     case changedWhileReading(expected: Int, found: Int)
     /// Another process holds the lock; its process number when it is known.
     case inUse(process: Int32?)
+    /// What a reader of the file's format says, without a full stop.
+    case unreadable(String)
     /// Somebody removed or replaced it while it was locked.
     case removedWhileInUse
   }
@@ -51,6 +53,7 @@ extension FileError.Reason {
     case .system(let code):
       "cannot \(operation): \(String(cString: strerror(code))).\(FileError.Reason.advice(code))"
     case .notRegular: "not a regular file."
+    case .unreadable(let text): text + "."
     case .tooLarge(let size, let limit): "\(size) bytes, at most \(limit) are accepted."
     case .changedWhileReading(let expected, let found):
       "changed while being read: it had \(expected) bytes, now \(found). Run again."

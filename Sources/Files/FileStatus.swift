@@ -40,6 +40,16 @@ package struct FileStatus: Sendable, Hashable {
     self.init(raw)
   }
 
+  /// What something that only looks like a file says of itself.
+  package init(kind: FileKind, size: Int, device: UInt64, inode: UInt64, modified: Int) {
+    self.kind = kind
+    self.size = size
+    self.device = device
+    self.inode = inode
+    linkCount = 1
+    self.modified = modified
+  }
+
   init(_ raw: stat) {
     switch raw.st_mode & S_IFMT {
     case S_IFREG: kind = .regular

@@ -8,6 +8,9 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
   case unsupportedFormat(ImageFormat)
   /// The library for the format was not there when this program was built.
   case missingLibrary(ImageFormat)
+  /// The photo has a colour profile that is to be heeded, and the library for that was not there when this
+  /// program was built.
+  case missingColourLibrary
   /// A format that is decoded, but a variant this build cannot decode: `what` names it.
   case unsupportedVariant(what: String)
   /// The data ends before the image is complete; `detail` says where.
@@ -35,6 +38,8 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     case .unsupportedFormat(let format): "\(format) is not supported"
     case .missingLibrary(let format):
       "\(format) is not supported by this build, which was made without \(format.library ?? "its library")"
+    case .missingColourLibrary:
+      "it has a colour profile, and this program was built without liblcms2-dev"
     case .unsupportedVariant(let what): "\(what) is not supported"
     case .truncated(let format, let detail): "truncated \(format), \(detail)"
     case .corrupt(let format, let detail): "corrupt \(format): \(detail)"
@@ -57,8 +62,10 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
       "Install the package and build again (make), or convert it: \(format.conversion ?? "")."
     case .unsupportedFormat(let format):
       format.conversion.map { "Convert it: \($0)." } ?? "Convert it to an ordinary JPEG or PNG."
+    case .missingColourLibrary:
+      "Install the package and build again (make), or train with --color-profiles ignore."
     case .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
-    case .tooLarge: "Scale it down."
+    case .tooLarge: "Scale it down, or raise the limit with --max-pixels (image: {max_pixels: …})."
     case .tooManyScans: "Save it again as a baseline JPEG."
     case .changedMeanwhile: "Run again when nothing writes to the file any more."
     case .outOfMemory: "Scale it down or free memory."

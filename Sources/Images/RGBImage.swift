@@ -52,6 +52,11 @@ package struct RGBImage: Hashable, Sendable, CustomStringConvertible {
     if let failure { throw failure }
   }
 
+  /// Changes samples in place.
+  mutating func withMutablePixels(_ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+    pixels.withUnsafeMutableBufferPointer { body($0) }
+  }
+
   /// For example `500 x 375 pixels`; the samples would flood a log.
   package var description: String { "\(size) pixels" }
 

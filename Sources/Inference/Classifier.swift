@@ -198,7 +198,7 @@ package final class Classifier {
       let target = UnsafeMutableBufferPointer(
         rebasing: pixels.elements[(index * perPhoto)..<((index + 1) * perPhoto)])
       do {
-        let bytes = try FileSystem.read(paths[index], limit: 1 << 30)
+        let bytes = try PhotoFiles.read(paths[index], limit: 1 << 30)
         // What augmented views draw follows from the contents, as it does in a run.
         let sample = views.contains(where: \.draws) ? Manifest.drawNumber(ofContents: bytes) : 0
         try bytes.withUnsafeBytes { raw in

@@ -55,7 +55,7 @@ package struct TrainingSettings: Sendable, Equatable {
 
   private mutating func read(_ own: Own) throws {
     do {
-      let recipe = try Recipe(yaml: own.recipe, file: "recipe")
+      let recipe = try Recipe(written: own.recipe, file: "recipe")
       let train = own.isHeadAlone ? recipe.train : recipe.fineTune.train
       (augmentation, seed, batch) = (train.augmentation, recipe.seed, train.batch)
     } catch let error as ConfigurationError {

@@ -59,6 +59,16 @@ extension Recipe {
     }
   }
 
+  /// Reads a recipe that a run wrote, by this version or an earlier one.
+  ///
+  /// Of what an earlier one did not know, and did in one way, that way is kept.
+  ///
+  /// - Throws: as ``init(yaml:file:)``.
+  package init(written yaml: String, file: String) throws {
+    try self.init(yaml: yaml, file: file)
+    if !yaml.contains("\n  color_profiles:") { image.colorProfiles = .ignore }
+  }
+
   /// The recipe as a YAML file that reads back as the same recipe.
   package var yaml: String {
     Recipe.entries.map { entry in
@@ -68,6 +78,19 @@ extension Recipe {
         "\(name):\n" + keys.compactMap { $0.line(of: self) }.map { "  \($0)\n" }.joined()
       }
     }.joined()
+  }
+
+  /// The settings of sections, `""` for the keys outside of them, in the order of the file: `epochs` of
+  /// `train` is `train.epochs`. The name, which decides nothing, is not among them.
+  package func values(of sections: [String]) -> [(name: String, value: String)] {
+    Recipe.entries.flatMap { entry -> [(name: String, value: String)] in
+      switch entry {
+      case .key(let key):
+        sections.contains("") && key.name != "name" ? [(key.name, key.text(in: self))] : []
+      case .section(let name, let keys, _):
+        sections.contains(name) ? keys.map { ("\(name).\($0.name)", $0.text(in: self)) } : []
+      }
+    }
   }
 
   /// This recipe, made from a valid one by changing fields, when they are valid as well.
@@ -91,6 +114,11 @@ extension Recipe.FineTune {
 }
 
 extension RecipeKey {
+  /// The value as a file has it, or where a file leaves it out as the documentation does.
+  fileprivate func text(in section: Section) -> String {
+    write(section) ?? documented(of: section).replacing("`", with: "")
+  }
+
   /// `key: value`, nil when it is not written.
   fileprivate func line(of section: Section) -> String? {
     write(section).map { "\(name): \($0)" }

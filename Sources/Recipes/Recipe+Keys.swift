@@ -98,7 +98,7 @@ extension RecipeKey where Section == Recipe.Data {
     RecipeKey(
       "near_duplicates", \.nearDuplicates, .choice(unlessUsual: .group), option: "near-duplicates",
       "What to do about photos that show the same picture: keep a `group` in one split, `warn`, `ignore`"
-        + " them, or `drop` all but the largest.")
+        + " them, or `drop` all but the largest of each class.")
   }
   package static var conflictingLabels: RecipeKey {
     RecipeKey(
@@ -114,6 +114,25 @@ extension RecipeKey where Section == Recipe.Image {
     RecipeKey(
       "size", \.size, .whole(Recipe.sides, or: "auto"), option: "size",
       "Side of the network's input in pixels; `auto` is the card's.")
+  }
+  package static var colorProfiles: RecipeKey {
+    RecipeKey(
+      "color_profiles", \.colorProfiles, .choice, option: "color-profiles",
+      "Colour profiles inside photos (Display P3, Adobe RGB, inks): `convert` colours to sRGB, or `ignore`"
+        + " them. The model keeps it for prediction.")
+  }
+  package static var sixteenBit: RecipeKey {
+    RecipeKey(
+      "sixteen_bit", \.sixteenBit, .choice(unlessUsual: .highByte), option: "sixteen-bit",
+      "16-bit PNG and TIFF: the high byte of each sample, or `stretch` what uses 8, 10, 12 or 14 bits over"
+        + " the whole range. The model keeps it.")
+  }
+  package static var maxPixels: RecipeKey {
+    RecipeKey(
+      "max_pixels", \.maxPixels, .whole(1_000_000...4_000_000_000, or: "auto"),
+      option: "max-pixels",
+      "Most pixels of a photo, 3 bytes of memory each and thread; `auto` is 89478485. A larger JPEG is read"
+        + " at a fraction of its size, others are refused. The model keeps it.")
   }
 }
 
@@ -179,7 +198,9 @@ extension Recipe.Data {
 
 extension Recipe.Image {
   /// The keys of `image`.
-  package static let keys: [RecipeKey<Recipe.Image>] = [.size]
+  package static let keys: [RecipeKey<Recipe.Image>] = [
+    .size, .colorProfiles, .sixteenBit, .maxPixels,
+  ]
 }
 
 extension Recipe.Head {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawDatasets
+package import ThawImages
 package import ThawNetwork
 
 /// Everything that decides what a pipeline does, apart from the photos: `Pipelines/*.yml` hold one
@@ -81,8 +82,42 @@ package struct Recipe: Hashable, Sendable {
 
   /// How photos become tensors; everything else is the card's.
   package struct Image: Hashable, Sendable {
+    /// What is done with colour profiles inside photos.
+    package enum ColorProfiles: String, Hashable, Sendable, CaseIterable {
+      /// Colours become sRGB's.
+      case convert
+      /// Numbers are taken for sRGB's whatever they are.
+      case ignore
+    }
+    /// What is made of 16-bit samples.
+    package enum SixteenBit: String, Hashable, Sendable, CaseIterable {
+      /// Their high byte, whatever they use of it.
+      case highByte = "high-byte"
+      /// What uses 8, 10, 12 or 14 bits is spread over the whole range.
+      case stretch
+    }
     /// Side of the network's input in pixels; nil for the card's.
     package var size: Int?
+    /// See ``ColorProfiles``.
+    package var colorProfiles = ColorProfiles.convert
+    /// See ``SixteenBit``.
+    package var sixteenBit = SixteenBit.highByte
+    /// Most pixels of a photo; nil for Pillow's limit.
+    package var maxPixels: Int?
+
+    /// What a contract says of it.
+    package var reading: PixelReading {
+      var reading = PixelReading()
+      reading.convertsProfiles = colorProfiles == .convert
+      reading.stretchesSixteenBits = sixteenBit == .stretch
+      if let maxPixels { reading.maximumPixels = maxPixels }
+      return reading
+    }
+
+    /// A network's contract as these settings change it.
+    package func contract(_ card: Preprocessing) -> Preprocessing {
+      (size.map(card.withInputSize) ?? card).with(reading)
+    }
   }
 
   /// In which numbers the network is computed wherever it does not train.

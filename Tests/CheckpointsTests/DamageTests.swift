@@ -3,6 +3,7 @@
 import Testing
 import ThawCheckpoints
 import ThawTensors
+import ThawTestSupport
 
 /// Whatever is cut off or flipped, the outcome is a checkpoint or one typed error, never a crash.
 struct DamageTests {

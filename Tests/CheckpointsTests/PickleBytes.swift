@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawTestSupport
+
 /// Writes pickles (protocol 2) byte by byte, good and bad ones.
 struct PickleBytes {
   var bytes: [UInt8] = [0x80, 2]
@@ -104,10 +106,6 @@ struct PickleBytes {
     let data = storages.flatMap { littleEndian(UInt64(bitPattern: Int64($0.count))) + $0.bytes }
     return magic + protocolVersion.finished + machine.finished + object + keys.finished + data
   }
-}
-
-func littleEndian<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
-  (0..<MemoryLayout<Number>.size).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
 }
 
 func floatBytes(_ values: [Float]) -> [UInt8] { values.flatMap { littleEndian($0.bitPattern) } }

@@ -3,6 +3,7 @@
 import Testing
 import ThawCheckpoints
 import ThawTensors
+import ThawTestSupport
 
 /// Tensors and storages of PyTorch files against their data.
 struct TorchTensorTests {

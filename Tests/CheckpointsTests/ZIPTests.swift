@@ -2,6 +2,7 @@
 
 import Testing
 import ThawCheckpoints
+import ThawTestSupport
 
 /// Zip archives that two programs could read in two ways.
 struct ZIPTests {

@@ -99,6 +99,9 @@ struct IncrementalTests {
     #expect(json["prepare"]["classes"][2]["valid"].int == 2)
     #expect(json["cache"]["computed"].int == 12)
     #expect(outcome.stderr.contains("New classes: 'amber'"), "\(outcome.stderr)")
+    let report = try workspace.text("run/report.html")
+    #expect(report.contains("Compared with the model before"))
+    #expect(report.contains("Of the 4 held-out photos of the other classes it had"))
   }
 
   @Test func bytesThatChangedUnderRestoredTimesAreFoundWhenAskedFor() throws {

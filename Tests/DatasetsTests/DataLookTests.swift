@@ -51,6 +51,24 @@ import ThawImages
     #expect(look.findings[0].count == 2 && look.findings[0].examples == ["a/10.jpg", "a/11.jpg"])
   }
 
+  @Test func darkOverexposedAndOddSizesAreNamed() throws {
+    func dim(_ level: Int) -> RGBImage {
+      RGBImage(size: PixelSize(width: 40, height: 30)) { samples in
+        for index in samples.indices { samples[index] = UInt8(level + index / 3 % 40 / 3) }
+      }
+    }
+    let odd = [dim(3), dim(242), dim(4), photo(4, width: 240, height: 180)]
+    let look = try look([
+      ("a", (0..<10).map { photo($0) } + odd, isPNG: true),
+      ("b", (0..<10).map { photo($0) } + [photo(5, width: 8, height: 6)], isPNG: true),
+    ])
+    // Grey as they are, they are among the photos without colour too.
+    #expect(kinds(look) == [.dark, .overexposed, .greyscale, .size])
+    let examples = look.findings.map(\.examples)
+    #expect(examples[0] == ["a/10.jpg", "a/12.jpg"] && examples[1] == ["a/11.jpg"])
+    #expect(examples[3] == ["a/13.jpg", "b/10.jpg"])
+  }
+
   @Test func aClassOfAnotherSizeOrFormatIsAShortcut() throws {
     let look = try look([
       ("a", (0..<10).map { photo($0) }, isPNG: true),
@@ -59,6 +77,66 @@ import ThawImages
     #expect(kinds(look) == [.shortcut, .shortcut, .shortcut, .shortcut])
     #expect(
       look.findings[0].text.contains("the size gives class 'a' away: 40 x 30 in 10 of its 10"))
+  }
+
+  @Test func blurredPhotosAreNamed() throws {
+    func blurred(_ image: RGBImage) -> RGBImage {
+      image.resized(to: PixelSize(width: 4, height: 3), interpolation: .bilinear)
+        .resized(to: image.size, interpolation: .bicubic)
+    }
+    let look = try look([
+      ("a", (0..<10).map { photo($0) } + [blurred(photo(4))], isPNG: true),
+      ("b", [blurred(photo(4))] + (0..<10).map { photo($0) }, isPNG: true),
+    ])
+    #expect(kinds(look) == [.blurred], "\(look.findings.map(\.text))")
+    #expect(look.findings.first?.examples == ["a/10.jpg", "b/0.jpg"])
+  }
+
+  @Test func aClassOfAnotherCameraIsAShortcut() throws {
+    let data = try PhotoFolder()
+    for (name, camera) in [("a", "Maker One"), ("b", "Maker Two"), ("c", "")] {
+      for number in 0..<10 {
+        var bytes = try JPEGEncoder.encode(photo(number))
+        if !camera.isEmpty { bytes.insert(contentsOf: exif(camera: camera), at: 2) }
+        try data.add(BytePath("\(name)/\(number).jpg"), bytes)
+      }
+    }
+    let look = DataLook(
+      try DatasetVerification.run(
+        data.scan(), with: DecodingVerifier(),
+        options: .init(threads: 2, journal: data.run.appending("journal"))))
+    #expect(kinds(look) == [.shortcut, .shortcut])
+    #expect(
+      look.findings.first?.text.contains("the camera gives class 'a' away: Maker One in 10") == true
+    )
+    #expect(look.classes.map(\.cameras) == [["Maker One": 10], ["Maker Two": 10], [:]])
+    // The journal keeps what was seen.
+    let again = try DatasetVerification.run(
+      data.scan(), with: DecodingVerifier(),
+      options: .init(threads: 2, journal: data.run.appending("journal")))
+    #expect(
+      again.reused == 30 && DataLook(again).classes.map(\.cameras) == look.classes.map(\.cameras))
+  }
+
+  /// A segment of a JPEG with the maker of a camera.
+  private func exif(camera: String) -> [UInt8] {
+    let text = Array(camera.utf8) + [0]
+    var structure = Array("II*\0".utf8)
+    structure += [8, 0, 0, 0, 1, 0, 0x0F, 1, 2, 0, UInt8(text.count), 0, 0, 0]
+    structure += [26, 0, 0, 0, 0, 0, 0, 0]
+    structure += text
+    let head: [UInt8] = [0xFF, 0xE1, 0, UInt8(structure.count + 8)]
+    return head + Array("Exif\0\0".utf8) + structure
+  }
+
+  @Test func classesOfOneOrTwoPhotosAreListedAllAtOnce() throws {
+    let look = try look([
+      ("a", (0..<3).map { photo($0) }, isPNG: true), ("b", [photo(4)], isPNG: true),
+      ("c", [photo(5), photo(6)], isPNG: true),
+    ])
+    #expect(kinds(look) == [.fewPhotos])
+    #expect(
+      look.findings.first?.text.contains("2 classes have one or two photos: 'b' 1, 'c' 2") == true)
   }
 
   @Test func imbalanceNamesTheRemedy() throws {

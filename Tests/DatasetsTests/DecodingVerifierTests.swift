@@ -23,9 +23,10 @@ import ThawTestSupport
     func expected(_ bytes: [UInt8], _ width: Int, _ height: Int, _ format: String) throws
       -> VerifiedImage
     {
-      VerifiedImage(
-        width: width, height: height, format: format,
-        thumbnail: PhotoThumbnail(try ImageDecoder.decode(bytes).image))
+      let image = try ImageDecoder.decode(bytes).image
+      return VerifiedImage(
+        width: width, height: height, format: format, thumbnail: PhotoThumbnail(image),
+        detail: image.detail.map { Int($0 * 1000) })
     }
     #expect(try verify(jpeg) == expected(jpeg, 40, 30, "JPEG"))
     let png = try PNGEncoder.encode(picture(7, 9))

@@ -60,7 +60,8 @@ import ThawTestSupport
     let error = #expect(throws: DatasetError.self) { try data.scan() }
     #expect(error == .mixedLayout(data.root, splits: ["train", "valid"], others: ["more"]))
     let scan = try data.scan { $0.layout = .splits }
-    #expect(scan.files.count == 4 && count(.otherFolder, scan) == 1)
+    #expect(scan.files.count == 4 && count(.leftOutFolder, scan) == 1)
+    #expect(count(.otherFolder, scan) == 0)
     #expect(try data.scan { $0.layout = .classes }.classes == ["more", "train", "valid"])
   }
 

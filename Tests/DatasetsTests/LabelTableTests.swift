@@ -61,6 +61,13 @@ import ThawFiles
     #expect(quoted.classes == ["a, \"0\"", "a, \"1\""], "names without an ending are found too")
   }
 
+  @Test func labelsThatDifferOnlyInBlanksAreNamed() throws {
+    let table = rows().replacing("3.jpg,bee", with: "3.jpg,bee ")
+    let scan = try scan(photos(), table)
+    #expect(scan.classes == ["ant", "bee"])
+    #expect(scan.notes.map(\.kind) == [.labelSpelling] && scan.notes[0].count == 1)
+  }
+
   @Test func missingAndExtraFilesAreListed() throws {
     let data = try photos()
     try data.addPhoto("images/extra.jpg")
@@ -92,7 +99,11 @@ import ThawFiles
     ("path,label\nimages/1.jpg,\n", "no label"),
     (
       "path,label\nimages/1.jpg,a\nimages/1.jpg,b\n",
-      "has another label, split or group than in line 2"
+      "has another label than in line 2. Correct it, or leave such photos out"
+    ),
+    (
+      "path,label,split\nimages/1.jpg,a,train\nimages/1.jpg,a,test\n",
+      "has another split or group than in line 2"
     ),
     ("path,label,split\nimages/1.jpg,a,third\n", "'third' is no split"),
     ("path,path,label\nx,y,z\n", "several columns are called 'path'"),
@@ -101,6 +112,35 @@ import ThawFiles
   func flawsAreNamedWithTheirLine(text: String, problem: String) throws {
     let error = #expect(throws: DatasetError.self) { try scan(photos(), text) }
     #expect(error?.description.contains(problem) == true, "\(String(describing: error))")
+  }
+
+  @Test func aPhotoWithTwoLabelsIsLeftOutWhenAskedFor() throws {
+    let data = try photos()
+    let file = data.run.appending("labels.csv")
+    try AtomicFile.write(file, text: rows() + "images/3.jpg,ant\nimages/3.jpg,bee\n")
+    func scan(_ policy: ConflictPolicy) throws -> FolderScan {
+      try TableScanner.scan(
+        data.root, table: LabelTable(contentsOf: file), options: .init(), conflicts: policy)
+    }
+    let dropped = try scan(.drop)
+    #expect(dropped.files.count == 11 && dropped.notes.map(\.kind) == [.contradictingLabel])
+    #expect(!dropped.files.contains { $0.path == BytePath("images/3.jpg") })
+    for policy in [ConflictPolicy.stop, .keep] {
+      let error = #expect(throws: DatasetError.self) { try scan(policy) }
+      #expect(error?.description.contains("--conflicting-labels drop") == true)
+    }
+  }
+
+  @Test func groupsByFolderGoByTheClassAndNotByWhatLiesAround() throws {
+    let data = try PhotoFolder()
+    for (name, sites) in [("a", ["s1", "s2"]), ("b", ["s3", "s4"])] {
+      for site in sites {
+        for number in 0..<3 { try data.addPhoto("a/\(name)/\(site)/\(number).jpg") }
+      }
+    }
+    let scan = try PhotoGrouping("folder").grouped(data.scan { $0.requiresAllClasses = true })
+    #expect(
+      scan.classes == ["a", "b"] && Set(scan.files.map(\.group)) == ["s1", "s2", "s3", "s4"])
   }
 
   @Test func groupsLieInOneSplitAndStayThere() throws {

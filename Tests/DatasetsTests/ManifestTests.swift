@@ -249,6 +249,40 @@ import ThawTestSupport
     }
   }
 
+  @Test func skippingIsAdvisedOnlyWhereItWouldHelp() throws {
+    let data = try sample(10)
+    for number in 0..<4 { try data.add(BytePath("a/bad \(number).pnm"), []) }
+    let many = #expect(throws: DatasetError.self) { try data.manifest() }
+    #expect(many?.description.contains("would not leave them out either") == true)
+    #expect(throws: DatasetError.self) { try data.manifest { $0.policy = .skip } }
+    try data.remove("a/bad 0.pnm")
+    let few = #expect(throws: DatasetError.self) { try data.manifest() }
+    #expect(few?.description.contains("leave them out with --on-bad-image skip") == true)
+    #expect(throws: Never.self) { try data.manifest { $0.policy = .skip } }
+  }
+
+  @Test func namesThatDifferInCapitalsOrSpellingAreNamed() throws {
+    let data = try sample(3)
+    try data.addPhoto("a/X.JPG")
+    try data.addPhoto("a/x.jpg")
+    try data.addPhoto("b/caf\u{E9}.pnm")
+    try data.addPhoto("b/cafe\u{301}.pnm")
+    let warnings = try data.manifest().warnings
+    #expect(
+      warnings.contains { $0.hasPrefix("2 names of photos that differ only in capitals") },
+      "\(warnings)")
+    #expect(warnings.contains { $0.contains("a/X.JPG and a/x.jpg") })
+  }
+
+  @Test func everyFormatThatANamePromisesIsComparedWithTheContent() throws {
+    let data = try sample(3)
+    for ending in ["jpg", "png", "gif", "webp", "bmp", "tif", "heic", "avif"] {
+      try data.addPhoto("a/x.\(ending)")
+    }
+    let warnings = try data.manifest().warnings
+    #expect(warnings.contains { $0.hasPrefix("8 files named for another format") }, "\(warnings)")
+  }
+
   @Test func skippingNeverEmptiesAClass() throws {
     let data = try sample(10)
     for number in 0..<2 { try data.add(BytePath("d/\(number).pnm"), []) }

@@ -103,6 +103,33 @@ import ThawTestSupport
     #expect(Double(right) >= 0.95 * Double(found), "precision \(right) of \(found)")
   }
 
+  /// Every pair that comparing all with all finds, and no other.
+  @Test(arguments: [0, 3, 7, 11, 15])
+  func neighboursAreThoseOfComparingAllWithAll(distance: Int) {
+    var stream = RandomStream(seed: 5, purpose: .procedural, epoch: distance, sample: 0)
+    var hashes: [UInt64] = []
+    for _ in 0..<60 {
+      let hash = UInt64(stream.uniform() * 4e9) << 32 | UInt64(stream.uniform() * 4e9)
+      hashes.append(hash)
+      for flips in 0..<20 {
+        hashes.append(
+          (0..<flips).reduce(hash) { one, _ in one ^ 1 << UInt64(stream.uniform() * 63.99) })
+      }
+    }
+    let neighbours = HashNeighbours(hashes)
+    var pairs = 0
+    for (index, hash) in hashes.enumerated() {
+      var found: Set<Int> = []
+      neighbours.forEach(near: hash, behind: index, distance: distance) { found.insert($0) }
+      let wanted = hashes.indices.filter {
+        $0 > index && (hashes[$0] ^ hash).nonzeroBitCount <= distance
+      }
+      #expect(found == Set(wanted), "of \(index)")
+      pairs += wanted.count
+    }
+    #expect(pairs > 60)
+  }
+
   @Test func blankPhotosAreLikeNoOther() {
     let blank = RGBImage(
       size: PixelSize(width: 40, height: 30), filledWith: RGBColor(red: 250, green: 250, blue: 250))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// A step between stored and plain bytes of a chunk.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// The elements of an array in an HDF5 file.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// Attributes: Keras keeps the names of layers and weights and the model's configuration in them.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// What a name in an HDF5 file stands for.
 indirect enum HDF5Node {
   case group(HDF5Group)

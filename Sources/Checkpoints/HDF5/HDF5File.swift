@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// An HDF5 file, read strictly and only as far as weight files need it.
 ///
 /// Read: superblock versions 0 to 3; object headers of both versions; groups as symbol tables or as

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// A message of an object header: a property of a group or a data set.
 struct HDF5Message {
   enum Kind: UInt16 {

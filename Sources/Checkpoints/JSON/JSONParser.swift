@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// A strict JSON reader: UTF-8 without a byte order mark, every name once, nothing after the
 /// document, at most 128 levels; a number with a fraction or an exponent is not an integer.
 ///

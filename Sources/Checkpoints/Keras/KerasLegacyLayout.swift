@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// The layout of Keras 1 and 2: `layer_names` lists the groups, each group's `weight_names` its
 /// arrays.
 struct KerasLegacyLayout {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// Reads the weights that Keras writes, in each of its layouts, under `LAYER/VARIABLE` names.
 ///
 /// | file | layout |

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// Reads NumPy's arrays (`.npy`) and archives of them (`.npz`), without pickled objects.

@@ -2,6 +2,7 @@
 
 import Glibc
 import SystemPackage
+import ThawArchives
 import ThawFiles
 
 /// Whether the tensors of an ONNX file may lie in other files.

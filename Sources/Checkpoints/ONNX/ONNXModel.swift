@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// An ONNX file as plain values: a graph of operations and its constant tensors.
 ///
 /// Only what describes an inference graph is kept. What an operation means is not known here; see the

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 extension ONNXReader {
   /// What an attribute may be, by the field that holds it, while its fields are read.
   private struct Collected {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// A constant of an ONNX graph.

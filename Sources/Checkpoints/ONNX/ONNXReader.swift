@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 
 /// Reads ONNX files: the graph of operations, and its tensors where they lie.
 ///

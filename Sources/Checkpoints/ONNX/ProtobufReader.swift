@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// One field of a protobuf message: its number, where it begins, and its value as it is on the wire.
 struct ProtobufField {
   enum Value {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// Reads Hugging Face's safetensors: an 8-byte header length, a JSON header, then the elements.

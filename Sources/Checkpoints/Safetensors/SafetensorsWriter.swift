@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 import ThawFiles
 
 /// Writes safetensors files whose bytes depend on the contents alone.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 package import ThawTensors
 
 /// A named tensor of a checkpoint: its elements stay in the file until they are asked for.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// Names, calls and storages: the part of a pickle that could do harm if it were believed.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// Reads a pickle without running it.
 ///
 /// Only the operations of ``PickleOpcode`` are carried out, and none of them runs anything. The names of

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// PyTorch's format before version 1.6: four pickles (a magic number, the protocol, the writer's
 /// machine, the object), a pickled list of storage keys, then each storage as its element count
 /// (8 bytes) and its elements.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// PyTorch's format since version 1.6: a zip archive with one top folder that has `data.pkl` (the
 /// object), `data/KEY` (the elements of each storage), `version` and, since 2.1, `byteorder`.
 ///

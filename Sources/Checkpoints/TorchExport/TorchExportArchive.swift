@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 import ThawTensors
 
 /// A program that `torch.export.save` wrote (`.pt2`): a zip archive that describes a graph of ATen

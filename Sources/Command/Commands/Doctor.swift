@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import SystemPackage
+import ThawArchives
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole

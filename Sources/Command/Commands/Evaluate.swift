@@ -27,8 +27,6 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var renaming: RenamingOptions
 
-  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
-
   @Option(
     help: "With --model: stop at photos that cannot be decoded, or skip them (default: stop).")
   var onBadImage: Recipe.Data.BadImagePolicy?
@@ -38,10 +36,6 @@ struct Evaluate: ParsableCommand {
   func validate() throws {
     guard subject.model != nil || (renaming.rename.isEmpty && onBadImage == nil) else {
       throw ValidationError("--rename and --on-bad-image belong to --model.")
-    }
-    guard subject.model != nil || labels.isEmpty else {
-      throw ValidationError(
-        "--labels and what goes with it belong to --model; a run's labels are in its manifest.")
     }
   }
 
@@ -60,8 +54,7 @@ struct Evaluate: ParsableCommand {
       snapshots: settings.snapshots)
     {
       result = try stage.evaluate(
-        model, data: data, labels: try labels.settings(), split: split, tta: settings.tta,
-        renaming: try renaming.names(),
+        model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
         policy: onBadImage ?? .stop)
     } else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")

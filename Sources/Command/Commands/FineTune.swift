@@ -41,7 +41,7 @@ struct FineTune: ParsableCommand {
     }
     try change(&recipe)
     let run = prepared.with(recipe)
-    try run.refuseIdle(patience: training.patience != nil)
+    try run.requireValidationPhotos(forPatience: training.patience != nil)
     run.saySeedOfSplit()
     let stage = FineTuneStage(run)
     // A plan that does not fit the network must not stay in the run.

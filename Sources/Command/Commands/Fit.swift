@@ -11,7 +11,10 @@ struct Fit: ParsableCommand {
     abstract: "Every stage at good defaults: from a folder of photos to a model and a report.",
     discussion: RecipeOptions.discussion)
 
-  @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
+  @Argument(
+    help:
+      "Folder with one sub-folder per class, or with train/valid/test above them; a zip or tar file of one."
+  )
   var data: FilePath
 
   @OptionGroup var newRun: NewRunOptions

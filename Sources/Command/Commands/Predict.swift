@@ -24,7 +24,7 @@ struct Predict: ParsableCommand {
 
   @OptionGroup var foreign: ForeignModelOptions
 
-  @Argument(help: "Photos, or folders that are searched for photos.")
+  @Argument(help: "Photos, or folders and zip or tar files that are searched for photos.")
   var images: [FilePath]
 
   @Option(help: "How many classes to rank.")

@@ -12,7 +12,10 @@ struct Prepare: ParsableCommand {
     abstract: "Scan a folder of photos, verify every file, split into training and validation.",
     discussion: RecipeOptions.discussion)
 
-  @Argument(help: "Folder with one sub-folder per class, or with train/valid/test above them.")
+  @Argument(
+    help:
+      "Folder with one sub-folder per class, or with train/valid/test above them; a zip or tar file of one."
+  )
   var data: FilePath
 
   @OptionGroup var newRun: NewRunOptions
@@ -40,5 +43,6 @@ extension PrepareStage.Summary {
     }
     let verb = unchanged ? "unchanged since the last time" : "prepared"
     return "\(root): \(count) photos, \(classes.count) classes, \(verb)\n" + table.text()
+      + "\nA look at the photos: \(page)"
   }
 }

@@ -23,7 +23,7 @@ struct Train: ParsableCommand {
     let session = Session(global)
     let prepared = try session.open(directory)
     let run = prepared.with(try resolved())
-    try run.refuseIdle(patience: training.patience != nil)
+    try run.requireValidationPhotos(forPatience: training.patience != nil)
     run.saySeedOfSplit()
     try run.saveRecipe()
     let summary = try TrainStage(run).train()

@@ -90,6 +90,20 @@ enum LabelColumns {
     }
   }
 
+  /// The names in a row as their cells write them, to find those that are written in several ways.
+  ///
+  /// Blanks around the names of a list are as usual as none.
+  func spellings(_ row: DelimitedText.Row) -> [(name: String, spelling: [UInt8])] {
+    switch self {
+    case .name(let column):
+      let (cell, name) = (row.cells[column], row.cells[column].trimmed)
+      return name.isEmpty ? [] : [(name, Array(cell.utf8))]
+    case .list(let column, let separator):
+      return separator.parts(row.cells[column]).map { ($0, Array($0.utf8)) }
+    case .indicators: return []
+    }
+  }
+
   /// The labels that a row names.
   ///
   /// - Throws: a flaw in its line.

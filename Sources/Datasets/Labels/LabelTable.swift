@@ -35,6 +35,8 @@ package struct LabelTable: Sendable {
     let line: Int
     let path: String
     let labels: LabelSet
+    /// Whether the cell has blanks around the label, or spells its accents otherwise than the first such.
+    var isSpeltOtherwise = false
     let split: Split?
     let group: String?
   }
@@ -57,7 +59,7 @@ package struct LabelTable: Sendable {
   /// - Throws: ``DatasetError/badTable(_:line:problem:)``, ``DatasetError/system(_:)``.
   package init(contentsOf file: FilePath, columns: Columns = Columns()) throws(DatasetError) {
     let bytes: [UInt8]
-    do throws(FileError) { bytes = try FileSystem.read(file, limit: LabelTable.limit) } catch {
+    do throws(FileError) { bytes = try PhotoFiles.read(file, limit: LabelTable.limit) } catch {
       throw .system(error)
     }
     do throws(LabelTableFlaw) {
@@ -68,7 +70,15 @@ package struct LabelTable: Sendable {
       let table = isJSON ? try LabelTable.objects(text) : try LabelTable.cells(text)
       let places = try Places(table, columns)
       var rows: [Row] = []
-      for row in table.rows { rows.append(try places.row(row, columns.count)) }
+      var spellings: [String: [UInt8]] = [:]
+      for row in table.rows {
+        var found = try places.row(row, columns.count)
+        for (name, spelling) in places.labels.spellings(row) {
+          if spellings[name, default: spelling] != spelling { found.isSpeltOtherwise = true }
+          spellings[name] = spellings[name] ?? spelling
+        }
+        rows.append(found)
+      }
       guard !rows.isEmpty else { throw LabelTableFlaw(line: nil, problem: "it has no rows") }
       (self.file, self.rows, description) = (file, rows, places.description)
       rowsAreSets = places.labels.isSeveral && columns.count != .single

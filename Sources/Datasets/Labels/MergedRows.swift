@@ -10,16 +10,23 @@ struct MergedRows {
   private let absent: [String]
   /// Photos in rows of several labels, where that decided that photos may have several.
   private var contradictory = 0
+  /// Photos with one label in one row and another in another, left out.
+  private(set) var contradicting: Set<BytePath> = []
   private let isForTraining: Bool
 
-  /// - Parameter isForTraining: whether a class that no photo has is left out, as there is nothing to learn.
+  /// - Parameters:
+  ///   - isForTraining: whether a class that no photo has is left out, as there is nothing to learn.
+  ///   - conflicts: whether photos whose rows contradict each other are left out; one file cannot be kept
+  ///     under two labels. Those to be left out are none with several.
   /// - Throws: ``DatasetError/mismatchedTable(_:line:problem:)`` for rows that contradict each other.
   init(
-    _ rows: [(path: BytePath, row: LabelTable.Row)], of table: LabelTable, isForTraining: Bool
+    _ rows: [(path: BytePath, row: LabelTable.Row)], of table: LabelTable, isForTraining: Bool,
+    conflicts: ConflictPolicy
   ) throws(DatasetError) {
     var first: [BytePath: LabelTable.Row] = [:]
     var names: [BytePath: Set<String>] = [:]
     var conflict: (LabelTable.Row, LabelTable.Row)?
+    var differing: Set<BytePath> = []
     for (path, row) in rows {
       names[path, default: []].formUnion(row.labels.present)
       guard let before = first[path] else {
@@ -27,17 +34,31 @@ struct MergedRows {
         continue
       }
       guard before.split == row.split, before.group == row.group else {
-        throw MergedRows.mismatch(table, row, before)
+        throw MergedRows.mismatch(table, row, "another split or group than in line \(before.line)")
       }
-      if before.labels != row.labels { conflict = conflict ?? (before, row) }
+      if before.labels != row.labels {
+        conflict = conflict ?? (before, row)
+        differing.insert(path)
+      }
     }
     let several = names.values.count { $0.count > 1 }
     // A few photos with two labels are mistakes; many are how the table says several.
-    let isOften = table.count == .auto && several > 1 && several * 10 >= names.count
+    let isOften =
+      table.count == .auto && conflicts != .drop && several > 1 && several * 10 >= names.count
     isSeveral = table.rowsAreSets || table.count == .several || isOften
     if let (before, row) = conflict {
-      guard isSeveral, !table.rowsAreSets else { throw MergedRows.mismatch(table, row, before) }
-      if table.count == .auto { contradictory = several }
+      if !isSeveral || table.rowsAreSets {
+        guard conflicts == .drop else {
+          throw MergedRows.contradiction(table, row, before, conflicts)
+        }
+        contradicting = differing
+      } else if table.count == .auto {
+        contradictory = several
+      }
+    }
+    for path in contradicting {
+      first[path] = nil
+      names[path] = nil
     }
     var found: Set<String> = []
     for names in names.values { found.formUnion(names) }
@@ -53,12 +74,22 @@ struct MergedRows {
   }
 
   private static func mismatch(
-    _ table: LabelTable, _ row: LabelTable.Row, _ before: LabelTable.Row
+    _ table: LabelTable, _ row: LabelTable.Row, _ problem: String
   ) -> DatasetError {
-    .mismatchedTable(
-      table.file, line: row.line,
-      problem: "'\(row.path)' has another label, split or group than in line \(before.line)"
-        + (table.rowsAreSets || before.labels == row.labels || table.count == .several
+    .mismatchedTable(table.file, line: row.line, problem: "'\(row.path)' has \(problem)")
+  }
+
+  private static func contradiction(
+    _ table: LabelTable, _ row: LabelTable.Row, _ before: LabelTable.Row,
+    _ conflicts: ConflictPolicy
+  ) -> DatasetError {
+    mismatch(
+      table, row,
+      "another label than in line \(before.line)"
+        + (conflicts == .keep
+          ? ", and one file cannot be kept under both (--conflicting-labels keep is for copies)" : "")
+        + ". Correct it, or leave such photos out with --conflicting-labels drop"
+        + (table.rowsAreSets || table.count == .several
           ? "" : ". If a photo may have several labels, a row each, say --several-labels yes"))
   }
 

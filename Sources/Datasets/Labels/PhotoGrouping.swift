@@ -2,7 +2,8 @@
 
 /// What binds photos together, so that they lie in one split: a patient, a plant, a site.
 package enum PhotoGrouping: Sendable {
-  /// The first folder below the class, by its name.
+  /// The first folder below the class, by its name; where a table gives the label and no
+  /// folder has its name, the folder that the photo lies in.
   case folder
   /// What a pattern's first group, or the whole of it, matches in the path.
   case pattern(String)
@@ -25,13 +26,14 @@ package enum PhotoGrouping: Sendable {
     case .column(let name): return try grouped(scan, name) { $0.group }
     case .folder:
       return try grouped(scan, "folder") { file in
-        let names = file.path.components.map { Array($0) }
-        // Behind the split and the class, whatever lies around them.
-        let place = names.firstIndex {
-          BytePath(bytes: $0).description.trimmed == file.className
+        let names = file.path.components
+        // Behind the class; where no folder is the class's, the last.
+        let named = names.dropLast().lastIndex {
+          BytePath(bytes: Array($0)).description.trimmed == file.className
         }
-        guard let place, place + 2 < names.count else { return nil }
-        return BytePath(bytes: names[place + 1]).description
+        let place = file.classDepth ?? named.map { $0 + 1 } ?? names.count - 2
+        guard place >= 0, place + 1 < names.count else { return nil }
+        return BytePath(bytes: Array(names[place])).description
       }
     case .pattern(let text):
       guard let pattern = try? Regex(text) else {
@@ -56,6 +58,7 @@ package enum PhotoGrouping: Sendable {
     for file in files where file.group == nil { notes.add(.ungrouped, file.path) }
     return FolderScan(
       root: scan.root, layout: scan.layout, classes: scan.classes, files: files, bad: scan.bad,
-      notes: scan.notes + notes.all, remarks: scan.remarks, columnClasses: scan.columnClasses)
+      classesOfBad: scan.classesOfBad, notes: scan.notes + notes.all, remarks: scan.remarks,
+      columnClasses: scan.columnClasses)
   }
 }

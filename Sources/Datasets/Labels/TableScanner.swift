@@ -9,11 +9,13 @@ package enum TableScanner {
   ///
   /// A path is taken below `root`, or else below the folder of the table, wherever that lies; a name without an ending
   /// (`id_code`) is a file of that name with one. Files that the table names and that are not there are
-  /// bad files; photos that it does not name are noted.
+  /// bad files; photos that it does not name are noted. A photo with several labels is left out where
+  /// `conflicts` says so; one file cannot be kept under two.
   ///
   /// - Throws: ``DatasetError``.
   package static func scan(
-    _ root: FilePath, table: LabelTable, options: FolderScanner.Options
+    _ root: FilePath, table: LabelTable, options: FolderScanner.Options,
+    conflicts: ConflictPolicy = .stop
   ) throws(DatasetError) -> FolderScan {
     try FolderScanner.check(root, options.output)
     var walker = FolderWalker(root: root)
@@ -26,9 +28,12 @@ package enum TableScanner {
     var files: [ScannedFile] = []
     var bad = walker.bad
     let index = Index(present, root: root, table: table.file)
+    var classesOfBad: [BytePath: String] = [:]
     var named: [(path: BytePath, status: FileStatus, row: LabelTable.Row)] = []
     for row in table.rows {
       guard let (path, status) = try index.find(row.path, table, row.line) else {
+        classesOfBad[BytePath(row.path)] =
+          table.rowsAreSets ? row.labels.text : row.labels.present.first
         bad.append(
           BadFile(
             path: BytePath(row.path),
@@ -38,9 +43,11 @@ package enum TableScanner {
       named.append((path, status, row))
     }
     let merged = try MergedRows(
-      named.map { ($0.path, $0.row) }, of: table, isForTraining: options.requiresTraining)
+      named.map { ($0.path, $0.row) }, of: table, isForTraining: options.requiresTraining,
+      conflicts: conflicts)
     var lines: Set<BytePath> = []
     for (path, status, row) in named where lines.insert(path).inserted {
+      if row.isSpeltOtherwise { walker.note(.labelSpelling, path) }
       guard let labels = merged.labels[path] else { continue }
       files.append(
         ScannedFile(
@@ -48,6 +55,7 @@ package enum TableScanner {
           split: row.split, status: status, group: row.group,
           labels: merged.isSeveral ? labels : nil))
     }
+    for path in merged.contradicting.sorted() { walker.note(.contradictingLabel, path) }
     for (path, _) in present where !lines.contains(path) { walker.note(.unlisted, path) }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
@@ -69,7 +77,7 @@ package enum TableScanner {
     let hasSplits = files.contains { $0.split != nil }
     return FolderScan(
       root: root, layout: hasSplits ? .splits : .classes, classes: names, files: files,
-      bad: bad.sorted { $0.path < $1.path }, notes: walker.notes.all,
+      bad: bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad, notes: walker.notes.all,
       remarks: merged.remarks(names),
       columnClasses: merged.isSeveral && table.namedClasses.count > 0 ? table.namedClasses : nil)
   }

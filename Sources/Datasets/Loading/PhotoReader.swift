@@ -20,23 +20,7 @@ package final class PhotoReader {
   /// - Throws: ``DatasetError`` that names the path.
   package func read(_ item: PrefetchingLoader.Item) throws(DatasetError) -> UnsafeRawBufferPointer {
     let bytes: UnsafeRawBufferPointer
-    do throws(FileError) {
-      let file = try OpenFile(item.path, O_RDONLY | O_NONBLOCK, "open")
-      defer { file.closeIgnoringErrors() }
-      let status = try file.status()
-      guard status.kind == .regular else { throw FileError(item.path, "read", .notRegular) }
-      if let expected = item.size, expected != status.size {
-        throw FileError(
-          item.path, "read", .changedWhileReading(expected: expected, found: status.size))
-      }
-      reserve(status.size + 1)
-      let count = try file.read(into: buffer)
-      guard count == status.size else {
-        throw FileError(
-          item.path, "read", .changedWhileReading(expected: status.size, found: count))
-      }
-      bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-    } catch {
+    do throws(FileError) { bytes = try read(item.path, expecting: item.size) } catch {
       throw PhotoReader.datasetError(error, item)
     }
     if let expected = item.sha256 {
@@ -45,6 +29,43 @@ package final class PhotoReader {
       guard hash.hexadecimalDigest == expected else { throw .contentsChanged(item.path) }
     }
     return bytes
+  }
+
+  private func read(
+    _ path: FilePath, expecting expected: Int?
+  ) throws(FileError) -> UnsafeRawBufferPointer {
+    let file: OpenFile
+    do throws(FileError) { file = try OpenFile(path, O_RDONLY | O_NONBLOCK, "open") } catch {
+      guard error.reason == .system(ENOTDIR) else { throw error }
+      return try readFromArchive(path, expecting: expected)
+    }
+    defer { file.closeIgnoringErrors() }
+    let status = try file.status()
+    guard status.kind == .regular else { throw FileError(path, "read", .notRegular) }
+    try PhotoReader.require(status.size, path, expected)
+    reserve(status.size + 1)
+    let count = try file.read(into: buffer)
+    guard count == status.size else {
+      throw FileError(path, "read", .changedWhileReading(expected: status.size, found: count))
+    }
+    return UnsafeRawBufferPointer(rebasing: buffer[..<count])
+  }
+
+  private func readFromArchive(
+    _ path: FilePath, expecting expected: Int?
+  ) throws(FileError) -> UnsafeRawBufferPointer {
+    let bytes = try PhotoFiles.read(path)
+    try PhotoReader.require(bytes.count, path, expected)
+    reserve(bytes.count + 1)
+    bytes.withUnsafeBytes { buffer.copyMemory(from: $0) }
+    return UnsafeRawBufferPointer(rebasing: buffer[..<bytes.count])
+  }
+
+  private static func require(
+    _ size: Int, _ path: FilePath, _ expected: Int?
+  ) throws(FileError) {
+    guard let expected, expected != size else { return }
+    throw FileError(path, "read", .changedWhileReading(expected: expected, found: size))
   }
 
   private func reserve(_ size: Int) {

@@ -77,7 +77,23 @@ extension Manifest {
     ]
   }
 
-  private var classWarnings: [String] { missingWarnings + shareWarnings + caseWarnings }
+  private var classWarnings: [String] {
+    missingWarnings + shareWarnings + caseWarnings + nameWarnings
+  }
+
+  /// Photos whose names are the same on a disk that knows no capitals, or spells accents in one way: of
+  /// `a.JPG` and `a.jpg` one is lost when they are copied there.
+  private var nameWarnings: [String] {
+    // Swift takes two spellings of one letter for equal.
+    let alike = Dictionary(grouping: records.map(\.path)) { $0.description.lowercased() }.values
+      .filter { $0.count > 1 }.map { $0.sorted() }.sorted { $0[0] < $1[0] }
+    guard !alike.isEmpty else { return [] }
+    let examples = alike.map { $0.map(\.description).joined(separator: " and ") }
+    return [
+      "\(counted(alike.count, "name")) of photos that differ only in capitals or in how accents are written:"
+        + " \(listed(examples, limit: 3))"
+    ]
+  }
 
   /// Classes whose held-out photos are far from the share that was asked for.
   private var shareWarnings: [String] {
@@ -132,11 +148,16 @@ extension Manifest.Record {
     guard let dot = name.lastIndex(of: 0x2E) else { return false }
     let promised: String? =
       switch String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased() {
-      case "jpg", "jpeg", "jpe", "jfif": "JPEG"
+      case "jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "mpo": "JPEG"
       case "png", "apng": "PNG"
       case "gif": "GIF"
       case "webp": "WebP"
-      case "bmp": "BMP"
+      case "bmp", "dib": "BMP"
+      case "tif", "tiff": "TIFF"
+      case "heic", "hif": "HEIC"
+      case "avif": "AVIF"
+      case "jxl": "JPEG XL"
+      case "jp2", "j2k", "jpx": "JPEG 2000"
       default: nil
       }
     return promised.map { $0 != format } ?? false

@@ -132,13 +132,10 @@ package struct ManifestBuilder: Sendable {
     _ policy: BadFilePolicy, _ verification: DatasetVerification
   ) throws(DatasetError) {
     let total = verification.photos.count + verification.bad.count
+    guard !policy.allows(verification.bad.count, of: total) else { return }
     switch policy {
-    case .stop:
-      if !verification.bad.isEmpty { throw .badFiles(verification.bad, of: total) }
-    case .skip(let limit):
-      if Double(verification.bad.count) > limit * Double(total) {
-        throw .tooManyBadFiles(verification.bad, of: total, limit: limit)
-      }
+    case .stop: throw .badFiles(verification.bad, of: total)
+    case .skip(let limit): throw .tooManyBadFiles(verification.bad, of: total, limit: limit)
     }
   }
 

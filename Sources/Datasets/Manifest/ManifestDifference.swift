@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
-import ThawFiles
 
 /// What distinguishes one manifest from a later one.
 package struct ManifestDifference: Sendable, Equatable {
@@ -57,7 +56,9 @@ extension Manifest {
   package func changedFiles(root: FilePath? = nil) -> [BytePath] {
     let root = root ?? self.root.filePath
     return records.filter { record in
-      guard let status = try? FileStatus(of: record.path.resolved(in: root)) else { return true }
+      guard let status = try? PhotoFiles.status(of: record.path.resolved(in: root)) else {
+        return true
+      }
       return status.size != record.size || status.modified != record.modified
     }.map(\.path)
   }

@@ -8,6 +8,6 @@ package enum NearDuplicatePolicy: String, Sendable, Hashable, CaseIterable {
   case warn
   /// Nobody looks for them.
   case ignore
-  /// Only the largest of each group stays, in each class.
+  /// Of each group only the largest photo of each class stays.
   case drop
 }

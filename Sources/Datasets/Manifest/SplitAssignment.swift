@@ -252,15 +252,7 @@ enum Ties {
   ///
   /// - Parameter names: of each thing.
   static func components(_ names: [[String]]) -> [[Int]] {
-    var parents = Array(names.indices)
-    func root(_ index: Int) -> Int {
-      var index = index
-      while parents[index] != index {
-        parents[index] = parents[parents[index]]
-        index = parents[index]
-      }
-      return index
-    }
+    var sets = DisjointSets(count: names.count)
     var first: [String: Int] = [:]
     for (index, own) in names.enumerated() {
       for name in own {
@@ -268,12 +260,9 @@ enum Ties {
           first[name] = index
           continue
         }
-        let (one, two) = (root(index), root(other))
-        parents[max(one, two)] = min(one, two)
+        sets.join(index, other)
       }
     }
-    var groups: [Int: [Int]] = [:]
-    for index in names.indices { groups[root(index), default: []].append(index) }
-    return groups.keys.sorted().compactMap { groups[$0] }
+    return sets.groups
   }
 }

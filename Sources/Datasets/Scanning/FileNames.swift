@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
 package import SystemPackage
-import ThawFiles
 package import ThawImages
 
 /// Which names and contents can be photos.
@@ -49,14 +47,7 @@ package enum FileNames {
 
   /// The format that the file's first bytes say it has; nil for one that cannot be read.
   package static func format(of path: FilePath) -> ImageFormat? {
-    guard let file = try? OpenFile(path, O_RDONLY | O_NONBLOCK, "open") else { return nil }
-    defer { file.closeIgnoringErrors() }
-    var start = [UInt8](repeating: 0, count: 32)
-    guard let count = try? start.withUnsafeMutableBytes({ try file.read(into: $0) }) else {
-      return nil
-    }
-    return start.withUnsafeBytes {
-      ImageFormat.detect(UnsafeRawBufferPointer(rebasing: $0[..<count]))
-    }
+    guard let start = try? PhotoFiles.start(of: path, count: 32) else { return nil }
+    return start.withUnsafeBytes { ImageFormat.detect($0) }
   }
 }

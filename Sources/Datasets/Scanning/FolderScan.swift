@@ -23,12 +23,15 @@ package struct ScannedFile: Sendable, Hashable {
   package let status: FileStatus
   /// What binds it to other photos; nil for a photo on its own.
   package let group: String?
+  /// How many folders lie above the photos of its class, the class's own included; nil where a table
+  /// gives the label.
+  let classDepth: Int?
   /// Its labels where a photo may have several; nil where it has one.
   package let labels: LabelSet?
 
   init(
     path: BytePath, className: String, split: Split?, status: FileStatus, group: String? = nil,
-    labels: LabelSet? = nil
+    classDepth: Int? = nil, labels: LabelSet? = nil
   ) {
     self.labels = labels
     self.path = path
@@ -36,12 +39,14 @@ package struct ScannedFile: Sendable, Hashable {
     self.split = split
     self.status = status
     self.group = group
+    self.classDepth = classDepth
   }
 
   /// The same file in another group.
   func inGroup(_ group: String?) -> ScannedFile {
     ScannedFile(
-      path: path, className: className, split: split, status: status, group: group, labels: labels)
+      path: path, className: className, split: split, status: status, group: group,
+      classDepth: classDepth, labels: labels)
   }
 
   /// The classes that it has.
@@ -60,6 +65,8 @@ package struct FolderScan: Sendable {
   package let files: [ScannedFile]
   /// Files and folders that could not even be looked at.
   package let bad: [BadFile]
+  /// The classes of those, as far as folders or a table say them.
+  package var classesOfBad: [BytePath: String] = [:]
   /// What was left aside.
   package let notes: [ScanNote]
   /// What was assumed about the labels, for people.

@@ -20,6 +20,8 @@ import ThawFiles
 /// name inside a split folder (`seg_train/seg_train`). Where all classes hold the same folders, and
 /// photos only in those, they are refused as classes unless the layout is given.
 ///
+/// A zip or tar archive is read like the folder that it was made of.
+///
 /// Everything below a class folder, however deep, belongs to the class. A class is named by its
 /// folder's displayed text without the blanks around it. Hidden and system files, other files,
 /// special files and link loops are noted, never taken for photos or classes; ``FolderWalker`` has
@@ -56,7 +58,12 @@ package enum FolderScanner {
     do throws(FileError) { status = try FileStatus(of: root) } catch {
       throw .notAFolder(root, error.reason)
     }
-    guard status.kind == .directory else { throw .notAFolder(root, nil) }
+    switch status.kind {
+    case .directory: break
+    // What is wrong with an archive is said before anything is read.
+    case .regular where PhotoFiles.isArchive(root): _ = try PhotoArchive.at(root)
+    default: throw .notAFolder(root, nil)
+    }
     guard let output, let inside = root.canonical else { return }
     var existing = output
     while !FileSystem.exists(existing), !existing.removingLastComponent().isEmpty {

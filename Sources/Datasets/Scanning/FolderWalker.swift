@@ -20,7 +20,8 @@ struct FileIdentity: Hashable {
 ///
 /// Links to files and folders are followed, also out of the root (noted). A folder is entered once
 /// per class, under its real name if it has one there; a link to the root, to a folder above it, or
-/// to another class or split folder is noted and not entered, so every walk ends.
+/// to another class or split folder is noted and not entered, so every walk ends. The root may be an
+/// archive (``PhotoFiles``).
 struct FolderWalker {
   enum Entry {
     case folder(BytePath, FileStatus, isLink: Bool)
@@ -55,7 +56,7 @@ struct FolderWalker {
   /// The files and folders directly in `folder`, hidden and special ones noted and left out.
   mutating func entries(of folder: BytePath) throws(FileError) -> [Entry] {
     var result: [Entry] = []
-    for name in try FileSystem.list(folder.resolved(in: root)) {
+    for name in try PhotoFiles.list(folder.resolved(in: root)) {
       let path = folder.appending(name)
       if FileNames.isIgnored(path.lastComponent) {
         notes.add(.ignored, path)
@@ -122,7 +123,7 @@ struct FolderWalker {
   private mutating func entry(_ path: BytePath) -> Entry? {
     let full = path.resolved(in: root)
     do throws(FileError) {
-      let own = try FileStatus(of: full, followingLinks: false)
+      let own = try PhotoFiles.status(of: full, followingLinks: false)
       let isLink = own.kind == .symbolicLink
       let status = isLink ? try FileStatus(of: full) : own
       if isLink, let target = full.canonical, !target.starts(with: canonicalRoot) {

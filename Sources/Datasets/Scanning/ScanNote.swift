@@ -14,6 +14,8 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case looseImage
     /// Folders beside the split folders that hold no photos.
     case otherFolder
+    /// Folders with photos beside the split folders, where the layout is said to be theirs.
+    case leftOutFolder
     /// Split folders without class folders: photos without labels.
     case unlabelledFolder
     /// Class folders without photos in a split that can do without them.
@@ -24,12 +26,14 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case linkLoop
     /// Links that lead outside the root; followed.
     case linkOutside
-    /// Photos that show the same picture as a larger one, left out.
+    /// Photos that show the same picture as a larger one of their class, left out.
     case nearDuplicate
     /// Photos so many of which look alike that they are no copies: pages of text, a fixed camera.
     case lookAlike
     /// Photos that a table of labels does not name.
     case unlisted
+    /// Photos whose label in the table has blanks around it, or accents written otherwise than before.
+    case labelSpelling
     /// Photos without a group, where others have one.
     case ungrouped
     /// A folder around all the others, entered.
@@ -59,16 +63,21 @@ extension ScanNote.Kind {
       "image\(plural) left out, the format (GIF, WebP, …) is not supported"
     case .looseImage: "image\(plural) outside a class folder ignored"
     case .otherFolder: "folder\(plural) without images beside the split folders ignored"
+    case .leftOutFolder:
+      "folder\(plural) with images beside the split folders left out, as the layout says"
     case .unlabelledFolder: "split folder\(plural) without class folders ignored"
     case .emptyFolder: "empty class folder\(plural) ignored"
     case .notRegular: "skipped, not a regular file"
     case .linkLoop: "link\(plural) to a folder that is scanned anyway not followed"
     case .linkOutside: "link\(plural) out of the dataset followed"
-    case .nearDuplicate: "photo\(plural) left out that show the same as a larger one"
+    case .nearDuplicate: "photo\(plural) left out that show the same as a larger one of their class"
     case .lookAlike:
       "photo\(plural) that look alike, as pages of text or a fixed camera's do, not taken for copies; if"
         + " they are copies, group them by --group-by"
     case .unlisted: "photo\(plural) that the table of labels does not name left out"
+    case .labelSpelling:
+      "photo\(plural) with a label that differs from others in nothing but blanks or how accents are written,"
+        + " taken for the same"
     case .ungrouped: "photo\(plural) without a group, each on its own"
     case .outerFolder: "folder\(plural) around all the others entered"
     case .contradictingLabel: "photo\(plural) in folders of several classes left out"

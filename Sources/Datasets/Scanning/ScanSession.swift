@@ -46,7 +46,9 @@ struct ScanSession {
     for entry in classes {
       for (path, status) in walker.photos(below: entry.folder.path, entry.folder.status) {
         files.append(
-          ScannedFile(path: path, className: entry.className, split: entry.split, status: status))
+          ScannedFile(
+            path: path, className: entry.className, split: entry.split, status: status,
+            classDepth: entry.folder.path.components.count))
       }
     }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
@@ -57,7 +59,16 @@ struct ScanSession {
     let names = try checkClasses(classes, files)
     return FolderScan(
       root: walker.root, layout: layout, classes: names, files: files,
-      bad: walker.bad.sorted { $0.path < $1.path }, notes: walker.notes.all)
+      bad: walker.bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad(classes),
+      notes: walker.notes.all)
+  }
+
+  private func classesOfBad(_ classes: [ClassFolder]) -> [BytePath: String] {
+    var result: [BytePath: String] = [:]
+    for file in walker.bad {
+      result[file.path] = classes.first { file.path.isBelow($0.folder.path) }?.className
+    }
+    return result
   }
 
   /// The folders directly in `path`; photos beside them are noted.
@@ -149,7 +160,11 @@ struct ScanSession {
     for folder in top {
       guard let split = arrangement.splits.first(where: { $0.folder.path == folder.path })?.split
       else {
-        walker.note(folder.splitName == nil ? .otherFolder : .unlabelledFolder, folder.path)
+        let kind: ScanNote.Kind =
+          if folder.splitName != nil, folder.splitName?.split == nil || !holdsFolders(folder) {
+            .unlabelledFolder
+          } else if holdsPhotos(folder) { .leftOutFolder } else { .otherFolder }
+        walker.note(kind, folder.path)
         continue
       }
       if let first = taken[split] { throw .repeatedSplit(split, [first, folder.path]) }
@@ -258,7 +273,14 @@ private struct ClassInSplit: Hashable {
 extension FolderWalker {
   /// How many files and folders below `folder` could not be looked at.
   func bad(below folder: BytePath) -> Int {
-    bad.count { $0.path == folder || $0.path.bytes.starts(with: folder.bytes + [0x2F]) }
+    bad.count { $0.path.isBelow(folder) }
+  }
+}
+
+extension BytePath {
+  /// Whether this is `folder` or something in it.
+  fileprivate func isBelow(_ folder: BytePath) -> Bool {
+    self == folder || bytes.starts(with: folder.bytes + [0x2F])
   }
 }
 

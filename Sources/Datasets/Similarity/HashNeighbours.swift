@@ -7,10 +7,10 @@
 /// hashes share are looked through only in part: see ``limit``.
 ///
 /// - Source: Norouzi, Punjani and Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing".
-struct HashNeighbours {
+package struct HashNeighbours {
   /// Hashes of one place that are looked at. More only come together where photos hardly differ; those
   /// are found through their other pieces or through each other.
-  static let limit = 512
+  package static let limit = 512
 
   private let hashes: [UInt64]
   /// For each piece the indices of the hashes, ordered by the piece's value.
@@ -18,7 +18,7 @@ struct HashNeighbours {
   /// For each piece where its values begin in `order`.
   private var starts: [[Int32]] = []
 
-  init(_ hashes: [UInt64]) {
+  package init(_ hashes: [UInt64]) {
     self.hashes = hashes
     for piece in 0..<4 {
       var counts = [Int32](repeating: 0, count: 65537)
@@ -47,7 +47,7 @@ struct HashNeighbours {
 
   /// Calls `found` for hashes at most `distance` bits from `hash` that stand behind `index`, some of
   /// them several times.
-  func forEach(
+  package func forEach(
     near hash: UInt64, behind index: Int, distance: Int, _ found: (Int) -> Void
   ) {
     precondition(distance <= 15, "Four pieces find at most 15 different bits, not \(distance).")

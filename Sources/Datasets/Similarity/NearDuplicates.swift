@@ -56,27 +56,13 @@ package enum NearDuplicates {
 
   private struct Search {
     private let photos: [Photo]
-    private var parents: [Int]
+    private var sets: DisjointSets
     /// Of photos with equal hashes those that are unlike each other.
     private var representatives: [Int] = []
 
     init(_ thumbnails: [PhotoThumbnail?]) {
       photos = thumbnails.enumerated().compactMap { Photo($0, $1) }
-      parents = Array(photos.indices)
-    }
-
-    private mutating func root(_ index: Int) -> Int {
-      var index = index
-      while parents[index] != index {
-        parents[index] = parents[parents[index]]
-        index = parents[index]
-      }
-      return index
-    }
-
-    private mutating func join(_ one: Int, _ two: Int) {
-      let (first, second) = (root(one), root(two))
-      parents[max(first, second)] = min(first, second)
+      sets = DisjointSets(count: photos.count)
     }
 
     /// Photos with equal hashes: compared with those before that were unlike each other, of which there
@@ -88,7 +74,7 @@ package enum NearDuplicates {
         for index in equal[hash] ?? [] {
           let levels = photos[index].levels
           if let like = kept.first(where: { ThumbnailMatch.areAlike(photos[$0].levels, levels) }) {
-            join(like, index)
+            sets.join(like, index)
           } else if kept.count < 16 {
             kept.append(index)
           }
@@ -116,7 +102,9 @@ package enum NearDuplicates {
         // Without more threads this one does it.
         for part in 0..<parts { look(part) }
       }
-      for (one, two) in found.withLock({ $0 }) { join(representatives[one], representatives[two]) }
+      for (one, two) in found.withLock({ $0 }) {
+        sets.join(representatives[one], representatives[two])
+      }
     }
 
     /// The photos that are like the one at `place`, seen from it.
@@ -148,9 +136,7 @@ package enum NearDuplicates {
 
     var groups: [[Int]] {
       mutating get {
-        var groups: [Int: [Int]] = [:]
-        for place in photos.indices { groups[root(place), default: []].append(photos[place].index) }
-        return groups.values.filter { $0.count > 1 }.sorted { $0[0] < $1[0] }
+        sets.groups.filter { $0.count > 1 }.map { $0.map { photos[$0].index } }
       }
     }
   }

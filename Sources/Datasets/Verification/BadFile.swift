@@ -37,6 +37,14 @@ package enum BadFilePolicy: Sendable, Equatable {
 
   /// Skips at most every tenth file.
   package static let skip = BadFilePolicy.skip(limit: 0.1)
+
+  /// Whether so many bad files of `total` may be left out.
+  func allows(_ count: Int, of total: Int) -> Bool {
+    switch self {
+    case .stop: count == 0
+    case .skip(let limit): Double(count) <= limit * Double(total)
+    }
+  }
 }
 
 extension [BadFile] {

@@ -11,6 +11,8 @@ package struct DataLook: Sendable, Encodable {
     package let count: Int
     /// Photos by format.
     package let formats: [String: Int]
+    /// Photos by camera, as far as they name one.
+    package let cameras: [String: Int]
     /// The middle one of all widths, in pixels.
     package let medianWidth: Int
     /// The middle one of all heights, in pixels.
@@ -22,7 +24,7 @@ package struct DataLook: Sendable, Encodable {
   /// Something to look at.
   package struct Finding: Sendable, Encodable {
     package enum Kind: String, Sendable, Encodable {
-      case blank, dark, overexposed, greyscale, size, shortcut, imbalance
+      case blank, dark, overexposed, blurred, greyscale, size, shortcut, imbalance, fewPhotos
     }
     package let kind: Kind
     /// Photos that it is about.
@@ -67,8 +69,10 @@ package struct DataLook: Sendable, Encodable {
     let seen = photos.filter { $0.image.thumbnail != nil }
     findings =
       DataLook.exposure(seen)
-      + [DataLook.greyscale(seen), DataLook.sizes(photos)].compactMap(\.self)
-      + DataLook.shortcuts(groups, photos) + [DataLook.imbalance(groups)].compactMap(\.self)
+      + [DataLook.blurred(seen), DataLook.greyscale(seen), DataLook.sizes(photos)]
+      .compactMap(\.self)
+      + DataLook.shortcuts(groups, photos)
+      + [DataLook.imbalance(groups), DataLook.fewPhotos(groups)].compactMap(\.self)
   }
 
   private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {
@@ -90,6 +94,16 @@ package struct DataLook: Sendable, Encodable {
     ].compactMap(\.self)
   }
 
+  /// Photos with less than a quarter of the fine detail that the middle one of all has.
+  private static func blurred(_ photos: [Photo]) -> Finding? {
+    guard photos.count >= 10, let middle = median(photos.compactMap(\.image.detail)) else {
+      return nil
+    }
+    let blurred = photos.filter { $0.image.detail.map { 4 * $0 < middle } ?? false }
+    guard blurred.count * 5 < photos.count else { return nil }
+    return finding(.blurred, blurred, "blurred, with a quarter of the others' detail at most")
+  }
+
   private static func greyscale(_ photos: [Photo]) -> Finding? {
     let grey = photos.filter(\.image.isGrey)
     guard !grey.isEmpty, grey.count * 2 < photos.count else { return nil }
@@ -109,15 +123,16 @@ package struct DataLook: Sendable, Encodable {
   /// Sizes and formats that nearly all photos of one class have, and nearly none of the others.
   private static func shortcuts(_ groups: [String: [Photo]], _ photos: [Photo]) -> [Finding] {
     let total = photos.count
-    let marks: [(String, (Photo) -> String)] = [
+    let marks: [(String, (Photo) -> String?)] = [
       ("size", { "\($0.image.width) x \($0.image.height)" }), ("format", { $0.image.format }),
       ("colour", { $0.image.isGrey ? "no colour" : "colour" }),
+      ("camera", { $0.image.camera.isEmpty ? nil : $0.image.camera }),
     ]
     return groups.keys.sorted().flatMap { name -> [Finding] in
       let own = groups[name] ?? []
       guard own.count >= 8, total - own.count >= 8 else { return [] }
       return marks.compactMap { what, mark in
-        let counts = Dictionary(grouping: own, by: mark).mapValues(\.count)
+        let counts = Dictionary(grouping: own.compactMap(mark), by: \.self).mapValues(\.count)
         guard let (value, count) = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
           count * 10 >= own.count * 8
         else { return nil }
@@ -131,6 +146,19 @@ package struct DataLook: Sendable, Encodable {
             + " what is meant; photograph or convert all classes alike")
       }
     }
+  }
+
+  /// Classes that can hardly be learnt, all at once.
+  private static func fewPhotos(_ groups: [String: [Photo]]) -> Finding? {
+    let few = groups.filter { $0.value.count <= 2 }.mapValues(\.count).sorted { $0.key < $1.key }
+    guard !few.isEmpty else { return nil }
+    return Finding(
+      kind: .fewPhotos, count: few.count,
+      examples: few.flatMap { groups[$0.key] ?? [] }.prefix(3).map(\.path),
+      text:
+        "\(few.count == 1 ? "a class has" : "\(few.count) classes have") one or two photos:"
+        + " \(few.map { "'\($0.key)' \($0.value)" }.joined(separator: ", ")). Nothing that holds for others"
+        + " can be learnt from so few, nor measured; add photos or leave them out")
   }
 
   private static func imbalance(_ groups: [String: [Photo]]) -> Finding? {
@@ -152,6 +180,8 @@ extension DataLook.ClassLook {
     self.name = name
     count = photos.count
     formats = Dictionary(grouping: photos, by: \.image.format).mapValues(\.count)
+    cameras = Dictionary(grouping: photos.map(\.image.camera).filter { !$0.isEmpty }, by: \.self)
+      .mapValues(\.count)
     medianWidth = median(photos.map(\.image.width)) ?? 0
     medianHeight = median(photos.map(\.image.height)) ?? 0
     medianAspect =

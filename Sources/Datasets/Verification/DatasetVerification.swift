@@ -167,7 +167,7 @@ private final class VerificationLedger: Sendable {
 
   private func read(_ file: ScannedFile) -> Result<[UInt8], FileError> {
     Result { () throws(FileError) in
-      try FileSystem.read(file.path.resolved(in: root), limit: limit)
+      try PhotoFiles.read(file.path.resolved(in: root), limit: limit)
     }
   }
 

@@ -22,8 +22,9 @@ package struct DecodingVerifier: ImageVerifier {
   /// The decoder's version, its formats and the limits that decide what is refused.
   package var identity: String {
     let formats = ImageFormat.decodable.map(\.description).joined(separator: " ")
-    return "images 2, \(formats), pixels \(options.maximumPixels), scans \(options.maximumScans),"
-      + " missing end \(options.allowsMissingEnd)"
+    return "images 3, \(formats), pixels \(options.maximumPixels), scans \(options.maximumScans),"
+      + " missing end \(options.allowsMissingEnd), profiles \(options.convertsProfiles), stretch"
+      + " \(options.stretchesSixteenBits)"
   }
 
   /// Decodes all of `bytes`.
@@ -36,7 +37,8 @@ package struct DecodingVerifier: ImageVerifier {
       return VerifiedImage(
         width: size.width, height: size.height, format: decoded.format.description,
         warnings: decoded.warnings.texts, isGrey: decoded.image.isGrey,
-        thumbnail: PhotoThumbnail(decoded.image))
+        thumbnail: PhotoThumbnail(decoded.image),
+        detail: decoded.image.detail.map { Int($0 * 1000) }, camera: decoded.camera ?? "")
     } catch {
       throw Refusal(description: error.reason)
     }

@@ -16,12 +16,19 @@ package struct VerifiedImage: Sendable, Hashable {
   package let isGrey: Bool
   /// What it looks like, to find copies; nil when nobody looked.
   package let thumbnail: PhotoThumbnail?
+  /// See `RGBImage.detail`, in thousandths.
+  package let detail: Int?
+  /// The camera as EXIF names it; empty when it does not.
+  package let camera: String
 
   /// Describes a decoded photo.
   package init(
     width: Int, height: Int, format: String, warnings: [String] = [],
-    isGrey: Bool = false, thumbnail: PhotoThumbnail? = nil
+    isGrey: Bool = false, thumbnail: PhotoThumbnail? = nil, detail: Int? = nil,
+    camera: String = ""
   ) {
+    self.detail = detail
+    self.camera = camera
     self.isGrey = isGrey
     self.thumbnail = thumbnail
     self.width = width

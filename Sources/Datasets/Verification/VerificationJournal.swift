@@ -44,7 +44,7 @@ final class VerificationJournal {
 
   /// Opens or creates the journal; one of another verifier is started afresh.
   init(_ path: FilePath, verifier: String) throws {
-    let header = "thaw-verification 2 " + percentEncoded(verifier.utf8) + "\n"
+    let header = "thaw-verification 3 " + percentEncoded(verifier.utf8) + "\n"
     let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
     if !old.starts(with: header.utf8) { try AtomicFile.write(path, text: header) }
     entries = VerificationJournal.parse(old, header: header)
@@ -111,14 +111,15 @@ final class VerificationJournal {
 }
 
 extension VerificationResult {
-  /// `good SHA256 WIDTH HEIGHT =grey =THUMBNAIL =FORMAT =WARNING...` or `bad =REASON`.
+  /// `good SHA256 WIDTH HEIGHT =grey =THUMBNAIL =DETAIL =CAMERA =FORMAT =WARNING...` or `bad =REASON`.
   fileprivate var fields: [String] {
     switch self {
     case .good(let sha256, let image):
       ["good", sha256, "\(image.width)", "\(image.height)"]
         + ["=" + (image.isGrey ? "grey" : "")]
         + ["=" + (image.thumbnail.map { Data($0.levels).base64EncodedString() } ?? "")]
-        + ([image.format] + image.warnings).map { "=" + percentEncoded($0.utf8) }
+        + ["=" + (image.detail.map { "\($0)" } ?? "")]
+        + ([image.camera, image.format] + image.warnings).map { "=" + percentEncoded($0.utf8) }
     case .bad(let reason): ["bad", "=" + percentEncoded(reason.utf8)]
     }
   }
@@ -130,17 +131,17 @@ extension VerificationResult {
     }
     if values.count == 2, values[0] == "bad" {
       self = .bad(reason: text(values[1]))
-    } else if values.count >= 7, values[0] == "good", let width = Int(values[2]),
+    } else if values.count >= 9, values[0] == "good", let width = Int(values[2]),
       let height = Int(values[3])
     {
       self = .good(
         sha256: values[1],
         VerifiedImage(
-          width: width, height: height, format: text(values[6]),
-          warnings: values.dropFirst(7).map(text), isGrey: text(values[4]) == "grey",
+          width: width, height: height, format: text(values[8]),
+          warnings: values.dropFirst(9).map(text), isGrey: text(values[4]) == "grey",
           thumbnail: Data(base64Encoded: String(values[5].dropFirst())).flatMap {
             PhotoThumbnail(levels: Array($0))
-          }))
+          }, detail: Int(text(values[6])), camera: text(values[7])))
     } else {
       return nil
     }

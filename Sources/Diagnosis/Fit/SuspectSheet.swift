@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawFiles
+import ThawDatasets
 import ThawImages
 
 /// Photos side by side in one picture, each in a square with a coloured frame.
@@ -40,7 +40,7 @@ package enum SuspectSheet {
   /// The middle of a photo, as a square.
   private static func picture(of photo: SubjectPhoto) -> RGBImage? {
     let contract = Preprocessing.unit(inputSize: side).withGeometry(cropFraction: 1)
-    guard let bytes = try? FileSystem.read(photo.path, limit: 1 << 30) else { return nil }
+    guard let bytes = try? PhotoFiles.read(photo.path, limit: 1 << 30) else { return nil }
     return try? bytes.withUnsafeBytes { raw in
       contract.square(of: try ImageDecoder.decode(raw, options: DecodeOptions()))
     }

@@ -53,9 +53,9 @@ package struct PhotoSquares: ContractPhotos {
   private static func square(
     _ photo: SubjectPhoto, _ preprocessing: Preprocessing
   ) throws -> RGBImage {
-    let bytes = try FileSystem.read(photo.path, limit: 1 << 30)
+    let bytes = try PhotoFiles.read(photo.path, limit: 1 << 30)
     return try bytes.withUnsafeBytes { raw in
-      var options = DecodeOptions(background: preprocessing.background)
+      var options = preprocessing.decodeOptions
       let probe = try ImageDecoder.probe(raw, options: options)
       options.minimumSize = preprocessing.smallestSource(of: probe.size)
       return preprocessing.square(of: try ImageDecoder.decode(raw, options: options))

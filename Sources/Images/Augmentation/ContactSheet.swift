@@ -43,8 +43,7 @@ package struct ContactSheet: Sendable {
   package func row(
     _ bytes: UnsafeRawBufferPointer, sample: Int
   ) throws(ImageError) -> [RGBImage] {
-    let options = DecodeOptions(background: preprocessing.background)
-    let decoded = try ImageDecoder.decode(bytes, options: options)
+    let decoded = try ImageDecoder.decode(bytes, options: preprocessing.decodeOptions)
     let views = AugmentedView.views(augmentation, seed: seed, count: draws)
     return [preprocessing.square(of: decoded)]
       + views.map { view in

@@ -16,14 +16,12 @@ extension Preprocessing {
   @discardableResult
   package func prepareAugmented(
     _ bytes: UnsafeRawBufferPointer, augmentation: Augmentation, seed: UInt64, epoch: Int,
-    sample: Int, scaledDecoding: Bool = true,
-    maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
-    into output: UnsafeMutableBufferPointer<Float>
+    sample: Int, scaledDecoding: Bool = true, into output: UnsafeMutableBufferPointer<Float>
   ) throws(ImageError) -> PreparedImage {
     let view = AugmentedView(augmentation, seed: seed, number: epoch)
     return try prepare(
       bytes, augmentedViews: [view], sample: sample, scaledDecoding: scaledDecoding,
-      maximumPixels: maximumPixels, into: output)
+      into: output)
   }
 
   /// The same for several views of one photo, which is decoded once.
@@ -32,12 +30,9 @@ extension Preprocessing {
   @discardableResult
   package func prepare(
     _ bytes: UnsafeRawBufferPointer, augmentedViews views: [AugmentedView], sample: Int,
-    scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
-    into output: UnsafeMutableBufferPointer<Float>
+    scaledDecoding: Bool = true, into output: UnsafeMutableBufferPointer<Float>
   ) throws(ImageError) -> PreparedImage {
-    try prepare(
-      bytes, scaledDecoding: scaledDecoding, maximumPixels: maximumPixels, into: output
-    ) { size in
+    try prepare(bytes, scaledDecoding: scaledDecoding, into: output) { size in
       views.map { $0.draw(sample: sample, size: size, side: inputSize) }
     }
   }
@@ -48,10 +43,9 @@ extension Preprocessing {
   @discardableResult
   package func prepare(
     _ bytes: UnsafeRawBufferPointer, scaledDecoding: Bool = true,
-    maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>, draws: (PixelSize) -> [AugmentationDraw]
   ) throws(ImageError) -> PreparedImage {
-    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    var options = decodeOptions
     let probe = try ImageDecoder.probe(bytes, options: options)
     let draws = draws(probe.size)
     precondition(

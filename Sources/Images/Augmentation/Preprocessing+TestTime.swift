@@ -10,13 +10,12 @@ extension Preprocessing {
   @discardableResult
   package func prepare(
     _ bytes: UnsafeRawBufferPointer, testTimeViews views: [TestTimeView], sample: Int,
-    scaledDecoding: Bool = true, maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
-    into output: UnsafeMutableBufferPointer<Float>
+    scaledDecoding: Bool = true, into output: UnsafeMutableBufferPointer<Float>
   ) throws(ImageError) -> PreparedImage {
     precondition(
       !views.isEmpty && output.count == views.count * elementCount,
       "Expected \(views.count * elementCount) floats, got \(output.count).")
-    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    var options = decodeOptions
     if scaledDecoding {
       let probe = try ImageDecoder.probe(bytes, options: options)
       options.minimumSize = smallestSource(of: probe.size)

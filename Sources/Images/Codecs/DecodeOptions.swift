@@ -13,6 +13,10 @@ package struct DecodeOptions: Sendable, Hashable {
   package var maximumScans: Int
   /// Whether a file with complete pixels may lack its end marker; it is then a warning.
   package var allowsMissingEnd: Bool
+  /// Whether colours of an embedded profile become sRGB's.
+  package var convertsProfiles = false
+  /// Whether 16-bit samples that use 8, 10, 12 or 14 bits are spread over the whole range (PNG, TIFF).
+  package var stretchesSixteenBits = false
 
   /// Pillow's bomb limit: 1024^3 / 4 / 3 pixels.
   package static let defaultMaximumPixels = 89_478_485
@@ -43,6 +47,16 @@ package struct ImageWarnings: Sendable, Hashable {
     self.count = count
     self.first = first
   }
+
+  /// One more.
+  mutating func add(_ text: String) {
+    count += 1
+    first = first ?? text
+  }
+
+  /// In the words of the shims.
+  static let nothingVisible = ImageWarnings(
+    count: 1, first: "every pixel is transparent, so that only the background is seen")
 }
 
 /// What an image's header says.
@@ -58,6 +72,10 @@ package struct ImageProbe: Sendable, Hashable {
   package let bitsPerChannel: Int
   /// Whether pixels may be transparent.
   package let hasAlpha: Bool
+  /// Whether colours are inks.
+  package let isCMYK: Bool
+  /// The camera as EXIF names it; nil when it does not.
+  package let camera: String?
   /// Progressive JPEG or interlaced PNG.
   package let isProgressive: Bool
   /// Warnings of the header.
@@ -81,6 +99,8 @@ package struct DecodedImage: Sendable, Hashable {
   package let originalSize: PixelSize
   /// `image` is 1/this of the original, sides rounded up: 1, 2, 4 or 8.
   package let scaleDenominator: Int
+  /// The camera as EXIF names it; nil when it does not.
+  package let camera: String?
 
   /// Pixels that did not come from a file: upright, whole, lossless.
   package init(pixels image: RGBImage) {
@@ -91,8 +111,9 @@ package struct DecodedImage: Sendable, Hashable {
 
   init(
     image: RGBImage, format: ImageFormat, warnings: ImageWarnings, orientation: ImageOrientation,
-    originalSize: PixelSize, scaleDenominator: Int
+    originalSize: PixelSize, scaleDenominator: Int, camera: String? = nil
   ) {
+    self.camera = camera
     self.image = image
     self.format = format
     self.warnings = warnings

@@ -50,6 +50,7 @@ struct ImageCodec {
     let stored = PixelSize(width: Int(info.width), height: Int(info.height))
     let orientation = ImageOrientation(rawValue: Int(info.orientation)) ?? .upright
     let progressive = info.is_progressive
+    let camera = messageText(info.camera)
     if format == .jpeg,
       stored.width * stored.height > options.maximumPixels.bounded(times: progressive ? 3 : 64)
     {
@@ -58,14 +59,27 @@ struct ImageCodec {
     return ImageProbe(
       format: format, size: orientation.swapsSides ? stored.transposed : stored,
       orientation: orientation, channels: Int(info.channels), bitsPerChannel: Int(info.bits),
-      hasAlpha: info.has_alpha, isProgressive: info.is_progressive, warnings: warnings(of: report))
+      hasAlpha: info.has_alpha, isCMYK: info.is_cmyk, camera: camera.isEmpty ? nil : camera,
+      isProgressive: info.is_progressive, warnings: warnings(of: report))
   }
 
   func decode(
-    _ bytes: UnsafeRawBufferPointer, _ probe: ImageProbe, scale: Int, _ options: DecodeOptions
+    _ bytes: UnsafeRawBufferPointer, _ probe: ImageProbe, scale: Int, _ options: DecodeOptions,
+    inks: ColourProfile.Transform? = nil
+  ) throws(ImageError) -> (RGBImage, ImageWarnings) {
+    guard let inks else { return try decode(bytes, probe, scale: scale, options, converter: nil) }
+    return try inks.withInkConverter { (converter) throws(ImageError) in
+      try decode(bytes, probe, scale: scale, options, converter: converter)
+    }
+  }
+
+  private func decode(
+    _ bytes: UnsafeRawBufferPointer, _ probe: ImageProbe, scale: Int, _ options: DecodeOptions,
+    converter: UnsafePointer<thaw_ink_converter>?
   ) throws(ImageError) -> (RGBImage, ImageWarnings) {
     var report = thaw_image_report()
     var choices = cOptions(options, scale: scale)
+    choices.inks = converter
     if format == .jpeg {
       choices.max_pixels = UInt64(clamping: options.maximumPixels.bounded(times: 64))
     }
@@ -90,7 +104,8 @@ struct ImageCodec {
       max_pixels: UInt64(clamping: options.maximumPixels),
       max_scans: UInt32(clamping: options.maximumScans), scale: UInt32(clamping: scale),
       allow_missing_end: options.allowsMissingEnd,
-      background: (options.background.red, options.background.green, options.background.blue))
+      background: (options.background.red, options.background.green, options.background.blue),
+      stretch: options.stretchesSixteenBits, inks: nil)
   }
 
   private func check(

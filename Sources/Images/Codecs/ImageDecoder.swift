@@ -3,8 +3,8 @@
 /// Decodes photos by content, upright, to 8-bit RGB.
 ///
 /// JPEG: the accurate integer DCT and smooth chroma upsampling, as Pillow uses; CMYK and YCCK as Adobe
-/// stores them (inverted), converted without a colour profile. PNG: gamma and profiles are ignored,
-/// 16-bit samples keep their high byte, transparency is composited on `options.background` with
+/// stores them (inverted). PNG: gamma is ignored. Colour profiles are ignored or, by option, heeded:
+/// colours become sRGB's, as Pillow's ImageCms makes them. 16-bit samples keep their high byte, transparency is composited on `options.background` with
 /// Pillow's rounding. WebP, GIF, BMP, TIFF, HEIC and AVIF: the first frame, page or primary image. Each
 /// but BMP needs its library when this is built (``ImageError/missingLibrary(_:)``).
 ///
@@ -42,23 +42,28 @@ package enum ImageDecoder {
   ) throws(ImageError) -> DecodedImage {
     let format = try decodable(bytes)
     let scale = scaleDenominator(for: probe, options)
-    let (stored, warnings) =
+    let colours =
+      options.convertsProfiles ? try ColourProfile.meaning(of: bytes, probe, options) : .same
+    var transform: ColourProfile.Transform?
+    if case .transform(let found) = colours { transform = found }
+    var (stored, warnings) =
       if let codec = ImageCodec(format) {
-        try codec.decode(bytes, probe, scale: scale, options)
-      } else { (try BMPDecoder.decode(bytes, options), ImageWarnings()) }
+        try codec.decode(bytes, probe, scale: scale, options, inks: probe.isCMYK ? transform : nil)
+      } else { try BMPDecoder.decode(bytes, options) }
+    if let transform, !probe.isCMYK { transform.convert(&stored) }
+    if case .unusable(let reason) = colours { warnings.add(reason) }
     guard stored.size == probe.storedSize.scaled(by: scale) else {
       throw .changedMeanwhile(format, detail: "\(stored.size) pixels")
     }
     var found = warnings
     let needed = format == .jpeg ? smallestDenominator(for: probe, options) : 1
     if needed > 1 {
-      found.count += 1
-      found.first =
-        found.first ?? "\(probe.size) pixels, read at 1/\(needed) of its size to spare memory"
+      found.add("\(probe.size) pixels, read at 1/\(needed) of its size to spare memory")
     }
     return DecodedImage(
       image: stored.oriented(probe.orientation), format: probe.format, warnings: found,
-      orientation: probe.orientation, originalSize: probe.size, scaleDenominator: scale)
+      orientation: probe.orientation, originalSize: probe.size, scaleDenominator: scale,
+      camera: probe.camera)
   }
 
   /// ``probe(_:options:)`` of an array.

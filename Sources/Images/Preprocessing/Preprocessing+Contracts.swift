@@ -74,7 +74,7 @@ extension Preprocessing {
     Preprocessing(
       inputSize: inputSize, scale: scale, channelOrder: order, mean: mean, std: std,
       interpolation: interpolation, cropFraction: cropFraction, resizeRule: resizeRule,
-      background: background)
+      background: background, reading: reading)
   }
 
   /// The same numbers with another geometry.
@@ -85,7 +85,7 @@ extension Preprocessing {
       inputSize: inputSize, scale: scale, channelOrder: channelOrder, mean: mean, std: std,
       interpolation: interpolation ?? self.interpolation,
       cropFraction: cropFraction ?? self.cropFraction, resizeRule: resizeRule ?? self.resizeRule,
-      background: background)
+      background: background, reading: reading)
   }
 
   /// The values of black and of white in the channel at `index` of the output.

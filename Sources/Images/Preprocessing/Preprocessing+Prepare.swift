@@ -25,20 +25,18 @@ extension Preprocessing {
   /// - Parameter views: what to prepare, at least one.
   /// - Parameter scaledDecoding: whether a JPEG may be decoded at 1/2, 1/4 or 1/8 when the result is
   ///   still at least ``scaledDecodingMargin`` times the size it is resized to.
-  /// - Parameter maximumPixels: files that claim more are refused from the header.
   /// - Parameter output: exactly `views.count * elementCount` floats, [views, C, H, W].
   /// - Throws: ``ImageError``; the output is then unspecified.
   @discardableResult
   package func prepare(
     _ bytes: UnsafeRawBufferPointer, views: [View] = [.center], scaledDecoding: Bool = true,
-    maximumPixels: Int = DecodeOptions.defaultMaximumPixels,
     into output: UnsafeMutableBufferPointer<Float>
   ) throws(ImageError) -> PreparedImage {
     precondition(!views.isEmpty, "Preparing a photo needs at least one view.")
     precondition(
       output.count == views.count * elementCount,
       "Expected \(views.count * elementCount) floats, got \(output.count).")
-    var options = DecodeOptions(background: background, maximumPixels: maximumPixels)
+    var options = decodeOptions
     if scaledDecoding {
       let probe = try ImageDecoder.probe(bytes, options: options)
       options.minimumSize = smallestSource(of: probe.size)

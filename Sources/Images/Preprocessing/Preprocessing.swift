@@ -38,12 +38,15 @@ package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
   package let resizeRule: ResizeRule
   /// Colour under transparent pixels.
   package let background: RGBColor
+  /// How the pixels of a file are read.
+  package internal(set) var reading: PixelReading
 
   /// A contract; traps on values that cannot be one (see ``flaw``), which the program itself chose.
   package init(
     inputSize: Int, scale: Double, channelOrder: ChannelOrder = .rgb, mean: [Double],
     std: [Double], interpolation: Interpolation = .bilinear, cropFraction: Double = 0.875,
-    resizeRule: ResizeRule = .shorterSide, background: RGBColor = .white
+    resizeRule: ResizeRule = .shorterSide, background: RGBColor = .white,
+    reading: PixelReading = PixelReading()
   ) {
     self.inputSize = inputSize
     self.scale = scale
@@ -54,6 +57,7 @@ package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
     self.cropFraction = cropFraction
     self.resizeRule = resizeRule
     self.background = background
+    self.reading = reading
     if let flaw { preconditionFailure("Not a preprocessing contract: \(flaw).") }
   }
 
@@ -65,7 +69,7 @@ package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
     Preprocessing(
       inputSize: inputSize, scale: scale, channelOrder: channelOrder, mean: mean, std: std,
       interpolation: interpolation, cropFraction: cropFraction, resizeRule: resizeRule,
-      background: background)
+      background: background, reading: reading)
   }
 
   /// The same geometry with the numbers of another contract.
@@ -73,7 +77,7 @@ package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
     Preprocessing(
       inputSize: inputSize, scale: other.scale, channelOrder: other.channelOrder, mean: other.mean,
       std: other.std, interpolation: interpolation, cropFraction: cropFraction,
-      resizeRule: resizeRule, background: background)
+      resizeRule: resizeRule, background: background, reading: reading)
   }
 
   /// What makes this no contract; nil for a sound one.
@@ -86,6 +90,7 @@ package struct Preprocessing: Hashable, Sendable, CustomStringConvertible {
     if !(cropFraction > 0.01 && cropFraction <= 1) {
       return "crop fraction \(cropFraction) is not in (0.01, 1]"
     }
+    if reading.maximumPixels < 1 { return "a limit of \(reading.maximumPixels) pixels" }
     return nil
   }
 
@@ -130,6 +135,9 @@ extension Preprocessing: Codable {
     case cropFraction = "crop_fraction"
     case resizeRule = "resize_rule"
     case background
+    case colorProfiles = "color_profiles"
+    case sixteenBit = "sixteen_bit"
+    case maximumPixels = "max_pixels"
   }
 
   /// Decodes and checks; a contract that cannot be one is a `DecodingError` that says why.
@@ -144,9 +152,47 @@ extension Preprocessing: Codable {
     cropFraction = try values.decode(Double.self, forKey: .cropFraction)
     resizeRule = try values.decode(ResizeRule.self, forKey: .resizeRule)
     background = try values.decode(RGBColor.self, forKey: .background)
+    reading = PixelReading()
+    reading.convertsProfiles = try Self.word("srgb", values, .colorProfiles)
+    reading.stretchesSixteenBits = try Self.word("stretch", values, .sixteenBit)
+    if let limit = try values.decodeIfPresent(Int.self, forKey: .maximumPixels) {
+      reading.maximumPixels = limit
+    }
     if let flaw {
       throw DecodingError.dataCorrupted(
         .init(codingPath: decoder.codingPath, debugDescription: "not a preprocessing: \(flaw)"))
+    }
+  }
+
+  /// Whether `key` is there; it has one value, so that another is an error and not passed over.
+  private static func word(
+    _ word: String, _ values: KeyedDecodingContainer<CodingKeys>, _ key: CodingKeys
+  ) throws -> Bool {
+    guard let found = try values.decodeIfPresent(String.self, forKey: key) else { return false }
+    guard found == word else {
+      throw DecodingError.dataCorruptedError(
+        forKey: key, in: values, debugDescription: "'\(found)', expected '\(word)'")
+    }
+    return true
+  }
+
+  /// What is as it always was is left out, so that the text of a contract without choices is the one that
+  /// earlier versions wrote and made keys of.
+  package func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(inputSize, forKey: .inputSize)
+    try values.encode(scale, forKey: .scale)
+    try values.encode(channelOrder, forKey: .channelOrder)
+    try values.encode(mean, forKey: .mean)
+    try values.encode(std, forKey: .std)
+    try values.encode(interpolation, forKey: .interpolation)
+    try values.encode(cropFraction, forKey: .cropFraction)
+    try values.encode(resizeRule, forKey: .resizeRule)
+    try values.encode(background, forKey: .background)
+    if reading.convertsProfiles { try values.encode("srgb", forKey: .colorProfiles) }
+    if reading.stretchesSixteenBits { try values.encode("stretch", forKey: .sixteenBit) }
+    if reading.maximumPixels != PixelReading().maximumPixels {
+      try values.encode(reading.maximumPixels, forKey: .maximumPixels)
     }
   }
 

@@ -28,7 +28,9 @@ extension HTMLReport {
       + " \(uses(splits, manifest))."
     let body =
       paragraph(text) + classCounts(classes, splits.map(\.rawValue))
-      + duplicates(manifest.duplicates) + badFiles(manifest.bad) + passedOver
+      + optional(content.photosPage) {
+        "<p><a href=\"\($0)\">A look at the photos</a>: formats, sizes, cameras and copies.</p>\n"
+      } + duplicates(manifest.duplicates) + badFiles(manifest.bad) + passedOver
     return Section(id: "data", title: "The photos", body: body)
   }
 

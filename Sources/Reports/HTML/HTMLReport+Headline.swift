@@ -59,10 +59,8 @@ extension ScanNote {
     switch kind {
     case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder:
       true
-    case .unsupportedFormat, .looseImage, .unlabelledFolder, .linkOutside, .nearDuplicate,
-      .lookAlike,
-      .unlisted,
-      .ungrouped, .contradictingLabel:
+    case .unsupportedFormat, .looseImage, .leftOutFolder, .unlabelledFolder, .linkOutside,
+      .nearDuplicate, .lookAlike, .unlisted, .labelSpelling, .ungrouped, .contradictingLabel:
       false
     }
   }

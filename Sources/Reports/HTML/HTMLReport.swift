@@ -38,6 +38,18 @@ package struct HTMLReport: Sendable {
 
   private var page: Markup {
     let sections = sections
+    return HTMLReport.document(
+      content.title,
+      """
+      <a class="skip" href="#main">Skip to the result</a>
+      <header><h1>\(name(content.title))</h1>\(subject)\(date)</header>
+      <main id="main" tabindex="-1">
+      \(headline)\(warnings)\(contents(sections))\(Markup.joined(sections.map(element)))</main>
+      """)
+  }
+
+  /// A page that needs nothing but itself.
+  static func document(_ title: String, _ body: Markup) -> Markup {
     let style = Markup(trusted: ChartPalette.css + ReportStyle.css)
     return """
       <!DOCTYPE html>
@@ -48,14 +60,11 @@ package struct HTMLReport: Sendable {
       style-src 'unsafe-inline'; img-src data:">
       <meta name="viewport" content="width=device-width, initial-scale=1">
       <meta name="generator" content="thaw">
-      <title>\(content.title)</title>
+      <title>\(title)</title>
       <style>\(style)</style>
       </head>
       <body>
-      <a class="skip" href="#main">Skip to the result</a>
-      <header><h1>\(name(content.title))</h1>\(subject)\(date)</header>
-      <main id="main" tabindex="-1">
-      \(headline)\(warnings)\(contents(sections))\(Markup.joined(sections.map(element)))</main>
+      \(body)
       <footer><p>Written by thaw. This page is one file and loads nothing.</p></footer>
       </body>
       </html>
@@ -67,9 +76,9 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, photosSection, confusionSection, suspectsSection, diagnosisSection,
-      batchNormSection, usageSection, dataSection, augmentationSection, trainingSection,
-      detailsSection,
+      evaluationSection, earlierSection, photosSection, confusionSection, suspectsSection,
+      diagnosisSection, batchNormSection, usageSection, dataSection, augmentationSection,
+      trainingSection, detailsSection,
     ]
     return all.compactMap { $0 }
   }

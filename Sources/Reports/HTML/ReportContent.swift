@@ -15,6 +15,8 @@ package struct ReportContent: Sendable {
   package var date: Int?
   /// The photos, and what is odd about them.
   package var manifest: Manifest?
+  /// The page with a look at the photos, beside this one; nil when there is none.
+  package var photosPage: String?
   /// The network, and how it was trained.
   package var network: ReportedNetwork?
   /// Every epoch of the training; empty for a solver without.
@@ -27,6 +29,8 @@ package struct ReportContent: Sendable {
   package var looks: [Look] = []
   /// The head alone and the fine-tuned network, on the same photos.
   package var comparison: Comparison?
+  /// The model before the last new classes, on the same photos.
+  package var earlier: Earlier?
   /// The most confident mistakes, worst first.
   package var mistakes: [Answer] = []
   /// Right answers that were given with hesitation, the least sure first.
@@ -111,6 +115,40 @@ extension ReportContent {
       self.tuned = tuned
       self.gained = gained
       self.lost = lost
+    }
+  }
+
+  /// What new classes changed for those that were there before.
+  package struct Earlier: Sendable {
+    /// Right answers to the photos of one class.
+    package struct ClassCount: Sendable {
+      package let name: String
+      package private(set) var photos = 0
+      package private(set) var before = 0
+      package private(set) var now = 0
+
+      /// Of no photo yet.
+      package init(name: String) { self.name = name }
+
+      /// Counts a photo.
+      package mutating func add(before wasRight: Bool, now isRight: Bool) {
+        photos += 1
+        before += wasRight ? 1 : 0
+        now += isRight ? 1 : 0
+      }
+
+      /// The part of the photos that `right` is.
+      func share(_ right: Int) -> Double { Double(right) / Double(photos) }
+    }
+
+    /// In the order of the network's outputs.
+    package let classes: [ClassCount]
+    /// The new classes.
+    package let added: [String]
+
+    /// A comparison.
+    package init(classes: [ClassCount], added: [String]) {
+      (self.classes, self.added) = (classes, added)
     }
   }
 

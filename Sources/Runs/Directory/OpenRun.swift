@@ -56,13 +56,12 @@ package struct OpenRun: Sendable {
     try AtomicFile.write(directory.recipe, text: recipe.yaml)
   }
 
-  /// Fails on a setting that the photos leave without effect.
+  /// Fails when somebody asked now to stop once the validation loss stays as it is, and there are no
+  /// photos to tell it by.
   ///
-  /// - Parameter patience: whether somebody asked now to stop when the validation loss stays as it is.
   /// - Throws: ``PipelineError/usage(_:)``.
-  package func refuseIdle(patience: Bool) throws(PipelineError) {
-    guard patience, manifest.records(in: .valid).isEmpty else { return }
-    throw .usage("--patience has no effect: there are no validation photos.")
+  package func requireValidationPhotos(forPatience patience: Bool) throws(PipelineError) {
+    if patience, manifest.records(in: .valid).isEmpty { throw .patienceWithoutValidation }
   }
 
   /// Says so when the recipe's seed is not the one that the photos were split by.

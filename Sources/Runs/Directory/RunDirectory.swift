@@ -50,6 +50,8 @@ package struct RunDirectory: Sendable {
   package var model: FilePath { place(of: .model) }
   /// The last model before the photos were split anew.
   package var formerModel: FilePath { place(of: .formerModel) }
+  /// The model before classes came to the run.
+  package var earlierModel: FilePath { place(of: .earlierModel) }
   /// Results of the evaluations.
   package var metrics: FilePath { place(of: .metrics) }
   /// One row a photo of the split evaluated last.
@@ -63,6 +65,8 @@ package struct RunDirectory: Sendable {
   /// The photos with the most suspicious labels, as one picture.
   package var labelSheet: FilePath { place(of: .labelSheet) }
   package var report: FilePath { place(of: .report) }
+  /// A look at the photos before training.
+  package var photosPage: FilePath { place(of: .photosPage) }
 
   /// Every file that stages write, by its name. There is no other way to its path, so that none can
   /// be forgotten when leftovers are removed.
@@ -79,11 +83,13 @@ package struct RunDirectory: Sendable {
     case learningRateSearch = "lr_finder.json"
     case model = "model.safetensors"
     case formerModel = "model_of_former_split.safetensors"
+    case earlierModel = "model_before_new_classes.safetensors"
     case metrics = "metrics.json"
     case predictions = "predictions.csv"
     case labelTable = "diagnosis_fit.csv"
     case labelSheet = "diagnosis_fit.png"
     case report = "report.html"
+    case photosPage = "photos.html"
   }
 
   /// Files that stages write of which there may be several.
@@ -132,7 +138,7 @@ package struct RunDirectory: Sendable {
   package func loadRecipe() throws -> Recipe {
     try require(recipe, from: "thaw prepare DATA")
     let text = String(decoding: try FileSystem.read(recipe, limit: 1 << 20), as: UTF8.self)
-    return try Recipe(yaml: text, file: recipe.displayed)
+    return try Recipe(written: text, file: recipe.displayed)
   }
 
   /// The recipe that a new call starts from: that of `file`, else this run's, else the defaults.

@@ -57,13 +57,7 @@ package struct HeadTrainingKey {
     hash.add("cache", recipe.cache.rawValue)
     hash.add("settings", settings)
     hash.add("rate", recipe.train.rate)
-    hash.add("classes", list: manifest.classes)
-    hash.add("photos", manifest.records.count)
-    for record in manifest.records {
-      hash.add(record.sha256, record.className)
-      hash.add("split", record.split.rawValue)
-      hash.add(record.labels)
-    }
+    hash.add(photosOf: manifest)
     return hash.key
   }
 
@@ -97,7 +91,7 @@ extension Recipe.Head {
 extension TrainingRecord {
   /// The recipe of the training; nil when it is one that this version does not know: its result is
   /// then not taken for one of today's.
-  func readRecipe() -> Recipe? { try? Recipe(yaml: recipe, file: "recipe") }
+  func readRecipe() -> Recipe? { try? Recipe(written: recipe, file: "recipe") }
 
   /// The lines of a section of the recipe as they were written then.
   func section(_ name: String, before next: String) -> String? {

@@ -15,13 +15,20 @@ extension Manifest {
   /// A hash of which photos there are, and what each is used for.
   var photosKey: String {
     var hash = KeyHash("photos", version: 1)
-    hash.add("classes", list: classes)
-    hash.add("photos", records.count)
-    for record in records {
-      hash.add(record.sha256, record.className)
-      hash.add("split", record.split.rawValue)
-      hash.add(record.labels)
-    }
+    hash.add(photosOf: self)
     return hash.key
+  }
+}
+
+extension KeyHash {
+  /// Adds which photos there are, with their classes and splits.
+  mutating func add(photosOf manifest: Manifest) {
+    add("classes", list: manifest.classes)
+    add("photos", manifest.records.count)
+    for record in manifest.records {
+      add(record.sha256, record.className)
+      add("split", record.split.rawValue)
+      add(record.labels)
+    }
   }
 }

@@ -15,12 +15,11 @@ struct TrainingChanges {
   ///   - sections: of the recipe that the training reads, `""` for the keys outside of sections.
   init(since then: TrainingRecord, _ run: OpenRun, sections: [String]) {
     var reasons = TrainingChanges.photos(then, run.manifest)
-    let before = RecipeLines(then.recipe)
-    let now = RecipeLines(run.recipe.yaml)
-    for (key, value) in now.values where sections.contains(key.section) && key.name != "name" {
-      guard let old = before[key], old != value else { continue }
-      let name = key.section.isEmpty ? key.name : "\(key.section).\(key.name)"
-      reasons.append("\(name) was \(old), is now \(value)")
+    // A recipe of a version that knew other keys tells nothing.
+    if let before = then.readRecipe()?.values(of: sections) {
+      for (now, old) in zip(run.recipe.values(of: sections), before) where now.value != old.value {
+        reasons.append("\(now.name) was \(old.value), is now \(now.value)")
+      }
     }
     self.reasons = reasons
   }
@@ -50,29 +49,4 @@ extension [Int] {
   fileprivate var described: String {
     "\(self[0]) training, \(self[1]) validation and \(self[2]) test"
   }
-}
-
-/// The values of a recipe as it is written: one key a line, in sections of one level.
-private struct RecipeLines {
-  struct Key: Hashable {
-    let section: String
-    let name: String
-  }
-
-  private(set) var values: [(Key, String)] = []
-
-  init(_ yaml: String) {
-    var section = ""
-    for line in yaml.split(separator: "\n") {
-      guard let colon = line.firstIndex(of: ":") else { continue }
-      let name = line[..<colon].drop { $0 == " " }
-      let value = line[line.index(after: colon)...].drop { $0 == " " }
-      if !line.hasPrefix(" ") { section = value.isEmpty ? String(name) : "" }
-      if !value.isEmpty {
-        values.append((Key(section: section, name: String(name)), String(value)))
-      }
-    }
-  }
-
-  subscript(key: Key) -> String? { values.first { $0.0 == key }?.1 }
 }

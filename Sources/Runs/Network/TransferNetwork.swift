@@ -54,8 +54,7 @@ struct TransferNetwork {
     _ parameters: Parameters
   ) {
     self.init(
-      card, recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing, graph,
-      plan, parameters)
+      card, recipe.image.contract(card.preprocessing), graph, plan, parameters)
   }
 
   private init(

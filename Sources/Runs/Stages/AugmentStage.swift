@@ -46,14 +46,14 @@ package struct AugmentStage {
     let manifest = try run.loadManifest()
     let card = try context.pretrained.card(named: recipe.backbone)
     let augmentation = preset.map(Augmentation.init) ?? recipe.shownAugmentation
-    let contract = recipe.image.size.map(card.preprocessing.withInputSize) ?? card.preprocessing
+    let contract = recipe.image.contract(card.preprocessing)
     let sheet = ContactSheet(contract, augmentation: augmentation, seed: recipe.seed, draws: draws)
     let records = manifest.records(in: .train)
     let count = min(photos, records.count)
     let rows = try (0..<count).map { row in
       let record = records[row * records.count / count]
       let path = record.path.resolved(in: manifest.root.filePath)
-      let bytes = try FileSystem.read(path, limit: 1 << 30)
+      let bytes = try PhotoFiles.read(path, limit: 1 << 30)
       return try bytes.withUnsafeBytes { try sheet.row($0, sample: record.drawNumber) }
     }
     try AtomicFile.write(output, bytes: try PNGEncoder.encode(sheet.image(rows: rows)))

@@ -62,34 +62,29 @@ package struct DiagnoseBatchNormStage {
     return diagnosis
   }
 
-  /// Diagnoses any model on a folder of photos, one sub-folder per class.
+  /// Diagnoses any model on photos with labels.
   ///
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
   package func diagnose(
-    _ model: ModelReference, data: FilePath, options: Options
+    _ model: ModelReference, data: LabelledPhotos, options: Options
   ) throws -> BatchNormDiagnosis {
     var items = try photos(in: data)
     if let trainingData = options.trainingData {
       items = items.map { .init(path: $0.path, className: $0.className, split: .valid) }
-      let training = try photos(in: trainingData).map {
+      let training = try photos(in: LabelledPhotos(trainingData)).map {
         DiagnosisPhotos.Item(path: $0.path, className: $0.className, split: .train)
       }
-      items = try training + unseen(items, among: training, data, trainingData)
+      items = try training + unseen(items, among: training, data.folder, trainingData)
     }
     let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
       .withSoftmax(context: context)
-    return try diagnose(network, items, of: data, options)
+    return try diagnose(network, items, of: data.folder, options)
   }
 
-  private func photos(in folder: FilePath) throws -> [DiagnosisPhotos.Item] {
-    var scanning = FolderScanner.Options()
-    scanning.requiresTraining = false
-    scanning.requiresAllClasses = false
-    let scan = try FolderScanner.scan(folder, options: scanning)
-    for note in scan.notes { context.console.warn(note.description) }
-    return scan.files.map {
+  private func photos(in data: LabelledPhotos) throws -> [DiagnosisPhotos.Item] {
+    try data.scanOfSingleLabels(context.console).files.map {
       DiagnosisPhotos.Item(
-        path: $0.path.resolved(in: folder), className: $0.className, split: $0.split)
+        path: $0.path.resolved(in: data.folder), className: $0.className, split: $0.split)
     }
   }
 
@@ -101,7 +96,7 @@ package struct DiagnoseBatchNormStage {
     _ trainingData: FilePath
   ) throws -> [DiagnosisPhotos.Item] {
     func contents(_ item: DiagnosisPhotos.Item) -> String {
-      (try? FileSystem.read(item.path, limit: 1 << 30)).map { SHA256.hexadecimal(of: $0) }
+      (try? PhotoFiles.read(item.path, limit: 1 << 30)).map { SHA256.hexadecimal(of: $0) }
         ?? item.path.string
     }
     let known = Set(training.map(contents))

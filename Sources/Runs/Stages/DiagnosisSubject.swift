@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemPackage
 package import ThawInference
 
 /// What a diagnosis looks at: the model of a run with its photos, or any model with any photos.
 package enum DiagnosisSubject: Sendable {
   /// The model and the manifest of a run.
   case run(RunDirectory)
-  /// A model file or a card, and a folder of photos.
-  case model(ModelReference, data: FilePath)
+  /// A model file or a card, and photos.
+  case model(ModelReference, data: LabelledPhotos)
 
   /// The subject ready to be looked at: of a run, under its lock.
   ///

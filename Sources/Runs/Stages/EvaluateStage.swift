@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-package import SystemPackage
+import SystemPackage
 import ThawCheckpoints
 import ThawConsole
 package import ThawDatasets
@@ -49,25 +49,24 @@ package struct EvaluateStage {
   /// model's classes.
   ///
   /// - Parameters:
-  ///   - labels: where the labels are.
   ///   - split: which split folder, when there are some; nil for all photos, or with split folders
   ///     for the test folder, else the validation folder.
   ///   - renaming: the model's name for a label, where they differ.
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know, or when
   ///   one has several labels a photo and the other one.
   package func evaluate(
-    _ model: ModelReference, data: FilePath, labels: Recipe.Data = Recipe.Data(), split: Split?,
+    _ model: ModelReference, data: LabelledPhotos, split: Split?,
     tta: Recipe.TestTime = Recipe.TestTime(), renaming: [String: String],
     policy: Recipe.Data.BadImagePolicy
   ) throws -> Evaluation {
-    let photos = try labelledPhotos(in: data, labels, split: split)
+    let photos = try labelledPhotos(in: data, split: split)
     let names = Set(photos.files.flatMap(\.classNames)).sorted()
     let classifier = try model.labelled(by: names).load(context: context)
-    try checkKind(of: classifier, photos.scan, data)
+    try checkKind(of: classifier, photos.scan, data.folder)
     let tta = try classifier.views(of: tta)
     let truth = Truth(classifier.classNames, renaming, photos.scan)
     let unknown = names.filter { truth.column(of: $0) == nil }
-    guard unknown.isEmpty else { throw unknownClasses(unknown, data, classifier) }
+    guard unknown.isEmpty else { throw unknownClasses(unknown, data.folder, classifier) }
     if !truth.unjudged.isEmpty {
       context.console.warn(
         "the table has no column for \(truth.unjudged.map { "'\($0)'" }.joined(separator: ", ")):"
@@ -75,10 +74,11 @@ package struct EvaluateStage {
     }
     let progress = context.console.progress("Evaluating", total: photos.files.count)
     let outcomes = try classifier.classify(
-      photos.files.map { $0.path.resolved(in: data) }, views: tta.views
+      photos.files.map { $0.path.resolved(in: data.folder) }, views: tta.views
     ) { progress.update(completed: $0) }
     progress.finish()
-    var (logits, judged, bad): ([Tensor<Float>], [ScannedFile], [String]) = ([], [], [])
+    var (logits, judged): ([Tensor<Float>], [ScannedFile]) = ([], [])
+    var bad = photos.scan.bad.map(\.description)
     for (file, outcome) in zip(photos.files, outcomes) {
       switch outcome {
       case .unusable(let reason): bad.append("\(file.path): \(reason)")
@@ -90,7 +90,7 @@ package struct EvaluateStage {
     for line in bad { context.console.warn(line) }
     guard bad.isEmpty || policy == .skip else {
       throw PipelineError.data(
-        "\(bad.count) of \(photos.files.count) photos cannot be used (listed above)."
+        "\(bad.count) of \(photos.files.count + photos.scan.bad.count) photos cannot be used (listed above)."
           + " Use --on-bad-image skip to leave them out.")
     }
     let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)
@@ -121,25 +121,21 @@ package struct EvaluateStage {
   }
 
   private func labelledPhotos(
-    in data: FilePath, _ labels: Recipe.Data, split: Split?
+    in data: LabelledPhotos, split: Split?
   ) throws -> (files: [ScannedFile], name: String, scan: FolderScan) {
-    var options = FolderScanner.Options()
-    options.requiresTraining = false
-    options.requiresAllClasses = false
-    let scan = try PhotoSource(data, labels).scan(options, console: context.console)
-    for note in scan.notes { context.console.warn(note.description) }
+    let scan = try data.scan(context.console)
     let present = Set(scan.files.compactMap(\.split))
     guard !present.isEmpty else {
-      if let split { throw noSuchSplit(split, data) }
+      if let split { throw noSuchSplit(split, data.folder) }
       return (scan.files, "all", scan)
     }
     let chosen = split ?? [.test, .valid, .train].first(where: present.contains) ?? .valid
-    guard present.contains(chosen) else { throw noSuchSplit(chosen, data) }
+    guard present.contains(chosen) else { throw noSuchSplit(chosen, data.folder) }
     return (scan.files.filter { $0.split == chosen }, chosen.rawValue, scan)
   }
 
   private func noSuchSplit(_ split: Split, _ data: FilePath) -> PipelineError {
-    .data("\(data.displayed): has no '\(split.rawValue)' folder. Leave --split out, or add one.")
+    .data("\(data.displayed): has no '\(split.rawValue)' photos. Leave --split out, or add some.")
   }
 
   private func unknownClasses(
@@ -150,7 +146,7 @@ package struct EvaluateStage {
     return .data(
       "\(data.displayed): the model \(classifier.source) does not know"
         + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)."
-        + " Rename the folders, or pass --rename FOLDER=CLASS.")
+        + " Rename the folders or labels, or pass --rename NAME=CLASS.")
   }
 }
 

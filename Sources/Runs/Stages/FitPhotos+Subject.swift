@@ -25,7 +25,7 @@ extension FitPhotos {
       let unknown = Set(all.map { $0.className ?? "" }).filter { indices[$0] == nil }.sorted()
       guard unknown.isEmpty else {
         throw PipelineError.data(
-          "\(data.displayed): the model \(classifier.source) does not know the class"
+          "\(data.folder.displayed): the model \(classifier.source) does not know the class"
             + " \(unknown.prefix(5).map { "'\($0)'" }.joined(separator: ", ")). A diagnosis of the fit"
             + " needs a folder for each of its classes.")
       }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SystemPackage
 import ThawDatasets
 import ThawImages
 
@@ -21,12 +22,11 @@ package struct LeftOutFiles: Encodable, Sendable {
 
   /// The bad files of a verification, counted.
   static func count(_ verification: DatasetVerification) -> [LeftOutFiles] {
-    let classes = Dictionary(
-      verification.scan.files.map { ($0.path, $0.className) }, uniquingKeysWith: { one, _ in one })
+    let scan = verification.scan
+    let classes = scan.classesOfBad.merging(scan.files.map { ($0.path, $0.className) }) { $1 }
     var counts: [String: [String: (count: Int, convert: String?)]] = [:]
     for file in verification.bad {
-      let found = FileNames.format(of: file.path.resolved(in: verification.scan.root))
-      let (format, convert) = kind(found, of: file)
+      let (format, convert) = kind(file, in: scan.root)
       let className = classes[file.path] ?? ""
       counts[className, default: [:]][format, default: (0, convert)].count += 1
     }
@@ -39,9 +39,10 @@ package struct LeftOutFiles: Encodable, Sendable {
     }
   }
 
-  private static func kind(_ format: ImageFormat?, of file: BadFile) -> (String, String?) {
-    switch format {
-    case .none: ("unreadable", nil)
+  private static func kind(_ file: BadFile, in root: FilePath) -> (String, String?) {
+    let path = file.path.resolved(in: root)
+    return switch FileNames.format(of: path) {
+    case .none: (PhotoFiles.exists(path) ? "unreadable" : "missing", nil)
     case .some(.unknown): ("no image", nil)
     case .some(let format):
       (format.description, file.reason.contains("not supported") ? format.conversion : nil)

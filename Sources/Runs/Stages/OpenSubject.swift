@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
+import ThawConsole
 import ThawDatasets
 import ThawDiagnosis
 import ThawFiles
@@ -10,8 +11,8 @@ import ThawInference
 enum OpenSubject {
   /// A run, which nobody changes meanwhile.
   case run(OpenRun)
-  /// Any model and a folder of photos.
-  case model(ModelReference, data: FilePath, StageContext)
+  /// Any model and photos.
+  case model(ModelReference, data: LabelledPhotos, StageContext)
 
   /// The model, with one output a class under a softmax.
   ///
@@ -21,7 +22,7 @@ enum OpenSubject {
     switch self {
     case .run(let run): return try run.classifier().withSoftmax(context: run.context)
     case .model(let model, let data, let context):
-      let folders = try OpenSubject.photos(in: data).compactMap(\.className)
+      let folders = try OpenSubject.photos(in: data, nil).compactMap(\.className)
       return try model.labelled(by: folders).load(context: context)
         .withSoftmax(context: context)
     }
@@ -33,7 +34,7 @@ enum OpenSubject {
   func photos() throws -> [SubjectPhoto] {
     switch self {
     case .run(let run): run.photos
-    case .model(_, let data, _): try OpenSubject.photos(in: data)
+    case .model(_, let data, let context): try OpenSubject.photos(in: data, context.console)
     }
   }
 
@@ -45,21 +46,24 @@ enum OpenSubject {
     try run.write(result, to: run.directory.diagnosis(kind))
   }
 
-  private static func photos(in data: FilePath) throws -> [SubjectPhoto] {
-    var options = FolderScanner.Options()
-    options.requiresTraining = false
-    options.requiresAllClasses = false
+  private static func photos(
+    in data: LabelledPhotos, _ console: Console?
+  ) throws -> [SubjectPhoto] {
     do {
-      let scan = try FolderScanner.scan(data, options: options)
-      return scan.files.map {
+      return try data.scanOfSingleLabels(console).files.map {
         SubjectPhoto(
-          path: $0.path.resolved(in: data), name: $0.path.description, className: $0.className,
+          path: $0.path.resolved(in: data.folder), name: $0.path.description,
+          className: $0.className,
           split: $0.split)
       }
     } catch DatasetError.notAFolder(let path, let reason) {
       throw DatasetError.notAFolder(path, reason)
+    } catch let error as PipelineError {
+      throw error
+    } catch let error where data.hasTable {
+      throw error
     } catch {
-      let found = try unlabelled(in: data)
+      let found = try unlabelled(in: data.folder)
       guard !found.isEmpty else { throw error }
       return found
     }
@@ -67,10 +71,10 @@ enum OpenSubject {
 
   /// Images directly in a folder: photos without labels.
   private static func unlabelled(in folder: FilePath) throws -> [SubjectPhoto] {
-    try FileSystem.list(folder).compactMap { name in
+    try PhotoFiles.list(folder).compactMap { name in
       let (path, text) = (folder.appending(name), name.string)
       guard !FileNames.isIgnored(BytePath(path).lastComponent), FileNames.isPhoto(path),
-        try FileStatus(of: path).kind == .regular
+        try PhotoFiles.status(of: path).kind == .regular
       else { return nil }
       return SubjectPhoto(path: folder.appending(name), name: text, className: nil, split: nil)
     }.sorted { $0.name < $1.name }

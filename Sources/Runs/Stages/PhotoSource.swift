@@ -3,7 +3,6 @@
 import SystemPackage
 import ThawConsole
 import ThawDatasets
-import ThawFiles
 import ThawRecipes
 
 /// Where a run's photos and their labels come from.
@@ -18,7 +17,8 @@ struct PhotoSource {
   /// The photos with labels from folders or from a table, in their groups.
   ///
   /// - Throws: `DatasetError`; ``PipelineError/usage(_:)`` for columns without a table.
-  func scan(_ options: FolderScanner.Options, console: Console) throws -> FolderScan {
+  /// - Parameter console: nil to say nothing.
+  func scan(_ options: FolderScanner.Options, console: Console?) throws -> FolderScan {
     let grouping = settings.groupBy.isEmpty ? nil : PhotoGrouping(settings.groupBy)
     var columns = try columns()
     if case .column(let name) = grouping { columns.group = name }
@@ -37,25 +37,26 @@ struct PhotoSource {
       throw PipelineError.usage(
         "--layout has no effect: the labels come from \(table.file.displayed).")
     }
-    console.say("Labels from \(table.file.displayed): \(table.description).")
-    let scan = try TableScanner.scan(folder, table: table, options: options)
-    for remark in scan.remarks { console.say(remark) }
+    console?.say("Labels from \(table.file.displayed): \(table.description).")
+    let scan = try TableScanner.scan(
+      folder, table: table, options: options, conflicts: settings.conflictingLabels)
+    for remark in scan.remarks { console?.say(remark) }
     return try grouping?.grouped(scan) ?? scan
   }
 
   /// The table that is named, or the one beside the photos that says by its name what it is, as
   /// datasets on Hugging Face have it. Such a one without labels leaves them to the folders.
-  private func table(_ columns: LabelTable.Columns, _ console: Console) throws -> LabelTable? {
+  private func table(_ columns: LabelTable.Columns, _ console: Console?) throws -> LabelTable? {
     if !settings.labels.isEmpty {
       return try LabelTable(contentsOf: FilePath(settings.labels), columns: columns)
     }
     guard settings.layout == .auto,
       let file = ["metadata.csv", "metadata.jsonl"].map({ folder.appending($0) })
-        .first(where: FileSystem.exists)
+        .first(where: PhotoFiles.exists)
     else { return nil }
     do { return try LabelTable(contentsOf: file, columns: columns) } catch {
       guard case .badTable(_, _, let problem) = error else { throw error }
-      console.say("\(file.displayed) is not used: \(problem). The folders are the labels.")
+      console?.say("\(file.displayed) is not used: \(problem). The folders are the labels.")
       return nil
     }
   }

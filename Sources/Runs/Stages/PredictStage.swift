@@ -119,15 +119,16 @@ package struct PredictStage {
       top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
   }
 
-  /// The file itself, or the photos in a folder and those below. What cannot be looked at is a failure,
+  /// The file itself, or the photos in a folder or an archive and those below. What cannot be looked at is a failure,
   /// and hides nothing else.
   private func photos(
     at path: FilePath, _ failures: inout [Failure], _ others: inout [FilePath]
   ) -> [FilePath] {
     var found: [FilePath] = []
     do throws(FileError) {
-      guard try FileStatus(of: path).kind == .directory else { return [path] }
-      for name in try FileSystem.list(path) {
+      let kind = try PhotoFiles.status(of: path).kind
+      guard kind == .directory || PhotoFiles.isArchive(path) else { return [path] }
+      for name in try PhotoFiles.list(path) {
         found += photos(atEntry: path.appending(name), &failures, &others)
       }
     } catch {
@@ -142,7 +143,7 @@ package struct PredictStage {
   ) -> [FilePath] {
     if FileNames.isIgnored(BytePath(path).lastComponent) { return [] }
     do throws(FileError) {
-      if try FileStatus(of: path, followingLinks: false).kind == .directory {
+      if try PhotoFiles.status(of: path, followingLinks: false).kind == .directory {
         return photos(at: path, &failures, &others)
       }
       if FileNames.isPhoto(path) { return [path] }

@@ -4,9 +4,11 @@ package import SystemPackage
 import ThawConsole
 package import ThawDatasets
 import ThawFiles
+import ThawImages
 package import ThawInference
 import ThawOneDNN
 package import ThawRecipes
+import ThawReports
 
 /// Scan, verify, split: from a folder of photos to `manifest.json`.
 package struct PrepareStage {
@@ -64,26 +66,14 @@ package struct PrepareStage {
     package let leftOut: [LeftOutFiles]
     /// What each class is made of, and what deserves attention before training.
     package let look: DataLook
+    /// The same as a page.
+    package let page: String
     /// Whether the manifest is as it was before.
     package let unchanged: Bool
     /// What became of an earlier split that was made otherwise; nil when there was none.
     package let newSplit: NewSplit?
     /// What deserves a look.
     package let warnings: [String]
-  }
-
-  /// Settings that somebody asked for now, in place of those that a recipe has anyway.
-  package struct Requests: OptionSet, Sendable {
-    package let rawValue: Int
-    package init(rawValue: Int) { self.rawValue = rawValue }
-    /// The share of validation photos.
-    package static let valid = Requests(rawValue: 1)
-    /// The share of test photos.
-    package static let test = Requests(rawValue: 2)
-    /// To stop when the validation loss stays as it is.
-    package static let patience = Requests(rawValue: 4)
-    /// To read every file again, however unchanged its time and inode are.
-    package static let contents = Requests(rawValue: 8)
   }
 
   /// Scans `data` and writes the manifest and the recipe.
@@ -105,11 +95,12 @@ package struct PrepareStage {
     options.layout = recipe.data.layout.given
     let photos = PhotoSource(data, recipe.data)
     let scan = try photos.scan(options, console: context.console)
-    try PrepareStage.refuseIdle(requests, scan, recipe)
+    try requests.requireEffect(scan, recipe)
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
-    let verification = try verify(scan, again: requests.contains(.contents))
+    let verification = try verify(
+      scan, recipe.image.reading, again: requests.contains(.verifyContents))
     try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)
     let existing = try existingManifest(of: scan)
     var builder = ManifestBuilder()
@@ -130,11 +121,17 @@ package struct PrepareStage {
       context.console.say(
         "New classes: \(names.joined(separator: ", ")). They come behind those that the run has; the"
           + " head has to be trained anew, features that are cached stay.")
+      // For the report, which compares the two on the same photos.
+      if FileSystem.exists(run.model) { try FileSystem.copy(run.model, to: run.earlierModel) }
     }
     let newSplit = try splitAnew(from: existing, to: manifest)
     if manifest != existing { try manifest.write(to: run.manifest) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
-    return summary(manifest, verification, unchanged: manifest == existing, newSplit)
+    let look = DataLook(verification)
+    if manifest != existing || !FileSystem.exists(run.photosPage) {
+      try AtomicFile.write(run.photosPage, text: page(look, manifest).html)
+    }
+    return summary(manifest, verification, look, unchanged: manifest == existing, newSplit)
   }
 
   /// `auto` is decided once: a run that goes on elsewhere computes as it began.
@@ -152,27 +149,6 @@ package struct PrepareStage {
       "Precision: \(result.precision.rawValue), as this"
         + (FileSystem.exists(run.recipe) ? " run began." : " processor computes fastest."))
     return result
-  }
-
-  private static func refuseIdle(
-    _ requests: Requests, _ scan: FolderScan, _ recipe: Recipe
-  ) throws(PipelineError) {
-    let folders = Set(scan.files.compactMap(\.split))
-    func refuse(_ option: String, _ reason: String) -> PipelineError {
-      .usage("\(option) has no effect: \(reason).")
-    }
-    if requests.contains(.valid), folders.contains(.valid) {
-      throw refuse("--valid", "\(scan.root.displayed) has a folder of validation photos")
-    }
-    if requests.contains(.test), let folder = [Split.test, .valid].first(where: folders.contains) {
-      throw refuse(
-        "--test",
-        "\(scan.root.displayed) has a folder of \(folder.photos), so its folders are the split"
-      )
-    }
-    if requests.contains(.patience), recipe.data.valid == 0, !folders.contains(.valid) {
-      throw refuse("--patience", "there are no validation photos")
-    }
   }
 
   /// Puts away what was trained on an earlier split, before the new one is written: at no moment does a
@@ -205,20 +181,24 @@ package struct PrepareStage {
   ) throws -> Summary.NewSplit? {
     let hasModel = FileSystem.exists(run.model)
     if hasModel { try FileSystem.move(run.model, to: run.formerModel) }
-    if FileSystem.exists(run.headModel) { try FileSystem.remove(run.headModel) }
+    // Each knows photos that are held out now.
+    for model in [run.headModel, run.earlierModel] { try FileSystem.remove(model) }
     guard hasModel || moved != nil else { return nil }
     return Summary.NewSplit(
       before: before, now: manifest.splitDescription, moved: moved,
       formerModel: hasModel ? run.formerModel.displayed : nil)
   }
 
-  private func verify(_ scan: FolderScan, again: Bool) throws -> DatasetVerification {
+  private func verify(
+    _ scan: FolderScan, _ reading: PixelReading, again: Bool
+  ) throws -> DatasetVerification {
+    try MemoryNeed(of: reading, threads: context.threads).check()
     let progress = context.console.progress("Checking photos", total: scan.files.count)
     var options = DatasetVerification.Options(
       threads: context.threads, journal: run.verifiedPhotos)
     options.trustsTimes = !again
     let result = try DatasetVerification.run(
-      scan, with: DecodingVerifier(), options: options
+      scan, with: DecodingVerifier(options: reading.decodeOptions), options: options
     ) { state in
       try context.checkInterruption()
       progress.update(completed: state.done)
@@ -245,8 +225,22 @@ package struct PrepareStage {
     return manifest
   }
 
+  /// The page about the photos, with the largest groups of copies shown.
+  private func page(_ look: DataLook, _ manifest: Manifest) -> PhotosPage {
+    let groups = (manifest.nearDuplicates ?? []).sorted {
+      ($1.paths.count, $0.paths[0]) < ($0.paths.count, $1.paths[0])
+    }.prefix(12)
+    var thumbnails: [BytePath: [UInt8]] = [:]
+    for path in groups.flatMap({ $0.paths.prefix(PhotosPage.photosOfGroup) }) {
+      let place = path.resolved(in: manifest.root.filePath)
+      guard let bytes = try? PhotoFiles.read(place, limit: 1 << 28) else { continue }
+      thumbnails[path] = try? Thumbnail.jpeg(of: bytes, longerSide: 160)
+    }
+    return PhotosPage(look, manifest, showing: Array(groups), thumbnails: thumbnails)
+  }
+
   private func summary(
-    _ manifest: Manifest, _ verification: DatasetVerification, unchanged: Bool,
+    _ manifest: Manifest, _ verification: DatasetVerification, _ look: DataLook, unchanged: Bool,
     _ newSplit: Summary.NewSplit?
   ) -> Summary {
     let counts = Split.allCases.map(manifest.counts)
@@ -258,15 +252,14 @@ package struct PrepareStage {
     if let newSplit { context.console.warn(newSplit.text) }
     let leftOut = LeftOutFiles.count(verification)
     for line in leftOut.lines { context.console.warn(line) }
-    let look = DataLook(verification)
     for finding in look.findings { context.console.warn(finding.text + ".") }
     for warning in manifest.warnings { context.console.warn(warning) }
     return Summary(
       root: manifest.root.description, count: manifest.records.count,
       severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
-      leftOut: leftOut, look: look, unchanged: unchanged, newSplit: newSplit,
-      warnings: manifest.warnings)
+      leftOut: leftOut, look: look, page: run.photosPage.displayed, unchanged: unchanged,
+      newSplit: newSplit, warnings: manifest.warnings)
   }
 }
 
@@ -288,17 +281,6 @@ extension Recipe.Data.Layout {
     case .auto: nil
     case .classes: .classes
     case .splits: .splits
-    }
-  }
-}
-
-extension Split {
-  /// For people.
-  fileprivate var photos: String {
-    switch self {
-    case .train: "training photos"
-    case .valid: "validation photos"
-    case .test: "test photos"
     }
   }
 }

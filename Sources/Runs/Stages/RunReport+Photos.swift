@@ -111,7 +111,7 @@ extension RunReport {
       // From the middle of each third, so that two of one class are rare.
       let record = records[(2 * row + 1) * records.count / (2 * photos)]
       let path = record.path.resolved(in: manifest.root.filePath)
-      guard let bytes = try? FileSystem.read(path, limit: 1 << 28),
+      guard let bytes = try? PhotoFiles.read(path, limit: 1 << 28),
         let squares = try? bytes.withUnsafeBytes({ try sheet.row($0, sample: record.drawNumber) }),
         let pictures = try? squares.map({ try Thumbnail.jpeg(of: $0, longerSide: side) })
       else { return nil }

@@ -61,6 +61,8 @@ struct RunReport {
   func content() throws -> ReportContent {
     var content = ReportContent(title: recipe.name)
     content.manifest = manifest
+    content.photosPage =
+      FileSystem.exists(run.photosPage) ? run.photosPage.lastComponent?.string : nil
     content.network = ReportedNetwork(
       card: network.card, preprocessing: network.preprocessing, graph: network.graph,
       freezing: model.freezing, recipe: recipe, record: record, schedule: schedule)
@@ -69,6 +71,7 @@ struct RunReport {
     content.evaluation = result.evaluation
     content.looks = looks
     content.comparison = try comparison()
+    content.earlier = try earlier()
     let answers = answers
     content.mistakes = answers.mistakes.map(\.shown)
     content.unsure = answers.unsure.map(\.shown)
@@ -127,7 +130,7 @@ struct RunReport {
     var thumbnails: [String: [UInt8]] = [:]
     for record in records where thumbnails[record.path.description] == nil {
       let path = record.path.resolved(in: manifest.root.filePath)
-      guard let bytes = try? FileSystem.read(path, limit: 1 << 28) else { continue }
+      guard let bytes = try? PhotoFiles.read(path, limit: 1 << 28) else { continue }
       thumbnails[record.path.description] = try? Thumbnail.jpeg(of: bytes, longerSide: 160)
     }
     return thumbnails

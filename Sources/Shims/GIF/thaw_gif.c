@@ -159,7 +159,7 @@ static thaw_image_status read_rows(gif_reader *reader, const thaw_decode_options
     thaw_report_fail(report, "no memory for a row of pixels");
     return THAW_IMAGE_NO_MEMORY;
   }
-  bool interlaced = file->Image.Interlace;
+  bool interlaced = file->Image.Interlace, visible = reader->transparent < 0;
   for (int pass = 0; pass < (interlaced ? 4 : 1); pass++) {
     for (uint32_t y = interlaced ? starts[pass] : 0; y < height; y += interlaced ? steps[pass] : 1) {
       if (DGifGetLine(file, row, (int)width) == GIF_ERROR) {
@@ -167,10 +167,14 @@ static thaw_image_status read_rows(gif_reader *reader, const thaw_decode_options
         return fail_with(reader, file->Error, report);
       }
       size_t at = ((size_t)file->Image.Top + y) * reader->width + (size_t)file->Image.Left;
-      for (uint32_t x = 0; x < width; x++) memcpy(pixels + (at + x) * 3, table[row[x]], 3);
+      for (uint32_t x = 0; x < width; x++) {
+        visible |= row[x] != reader->transparent;
+        memcpy(pixels + (at + x) * 3, table[row[x]], 3);
+      }
     }
   }
   free(row);
+  thaw_report_visible(report, visible);
   return THAW_IMAGE_OK;
 }
 

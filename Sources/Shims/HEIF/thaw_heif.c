@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "thaw_exif.h"
+#include "thaw_heif_planes.h"
 #include "thaw_report.h"
 
 #if THAW_HAS_HEIF
@@ -78,6 +80,53 @@ static thaw_image_status open_reader(heif_reader *reader, const uint8_t *bytes, 
   return THAW_IMAGE_OK;
 }
 
+// EXIF as a block of its own: an offset in four bytes, then the structure.
+static void fill_camera(const heif_reader *reader, thaw_image_info *info) {
+  enum { LONGEST = 1 << 20 };
+  heif_item_id block;
+  if (heif_image_handle_get_list_of_metadata_block_IDs(reader->handle, "Exif", &block, 1) != 1) return;
+  size_t count = heif_image_handle_get_metadata_size(reader->handle, block);
+  if (count < 12 || count > LONGEST) return;
+  uint8_t *bytes = malloc(count);
+  if (bytes == NULL) return;
+  if (heif_image_handle_get_metadata(reader->handle, block, bytes).code == heif_error_Ok) {
+    uint32_t offset = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    if (offset <= count - 4) {
+      thaw_exif_camera(bytes + 4 + offset, count - 4 - offset, info->camera, sizeof info->camera);
+    }
+  }
+  free(bytes);
+}
+
+thaw_icc_status thaw_heif_profile(const uint8_t *bytes, size_t count,
+                                  const thaw_decode_options *options, uint8_t **profile,
+                                  size_t *profile_count) {
+  heif_reader reader;
+  thaw_image_report report;
+  *profile = NULL;
+  *profile_count = 0;
+  if (open_reader(&reader, bytes, count, options, &report) != THAW_IMAGE_OK) {
+    close_reader(&reader, THAW_IMAGE_CORRUPT);
+    return THAW_ICC_NONE;
+  }
+  thaw_icc_status status = THAW_ICC_NONE;
+  size_t size = heif_image_handle_get_raw_color_profile_size(reader.handle);
+  if (size > 0) status = size < 128 || size > THAW_ICC_LIMIT ? THAW_ICC_DAMAGED : THAW_ICC_FOUND;
+  if (status == THAW_ICC_FOUND) {
+    *profile = malloc(size);
+    *profile_count = size;
+    if (*profile == NULL) {
+      status = THAW_ICC_NO_MEMORY;
+    } else if (heif_image_handle_get_raw_color_profile(reader.handle, *profile).code != heif_error_Ok) {
+      free(*profile);
+      *profile = NULL;
+      status = THAW_ICC_DAMAGED;
+    }
+  }
+  close_reader(&reader, THAW_IMAGE_OK);
+  return status;
+}
+
 thaw_image_status thaw_heif_probe(const uint8_t *bytes, size_t count,
                                   const thaw_decode_options *options, thaw_image_info *info,
                                   thaw_image_report *report) {
@@ -93,142 +142,9 @@ thaw_image_status thaw_heif_probe(const uint8_t *bytes, size_t count,
                               .orientation = 1,
                               .has_alpha = reader.has_alpha,
                               .is_progressive = false};
+    fill_camera(&reader, info);
   }
   return close_reader(&reader, status);
-}
-
-// A plane of a decoded image.
-typedef struct {
-  const uint8_t *bytes;
-  size_t stride;
-  int width, height;
-  // Bits of a sample; more than 8 take two bytes.
-  int bits;
-} heif_plane;
-
-static bool plane_of(const struct heif_image *image, enum heif_channel channel, heif_plane *plane) {
-  int stride = 0;
-  plane->bytes = heif_image_get_plane_readonly(image, channel, &stride);
-  plane->width = heif_image_get_width(image, channel);
-  plane->height = heif_image_get_height(image, channel);
-  plane->bits = heif_image_get_bits_per_pixel_range(image, channel);
-  if (plane->bytes == NULL || plane->width <= 0 || plane->height <= 0 || stride <= 0) return false;
-  plane->stride = (size_t)stride;
-  size_t bytes = plane->bits > 8 ? 2 : 1;
-  return plane->bits >= 8 && plane->bits <= 16 && plane->stride >= (size_t)plane->width * bytes;
-}
-
-// A sample in 0 to 255, with its fraction.
-static float level(const heif_plane *plane, int x, int y) {
-  const uint8_t *row = plane->bytes + (size_t)y * plane->stride;
-  if (plane->bits == 8) return row[x];
-  uint16_t value;
-  memcpy(&value, row + (size_t)x * 2, 2);
-  return (float)value * 255.0f / (float)((1 << plane->bits) - 1);
-}
-
-// The two samples around a place, and how much the second counts: a sample at half resolution stands in
-// the middle of the pixels that it colours, as libavif has it.
-static void around(int at, int full, int count, int *first, int *second, float *share) {
-  if (count == full) {
-    *first = *second = at, *share = 0;
-    return;
-  }
-  int near = at / 2, other = at % 2 == 0 ? near - 1 : near + 1;
-  if (near >= count) near = count - 1;
-  if (other < 0) other = 0;
-  if (other >= count) other = count - 1;
-  *first = near, *second = other, *share = 0.25f;
-}
-
-static float colour(const heif_plane *plane, int x, int y, int width, int height) {
-  int left, right, top, bottom;
-  float across, down;
-  around(x, width, plane->width, &left, &right, &across);
-  around(y, height, plane->height, &top, &bottom, &down);
-  float upper = level(plane, left, top) * (1 - across) + level(plane, right, top) * across;
-  if (down == 0) return upper;
-  float lower = level(plane, left, bottom) * (1 - across) + level(plane, right, bottom) * across;
-  return upper * (1 - down) + lower * down;
-}
-
-static uint8_t byte_of(int32_t value) {
-  return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)value;
-}
-
-static int32_t rounded(float value) { return (int32_t)(value + (value < 0 ? -0.5f : 0.5f)); }
-
-// How brightness and colour differences become red, green and blue.
-typedef struct {
-  float red, blue;
-  bool full_range;
-} heif_matrix;
-
-// False for matrices that are left to the library.
-static bool matrix_of(const struct heif_image_handle *handle, heif_matrix *matrix) {
-  struct heif_color_profile_nclx *profile = NULL;
-  *matrix = (heif_matrix){0.299f, 0.114f, true};
-  struct heif_error error = heif_image_handle_get_nclx_color_profile(handle, &profile);
-  if (error.code != heif_error_Ok || profile == NULL) {
-    // One with values that it does not know is handed out beside the error.
-    heif_nclx_color_profile_free(profile);
-    return true;
-  }
-  bool known = true;
-  matrix->full_range = profile->full_range_flag != 0;
-  switch (profile->matrix_coefficients) {
-    case heif_matrix_coefficients_ITU_R_BT_709_5: *matrix = (heif_matrix){0.2126f, 0.0722f, matrix->full_range}; break;
-    case heif_matrix_coefficients_ITU_R_BT_2020_2_non_constant_luminance:
-      *matrix = (heif_matrix){0.2627f, 0.0593f, matrix->full_range};
-      break;
-    case heif_matrix_coefficients_unspecified:
-    case heif_matrix_coefficients_ITU_R_BT_470_6_System_B_G:
-    case heif_matrix_coefficients_ITU_R_BT_601_6: break;
-    default: known = false;
-  }
-  heif_nclx_color_profile_free(profile);
-  return known;
-}
-
-// AVIF as libavif makes colours of it, and so Pillow: halved colour planes are interpolated. libheif
-// repeats their samples, which differs at edges by up to a quarter of the range.
-static bool convert_planes(const heif_reader *reader, const struct heif_image *image,
-                           const heif_matrix *matrix, uint8_t *pixels) {
-  heif_plane luma, blue, red;
-  if (!plane_of(image, heif_channel_Y, &luma) || !plane_of(image, heif_channel_Cb, &blue) ||
-      !plane_of(image, heif_channel_Cr, &red)) {
-    return false;
-  }
-  int width = (int)reader->width, height = (int)reader->height;
-  int halves[2] = {(width + 1) / 2, (height + 1) / 2};
-  for (int index = 0; index < 2; index++) {
-    const heif_plane *plane = index == 0 ? &blue : &red;
-    if ((plane->width != width && plane->width != halves[0]) ||
-        (plane->height != height && plane->height != halves[1])) {
-      return false;
-    }
-  }
-  if (luma.width != width || luma.height != height) return false;
-  // Sixty-fourths, as libyuv under libavif computes: differences rounded to a byte, coefficients to a
-  // sixty-fourth.
-  float green = 1 - matrix->red - matrix->blue, range = matrix->full_range ? 1 : 255.0f / 224;
-  float of_red = 2 * (1 - matrix->red) * range, of_blue = 2 * (1 - matrix->blue) * range;
-  int32_t vr = rounded(64 * of_red), vg = rounded(64 * of_red * matrix->red / green);
-  int32_t ub = rounded(64 * of_blue), ug = rounded(64 * of_blue * matrix->blue / green);
-  uint32_t scale = matrix->full_range ? 16320 : 18997;
-  int32_t offset = matrix->full_range ? 32 : -1160;
-  for (int y = 0; y < height; y++) {
-    for (int x = 0; x < width; x++, pixels += 3) {
-      uint32_t bright = (uint32_t)rounded(level(&luma, x, y));
-      int32_t value = (int32_t)(bright * 0x0101 * scale >> 16) + offset;
-      int32_t u = rounded(colour(&blue, x, y, width, height)) - 128;
-      int32_t v = rounded(colour(&red, x, y, width, height)) - 128;
-      pixels[0] = byte_of((value + vr * v) >> 6);
-      pixels[1] = byte_of((value - ug * u - vg * v) >> 6);
-      pixels[2] = byte_of((value + ub * u) >> 6);
-    }
-  }
-  return true;
 }
 
 static bool is_avif(const uint8_t *bytes, size_t count) {
@@ -240,59 +156,94 @@ static bool is_avif(const uint8_t *bytes, size_t count) {
   return false;
 }
 
-// How an AVIF stores its colours, as its configuration says; undefined when they are not halved.
+// How an AVIF stores its colours, as its configuration says; undefined when it has none.
 static enum heif_chroma stored_chroma(const uint8_t *bytes, size_t count) {
   size_t end = count < 65536 ? count : 65536;
   for (size_t at = 0; at + 8 <= end; at++) {
     if (memcmp(bytes + at, "av1C", 4) != 0) continue;
     uint8_t flags = bytes[at + 6];
     bool across = (flags & 8) != 0, down = (flags & 4) != 0, grey = (flags & 16) != 0;
-    if (grey || !across) return heif_chroma_undefined;
+    if (grey) return heif_chroma_undefined;
+    if (!across) return heif_chroma_444;
     return down ? heif_chroma_420 : heif_chroma_422;
   }
   return heif_chroma_undefined;
 }
 
+// Pixels with transparency as they are stored, on the background.
+static void lay_row(const uint8_t *rgba, size_t width, bool premultiplied,
+                    const thaw_decode_options *options, uint8_t *pixels) {
+  if (!premultiplied) return thaw_composite(rgba, pixels, width, options->background);
+  for (size_t x = 0; x < width; x++, rgba += 4, pixels += 3) {
+    for (int channel = 0; channel < 3; channel++) {
+      uint32_t sum =
+          rgba[channel] + thaw_multiply_255(options->background[channel], 255u - rgba[3]);
+      pixels[channel] = (uint8_t)(sum > 255 ? 255 : sum);
+    }
+  }
+}
+
+static bool is_premultiplied(const heif_reader *reader) {
+  return reader->has_alpha && heif_image_handle_is_premultiplied_alpha(reader->handle) != 0;
+}
+
+// Converts the planes of an image row by row; false when they are not as expected.
+static bool convert_planes(const heif_reader *reader, const struct heif_image *image,
+                           const thaw_heif_matrix *matrix, const thaw_decode_options *options,
+                           uint8_t *pixels, bool *visible) {
+  thaw_heif_converter converter;
+  if (!thaw_heif_converter_open(&converter, image, matrix, reader->width, reader->height,
+                                reader->has_alpha)) {
+    return false;
+  }
+  bool premultiplied = is_premultiplied(reader);
+  for (uint32_t y = 0; y < reader->height; y++, pixels += (size_t)reader->width * 3) {
+    if (!reader->has_alpha) {
+      thaw_heif_convert_row(&converter, y, pixels);
+      continue;
+    }
+    const uint8_t *rgba = thaw_heif_convert_row(&converter, y, NULL);
+    if (!*visible) *visible = thaw_any_visible(rgba, reader->width);
+    lay_row(rgba, reader->width, premultiplied, options, pixels);
+  }
+  thaw_heif_converter_close(&converter);
+  return true;
+}
+
 // Whether the image was decoded in its own colours and converted here; otherwise nothing was done.
 static bool decode_planes(const heif_reader *reader, struct heif_decoding_options *decoding,
-                          enum heif_chroma chroma, uint8_t *pixels) {
-  heif_matrix matrix;
-  if (chroma == heif_chroma_undefined || reader->has_alpha || !matrix_of(reader->handle, &matrix)) return false;
+                          enum heif_chroma chroma, const thaw_decode_options *options,
+                          uint8_t *pixels, bool *visible) {
+  thaw_heif_matrix matrix;
+  if (chroma == heif_chroma_undefined || !thaw_heif_matrix_of(reader->handle, &matrix)) return false;
   struct heif_image *image = NULL;
   struct heif_error error = heif_decode_image(reader->handle, &image, heif_colorspace_YCbCr,
                                               chroma, decoding);
   if (error.code != heif_error_Ok) return false;
   bool done = heif_image_get_colorspace(image) == heif_colorspace_YCbCr &&
-              convert_planes(reader, image, &matrix, pixels);
+              convert_planes(reader, image, &matrix, options, pixels, visible);
   heif_image_release(image);
   return done;
 }
 
 static void copy_rows(const heif_reader *reader, const uint8_t *source, size_t stride,
-                      const thaw_decode_options *options, bool premultiplied, uint8_t *pixels) {
+                      const thaw_decode_options *options, uint8_t *pixels, bool *visible) {
   size_t width = reader->width;
+  bool premultiplied = is_premultiplied(reader);
   for (size_t y = 0; y < reader->height; y++, source += stride, pixels += width * 3) {
     if (!reader->has_alpha) {
       memcpy(pixels, source, width * 3);
-    } else if (!premultiplied) {
-      thaw_composite(source, pixels, width, options->background);
-    } else {
-      for (size_t x = 0; x < width; x++) {
-        uint32_t alpha = source[x * 4 + 3];
-        for (int channel = 0; channel < 3; channel++) {
-          uint32_t sum = source[x * 4 + (size_t)channel] +
-                         thaw_multiply_255(options->background[channel], 255 - alpha);
-          pixels[x * 3 + (size_t)channel] = (uint8_t)(sum > 255 ? 255 : sum);
-        }
-      }
+      continue;
     }
+    if (!*visible) *visible = thaw_any_visible(source, width);
+    lay_row(source, width, premultiplied, options, pixels);
   }
 }
 
 static thaw_image_status decode_colours(const heif_reader *reader,
                                         struct heif_decoding_options *decoding, size_t count,
                                         const thaw_decode_options *options, uint8_t *pixels,
-                                        thaw_image_report *report) {
+                                        bool *visible, thaw_image_report *report) {
   enum heif_chroma chroma =
       reader->has_alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB;
   struct heif_image *image = NULL;
@@ -310,9 +261,7 @@ static thaw_image_status decode_colours(const heif_reader *reader,
     thaw_report_fail(report, "the image has another size than its header says");
     status = THAW_IMAGE_CORRUPT;
   } else {
-    bool premultiplied =
-        reader->has_alpha && heif_image_handle_is_premultiplied_alpha(reader->handle) != 0;
-    copy_rows(reader, plane, (size_t)stride, options, premultiplied, pixels);
+    copy_rows(reader, plane, (size_t)stride, options, pixels, visible);
   }
   heif_image_release(image);
   return status;
@@ -336,9 +285,11 @@ thaw_image_status thaw_heif_decode(const uint8_t *bytes, size_t count,
   decoding->convert_hdr_to_8bit = 1;
   enum heif_chroma chroma =
       is_avif(bytes, count) ? stored_chroma(bytes, count) : heif_chroma_undefined;
-  if (!decode_planes(&reader, decoding, chroma, pixels)) {
-    status = decode_colours(&reader, decoding, count, options, pixels, report);
+  bool visible = !reader.has_alpha;
+  if (!decode_planes(&reader, decoding, chroma, options, pixels, &visible)) {
+    status = decode_colours(&reader, decoding, count, options, pixels, &visible, report);
   }
+  if (status == THAW_IMAGE_OK) thaw_report_visible(report, visible);
   heif_decoding_options_free(decoding);
   return close_reader(&reader, status);
 }
@@ -346,5 +297,14 @@ thaw_image_status thaw_heif_decode(const uint8_t *bytes, size_t count,
 #else
 
 THAW_MISSING_FORMAT(heif)
+
+thaw_icc_status thaw_heif_profile(const uint8_t *bytes, size_t count,
+                                  const thaw_decode_options *options, uint8_t **profile,
+                                  size_t *profile_count) {
+  (void)bytes, (void)count, (void)options;
+  *profile = NULL;
+  *profile_count = 0;
+  return THAW_ICC_NONE;
+}
 
 #endif

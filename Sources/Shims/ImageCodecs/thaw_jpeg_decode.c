@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "thaw_codecs.h"
+#include "thaw_exif.h"
 #include "thaw_report.h"
 // jpeglib.h needs stdio.h first.
 #include <jpeglib.h>
@@ -225,6 +226,18 @@ static uint32_t stored_orientation(jpeg_decoder *decoder) {
   return found > 0 ? (uint32_t)found : 1;
 }
 
+static void fill_camera(jpeg_decoder *decoder, thaw_image_info *info) {
+  static const char exif[6] = {'E', 'x', 'i', 'f', 0, 0};
+  info->camera[0] = 0;
+  for (jpeg_saved_marker_ptr marker = decoder->library.marker_list; marker; marker = marker->next) {
+    size_t length = marker->data_length;
+    if (length < sizeof exif || memcmp(marker->data, exif, sizeof exif) != 0) continue;
+    thaw_exif_camera(marker->data + sizeof exif, length - sizeof exif, info->camera,
+                     sizeof info->camera);
+    return;
+  }
+}
+
 static void fill_info(jpeg_decoder *decoder, thaw_image_info *info) {
   const struct jpeg_decompress_struct *library = &decoder->library;
   info->width = library->image_width;
@@ -233,6 +246,8 @@ static void fill_info(jpeg_decoder *decoder, thaw_image_info *info) {
   info->bits = (uint32_t)library->data_precision;
   info->orientation = stored_orientation(decoder);
   info->has_alpha = false;
+  info->is_cmyk = library->num_components == 4;
+  fill_camera(decoder, info);
   info->is_progressive = library->progressive_mode;
 }
 
@@ -272,7 +287,13 @@ thaw_image_status thaw_jpeg_probe(const uint8_t *bytes, size_t count,
   return destroy_decoder(decoder);
 }
 
-static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, size_t width) {
+static void cmyk_to_rgb(uint8_t *cmyk, uint8_t *rgb, size_t width,
+                        const thaw_ink_converter *inks) {
+  if (inks != NULL) {
+    for (size_t index = 0; index < width * 4; index++) cmyk[index] = 255u - cmyk[index];
+    inks->convert(inks->context, cmyk, rgb, width);
+    return;
+  }
   for (size_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
     // Adobe stores 255 - ink, so cmyk[3] is already 255 - K.
     uint32_t light = cmyk[3];
@@ -311,7 +332,7 @@ static void read_rows(jpeg_decoder *decoder, uint8_t *pixels) {
     uint8_t *row = pixels + (size_t)library->output_scanline * stride;
     if (decoder->cmyk != NULL) {
       jpeg_read_scanlines(library, &decoder->cmyk, 1);
-      cmyk_to_rgb(decoder->cmyk, row, library->output_width);
+      cmyk_to_rgb(decoder->cmyk, row, library->output_width, decoder->options->inks);
       continue;
     }
     JSAMPROW rows[BATCH];

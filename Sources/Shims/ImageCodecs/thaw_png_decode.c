@@ -138,6 +138,8 @@ static void fill_info(png_decoder *decoder, thaw_image_info *info) {
   info->channels = png_get_channels(library, decoder->info);
   info->bits = png_get_bit_depth(library, decoder->info);
   info->has_alpha = has_alpha(decoder);
+  info->is_cmyk = false;
+  thaw_png_camera(decoder->bytes, decoder->count, info->camera, sizeof info->camera);
   info->is_progressive = png_get_interlace_type(library, decoder->info) != PNG_INTERLACE_NONE;
   info->orientation = 1;
   int32_t found = thaw_png_orientation(decoder->bytes, decoder->count);
@@ -190,13 +192,33 @@ static void allocate_rows(png_decoder *decoder, size_t rows, size_t row_bytes, s
   }
 }
 
-// Keeps the high byte of each sample, in place, and notes the largest.
-static void keep_high_bytes(png_decoder *decoder, uint8_t *row, size_t samples, size_t channels) {
+// Notes the largest sample of colour.
+static void note_largest(png_decoder *decoder, const uint8_t *row, size_t samples, size_t channels) {
   bool alpha = channels == 4;
   for (size_t index = 0; index < samples; index++) {
     uint32_t value = (uint32_t)row[2 * index] << 8 | row[2 * index + 1];
     if (!(alpha && index % 4 == 3) && value > decoder->largest) decoder->largest = value;
-    row[index] = (uint8_t)(value >> 8);
+  }
+}
+
+// Keeps a byte of each sample, in place: the high one, but of colours what lies `shift` bits up.
+static void keep_bytes(uint8_t *row, size_t samples, size_t channels, uint32_t shift) {
+  for (size_t index = 0; index < samples; index++) {
+    uint32_t value = (uint32_t)row[2 * index] << 8 | row[2 * index + 1];
+    row[index] = (uint8_t)(value >> (channels == 4 && index % 4 == 3 ? 8 : shift));
+  }
+}
+
+// A row as it was read, to colours.
+static void finish_row(png_decoder *decoder, uint8_t *source, uint8_t *row, size_t width,
+                       size_t channels, bool deep, bool *visible) {
+  bool stretch = decoder->options->stretch;
+  if (deep) keep_bytes(source, width * channels, channels, stretch ? thaw_stretch_shift(decoder->largest) : 8);
+  if (channels == 4) {
+    if (!*visible) *visible = thaw_any_visible(source, width);
+    thaw_composite(source, row, width, decoder->options->background);
+  } else {
+    memcpy(row, source, width * 3);
   }
 }
 
@@ -215,8 +237,8 @@ static void read_rows(png_decoder *decoder, uint8_t *pixels, size_t capacity) {
     thaw_report_fail(decoder->report, "the buffer has %zu bytes", capacity);
     fail(decoder, THAW_IMAGE_BAD_CALL);
   }
-  bool visible = !alpha;
-  bool whole = passes > 1, direct = !alpha && !deep;
+  bool visible = !alpha, late = deep && decoder->options->stretch;
+  bool whole = passes > 1 || late, direct = !alpha && !deep;
   if (!direct) allocate_rows(decoder, whole ? height : 1, row_bytes, width);
   for (int pass = 0; pass < passes; pass++) {
     for (size_t y = 0; y < height; y++) {
@@ -224,17 +246,17 @@ static void read_rows(png_decoder *decoder, uint8_t *pixels, size_t capacity) {
       uint8_t *target = direct ? row : decoder->rows + (whole ? y * row_bytes : 0);
       png_read_row(library, target, NULL);
       if (direct || pass < passes - 1) continue;
-      if (deep) keep_high_bytes(decoder, target, width * channels, channels);
-      if (alpha) {
-        if (!visible) visible = thaw_any_visible(target, width);
-        thaw_composite(target, row, width, decoder->options->background);
-      } else {
-        memcpy(row, target, width * 3);
-      }
+      if (deep) note_largest(decoder, target, width * channels, channels);
+      if (!late) finish_row(decoder, target, row, width, channels, deep, &visible);
     }
   }
+  // How far samples are spread is known only now.
+  for (size_t y = 0; late && y < height; y++) {
+    finish_row(decoder, decoder->rows + y * row_bytes, pixels + y * width * 3, width, channels, deep,
+               &visible);
+  }
   thaw_report_visible(decoder->report, visible);
-  if (deep) thaw_report_depth(decoder->report, decoder->largest);
+  if (deep && !late) thaw_report_depth(decoder->report, decoder->largest);
 }
 
 thaw_image_status thaw_png_decode(const uint8_t *bytes, size_t count,

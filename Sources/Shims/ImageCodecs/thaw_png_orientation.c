@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "thaw_exif.h"
 #include "thaw_png_orientation.h"
 #include "thaw_report.h"
 
@@ -128,6 +129,21 @@ int32_t thaw_png_orientation(const uint8_t *bytes, size_t count) {
   }
   int32_t found = has_exif ? exif : profile;
   return found != 0 ? found : xmp;
+}
+
+void thaw_png_camera(const uint8_t *bytes, size_t count, char *camera, size_t capacity) {
+  camera[0] = 0;
+  size_t at = 8;
+  while (at + 12 <= count) {
+    uint64_t length = (uint64_t)bytes[at] << 24 | (uint64_t)bytes[at + 1] << 16 |
+                      (uint64_t)bytes[at + 2] << 8 | bytes[at + 3];
+    if (length > count - at - 12) return;
+    if (memcmp(bytes + at + 4, "eXIf", 4) == 0) {
+      thaw_exif_camera(bytes + at + 8, (size_t)length, camera, capacity);
+      return;
+    }
+    at += 12 + (size_t)length;
+  }
 }
 
 int32_t thaw_xmp_orientation(const uint8_t *bytes, size_t count) {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "thaw_exif.h"
 #include "thaw_report.h"
 
 #if THAW_HAS_TIFF
@@ -29,8 +30,12 @@ typedef struct {
   int alpha;
   bool is_tiled;
   const uint16_t *map[3];
-  // Of 16-bit samples.
-  uint32_t largest;
+  // Of 16-bit samples: the largest, and how far they are shifted to become bytes.
+  uint32_t largest, shift;
+  // A row of inks, where a profile makes colours of them.
+  uint8_t *inks;
+  // Whether any pixel was not transparent.
+  bool visible;
 } tiff_reader;
 
 static tsize_t on_read(thandle_t handle, tdata_t target, tsize_t wanted) {
@@ -146,7 +151,14 @@ static void read_fields(tiff_reader *reader) {
   TIFFGetFieldDefaulted(file, TIFFTAG_BITSPERSAMPLE, &reader->bits);
   TIFFGetFieldDefaulted(file, TIFFTAG_PLANARCONFIG, &reader->planar);
   TIFFGetFieldDefaulted(file, TIFFTAG_COMPRESSION, &reader->compression);
-  TIFFGetFieldDefaulted(file, TIFFTAG_ORIENTATION, &reader->orientation);
+  if (!TIFFGetField(file, TIFFTAG_ORIENTATION, &reader->orientation)) {
+    uint32_t count = 0;
+    const uint8_t *xmp = NULL;
+    if (TIFFGetField(file, TIFFTAG_XMLPACKET, &count, &xmp)) {
+      int32_t found = thaw_xmp_orientation(xmp, count);
+      if (found > 0) reader->orientation = (uint16_t)found;
+    }
+  }
   if (!TIFFGetField(file, TIFFTAG_PHOTOMETRIC, &reader->photometric)) {
     reader->photometric = reader->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
   }
@@ -268,7 +280,9 @@ thaw_image_status thaw_tiff_probe(const uint8_t *bytes, size_t count,
                               .bits = reader.bits,
                               .orientation = turned ? reader.orientation : 1,
                               .has_alpha = reader.alpha >= 0,
+                              .is_cmyk = reader.photometric == PHOTOMETRIC_SEPARATED,
                               .is_progressive = false};
+    thaw_exif_camera(bytes, count, info->camera, sizeof info->camera);
   }
   return close_reader(&reader, status);
 }
@@ -282,7 +296,8 @@ static uint32_t sample_at(tiff_reader *reader, const uint8_t *row, size_t index)
       uint16_t value;
       memcpy(&value, row + index * 2, 2);
       if (value > reader->largest) reader->largest = value;
-      return value >> 8;
+      uint32_t byte = value >> reader->shift;
+      return byte > 255 ? 255 : byte;
     }
     default: {
       size_t bit = index * reader->bits;
@@ -327,8 +342,13 @@ static void convert_pixel(tiff_reader *reader, const tiff_row *row, size_t x,
     memcpy(rgb, rgba, 3);
     return;
   }
+  // Transparency uses all its bits.
+  uint32_t shift = reader->shift, largest = reader->largest;
+  reader->shift = 8;
   uint32_t alpha = sample(reader, row, x, colours);
+  reader->shift = shift, reader->largest = largest;
   rgba[3] = (uint8_t)alpha;
+  reader->visible |= alpha != 0;
   if (reader->alpha == EXTRASAMPLE_ASSOCALPHA && alpha > 0) {
     for (int channel = 0; channel < 3; channel++) {
       uint32_t full = rgba[channel] * 255u / alpha;
@@ -344,8 +364,19 @@ typedef struct {
   size_t stride;
 } tiff_block;
 
+// A row of inks by a profile.
+static void convert_inks(tiff_reader *reader, const tiff_row *row, size_t width,
+                         const thaw_ink_converter *converter, uint8_t *target) {
+  for (size_t x = 0; x < width; x++) {
+    for (uint32_t ink = 0; ink < 4; ink++) {
+      reader->inks[x * 4 + ink] = (uint8_t)sample(reader, row, x, ink);
+    }
+  }
+  converter->convert(converter->context, reader->inks, target, width);
+}
+
 static void convert_block(tiff_reader *reader, const tiff_block *block, uint8_t *const *data,
-                          const uint8_t *background, uint8_t *pixels) {
+                          const thaw_decode_options *options, uint8_t *pixels) {
   bool separate = reader->planar == PLANARCONFIG_SEPARATE && reader->samples > 1;
   // Eight-bit RGB needs no looking at single samples.
   bool plain = !separate && reader->bits == 8 && reader->samples == 3 && reader->alpha < 0 &&
@@ -360,8 +391,12 @@ static void convert_block(tiff_reader *reader, const tiff_block *block, uint8_t 
       memcpy(target, row.rows[0], (size_t)block->width * 3);
       continue;
     }
+    if (reader->inks != NULL) {
+      convert_inks(reader, &row, block->width, options->inks, target);
+      continue;
+    }
     for (uint32_t x = 0; x < block->width; x++) {
-      convert_pixel(reader, &row, x, background, target + (size_t)x * 3);
+      convert_pixel(reader, &row, x, options->background, target + (size_t)x * 3);
     }
   }
 }
@@ -427,12 +462,31 @@ static thaw_image_status read_blocks(tiff_reader *reader, const thaw_decode_opti
     for (uint32_t plane = 0; plane < planes && status == THAW_IMAGE_OK; plane++) {
       status = read_block(reader, index + plane * across * down, data[plane], size, wanted);
     }
-    if (status == THAW_IMAGE_OK) convert_block(reader, &block, data, options->background, pixels);
+    if (status == THAW_IMAGE_OK) convert_block(reader, &block, data, options, pixels);
   }
   for (uint32_t plane = 0; plane < planes; plane++) free(data[plane]);
-  if (status == THAW_IMAGE_OK && reader->bits == 16) {
+  return status;
+}
+
+// Reads the blocks; twice where it must be known first how far their samples are spread.
+static thaw_image_status read_pixels(tiff_reader *reader, const thaw_decode_options *options,
+                                     uint8_t *pixels) {
+  reader->shift = 8;
+  bool deep = reader->bits == 16, colours = reader->photometric == PHOTOMETRIC_SEPARATED;
+  if (options->inks != NULL && colours && reader->alpha < 0) {
+    reader->inks = malloc((size_t)reader->width * 4);
+    if (reader->inks == NULL) return fail(reader, THAW_IMAGE_NO_MEMORY, "no memory for a row of inks");
+  }
+  thaw_image_status status = read_blocks(reader, options, pixels);
+  if (status == THAW_IMAGE_OK && deep && !options->stretch) {
     thaw_report_depth(reader->report, reader->largest);
   }
+  if (status == THAW_IMAGE_OK && deep && options->stretch) {
+    reader->shift = thaw_stretch_shift(reader->largest);
+    if (reader->shift != 8) status = read_blocks(reader, options, pixels);
+  }
+  free(reader->inks);
+  reader->inks = NULL;
   return status;
 }
 
@@ -447,7 +501,10 @@ thaw_image_status thaw_tiff_decode(const uint8_t *bytes, size_t count,
     return close_reader(&reader, THAW_IMAGE_BAD_CALL);
   }
   reader.failed = false;
-  return close_reader(&reader, read_blocks(&reader, options, pixels));
+  reader.visible = reader.alpha < 0;
+  status = read_pixels(&reader, options, pixels);
+  if (status == THAW_IMAGE_OK) thaw_report_visible(report, reader.visible);
+  return close_reader(&reader, status);
 }
 
 #else

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "thaw_exif.h"
 #include "thaw_report.h"
 
 #if THAW_HAS_WEBP
@@ -110,6 +111,18 @@ static uint32_t stored_orientation(const webp_image *image, thaw_image_report *r
   return orientation;
 }
 
+static void fill_camera(const webp_image *image, thaw_image_info *info) {
+  static const char signature[6] = {'E', 'x', 'i', 'f', 0, 0};
+  WebPChunkIterator chunk;
+  if (!WebPDemuxGetChunk(image->demuxer, "EXIF", 1, &chunk)) return;
+  const uint8_t *bytes = chunk.chunk.bytes;
+  size_t count = chunk.chunk.size;
+  bool prefixed = count >= sizeof signature && memcmp(bytes, signature, sizeof signature) == 0;
+  size_t skipped = prefixed ? sizeof signature : 0;
+  thaw_exif_camera(bytes + skipped, count - skipped, info->camera, sizeof info->camera);
+  WebPDemuxReleaseChunkIterator(&chunk);
+}
+
 thaw_image_status thaw_webp_probe(const uint8_t *bytes, size_t count,
                                   const thaw_decode_options *options, thaw_image_info *info,
                                   thaw_image_report *report) {
@@ -123,6 +136,7 @@ thaw_image_status thaw_webp_probe(const uint8_t *bytes, size_t count,
                               .orientation = stored_orientation(&image, report),
                               .has_alpha = image.has_alpha,
                               .is_progressive = false};
+    fill_camera(&image, info);
   }
   return close_image(&image, status);
 }

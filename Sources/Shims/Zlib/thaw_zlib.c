@@ -13,10 +13,12 @@ struct thaw_inflater {
 // zlib counts in unsigned int; larger buffers are handed over in pieces.
 static unsigned piece(size_t count) { return count > INT_MAX ? (unsigned)INT_MAX : (unsigned)count; }
 
-thaw_inflater *thaw_inflater_new(bool is_raw) {
+thaw_inflater *thaw_inflater_new(thaw_zlib_wrapping wrapping) {
   thaw_inflater *inflater = calloc(1, sizeof *inflater);
   if (inflater == NULL) return NULL;
-  if (inflateInit2(&inflater->stream, is_raw ? -MAX_WBITS : MAX_WBITS) != Z_OK) {
+  // zlib's own way to say what surrounds the data.
+  int bits = wrapping == THAW_ZLIB_RAW ? -MAX_WBITS : wrapping == THAW_ZLIB_GZIP ? MAX_WBITS + 16 : MAX_WBITS;
+  if (inflateInit2(&inflater->stream, bits) != Z_OK) {
     free(inflater);
     return NULL;
   }

@@ -73,7 +73,7 @@ final class ClassifierLane: @unchecked Sendable {
       case .bytes(let bytes): try prepare(bytes, views, into: target)
       case .data(let data): try prepare(Array(data), views, into: target)
       case .file(let path):
-        try prepare(FileSystem.read(path, limit: 1 << 30), views, into: target)
+        try prepare(PhotoFiles.read(path, limit: 1 << 30), views, into: target)
       case .pixels(let image):
         let sample =
           network.drawsAugmentation ? Manifest.drawNumber(ofContents: image.pixels) : 0

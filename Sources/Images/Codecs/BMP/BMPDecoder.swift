@@ -14,21 +14,23 @@ enum BMPDecoder {
     return ImageProbe(
       format: .bmp, size: header.size, orientation: .upright, channels: channels,
       bitsPerChannel: header.bits <= 8 ? header.bits : header.bits == 16 ? 5 : 8,
-      hasAlpha: header.hasAlpha, isProgressive: false, warnings: ImageWarnings())
+      hasAlpha: header.hasAlpha, isCMYK: false, camera: nil, isProgressive: false,
+      warnings: ImageWarnings())
   }
 
   static func decode(
     _ bytes: UnsafeRawBufferPointer, _ options: DecodeOptions
-  ) throws(ImageError) -> RGBImage {
+  ) throws(ImageError) -> (RGBImage, ImageWarnings) {
     let header = try BMPHeader(bytes, options)
     let size = header.size
     if header.compression == .runLength {
       let indices = try BMPRuns(header, bytes).indices()
-      return RGBImage(size: size) { pixels in
+      let image = RGBImage(size: size) { pixels in
         for index in 0..<(size.width * size.height) {
           write(header.palette[Int(indices[index])], to: pixels, at: index)
         }
       }
+      return (image, ImageWarnings())
     }
     let stride = (size.width * header.bits + 31) / 32 * 4
     // The last row may lack the bytes that fill it up.
@@ -36,13 +38,17 @@ enum BMPDecoder {
     guard header.offset <= bytes.count, bytes.count - header.offset >= needed else {
       throw .truncated(.bmp, detail: "data ends after \(bytes.count) bytes")
     }
-    return RGBImage(size: size) { pixels in
+    var isVisible = !header.hasAlpha
+    let image = RGBImage(size: size) { pixels in
       for y in 0..<size.height {
         let from = header.offset + (header.isTopDown ? y : size.height - 1 - y) * stride
         let row = UnsafeRawBufferPointer(rebasing: bytes[from..<min(from + stride, bytes.count)])
-        convert(row, header, options.background, to: pixels, from: y * size.width)
+        if convert(row, header, options.background, to: pixels, from: y * size.width) {
+          isVisible = true
+        }
       }
     }
+    return (image, isVisible ? ImageWarnings() : .nothingVisible)
   }
 
   private static func write(
@@ -53,10 +59,12 @@ enum BMPDecoder {
     pixels[3 * index + 2] = color.blue
   }
 
+  /// Writes a row of pixels; whether any of them is not transparent.
   private static func convert(
     _ row: UnsafeRawBufferPointer, _ header: BMPHeader, _ background: RGBColor,
     to pixels: UnsafeMutableBufferPointer<UInt8>, from first: Int
-  ) {
+  ) -> Bool {
+    var isVisible = !header.hasAlpha
     switch header.bits {
     case 24:
       for x in 0..<header.size.width {
@@ -69,6 +77,7 @@ enum BMPDecoder {
         for byte in 0..<(header.bits / 8) {
           pixel |= UInt32(row[x * header.bits / 8 + byte]) << UInt32(8 * byte)
         }
+        if header.hasAlpha, header.masks[3].value(pixel) > 0 { isVisible = true }
         write(color(pixel, header, background), to: pixels, at: first + x)
       }
     default:
@@ -79,6 +88,7 @@ enum BMPDecoder {
         write(header.palette[index], to: pixels, at: first + x)
       }
     }
+    return isVisible
   }
 
   private static func color(

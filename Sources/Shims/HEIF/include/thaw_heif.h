@@ -4,6 +4,7 @@
 #define THAW_HEIF_H
 
 #include "thaw_codecs.h"
+#include "thaw_icc.h"
 
 /// Reads the header. `THAW_IMAGE_MISSING` in a build without libheif.
 thaw_image_status thaw_heif_probe(const uint8_t *bytes, size_t count,
@@ -15,5 +16,10 @@ thaw_image_status thaw_heif_probe(const uint8_t *bytes, size_t count,
 thaw_image_status thaw_heif_decode(const uint8_t *bytes, size_t count,
                                    const thaw_decode_options *options, uint8_t *pixels,
                                    size_t capacity, thaw_image_report *report);
+
+/// The colour profile of the primary image, as `thaw_icc_find`.
+thaw_icc_status thaw_heif_profile(const uint8_t *bytes, size_t count,
+                                  const thaw_decode_options *options, uint8_t **profile,
+                                  size_t *profile_count);
 
 #endif

@@ -55,9 +55,19 @@ typedef struct {
   uint32_t orientation;
   /// Whether pixels may be transparent (PNG alpha channel or tRNS).
   bool has_alpha;
+  /// Whether colours are inks: cyan, magenta, yellow and black.
+  bool is_cmyk;
+  /// The camera, as EXIF has it; empty when it does not say.
+  char camera[64];
   /// Progressive JPEG or interlaced PNG.
   bool is_progressive;
 } thaw_image_info;
+
+/// Makes red, green and blue of a row of inks (0 is none, 255 all of it). It never jumps.
+typedef struct {
+  void (*convert)(void *context, const uint8_t *cmyk, uint8_t *rgb, size_t width);
+  void *context;
+} thaw_ink_converter;
 
 /// Limits and choices of a decode.
 typedef struct {
@@ -71,6 +81,10 @@ typedef struct {
   bool allow_missing_end;
   /// Colour under transparent pixels: red, green, blue.
   uint8_t background[3];
+  /// Whether 16-bit samples are spread over 16 bits that use fewer (PNG, TIFF).
+  bool stretch;
+  /// How inks become colours; NULL for the usual formula.
+  const thaw_ink_converter *inks;
 } thaw_decode_options;
 
 /// Reads a JPEG header up to the first scan.

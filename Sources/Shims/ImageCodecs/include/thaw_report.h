@@ -66,8 +66,16 @@ static inline thaw_image_status thaw_report_size(thaw_image_report *report, uint
 /// their high bytes are nearly black.
 static inline void thaw_report_depth(thaw_image_report *report, uint32_t largest) {
   if (largest == 0 || largest >= 4096) return;
-  thaw_report_warn(report, "16-bit samples use %d bits, so that the photo is nearly black; scale them up",
+  thaw_report_warn(report,
+                   "16-bit samples use %d bits, so that the photo is nearly black; --sixteen-bit stretch "
+                   "(image: {sixteen_bit: stretch}) spreads them",
                    largest < 256 ? 8 : largest < 1024 ? 10 : 12);
+}
+
+/// How far 16-bit samples up to `largest` are shifted to become bytes: what cameras and scanners have, 8, 10,
+/// 12 or 14 bits, is spread over the whole range.
+static inline uint32_t thaw_stretch_shift(uint32_t largest) {
+  return largest < 256 ? 0 : largest < 1024 ? 2 : largest < 4096 ? 4 : largest < 16384 ? 6 : 8;
 }
 
 /// Source-over on an opaque background with Pillow's rounding (`alpha_composite`): weights with seven

@@ -20,13 +20,14 @@ typedef enum {
   THAW_ZLIB_NO_MEMORY = 2
 } thaw_zlib_status;
 
+/// What surrounds compressed data: nothing (zip entries), zlib's header (HDF5 chunks), or gzip's.
+typedef enum { THAW_ZLIB_RAW, THAW_ZLIB_WRAPPED, THAW_ZLIB_GZIP } thaw_zlib_wrapping;
+
 /// A decompression under way.
 typedef struct thaw_inflater thaw_inflater;
 
 /// Starts one; NULL when there is no memory.
-///
-/// `is_raw`: bare deflate (zip entries), otherwise a zlib stream (HDF5 chunks).
-thaw_inflater *thaw_inflater_new(bool is_raw);
+thaw_inflater *thaw_inflater_new(thaw_zlib_wrapping wrapping);
 
 /// Ends one; NULL is allowed.
 void thaw_inflater_free(thaw_inflater *inflater);

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import SystemPackage
-import ThawFiles
+package import SystemPackage
+package import ThawFiles
 
-/// The bytes of a checkpoint, read where they are needed: an open file, or memory.
+/// The bytes of a file from elsewhere, read where they are needed: an open file, or memory.
 ///
 /// A file is read and never mapped, so one that shrinks meanwhile gives an error and not a signal.
 /// A file that is replaced by a rename goes on being read as it was.
-final class ByteSource: Sendable {
+package final class ByteSource: Sendable {
   private enum Contents: Sendable {
     case file(OpenFile, FileStatus)
     case memory([UInt8])
     case part(ByteSource, start: Int)
   }
 
-  let path: FilePath
-  let count: Int
+  package let path: FilePath
+  package let count: Int
   private let contents: Contents
 
   /// Opens a regular file; never hangs on a pipe or a device.
   ///
   /// - Parameter flags: more flags for `open`, such as `O_NOFOLLOW`.
-  init(_ path: FilePath, flags: Int32 = 0) throws(CheckpointError) {
+  package init(_ path: FilePath, flags: Int32 = 0) throws(FormatError) {
     do throws(FileError) {
       let file = try OpenFile(path, O_RDONLY | O_NONBLOCK | flags, "open")
       do throws(FileError) {
@@ -35,12 +35,22 @@ final class ByteSource: Sendable {
         throw error
       }
     } catch {
-      throw CheckpointError(error)
+      throw FormatError(error)
     }
   }
 
+  /// An open regular file, which is closed with this; `path` is for messages.
+  package init(_ file: OpenFile, path: FilePath) throws(FormatError) {
+    do throws(FileError) {
+      let status = try file.status()
+      self.path = path
+      count = status.size
+      contents = .file(file, status)
+    } catch { throw FormatError(error) }
+  }
+
   /// Wraps bytes in memory; `path` is for messages.
-  init(_ bytes: [UInt8], path: FilePath) {
+  package init(_ bytes: [UInt8], path: FilePath) {
     self.path = path
     count = bytes.count
     contents = .memory(bytes)
@@ -48,7 +58,7 @@ final class ByteSource: Sendable {
 
   /// A part of another source that is read as if it were a file; the caller has checked that it
   /// lies inside. Offsets in messages count from its start.
-  init(_ whole: ByteSource, start: Int, count: Int) {
+  package init(_ whole: ByteSource, start: Int, count: Int) {
     path = whole.path
     self.count = count
     contents = .part(whole, start: start)
@@ -59,22 +69,22 @@ final class ByteSource: Sendable {
   }
 
   /// What the path names; memory counts as a regular file.
-  var kind: FileKind {
+  package var kind: FileKind {
     if case .file(_, let status) = contents { status.kind } else { .regular }
   }
 
   /// Names of the file; memory has one.
-  var linkCount: Int {
+  package var linkCount: Int {
     if case .file(_, let status) = contents { status.linkCount } else { 1 }
   }
 
   /// Fills `buffer` from `offset` on.
-  func read(
+  package func read(
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer
-  ) throws(CheckpointError) {
+  ) throws(FormatError) {
     guard offset >= 0, offset <= count, buffer.count <= count - offset else {
       let (end, overflow) = offset.addingReportingOverflow(buffer.count)
-      throw CheckpointError(
+      throw FormatError(
         path, .truncated,
         "ends at byte \(count), bytes up to \(overflow ? "2^63" : "\(end)") are needed", at: count)
     }
@@ -89,16 +99,16 @@ final class ByteSource: Sendable {
   }
 
   /// `count` bytes from `offset` on.
-  func bytes(at offset: Int, count: Int) throws(CheckpointError) -> [UInt8] {
+  package func bytes(at offset: Int, count: Int) throws(FormatError) -> [UInt8] {
     // Before memory is taken: a count that the file does not have is refused.
     guard count >= 0, offset >= 0, offset <= self.count, count <= self.count - offset else {
-      throw CheckpointError(
+      throw FormatError(
         path, .truncated, "ends at byte \(self.count), \(count) bytes from \(offset) are needed",
         at: self.count)
     }
-    var failure: CheckpointError?
+    var failure: FormatError?
     let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      do throws(CheckpointError) {
+      do throws(FormatError) {
         let part = UnsafeMutableRawBufferPointer(
           rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
         try read(at: offset, into: part)
@@ -112,9 +122,9 @@ final class ByteSource: Sendable {
   }
 
   /// Calls `body` with all bytes of the range, a piece at a time, without holding them all.
-  func forEachPiece(
+  package func forEachPiece(
     at offset: Int, count: Int, _ body: (UnsafeRawBufferPointer) -> Void
-  ) throws(CheckpointError) {
+  ) throws(FormatError) {
     var done = 0
     while done < count {
       let piece = try bytes(at: offset + done, count: min(1 << 20, count - done))
@@ -126,23 +136,23 @@ final class ByteSource: Sendable {
   private func read(
     _ file: OpenFile, _ status: FileStatus, at offset: Int,
     into buffer: UnsafeMutableRawBufferPointer
-  ) throws(CheckpointError) {
+  ) throws(FormatError) {
     var filled = 0
     while filled < buffer.count, let base = buffer.baseAddress {
       let count = pread(
         file.descriptor, base + filled, buffer.count - filled, off_t(offset + filled))
       if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw CheckpointError(FileError(path, "read", .system(errno))) }
+      guard count >= 0 else { throw FormatError(FileError(path, "read", .system(errno))) }
       guard count > 0 else { throw changed }
       filled += count
     }
     let now: FileStatus
-    do throws(FileError) { now = try file.status() } catch { throw CheckpointError(error) }
+    do throws(FileError) { now = try file.status() } catch { throw FormatError(error) }
     guard now.size == status.size && now.modified == status.modified else { throw changed }
   }
 
-  private var changed: CheckpointError {
-    CheckpointError(
+  private var changed: FormatError {
+    FormatError(
       path, .unreadable, "the file changed while it was being read",
       nextStep: "Run again when nothing writes to it.")
   }

@@ -4,9 +4,9 @@ import CThawZlib
 
 /// A part of a file that is compressed with deflate, decompressed piece by piece: however large it
 /// becomes, no more than a piece is in memory.
-struct DeflatedBytes {
+package struct DeflatedBytes {
   /// What surrounds the data.
-  enum Wrapping {
+  package enum Wrapping {
     /// Nothing: zip entries.
     case raw
     /// zlib's header and checksum: HDF5 chunks.
@@ -24,10 +24,18 @@ struct DeflatedBytes {
   /// What it is, for messages: `zip entry 'a.npy'`.
   let label: String
 
+  /// A part of `source`; see the properties.
+  package init(
+    source: ByteSource, start: Int, storedCount: Int, count: Int, wrapping: Wrapping, label: String
+  ) {
+    (self.source, self.start, self.storedCount) = (source, start, storedCount)
+    (self.count, self.wrapping, self.label) = (count, wrapping, label)
+  }
+
   /// All of it.
   ///
-  /// - Throws: ``CheckpointError`` when it is damaged or does not become exactly ``count`` bytes.
-  func bytes() throws(CheckpointError) -> [UInt8] {
+  /// - Throws: ``FormatError`` when it is damaged or does not become exactly ``count`` bytes.
+  package func bytes() throws(FormatError) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count)
     try forEachPiece { bytes.append(contentsOf: $0) }
@@ -35,7 +43,7 @@ struct DeflatedBytes {
   }
 
   /// The first `limit` bytes, all if there are fewer; what follows is not looked at.
-  func prefix(_ limit: Int) throws(CheckpointError) -> [UInt8] {
+  package func prefix(_ limit: Int) throws(FormatError) -> [UInt8] {
     var bytes: [UInt8] = []
     try run(upTo: min(limit, count), firstPiece: nil) { bytes.append(contentsOf: $0) }
     return bytes
@@ -43,22 +51,23 @@ struct DeflatedBytes {
 
   /// Calls `body` with all of it in order: a first piece of `firstPiece` bytes if that is given, then
   /// pieces of 1 MiB and a last one.
-  func forEachPiece(
+  package func forEachPiece(
     firstPiece: Int? = nil, _ body: (UnsafeRawBufferPointer) -> Void
-  ) throws(CheckpointError) {
+  ) throws(FormatError) {
     try run(upTo: count, firstPiece: firstPiece, body)
   }
 
   private static let pieceSize = 1 << 20
 
-  private func failure(_ reason: String, _ kind: CheckpointError.Kind) -> CheckpointError {
-    CheckpointError(source.path, kind, "\(label): \(reason)", at: start)
+  private func failure(_ reason: String, _ kind: FormatError.Kind) -> FormatError {
+    FormatError(source.path, kind, "\(label): \(reason)", at: start)
   }
 
   private func run(
     upTo limit: Int, firstPiece: Int?, _ body: (UnsafeRawBufferPointer) -> Void
-  ) throws(CheckpointError) {
-    guard let inflater = thaw_inflater_new(wrapping == .raw) else {
+  ) throws(FormatError) {
+    let kind = wrapping == .raw ? THAW_ZLIB_RAW : THAW_ZLIB_WRAPPED
+    guard let inflater = thaw_inflater_new(kind) else {
       throw failure("no memory to decompress it", .tooLarge)
     }
     defer { thaw_inflater_free(inflater) }
@@ -94,7 +103,7 @@ struct DeflatedBytes {
     }
 
     /// Writes exactly `count` bytes to the beginning of `piece`.
-    mutating func fill(_ piece: inout [UInt8], _ count: Int) throws(CheckpointError) {
+    mutating func fill(_ piece: inout [UInt8], _ count: Int) throws(FormatError) {
       var filled = 0
       while filled < count {
         let made = try step(&piece, filled, count)
@@ -108,7 +117,7 @@ struct DeflatedBytes {
     }
 
     /// Checks that nothing follows, compressed or not.
-    mutating func expectEnd() throws(CheckpointError) {
+    mutating func expectEnd() throws(FormatError) {
       var spare: [UInt8] = [0]
       while !hasEnded {
         guard try step(&spare, 0, 1) == 0 else {
@@ -127,7 +136,7 @@ struct DeflatedBytes {
     /// Decompresses something into `piece[filled..<count]`; the number of bytes made.
     private mutating func step(
       _ piece: inout [UInt8], _ filled: Int, _ count: Int
-    ) throws(CheckpointError) -> Int {
+    ) throws(FormatError) -> Int {
       if used == input.count, read < whole.storedCount {
         let next = min(1 << 18, whole.storedCount - read)
         input = try whole.source.bytes(at: whole.start + read, count: next)

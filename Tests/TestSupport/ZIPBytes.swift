@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Writes zip archives of stored entries; every field can be made to lie.
-struct ZIPBytes {
-  struct Entry {
-    var name: String
-    var contents: [UInt8]
-    var flags: UInt16 = 0
-    var method: UInt16 = 0
-    var localName: String?
-    var directoryChecksum: UInt32?
-    var directorySize: UInt32?
+package struct ZIPBytes {
+  package struct Entry {
+    package var name: String
+    package var contents: [UInt8]
+    package var flags: UInt16 = 0
+    package var method: UInt16 = 0
+    package var localName: String?
+    package var directoryChecksum: UInt32?
+    package var directorySize: UInt32?
     /// Size that is claimed for the contents after decompression.
-    var plainSize: UInt32?
+    package var plainSize: UInt32?
     /// Offset of the local header in the directory, when it is not the true one.
-    var directoryOffset: UInt32?
+    package var directoryOffset: UInt32?
+
+    /// An entry that says the truth, but for the way of compression.
+    package init(
+      name: String, contents: [UInt8], flags: UInt16 = 0, method: UInt16 = 0,
+      directoryOffset: UInt32? = nil
+    ) {
+      (self.name, self.contents, self.flags) = (name, contents, flags)
+      (self.method, self.directoryOffset) = (method, directoryOffset)
+    }
   }
 
-  var entries: [Entry] = []
-  var prefix: [UInt8] = []
-  var countOffset = 0
+  package var entries: [Entry] = []
+  package var prefix: [UInt8] = []
+  package var countOffset = 0
   /// Adds the zip64 end records, the first with this many entries too many.
-  var largeCountOffset: Int?
+  package var largeCountOffset: Int?
 
-  mutating func add(_ name: String, _ contents: [UInt8]) {
+  /// An archive without entries.
+  package init() {}
+
+  package mutating func add(_ name: String, _ contents: [UInt8]) {
     entries.append(Entry(name: name, contents: contents))
   }
 
   /// A PyTorch archive of a pickled object with one storage called 0.
-  static func checkpoint(
+  package static func checkpoint(
     _ object: [UInt8], data: [UInt8] = [], byteOrder: String = "little", version: String = "3\n"
   ) -> ZIPBytes {
     var zip = ZIPBytes()
@@ -38,7 +50,7 @@ struct ZIPBytes {
     return zip
   }
 
-  var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     var file = prefix
     var directory: [UInt8] = []
     for entry in entries {
@@ -79,7 +91,7 @@ struct ZIPBytes {
   }
 
   /// CRC-32 bit by bit.
-  static func checksum(_ bytes: [UInt8]) -> UInt32 {
+  package static func checksum(_ bytes: [UInt8]) -> UInt32 {
     var crc = UInt32.max
     for byte in bytes {
       crc ^= UInt32(byte)
@@ -87,4 +99,9 @@ struct ZIPBytes {
     }
     return ~crc
   }
+}
+
+/// The bytes of a number, the lowest first.
+package func littleEndian<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+  withUnsafeBytes(of: number.littleEndian) { Array($0) }
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Reads a part of a ``ByteSource`` from front to back through a small window.
-struct ByteCursor {
-  let source: ByteSource
+package struct ByteCursor {
+  package let source: ByteSource
   /// The next byte of the source to be read.
-  private(set) var position: Int
+  package private(set) var position: Int
   /// The end of the part.
-  let end: Int
+  package let end: Int
   private var window: [UInt8] = []
   private var windowStart: Int
 
   /// Starts at `start`; nothing at or beyond `end` is read.
-  init(_ source: ByteSource, from start: Int = 0, to end: Int? = nil) {
+  package init(_ source: ByteSource, from start: Int = 0, to end: Int? = nil) {
     self.source = source
     self.end = min(end ?? source.count, source.count)
     position = start
@@ -19,7 +19,7 @@ struct ByteCursor {
   }
 
   /// A part of what `cursor` reads; bytes that it has in memory already are shared.
-  init(_ cursor: ByteCursor, part: Range<Int>) {
+  package init(_ cursor: ByteCursor, part: Range<Int>) {
     source = cursor.source
     end = min(part.upperBound, cursor.end)
     position = part.lowerBound
@@ -30,10 +30,10 @@ struct ByteCursor {
     windowStart = isInWindow ? cursor.windowStart : part.lowerBound
   }
 
-  var remaining: Int { max(0, end - position) }
+  package var remaining: Int { max(0, end - position) }
 
   /// The next byte.
-  mutating func byte() throws(CheckpointError) -> UInt8 {
+  package mutating func byte() throws(FormatError) -> UInt8 {
     if position - windowStart >= window.count || position >= end { try refill() }
     let byte = window[position - windowStart]
     position += 1
@@ -41,7 +41,7 @@ struct ByteCursor {
   }
 
   /// The next `count` bytes.
-  mutating func bytes(_ count: Int) throws(CheckpointError) -> [UInt8] {
+  package mutating func bytes(_ count: Int) throws(FormatError) -> [UInt8] {
     guard count >= 0 && count <= remaining else { throw truncated(needed: count) }
     let start = position - windowStart
     defer { position += count }
@@ -50,9 +50,9 @@ struct ByteCursor {
   }
 
   /// The next little-endian integer.
-  mutating func integer<Number: FixedWidthInteger>(
+  package mutating func integer<Number: FixedWidthInteger>(
     _ type: Number.Type = Number.self
-  ) throws(CheckpointError) -> Number {
+  ) throws(FormatError) -> Number {
     let size = MemoryLayout<Number>.size
     guard size <= remaining else { throw truncated(needed: size) }
     var number: Number = 0
@@ -61,26 +61,26 @@ struct ByteCursor {
   }
 
   /// Passes over `count` bytes.
-  mutating func skip(_ count: Int) throws(CheckpointError) {
+  package mutating func skip(_ count: Int) throws(FormatError) {
     guard count >= 0 && count <= remaining else { throw truncated(needed: count) }
     position += count
     if position - windowStart > window.count { (window, windowStart) = ([], position) }
   }
 
   /// An error at the current position.
-  func error(
-    _ kind: CheckpointError.Kind, _ reason: String, at offset: Int? = nil, nextStep: String? = nil
-  ) -> CheckpointError {
-    CheckpointError(source.path, kind, reason, at: offset ?? position, nextStep: nextStep)
+  package func error(
+    _ kind: FormatError.Kind, _ reason: String, at offset: Int? = nil, nextStep: String? = nil
+  ) -> FormatError {
+    FormatError(source.path, kind, reason, at: offset ?? position, nextStep: nextStep)
   }
 
-  private mutating func refill() throws(CheckpointError) {
+  private mutating func refill() throws(FormatError) {
     guard remaining > 0 else { throw truncated(needed: 1) }
     window = try source.bytes(at: position, count: min(1 << 16, remaining))
     windowStart = position
   }
 
-  private func truncated(needed: Int) -> CheckpointError {
+  private func truncated(needed: Int) -> FormatError {
     error(.truncated, "\(needed) more bytes are needed and \(remaining) are left")
   }
 }
