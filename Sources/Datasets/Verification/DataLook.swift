@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 /// What a look at the photos shows before anything is trained: what each class is made of, and what a
 /// network could learn in place of what is meant.
 package struct DataLook: Sendable, Encodable {
