@@ -46,15 +46,13 @@ extension Recipe.Train {
       decaysBiasesAndNorms: decaysBiasesAndNorms, maximumGradientNorm: gradientClip)
   }
 
-  /// One weight a class for the loss, empty for none; says so when a class is rare.
-  package func classWeights(labels: [Int], classes: [String], console: Console) -> [Float] {
-    let balance = ClassBalance(labels: labels, classes: classes.count)
-    switch classWeights {
-    case .balanced: return balance.weights(.balanced)
-    case .squareRoot: return balance.weights(.squareRoot)
-    case .none:
-      if let hint = balance.hint(names: classes) { console.say("hint: \(hint)") }
-      return []
+  /// One weight a class for the loss, empty for none.
+  package func classWeights(labels: [Int], classes: Int) -> [Float] {
+    let balance = ClassBalance(labels: labels, classes: classes)
+    return switch classWeights {
+    case .balanced: balance.weights(.balanced)
+    case .squareRoot: balance.weights(.squareRoot)
+    case .none: []
     }
   }
 }

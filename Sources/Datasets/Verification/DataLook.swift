@@ -59,7 +59,9 @@ package struct DataLook: Sendable, Encodable {
   }
 
   /// Looks at the usable photos.
-  package init(_ verification: DatasetVerification) {
+  ///
+  /// - Parameter weighsClasses: whether training weighs them by their number of photos already.
+  package init(_ verification: DatasetVerification, weighsClasses: Bool = false) {
     let photos = verification.photos.map(Photo.init)
     let groups = Dictionary(grouping: photos, by: \.className)
     let names = groups.keys.sorted()
@@ -68,7 +70,7 @@ package struct DataLook: Sendable, Encodable {
     findings =
       DataLook.exposure(seen)
       + [DataLook.greyscale(seen), DataLook.sizes(photos)].compactMap(\.self)
-      + DataLook.shortcuts(groups) + [DataLook.imbalance(groups)].compactMap(\.self)
+      + DataLook.shortcuts(groups) + [DataLook.imbalance(groups, weighsClasses)].compactMap(\.self)
   }
 
   private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {
@@ -133,17 +135,18 @@ package struct DataLook: Sendable, Encodable {
     }
   }
 
-  private static func imbalance(_ groups: [String: [Photo]]) -> Finding? {
+  private static func imbalance(_ groups: [String: [Photo]], _ isWeighed: Bool) -> Finding? {
     let counts = groups.mapValues(\.count).sorted { ($0.value, $0.key) < ($1.value, $1.key) }
-    guard let least = counts.first, let most = counts.last, most.value >= 4 * least.value else {
+    guard let least = counts.first, let most = counts.last, most.value >= 3 * least.value else {
       return nil
     }
     return Finding(
       kind: .imbalance, count: least.value, examples: [],
       text:
-        "class '\(most.key)' has \(most.value) photos, '\(least.key)' \(least.value). Weigh them with"
-        + " --class-weights balanced, and go by macro F1 and each class's recall rather than accuracy"
-    )
+        "class '\(most.key)' has \(counted(most.value, "photo")), '\(least.key)' \(least.value). "
+        + (isWeighed
+          ? "They are weighed in training; go" : "Weigh them with --class-weights balanced, and go")
+        + " by macro F1 and each class's recall rather than accuracy")
   }
 }
 

@@ -45,7 +45,7 @@ struct GradientTraining {
     let indices = manifest.classIndices
     let weights = settings.classWeights(
       labels: manifest.records(in: .train).compactMap { indices[$0.className] },
-      classes: manifest.classes, console: context.console)
+      classes: manifest.classes.count)
     var isCached = true
     var passing: Set<String> = []
     let training = try PhasedTraining(
@@ -186,7 +186,7 @@ struct GradientTraining {
   }
 
   private func summary(of result: TrainingResult) -> String {
-    var text = "\(result.history.count) epochs"
+    var text = counted(result.history.count, "epoch")
     if result.outcome == .stoppedEarly { text += " (stopped early)" }
     guard let best = result.best, let accuracy = best.validAccuracy else { return text }
     return text + ", best was epoch \(best.epoch + 1): valid accuracy \(Format.percent(accuracy))"

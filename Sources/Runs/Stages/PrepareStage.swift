@@ -131,7 +131,8 @@ package struct PrepareStage {
     let newSplit = try splitAnew(from: existing, to: manifest)
     if manifest != existing { try manifest.write(to: run.manifest) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
-    return summary(manifest, verification, unchanged: manifest == existing, newSplit)
+    return summary(
+      manifest, verification, recipe, unchanged: manifest == existing, newSplit)
   }
 
   private static func refuseIdle(
@@ -226,7 +227,7 @@ package struct PrepareStage {
   }
 
   private func summary(
-    _ manifest: Manifest, _ verification: DatasetVerification, unchanged: Bool,
+    _ manifest: Manifest, _ verification: DatasetVerification, _ recipe: Recipe, unchanged: Bool,
     _ newSplit: Summary.NewSplit?
   ) -> Summary {
     let counts = Split.allCases.map(manifest.counts)
@@ -238,7 +239,10 @@ package struct PrepareStage {
     if let newSplit { context.console.warn(newSplit.text) }
     let leftOut = LeftOutFiles.count(verification)
     for line in leftOut.lines { context.console.warn(line) }
-    let look = DataLook(verification)
+    // One training that does not weigh the classes is enough for the advice.
+    let trainings = [recipe.train] + (recipe.fineTune.enabled ? [recipe.fineTune.train] : [])
+    let look = DataLook(
+      verification, weighsClasses: trainings.allSatisfy { $0.classWeights != .none })
     for finding in look.findings { context.console.warn(finding.text + ".") }
     for warning in manifest.warnings { context.console.warn(warning) }
     return Summary(
