@@ -14,16 +14,19 @@ package enum CrossValidation {
   ///
   /// - Parameters:
   ///   - features: [n, d].
+  ///   - together: indices of photos that must be in one fold, such as those that show one picture;
+  ///     every photo is in one of the lists. Nil when each is for itself.
   ///   - inverseStrength: C; found by cross-validation on all photos when nil.
   ///   - onSolve: called after every solution.
   package static func probabilities(
     _ features: Tensor<Float>, labels: [Int], classes: Int, folds: Int = 5,
-    inverseStrength: Double? = nil, seed: UInt64, onSolve: () -> Void = {}
+    together: [[Int]]? = nil, inverseStrength: Double? = nil, seed: UInt64, onSolve: () -> Void = {}
   ) throws -> Tensor<Float> {
     let present = Set(labels).sorted()
     var result = [Float](repeating: .nan, count: labels.count * classes)
     guard present.count >= 2 else { return Tensor(result, shape: [labels.count, classes]) }
-    let fold = assign(labels, folds: folds, seed: seed)
+    let fold = assign(
+      labels, together: together ?? labels.indices.map { [$0] }, folds: folds, seed: seed)
     var solver = LogisticRegression(regularization: .automatic, seed: seed)
     solver.maximumIterations = 200
     solver.tolerance = 1e-4
@@ -86,18 +89,25 @@ package enum CrossValidation {
     }
   }
 
-  /// Each photo's fold, every class spread evenly; -1 for the only photo of a class.
-  private static func assign(_ labels: [Int], folds: Int, seed: UInt64) -> [Int] {
+  /// Each photo's fold, every class spread evenly; -1 for photos that no fold can do without, such as
+  /// the only photo of a class.
+  private static func assign(
+    _ labels: [Int], together: [[Int]], folds: Int, seed: UInt64
+  ) -> [Int] {
     var result = [Int](repeating: -1, count: labels.count)
     var next = 0
-    for (index, members) in Dictionary(grouping: labels.indices, by: { labels[$0] }).sorted(by: {
-      $0.key < $1.key
-    }) where members.count > 1 {
+    let classes = Dictionary(grouping: together.filter { !$0.isEmpty }, by: { labels[$0[0]] })
+    for (index, members) in classes.sorted(by: { $0.key < $1.key }) where members.count > 1 {
       var stream = RandomStream(seed: seed, purpose: .resampling, epoch: 1, sample: index)
       for position in stream.permutation(of: members.count) {
-        result[members[position]] = next % folds
+        for photo in members[position] { result[photo] = next % folds }
         next += 1
       }
+    }
+    // A class must have photos left whichever fold is held out.
+    for photos in Dictionary(grouping: labels.indices, by: { labels[$0] }).values
+    where Set(photos.map { result[$0] }).count == 1 {
+      for photo in photos { result[photo] = -1 }
     }
     return result
   }

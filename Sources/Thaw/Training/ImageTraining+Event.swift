@@ -93,11 +93,17 @@ extension ImageTraining {
     public let photos: Int
     /// Share of them predicted right, in 0...1.
     public let accuracy: Double
-    /// Where that share lies for photos like these, with 95 % confidence.
+    /// Where that share lies for photos like these, with 95 % confidence, counting photos that show one
+    /// picture once.
     ///
     /// - Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
     public let accuracyInterval: ClosedRange<Double>
     /// Mean cross-entropy on them, in nats.
     public let loss: Double
+    /// What speaks against taking the accuracy as it stands (few photos, photos that also chose the
+    /// weights), a sentence a line; nil when nothing does.
+    public let caution: String?
+    /// What would make the model better, as far as the course of the training shows it, in sentences.
+    public let advice: String?
   }
 }

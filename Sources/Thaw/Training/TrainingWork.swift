@@ -177,8 +177,9 @@ extension ImageTraining.Outcome {
     split = result.split
     photos = result.count
     accuracy = result.accuracy
-    accuracyInterval = WilsonInterval.interval(
-      successes: Int((result.accuracy * Double(result.count)).rounded()), trials: result.count)
+    accuracyInterval = result.accuracyInterval
     loss = result.loss
+    caution = summary.caution
+    advice = summary.advice
   }
 }

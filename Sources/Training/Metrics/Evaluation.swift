@@ -41,11 +41,29 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// How many of the samples say something of their own: several photos of one picture count once. Nil
   /// where nobody knows.
   package var independent: Int?
+  /// What new heads make of photos they have not seen; nil where nobody has tried.
+  package var crossValidation: HeldOut?
+
+  /// How many samples were judged, each by something that had not seen it.
+  package struct HeldOut: Sendable, Equatable, Codable {
+    /// All of them.
+    package let count: Int
+    /// Those that were predicted right.
+    package let correct: Int
+
+    /// Counts.
+    package init(count: Int, correct: Int) {
+      precondition(
+        count > 0 && (0...count).contains(correct), "\(correct) of \(count) is no share.")
+      (self.count, self.correct) = (count, correct)
+    }
+  }
 
   private enum CodingKeys: String, CodingKey {
     case split, count, accuracy, loss, auc, confusion, independent
     case macroF1 = "macro_f1"
     case perClass = "per_class"
+    case crossValidation = "cross_validation"
   }
 
   /// Probabilities below this count as this in the loss, so that one sure mistake cannot make it
@@ -116,11 +134,14 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// Number of right predictions.
   package var correct: Int { matrix.correct }
 
+  /// How many samples say something of their own, as far as anybody knows.
+  package var independentCount: Int { min(independent ?? count, count) }
+
   /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``, going by as many samples as
   /// are independent.
   package var accuracyInterval: ClosedRange<Double> {
     WilsonInterval.interval(
-      share: Double(correct) / Double(count), trials: Double(min(independent ?? count, count)))
+      share: Double(correct) / Double(count), trials: Double(independentCount))
   }
 
   /// Reads a document and refuses one whose counts are no matrix of its classes.
@@ -135,8 +156,10 @@ package struct Evaluation: Sendable, Equatable, Codable {
     perClass = try container.decode([ClassResult].self, forKey: .perClass)
     confusion = try container.decode([[Int]].self, forKey: .confusion)
     independent = try container.decodeIfPresent(Int.self, forKey: .independent)
+    crossValidation = try container.decodeIfPresent(HeldOut.self, forKey: .crossValidation)
     guard count > 0, !perClass.isEmpty,
       independent.map({ $0 > 0 }) ?? true,
+      crossValidation.map({ $0.count > 0 && (0...$0.count).contains($0.correct) }) ?? true,
       ConfusionMatrix.isPossible(confusion, classes: perClass.count),
       confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix.total == count
     else {
@@ -158,6 +181,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     try container.encode(perClass, forKey: .perClass)
     try container.encode(confusion, forKey: .confusion)
     try container.encodeIfPresent(independent, forKey: .independent)
+    try container.encodeIfPresent(crossValidation, forKey: .crossValidation)
   }
 
   private static func check(
