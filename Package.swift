@@ -154,8 +154,9 @@ let package = Package(
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
-        "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets", "ThawDiagnosis",
-        "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes", "ThawReports",
+        "ThawBackbones", "ThawCheckpoints", "ThawConfiguration", "ThawConsole", "ThawDatasets",
+        "ThawDiagnosis", "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes",
+        "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),
