@@ -4,6 +4,7 @@ import ArgumentParser
 import SystemPackage
 import ThawConsole
 import ThawDiagnosis
+import ThawFiles
 import ThawRuns
 import ThawTraining
 
@@ -77,7 +78,7 @@ extension FitFindings {
         part.isSignificant ? "work on it" : "",
       ])
     }
-    lines.append(table.text())
+    lines.append(table.text(width: OutputSink.tableColumns))
     if let splits {
       lines.append(
         "Splits told apart with an AUC of \(Format.fixed(splits.auc, 3)) (0.5: not at all; chance"
@@ -113,6 +114,9 @@ extension FitFindings {
         Format.fixed(photo.loss, 2),
       ])
     }
-    return ["", "\(suspiciousCount) suspicious labels:", table.text()]
+    return [
+      "", "\(counted(suspiciousCount, "suspicious label")):",
+      table.text(width: OutputSink.tableColumns),
+    ]
   }
 }

@@ -58,7 +58,10 @@ extension PreprocessingDiagnosis {
     var lines = [verdict]
     if let recommendation { lines.append(recommendation) }
     if let applied { lines.append("Written: \(applied)") }
-    lines += ["", "\(photos) photos, declared: \(declaredContract)", "", table.text()]
+    lines += [
+      "", "\(photos) photos, declared: \(declaredContract)", "",
+      table.text(width: OutputSink.tableColumns),
+    ]
     if !geometries.isEmpty {
       let list = geometries.map { "\($0.name) \(Format.significant($0.divergence, 3))" }
       lines.append("Resizing: " + list.joined(separator: ", "))

@@ -16,7 +16,8 @@ struct PretrainedInspect: ParsableCommand {
     discussion: """
       PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX.
       """)
-  @Argument(help: "A file of weights, or the name of a card.") var file: String
+  @Argument(help: "A file of weights, or the name of a card.", completion: Completions.models)
+  var file: String
   @Flag(help: "List every tensor behind the verdict.") var tensors = false
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
@@ -80,7 +81,7 @@ struct PretrainedInspect: ParsableCommand {
     for tensor in checkpoint.tensors {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
     }
-    return table.text(width: 120)
+    return table.text(width: OutputSink.tableColumns)
   }
 }
 
@@ -170,14 +171,17 @@ extension PretrainedInspect.Contents {
     switch network {
     case .success(let found):
       let author = record.map { "Thaw \($0.thawVersion) wrote it" } ?? "give it a card with import"
-      reason = "every one of its \(found.graph.nodes.count) layers is understood; \(author)"
+      reason =
+        "every one of its \(counted(found.graph.nodes.count, "layer")) is understood; \(author)"
     case .failure(let error): reason = "\(error)"
     }
   }
 
   /// The verdict for people.
   var summary: String {
-    var lines = ["\(path): \(format), \(tensors.count) tensors, \(parameters) numbers"]
+    var lines = [
+      "\(path): \(format), \(counted(tensors.count, "tensor")), \(counted(parameters, "number"))"
+    ]
     lines.append(
       "architecture: " + (architecture.map { "\($0), \(certainty): " } ?? "") + reason)
     for (label, names) in [

@@ -50,7 +50,7 @@ extension TrainStage.Summary {
   var text: String {
     if unchanged { return "The model is up to date." }
     let accuracy = bestValidAccuracy.map { ", valid accuracy \(Format.percent($0))" } ?? ""
-    let passes = epochs > 0 ? "\(epochs) epochs in " : ""
+    let passes = epochs > 0 ? "\(counted(epochs, "epoch")) in " : ""
     return "Trained \(Format.grouped(trainableParameters, separator: " ")) parameters: \(passes)"
       + "\(Format.duration(seconds: seconds))\(accuracy)."
   }
