@@ -19,7 +19,7 @@ extension RunDirectory: ExpressibleByArgument {
   }
 
   /// Directories that look like runs.
-  static var defaultCompletionKind: CompletionKind { Completions.runs }
+  package static var defaultCompletionKind: CompletionKind { Completions.runs }
 }
 
 extension FilePath: @retroactive ExpressibleByArgument {
