@@ -147,8 +147,8 @@ let package = Package(
     .target(
       name: "Thaw",
       dependencies: targets([
-        "Backbones", "Console", "Datasets", "Execution", "Files", "Images", "Inference", "Network",
-        "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
+        "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
       ]) + [logging, systemPackage],
       swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
     .executableTarget(
@@ -227,14 +227,16 @@ let package = Package(
     tests(
       of: "Runs",
       [
-        "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Files",
-        "Images", "Inference", "Network", "Recipes", "Tensors", "Training",
+        "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution",
+        "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors",
+        "Training",
       ], libraries: [systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",
       [
-        "Backbones", "Checkpoints", "Files", "Images", "Network", "Recipes", "Tensors", "Training",
+        "Backbones", "Checkpoints", "Files", "Images", "Network", "OneDNN", "Recipes", "Tensors",
+        "Training",
       ],
       libraries: ["ThawCommand", "ThawTinyBackbone"], resources: [.copy("Fixtures")]),
     // The tool is a dependency so that it is built, not to be linked.

@@ -6,6 +6,7 @@
                                    [--backbones lite0,mobilenet_v2] [--size 128] [--seed 1]
                                    [--only TRAP,...]
     Tools/diagnosis_regret.py judge WORK --thaw .build/release/thaw [--ways a,b,c] [--only WORD,...]
+                                    [--sample COUNT]
     Tools/diagnosis_regret.py table WORK --thaw .build/release/thaw
 
 `make` trains networks in PyTorch, from the real ImageNet weights in DIR (`thaw pretrained fetch`), that
@@ -86,6 +87,7 @@ def main():
         verb.add_argument("--ways", type=lambda text: text.split(","), default=list("abc"))
         verb.add_argument("--only", type=lambda text: text.split(","),
                           help="networks whose name contains one of these")
+        verb.add_argument("--sample", type=int, help="ask so many times, evenly over the traps")
         verb.add_argument("--threads", type=int, help="of every command")
         verb.add_argument("--option", action="append", default=[],
                           help="another option of the diagnosis (--option=--quick)")

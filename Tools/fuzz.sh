@@ -49,13 +49,14 @@ fixtures_of() {
     png) find $images -name '*.png' -size -3k ;;
     webp | gif | bmp | heic | avif) ls $images/formats/*."$1" ;;
     tiff) ls $images/formats/*.tif ;;
-    json | onnx | model) ;;
+    json | onnx | model | keras-graph) ;;
   esac
 }
 
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
-  targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive numpy onnx model names checkpoint
+  targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive keras-graph numpy onnx model names
+    checkpoint
     json jpeg png webp gif bmp tiff heic avif)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0

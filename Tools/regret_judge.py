@@ -133,7 +133,10 @@ def examine(program, network, way, options):
         "network": network["name"], "way": way, "program": program.identity,
         "options": options.option, "kind": answer["kind"], "verdict": answer["verdict"],
         "recommendation": answer["recommendation"], "recommended": answer.get("recommended_fix"),
-        "assumed_seen": answer.get("seen"), "fixes": judged, "seconds": round(seconds, 1)}
+        "familiarity": (answer.get("judging_familiarity") or answer.get("familiarity") or {}).get("answer"),
+        "measured": {key: answer.get(key) for key in (
+            "head_preference", "checkpoint_preference", "other_epsilon", "familiarity")},
+        "fixes": judged, "seconds": round(seconds, 1)}
 
 
 def chosen(options):
@@ -141,6 +144,21 @@ def chosen(options):
     networks = [json.loads(line) for line in lines]
     return [network for network in networks
             if not options.only or any(word in network["name"] for word in options.only)]
+
+
+def evenly(pairs):
+    """Networks and ways in turn by trap, within each in a fixed order that mixes the rest: however few of
+    them are asked, they are a fair sample."""
+    groups = {}
+    for network, way in sorted(pairs, key=lambda pair: mixed(pair[0]["name"] + pair[1])):
+        groups.setdefault(network["trap"], []).append((network, way))
+    rounds = max(map(len, groups.values()), default=0)
+    return [group[turn] for turn in range(rounds) for _, group in sorted(groups.items())
+            if turn < len(group)]
+
+
+def mixed(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stored(options, program):
@@ -157,19 +175,20 @@ def judge(options):
     known = stored(options, program)
     for way in [way for way in options.ways if not program.knows(way)]:
         print(f"way {way} is left out: this program cannot be asked so.", file=sys.stderr)
-    for network in chosen(options):
-        for way in filter(program.knows, options.ways):
-            if (network["name"], way) in known:
-                continue
-            try:
-                result = examine(program, network, way, options)
-            except RuntimeError as error:
-                print(f"{network['name']} {way}: {error}", file=sys.stderr)
-                continue
-            with (options.work / "results.jsonl").open("a") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{result['seconds']:5.1f} s {network['name']} {way}: {result['kind']},"
-                  f" {result['recommended']}", file=sys.stderr, flush=True)
+    pairs = [(network, way) for network in chosen(options)
+             for way in filter(program.knows, options.ways)]
+    for network, way in evenly(pairs)[:options.sample]:
+        if (network["name"], way) in known:
+            continue
+        try:
+            result = examine(program, network, way, options)
+        except RuntimeError as error:
+            print(f"{network['name']} {way}: {error}", file=sys.stderr)
+            continue
+        with (options.work / "results.jsonl").open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(f"{result['seconds']:5.1f} s {network['name']} {way}: {result['kind']},"
+              f" {result['recommended']}", file=sys.stderr, flush=True)
     table(options)
 
 

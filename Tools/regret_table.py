@@ -116,6 +116,8 @@ def text(pairs):
         return "Nothing was asked yet."
     seconds = [case.result["seconds"] for case in cases]
     lines = grouped(cases, "way of asking", lambda case: case.result["way"])
+    lines += ["", *grouped(cases, "photos and network", lambda case:
+                           f"{case.network['collection']}, {case.network['backbone']}")]
     lines += ["", *grouped(cases, "trap", lambda case: case.network["trap"])]
     lines += ["", "Real accuracy on the judging photos, in brackets what was promised.", "",
               "| trap | collection | backbone | way | as it is | healthy twin | fixes | recommended"

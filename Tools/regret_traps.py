@@ -57,12 +57,12 @@ class Trap:
 
 # Traps: the batch norms are wrong
 
-def frozen(momentum, epochs=10, rate=1e-2, batch=32):
+def frozen(momentum, epochs=10, rate=1e-2, batch=32, accumulate=1):
     """A new head on frozen layers whose batch norms are left in the training phase."""
     def make(case):
         net = case.build()
         batch_norms_train(net, momentum)
-        return case.train(net, epochs=epochs, rate=rate, batch=batch)
+        return case.train(net, epochs=epochs, rate=rate, batch=batch, accumulate=accumulate)
     return make
 
 
@@ -106,6 +106,32 @@ def whole(batch, epochs=2, accumulate=1, momentum=0.1, below=1e-4, rate=1e-3):
         return case.train(net, epochs=epochs, rate=rate, below=below, batch=batch,
                           accumulate=accumulate)
     return make
+
+
+class Apart(torch.nn.BatchNorm2d):
+    """Normalises every four photos of a batch on their own, as processes without SyncBatchNorm do; the
+    running statistics are those of the first, which saves the file."""
+
+    def forward(self, values):
+        if not self.training:
+            return super().forward(values)
+        parts = [super(Apart, self).forward(values[:4])]
+        for part in values[4:].split(4):
+            parts.append(torch.nn.functional.batch_norm(
+                part, None, None, self.weight, self.bias, True, 0.0, self.eps))
+        return torch.cat(parts)
+
+
+def sync_dropped(case):
+    """Every layer learns in eight processes of four photos, SyncBatchNorm left out."""
+    net = case.build().requires_grad_(True)
+    batch_norms_train(net, 0.1)
+    for norm in backbones.norms(net):
+        norm.__class__ = Apart
+    case.train(net, epochs=3, rate=1e-2, below=1e-4)
+    for norm in backbones.norms(net):
+        norm.__class__ = torch.nn.BatchNorm2d
+    return net
 
 
 def averaged(keeps):
@@ -239,9 +265,11 @@ TRAPS = {
     "lightning": Trap(lightning),
     "untracked": Trap(untracked),
     "frozen-batches-of-4": Trap(frozen(0.1, epochs=6, batch=4)),
+    "frozen-accumulated": Trap(frozen(0.1, epochs=6, batch=4, accumulate=8)),
     "frozen-batches-of-2": Trap(frozen(0.0, epochs=6, batch=2)),
     "whole-batches-of-2": Trap(whole(2), "whole"),
     "whole-accumulated": Trap(whole(4, accumulate=8, epochs=4, below=1e-3, rate=1e-2), "whole"),
+    "sync-dropped": Trap(sync_dropped, "whole"),
     "ema-weights": Trap(averaged("weights"), "whole"),
     "ema-statistics": Trap(averaged("statistics"), "whole"),
     "half-precision": Trap(damaged(halve), healthy=True),

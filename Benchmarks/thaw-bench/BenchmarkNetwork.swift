@@ -25,7 +25,9 @@ struct BenchmarkNetwork {
   /// Reads `WORK/NETWORK.safetensors`; without a folder all weights are made up.
   init(_ options: WorkloadOptions) throws {
     let architecture = try Architecture(named: options.network)
-    graph = architecture.graph(Head(classes: BenchmarkNetwork.classes))
+    var graph = architecture.graph(Head(classes: BenchmarkNetwork.classes))
+    graph.precision = options.precision
+    self.graph = graph
     var parameters = Parameters.procedural(for: graph)
     if let work = options.work {
       let path = FilePath(work).appending("\(options.network).safetensors")

@@ -28,7 +28,7 @@ struct FeaturesWorkload: Workload {
   }
 
   var description: String {
-    "Thaw on \(BenchmarkNetwork.engine.name), batch \(options.batch), \(options.threads) threads"
+    "Thaw on \(BenchmarkNetwork.engine.name), \(options.precision), batch \(options.batch), \(options.threads) threads"
   }
 
   func round() throws -> Int {

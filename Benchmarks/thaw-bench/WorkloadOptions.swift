@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import ThawExecution
+import ThawNetwork
 import ThawOneDNN
+
+extension Precision: ExpressibleByArgument {}
 
 /// The options of all workloads; `driver.py` gives the same ones to every contender.
 struct WorkloadOptions: ParsableArguments {
@@ -17,6 +19,9 @@ struct WorkloadOptions: ParsableArguments {
 
   @Option(help: "What trains: frozen-bn, training-bn, late or head.")
   var variant = "frozen-bn"
+
+  @Option(help: "Numbers of inference: float32 or bfloat16.")
+  var precision = Precision.float32
 
   @Option(help: "Compute threads.")
   var threads = 2

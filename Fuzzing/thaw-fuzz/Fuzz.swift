@@ -19,6 +19,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "torch-legacy") { read(Array($0)) },
     FuzzTarget(name: "keras-h5") { read(Array($0)) },
     FuzzTarget(name: "keras-archive") { read(Array($0)) },
+    FuzzTarget(name: "keras-graph") { build(Array($0)) },
     FuzzTarget(name: "numpy") { read(Array($0)) },
     FuzzTarget(name: "onnx") { translate(Array($0)) },
     FuzzTarget(name: "model") { open(Array($0)) },
@@ -54,6 +55,21 @@ struct FuzzTarget: Sendable {
     for tensor in model.graph.initializers where tensor.byteCount <= 1 << 20 {
       _ = try? tensor.floats()
     }
+  }
+
+  /// Makes a network of a Keras configuration, whatever it says, with the arrays of the tests' files.
+  private static func build(_ bytes: [UInt8]) {
+    guard let json = try? JSONValue(parsing: String(decoding: bytes, as: UTF8.self)) else { return }
+    let name = json["config"]?["name"]?.text
+    let same = KerasSeeds.checkpoints.first { $0.kerasModel?.modelName == name }
+    guard let base = same ?? KerasSeeds.checkpoints.first, let model = base.kerasModel else {
+      return
+    }
+    let changed = Checkpoint(
+      tensors: base.tensors, metadata: [:], format: base.format, path: "fuzz",
+      kerasModel: KerasModel(configuration: json, weights: model.weights))
+    guard let network = try? KerasNetwork(changed, freeSide: 32) else { return }
+    _ = network.preprocessing(.kerasGeometry(32))
   }
 
   /// Builds the network of a model file.

@@ -16,6 +16,7 @@ enum Seeds {
     switch target {
     case "onnx": try writeNetworks(into: folder)
     case "model": try writeModels(into: folder)
+    case "keras-graph": try KerasSeeds.write(into: folder)
     case "safetensors", "names": try writeTensors(into: folder)
     case "jpeg", "png": try writeImages(target, into: folder)
     default: break

@@ -15,7 +15,8 @@ struct NetworkOptions: ParsableArguments {
 
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?
   @Option(.size) var size: RecipeArgument<Recipe.Image>?
-  @OptionGroup(title: "Head and feature cache", visibility: .hidden) var head: HeadOptions
+  @OptionGroup(title: "Head, precision and feature cache", visibility: .hidden)
+  var head: HeadOptions
 
   func validate() throws {
     var scratch = Recipe()
@@ -41,6 +42,7 @@ struct NetworkOptions: ParsableArguments {
 struct HeadOptions: ParsableArguments {
   @Option(.hidden) var hidden: RecipeArgument<Recipe.Head>?
   @Option(.dropout) var dropout: RecipeArgument<Recipe.Head>?
+  @Option(.precision) var precision: RecipeArgument<Recipe>?
   @Option(.cache) var cache: RecipeArgument<Recipe>?
   @OptionGroup var frozen: FrozenBatchNormOptions
 
@@ -48,6 +50,7 @@ struct HeadOptions: ParsableArguments {
   func apply(to recipe: inout Recipe) throws {
     try hidden?.apply(to: &recipe.head)
     try dropout?.apply(to: &recipe.head)
+    try precision?.apply(to: &recipe)
     try cache?.apply(to: &recipe)
   }
 

@@ -90,6 +90,8 @@ struct PhotoOptions: ParsableArguments {
 struct PhotoDetailOptions: ParsableArguments {
   @Option(.layout) var layout: RecipeArgument<Recipe.Data>?
   @Option(.tableColumns) var tableColumns: RecipeArgument<Recipe.Data>?
+  @Option(.severalLabels) var severalLabels: RecipeArgument<Recipe.Data>?
+  @Option(.labelSeparator) var labelSeparator: RecipeArgument<Recipe.Data>?
   @Option(.groupBy) var groupBy: RecipeArgument<Recipe.Data>?
   @Option(.nearDuplicates) var nearDuplicates: RecipeArgument<Recipe.Data>?
   @Option(.conflictingLabels) var conflictingLabels: RecipeArgument<Recipe.Data>?
@@ -105,7 +107,7 @@ struct PhotoDetailOptions: ParsableArguments {
 
   func validate() throws {
     try refusing {
-      for argument in [layout, nearDuplicates, conflictingLabels] {
+      for argument in [layout, severalLabels, nearDuplicates, conflictingLabels] {
         try argument?.check(in: Recipe().data)
       }
     }
@@ -113,7 +115,10 @@ struct PhotoDetailOptions: ParsableArguments {
 
   /// Changes what was given.
   func apply(to data: inout Recipe.Data) throws {
-    for argument in [layout, tableColumns, groupBy, nearDuplicates, conflictingLabels] {
+    for argument in [
+      layout, tableColumns, severalLabels, labelSeparator, groupBy, nearDuplicates,
+      conflictingLabels,
+    ] {
       try argument?.apply(to: &data)
     }
     if let reason = tableColumns?.key.reasonForNoEffect(in: data) {

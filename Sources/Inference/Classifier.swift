@@ -9,7 +9,7 @@ import ThawDatasets
 package import ThawExecution
 import ThawFiles
 package import ThawImages
-import ThawNetwork
+package import ThawNetwork
 import ThawOneDNN
 package import ThawRecipes
 package import ThawTensors
@@ -26,6 +26,10 @@ import ThawTraining
 package final class Classifier {
   /// Class names in the order of the logits.
   package let classNames: [String]
+  /// What makes probabilities of the logits.
+  package var outputActivation: OutputActivation { model.record.outputActivation }
+  /// From which probability on a photo has each class, with independent sigmoids.
+  package var thresholds: [Float] { model.record.thresholdsOfClasses }
   /// How photos become tensors.
   package let preprocessing: Preprocessing
   /// The card or file it came from, for messages.
@@ -34,6 +38,8 @@ package final class Classifier {
   package let training: TrainingSettings
   /// The network itself, for diagnosis; of several models the first.
   package let model: StoredModel
+  /// That it is computed in other numbers here than it was trained with; nil when it is not.
+  private let precisionNote: String?
   /// One for each model that takes part.
   private let plans: [any InferencePlan]
   private let threads: Int
@@ -65,6 +71,7 @@ package final class Classifier {
     for (file, other) in zip(files, models)
     where other.record.classNames != first.record.classNames
       || other.preprocessing != first.preprocessing
+      || other.record.outputActivation != first.record.outputActivation
     {
       throw PipelineError.data(
         "\(file.displayed): has other classes or another preprocessing than"
@@ -101,6 +108,13 @@ package final class Classifier {
         size: Extent2D($0.preprocessing.inputSize))
     }
     self.threads = threads
+    let computed = compiler.inferenceEngine.computed(model.graph.precision)
+    precisionNote =
+      computed == model.graph.precision
+      ? nil
+      : "its network is made for \(model.graph.precision), which \(compiler.inferenceEngine.name) does"
+        + " not compute on this processor; \(computed) is computed instead, which moves probabilities"
+        + " by about as much as rounding did"
   }
 
   /// See ``StoredModel/ownRecord``.
@@ -111,7 +125,8 @@ package final class Classifier {
 
   /// What could not be read of its file, as a sentence for people; nil for nothing.
   package var note: String? {
-    (training.problem ?? training.note).map { "\(source): \($0)." }
+    let notes = [training.problem ?? training.note, precisionNote].compactMap(\.self)
+    return notes.isEmpty ? nil : "\(source): \(notes.joined(separator: "; "))."
   }
 
   /// The views of `look` and their weights, drawn as in the model's training.
@@ -146,10 +161,7 @@ package final class Classifier {
       let part = Array(paths[start..<min(start + chunk, paths.count)])
       let reasons = try prepare(part, views: views, into: pixels)
       let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * perPhoto)])
-      let shape: Shape = [part.count * views.count, classNames.count]
-      let logits = try plans.map { plan in
-        try Tensor<Float>(shape: shape) { try plan.run(input, into: $0) }
-      }
+      let logits = try plans.map { try run($0, on: input, rows: part.count * views.count) }
       for (index, reason) in reasons.enumerated() {
         outcomes.append(reason.map(Outcome.unusable) ?? .logits(rows(index, views.count, logits)))
       }
@@ -162,10 +174,16 @@ package final class Classifier {
   ///
   /// Shapes: `pixels` n photos of ``Preprocessing/elementCount`` elements; result [n, classes].
   package func logits(_ pixels: UnsafeBufferPointer<Float>) throws -> Tensor<Float> {
-    let count = pixels.count / preprocessing.elementCount
-    return try Tensor<Float>(shape: [count, classNames.count]) {
-      try plans[0].run(pixels, into: $0)
-    }
+    try run(plans[0], on: pixels, rows: pixels.count / preprocessing.elementCount)
+  }
+
+  /// One logit a class, [rows, classes].
+  private func run(
+    _ plan: any InferencePlan, on pixels: UnsafeBufferPointer<Float>, rows: Int
+  ) throws -> Tensor<Float> {
+    let outputs = outputActivation.outputs(classes: classNames.count)
+    let logits = try Tensor<Float>(shape: [rows, outputs]) { try plan.run(pixels, into: $0) }
+    return Probabilities.logitsOfClasses(logits, by: outputActivation)
   }
 
   /// Reads and prepares photos in parallel; for each the reason why it cannot be used, or nil.

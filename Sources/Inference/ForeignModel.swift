@@ -11,9 +11,9 @@ import ThawNetwork
 /// A checkpoint that another program trained, made a model: the architecture is recognised by the
 /// tensors, the preprocessing comes from a card, the class names from the user or the folders.
 package struct ForeignModel {
-  private let checkpoint: Checkpoint
-  private let reference: ModelReference
-  private let context: StageContext
+  let checkpoint: Checkpoint
+  let reference: ModelReference
+  let context: StageContext
 
   package init(_ checkpoint: Checkpoint, _ reference: ModelReference, _ context: StageContext) {
     self.checkpoint = checkpoint
@@ -29,6 +29,14 @@ package struct ForeignModel {
     let path = checkpoint.path.displayed
     let named = try reference.card.map { try context.pretrained.card(named: $0) }
     let cards = named.map { [$0] } ?? knownCards()
+    if let network = try KerasNetwork(checkpoint, freeSide: named?.preprocessing.inputSize) {
+      return try read(network, named, cards)
+    }
+    guard reference.preprocessing == nil else {
+      throw PipelineError.usage(
+        "--preprocessing is for models that bring their own network; \(path) has weights alone."
+          + " Name a card with --card.")
+    }
     let identity = try CheckpointIdentity(
       checkpoint, cards: cards, architecture: named?.architecture)
     guard let fit = identity.best else {
@@ -56,12 +64,18 @@ package struct ForeignModel {
     guard let preprocessing = contract else {
       throw PipelineError.data("\(path): its preprocessing is not known. Name a card with --card.")
     }
-    let classNames = try classNames(head.classes, fit.architecture, cards)
+    let classNames = try classNames(head.classes, cards)
     let reason = named.map { "as the card \($0.name) says" } ?? identity.preprocessingReason
     context.console.say(
       "\(path): \(fit.architecture) (all \(fit.matched) tensors fit \(fit.naming)),"
         + " \(head.classes) classes. Photos as \(preprocessing.description), \(reason).")
     for note in fit.notes { context.console.say("\(path): \(note).") }
+    if [.kerasArchive, .kerasWeights].contains(checkpoint.format) {
+      context.console.say(
+        "\(path): the file has weights alone. What is done with pixels before the first layer, how is"
+          + " pooled and which activation comes last is not in it; assumed is what is usual, and a"
+          + " softmax. The whole model says it: model.save(\"model.keras\").")
+    }
     let graph = try fit.graph()
     let parameters = try fit.parameters(of: checkpoint)
     try parameters.validate(for: graph)
@@ -93,8 +107,8 @@ package struct ForeignModel {
   }
 
   /// Names for `count` outputs: the user's file, the class folders at hand, ImageNet's, or numbers.
-  private func classNames(
-    _ count: Int, _ architecture: String, _ cards: [BackboneCard]
+  func classNames(
+    _ count: Int, _ cards: [BackboneCard]
   ) throws -> [String] {
     let path = checkpoint.path.displayed
     if let file = reference.classNames {

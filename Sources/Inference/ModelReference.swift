@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+package import ThawImages
 
 /// What `--model` names: a model file, a checkpoint that another program trained, or a card's
 /// untouched pretrained network.
@@ -14,6 +16,9 @@ package struct ModelReference: Sendable {
   package let card: String?
   /// A file with the class names of a foreign checkpoint, one a line.
   package let classNames: FilePath?
+  /// How photos were prepared for a model that brings its own network; nil for what its file, its card
+  /// or its family says.
+  package let preprocessing: Preprocessing?
   /// Class folders of the data at hand, sorted; they name the classes when nothing else does.
   package private(set) var folders: [String] = []
 
@@ -24,13 +29,16 @@ package struct ModelReference: Sendable {
   ///     beside it.
   ///   - card: for a checkpoint trained elsewhere, whose architecture and preprocessing it has.
   ///   - classNames: for a checkpoint trained elsewhere, a file of names in the outputs' order.
+  ///   - preprocessing: for a model trained elsewhere, what was done to its photos.
   package init(
-    _ text: String, snapshots: Bool = false, card: String? = nil, classNames: FilePath? = nil
+    _ text: String, snapshots: Bool = false, card: String? = nil, classNames: FilePath? = nil,
+    preprocessing: Preprocessing? = nil
   ) {
     self.text = text
     self.snapshots = snapshots
     self.card = card
     self.classNames = classNames
+    self.preprocessing = preprocessing
   }
 
   /// The file it names, if it names one.
@@ -82,7 +90,11 @@ package struct ModelReference: Sendable {
     let path = FilePath(text)
     switch try kind() {
     case .model: return try StoredModel(modelFile: path)
-    case .onnx: return try StoredModel(onnx: path)
+    case .onnx(let model):
+      guard model.metadata["thaw.format"] == nil else { return try StoredModel(onnx: path) }
+      let checkpoint = Checkpoint(
+        tensors: model.graph.initializers, metadata: model.metadata, format: .onnx, path: path)
+      return try ForeignModel(checkpoint, self, context).read(model)
     case .foreign(let checkpoint): return try ForeignModel(checkpoint, self, context).read()
     case .card:
       return try StoredModel(
@@ -91,7 +103,9 @@ package struct ModelReference: Sendable {
   }
 
   private enum Kind {
-    case model, onnx, card
+    case model, card
+    /// A graph of ONNX's operations: of an ONNX file, or translated from a program of PyTorch's.
+    case onnx(ONNXModel)
     case foreign(Checkpoint)
   }
 
@@ -107,8 +121,14 @@ package struct ModelReference: Sendable {
       return .card
     }
     if try CheckpointReader.isONNX(path) {
-      try refuseForeignOptions("\(path.displayed) is an ONNX file")
-      return .onnx
+      let model = try ONNXReader.read(path, externalData: .refused)
+      if model.metadata["thaw.format"] != nil {
+        try refuseForeignOptions("\(path.displayed) is an ONNX file of Thaw, which says it itself")
+      }
+      return .onnx(model)
+    }
+    if let program = try TorchExportArchive(path) {
+      return .onnx(try ATenTranslator.model(program))
     }
     let checkpoint = try CheckpointReader.read(path)
     guard ModelFile.isModelFile(checkpoint) else { return .foreign(checkpoint) }
@@ -118,8 +138,10 @@ package struct ModelReference: Sendable {
 
   /// An option that has no effect is an error, not ignored.
   private func refuseForeignOptions(_ reason: String) throws(PipelineError) {
-    guard card == nil, classNames == nil else {
-      throw .usage("--card and --class-names are for checkpoints trained elsewhere; \(reason).")
+    guard card == nil, classNames == nil, preprocessing == nil else {
+      throw .usage(
+        "--card, --class-names and --preprocessing are for checkpoints trained elsewhere; \(reason)."
+      )
     }
   }
 

@@ -3,7 +3,9 @@
 package import ThawBackbones
 package import ThawConsole
 package import ThawExecution
+package import ThawNetwork
 import ThawOneDNN
+package import ThawRecipes
 import ThawReference
 package import ThawTraining
 
@@ -54,6 +56,11 @@ package struct StageContext: Sendable {
     self.console = console
     threads = 1
     self.pretrained = pretrained
+  }
+
+  /// In which numbers a recipe's network is computed on this machine.
+  package func precision(of recipe: Recipe) -> Precision {
+    recipe.precision.decided(hasBFloat16: OneDNNEngine.hasBFloat16)
   }
 
   /// - Throws: ``PipelineError/interrupted`` when the work is to stop.

@@ -9,8 +9,8 @@ import ThawImages
 import ThawOneDNN
 
 extension StoredModel {
-  /// A model that Thaw exported as ONNX; one of another program has to be imported first, for it does
-  /// not say how photos are prepared.
+  /// A model that Thaw exported as ONNX, which says how photos are prepared; for one of another program
+  /// see ``ForeignModel``.
   ///
   /// - Throws: `CheckpointError`, `NetworkError`, `BackboneError`; ``PipelineError/data(_:)``.
   package init(onnx file: FilePath) throws {

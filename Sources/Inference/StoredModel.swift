@@ -31,7 +31,9 @@ package struct StoredModel {
     }
     preprocessing = contract
     let head = try StoredModel.head(of: record, file: modelFile)
-    graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    var graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    graph.precision = record.precision
+    self.graph = graph
     try parameters.validate(for: graph)
   }
 
@@ -49,7 +51,8 @@ package struct StoredModel {
     }
     let shape = (try? JSONDecoder().decode(Own.self, from: Data(record.training.utf8)))?.head
     let head = Head(
-      classes: record.classNames.count, hidden: shape?.hidden, dropout: shape?.dropout ?? 0)
+      classes: record.outputActivation.outputs(classes: record.classNames.count),
+      hidden: shape?.hidden, dropout: shape?.dropout ?? 0)
     guard (1...65536).contains(head.hidden ?? 1), (0..<1).contains(head.dropout) else {
       throw PipelineError.data(
         "\(file.displayed): the head in it, \(head.hidden ?? 0) hidden features with a dropout of"
@@ -76,7 +79,7 @@ package struct StoredModel {
     preprocessing = card.preprocessing
     record = ModelRecord(
       thawVersion: thawVersion, architecture: card.architecture, classNames: backbone.classNames,
-      preprocessing: card.preprocessing.json,
+      outputActivation: backbone.outputActivation, preprocessing: card.preprocessing.json,
       structure: card.architecture == Architecture.onnxName
         ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
       notes: ["license": card.license])

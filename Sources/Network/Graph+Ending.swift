@@ -43,3 +43,17 @@ extension Graph {
     return Graph(name: name, nodes: nodes, groups: groups)
   }
 }
+
+extension Graph {
+  /// The same network with another number of outputs; nil when its last layer is no dense one.
+  package func withDenseOutputs(_ count: Int) -> Graph? {
+    guard case .dense(var layer) = output.operation else { return nil }
+    layer.outputs = count
+    var nodes = nodes
+    let last = output
+    nodes[last.id.index] = Node(
+      id: last.id, path: last.path, operation: .dense(layer), inputs: last.inputs,
+      group: last.group)
+    return Graph(name: name, nodes: nodes, groups: groups)
+  }
+}

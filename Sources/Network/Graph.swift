@@ -41,6 +41,9 @@ package struct Graph: Hashable, Sendable {
   package let nodes: [Node]
   /// Layer groups from input to head.
   package let groups: [LayerGroup]
+  /// In which numbers it is computed in inference. It stands here so that nobody who compiles the network
+  /// can forget it.
+  package var precision = Precision.float32
 
   package init(name: String, nodes: [Node], groups: [LayerGroup]) {
     self.name = name

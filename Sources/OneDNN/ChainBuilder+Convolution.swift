@@ -23,6 +23,8 @@ extension ChainBuilder {
     let output: Shape
     let weightShape: Shape
     let parameters: FoldedParameters
+    /// What it reads and writes; weights are the same, sums and bias Float32.
+    let element: thaw_dnnl_element
     /// Of the result; the library chooses for `THAW_DNNL_ANY`.
     let order: thaw_dnnl_order
     let make:
@@ -33,18 +35,33 @@ extension ChainBuilder {
   mutating func appendConvolution(
     _ fused: FusedOperation, _ layer: Convolution2D, at index: Int
   ) throws {
-    if prefersChannelsLast {
-      let lead = try lead(fused, layer, order: THAW_DNNL_CHANNELS_LAST)
-      let primitive = try ifAvailable { try build(lead, fused, .none) }
-      if let primitive, !primitive.isPlainLoop {
-        return try append(lead, fused, at: index)
+    for element in elements(for: fused) {
+      if prefersChannelsLast {
+        let lead = try lead(fused, layer, of: element, order: THAW_DNNL_CHANNELS_LAST)
+        let primitive = try ifAvailable { try build(lead, fused, .none) }
+        if let primitive, !primitive.isPlainLoop {
+          return try append(lead, fused, at: index)
+        }
       }
+      if element == THAW_DNNL_FLOAT32, isWorthWinograd(fused, layer) {
+        let lead = try lead(fused, layer, of: element, order: THAW_DNNL_ANY, byWinograd: true)
+        if try appendFused(lead, fused, at: index) { return }
+      }
+      let lead = try lead(fused, layer, of: element, order: THAW_DNNL_ANY)
+      if try appendFast(lead, fused, at: index) { return }
     }
-    if isWorthWinograd(fused, layer) {
-      let lead = try lead(fused, layer, order: THAW_DNNL_ANY, byWinograd: true)
-      if try appendFused(lead, fused, at: index) { return }
-    }
-    try append(try lead(fused, layer, order: THAW_DNNL_ANY), fused, at: index)
+    try append(
+      try lead(fused, layer, of: THAW_DNNL_FLOAT32, order: THAW_DNNL_ANY), fused, at: index)
+  }
+
+  /// The elements to try, the best first. Float32 alone for the last layer, whose results are the
+  /// answer, and for what works on one pixel (the gates' layers): small, and behind a sum of many
+  /// numbers.
+  private func elements(for fused: FusedOperation) -> [thaw_dnnl_element] {
+    let input = shape(of: fused.inputs[0])
+    let isPixel = input.rank == 4 && input[2] * input[3] == 1
+    return element == THAW_DNNL_FLOAT32 || isPixel || fused.result == graph.output.id
+      ? [THAW_DNNL_FLOAT32] : [element, THAW_DNNL_FLOAT32]
   }
 
   /// Whether a convolution is so large that Winograd's F(4x4, 3x3) pays: a quarter of the products for
@@ -62,8 +79,8 @@ extension ChainBuilder {
 
   /// The convolution of `fused` with its images in `order`.
   private func lead(
-    _ fused: FusedOperation, _ layer: Convolution2D, order: thaw_dnnl_order,
-    byWinograd: Bool = false
+    _ fused: FusedOperation, _ layer: Convolution2D, of element: thaw_dnnl_element,
+    order: thaw_dnnl_order, byWinograd: Bool = false
   ) throws -> WeightedLead {
     let path = fused.lead.path
     let input = shape(of: fused.inputs[0])
@@ -78,12 +95,12 @@ extension ChainBuilder {
       layer.outputs / layer.groups, layer.inputs / layer.groups, kernel.height, kernel.width,
     ]
     let weightShape = Shape(layer.groups == 1 ? perGroup : [layer.groups] + perGroup)
-    let source = try OneDNNLayout(input, order, path)
-    let weights = try OneDNNLayout(weightShape, THAW_DNNL_ANY, path)
+    let source = try OneDNNLayout(input, order, path, of: element)
+    let weights = try OneDNNLayout(weightShape, THAW_DNNL_ANY, path, of: element)
     let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
     return WeightedLead(
       operation: "convolution", layer: path, output: output, weightShape: weightShape,
-      parameters: folded, order: order
+      parameters: folded, element: element, order: order
     ) { destination, epilogue in
       try OneDNNPrimitive("convolution", path) { made in
         withUnsafePointer(to: window) {
@@ -97,15 +114,27 @@ extension ChainBuilder {
 
   /// Dense layer and epilogue in one kernel.
   mutating func appendDense(_ fused: FusedOperation, _ layer: Dense, at index: Int) throws {
+    for element in elements(for: fused) {
+      if try appendFast(try lead(fused, layer, of: element), fused, at: index) { return }
+    }
+    try append(try lead(fused, layer, of: THAW_DNNL_FLOAT32), fused, at: index)
+  }
+
+  private func lead(
+    _ fused: FusedOperation, _ layer: Dense, of element: thaw_dnnl_element
+  ) throws -> WeightedLead {
     let path = fused.lead.path
     let folded = try FoldedParameters(
       fused, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
-    let source = try OneDNNLayout(shape(of: fused.inputs[0]), THAW_DNNL_DENSE, path)
-    let weights = try OneDNNLayout([layer.outputs, layer.inputs], THAW_DNNL_ANY, path)
+    let source = try OneDNNLayout(
+      shape(of: fused.inputs[0]), THAW_DNNL_DENSE, path, of: element)
+    let weights = try OneDNNLayout(
+      [layer.outputs, layer.inputs], THAW_DNNL_ANY, path, of: element)
     let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
-    let lead = WeightedLead(
+    return WeightedLead(
       operation: "dense", layer: path, output: shape(of: fused.result),
-      weightShape: [layer.outputs, layer.inputs], parameters: folded, order: THAW_DNNL_ANY
+      weightShape: [layer.outputs, layer.inputs], parameters: folded, element: element,
+      order: THAW_DNNL_ANY
     ) { destination, epilogue in
       try OneDNNPrimitive("dense", path) {
         thaw_dnnl_inner_product(
@@ -113,7 +142,6 @@ extension ChainBuilder {
           CInt(epilogue.count))
       }
     }
-    try append(lead, fused, at: index)
   }
 
   /// The lead with its epilogue in one kernel, or as operations of its own.
@@ -124,6 +152,18 @@ extension ChainBuilder {
     try appendEpilogue(fused, at: index)
   }
 
+  /// The same where there is a fast kernel; false when there is none.
+  private mutating func appendFast(
+    _ lead: WeightedLead, _ fused: FusedOperation, at index: Int
+  ) throws -> Bool {
+    if try appendFused(lead, fused, at: index) { return true }
+    let made = try ifAvailable { try build(lead, fused, .none) }
+    guard let primitive = made, !primitive.isPlainLoop else { return false }
+    try place(primitive, lead, fused, .none)
+    try appendEpilogue(fused, at: index)
+    return true
+  }
+
   /// Tries the ways to attach the epilogue, best first, and takes the first that has a fast kernel;
   /// false when none has.
   private mutating func appendFused(
@@ -132,6 +172,7 @@ extension ChainBuilder {
     let residual = fused.residual
     var attachments: [Attachment] = [fused.epilogue.isEmpty ? .none : .separate]
     if let residual, mayOverwrite(residual, at: index),
+      tensor(of: residual).layout.element == lead.element,
       tensor(of: residual).buffer != tensor(of: fused.inputs[0]).buffer
     {
       attachments.insert(.inPlace, at: 0)
@@ -149,10 +190,16 @@ extension ChainBuilder {
     _ lead: WeightedLead, _ fused: FusedOperation, _ attachment: Attachment
   ) throws -> OneDNNPrimitive {
     if attachment == .none {
-      return try lead.make(try OneDNNLayout(lead.output, lead.order, lead.layer), [])
+      return try lead.make(
+        try OneDNNLayout(lead.output, lead.order, lead.layer, of: lead.element), [])
     }
     let residual = fused.residual.map { tensor(of: $0).layout }
-    let destination = try residual ?? OneDNNLayout(lead.output, lead.order, lead.layer)
+    let destination =
+      if let residual, residual.element == lead.element {
+        residual
+      } else {
+        try OneDNNLayout(lead.output, lead.order, lead.layer, of: lead.element)
+      }
     let epilogue = fused.epilogue.map { epilogue in
       switch epilogue {
       case .activation(let function): thaw_dnnl_epilogue(function: function.function, operand: nil)

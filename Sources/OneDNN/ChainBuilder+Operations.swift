@@ -115,7 +115,10 @@ extension ChainBuilder {
   }
 
   private mutating func appendConcatenation(_ node: Node) throws {
-    let sources = node.inputs.map(tensor(of:))
+    var sources: [ChainTensor] = []
+    for input in node.inputs {
+      sources.append(try converted(tensor(of: input), to: element, node.path))
+    }
     let handles: [OpaquePointer?] = sources.map(\.layout.handle)
     let primitive = try OneDNNPrimitive("concatenation", node.path) {
       thaw_dnnl_concatenation($0, handles, CInt(handles.count))
@@ -132,22 +135,28 @@ extension ChainBuilder {
   /// The image as a row: the same bytes where the layout is row major already.
   private mutating func appendFlatten(_ node: Node) throws {
     let input = node.inputs[0]
-    let dense = try OneDNNLayout(shape(of: input), THAW_DNNL_DENSE, node.path)
+    let element = tensor(of: input).layout.element
+    let dense = try OneDNNLayout(shape(of: input), THAW_DNNL_DENSE, node.path, of: element)
     let image = try reordered(tensor(of: input), to: dense, node.path)
-    let row = try OneDNNLayout(shape(of: node.id), THAW_DNNL_DENSE, node.path)
+    let row = try OneDNNLayout(shape(of: node.id), THAW_DNNL_DENSE, node.path, of: element)
     define(node.id, as: ChainTensor(buffer: image.buffer, layout: row))
   }
 
   mutating func appendPooling(
     _ node: Node, _ kind: PoolingKind, _ window: Window2D
   ) throws {
-    let source = tensor(of: node.inputs[0])
+    var source = tensor(of: node.inputs[0])
     let input = shape(of: node.inputs[0])
     let output = shape(of: node.id)
     let size = Extent2D(height: input[2], width: input[3])
     let outputSize = Extent2D(height: output[2], width: output[3])
+    // A mean over the whole image is a sum of many numbers, and what comes after is small.
+    if output[2] * output[3] == 1 {
+      source = try converted(source, to: THAW_DNNL_FLOAT32, node.path)
+    }
     let descriptor = try window.descriptor(for: size, output: outputSize, node.path)
-    let any = try OneDNNLayout(output, THAW_DNNL_ANY, node.path)
+    let any = try OneDNNLayout(
+      output, THAW_DNNL_ANY, node.path, of: source.layout.element)
     let primitive = try OneDNNPrimitive("pooling", node.path) { made in
       withUnsafePointer(to: descriptor) {
         thaw_dnnl_pooling(made, kind.descriptor, source.layout.handle, any.handle, $0)

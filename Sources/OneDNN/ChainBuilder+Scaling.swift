@@ -69,7 +69,9 @@ extension ChainBuilder {
     let data = tensor(of: node.inputs[0])
     let gates = try reordered(
       tensor(of: node.inputs[1]),
-      to: try OneDNNLayout(shape(of: node.inputs[1]), like: data.layout, node.path), node.path)
+      to: try OneDNNLayout(
+        shape(of: node.inputs[1]), like: data.layout, node.path, of: data.layout.element),
+      node.path)
     let isOther = data.buffer != tensor(of: node.inputs[1]).buffer
     let target =
       isOther && mayOverwrite(node.inputs[0], at: index) ? data : makeTensor(data.layout)
@@ -94,12 +96,15 @@ extension ChainBuilder {
     let shape = shape(of: input)
     let order = shape.rank == 4 ? THAW_DNNL_CHANNELS_LAST : THAW_DNNL_DENSE
     let source = try reordered(
-      tensor(of: input), to: try OneDNNLayout(shape, order, node.path), node.path)
+      tensor(of: input),
+      to: try OneDNNLayout(shape, order, node.path, of: tensor(of: input).layout.element),
+      node.path)
     let isCopy = source.buffer != tensor(of: input).buffer
     let target =
       isCopy || mayOverwrite(input, at: index) ? source : makeTensor(source.layout)
     let rows = try OneDNNLayout(
-      [shape.count / layer.channels, layer.channels], THAW_DNNL_DENSE, node.path)
+      [shape.count / layer.channels, layer.channels], THAW_DNNL_DENSE, node.path,
+      of: source.layout.element)
     let primitive = try OneDNNPrimitive("layer normalization", node.path) {
       thaw_dnnl_layer_normalization($0, rows.handle, Float(layer.epsilon))
     }

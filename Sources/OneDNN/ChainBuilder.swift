@@ -17,6 +17,8 @@ struct ChainBuilder {
   private var values: [NodeID: ChainTensor] = [:]
   private let lastUses: LastUses
   private let inputBuffer = 0
+  /// What lies between two layers where their kernels are fast for it.
+  let element: thaw_dnnl_element
   /// Whether layers that mix the channels of a pixel make channels-last images the better order.
   let prefersChannelsLast: Bool
 
@@ -25,6 +27,9 @@ struct ChainBuilder {
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     shapes: [Shape]
   ) throws {
+    element =
+      graph.precision == .bfloat16 && OneDNNEngine.hasBFloat16
+      ? THAW_DNNL_BFLOAT16 : THAW_DNNL_FLOAT32
     self.graph = graph
     self.parameters = parameters
     self.shapes = shapes
@@ -74,12 +79,21 @@ struct ChainBuilder {
     _ tensor: ChainTensor, to layout: OneDNNLayout, _ layer: ParameterPath
   ) throws -> ChainTensor {
     if tensor.layout.matches(layout) { return tensor }
-    if tensor.layout.isDense && layout.isDense {
+    let isSame = tensor.layout.element == layout.element
+    if isSame && tensor.layout.isDense && layout.isDense {
       return ChainTensor(buffer: tensor.buffer, layout: layout)
     }
     let result = makeTensor(layout)
     try appendReorder(tensor, into: result, layer)
     return result
+  }
+
+  /// `tensor` in the same order, its elements another type; itself where they are of that type.
+  mutating func converted(
+    _ tensor: ChainTensor, to element: thaw_dnnl_element, _ layer: ParameterPath
+  ) throws -> ChainTensor {
+    if tensor.layout.element == element { return tensor }
+    return try reordered(tensor, to: try OneDNNLayout(tensor.layout, of: element), layer)
   }
 
   private mutating func appendReorder(
@@ -114,7 +128,8 @@ struct ChainBuilder {
     _ node: NodeID
   ) throws -> (instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)]) {
     let result = tensor(of: node)
-    if result.layout.isDense && result.buffer != inputBuffer {
+    let isFloat32 = result.layout.element == THAW_DNNL_FLOAT32
+    if isFloat32 && result.layout.isDense && result.buffer != inputBuffer {
       buffers[result.buffer].place = .output
     } else {
       let dense = try OneDNNLayout(shape(of: node), THAW_DNNL_DENSE, graph[node].path)

@@ -26,6 +26,15 @@ package struct OneDNNEngine: Engine {
   /// For example `oneDNN 2.6.3`.
   package var name: String { OneDNN.name }
 
+  /// Whether the processor computes in bfloat16 by instructions of its own.
+  package static var hasBFloat16: Bool { thaw_dnnl_has_bfloat16() }
+
+  /// Float32 where the processor has no instructions for bfloat16: imitating them would be slower than
+  /// Float32, and less exact.
+  package func computed(_ precision: Precision) -> Precision {
+    OneDNNEngine.hasBFloat16 ? precision : .float32
+  }
+
   /// The micro-batch to compile for when nothing else decides.
   ///
   /// Convolutional speed does not depend on it; 32 rows are enough for a dense layer to read its

@@ -10,18 +10,31 @@ final class OneDNNLayout {
   let handle: OpaquePointer
 
   /// A layout the program decides on; `.any` (`THAW_DNNL_ANY`) leaves the order to the primitive.
-  init(_ shape: Shape, _ order: thaw_dnnl_order, _ layer: ParameterPath?) throws(ExecutionError) {
+  init(
+    _ shape: Shape, _ order: thaw_dnnl_order, _ layer: ParameterPath?,
+    of element: thaw_dnnl_element = THAW_DNNL_FLOAT32
+  ) throws(ExecutionError) {
     let extents = shape.extents.map(Int64.init)
     handle = try make("memory layout \(shape)", layer) {
-      thaw_dnnl_layout_create($0, extents, CInt(extents.count), order)
+      thaw_dnnl_layout_create($0, extents, CInt(extents.count), order, element)
+    }
+  }
+
+  /// The order of `like` with other elements.
+  init(_ like: OneDNNLayout, of element: thaw_dnnl_element) throws(ExecutionError) {
+    handle = try make("memory layout", nil) {
+      thaw_dnnl_layout_create_as($0, like.handle, element)
     }
   }
 
   /// A layout for `shape` whose channels lie in the same blocks as those of `like`.
-  init(_ shape: Shape, like: OneDNNLayout, _ layer: ParameterPath?) throws(ExecutionError) {
+  init(
+    _ shape: Shape, like: OneDNNLayout, _ layer: ParameterPath?,
+    of element: thaw_dnnl_element = THAW_DNNL_FLOAT32
+  ) throws(ExecutionError) {
     let extents = shape.extents.map(Int64.init)
     handle = try make("memory layout \(shape)", layer) {
-      thaw_dnnl_layout_create_like($0, extents, CInt(extents.count), like.handle)
+      thaw_dnnl_layout_create_like($0, extents, CInt(extents.count), like.handle, element)
     }
   }
 
@@ -32,6 +45,8 @@ final class OneDNNLayout {
 
   /// Size in memory, with the padding of blocked orders.
   var bytes: Int { thaw_dnnl_layout_bytes(handle) }
+  /// What its elements are.
+  var element: thaw_dnnl_element { thaw_dnnl_layout_element(handle) }
   /// Whether the bytes are those of the row-major tensor.
   var isDense: Bool { thaw_dnnl_layout_is_dense(handle) }
 

@@ -26,7 +26,7 @@ extension Recipe {
     // Before the keys that it sets, so that they can say otherwise.
     .key(.sizes),
     .section("image", \.image, Image.keys),
-    .key(.cache),
+    .key(.precision), .key(.cache),
     .section("head", \.head, Head.keys),
     .section("train", \.train, Train.keys),
     .section("fine_tune", \.fineTune, FineTune.keys) { try $0.fineTune.check($1) },

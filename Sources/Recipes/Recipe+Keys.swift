@@ -17,6 +17,12 @@ extension RecipeKey where Section == Recipe {
   package static var seed: RecipeKey {
     RecipeKey("seed", \.seed, .seed, "Of every random stream (`--seed`).")
   }
+  package static var precision: RecipeKey {
+    RecipeKey(
+      "precision", \.precision, .choice(unlessUsual: .float32), option: "precision",
+      "Numbers of the network wherever it does not train: frozen layers, evaluation, prediction."
+        + " `bfloat16` is faster on processors that have it; `auto` takes it there.")
+  }
   package static var cache: RecipeKey {
     RecipeKey(
       "cache", \.cache, .choice, option: "cache",
@@ -68,7 +74,19 @@ extension RecipeKey where Section == Recipe.Data {
     RecipeKey(
       "table_columns", \.tableColumns, .optionalText, option: "table-columns",
       idle: { $0.labels.isEmpty ? "there is no table of labels" : nil },
-      "The table's columns where their names do not tell: `path=A,label=B,split=C`.")
+      "The table's columns where their names do not tell: `path=A,label=B,split=C`. Several `label=` are a"
+        + " column a class, with 0 or 1.")
+  }
+  package static var severalLabels: RecipeKey {
+    RecipeKey(
+      "several_labels", \.severalLabels, .choice(unlessUsual: .auto), option: "several-labels",
+      "Whether a photo may have several labels, or none: as the table of labels says, `yes`, or `no`."
+    )
+  }
+  package static var labelSeparator: RecipeKey {
+    RecipeKey(
+      "label_separator", \.labelSeparator, .optionalText, option: "label-separator",
+      "What stands between several labels in one cell of the table: one character, or `space`.")
   }
   package static var groupBy: RecipeKey {
     RecipeKey(
@@ -153,7 +171,8 @@ extension Recipe {
 extension Recipe.Data {
   /// The keys of `data`.
   package static let keys: [RecipeKey<Recipe.Data>] = [
-    .layout, .labels, .tableColumns, .groupBy, .valid, .test, .onBadImage, .conflictingLabels,
+    .layout, .labels, .tableColumns, .severalLabels, .labelSeparator, .groupBy, .valid, .test,
+    .onBadImage, .conflictingLabels,
     .nearDuplicates,
   ]
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawImages
+package import ThawNetwork
 package import ThawTensors
 import ThawTraining
 
@@ -72,14 +73,17 @@ extension TestTimeAugmentation {
   ///
   /// The one place that does so: a run's own split and a folder of photos are judged alike, to the
   /// last bit. The rows of a maximum are divided by their sum, which changes no ranking within a
-  /// photo and makes them probabilities.
+  /// photo and makes them probabilities; independent sigmoids are probabilities as they are.
   ///
-  /// - Parameter logits: [photos, classes] for each view, in the order of ``views``.
-  package func probabilities(ofLogits logits: [Tensor<Float>]) -> Tensor<Float> {
-    let views = logits.map(Probabilities.softmax)
+  /// - Parameter logits: one a class, [photos, classes] for each view, in the order of ``views``.
+  package func probabilities(
+    ofLogits logits: [Tensor<Float>], by activation: OutputActivation = .softmax
+  ) -> Tensor<Float> {
+    let isExclusive = !activation.allowsSeveralLabels
+    let views = logits.map(isExclusive ? Probabilities.softmax : Probabilities.sigmoid)
     if views.count == 1 { return views[0] }
     let combined = Tensor(combine(views.map(\.elements).map(Array.init)), shape: views[0].shape)
-    guard case .maximum = combination else { return combined }
+    guard case .maximum = combination, isExclusive else { return combined }
     let classes = combined.shape[1]
     return Tensor(shape: combined.shape) { result in
       for start in stride(from: 0, to: combined.count, by: max(classes, 1)) {

@@ -57,6 +57,34 @@ extension Recipe.Train {
   }
 }
 
+extension Recipe.Train {
+  /// What is made small for samples with such labels.
+  package func loss(_ labels: SampleLabels, classes: Int) -> any Loss {
+    let weights = weights(labels, classes: classes)
+    switch labels {
+    case .single:
+      return SoftmaxCrossEntropy(labelSmoothing: labelSmoothing, classWeights: weights)
+    case .several:
+      return SigmoidCrossEntropy(labelSmoothing: labelSmoothing, positiveWeights: weights)
+    }
+  }
+
+  /// One weight a class for the loss, empty for none: of the class, or where samples may have several
+  /// labels of having it.
+  package func weights(_ labels: SampleLabels, classes: Int) -> [Float] {
+    switch labels {
+    case .single(let labels):
+      return classWeights(labels: labels, classes: classes)
+    case .several(let rows):
+      switch classWeights {
+      case .balanced: return rows.positiveWeights(.balanced)
+      case .squareRoot: return rows.positiveWeights(.squareRoot)
+      case .none: return []
+      }
+    }
+  }
+}
+
 extension Recipe.FineTune {
   /// The learning rates without any in the recipe (Documentation/fine-tuning.md). Steps of Adam
   /// have one size whatever the gradient, so one rate suits all groups; those of the others do not.

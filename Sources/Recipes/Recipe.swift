@@ -18,6 +18,8 @@ package struct Recipe: Hashable, Sendable {
   package var data = Data()
   /// How photos become tensors.
   package var image = Image()
+  /// In which numbers the network is computed wherever it does not train.
+  package var precision = PrecisionChoice.float32
   /// How the numbers of the feature cache are stored while training.
   package var cache = CachePrecision.float32
   /// The layers that replace the backbone's own classifier.
@@ -62,18 +64,52 @@ package struct Recipe: Hashable, Sendable {
     package var labels = ""
     /// Names of the table's columns, as `path=A,label=B,split=C`; empty to find them.
     package var tableColumns = ""
+    /// Whether a photo may have several labels.
+    package var severalLabels = LabelCount.auto
+    /// What stands between several labels in one cell of the table; empty to find it.
+    package var labelSeparator = ""
     /// What keeps photos together in one split; empty for nothing.
     package var groupBy = ""
     /// What to do about photos that show the same picture.
     package var nearDuplicates = NearDuplicatePolicy.group
     /// What to do about photos that are in folders of several classes.
     package var conflictingLabels = ConflictPolicy.stop
+
+    /// The defaults.
+    package init() {}
   }
 
   /// How photos become tensors; everything else is the card's.
   package struct Image: Hashable, Sendable {
     /// Side of the network's input in pixels; nil for the card's.
     package var size: Int?
+  }
+
+  /// In which numbers the network is computed wherever it does not train.
+  package enum PrecisionChoice: String, Hashable, Sendable, CaseIterable {
+    /// See `Precision.float32`.
+    case float32
+    /// See `Precision.bfloat16`.
+    case bfloat16
+    /// `bfloat16` where the processor has it; a run keeps what was decided when it was prepared.
+    case auto
+
+    /// The decision, on a processor that computes in bfloat16 or does not.
+    package func decided(hasBFloat16: Bool) -> Precision {
+      switch self {
+      case .float32: .float32
+      case .bfloat16: .bfloat16
+      case .auto: hasBFloat16 ? .bfloat16 : .float32
+      }
+    }
+
+    /// The choice that is this decision.
+    package init(_ precision: Precision) {
+      switch precision {
+      case .float32: self = .float32
+      case .bfloat16: self = .bfloat16
+      }
+    }
   }
 
   /// How the numbers of the feature cache are stored.

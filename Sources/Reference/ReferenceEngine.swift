@@ -17,6 +17,9 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
   /// `reference (Float)` or `reference (Double)`.
   package var name: String { "reference (\(Scalar.self))" }
 
+  /// Float32 whatever is asked for: the measure of others rounds nothing on the way.
+  package func computed(_ precision: Precision) -> Precision { .float32 }
+
   /// See ``Engine/compileInference(_:operations:from:parameters:microBatch:size:)``.
   package func compileInference(
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,

@@ -43,7 +43,7 @@ struct ArchitectureFixture: Decodable, Sendable {
 
 /// A network under test with its procedural weights.
 struct ArchitectureUnderTest {
-  let graph: Graph
+  var graph: Graph
   let parameters: Parameters
 
   init(_ name: String, _ fixture: ArchitectureFixture) throws {

@@ -40,6 +40,41 @@ import ThawTestSupport
     }
   }
 
+  /// In bfloat16 a layer's result is rounded to 8 bits, an error of 2^-9 of its size, and thirty to two
+  /// hundred such errors, independent of each other, reach the logits of a network: a hundredth to a
+  /// twentieth of what distinguishes the classes. A wrong layout, a missed bias or a sum kept in 8
+  /// bits is off by far more.
+  @Test(arguments: names)
+  func logitsInBFloat16AreAsCloseAsRoundingAllows(_ name: String) throws {
+    let fixture = try #require(ArchitectureFixture.all[name])
+    let exact = try ArchitectureUnderTest(name, fixture)
+    var network = exact
+    network.graph.precision = .bfloat16
+    let images = ArchitectureFixture.images(fixture.sizes[0])
+    let engine = OneDNNEngine(training: ReferenceEngine<Float>())
+    let actual = try network.logits(engine, images)
+    guard OneDNNEngine.hasBFloat16 else {
+      #expect(try actual == exact.logits(engine, images))
+      return
+    }
+    let count = ArchitectureFixture.classes
+    for row in 0..<ArchitectureFixture.images {
+      let rows = row * count..<(row + 1) * count
+      let expected = fixture.logits[0][rows].map(Double.init)
+      let mean = expected.reduce(0, +) / Double(count)
+      let spread = expected.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }.squareRoot()
+      let error = zip(actual[rows], expected).reduce(0.0) {
+        $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1)
+      }.squareRoot()
+      #expect(error < 0.06 * spread, "\(name): \(error / spread)")
+      #expect(error > 1e-5 * spread, "\(name) was computed in Float32")
+    }
+    // However many threads there are.
+    var alone = engine
+    alone.threads = 1
+    #expect(try network.logits(alone, images) == actual)
+  }
+
   @Test(arguments: withGradients)
   func gradientsAgreeOnBothEngines(_ name: String) throws {
     let fixture = try #require(ArchitectureFixture.all[name])

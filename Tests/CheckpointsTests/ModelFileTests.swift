@@ -33,6 +33,15 @@ struct ModelFileTests {
     #expect(try ModelFile.isModelFile(CheckpointReader.read(path)))
   }
 
+  @Test func precisionComesBackAndAnUnknownOneIsRefused() throws {
+    var record = record
+    record.precision = .bfloat16
+    try ModelFile.write(path, record, parameters)
+    #expect(try ModelFile.read(path).record.precision == .bfloat16)
+    let error = try #require(try changed { $0["thaw.precision"] = "float8" })
+    #expect(error.kind == .refused && error.description.contains("'float8'"))
+  }
+
   @Test func equalModelsHaveEqualBytes() throws {
     try ModelFile.write(path, record, parameters)
     let first = try FileSystem.read(path)
@@ -67,9 +76,54 @@ struct ModelFileTests {
   }
 
   @Test func laterFormatsAreRefusedByName() throws {
-    let error = try #require(try changed { $0["thaw.format"] = "2" })
+    let error = try #require(try changed { $0["thaw.format"] = "3" })
     #expect(error.kind == .refused)
-    #expect(error.description.contains("refuses model file format '2'"))
+    #expect(error.description.contains("refuses model file format '3'"))
+  }
+
+  /// What was written before there was a choice is a softmax, in the same bytes; anything else has a
+  /// format that older versions refuse, as they would take sigmoids for a softmax.
+  @Test func outputsThatAreNoSoftmaxHaveAFormatOfTheirOwn() throws {
+    try ModelFile.write(path, record, parameters)
+    let metadata = try CheckpointReader.read(path).metadata
+    #expect(metadata["thaw.format"] == "1" && metadata["thaw.output_activation"] == nil)
+    #expect(try ModelFile.read(path).record.outputActivation == .softmax)
+    var several = record
+    several.outputActivation = .independentSigmoids
+    several.thresholds = [0.5, 0.1, 0.12345679]
+    try ModelFile.write(path, several, parameters)
+    #expect(try CheckpointReader.read(path).metadata["thaw.format"] == "2")
+    #expect(try ModelFile.read(path).record == several)
+    several.classNames = ["no", "yes"]
+    several.outputActivation = .singleSigmoid
+    several.thresholds = []
+    try ModelFile.write(path, several, parameters)
+    #expect(try ModelFile.read(path).record == several)
+  }
+
+  @Test func impossibleOutputsAreRefused() throws {
+    var bad = record
+    bad.outputActivation = .singleSigmoid
+    let three = #expect(throws: CheckpointError.self) { try ModelFile.write(path, bad, parameters) }
+    #expect(three?.description.contains("two classes apart, 3 are named") == true)
+    bad.outputActivation = .softmax
+    bad.thresholds = [0.5, 0.5, 0.5]
+    #expect(throws: CheckpointError.self) { try ModelFile.write(path, bad, parameters) }
+    bad.outputActivation = .independentSigmoids
+    for thresholds: [Float] in [[0.5], [0.5, 2, 0.5], [0.5, .nan, 0.5]] {
+      bad.thresholds = thresholds
+      #expect(throws: CheckpointError.self) { try ModelFile.write(path, bad, parameters) }
+    }
+    let missing = try #require(try changed { $0["thaw.format"] = "2" })
+    #expect(missing.description.contains("has no 'thaw.output_activation'"))
+    let unknown = try #require(
+      try changed {
+        $0["thaw.format"] = "2"
+        $0["thaw.output_activation"] = "tanh"
+      })
+    #expect(unknown.description.contains("not understood: 'tanh'"))
+    let text = try #require(try changed { $0["thaw.thresholds"] = #"["a"]"# })
+    #expect(text.description.contains("no list of numbers"))
   }
 
   @Test(arguments: [

@@ -156,7 +156,9 @@ import ThawTestSupport
     expectRefused(tensor([0x08] + negative + [0x10, 1, 0x42, 1, 0x74]), "is impossible")
     let huge: [UInt8] = [0x08] + [UInt8](repeating: 0xFF, count: 8) + [0x7F]
     expectRefused(tensor(huge + huge + [0x10, 1, 0x42, 1, 0x74]), "is impossible")
-    expectRefused(tensor([0x08, 1, 0x10, 8, 0x42, 1, 0x74]), "element type 8")
+    expectRefused(tensor([0x08, 1, 0x10, 14, 0x42, 1, 0x74]), "element type 14")
+    // Texts, of which there are none.
+    expectRefused(tensor([0x08, 1, 0x10, 8, 0x42, 1, 0x74]), "it has 0 texts")
   }
 
   @Test func twoTensorsOfOneNameAreRefused() throws {

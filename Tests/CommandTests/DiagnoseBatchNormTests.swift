@@ -78,12 +78,28 @@ import ThawFiles
       "yes", "--quick", "--no-fixes", "--json"
     ).json()
     #expect(told["familiarity"]["answer"].string == "seen")
+    #expect(told["familiarity"]["is_said"].bool == true)
     let same = try workspace.start([
       "diagnose", "batchnorm", "--model", "run/model.safetensors", "--data", "photos",
       "--train-data", "photos",
     ]).wait()
     #expect(same.status == 65)
     #expect(same.stderr.contains("all of its photos are in photos too"), "\(same.stderr)")
+  }
+
+  @Test func theAnswerSaysWhatIsWrongThenWhatIsWonThenWhatToDo() throws {
+    let workspace = try Workspace(count: 20)
+    try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    try workspace.thaw("train", "--run", "run", "--epochs", "25", "--patience", "0").succeeded()
+    let text = try workspace.thaw("diagnose", "batchnorm", "--run", "run", "--quick")
+    let lines = text.stdout.split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines[0].hasPrefix("Batch-norm problem"))
+    #expect(lines[1].hasPrefix("To be won: Of new photos "), "\(text.stdout)")
+    #expect(lines[2].hasPrefix("To do: --apply FILE writes the model with "), "\(text.stdout)")
+    // The advice is followed.
+    let found = try workspace.thaw("diagnose", "batchnorm", "--run", "run", "--quick", "--json")
+      .json()
+    #expect(found["gain"].string?.contains(found["recommended_fix"].string ?? "?") == true)
   }
 
   @Test(arguments: [

@@ -4,6 +4,7 @@ import SystemPackage
 import Testing
 import ThawCheckpoints
 import ThawFiles
+import ThawTensors
 import ThawTinyBackbone
 
 /// `thaw diagnose preprocessing` and `thaw diagnose fit`, as commands.
@@ -82,6 +83,51 @@ import ThawTinyBackbone
     let own = found["ranking"].array.first { $0["is_declared"].bool == true }
     #expect(
       own?["divergence"].double ?? 0 > 8 * (found["ranking"][0]["divergence"].double ?? .infinity))
+  }
+
+  @Test func aNetworkThatWasNeverTrainedIsNotCalledRight() throws {
+    let workspace = try Workspace()
+    try workspace.fit().succeeded()
+    let (record, parameters) = try ModelFile.read(workspace.file("run/model.safetensors"))
+    var fresh = parameters
+    for path in parameters.paths {
+      guard let tensor = parameters[path] else { continue }
+      let name = path.description
+      guard name.hasSuffix("running_mean") || name.hasSuffix("running_var") else { continue }
+      let start: Float = name.hasSuffix("running_var") ? 1 : 0
+      fresh[path] = Tensor([Float](repeating: start, count: tensor.count), shape: tensor.shape)
+    }
+    try ModelFile.write(workspace.file("fresh.safetensors"), record, fresh)
+    let found = try workspace.thaw(
+      "diagnose", "preprocessing", "--model", "fresh.safetensors", "--data", "photos", "--json"
+    ).json()
+    #expect(found["status"].string == "undecided")
+    #expect(found["verdict"].string?.contains("never trained, or they were not loaded") == true)
+    // The note's advice is followed.
+    let asked = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "fresh.safetensors", "--data", "photos", "--quick",
+      "--no-fixes", "--json"
+    ).json()
+    #expect(asked["kind"].string == "initial_statistics")
+  }
+
+  @Test func labelsThatAreNoiseAreNotTrainedHarder() throws {
+    let workspace = try Workspace(classes: [])
+    // What the photos show has nothing to do with their folder.
+    for name in ["blue", "red"] {
+      for number in 0..<24 {
+        try workspace.addPhoto(
+          name, kind: number % 2, number: name == "blue" ? number : 100 + number)
+      }
+    }
+    try workspace.fit().succeeded()
+    let found = try workspace.thaw("diagnose", "fit", "--run", "run", "--json").json()
+    #expect(found["status"].string == "indistinct", "\(found["verdict"].string ?? "")")
+    #expect(found["hints"].array.isEmpty)
+    #expect(found["next"].array.count == 1)
+    #expect(found["signal"]["baseline_error"].double == 0.5)
+    let text = try workspace.thaw("diagnose", "fit", "--run", "run").stdout
+    #expect(text.contains("Do not train harder") && !text.contains("work on it"))
   }
 
   @Test(arguments: [

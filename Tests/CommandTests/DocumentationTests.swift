@@ -79,6 +79,22 @@ struct DocumentationTests {
     #expect(FileSystem.exists(workspace.file("back.safetensors")))
   }
 
+  @Test func everyCommandForSeveralLabelsWorks() throws {
+    let workspace = try Workspace(count: 8)
+    try AtomicFile.write(workspace.file("labels.csv"), text: SeveralLabelsTests.table())
+    let recipe = workspace.file("recipe.yml")
+    try AtomicFile.write(
+      recipe, text: "backbone: tiny\ntrain:\n  epochs: 3\nfine_tune:\n  enabled: false\n")
+    let folder = ThawProcess.program.removingLastComponent().string
+    for command in try Self.commands(of: "labels.md") {
+      let known = command.contains(" fit ") ? " --recipe recipe.yml" : ""
+      let outcome = try workspace.start([], shell: "PATH=\(folder):$PATH; \(command)\(known)")
+        .wait()
+      #expect(outcome.status == 0, "\(command): \(outcome.stderr)")
+    }
+    #expect(FileSystem.exists(workspace.file("street.onnx")))
+  }
+
   /// Links between the pages, and from the README.
   @Test func everyLinkLeadsSomewhere() throws {
     var pages = try FileSystem.list(Self.package.appending("Documentation")).map {

@@ -287,7 +287,7 @@ import ThawTestSupport
   }
 
   @Test(arguments: [
-    ("\"version\" : 1", "\"version\" : 2", "version"),
+    ("\"version\" : 1", "\"version\" : 3", "version"),
     ("\"class\" : \"b\"", "\"class\" : \"z\"", "records[3].class"),
     ("\"path\" : \"a/1.pnm\"", "\"path\" : \"../1.pnm\"", "records[1].path"),
     ("\"path\" : \"a/1.pnm\"", "\"path\" : \"/etc/passwd\"", "records[1].path"),

@@ -30,7 +30,7 @@ import ThawTensors
     repaired: Int? = nil, inputs: [(String, Int, Double)] = [], certainInput: Int? = nil,
     heldOut: Int? = nil, renamed: [String: String] = [:], original: OriginalWeights? = nil,
     unseen: (inference: Int, training: Int, solved: Int)? = nil, seen: Bool = false,
-    preference: HeadPreference? = nil, otherEpsilon: Int? = nil
+    preference: HeadPreference? = nil, otherEpsilon: Int? = nil, smallBatches: Int? = nil
   ) -> BatchNormFacts {
     BatchNormFacts(
       layers: layers(divergences), inference: results(inference), training: results(training),
@@ -47,7 +47,12 @@ import ThawTensors
           inference: results($0.inference), training: results($0.training),
           solved: results($0.solved))
       }, familiarity: Familiarity(said: seen), preference: preference,
-      otherEpsilon: otherEpsilon.map { (1e-3, results($0)) })
+      otherEpsilon: otherEpsilon.map {
+        .init(epsilon: 1e-3, asItIs: results(inference), results: results($0))
+      },
+      smallBatches: smallBatches.map {
+        .init(batch: 2, inference: results(inference), results: results($0))
+      })
   }
 
   /// Right photos of its own and of a fresh head, on running statistics and on those of the data.
@@ -68,7 +73,8 @@ import ThawTensors
   @Test func aNetworkThatNeedsBatchStatisticsIsAccused() {
     let verdict = judge(facts(inference: 60, training: 198, heldOut: 50))
     #expect(verdict.kind == .batchStatistics)
-    #expect(verdict.verdict.contains("99.0 % on batch statistics and 30.0 % on running ones"))
+    #expect(
+      verdict.verdict.contains("99.0\u{A0}% on batch statistics and 30.0\u{A0}% on running ones"))
     #expect(verdict.signature != nil)
   }
 
@@ -183,7 +189,7 @@ extension BatchNormJudgementTests {
         inference: 68, training: 78, unseen: (68, 78, 124),
         preference: preference(running: (68, 124), anew: (84, 96))))
     #expect(verdict.kind == .batchStatistics)
-    #expect(verdict.evidence.contains { $0.contains("62.0 %") })
+    #expect(verdict.evidence.contains { $0.contains("62.0\u{A0}%") })
   }
 
   @Test func aHeadThatWasTrainedTooLittleIsNoBatchNormProblem() {
@@ -199,6 +205,35 @@ extension BatchNormJudgementTests {
     #expect(shifted.kind == .overfitting)
   }
 
+  @Test func aPoorHeadThatDoesBetterInBatchesOfTwoLearnedInThem() {
+    let poor = (inference: 60, training: 62, solved: 124)
+    let trapped = judge(facts(inference: 60, training: 62, unseen: poor, smallBatches: 90))
+    #expect(trapped.kind == .batchStatistics)
+    #expect(judge(facts(inference: 60, training: 62, unseen: poor)).kind == .undertrained)
+    #expect(
+      judge(facts(inference: 60, training: 62, unseen: poor, smallBatches: 62)).kind
+        == .undertrained)
+  }
+
+  @Test func statisticsOfFewBitsWereRoundedAndNotTrained() {
+    let rounded = OriginalWeights(
+      card: "tiny", weights: .init(tensors: 10), affine: .init(tensors: 20),
+      statistics: .init(tensors: 20, changed: 20),
+      changedLayers: (0..<10).map { ParameterPath("bn\($0)") }, isRounded: true)
+    let verdict = judge(facts(inference: 180, training: 150, original: rounded))
+    #expect(verdict.kind == .alteredBatchNorms)
+    #expect(verdict.verdict.contains("were rounded when the network was saved"))
+  }
+
+  @Test func aContractIsNotBlamedForAHeadThatItDoesNotMakeGood() {
+    let poor = (inference: 60, training: 64, solved: 124)
+    let found = judge(
+      facts(
+        inference: 60, training: 64, inputs: [("declared", 60, 0.02), ("torch", 80, 0.3)],
+        unseen: poor, preference: preference(running: (60, 124), anew: (84, 96))))
+    #expect(found.kind == .batchStatistics)
+  }
+
   @Test func photosThatLookDifferentMakeNoBatchNormProblem() {
     // Batch statistics help this head on dark photos, and a fresh head as much.
     let verdict = judge(
@@ -211,7 +246,7 @@ extension BatchNormJudgementTests {
   @Test func anotherEpsilonIsFoundByWhatItWouldDo() {
     let verdict = judge(facts(inference: 40, training: 45, otherEpsilon: 198))
     #expect(verdict.kind == .otherEpsilon)
-    #expect(verdict.verdict.contains("99.0 % instead of 20.0 %"))
+    #expect(verdict.verdict.contains("99.0\u{A0}% instead of 20.0\u{A0}%"))
     #expect(judge(facts(inference: 196, training: 160, otherEpsilon: 197)).kind == .healthy)
   }
 
@@ -222,106 +257,5 @@ extension BatchNormJudgementTests {
     let verdict = judge(few)
     #expect(verdict.kind == .cannotTell)
     #expect(verdict.verdict.contains("Cannot tell from 16 photos"))
-  }
-}
-
-@Suite struct FamiliarityTests {
-  private func results(_ right: Int, loss: Double) -> PhotoResults {
-    PhotoResults(
-      losses: (0..<200).map { ($0 < right ? loss : loss + 2) + 0.01 * Double($0 % 7) },
-      isRight: (0..<200).map { $0 < right })
-  }
-
-  private func answer(
-    _ inference: PhotoResults, _ training: PhotoResults, _ solved: PhotoResults,
-    mirrored: PhotoResults? = nil
-  ) -> Familiarity.Answer {
-    Familiarity(inference: inference, training: training, solved: solved, mirrored: mirrored).answer
-  }
-
-  @Test func whatAHeadKnowsByHeartIsSeenInEitherPhase() {
-    #expect(
-      answer(results(199, loss: 0.02), results(150, loss: 0.6), results(125, loss: 1.2)) == .seen)
-    #expect(
-      answer(results(100, loss: 1.5), results(198, loss: 0.05), results(125, loss: 1.2)) == .seen)
-    // Easy photos: nearly all right anyway, but far surer than a head that has not seen them.
-    #expect(
-      answer(results(200, loss: 0.001), results(180, loss: 0.3), results(196, loss: 0.2)) == .seen)
-  }
-
-  @Test func aHeadThatDoesNoBetterThanOneThatHasNotSeenThemHasNotLearnedThem() {
-    #expect(
-      answer(results(68, loss: 2), results(90, loss: 1.6), results(124, loss: 1.2)) == .unseen)
-    #expect(
-      answer(results(121, loss: 1.2), results(100, loss: 1.6), results(120, loss: 1.2)) == .unseen)
-  }
-
-  @Test func featuresThatRememberCannotTellUnlessMirroringDoes() {
-    let (own, batch, solved) = (
-      results(199, loss: 0.03), results(190, loss: 0.2), results(199, loss: 0.03)
-    )
-    #expect(answer(own, batch, solved, mirrored: results(198, loss: 0.03)) == .unknown)
-    #expect(answer(own, batch, solved, mirrored: results(180, loss: 0.3)) == .seen)
-  }
-}
-
-@Suite struct OriginalWeightsTests {
-  @Test func roundingToHalfPrecisionIsNoChange() {
-    let values = (0..<64).map { Float(0.013 * Double($0) - 0.3) }
-    let original = Tensor(values, shape: [64])
-    #expect(OriginalWeights.areSame(original, original))
-    #expect(
-      OriginalWeights.areSame(Tensor(values.map { Float(Float16($0)) }, shape: [64]), original))
-    var moved = values
-    moved[5] += 1e-3
-    #expect(!OriginalWeights.areSame(Tensor(moved, shape: [64]), original))
-    // Every number short, but not these numbers.
-    #expect(
-      !OriginalWeights.areSame(Tensor([Float](repeating: 0.5, count: 64), shape: [64]), original))
-  }
-}
-
-@Suite struct NewPhotosTests {
-  /// The interval holds the accuracy on a second set of photos as often as it says.
-  @Test(arguments: [(0.6, 250), (0.95, 240), (0.35, 60), (0.99, 200)])
-  func theIntervalHoldsForAsManyNewPhotos(share: Double, count: Int) {
-    var stream = RandomStream(seed: 7, purpose: .resampling)
-    func measured() -> Double {
-      Double((0..<count).count { _ in stream.uniform(in: 0...1) < share }) / Double(count)
-    }
-    let trials = 4000
-    let held = (0..<trials).count { _ in
-      BatchNormFixes.newPhotos(measured(), count).contains(measured())
-    }
-    #expect(Double(held) / Double(trials) > 0.945)
-    // Near 1 two more of each make it wider than it need be.
-    #expect(Double(held) / Double(trials) < (share < 0.97 ? 0.985 : 1))
-  }
-}
-
-@Suite struct LabelAssignmentTests {
-  @Test func rotatedNamesAreFound() {
-    let labels = (0..<60).map { $0 % 3 }
-    let assignment = LabelAssignment(labels: labels, predictions: labels.map { ($0 + 1) % 3 })
-    #expect(assignment.accuracy == 1)
-    #expect(assignment.accuracyByName == 0)
-    #expect(assignment.moved == [0: 1, 1: 2, 2: 0])
-  }
-
-  @Test func confusionAndCollapseMoveNothing() {
-    let labels = (0..<100).map { $0 % 2 }
-    let collapsed = LabelAssignment(labels: labels, predictions: labels.map { _ in 1 })
-    #expect(collapsed.moved.isEmpty)
-    let confused = LabelAssignment(
-      labels: labels, predictions: labels.enumerated().map { $0.offset % 3 == 0 ? 0 : $0.element })
-    #expect(confused.moved.isEmpty)
-  }
-
-  @Test func outputsThatTheFoldersDoNotNameCanBeAssigned() {
-    let assignment = LabelAssignment(labels: [3, 3, 3, 7, 7, 7], predictions: [9, 9, 3, 7, 7, 7])
-    #expect(assignment.moved == [:])
-    let moved = LabelAssignment(
-      labels: [3, 3, 3, 3, 7, 7, 7], predictions: [9, 9, 9, 9, 7, 7, 7])
-    #expect(moved.moved == [3: 9])
   }
 }

@@ -101,4 +101,9 @@ import ThawTestSupport
       ContractCure(declared: .init(losses: [], isRight: []), better: .init(losses: [], isRight: []))
         == nil)
   }
+
+  @Test func anUntrainedNetworkIsNotJudged() {
+    let result = ContractJudgement(untrained: 0)
+    #expect(result.status == .undecided && result.doubt == .untrained && result.best == 0)
+  }
 }

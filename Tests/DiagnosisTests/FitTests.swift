@@ -5,12 +5,14 @@ import Testing
 import ThawDiagnosis
 import ThawTensors
 import ThawTestSupport
+import ThawTraining
 
 @Suite struct FitTests {
   private func findings(
     training: Double, crossValidated: Double, validation: Double, count: Int = 400,
     human: Double? = nil, splits: SplitMismatch? = nil,
-    overfit: FitFindings.OverfitTest? = nil, suspicious: Int = 0
+    overfit: FitFindings.OverfitTest? = nil, suspicious: Int = 0, hints: [FitHint] = [],
+    signal: LabelSignal? = nil
   ) -> FitFindings {
     FitFindings(
       parts: BiasVariance(
@@ -18,7 +20,7 @@ import ThawTestSupport
         crossValidated: ErrorRate(error: crossValidated, count: count),
         validation: ErrorRate(error: validation, count: count)),
       humanError: human, heldOut: "valid", splits: splits, overfitTest: overfit, labels: [],
-      suspiciousCount: suspicious, hints: [])
+      suspiciousCount: suspicious, hints: hints, signal: signal)
   }
 
   /// Scores of two splits of `count` photos in two classes whose means differ by `shift`.
@@ -56,18 +58,17 @@ import ThawTestSupport
     let pictures = (0..<pairs).map { _ in (0..<width).map { _ in Float(stream.normal()) } }
     let features = Tensor(pictures.flatMap { $0 + $0 }, shape: [2 * pairs, width])
     let labels = (0..<2 * pairs).map { $0 / 2 % 2 }
-    func right(_ together: [[Int]]?) throws -> Int {
+    func right(_ groups: [Int]?) throws -> Int {
       let probabilities = try CrossValidation.probabilities(
-        features, labels: labels, classes: 2, together: together, inverseStrength: 1, seed: 5)
+        features, labels: labels, groups: groups, classes: 2, inverseStrength: 1, seed: 5)
       return labels.indices.count { probabilities[2 * $0 + labels[$0]] > 0.5 }
     }
     #expect(try right(nil) >= 34)
-    #expect(try right((0..<pairs).map { [2 * $0, 2 * $0 + 1] }) <= 28)
+    #expect(try right(labels.indices.map { $0 / 2 }) <= 28)
     // A class that is one picture cannot be held out.
     let all = try CrossValidation.probabilities(
-      features, labels: labels, classes: 2,
-      together: [labels.indices.filter { labels[$0] == 0 }]
-        + labels.indices.filter { labels[$0] == 1 }.map { [$0] }, inverseStrength: 1, seed: 5)
+      features, labels: labels, groups: labels.indices.map { labels[$0] == 0 ? 0 : $0 }, classes: 2,
+      inverseStrength: 1, seed: 5)
     #expect(labels.indices.allSatisfy { all[2 * $0].isNaN == (labels[$0] == 0) })
   }
 
@@ -78,6 +79,73 @@ import ThawTestSupport
     #expect(both.next[0].contains("40 suspicious labels"))
     #expect(both.next[1].contains("Against variance"))
     #expect(both.next[2].contains("Against bias"))
+  }
+
+  /// Labels of 100 photos of two classes, and classifiers that give the label this probability.
+  private func signal(
+    first: Int = 50, _ probability: (Int) -> Float
+  ) throws -> LabelSignal {
+    let labels = (0..<100).map { $0 < first ? 0 : 1 }
+    let rows = labels.enumerated().flatMap { index, label -> [Float] in
+      let own = probability(index)
+      return label == 0 ? [own, 1 - own] : [1 - own, own]
+    }
+    return try #require(
+      LabelSignal(Tensor(rows, shape: [100, 2]), labels: labels, classes: ["ant", "bee"]))
+  }
+
+  @Test func labelsThatAreNoiseAreNotTrainedHarder() throws {
+    // Right as often as wrong: no better than always answering the same.
+    let noise = try signal { $0 % 2 == 0 ? 0.6 : 0.4 }
+    #expect(!noise.isPresent && noise.baselineError == 0.5)
+    let history = (0..<4).map {
+      EpochRecord(
+        epoch: $0, trainLoss: 0.7 - 0.05 * Double($0), trainAccuracy: 0.6,
+        validLoss: 0.8 - 0.1 * Double($0), validAccuracy: 0.55, learningRates: [0.1], seconds: 1)
+    }
+    let hints = FitDiagnosis.hints(history)
+    #expect(hints.map(\.kind) == [.underfitting])
+    let found = findings(
+      training: 0.4, crossValidated: 0.5, validation: 0.5, hints: hints, signal: noise)
+    #expect(found.status == .indistinct)
+    #expect(found.verdict.contains("always answering 'ant'"))
+    #expect(found.next == found.next.filter { $0.hasPrefix("Do not train harder") })
+    #expect(found.hints.isEmpty)
+    let told = try signal { $0 % 10 == 0 ? 0.4 : 0.7 }
+    #expect(told.isPresent)
+    #expect(
+      findings(training: 0.2, crossValidated: 0.21, validation: 0.2, signal: told).status == .bias)
+  }
+
+  @Test func aRareClassIsToldByItsProbability() throws {
+    // Never the most probable answer, but far more probable where it is the label.
+    let rare = try signal(first: 90) { $0 < 90 ? 0.97 : 0.45 }
+    #expect(rare.sigma == 0 && rare.isPresent)
+  }
+
+  @Test func hintsThatAdviseTheOppositeAreLeftOut() {
+    let history = (0..<4).map {
+      EpochRecord(
+        epoch: $0, trainLoss: 1 - 0.1 * Double($0), trainAccuracy: 0.7,
+        validLoss: 1 - 0.1 * Double($0), validAccuracy: 0.65, learningRates: [0.1], seconds: 1)
+    }
+    let hints = FitDiagnosis.hints(history)
+    #expect(hints.map(\.kind) == [.underfitting])
+    #expect(
+      findings(training: 0, crossValidated: 0.15, validation: 0.16, hints: hints).hints.isEmpty)
+    #expect(
+      findings(training: 0.2, crossValidated: 0.21, validation: 0.21, hints: hints).hints.count == 1
+    )
+  }
+
+  @Test func whatCanBeWonIsSaid() {
+    #expect(
+      findings(training: 0.5, crossValidated: 0.3, validation: 0.5).gain?
+        .contains("about 20.0 points") == true)
+    #expect(
+      findings(training: 0, crossValidated: 0.15, validation: 0.16).gain?.contains("15.0 points")
+        == true)
+    #expect(findings(training: 0.01, crossValidated: 0.02, validation: 0.02).gain == nil)
   }
 
   @Test func whatPeopleCannotDoIsNotBias() {

@@ -72,4 +72,26 @@ import ThawTestSupport
       moments[0].mean.map(Float.init), moments[1].mean.map(Float.init), relative: 1e-3,
       absolute: 1e-3)
   }
+
+  @Test func mixedStatisticsAreBetweenTheRunningOnesAndTheData() throws {
+    var small = try SmallNetwork()
+    try small.damage("bn0", variance: 4, shift: 2)
+    let network = try small.phased()
+    func first(_ share: Double) throws -> (mean: [Float], variance: [Float]) {
+      let parameters = try Recalibration(
+        network, on: small.photos, share: share, batch: 48, seed: 1
+      ).parameters
+      return (
+        try parameters.tensor("bn0.running_mean").elements,
+        try parameters.tensor("bn0.running_var").elements
+      )
+    }
+    let (own, mixed, data) = (try first(0), try first(0.25), try first(1))
+    expectClose(own.mean, try small.parameters.tensor("bn0.running_mean").elements)
+    expectClose(mixed.mean, zip(own.mean, data.mean).map { 0.75 * $0 + 0.25 * $1 })
+    expectClose(mixed.variance, zip(own.variance, data.variance).map { 0.75 * $0 + 0.25 * $1 })
+    #expect(data.variance[0] < own.variance[0])
+    // A hundred and twenty-eight photos weigh as much as what is remembered.
+    #expect(Recalibration.share(of: 128) == 0.5)
+  }
 }

@@ -2,10 +2,13 @@
 
 import Testing
 import ThawDatasets
+import ThawExecution
 import ThawFiles
 import ThawImages
 import ThawNetwork
+import ThawOneDNN
 import ThawRecipes
+import ThawReference
 import ThawRuns
 import ThawTestSupport
 
@@ -82,6 +85,17 @@ struct KeyTests {
     }
     #expect(try key(nil) != key("reference (Float)"))
     #expect(try key("oneDNN 2.6.3, reference (Float)") != key("reference (Float)"))
+  }
+
+  /// Features of one precision are never taken for those of another.
+  @Test func precisionIsInTheNameOfTheEngine() throws {
+    var graph = GraphBuilder(name: "n", inputChannels: 3).build()
+    let engine = OneDNNEngine(training: ReferenceEngine<Float>())
+    #expect(engine.name(for: graph) == engine.name)
+    graph.precision = .bfloat16
+    let computed = OneDNNEngine.hasBFloat16 ? engine.name + " bfloat16" : engine.name
+    #expect(engine.name(for: graph) == computed)
+    #expect(ReferenceEngine<Float>().name(for: graph) == "reference (Float)")
   }
 
   @Test func everyOperationHasAKeyOfItsOwn() throws {

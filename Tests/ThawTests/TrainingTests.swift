@@ -32,6 +32,31 @@ struct ImageTrainingTests {
     return options
   }
 
+  /// A table by its path from here, several labels a photo, some without any.
+  @Test func aTableOfSeveralLabelsGivesAModelThatAnswersWithAList() async throws {
+    let rows = (0..<12).flatMap { number in
+      [
+        "blue/\(number).jpg,\(number == 0 ? "" : number % 2 == 0 ? "blue|even" : "blue")",
+        "red/\(number).jpg,\(number % 2 == 0 ? "even" : "")",
+      ]
+    }
+    let table = directory.path.appending("labels.csv")
+    try AtomicFile.write(table, text: "path,labels\n" + rows.joined(separator: "\n") + "\n")
+    var options = TinyModel.options
+    options.labels = table
+    options.severalLabels = true
+    let outcome = try await ImageTraining.start(
+      photos: photos, run: run("several"), options: options
+    ).outcome
+    #expect(outcome.classNames == ["blue", "even"])
+    #expect(outcome.meanAveragePrecision.map { $0 > 0 && $0 <= 1 } == true)
+    let classifier = try ImageClassifier(contentsOf: outcome.model)
+    let answer = try await classifier.classify(
+      contentsOf: photos.appending("blue").appending("1.jpg"))
+    #expect(answer.allowsSeveralLabels && answer.labels.count == answer.labelIndices.count)
+    #expect(try await TinyModel.shared.outcome.meanAveragePrecision == nil)
+  }
+
   @Test func aTrainingReportsItsStagesAndWhatItCameTo() async throws {
     let training = try ImageTraining.start(
       photos: photos, run: run("a"), options: Self.fineTuning)

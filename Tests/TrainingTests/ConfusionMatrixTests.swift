@@ -71,7 +71,7 @@ import ThawTraining
         """.utf8)
     }
     let good = try JSONDecoder().decode(Evaluation.self, from: document("[[1, 0], [0, 1]]"))
-    #expect(good.correct == 2 && good.matrix.classNames == ["a", "b"])
+    #expect(good.correct == 2 && good.matrix?.classNames == ["a", "b"])
     #expect(throws: DecodingError.self) {
       try JSONDecoder().decode(Evaluation.self, from: document(confusion))
     }

@@ -4,7 +4,7 @@ package import SystemPackage
 import ThawConfiguration
 import ThawFiles
 package import ThawImages
-import ThawNetwork
+package import ThawNetwork
 
 /// One pretrained checkpoint: what it is, where it comes from, how photos must be prepared for it.
 ///
@@ -36,6 +36,8 @@ package struct BackboneCard: Sendable, Hashable {
   /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
   /// that end with the features.
   package let classesFile: String?
+  /// What makes probabilities of the classifier's outputs; of an ONNX file its graph says it.
+  package let outputActivation: OutputActivation
   /// How photos become tensors.
   package let preprocessing: Preprocessing
 
@@ -52,6 +54,7 @@ package struct BackboneCard: Sendable, Hashable {
   /// speed: 0.15                        # photos a second against efficientnet_lite0's (make speeds)
   /// license: BSD-3-Clause
   /// classes: imagenet-1k.txt           # or none: weights without a classifier
+  /// output_activation: softmax         # or independent_sigmoids, single_sigmoid
   /// source:                            # or package, version, member
   ///   address: https://download.pytorch.org/models/resnet50-0676ba61.pth
   /// batch_norm:                        # left out for networks without
@@ -84,6 +87,7 @@ package struct BackboneCard: Sendable, Hashable {
     try fields.read("speed", into: &card.speed, in: 1e-6...1e6)
     try fields.read("license", into: &card.license)
     try fields.read("classes", into: &card.classes)
+    try fields.read("output_activation", into: &card.outputActivation)
     try card.structure.read(&fields)
     try fields.section("source") { try card.source.read(&$0) }
     try fields.section("preprocessing") { try card.preprocessing.read(&$0) }
@@ -107,6 +111,7 @@ package struct BackboneCard: Sendable, Hashable {
     license = try need("license", card.license)
     let classes = try need("classes", card.classes)
     classesFile = classes == "none" ? nil : classes
+    outputActivation = card.outputActivation
     source = try card.source.made(fields)
     preprocessing = try card.preprocessing.made(fields)
     if architecture != Architecture.onnxName {
@@ -121,6 +126,7 @@ package struct BackboneCard: Sendable, Hashable {
     var checksum = ChecksumFields()
     var structure = StructureFields()
     var naming = Architecture.Naming.native
+    var outputActivation = OutputActivation.softmax
     var source = SourceFields()
     var preprocessing = PreprocessingFields()
   }

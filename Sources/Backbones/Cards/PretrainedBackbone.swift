@@ -17,6 +17,8 @@ package struct PretrainedBackbone: Sendable {
   package let parameters: Parameters
   /// Names of its own classes, in the order of its outputs; none when it has no classifier.
   package let classNames: [String]
+  /// What makes probabilities of its own classifier's outputs.
+  package let outputActivation: OutputActivation
 
   /// Reads the weights of `card`, checking their hash, names, shapes and values. What is missing is
   /// fetched if ``PretrainedStore/missingWeights`` says so.
@@ -32,13 +34,20 @@ package struct PretrainedBackbone: Sendable {
       try network.check(
         card.preprocessing, classes: classNames.count, file: store.weights(of: card))
       architecture = Architecture(network)
+      outputActivation = network.outputActivation
       (graph, parameters) = (network.graph, network.parameters)
       return
     }
     architecture = try Architecture(named: card.architecture)
+    outputActivation = card.outputActivation
+    guard classNames.isEmpty || outputActivation.fits(classes: classNames.count) else {
+      throw BackboneError.badCard(
+        file: card.name,
+        reason: "\(outputActivation.summary), but \(classNames.count) classes are named.")
+    }
     (graph, parameters) = try PretrainedBackbone.read(
       store.weights(of: card), architecture: card.architecture, naming: card.naming,
-      classes: classNames.count)
+      classes: classNames.isEmpty ? 0 : outputActivation.outputs(classes: classNames.count))
   }
 
   /// Reads a checkpoint of `architecture` with as many `classes`, or up to the features with none.

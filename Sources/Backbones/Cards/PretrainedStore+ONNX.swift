@@ -18,6 +18,8 @@ extension PretrainedStore {
     package var classes: FilePath?
     /// Whether tensors may lie in other files beside it.
     package var externalData: ONNXExternalData
+    /// The file it was made of, when that is another one.
+    package var origin: FilePath?
 
     /// Names a file.
     package init(
@@ -55,6 +57,7 @@ extension PretrainedStore {
     let preprocessing = network.inputSize.map { contract.withInputSize($0.height) } ?? contract
     let names = try classNames(own, network)
     try network.check(preprocessing, classes: names.list.count, file: own.file)
+    let origin = own.origin ?? own.file
     let file = own.name + ".onnx"
     let directory = try directory()
     try ONNXWriter.write(directory.appending(file), model)
@@ -64,11 +67,11 @@ extension PretrainedStore {
           directory.appending(names.file), text: names.list.joined(separator: "\n") + "\n")
       }
       let text = CardText(
-        name: own.name, summary: "imported from \(own.file.lastComponent?.string ?? "ONNX")",
+        name: own.name, summary: "imported from \(origin.lastComponent?.string ?? "ONNX")",
         architecture: Architecture.onnxName, naming: .native, file: file,
         sha256: try WeightsChecksum.unpublished.check(directory.appending(file)).sha256,
         license: network.record?.notes["license"] ?? "LicenseRef-own", classes: names.file,
-        origin: own.file, preprocessing: preprocessing)
+        origin: origin, preprocessing: preprocessing)
       try AtomicFile.write(place, text: text.text)
       return try BackboneCard(file: place)
     } catch {
@@ -82,7 +85,7 @@ extension PretrainedStore {
   ) throws -> (list: [String], file: String) {
     let file = "\(own.name)-classes.txt"
     if let classes = own.classes { return (try BackboneCard.classNames(of: classes), file) }
-    if let names = network.record?.classNames { return (names, file) }
+    if let names = network.classNames { return (names, file) }
     let imageNet = "imagenet-1k.txt"
     if network.classCount == 1000,
       let names = try? BackboneCard.classNames(of: self.file(named: imageNet))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawCheckpoints
 import ThawNetwork
 import ThawTensors
 
@@ -14,7 +15,12 @@ struct ONNXDraft {
     var shape: Shape
     /// Arrays by the last component of their path.
     var tensors: [String: Tensor<Float>] = [:]
+    /// Arrays that are still in the file, likewise.
+    var stored: [String: StoredTensor] = [:]
   }
+
+  /// Numbers that one result may have for one photo.
+  private static let elementLimit = 1 << 36
 
   private(set) var layers: [Layer]
   private var paths: Set<String> = ["input"]
@@ -42,6 +48,15 @@ struct ONNXDraft {
   ) throws -> Int {
     let name = unused(path)
     let shape = try operation.resultShape(of: inputs.map { layers[$0].shape }, at: name)
+    var elements = 1
+    for extent in shape.extents {
+      let (product, overflow) = elements.multipliedReportingOverflow(by: extent)
+      guard !overflow, product <= ONNXDraft.elementLimit else {
+        throw NetworkError.shapeMismatch(
+          layer: name, expected: "at most \(ONNXDraft.elementLimit) numbers", found: "\(shape)")
+      }
+      elements = product
+    }
     layers.append(
       Layer(path: name, operation: operation, inputs: inputs, shape: shape, tensors: tensors))
     return layers.count - 1

@@ -15,7 +15,7 @@ package struct ONNXExporter {
   package enum Results: String, Sendable, CaseIterable {
     /// `probabilities`, then `logits`.
     case both
-    /// `probabilities` alone: the softmax of the logits.
+    /// `probabilities` alone: the softmax or the sigmoids of the logits.
     case probabilities
     /// `logits` alone.
     case logits
@@ -31,6 +31,8 @@ package struct ONNXExporter {
     package var foldsBatchNormalization = false
     /// What leaves the graph.
     package var results = Results.both
+    /// What makes the probabilities. Those of a single sigmoid are [N, 1], of the second class.
+    package var activation = OutputActivation.softmax
     /// The defaults.
     package init() {}
   }
@@ -105,7 +107,12 @@ package struct ONNXExporter {
 
   private mutating func addResults() {
     guard options.results != .logits else { return }
-    emit("Softmax", "probabilities", ["logits"], ["axis": .integer(1)], result: "probabilities")
+    switch options.activation {
+    case .softmax:
+      emit("Softmax", "probabilities", ["logits"], ["axis": .integer(1)], result: "probabilities")
+    case .independentSigmoids, .singleSigmoid:
+      emit("Sigmoid", "probabilities", ["logits"], result: "probabilities")
+    }
   }
 
   private func finished() -> ONNXGraph {

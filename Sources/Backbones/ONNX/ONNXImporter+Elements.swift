@@ -10,7 +10,7 @@ extension ONNXImporter {
     func bound(_ index: Int, _ name: String) throws -> Float? {
       if let tensor = try constant(node, index) {
         guard tensor.shape.count == 1 else { throw failure(node, "a bound is not one number") }
-        return try tensor.floats()[0]
+        return try numbers(tensor)[0]
       }
       return node.float(name)
     }
@@ -110,10 +110,25 @@ extension ONNXImporter {
     default: scale = values.map { 1 / $0 }
     }
     guard scale.allSatisfy(\.isFinite) else { throw failure(node, "a division by zero") }
+    if let pixels = try arithmetic(of: input, scale, offset) {
+      return set(node, .image(pixels))
+    }
     if node.operation == "Mul", shape.rank == 4 {
       let layer = ChannelScale(channels: shape[1])
       let weight = Tensor(scale, shape: [shape[1], 1, 1])
       return try set(node, .channelScale(layer), [input], ["weight": weight])
+    }
+    if shape.rank == 4 {
+      // No batch norm: it has no statistics.
+      let layer = Convolution2D(
+        inputs: shape[1], outputs: shape[1], window: Window2D(kernel: 1), groups: shape[1],
+        hasBias: true)
+      return try set(
+        node, .convolution(layer), [input],
+        [
+          "weight": Tensor(scale, shape: [shape[1], 1, 1, 1]),
+          "bias": Tensor(offset, shape: [shape[1]]),
+        ])
     }
     // Statistics that change nothing: y = scale * (x - 0) / sqrt(1 + 0) + offset.
     let layer = BatchNormalization(channels: shape[1], epsilon: 0)
@@ -138,7 +153,8 @@ extension ONNXImporter {
     switch input.layout {
     case .channelsFirst: axisFromEnd = 3
     case .channelsLast, .row: axisFromEnd = 1
-    case .rowOfChannelsLast: throw failure(node, "a constant for each feature of an image")
+    case .rowOfChannelsLast, .channelsOutermost:
+      throw failure(node, "a constant for each feature of an image")
     }
     guard extents.count >= axisFromEnd, extents.count <= draft[input.layer].shape.rank,
       tensor.shape.count == channels, extents[extents.count - axisFromEnd] == channels
@@ -152,7 +168,7 @@ extension ONNXImporter {
   private func takesBias(_ input: Image) -> Bool {
     switch draft[input.layer].operation {
     case .dense(let layer) where !layer.hasBias: break
-    case .convolution(let layer) where !layer.hasBias && layer.storesMatrix: break
+    case .convolution(let layer) where !layer.hasBias: break
     default: return false
     }
     guard let only = names[input.layer], only.count == 1 else { return false }

@@ -10,6 +10,7 @@ extension ONNXImporter {
   mutating func constantNode(_ node: ONNXNode) throws {
     switch node.attributes["value"] {
     case .tensor(let tensor)?: return set(node, .constant(tensor.renamed(node.outputs.first ?? "")))
+    case .texts(let texts)?: return set(node, .texts(texts))
     default: break
     }
     if let number = node.integer("value_int") { return set(node, .extents([.size(number)])) }
@@ -20,6 +21,8 @@ extension ONNXImporter {
     if let number = node.float("value_float") {
       return set(node, .constant(StoredTensor(name, Tensor([number], shape: []))))
     }
+    if let text = node.text("value_string") { return set(node, .texts([text])) }
+    if case .texts(let list)? = node.attributes["value_strings"] { return set(node, .texts(list)) }
     if case .floats(let list)? = node.attributes["value_floats"] {
       return set(node, .constant(StoredTensor(name, Tensor(list, shape: [list.count]))))
     }
@@ -31,6 +34,35 @@ extension ONNXImporter {
       throw failure(node, "it has no input")
     }
     set(node, value)
+  }
+
+  /// A constant of one number repeated; an image only when that changes nothing.
+  mutating func expand(_ node: ONNXNode) throws {
+    guard node.inputs.count == 2, let target = extentsValue(node.inputs[1]) else {
+      throw failure(node, "the new shape is not a constant")
+    }
+    switch values[node.inputs[0]] {
+    case .constant(let tensor)? where tensor.shape.count == 1:
+      var extents: [Int] = []
+      for case .size(let size) in target { extents.append(size) }
+      guard extents.count == target.count, let shape = Shape(checking: extents),
+        shape.count <= 1 << 20
+      else { throw failure(node, "the new shape is no list of small numbers") }
+      let number = try numbers(tensor)[0]
+      let name = node.outputs.first ?? ""
+      set(
+        node,
+        .constant(
+          StoredTensor(
+            name, Tensor([Float](repeating: number, count: shape.count), shape: shape))))
+    case .image(let image)?:
+      let old = onnxExtents(of: image)
+      let changesNothing =
+        target.count == old.count && zip(target, old).allSatisfy { $0 == .size(1) || $0 == $1 }
+      guard changesNothing else { throw failure(node, "an image is not repeated here") }
+      try identity(node)
+    default: try identity(node)
+    }
   }
 
   // MARK: Extents
@@ -58,8 +90,12 @@ extension ONNXImporter {
   /// `Shape` of an image, and `Gather` and `Slice` of extents.
   mutating func extents(_ node: ONNXNode) throws {
     if node.operation == "Shape" {
-      let image = try image(node)
-      var list = onnxExtents(of: image)
+      var list: [Extent]
+      if let name = node.inputs.first, case .constant(let tensor)? = values[name] {
+        list = tensor.shape.extents.map(Extent.size)
+      } else {
+        list = onnxExtents(of: try image(node))
+      }
       let end = node.integer("end").map { $0 < 0 ? $0 + list.count : $0 } ?? list.count
       let start = node.integer("start").map { $0 < 0 ? $0 + list.count : $0 } ?? 0
       guard (0...list.count).contains(start), (start...list.count).contains(end) else {
@@ -69,7 +105,7 @@ extension ONNXImporter {
       return set(node, .extents(list))
     }
     guard let name = node.inputs.first, let list = extentsValue(name) else {
-      throw failure(node, "parts of an image or of a constant are not known here, only of a shape")
+      return try part(node)
     }
     if node.operation == "Gather" {
       guard node.inputs.count == 2, let indices = extentsValue(node.inputs[1]) else {
@@ -102,6 +138,8 @@ extension ONNXImporter {
   func onnxExtents(of image: Image) -> [Extent] {
     let shape = draft[image.layer].shape
     switch image.layout {
+    case .channelsOutermost:
+      return [.size(shape[1]), .batch, .size(shape[2]), .size(shape[3])]
     case .channelsLast:
       return [.batch, .size(shape[2]), .size(shape[3]), .size(shape[1])]
     default: return [.batch] + shape.extents.dropFirst().map(Extent.size)

@@ -10,15 +10,17 @@ extension ONNXImporter {
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
     "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool",
     "GlobalMaxPool", "Identity",
-    "LayerNormalization", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Relu",
+    "LayerNormalization", "LinearClassifier", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax",
+    "ReduceMean", "Relu",
     "Reshape", "Shape",
-    "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze", "ZipMap",
   ]
 
   /// Translates one node whose inputs are known.
   mutating func translate(_ node: ONNXNode) throws {
-    guard node.domain.isEmpty else {
-      throw failure(node, "operations of other domains than ONNX's own are not known")
+    if ["ai.onnx.ml", "ai.onnx"].contains(node.domain), try translateClassifier(node) { return }
+    guard node.domain.isEmpty || node.domain == "ai.onnx" else {
+      throw failure(node, ONNXAdvice.domain(node.domain))
     }
     switch node.operation {
     case "Conv": try convolution(node)
@@ -41,7 +43,10 @@ extension ONNXImporter {
     case "Add", "Mul", "Sub", "Div": try elementwise(node)
     case "Concat": try concatenation(node)
     case "Constant": try constantNode(node)
-    case "Identity", "Cast": try identity(node)
+    case "Identity", "Cast", "CastLike": try identity(node)
+    case "Expand": try expand(node)
+    case "ArgMax", "TopK": try label(node)
+    case "GatherND": try channels(node)
     case "Shape", "Gather", "Slice": try extents(node)
     case "Flatten": try flatten(node)
     case "Reshape": try reshape(node)
@@ -51,8 +56,9 @@ extension ONNXImporter {
     default:
       throw failure(
         node,
-        "no network here has such an operation. Known are "
-          + Self.supported.joined(separator: ", "))
+        "no network here has such an operation."
+          + (ONNXAdvice.operation(node.operation).map { " \($0)" } ?? "")
+          + " Known are " + Self.supported.joined(separator: ", "))
     }
   }
 

@@ -38,6 +38,9 @@ extension ONNXImporter {
   /// The image that is input `index` of `node`.
   func image(_ node: ONNXNode, _ index: Int = 0, paddingAllowed: Bool = false) throws -> Image {
     guard index < node.inputs.count, case .image(let image)? = values[node.inputs[index]] else {
+      if index < node.inputs.count, case .probabilities? = values[node.inputs[index]] {
+        throw failure(node, "it goes on from a softmax, which can only be the last layer here")
+      }
       throw failure(node, "its input \(index + 1) is not computed from the image")
     }
     guard paddingAllowed || image.padding == nil else {
@@ -58,6 +61,10 @@ extension ONNXImporter {
   /// The numbers of a constant; read once.
   mutating func numbers(_ tensor: StoredTensor) throws -> Tensor<Float> {
     if let known = floats[tensor.name], known.shape == tensor.shape { return known }
+    // Exporters leave a 255 an integer where the arithmetic is of floating-point numbers.
+    if tensor.shape.count <= 4096, let integers = try tensor.smallIntegers() {
+      return Tensor(integers.map { Float($0) }, shape: tensor.shape)
+    }
     guard tensor.elementType.isFloat else {
       throw BackboneError.notImportable(
         file: file.displayed,
@@ -71,6 +78,14 @@ extension ONNXImporter {
 
   /// Small integers of input `index`, or of the attribute of older operation sets.
   func integers(_ node: ONNXNode, _ index: Int, attribute: String) throws -> [Int]? {
+    if index < node.inputs.count, let list = extentsValue(node.inputs[index]) {
+      return try list.map { extent in
+        guard case .size(let number) = extent else {
+          throw failure(node, "its input \(index + 1) depends on the batch")
+        }
+        return number
+      }
+    }
     if let tensor = try constant(node, index) { return try integers(tensor, node) }
     return node.integers(attribute)
   }

@@ -9,6 +9,10 @@ extension ONNXImporter {
   mutating func flattened(_ image: Image, _ name: String) throws -> Image {
     let shape = draft[image.layer].shape
     guard shape.rank == 4 else { return image }
+    if case .channelsOutermost = image.layout {
+      throw BackboneError.notImportable(
+        file: file.displayed, reason: "'\(Printable(name))': photos and channels change places")
+    }
     let layer = try draft.add(name, .flatten, [image.layer])
     if case .channelsLast = image.layout, shape[2] * shape[3] > 1 {
       return Image(layer: layer, layout: .rowOfChannelsLast(shape))
@@ -30,7 +34,11 @@ extension ONNXImporter {
       let target = node.inputs.count > 1
         ? extentsValue(node.inputs[1]) : node.integers("shape")?.map(Extent.size)
     else { throw failure(node, "the new shape is not a constant") }
+    if target.count <= 1, let list = extentsValue(node.inputs[0]) {
+      return set(node, .extents(list))
+    }
     if case .extents(let list)? = values[node.inputs[0]] { return set(node, .extents(list)) }
+    if case .labels? = values[node.inputs[0]] { return try identity(node) }
     if case .constant(let tensor)? = values[node.inputs[0]] {
       return try reshapeConstant(node, tensor, target)
     }
@@ -122,6 +130,7 @@ extension ONNXImporter {
   /// Takes away, or adds, dimensions of one element.
   mutating func squeeze(_ node: ONNXNode) throws {
     if let name = node.inputs.first, extentsValue(name) != nil { return try identity(node) }
+    if let name = node.inputs.first, case .labels? = values[name] { return try identity(node) }
     let input = try image(node)
     let axes = try integers(node, 1, attribute: "axes") ?? []
     let old = onnxExtents(of: input)
@@ -157,6 +166,8 @@ extension ONNXImporter {
     case (_, [0, 1, 2, 3]), (_, [0, 1]): break
     case (.channelsFirst, [0, 2, 3, 1]): input.layout = .channelsLast
     case (.channelsLast, [0, 3, 1, 2]): input.layout = .channelsFirst
+    case (.channelsFirst, [1, 0, 2, 3]): input.layout = .channelsOutermost
+    case (.channelsOutermost, [1, 0, 2, 3]): input.layout = .channelsFirst
     default: throw failure(node, "the order \(order.prefix(9)) is not known here")
     }
     set(node, .image(input))
@@ -164,7 +175,7 @@ extension ONNXImporter {
 
   mutating func pad(_ node: ONNXNode) throws {
     var input = try image(node, paddingAllowed: true)
-    let pads = try integers(node, 1, attribute: "pads") ?? []
+    let pads = try allPads(node)
     guard node.text("mode") ?? "constant" == "constant", pads.count == 8,
       pads.allSatisfy((0...4096).contains)
     else {
@@ -174,7 +185,7 @@ extension ONNXImporter {
     if let tensor = try constant(node, 2), tensor.shape.count == 1 {
       value = try tensor.floats()[0]
     }
-    guard value == 0, node.inputs.count < 4 || node.inputs[3].isEmpty else {
+    guard value == 0 else {
       throw failure(node, "padding with other numbers than zero is not known here")
     }
     let rows: Int
@@ -193,5 +204,22 @@ extension ONNXImporter {
       bottom: old.bottom + pads[rows + 4], right: old.right + pads[rows + 5])
     input.padding = new == EdgeInsets(0) ? nil : new
     set(node, .image(input))
+  }
+
+  /// The amounts for four dimensions, of a node that may name the few it pads.
+  private func allPads(_ node: ONNXNode) throws -> [Int] {
+    let pads = try integers(node, 1, attribute: "pads") ?? []
+    guard node.inputs.count > 3, !node.inputs[3].isEmpty,
+      let axes = try integers(node, 3, attribute: "axes")
+    else { return pads }
+    guard pads.count == 2 * axes.count else { throw failure(node, "it has not two pads an axis") }
+    var result = [Int](repeating: 0, count: 8)
+    for (index, axis) in axes.enumerated() {
+      let place = axis < 0 ? axis + 4 : axis
+      guard (0..<4).contains(place) else { throw failure(node, "axis \(axis) does not exist") }
+      result[place] = pads[index]
+      result[place + 4] = pads[axes.count + index]
+    }
+    return result
   }
 }

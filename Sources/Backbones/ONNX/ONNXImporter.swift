@@ -22,6 +22,8 @@ struct ONNXImporter {
     case row
     /// [N, F], flattened from [N, H, W, C]: dense weights must be reordered.
     case rowOfChannelsLast(Shape)
+    /// [C, N, H, W], in which exporters pick channels.
+    case channelsOutermost
   }
 
   /// A value that the network computes.
@@ -44,10 +46,20 @@ struct ONNXImporter {
     case probabilities(Image)
     case constant(StoredTensor)
     case extents([Extent])
+    /// Which class it is: a label or its number, computed of an image.
+    case labels(Image)
+    /// A constant of texts.
+    case texts([String])
   }
 
   let model: ONNXModel
   let file: FilePath
+  /// Whether arithmetic with the photo's samples stays apart from the network; see ``pixels``.
+  let separatesArithmetic: Bool
+  /// What the graph computes with the samples before its first layer, when that stays apart.
+  var pixels = PixelArithmetic()
+  /// Class names in the file: what labels are looked up in.
+  var classNames: [String]?
   let version: Int
   /// The size of the input image, where the file does not say it the caller's.
   let size: Extent2D
@@ -62,14 +74,19 @@ struct ONNXImporter {
   /// The values that a layer's result goes by.
   var names: [Int: [String]] = [:]
   var floats: [String: Tensor<Float>] = [:]
+  /// What the graph makes of its logits; nil when it ends with them.
+  private(set) var activation: OutputActivation?
   private let inputName: String
   private let inputLayout: Layout
 
-  init(_ model: ONNXModel, file: FilePath, size: Int) throws {
+  init(
+    _ model: ONNXModel, file: FilePath, size: Int, separatesArithmetic: Bool = false
+  ) throws {
     self.model = model
+    self.separatesArithmetic = separatesArithmetic
     self.file = file
     version = model.operationSets[""] ?? 0
-    let constants = Set(model.graph.initializers.map(\.name))
+    let constants = Set(model.graph.initializers.map(\.name) + model.graph.texts.keys)
     let inputs = model.graph.inputs.filter { !constants.contains($0.name) }
     guard let input = inputs.first, inputs.count == 1 else {
       throw BackboneError.notImportable(
@@ -112,6 +129,7 @@ struct ONNXImporter {
         reason: "operation sets 7 to 25 are understood, the file is of \(version)")
     }
     for tensor in model.graph.initializers { values[tensor.name] = .constant(tensor) }
+    for (name, texts) in model.graph.texts { values[name] = .texts(texts) }
     values[inputName] = .image(Image(layer: 0, layout: inputLayout))
     var nodes = try sorted()
     if nodes.contains(where: { $0.outputs == [ONNXExporter.normalised] }),
@@ -140,13 +158,21 @@ struct ONNXImporter {
     return draft
   }
 
-  /// Picks the logits among the outputs and takes the softmax off them.
+  /// Picks the logits among the outputs and takes the softmax or the sigmoid off them.
   private mutating func finish() throws {
     var candidates: [Image] = []
     for output in model.graph.outputs {
       switch values[output.name] {
-      case .probabilities(let image): candidates.insert(image, at: 0)
-      case .image(let image): candidates.append(image)
+      case .probabilities(let image):
+        if activation == nil { candidates.insert(image, at: 0) }
+        activation = .softmax
+      case .image(let image):
+        if activation == nil, let logits = withoutSigmoid(image) {
+          candidates.insert(logits, at: 0)
+          activation = .independentSigmoids
+        } else {
+          candidates.append(image)
+        }
       default: continue
       }
     }
@@ -155,10 +181,8 @@ struct ONNXImporter {
         file: file.displayed, reason: "no output of the graph depends on the image")
     }
     if draft[image.layer].shape.rank == 4 { image = try flattened(image, "flatten") }
-    if case .activation(.sigmoid) = draft[image.layer].operation {
-      throw BackboneError.notImportable(
-        file: file.displayed,
-        reason: "the result is a sigmoid; classifiers here choose one class by softmax")
+    if activation == .independentSigmoids, draft[image.layer].shape[1] == 1 {
+      activation = .singleSigmoid
     }
     draft.output = image.layer
     draft.prune()
@@ -168,5 +192,20 @@ struct ONNXImporter {
       throw BackboneError.notImportable(
         file: file.displayed, reason: "\(used) parameters from \(stored) stored numbers")
     }
+  }
+
+  /// What a sigmoid at the end was taken of, flattened behind it or not; nil when there is none.
+  private mutating func withoutSigmoid(_ image: Image) -> Image? {
+    var result = image
+    let last = draft[image.layer]
+    if case .activation(.sigmoid) = last.operation {
+      result.layer = last.inputs[0]
+      return result
+    }
+    guard case .flatten = last.operation,
+      case .activation(.sigmoid) = draft[last.inputs[0]].operation
+    else { return nil }
+    draft[image.layer].inputs = draft[last.inputs[0]].inputs
+    return result
   }
 }

@@ -58,6 +58,19 @@ package indirect enum JSONValue: Sendable, Equatable {
     let integers = elements.compactMap(\.integer)
     return integers.count == elements.count ? integers : nil
   }
+
+  /// The elements as numbers, integers among them; nil when it is not an array of numbers only.
+  package var doubles: [Double]? {
+    guard let elements else { return nil }
+    let doubles = elements.compactMap { element -> Double? in
+      switch element {
+      case .integer(let number): Double(number)
+      case .number(let number): number
+      default: nil
+      }
+    }
+    return doubles.count == elements.count ? doubles : nil
+  }
 }
 
 /// A name and its value in a JSON object.

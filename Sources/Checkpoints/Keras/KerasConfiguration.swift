@@ -4,6 +4,8 @@
 struct KerasConfiguration {
   struct Layer {
     let name: String
+    /// The names of the models around it, outermost first, and its own.
+    let names: [String]
     /// In snake case: `batch_normalization`.
     let className: String
     /// Whether a normalisation has gamma; nil when it is not said.
@@ -27,13 +29,12 @@ struct KerasConfiguration {
 
   init(_ json: JSONValue) {
     name = json["config"]?["name"]?.text
-    add(json, "", depth: 0)
+    add(json, "", names: [], depth: 0)
+    model.configuration = json
   }
 
-  private mutating func add(_ model: JSONValue, _ path: String, depth: Int) {
-    guard depth < CheckpointLimits.hdf5Depth, let all = model["config"]?["layers"]?.elements else {
-      return
-    }
+  private mutating func add(_ model: JSONValue, _ path: String, names: [String], depth: Int) {
+    guard depth < CheckpointLimits.hdf5Depth, let all = model.kerasLayers else { return }
     var numbers: [String: Int] = [:]
     for layer in all {
       guard let className = layer["class_name"]?.text else { continue }
@@ -45,11 +46,12 @@ struct KerasConfiguration {
       let settings = layer["config"]
       readInput(kind, settings)
       readArithmetic(kind, settings)
+      let own = settings?["name"]?.text ?? layer["name"]?.text ?? kind
       layers[place] = Layer(
-        name: settings?["name"]?.text ?? layer["name"]?.text ?? kind, className: kind,
-        hasScale: flag(settings?["scale"]), hasCenter: flag(settings?["center"]))
+        name: own, names: names + [own], className: kind, hasScale: flag(settings?["scale"]),
+        hasCenter: flag(settings?["center"]))
       order[place] = order.count
-      add(layer, place, depth: depth + 1)
+      add(layer, place, names: names + [own], depth: depth + 1)
     }
   }
 
@@ -115,6 +117,13 @@ struct KerasConfiguration {
 }
 
 extension JSONValue {
+  /// The layers of a model's configuration; nil when it is no model. Keras 1 kept a sequential model's as
+  /// a plain list.
+  package var kerasLayers: [JSONValue]? {
+    self["config"]?["layers"]?.elements
+      ?? (self["class_name"]?.text == "Sequential" ? self["config"]?.elements : nil)
+  }
+
   /// A number or a list of numbers, however deep (a mean may be stored with axes of one element).
   fileprivate var numbers: [Double]? {
     switch self {

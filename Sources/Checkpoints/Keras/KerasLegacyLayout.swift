@@ -50,12 +50,17 @@ struct KerasLegacyLayout {
       if variables[weight.parent] == nil { parents.append(weight.parent) }
       variables[weight.parent, default: []].append(weight.variable)
     }
+    func scope(_ parent: String) -> KerasLayer.Scope {
+      .group(name, parent.split(separator: "/").map(String.init))
+    }
     guard parents.count > 1 else {
-      return weights.isEmpty
-        ? [] : [KerasLayer(name: name, path: name, variables: weights.map(\.variable))]
+      return parents.map {
+        KerasLayer(name: name, path: name, scope: scope($0), variables: weights.map(\.variable))
+      }
     }
     return parents.map {
-      KerasLayer(name: $0, path: name + "/" + $0, variables: variables[$0] ?? [])
+      KerasLayer(
+        name: $0, path: name + "/" + $0, scope: scope($0), variables: variables[$0] ?? [])
     }
   }
 

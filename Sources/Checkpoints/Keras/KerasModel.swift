@@ -23,7 +23,23 @@ package struct KerasModel: Sendable {
   /// Activations of dense layers by the layer's name: `relu`.
   package var denseActivations: [String: String] = [:]
 
+  /// The whole configuration: the model's class, its layers and how they are connected. Code in it
+  /// (lambdas, classes of the author's) is text here and is never run.
+  package var configuration: JSONValue?
+  /// What the model was compiled with, its loss among it; nil when the file does not say.
+  package var compilation: JSONValue?
+  /// The model's own name; nil when the configuration has none.
+  package var modelName: String? { configuration?["config"]?["name"]?.text }
+  /// Where the variables of each layer are.
+  package var weights = KerasWeights()
+
   init() {}
+
+  /// A description made by hand, for tests.
+  package init(configuration: JSONValue, weights: KerasWeights) {
+    self.configuration = configuration
+    self.weights = weights
+  }
 
   /// A description made by hand, for tests.
   package init(inputExtent: (height: Int, width: Int)?, pixelLayers: [PixelLayer]) {

@@ -26,10 +26,13 @@ struct KerasReader {
   /// Reads a `.keras` archive.
   static func read(_ archive: ZIPArchive) throws(CheckpointError) -> Checkpoint {
     var configuration: KerasConfiguration?
+    var compilation: JSONValue?
     if let entry = archive["config.json"] {
       let bytes = try archive.contents(entry, limit: CheckpointLimits.configuration)
       do throws(JSONError) {
-        configuration = KerasConfiguration(try JSONParser.parse(bytes, memberLimit: 10_000))
+        let json = try JSONParser.parse(bytes, memberLimit: 10_000)
+        configuration = KerasConfiguration(json)
+        compilation = json["compile_config"]
       } catch {
         throw CheckpointError(
           archive.source.path, .malformed, "config.json: \(error.reason)", at: entry.start)
@@ -47,12 +50,16 @@ struct KerasReader {
       try archive.verify(entry)
       weights = ByteSource(archive.source, start: entry.start, count: entry.size)
     }
-    return try KerasReader(weights, configuration: configuration).checkpoint(.kerasArchive)
+    var reader = try KerasReader(weights, configuration: configuration)
+    reader.compilation = compilation
+    return try reader.checkpoint(.kerasArchive)
   }
 
   private let source: ByteSource
   private let root: HDF5Group
   private var configuration: KerasConfiguration?
+  /// What the model was compiled with.
+  private var compilation: JSONValue?
   private let found: (layers: [KerasLayer], areUnnamed: Bool)
 
   private init(
@@ -62,35 +69,64 @@ struct KerasReader {
     var file = try HDF5File(source)
     root = try file.tree()
     self.configuration = configuration
-    if let text = root.attributes["model_config"]?.first, text.utf8.count <= 1 << 25,
-      let json = try? JSONParser.parse(Array(text.utf8), memberLimit: 10_000)
-    {
-      self.configuration = configuration ?? KerasConfiguration(json)
+    if configuration == nil, let json = try KerasReader.json("model_config", of: root, source) {
+      self.configuration = KerasConfiguration(json)
     }
+    // Optimizers' settings are of no use here, and a loss that cannot be read is none.
+    compilation = try? KerasReader.json("training_config", of: root, source)
     found = try KerasReader.layers(of: root, self.configuration, source)
+  }
+
+  /// The document in an attribute; nil when there is none.
+  ///
+  /// A configuration that cannot be read is an error: without it the weights would be taken for those
+  /// of a network that only has the same tensors.
+  private static func json(
+    _ name: String, of root: HDF5Group, _ source: ByteSource
+  ) throws(CheckpointError) -> JSONValue? {
+    guard let text = root.attributes[name]?.first else { return nil }
+    guard text.utf8.count <= CheckpointLimits.configuration else {
+      throw CheckpointError(
+        source.path, .malformed, "its \(name) has \(text.utf8.count) bytes, too many")
+    }
+    do throws(JSONError) {
+      return try JSONParser.parse(Array(text.utf8), memberLimit: 10_000)
+    } catch {
+      throw CheckpointError(source.path, .malformed, "its \(name): \(error.reason)")
+    }
   }
 
   private func checkpoint(_ format: CheckpointFormat) throws(CheckpointError) -> Checkpoint {
     var tensors: [StoredTensor] = []
     var names: Set<String> = []
+    var weights = KerasWeights()
     for layer in found.layers {
       // Two nested models may have layers of one name; the whole path tells them apart.
       let isTaken = layer.variables.contains { names.contains(layer.name + "/" + $0.name) }
       let name = isTaken ? layer.path : layer.name
+      var variables: [String: String] = [:]
       for variable in layer.variables {
         let full = name.isEmpty ? variable.name : name + "/" + variable.name
         guard names.insert(full).inserted, names.count <= CheckpointLimits.tensors else {
           throw CheckpointError(source.path, .malformed, "the weight \(quoted(full)) occurs twice")
         }
         tensors.append(try variable.dataset.tensor(full, in: source))
+        variables[variable.name] = full
+      }
+      switch layer.scope {
+      case .unknown: break
+      case .names(let names): weights.add(variables, at: names)
+      case .group(let group, let scope): weights.add(variables, inGroup: group, scope: scope)
       }
     }
     guard !tensors.isEmpty else {
       throw CheckpointError(source.path, .wrongFormat, "the HDF5 file holds no weights")
     }
+    var model = configuration?.model
+    model?.weights = weights
+    if let compilation { model?.compilation = compilation }
     return Checkpoint(
-      tensors: tensors, metadata: metadata, format: format, path: source.path,
-      kerasModel: configuration?.model)
+      tensors: tensors, metadata: metadata, format: format, path: source.path, kerasModel: model)
   }
 
   private var metadata: [String: String] {
@@ -137,9 +173,21 @@ struct KerasReader {
 
 /// A layer's variables in Keras's order.
 struct KerasLayer {
+  /// What a layout knows of a layer's place in the model.
+  enum Scope {
+    /// Nothing.
+    case unknown
+    /// Its names in the configuration, outermost first.
+    case names([String])
+    /// The outermost layer, and what the arrays in it are named for.
+    case group(String, [String])
+  }
+
   let name: String
   /// Unique in the file.
   let path: String
+  /// What is known of its place in the model.
+  var scope = Scope.unknown
   let variables: [KerasVariable]
 }
 

@@ -56,7 +56,7 @@ struct KerasVariablesLayout {
     let place = path.split(separator: "/").filter { $0 != "layers" }.joined(separator: "/")
     found.append(
       KerasLayer(
-        name: name ?? place, path: path,
+        name: name ?? place, path: path, scope: layer.map { .names($0.names) } ?? .unknown,
         variables: datasets.enumerated().map { position, dataset in
           KerasVariable(
             name: names.indices.contains(position) ? names[position] : String(dataset.0),

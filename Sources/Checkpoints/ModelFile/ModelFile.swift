@@ -11,10 +11,12 @@ import ThawTensors
 /// | entry | content |
 /// |---|---|
 /// | `format` | `pt`: names and shapes are PyTorch's |
-/// | `thaw.format` | version of this layout, `1` |
+/// | `thaw.format` | version of this layout: `1`, or `2` when the outputs are no softmax |
 /// | `thaw.version` | version of Thaw that wrote it |
 /// | `thaw.architecture` | for example `efficientnet_lite0` |
 /// | `thaw.class_names` | JSON array in the order of the logits |
+/// | `thaw.output_activation` | only in version 2: `independent_sigmoids` or `single_sigmoid` |
+/// | `thaw.thresholds` | JSON array, from which probability on a photo has a class; only of the former |
 /// | `thaw.preprocessing` | JSON, the preprocessing contract |
 /// | `thaw.freezing` | JSON: `trainable_groups`, `frozen_batch_norm`, `trainable_batch_norm` |
 /// | `thaw.training` | JSON, the training record |

@@ -10,8 +10,15 @@ package struct ModelRecord: Sendable, Equatable {
   package var architecture: String
   /// Class names in the order of the logits; unique, at least one.
   package var classNames: [String]
+  /// What makes probabilities of the logits.
+  package var outputActivation: OutputActivation
+  /// With independent sigmoids: from which probability on a photo has each class, in 0...1. Empty for a
+  /// half each.
+  package var thresholds: [Float]
   /// The preprocessing contract as a JSON document; opaque here.
   package var preprocessing: String
+  /// In which numbers the network is computed in inference.
+  package var precision: Precision
   /// What trained and with which batch-norm modes.
   package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
@@ -23,14 +30,19 @@ package struct ModelRecord: Sendable, Equatable {
 
   /// Collects the fields.
   package init(
-    thawVersion: String, architecture: String, classNames: [String], preprocessing: String,
-    freezing: FreezePlan = .inference, training: String = "{}", structure: String? = nil,
+    thawVersion: String, architecture: String, classNames: [String],
+    outputActivation: OutputActivation = .softmax, thresholds: [Float] = [], preprocessing: String,
+    precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}",
+    structure: String? = nil,
     notes: [String: String] = [:]
   ) {
     self.thawVersion = thawVersion
     self.architecture = architecture
     self.classNames = classNames
+    self.outputActivation = outputActivation
+    self.thresholds = thresholds
     self.preprocessing = preprocessing
+    self.precision = precision
     self.freezing = freezing
     self.training = training
     self.structure = structure
@@ -46,8 +58,10 @@ struct ModelRecordError: Error {
 }
 
 extension ModelRecord {
-  /// Version of the layout written here; a reader refuses later ones.
-  static let formatVersion = 1
+  /// Versions of the layout; a reader refuses later ones. Version 2 has outputs that are no softmax, or
+  /// another precision than Float32: a Thaw that knows only the first would answer otherwise, silently.
+  private static let firstVersion = "1"
+  private static let secondVersion = "2"
 
   private static let prefix = "thaw."
 
@@ -57,7 +71,15 @@ extension ModelRecord {
     // Loaders of other programs look for this entry: the names are PyTorch's.
     var metadata = ["format": "pt"]
     for (name, text) in notes { metadata[name] = text }
-    metadata["thaw.format"] = String(ModelRecord.formatVersion)
+    let isFirst = outputActivation == .softmax && precision == .float32
+    metadata["thaw.format"] = isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
+    if outputActivation != .softmax {
+      metadata["thaw.output_activation"] = outputActivation.rawValue
+    }
+    if !thresholds.isEmpty {
+      metadata["thaw.thresholds"] =
+        JSONValue.array(thresholds.map { .number(Double($0.description) ?? 0) }).serialized
+    }
     metadata["thaw.version"] = thawVersion
     metadata["thaw.architecture"] = architecture
     metadata["thaw.class_names"] = JSONValue.strings(classNames).serialized
@@ -65,6 +87,7 @@ extension ModelRecord {
     metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
     metadata["thaw.training"] = training
     if let structure { metadata["thaw.structure"] = structure }
+    if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
     return metadata
   }
 
@@ -75,11 +98,13 @@ extension ModelRecord {
       return text
     }
     let format = try text("format")
-    guard format == String(ModelRecord.formatVersion) else {
+    let known = [ModelRecord.firstVersion, ModelRecord.secondVersion]
+    guard known.contains(format) else {
       throw ModelRecordError(
         kind: .refused,
         reason: "refuses model file format \(quoted(format)), this version of Thaw reads"
-          + " \(ModelRecord.formatVersion)", nextStep: "Use the version of Thaw that wrote it.")
+          + " \(known.joined(separator: " and "))",
+        nextStep: "Use the version of Thaw that wrote it.")
     }
     let names = try text("class_names")
     guard let classNames = (try? JSONValue(parsing: names))?.texts else {
@@ -87,7 +112,11 @@ extension ModelRecord {
     }
     self.init(
       thawVersion: try text("version"), architecture: try text("architecture"),
-      classNames: classNames, preprocessing: try text("preprocessing"),
+      classNames: classNames,
+      outputActivation: try ModelRecord.activation(metadata["thaw.output_activation"]),
+      thresholds: try ModelRecord.thresholds(metadata["thaw.thresholds"]),
+      preprocessing: try text("preprocessing"),
+      precision: try ModelRecord.precision(metadata["thaw.precision"]),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
       structure: metadata["thaw.structure"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
@@ -108,6 +137,21 @@ extension ModelRecord {
         reason: "class names must be unique and at least one, found"
           + " \(classNames.count): \(listed(classNames))")
     }
+    guard outputActivation.fits(classes: classNames.count) else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "one sigmoid tells two classes apart, \(classNames.count) are named")
+    }
+    guard
+      thresholds.isEmpty
+        || outputActivation == .independentSigmoids && thresholds.count == classNames.count
+          && thresholds.allSatisfy({ (0...1).contains($0) })
+    else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "thresholds are one a class, in 0 to 1, and only of independent sigmoids; found"
+          + " \(thresholds.count) for \(classNames.count) classes")
+    }
     guard !architecture.isEmpty else {
       throw ModelRecordError(kind: .malformed, reason: "the architecture has no name")
     }
@@ -120,6 +164,35 @@ extension ModelRecord {
     if let name = notes.keys.sorted().first(where: { $0 == "format" || $0.hasPrefix("thaw.") }) {
       throw ModelRecordError(kind: .malformed, reason: "a note cannot be called \(quoted(name))")
     }
+  }
+
+  // MARK: Outputs
+
+  private static func activation(_ text: String?) throws(ModelRecordError) -> OutputActivation {
+    guard let text else { return .softmax }
+    guard let activation = OutputActivation(rawValue: text) else {
+      throw ModelRecordError(
+        kind: .malformed, reason: "thaw.output_activation is not understood: \(quoted(text))")
+    }
+    return activation
+  }
+
+  private static func thresholds(_ text: String?) throws(ModelRecordError) -> [Float] {
+    guard let text else { return [] }
+    guard let numbers = (try? JSONValue(parsing: text))?.doubles else {
+      throw ModelRecordError(kind: .malformed, reason: "thaw.thresholds is no list of numbers")
+    }
+    return numbers.map { Float($0) }
+  }
+
+  private static func precision(_ text: String?) throws(ModelRecordError) -> Precision {
+    guard let text else { return .float32 }
+    guard let precision = Precision(rawValue: text) else {
+      throw ModelRecordError(
+        kind: .refused, reason: "its network computes in \(quoted(text)), which is not known here",
+        nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
+    }
+    return precision
   }
 
   // MARK: Freezing

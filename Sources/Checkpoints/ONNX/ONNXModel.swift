@@ -40,6 +40,8 @@ package struct ONNXGraph: Sendable {
   package var nodes: [ONNXNode]
   /// Constant tensors by their names, which are unique.
   package var initializers: [StoredTensor]
+  /// Constant lists of texts, class labels, by their names.
+  package var texts: [String: [String]] = [:]
   /// Values that the caller gives. Old files list the initializers here again.
   package var inputs: [ONNXValue]
   /// Values that the caller gets.

@@ -22,12 +22,21 @@ extension ONNXReader {
       let what = "attribute \(quoted(found.name))"
       switch field.number {
       case Field.name: found.name = try reader.text(field, "the name of an attribute")
-      case Field.type: found.kind = try reader.integer(field, what)
+      case Field.type:
+        let kind = try reader.integer(field, what)
+        // A tensor of texts is kept as a list of them.
+        if case .texts? = found.single, kind == 4 { found.kind = 8 } else { found.kind = kind }
       case Field.float: found.single = .float(try reader.float(field, what))
       case Field.integer: found.single = .integer(try reader.integer(field, what))
       case Field.text: found.single = .text(try text(field, reader, what))
       case Field.tensor:
-        found.single = .tensor(try tensor(reader.part(try reader.range(field, what))))
+        switch try constant(reader.part(try reader.range(field, what))) {
+        case .numbers(let tensor): found.single = .tensor(tensor)
+        case .texts(_, let texts):
+          found.single = .texts(texts)
+          if found.kind == nil || found.kind == 4 { found.kind = 8 }
+          found.texts = texts
+        }
       case Field.floats: try reader.append(field, what, to: &found.floats, limit: 1 << 20)
       case Field.integers: try reader.append(field, what, to: &found.integers, limit: 1 << 20)
       case Field.texts:

@@ -2,6 +2,19 @@
 
 import ThawTensors
 
+/// A constant of an ONNX graph.
+enum ONNXConstant {
+  case numbers(StoredTensor)
+  case texts(String, [String])
+
+  var name: String {
+    switch self {
+    case .numbers(let tensor): tensor.name
+    case .texts(let name, _): name
+    }
+  }
+}
+
 extension ONNXReader {
   /// What a tensor's message says, before it is checked.
   private struct Collected {
@@ -16,6 +29,7 @@ extension ONNXReader {
     var int32s: [Int] = []
     var int64s: [Int] = []
     var floats: [Float] = []
+    var texts: [String] = []
 
     var label: String { "tensor \(quoted(name))" }
   }
@@ -23,8 +37,11 @@ extension ONNXReader {
   /// Numbers outside the raw bytes are kept in memory: small constants in practice.
   private static let numberLimit = 1 << 24
 
+  /// ONNX's number for the type of texts.
+  private static let textType = 8
+
   /// A constant tensor: its elements stay in the file, or are small.
-  mutating func tensor(_ message: ProtobufReader) throws(CheckpointError) -> StoredTensor {
+  mutating func constant(_ message: ProtobufReader) throws(CheckpointError) -> ONNXConstant {
     typealias Field = ONNXField.Tensor
     var reader = message
     var found = Collected()
@@ -42,7 +59,11 @@ extension ONNXReader {
         try reader.append(field, found.label, to: &found.int32s, limit: ONNXReader.numberLimit)
       case Field.int64s:
         try reader.append(field, found.label, to: &found.int64s, limit: ONNXReader.numberLimit)
-      case Field.segment, Field.texts, Field.uint64s:
+      case Field.texts:
+        try keep(field, reader)
+        found.texts.append(
+          String(decoding: try reader.bytes(field, found.label, limit: 1 << 20), as: UTF8.self))
+      case Field.segment, Field.uint64s:
         throw reader.error("refuses \(found.label): its kind is not supported", .refused, at: field)
       case Field.location:
         found.isExternal = try reader.integer(field, "a data location") != 0
@@ -53,7 +74,14 @@ extension ONNXReader {
       default: break
       }
     }
-    return try made(found, reader)
+    guard found.type == ONNXReader.textType else {
+      guard found.texts.isEmpty else { throw reader.error("\(found.label) has texts and numbers") }
+      return .numbers(try made(found, reader))
+    }
+    guard let shape = Shape(checking: found.extents), shape.count == found.texts.count else {
+      throw reader.error("\(found.label) is \(found.extents), it has \(found.texts.count) texts")
+    }
+    return .texts(found.name, found.texts)
   }
 
   private func collect(

@@ -156,11 +156,14 @@ package struct ONNXReader {
         graph.nodes.append(try node(part("a node")))
       case ONNXField.Graph.initializer:
         try keep(field, reader)
-        let tensor = try tensor(part("a tensor"))
-        guard names.insert(tensor.name).inserted else {
-          throw reader.error("two tensors are called \(quoted(tensor.name))", at: field)
+        let constant = try constant(part("a tensor"))
+        guard names.insert(constant.name).inserted else {
+          throw reader.error("two tensors are called \(quoted(constant.name))", at: field)
         }
-        graph.initializers.append(tensor)
+        switch constant {
+        case .numbers(let tensor): graph.initializers.append(tensor)
+        case .texts(let name, let texts): graph.texts[name] = texts
+        }
       case ONNXField.Graph.input:
         try keep(field, reader)
         graph.inputs.append(try value(part("an input")))

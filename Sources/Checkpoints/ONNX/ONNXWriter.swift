@@ -71,6 +71,9 @@ package enum ONNXWriter {
     for one in graph.initializers {
       message.append(ONNXField.Graph.initializer, message: tensor(one, named: true))
     }
+    for (name, texts) in graph.texts.sorted(by: { $0.key < $1.key }) {
+      message.append(ONNXField.Graph.initializer, message: tensor(name, texts))
+    }
     for one in graph.inputs { message.append(ONNXField.Graph.input, message: value(one)) }
     for one in graph.outputs { message.append(ONNXField.Graph.output, message: value(one)) }
     return message
@@ -119,6 +122,16 @@ package enum ONNXWriter {
     message.append(ONNXField.Tensor.type, integer: tensor.elementType.onnxCode)
     if isNamed { message.append(ONNXField.Tensor.name, text: tensor.name) }
     message.append(ONNXField.Tensor.raw, elements: tensor)
+    return message
+  }
+
+  private static func tensor(_ name: String, _ texts: [String]) -> ProtobufMessage {
+    var message = ProtobufMessage()
+    message.append(ONNXField.Tensor.dimensions, integer: texts.count)
+    // Texts.
+    message.append(ONNXField.Tensor.type, integer: 8)
+    for text in texts { message.append(ONNXField.Tensor.texts, text: text) }
+    message.append(ONNXField.Tensor.name, text: name)
     return message
   }
 

@@ -17,7 +17,10 @@ struct DiagnoseBatchNorm: ParsableCommand {
       else it could be, and judges fixes on photos that neither they nor the network learned from.
 
       Best: --train-data with what it was trained on, --data with photos it has not seen. With one
-      folder it finds out whether the network knows the photos, or is told by --seen.
+      folder it finds out whether the network knows the photos, or is told by --seen. What is said is
+      held against what the network shows, and contradicted aloud.
+
+      The answer says what is wrong, what can be won on new photos, and what to do.
       """)
 
   @OptionGroup var subject: SubjectOptions
@@ -112,7 +115,13 @@ enum YesOrNo: String, ExpressibleByArgument {
 extension BatchNormDiagnosis {
   /// The diagnosis for people.
   var text: String {
-    var parts = [verdict, recommendation, "", phasesTable]
+    var parts = [verdict]
+    if let gain { parts.append("To be won: \(gain)") }
+    parts.append("To do: \(recommendation)")
+    if let code {
+      parts.append(code.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n"))
+    }
+    parts += ["", phasesTable]
     if let signature { parts.append("Signature: \(signature).\n") }
     if !layers.isEmpty { parts.append(layersText) }
     if let boundary { parts.append(boundary) }

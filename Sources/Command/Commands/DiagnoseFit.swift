@@ -65,20 +65,18 @@ struct DiagnoseFit: ParsableCommand {
 extension FitFindings {
   /// The verdict, what to try, the numbers and the labels, for people.
   var text: String {
-    var lines = [verdict, ""]
+    var lines = [verdict] + (gain.map { ["To be won: \($0)"] } ?? [])
     if !next.isEmpty {
-      lines.append("Try, in this order:")
+      lines.append("To do, in this order:")
       lines += next.enumerated().map { "  \($0.offset + 1). \($0.element)" } + [""]
     }
-    var table = TextTable("Part of the error", ">Size", ">Chance alone", "")
-    for (name, part) in namedParts {
-      guard let part else { continue }
-      table.append([
-        name, Format.percent(part.size), "+- \(Format.percent(part.noise))",
-        part.isSignificant ? "work on it" : "",
-      ])
+    if next.isEmpty { lines.append("") }
+    lines.append(partsTable)
+    if let signal {
+      lines.append(
+        "Always answering '\(signal.commonest)' errs on \(Format.percent(signal.baselineError)) of the"
+          + " photos, classifiers that have not seen them on \(Format.percent(signal.error)).")
     }
-    lines.append(table.text(width: OutputSink.tableColumns))
     if let splits {
       lines.append(
         "Splits told apart with an AUC of \(Format.fixed(splits.auc, 3)) (0.5: not at all; chance"
@@ -96,12 +94,24 @@ extension FitFindings {
     return (lines + notes).joined(separator: "\n")
   }
 
-  /// The parts of the error by name.
-  private var namedParts: [(String, BiasVariance.Part?)] {
-    [
-      ("avoidable bias", parts.avoidableBias), ("variance", parts.variance),
-      ("mismatch", parts.mismatch),
+  /// The parts of the error. What a new head wins is no bias of the network, and is not counted twice.
+  private var partsTable: String {
+    let isHead = parts.headLoss?.isSignificant ?? false
+    var table = TextTable("Part of the error", ">Size", ">Chance alone", "")
+    let named = [
+      ("avoidable bias", parts.avoidableBias),
+      ("of that, a poor head", isHead ? parts.headLoss : nil),
+      ("variance", parts.variance), ("mismatch", parts.mismatch),
     ]
+    for (name, part) in named {
+      guard let part else { continue }
+      let isOwn = name != "avoidable bias" || !isHead
+      table.append([
+        name, Format.percent(part.size), "+- \(Format.percent(part.noise))",
+        part.isSignificant && isOwn && status != .indistinct ? "work on it" : "",
+      ])
+    }
+    return table.text(width: OutputSink.tableColumns)
   }
 
   private var labelLines: [String] {

@@ -56,7 +56,8 @@ extension PreprocessingDiagnosis {
       ])
     }
     var lines = [verdict]
-    if let recommendation { lines.append(recommendation) }
+    if let gain { lines.append("To be won: \(gain)") }
+    if let recommendation { lines.append("To do: \(recommendation)") }
     if let applied { lines.append("Written: \(applied)") }
     lines += [
       "", "\(photos) photos, declared: \(declaredContract)", "",

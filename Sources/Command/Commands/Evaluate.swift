@@ -27,6 +27,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var renaming: RenamingOptions
 
+  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
+
   @Option(
     help: "With --model: stop at photos that cannot be decoded, or skip them (default: stop).")
   var onBadImage: Recipe.Data.BadImagePolicy?
@@ -36,6 +38,10 @@ struct Evaluate: ParsableCommand {
   func validate() throws {
     guard subject.model != nil || (renaming.rename.isEmpty && onBadImage == nil) else {
       throw ValidationError("--rename and --on-bad-image belong to --model.")
+    }
+    guard subject.model != nil || labels.isEmpty else {
+      throw ValidationError(
+        "--labels and what goes with it belong to --model; a run's labels are in its manifest.")
     }
   }
 
@@ -54,7 +60,8 @@ struct Evaluate: ParsableCommand {
       snapshots: settings.snapshots)
     {
       result = try stage.evaluate(
-        model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
+        model, data: data, labels: try labels.settings(), split: split, tta: settings.tta,
+        renaming: try renaming.names(),
         policy: onBadImage ?? .stop)
     } else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
@@ -71,7 +78,8 @@ extension Evaluation {
   ///   - look: how each photo was looked at.
   ///   - caution: what speaks against the number; nil when nothing does.
   func text(_ look: Recipe.TestTime, caution: String?) -> String {
-    let matrix = self.matrix.restricted(to: self.matrix.present)
+    guard let whole = self.matrix else { return labelsText(look, caution: caution) }
+    let matrix = whole.restricted(to: whole.present)
     let interval = accuracyInterval
     let words = ResultWords(self)
     var lines = [

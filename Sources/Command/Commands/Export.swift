@@ -103,7 +103,9 @@ struct Export: ParsableCommand {
       }
     }
     lines.append("  photos: \(exported.preprocessing)")
-    lines.append("  classes: \(exported.classNames.count)")
+    let outputs =
+      exported.outputActivation == .softmax ? "" : ", \(exported.outputActivation.summary)"
+    lines.append("  classes: \(exported.classNames.count)\(outputs)")
     return lines.joined(separator: "\n")
   }
 }

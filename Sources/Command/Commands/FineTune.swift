@@ -96,6 +96,6 @@ extension FineTuneStage.Summary {
     let after = bestValidAccuracy.map { Format.percent($0) } ?? "?"
     return "Fine-tuned \(Format.grouped(trainableParameters, separator: " ")) parameters:"
       + " \(counted(epochs, "epoch")) in \(Format.duration(seconds: seconds)),"
-      + " valid accuracy \(before) before, \(after) after."
+      + " valid \(severalLabels ? "all labels right" : "accuracy") \(before) before, \(after) after."
   }
 }

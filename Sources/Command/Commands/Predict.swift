@@ -75,18 +75,34 @@ struct Predict: ParsableCommand {
 
   private func csv(_ predictions: [PredictStage.Prediction]) -> String {
     var table = CSVWriter(header: ["path", "label", "probability"])
-    for one in predictions { table.append([one.path, one.label, "\(one.probability)"]) }
+    for one in predictions {
+      if let label = one.label, let probability = one.probability {
+        table.append([one.path, label, "\(probability)"])
+      }
+      // Several labels: a row for each, and an empty one for a photo that has none.
+      guard let labels = one.labels else { continue }
+      for label in labels { table.append([one.path, label.label, "\(label.probability)"]) }
+      if labels.isEmpty { table.append([one.path, "", ""]) }
+    }
     return table.text
   }
 
   /// One line a photo: a line end in a class's name is written out.
   private func lines(_ predictions: [PredictStage.Prediction]) -> String {
     predictions.map { one in
-      let ranked = one.top.filter { $0.probability >= 0.001 || $0.label == one.label }.map {
-        VisibleText.escape($0.label)
-          + " \(ThawConsole.Format.percent(Double($0.probability), separator: " "))"
+      if let labels = one.labels {
+        let found = labels.isEmpty ? "no label; most probable: " : ""
+        return "\(one.path)  \(found)\(text(labels.isEmpty ? Array(one.top.prefix(1)) : labels))\n"
       }
-      return "\(one.path)  \(ranked.joined(separator: ", "))\n"
+      return "\(one.path)  "
+        + text(one.top.filter { $0.probability >= 0.001 || $0.label == one.label }) + "\n"
     }.joined()
+  }
+
+  private func text(_ ranked: [PredictStage.Ranked]) -> String {
+    ranked.map {
+      VisibleText.escape($0.label)
+        + " \(ThawConsole.Format.percent(Double($0.probability), separator: " "))"
+    }.joined(separator: ", ")
   }
 }

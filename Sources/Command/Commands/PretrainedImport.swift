@@ -6,6 +6,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawImages
+import ThawInference
 
 /// `thaw pretrained import`
 struct PretrainedImport: ParsableCommand {
@@ -29,30 +30,12 @@ struct PretrainedImport: ParsableCommand {
   @Option(help: "With --name: file with the names of its classes, one a line.")
   var classes: FilePath?
   @Option(help: "ONNX: torch, tf, caffe, efficientnet-lite, unit or raw.")
-  var preprocessing: Family?
+  var preprocessing: PreprocessingFamily?
   @Option(help: "ONNX: side of the input image, when the file leaves it free.")
   var size: Int?
   @Flag(help: "ONNX: tensors may lie in other files of the same folder.")
   var externalData = false
   @OptionGroup(title: "Every command") var global: GlobalOptions
-
-  /// Preprocessing by name.
-  enum Family: String, ExpressibleByArgument, CaseIterable {
-    case torch, tf, caffe
-    case efficientNetLite = "efficientnet-lite"
-    case unit, raw
-
-    var contract: Preprocessing {
-      switch self {
-      case .torch: .torch()
-      case .tf: .tf()
-      case .caffe: .caffe()
-      case .efficientNetLite: .efficientNetLite()
-      case .unit: .unit()
-      case .raw: .raw()
-      }
-    }
-  }
 
   func validate() throws {
     guard card != nil || name != nil else {
@@ -72,6 +55,12 @@ struct PretrainedImport: ParsableCommand {
   func run() throws {
     let store = try PretrainedStore.locate()
     if let name, try CheckpointReader.isONNX(file) { return try importONNX(name, store) }
+    if let name, let card = try importDescribed(name, store) {
+      return try Session(global).print(
+        Pretrained.Entry(card, store),
+        text: "\(store.weights(of: card).displayed): imported as \(card.name).\n"
+          + "  photos: \(card.preprocessing)")
+    }
     guard let named = self.card, preprocessing == nil, !externalData, size == nil else {
       throw ValidationError(
         "\(file.string) is no ONNX file: give the --card whose network it has.")
@@ -85,6 +74,24 @@ struct PretrainedImport: ParsableCommand {
     try Session(global).print(
       Pretrained.Entry(card, store),
       text: "\(store.weights(of: card).displayed): imported as \(card.name).")
+  }
+
+  /// Takes a Keras model with the network that its configuration describes; nil for a file of weights
+  /// alone, and for the network of the named card, which is kept as its weights.
+  private func importDescribed(_ name: String, _ store: PretrainedStore) throws -> BackboneCard? {
+    guard try CheckpointReader.read(file).kerasModel?.configuration != nil else { return nil }
+    let reference = ModelReference(
+      file.string, card: card, classNames: classes, preprocessing: preprocessing?.contract)
+    let model = try reference.read(context: Session(global).context())
+    if let card, model.record.outputActivation == .softmax,
+      model.record.architecture == (try store.card(named: card).architecture)
+    {
+      return nil
+    }
+    return try store.importDescribed(
+      PretrainedStore.DescribedNetwork(
+        name: name, graph: model.graph, parameters: model.parameters,
+        preprocessing: model.preprocessing, record: model.record, origin: file))
   }
 
   private func importONNX(_ name: String, _ store: PretrainedStore) throws {

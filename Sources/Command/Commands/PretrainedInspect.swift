@@ -7,6 +7,7 @@ import ThawCheckpoints
 import ThawConsole
 import ThawFiles
 import ThawImages
+import ThawInference
 
 /// `thaw pretrained inspect`
 struct PretrainedInspect: ParsableCommand {
@@ -14,7 +15,7 @@ struct PretrainedInspect: ParsableCommand {
     commandName: "inspect",
     abstract: "What a checkpoint holds, and which network it seems to be; nothing is executed.",
     discussion: """
-      PyTorch .pth, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX.
+      PyTorch .pth and .pt2, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX.
       """)
   @Argument(help: "A file of weights, or the name of a card.", completion: Completions.models)
   var file: String
@@ -52,6 +53,10 @@ struct PretrainedInspect: ParsableCommand {
     let preprocessing: String?
     let preprocessingReason: String?
     let card: String?
+    /// The library that wrote it, as far as it shows.
+    var writer: String?
+    /// What can be done with it.
+    var next: [String] = []
   }
 
   func run() throws {
@@ -64,15 +69,28 @@ struct PretrainedInspect: ParsableCommand {
       try store.provide(card)
       path = store.weights(of: card)
     }
-    let checkpoint = try CheckpointReader.read(path)
+    let program = try TorchExportArchive(path).map { archive in
+      (
+        Array(archive.tensors.sorted { $0.key < $1.key }.map(\.value)),
+        try ATenTranslator.model(archive)
+      )
+    }
+    let checkpoint =
+      try program.map {
+        Checkpoint(tensors: $0.0, metadata: [:], format: .torchZip, path: path)
+      } ?? CheckpointReader.read(path)
+    let cards = (try? store?.cards()) ?? []
+    let described =
+      try program.map { DescribedNetwork($0.1, path: path) }
+      ?? (checkpoint.format == .onnx
+        ? DescribedNetwork(try ONNXReader.read(path), path: path)
+        : DescribedNetwork(keras: checkpoint, cards: cards))
     let contents =
-      checkpoint.format == .onnx
-      ? Contents(onnx: checkpoint)
-      : ModelFile.isModelFile(checkpoint)
+      try described.map { Contents(checkpoint, $0) }
+      ?? (ModelFile.isModelFile(checkpoint)
         ? try Contents(model: checkpoint)
         : Contents(
-          checkpoint,
-          try CheckpointIdentity(checkpoint, cards: (try? store?.cards()) ?? []))
+          checkpoint, try CheckpointIdentity(checkpoint, cards: cards)))
     try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
   }
 
@@ -146,35 +164,29 @@ extension PretrainedInspect.Contents {
     card = nil
   }
 
-  /// An ONNX file, which brings its network with it.
-  init(onnx checkpoint: Checkpoint) {
+  /// A file that brings its network with it.
+  init(_ checkpoint: Checkpoint, _ described: DescribedNetwork) {
     path = checkpoint.path.displayed
     format = "\(checkpoint.format)"
     metadata = checkpoint.metadata
     tensors = PretrainedInspect.rows(checkpoint)
     parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.count }
-    (rivals, missing, unexpected, unfitting, notes, card) = ([], [], [], [], [], nil)
-    let network = Result { try ONNXNetwork(checkpoint.path) }
-    let known = try? network.get()
-    let record = known?.record
-    architecture = known.map { record?.architecture ?? $0.graph.name }
-    naming = known == nil ? nil : "the file's names"
+    (rivals, missing, unexpected, unfitting, card) = ([], [], [], [], nil)
+    let isKnown = described.architecture != nil
+    architecture = described.architecture
+    naming = isKnown ? "the file's names" : nil
     certainty =
-      (known == nil ? CheckpointIdentity.Certainty.unknown : CheckpointIdentity.Certainty.sure)
-      .rawValue
-    matched = known?.parameters.count ?? 0
+      (isKnown ? CheckpointIdentity.Certainty.sure : CheckpointIdentity.Certainty.unknown).rawValue
+    matched = isKnown ? checkpoint.count : 0
     needed = matched
-    classes = known?.classCount
-    classNames = record?.classNames
-    preprocessing = known?.preprocessing?.description
-    preprocessingReason = preprocessing == nil ? nil : "the file says it"
-    switch network {
-    case .success(let found):
-      let author = record.map { "Thaw \($0.thawVersion) wrote it" } ?? "give it a card with import"
-      reason =
-        "every one of its \(counted(found.graph.nodes.count, "layer")) is understood; \(author)"
-    case .failure(let error): reason = "\(error)"
-    }
+    reason = described.reason
+    notes = described.notes
+    classes = described.classCount
+    classNames = described.classNames
+    preprocessing = described.preprocessing
+    preprocessingReason = described.preprocessingReason
+    writer = described.writer
+    next = described.next
   }
 
   /// The verdict for people.
@@ -182,6 +194,7 @@ extension PretrainedInspect.Contents {
     var lines = [
       "\(path): \(format), \(counted(tensors.count, "tensor")), \(counted(parameters, "number"))"
     ]
+    if let writer, !writer.isEmpty { lines.append("written by: \(writer)") }
     lines.append(
       "architecture: " + (architecture.map { "\($0), \(certainty): " } ?? "") + reason)
     for (label, names) in [
@@ -193,11 +206,14 @@ extension PretrainedInspect.Contents {
     lines += notes.map { "note: \($0)" }
     if architecture != nil {
       lines.append(
-        "classes: " + (classes.map(String.init) ?? "none, the weights end with the features"))
+        "classes: " + (classes.map(String.init) ?? "none, the weights end with the features")
+          + (classNames.map { ": " + $0.prefix(10).joined(separator: ", ") } ?? "")
+          + (classNames.map { $0.count > 10 ? ", …" : "" } ?? ""))
     }
     if let preprocessing {
       lines.append("preprocessing: \(preprocessing) (\(preprocessingReason ?? ""))")
     }
+    lines += next.map { "next: \($0)" }
     return lines.joined(separator: "\n") + "\n"
   }
 }

@@ -49,7 +49,10 @@ extension TrainStage.Summary {
   /// One line for people.
   var text: String {
     if unchanged { return "The model is up to date." }
-    let accuracy = bestValidAccuracy.map { ", valid accuracy \(Format.percent($0))" } ?? ""
+    let accuracy =
+      bestValidAccuracy.map {
+        ", valid \(severalLabels ? "all labels right" : "accuracy") \(Format.percent($0))"
+      } ?? ""
     let passes = epochs > 0 ? "\(counted(epochs, "epoch")) in " : ""
     return "Trained \(Format.grouped(trainableParameters, separator: " ")) parameters: \(passes)"
       + "\(Format.duration(seconds: seconds))\(accuracy)."

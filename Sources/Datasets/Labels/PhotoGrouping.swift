@@ -56,6 +56,6 @@ package enum PhotoGrouping: Sendable {
     for file in files where file.group == nil { notes.add(.ungrouped, file.path) }
     return FolderScan(
       root: scan.root, layout: scan.layout, classes: scan.classes, files: files, bad: scan.bad,
-      notes: scan.notes + notes.all)
+      notes: scan.notes + notes.all, remarks: scan.remarks, columnClasses: scan.columnClasses)
   }
 }

@@ -26,7 +26,7 @@ package enum TableScanner {
     var files: [ScannedFile] = []
     var bad = walker.bad
     let index = Index(present, root: root, table: table.file)
-    var lines: [BytePath: LabelTable.Row] = [:]
+    var named: [(path: BytePath, status: FileStatus, row: LabelTable.Row)] = []
     for row in table.rows {
       guard let (path, status) = try index.find(row.path, table, row.line) else {
         bad.append(
@@ -35,24 +35,24 @@ package enum TableScanner {
             reason: "named in line \(row.line) of \(table.file.displayed), but not there"))
         continue
       }
-      if let first = lines[path] {
-        guard first.label == row.label, first.split == row.split, first.group == row.group else {
-          throw .mismatchedTable(
-            table.file, line: row.line,
-            problem: "'\(row.path)' has another label, split or group than in line \(first.line)")
-        }
-        continue
-      }
-      lines[path] = row
+      named.append((path, status, row))
+    }
+    let merged = try MergedRows(
+      named.map { ($0.path, $0.row) }, of: table, isForTraining: options.requiresTraining)
+    var lines: Set<BytePath> = []
+    for (path, status, row) in named where lines.insert(path).inserted {
+      guard let labels = merged.labels[path] else { continue }
       files.append(
         ScannedFile(
-          path: path, className: row.label, split: row.split, status: status, group: row.group))
+          path: path, className: merged.isSeveral ? labels.text : labels.present.first ?? "",
+          split: row.split, status: status, group: row.group,
+          labels: merged.isSeveral ? labels : nil))
     }
-    for (path, _) in present where lines[path] == nil { walker.note(.unlisted, path) }
+    for (path, _) in present where !lines.contains(path) { walker.note(.unlisted, path) }
     if let exhaustion = walker.exhaustion { throw .system(exhaustion) }
     files.sort { $0.path < $1.path }
-    let names = Set(files.map(\.className)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    guard let only = names.first else {
+    let names = Set(files.flatMap(\.classNames)).sorted(by: LabelSet.precedes)
+    guard !files.isEmpty else {
       let first = table.rows.first.map { ", the first being '\($0.path)'" } ?? ""
       throw .mismatchedTable(
         table.file, line: table.rows.first?.line,
@@ -60,13 +60,18 @@ package enum TableScanner {
           "none of the \(counted(table.rows.count, "photo")) it names is in \(root.displayed)\(first). Paths are"
           + " taken below that folder, or below the table's")
     }
-    if options.requiresAllClasses, names.count == 1 {
+    guard let only = names.first else {
+      throw .mismatchedTable(table.file, line: nil, problem: "no photo that it names has a label")
+    }
+    if options.requiresAllClasses, names.count == 1, !merged.isSeveral {
       throw .singleClass(root, name: only, nested: [])
     }
     let hasSplits = files.contains { $0.split != nil }
     return FolderScan(
       root: root, layout: hasSplits ? .splits : .classes, classes: names, files: files,
-      bad: bad.sorted { $0.path < $1.path }, notes: walker.notes.all)
+      bad: bad.sorted { $0.path < $1.path }, notes: walker.notes.all,
+      remarks: merged.remarks(names),
+      columnClasses: merged.isSeveral && table.namedClasses.count > 0 ? table.namedClasses : nil)
   }
 
   /// The photos that are there, by the names that a table may use.

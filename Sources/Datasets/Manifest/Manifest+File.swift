@@ -41,8 +41,9 @@ extension Manifest {
 
   /// The first thing that does not hold together: where and what.
   private var flaw: (String, String)? {
-    if version != Manifest.currentVersion {
-      return ("version", "\(version), this program reads \(Manifest.currentVersion)")
+    let known = [Manifest.currentVersion, Manifest.severalLabelsVersion]
+    if !known.contains(version) {
+      return ("version", "\(version), this program reads \(known[0]) and \(known[1])")
     }
     if classes.isEmpty || Set(classes).count != classes.count {
       return ("classes", "empty or with a name twice")
@@ -50,10 +51,10 @@ extension Manifest {
     if let fractions, !SplitFractions.areUsable(fractions.valid, fractions.test) {
       return ("fractions", "valid \(fractions.valid) and test \(fractions.test) do not fit")
     }
-    let known = Set(classes)
+    let classes = Set(classes)
     var last: BytePath?
     for (index, record) in records.enumerated() {
-      if let (key, problem) = record.flaw(known, after: last) {
+      if let (key, problem) = record.flaw(classes, after: last, severalLabels: severalLabels) {
         return ("records[\(index)].\(key)", problem)
       }
       last = record.path
@@ -63,10 +64,21 @@ extension Manifest {
 }
 
 extension Manifest.Record {
-  fileprivate func flaw(_ classes: Set<String>, after last: BytePath?) -> (String, String)? {
+  fileprivate func flaw(
+    _ classes: Set<String>, after last: BytePath?, severalLabels: Bool
+  ) -> (String, String)? {
     if !path.isContained { return ("path", "'\(path)' does not lie below the root") }
     if let last, !(last < path) { return ("path", "'\(path)' is not behind '\(last)'") }
-    if !classes.contains(className) { return ("class", "'\(className)' is not in the classes") }
+    if severalLabels != (labels != nil) {
+      return ("labels", severalLabels ? "missing" : "unexpected in a manifest of one label a photo")
+    }
+    let names = classNames + (labels?.unknown ?? [])
+    if let name = names.first(where: { !classes.contains($0) }) {
+      return (labels == nil ? "class" : "labels", "'\(name)' is not in the classes")
+    }
+    if let labels, LabelSet(present: labels.present, unknown: labels.unknown) != labels {
+      return ("labels", "a name twice, or not in order")
+    }
     let isHash =
       sha256.utf8.count == 64 && sha256.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) }
     if !isHash { return ("sha256", "'\(sha256)' is not 64 hexadecimal digits") }

@@ -9,8 +9,10 @@ package struct Manifest: Sendable, Equatable, Codable {
   package struct Record: Sendable, Hashable, Codable {
     /// Below the root.
     package let path: BytePath
-    /// The class, by name.
+    /// The class, by name; of a photo that may have several labels all of them as one text.
     package let className: String
+    /// Its labels where a photo may have several, nil where it has one.
+    package var labels: LabelSet? = nil
     /// What it is used for.
     package let split: Split
     /// What binds it to other photos; nil for a photo on its own.
@@ -30,8 +32,11 @@ package struct Manifest: Sendable, Equatable, Codable {
     /// What is odd about it although it can be used.
     package let warnings: [String]
 
+    /// The classes that it has.
+    package var classNames: [String] { labels?.present ?? [className] }
+
     private enum CodingKeys: String, CodingKey {
-      case path, split, group, sha256, size, modified, width, height, format, warnings
+      case path, split, group, sha256, size, modified, width, height, format, warnings, labels
       case className = "class"
     }
   }
@@ -64,8 +69,10 @@ package struct Manifest: Sendable, Equatable, Codable {
     package let paths: [BytePath]
   }
 
-  /// The version of the format that is written.
+  /// The version of the format that is written where each photo has one label.
   package static let currentVersion = 1
+  /// The version where a photo may have several: a Thaw that knows only the first refuses it.
+  package static let severalLabelsVersion = 2
 
   /// Version of the format.
   package let version: Int
@@ -92,6 +99,9 @@ package struct Manifest: Sendable, Equatable, Codable {
   /// The fractions of the split; nil when folders gave all of it.
   package let fractions: SplitFractions?
 
+  /// Whether a photo may have several labels, or none.
+  package var severalLabels: Bool { version == Manifest.severalLabelsVersion }
+
   /// The records of one split, in order.
   package func records(in split: Split) -> [Record] { records.filter { $0.split == split } }
 
@@ -100,10 +110,12 @@ package struct Manifest: Sendable, Equatable, Codable {
     Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
   }
 
-  /// Photos of each class in `split`, in the order of ``classes``.
+  /// Photos of each class in `split`, in the order of ``classes``; one with several labels counts for each.
   package func counts(in split: Split) -> [Int] {
     var counts: [String: Int] = [:]
-    for record in records where record.split == split { counts[record.className, default: 0] += 1 }
+    for record in records where record.split == split {
+      for name in record.classNames { counts[name, default: 0] += 1 }
+    }
     return classes.map { counts[$0] ?? 0 }
   }
 }

@@ -62,7 +62,9 @@ package struct ManifestBuilder: Sendable {
     }
     let root = verification.scan.root.canonical ?? verification.scan.root
     return Manifest(
-      version: Manifest.currentVersion, root: BytePath(root), layout: verification.scan.layout,
+      version: verification.scan.severalLabels
+        ? Manifest.severalLabelsVersion : Manifest.currentVersion, root: BytePath(root),
+      layout: verification.scan.layout,
       classes: classes, records: records, bad: verification.bad,
       notes: verification.scan.notes + notes,
       duplicates: Manifest.DuplicateGroup.groups(of: records),
@@ -188,8 +190,9 @@ package struct ManifestBuilder: Sendable {
     }
     let assigned = try SplitAssignment.assign(
       zip(photos, ties).filter { $0.0.file.split != .test }.map { photo, ties in
-        .init(content: photo.sha256, className: photo.file.className, ties: ties)
-      }, fractions: fractions, seed: seed, kept: kept)
+        .init(content: photo.sha256, classNames: photo.file.classNames, ties: ties)
+      }, severalLabels: photos.contains { $0.file.labels != nil }, fractions: fractions, seed: seed,
+      kept: kept)
     return photos.map { photo in
       photo.file.split == .test ? .test : assigned[photo.sha256] ?? .train
     }
@@ -199,11 +202,14 @@ package struct ManifestBuilder: Sendable {
     _ classes: [String], _ records: [Manifest.Record], _ verification: DatasetVerification
   ) throws(DatasetError) {
     var found: [String: Set<Split>] = [:]
-    for record in records { found[record.className, default: []].insert(record.split) }
+    for record in records {
+      for name in record.classNames { found[name, default: []].insert(record.split) }
+    }
     for name in classes where found[name]?.contains(.train) != true {
       if let other = found[name]?.first { throw .classNotInTraining(name, other) }
       if !verification.scan.classes.contains(name) { throw .classGone(name) }
-      let folders = Set(verification.scan.files.filter { $0.className == name }.map(\.path))
+      let folders = Set(
+        verification.scan.files.filter { $0.classNames.contains(name) }.map(\.path))
       throw .emptyClass(name, bad: verification.bad.filter { folders.contains($0.path) })
     }
   }
@@ -212,7 +218,8 @@ package struct ManifestBuilder: Sendable {
 extension Manifest.Record {
   fileprivate init(_ photo: VerifiedFile, _ split: Split) {
     self.init(
-      path: photo.file.path, className: photo.file.className, split: split,
+      path: photo.file.path, className: photo.file.className, labels: photo.file.labels,
+      split: split,
       group: photo.file.group, sha256: photo.sha256,
       size: photo.file.status.size, modified: photo.file.status.modified,
       width: photo.image.width, height: photo.image.height, format: photo.image.format,

@@ -11,13 +11,18 @@ import ThawFiles
 ///
 /// A photo that was given a split before keeps it, whatever is added or removed; the new ones fill up
 /// what the class lacks, in the order of their positions.
+///
+/// Where a photo may have several labels its splits are those of all its classes at once. The class with
+/// the fewest photos that are left is served first, photos without a label last: what a rare class needs
+/// is not used up by frequent ones.
+/// - Source: iterative stratification, Sechidis, Tsoumakas and Vlahavas 2011.
 struct SplitAssignment {
   /// A photo to be given a split.
   struct Photo {
     /// Hash of its contents.
     let content: String
-    /// Its class, by name.
-    let className: String
+    /// Its classes, by name; one where photos have one label each.
+    let classNames: [String]
     /// Names of what binds photos together: photos with a name in common lie in one split.
     var ties: [String] = []
   }
@@ -31,7 +36,9 @@ struct SplitAssignment {
     let isMovable: Bool
   }
 
+  /// Where photos may have several labels the last is that of photos without any.
   private let classes: [String]
+  private let severalLabels: Bool
   private let fractions: SplitFractions
   private var units: [Unit]
   /// By class and split: how many photos are missing; negative where there are too many.
@@ -42,16 +49,19 @@ struct SplitAssignment {
   /// A split for the contents of every photo.
   ///
   /// - Parameters:
+  ///   - severalLabels: whether a photo may have several labels, or none. A class with a single photo is
+  ///     then for training: its photo cannot be left out for it.
   ///   - kept: splits that were given before and stay.
   /// - Throws: ``DatasetError/tooFewImages(_:needed:)`` for classes that have nothing to train on, or
   ///   with `fractions.valid` > 0 nothing new to validate with.
   static func assign(
-    _ photos: [Photo], fractions: SplitFractions, seed: UInt64, kept: [String: Split]
+    _ photos: [Photo], severalLabels: Bool = false, fractions: SplitFractions, seed: UInt64,
+    kept: [String: Split]
   ) throws(DatasetError) -> [String: Split] {
-    var assignment = SplitAssignment(photos, fractions, seed: seed, kept)
-    assignment.fill()
+    var assignment = SplitAssignment(photos, fractions, severalLabels, seed: seed, kept)
+    if severalLabels { assignment.fillBySets() } else { assignment.fill() }
     assignment.repair()
-    try assignment.check(needsValid: fractions.valid > 0 && kept.isEmpty)
+    try assignment.check(needsValid: fractions.valid > 0 && kept.isEmpty && !severalLabels)
     var result: [String: Split] = [:]
     for unit in assignment.units {
       for content in unit.contents { result[content] = kept[content] ?? unit.split ?? .train }
@@ -70,18 +80,24 @@ struct SplitAssignment {
   }
 
   private init(
-    _ photos: [Photo], _ fractions: SplitFractions, seed: UInt64, _ kept: [String: Split]
+    _ photos: [Photo], _ fractions: SplitFractions, _ severalLabels: Bool, seed: UInt64,
+    _ kept: [String: Split]
   ) {
     self.fractions = fractions
-    classes = Set(photos.map(\.className)).sorted()
+    self.severalLabels = severalLabels
+    let names = Set(photos.flatMap(\.classNames)).sorted()
+    let hasBare = photos.contains { $0.classNames.isEmpty }
+    classes = names + (hasBare ? [""] : [])
     let indices = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
     counts = classes.map { _ in [0, 0, 0] }
     needs = classes.map { _ in [0, 0, 0] }
     units = []
-    let totals = Dictionary(grouping: photos, by: \.className).mapValues(\.count)
-    for (index, name) in classes.enumerated() {
-      needs[index] = fractions.quota(of: totals[name] ?? 0)
+    var totals = [Int](repeating: 0, count: classes.count)
+    let places = photos.map { photo in
+      photo.classNames.isEmpty ? [classes.count - 1] : photo.classNames.compactMap { indices[$0] }
     }
+    for own in places { for index in own { totals[index] += 1 } }
+    for index in classes.indices { needs[index] = fractions.quota(of: totals[index]) }
     for members in Ties.components(photos.map { ["content " + $0.content] + $0.ties }) {
       let contents = Set(members.map { photos[$0].content }).sorted()
       // Photos that came together only now may lie in several splits: each stays where it is.
@@ -90,9 +106,10 @@ struct SplitAssignment {
         position: SplitAssignment.position(of: contents[0], seed: seed), contents: contents,
         split: Split.allCases.first(where: before.contains), isMovable: before.isEmpty)
       for member in members {
-        let index = indices[photos[member].className] ?? 0
-        unit.counts[index, default: 0] += 1
-        if let split = kept[photos[member].content] ?? unit.split { count(index, split, 1) }
+        for index in places[member] {
+          unit.counts[index, default: 0] += 1
+          if let split = kept[photos[member].content] ?? unit.split { count(index, split, 1) }
+        }
       }
       units.append(unit)
     }
@@ -126,18 +143,63 @@ struct SplitAssignment {
     }
   }
 
+  /// Gives every movable unit a split, class by class, the rarest first.
+  private mutating func fillBySets() {
+    // The units of each class in the order of their positions.
+    var members = [[Int]](repeating: [], count: classes.count)
+    for unit in units.indices where units[unit].isMovable {
+      for index in units[unit].counts.keys { members[index].append(unit) }
+    }
+    var remaining = members.map(\.count)
+    let bare = classes.last == "" ? classes.count - 1 : nil
+    func rank(_ index: Int) -> (Int, Int, Int) { (index == bare ? 1 : 0, remaining[index], index) }
+    while let rarest = classes.indices.filter({ remaining[$0] > 0 }).min(by: { rank($0) < rank($1) }
+    ) {
+      let own = members[rarest].filter { units[$0].split == nil }
+      for split in [Split.valid, .test] {
+        // Those first that bring no other class too many.
+        hold(own, of: rarest, for: split, strictly: true)
+        hold(own, of: rarest, for: split, strictly: false)
+      }
+      for unit in own {
+        if units[unit].split == nil { put(unit, in: .train) }
+        for index in units[unit].counts.keys { remaining[index] -= 1 }
+      }
+    }
+  }
+
+  /// Puts units in `split` until the class has its share there.
+  private mutating func hold(
+    _ own: [Int], of index: Int, for split: Split, strictly: Bool
+  ) {
+    for unit in own where units[unit].split == nil {
+      let need = needs[index][split.place]
+      guard need > 0 else { return }
+      let overfills = units[unit].counts.contains { needs[$0.key][split.place] < $0.value }
+      // A large unit only if the class comes closer to its share by it.
+      if 2 * need >= units[unit].counts[index] ?? 0, !(strictly && overfills) {
+        put(unit, in: split)
+      }
+    }
+  }
+
   /// Units of several photos can leave a class without a split that it should have.
   private mutating func repair() {
     let order = classes.indices.sorted {
       (counts[$0].reduce(0, +), $0) < (counts[$1].reduce(0, +), $1)
     }
     for index in order {
-      if fractions.valid > 0 { provide(.valid, to: index, from: [.train, .test]) }
+      if fractions.valid > 0, !isLone(index) { provide(.valid, to: index, from: [.train, .test]) }
       provide(.train, to: index, from: [.test, .valid])
     }
-    for index in order where fractions.test > 0 {
+    for index in order where fractions.test > 0 && !isLone(index) {
       provide(.test, to: index, from: [.train])
     }
+  }
+
+  /// Whether the only photo of the class has to be trained on.
+  private func isLone(_ index: Int) -> Bool {
+    severalLabels && units.count { $0.counts[index] != nil } < 2
   }
 
   /// Moves one unit of the class to `split` when the class has none there, preferably one that leaves
@@ -159,7 +221,7 @@ struct SplitAssignment {
 
   private func check(needsValid: Bool) throws(DatasetError) {
     var short: [DatasetError.Shortage] = []
-    for (index, name) in classes.enumerated() {
+    for (index, name) in classes.enumerated() where !name.isEmpty {
       let isComplete = counts[index][0] > 0 && (!needsValid || counts[index][1] > 0)
       if !isComplete {
         short.append(.init(className: name, count: units.count { $0.counts[index] != nil }))

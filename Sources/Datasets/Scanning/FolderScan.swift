@@ -15,7 +15,7 @@ package enum DatasetLayout: String, Sendable, Hashable, Codable {
 package struct ScannedFile: Sendable, Hashable {
   /// Below the root.
   package let path: BytePath
-  /// The class its folder stands for.
+  /// The class its folder stands for; of a photo that may have several labels all of them as one text.
   package let className: String
   /// The split its folder stands for; nil when the dataset has no split folders.
   package let split: Split?
@@ -23,10 +23,14 @@ package struct ScannedFile: Sendable, Hashable {
   package let status: FileStatus
   /// What binds it to other photos; nil for a photo on its own.
   package let group: String?
+  /// Its labels where a photo may have several; nil where it has one.
+  package let labels: LabelSet?
 
   init(
-    path: BytePath, className: String, split: Split?, status: FileStatus, group: String? = nil
+    path: BytePath, className: String, split: Split?, status: FileStatus, group: String? = nil,
+    labels: LabelSet? = nil
   ) {
+    self.labels = labels
     self.path = path
     self.className = className
     self.split = split
@@ -36,8 +40,12 @@ package struct ScannedFile: Sendable, Hashable {
 
   /// The same file in another group.
   func inGroup(_ group: String?) -> ScannedFile {
-    ScannedFile(path: path, className: className, split: split, status: status, group: group)
+    ScannedFile(
+      path: path, className: className, split: split, status: status, group: group, labels: labels)
   }
+
+  /// The classes that it has.
+  package var classNames: [String] { labels?.present ?? [className] }
 }
 
 /// What ``FolderScanner`` found.
@@ -54,4 +62,12 @@ package struct FolderScan: Sendable {
   package let bad: [BadFile]
   /// What was left aside.
   package let notes: [ScanNote]
+  /// What was assumed about the labels, for people.
+  package var remarks: [String] = []
+
+  /// The classes that a table has a column for, 0 or 1; nil where labels are names.
+  package var columnClasses: [String]?
+
+  /// Whether a photo may have several labels.
+  package var severalLabels: Bool { files.contains { $0.labels != nil } }
 }

@@ -41,14 +41,14 @@ package struct DataLook: Sendable, Encodable {
 
   fileprivate struct Photo {
     let path: String
-    let className: String
+    let classNames: [String]
     let image: VerifiedImage
     let mean: Double
     let deviation: Double
 
     init(_ file: VerifiedFile) {
       path = file.file.path.description
-      className = file.file.className
+      classNames = file.file.classNames
       image = file.image
       let levels = file.image.thumbnail?.levels.map(Double.init) ?? []
       let mean = levels.reduce(0, +) / Double(max(levels.count, 1))
@@ -63,14 +63,17 @@ package struct DataLook: Sendable, Encodable {
   /// - Parameter weighsClasses: whether training weighs them by their number of photos already.
   package init(_ verification: DatasetVerification, weighsClasses: Bool = false) {
     let photos = verification.photos.map(Photo.init)
-    let groups = Dictionary(grouping: photos, by: \.className)
+    // A photo with several labels is looked at in each of its classes.
+    var groups: [String: [Photo]] = [:]
+    for photo in photos { for name in photo.classNames { groups[name, default: []].append(photo) } }
     let names = groups.keys.sorted()
     classes = names.map { ClassLook($0, groups[$0] ?? []) }
     let seen = photos.filter { $0.image.thumbnail != nil }
     findings =
       DataLook.exposure(seen)
       + [DataLook.greyscale(seen), DataLook.sizes(photos)].compactMap(\.self)
-      + DataLook.shortcuts(groups) + [DataLook.imbalance(groups, weighsClasses)].compactMap(\.self)
+      + DataLook.shortcuts(groups, photos)
+      + [DataLook.imbalance(groups, weighsClasses)].compactMap(\.self)
   }
 
   private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {
@@ -109,8 +112,8 @@ package struct DataLook: Sendable, Encodable {
   }
 
   /// Sizes and formats that nearly all photos of one class have, and nearly none of the others.
-  private static func shortcuts(_ groups: [String: [Photo]]) -> [Finding] {
-    let total = groups.values.reduce(0) { $0 + $1.count }
+  private static func shortcuts(_ groups: [String: [Photo]], _ photos: [Photo]) -> [Finding] {
+    let total = photos.count
     let marks: [(String, (Photo) -> String)] = [
       ("size", { "\($0.image.width) x \($0.image.height)" }), ("format", { $0.image.format }),
       ("colour", { $0.image.isGrey ? "no colour" : "colour" }),
@@ -123,7 +126,7 @@ package struct DataLook: Sendable, Encodable {
         guard let (value, count) = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
           count * 10 >= own.count * 8
         else { return nil }
-        let others = groups.filter { $0.key != name }.values.joined().count { mark($0) == value }
+        let others = photos.count { !$0.classNames.contains(name) && mark($0) == value }
         guard others * 10 <= total - own.count else { return nil }
         return Finding(
           kind: .shortcut, count: count, examples: own.prefix(3).map(\.path),

@@ -32,7 +32,7 @@ extension BatchNormDiagnosis {
     }
     self.init(
       kind: judgement.kind, verdict: judgement.verdict, recommendation: "",
-      evidence: judgement.evidence, signature: judgement.signature,
+      evidence: examination.contradictions + judgement.evidence, signature: judgement.signature,
       inference: examination.inference, training: switched,
       gap: facts.training.accuracy - facts.inference.accuracy, batch: examination.batch,
       batchSizes: examination.batchSizes, photos: examination.photos.main.count,
@@ -55,6 +55,9 @@ extension BatchNormDiagnosis {
       head: facts.unseen.map { HeadComparison(own: $0.inference, solved: $0.solved) },
       original: facts.original.map { Original($0, batchNorms: facts.layers.count) })
     boundary = boundarySentence
+    judgingFamiliarity = examination.judgingFamiliarity
+    (headPreference, checkpointPreference) = (facts.preference, facts.checkpointPreference)
+    otherEpsilon = facts.otherEpsilon.map(Epsilon.init)
   }
 
   /// Whether the trouble lies in frozen layers.

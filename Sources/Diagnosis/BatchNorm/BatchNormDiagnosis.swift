@@ -126,90 +126,16 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
     }
   }
 
-  /// A network's head against one solved on the features that it really computes in inference.
-  package struct HeadComparison: Sendable, Equatable, Codable {
-    /// Accuracy of its own head.
-    package var own: Double
-    /// Accuracy of a head that has not seen the photos.
-    package var solved: Double
-    /// Photos that only the solved head gets right, and only its own.
-    package var gained: Int
-    package var lost: Int
-    /// Number of photos.
-    package var photos: Int
-
-    /// Compares results of the same photos.
-    package init(own: PhotoResults, solved: PhotoResults) {
-      let pair = PairedLosses(first: own, second: solved)
-      (self.own, self.solved) = (own.accuracy, solved.accuracy)
-      (gained, lost, photos) = (pair.gained, pair.lost, pair.count)
-    }
-  }
-
-  /// A comparison with the checkpoint that training began with.
-  package struct Original: Sendable, Equatable, Codable {
-    package var card: String
-    /// Tensors before the head that are no batch norm's, and how many differ.
-    package var weights: Int
-    package var changedWeights: Int
-    /// Batch norms, and how many differ.
-    package var batchNorms: Int
-    package var changedBatchNorms: Int
-
-    /// Collects the numbers.
-    package init(_ original: OriginalWeights, batchNorms: Int) {
-      card = original.card
-      (weights, changedWeights) = (original.weights.tensors, original.weights.changed)
-      self.batchNorms = batchNorms
-      changedBatchNorms = original.changedLayers.count
-    }
-  }
-
-  /// A fix that was tried.
-  package struct Fix: Sendable, Equatable, Codable {
-    /// For `--apply`: `recalibrate`, `head`, ….
-    package var name: String
-    /// What was done, a phrase.
-    package var what: String
-    /// Accuracy on the photos that judge fixes; see ``bias``.
-    package var accuracy: Double
-    /// Loss on them.
-    package var loss: Double
-    /// Where the accuracy on as many new photos lies, 95 times in 100.
-    package var interval: [Double]?
-    /// Why the numbers are better than new photos will be, when neither photos that the fix nor
-    /// those that the network learned from could be avoided; nil for an honest number.
-    package var bias: String?
-    /// Accuracy on the photos it learned from.
-    package var accuracyOnFixing: Double
-    /// Time it took, seconds.
-    package var seconds: Double
-    /// Whether it is as good as the best, within the error of the measurement.
-    package var sufficient: Bool
-
-    /// Collects the numbers.
-    package init(
-      name: String, what: String, accuracy: Double, loss: Double, interval: [Double]? = nil,
-      bias: String? = nil, accuracyOnFixing: Double, seconds: Double, sufficient: Bool
-    ) {
-      self.name = name
-      self.what = what
-      self.accuracy = accuracy
-      self.loss = loss
-      self.interval = interval
-      self.bias = bias
-      self.accuracyOnFixing = accuracyOnFixing
-      self.seconds = seconds
-      self.sufficient = sufficient
-    }
-  }
-
   /// Code of the finding; see ``BatchNormFinding``.
   package var kind: BatchNormFinding
   /// The finding, a sentence or two.
   package var verdict: String
+  /// What can be won on new photos, and how sure that is, a sentence or two; nil when that is not known.
+  package var gain: String?
   /// What to do, a sentence or two.
   package var recommendation: String
+  /// The same for one's own training, in the language it was done in; nil when there is nothing to write.
+  package var code: String?
   /// What the verdict rests on, sentences.
   package var evidence: [String]
   /// The signature by name, when it is there.
@@ -232,8 +158,17 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   package var heldOutPhotos: Int
   /// Inference on them; nil without.
   package var heldOut: Phase?
-  /// Whether the network was trained on the photos; nil when split folders or options say.
+  /// Whether the network knows the photos, from their folders, what was said, and traces in it.
   package var familiarity: Familiarity?
+  /// The same of the photos that judge fixes.
+  package var judgingFamiliarity: Familiarity?
+  /// Whether its head was made for statistics of the data rather than running ones; nil without batch
+  /// norms.
+  package var headPreference: HeadPreference?
+  /// Whether its head was made for the checkpoint's statistics rather than those it was saved with.
+  package var checkpointPreference: HeadPreference?
+  /// Batch norms with another epsilon; nil when none was tried.
+  package var otherEpsilon: Epsilon?
   /// The photos that judge fixes by the head the network has, and by one solved on the same features
   /// without them; nil without enough photos.
   package var head: HeadComparison?

@@ -25,13 +25,18 @@ package struct BatchNormExamination {
   package let inputs: InputCandidates
   /// Its own head and new ones, under one choice of batch norms after the other.
   package let trials: HeadTrials
+  /// Whether the network knows the photos that judge fixes; nil when no head could be solved.
+  package let judgingFamiliarity: Familiarity?
+
+  /// What in the network speaks against what was said about the photos, sentences.
+  package var contradictions: [String] {
+    let known = photos.isDivided ? [facts.familiarity, judgingFamiliarity] : [facts.familiarity]
+    return known.compactMap { $0?.contradiction }
+  }
 
   /// Photos of a batch when nobody says how many the network was trained with.
   package static let usualBatch = 32
   private static let largestBatch = 64
-  private static let smallBatches = [2, 4, 8]
-  /// PyTorch's and TensorFlow's.
-  private static let usualEpsilons = [1e-5, 1e-3]
   private static let attributionPhotos = 32
   private static let inputPhotos = 160
 
@@ -45,153 +50,77 @@ package struct BatchNormExamination {
       classifier.graph, parameters: classifier.parameters, compiler: context.compiler,
       batch: max(min(BatchNormExamination.largestBatch, count), batch),
       size: Extent2D(classifier.preprocessing.inputSize))
-    let passes = Passes(network, seed: seed, context: context)
-    let running = try passes.run("Inference phase", given.main, .none, batch: batch)
-    let switched = try passes.run("Training phase", given.main, .all, batch: batch)
-    let assignment = BatchNormExamination.assignment(
-      given.main.labels, running, switched, seed: seed)
-    moved = assignment
+    let passes = PhasePasses(network, batch: batch, seed: seed, context: context)
+    let running = try passes.run("Inference phase", given.main, .none)
+    let switched = try passes.run("Training phase", given.main, .all)
+    moved = BatchNormExamination.assignment(given.main.labels, running, switched, seed: seed)
     photos = given.relabelled(moved)
-    let main = photos.main
-    inference = BatchNormDiagnosis.Phase(running, main.labels)
-    let training = BatchNormDiagnosis.Phase(switched, main.labels)
-    var sizes: [BatchNormDiagnosis.BatchSize] = []
-    var largest = switched
-    for size in Set([8, 32, 64, batch]).sorted() where size <= network.batch && size <= count {
-      let output =
-        size == batch ? switched : try passes.run("Batches of \(size)", main, .all, batch: size)
-      let phase = BatchNormDiagnosis.Phase(output, main.labels)
-      sizes.append(.init(batch: size, phase: phase, gap: phase.accuracy - inference.accuracy))
-      if size >= batch { largest = output }
-    }
-    batchSizes = sizes
+    inference = BatchNormDiagnosis.Phase(running, photos.main.labels)
+    let sizes = try passes.batchSizes(photos.main, at: switched, inference: inference)
+    batchSizes = sizes.sizes
     let layers = try network.factLayers(own: switched, asRun: running)
     let original = OriginalWeights.closest(
       to: classifier.graph, classifier.parameters, in: context.pretrained)
-    let damaged = BatchNormFacts.damaged(layers, original)
     // Between weights of the checkpoint nothing but what differs from it can be damaged, however far
     // from the running statistics these photos are.
     suspects =
-      original?.isBackboneUntouched == true ? damaged : BatchNormFacts.suspects(layers)
-    let attributed = main.sample(BatchNormExamination.attributionPhotos, seed: seed)
+      original?.isBackboneUntouched == true
+      ? BatchNormFacts.damaged(layers, original) : BatchNormFacts.suspects(layers)
     attribution =
       network.layers.isEmpty || !switchesLayers
       ? nil
-      : try passes.attribution(attributed, batch: min(batch, 32))
-    let sampled = main.sample(BatchNormExamination.inputPhotos, seed: seed)
+      : try passes.attribution(
+        photos.main.sample(BatchNormExamination.attributionPhotos, seed: seed))
+    let sampled = photos.main.sample(BatchNormExamination.inputPhotos, seed: seed)
     inputs = try InputCandidates(classifier, sampled, seed: seed, context: context)
-    let doubtful: Set<ParameterPath> = Set(suspects.map { layers[$0].path })
-    let size = batch
-    func results(
-      _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection
-    ) throws -> PhotoResults {
-      let output = try passes.run(nil, photos, selection, batch: min(size, photos.count))
-      return PhotoResults(output, labels: photos.labels)
-    }
-    let inputFacts = inputs.results.map {
-      BatchNormFacts.Input(name: $0.name, results: $0.results, divergence: $0.divergence)
-    }
-    let apart = photos.heldOut
-    let judged =
-      photos.heldOut.count >= 2
-      ? try passes.run("Held-out photos", photos.heldOut, .none, batch: batch) : nil
-    heldOut = judged.map { BatchNormDiagnosis.Phase($0, apart.labels) }
-    let asRun = PhotoResults(running, labels: main.labels)
-    let onBatches = PhotoResults(switched, labels: main.labels)
     context.console.say("Solving heads to compare with")
     trials = HeadTrials(
-      classifier, network, photos: photos, original: original, moments: largest.moments,
+      classifier, network, photos: photos, original: original, moments: sizes.largest.moments,
       seed: seed, context: context)
-    let asTheyAre = try trials.trial(.asTheyAre)
-    let anew = network.layers.isEmpty ? nil : try trials.trial(.anew(nil))
-    let pairs = asTheyAre.pairOnFixing(main.labels)
-    let pairsAnew = anew?.pairOnFixing(main.labels)
-    let side = Extent2D(classifier.preprocessing.inputSize)
-    // A head that is poor on the very photos may have learned with another epsilon.
-    var otherEpsilon: (epsilon: Double, results: PhotoResults)?
-    if let pair = pairs,
-      pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
-    {
-      let own = network.layers.map(\.normalization.epsilon)
-      for epsilon in BatchNormExamination.usualEpsilons
-      where own.contains(where: { abs($0 / epsilon - 1) > 0.1 }) {
-        let other = PhotoResults(
-          try trials.trial(.epsilon(epsilon)).ownOnFixing, main.labels)
-        if other.loss < otherEpsilon?.results.loss ?? .infinity { otherEpsilon = (epsilon, other) }
-      }
-    }
-    var intended: [HeadPair] = []
-    if original?.hasChangedBatchNormsAlone == true {
-      intended += [try trials.trial(.checkpoint).pairOnFixing(main.labels)].compactMap(\.self)
-    }
-    if let otherEpsilon, let pairs {
-      intended.append(HeadPair(own: otherEpsilon.results, solved: pairs.solved))
-    }
-    let familiarity =
-      try isSeen.map(Familiarity.init(said:)) ?? photos.familiarity
-      ?? pairs.map { pair in
-        let better: BatchNormInspection.Selection =
-          onBatches.accuracy > asRun.accuracy ? .all : .none
-        let asItIs = Familiarity(
-          inference: asRun, training: onBatches, solved: pair.solved,
-          mirrored: original?.isBackboneUntouched == true
-            ? nil : try results(main.mirrored(size: side), better))
-        // A network that was damaged shows what it knows only as it was meant to be.
-        let asMeant = intended.map {
-          Familiarity(inference: $0.own, training: $0.own, solved: $0.solved, mirrored: nil)
-        }
-        return asMeant.first { $0.answer == .seen } ?? asItIs
-      }
-    var unseen: BatchNormFacts.Unseen?
-    if photos.isDivided, let judged, let solved = asTheyAre.pair(apart.labels)?.solved {
-      unseen = BatchNormFacts.Unseen(
-        inference: PhotoResults(judged, labels: apart.labels),
-        training: try results(apart, .all), solved: solved)
-    } else if !photos.isDivided, familiarity?.answer == .unseen, let solved = pairs?.solved {
-      unseen = .init(inference: asRun, training: onBatches, solved: solved)
-    }
-    var compared: [(running: HeadPair, anew: HeadPair)] = []
-    if let pairs, let pairsAnew { compared.append((pairs, pairsAnew)) }
-    if photos.isDivided, let running = asTheyAre.pair(apart.labels),
-      let anew = anew?.pair(apart.labels)
-    {
-      compared.append((running, anew))
-    }
-    let preference =
-      compared.isEmpty ? nil : HeadPreference(compared, chance: main.largestClassShare)
-    // A head that is poor in these batches as in inference may have learned in smaller ones.
-    var smallBatches: BatchNormFacts.SmallBatches?
-    if let pair = pairs, let preference, preference.skill > 3, !preference.isForBatchStatistics,
-      pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
-    {
-      let few = main.sample(BatchNormExamination.inputPhotos, seed: seed)
-      let asRun = try results(few, .none)
-      for size in BatchNormExamination.smallBatches where size < batch {
-        let output = PhotoResults(
-          try passes.run(nil, few, .all, batch: size), labels: few.labels)
-        if output.accuracy > smallBatches?.results.accuracy ?? -1 {
-          smallBatches = .init(batch: size, inference: asRun, results: output)
-        }
-      }
-    }
+    let judged =
+      photos.heldOut.count >= 2 ? try passes.run("Held-out photos", photos.heldOut, .none) : nil
+    let apart = photos.heldOut.labels
+    heldOut = judged.map { BatchNormDiagnosis.Phase($0, apart) }
+    let heads = try HeadEvidence(
+      ComparedHeads(
+        trials: trials, photos: photos, passes: passes, original: original,
+        size: Extent2D(classifier.preprocessing.inputSize)),
+      isSeen: isSeen, chance: photos.main.largestClassShare)
+    judgingFamiliarity = heads.judging
+    let repairs = try BatchNormExamination.repaired(
+      Set(suspects.map { layers[$0].path }), photos.main, sampled, passes)
+    let labels = photos.main.labels
     facts = BatchNormFacts(
-      layers: layers, inference: PhotoResults(running, labels: main.labels),
-      training: PhotoResults(switched, labels: main.labels),
-      auc: (inference.auc, training.auc), chance: main.largestClassShare,
-      repaired: doubtful.isEmpty ? nil : try results(main, .only(doubtful)),
-      inputs: inputFacts, certainInput: inputs.certain,
-      sampledTraining: try results(sampled, .all),
-      sampledRepaired: doubtful.isEmpty ? nil : try results(sampled, .only(doubtful)),
-      heldOut: judged.map { PhotoResults($0, labels: apart.labels) },
+      layers: layers, inference: PhotoResults(running, labels: labels),
+      training: PhotoResults(switched, labels: labels),
+      auc: (inference.auc, BatchNormDiagnosis.Phase(switched, labels).auc),
+      chance: photos.main.largestClassShare, repaired: repairs?.all,
+      inputs: inputs.results.map {
+        .init(name: $0.name, results: $0.results, divergence: $0.divergence)
+      }, certainInput: inputs.certain, sampledTraining: try passes.results(sampled, .all),
+      sampledRepaired: repairs?.sampled, heldOut: judged.map { PhotoResults($0, labels: apart) },
       isTrainingData: photos.isTrainingData,
       recordedMode: classifier.record?.freezing.frozenBatchNorm,
-      renamed: Dictionary(
-        uniqueKeysWithValues: moved.map {
-          (classifier.classNames[$0.key], classifier.classNames[$0.value])
-        }), original: original, solved: pairs?.solved, unseen: unseen, familiarity: familiarity,
-      preference: compared.isEmpty
-        ? nil : HeadPreference(compared, chance: main.largestClassShare), otherEpsilon: otherEpsilon
+      renamed: BatchNormExamination.names(moved, classifier.classNames), original: original,
+      solved: heads.pair?.solved, unseen: heads.unseen, familiarity: heads.familiarity,
+      preference: heads.preference, checkpointPreference: heads.checkpointPreference,
+      otherEpsilon: heads.otherEpsilon, smallBatches: heads.smallBatches)
+  }
+
+  /// The photos with damaged layers alone on batch statistics; nil without such layers.
+  private static func repaired(
+    _ layers: Set<ParameterPath>, _ photos: LabelledTensors, _ sampled: LabelledTensors,
+    _ passes: PhasePasses
+  ) throws -> (all: PhotoResults, sampled: PhotoResults)? {
+    guard !layers.isEmpty else { return nil }
+    return (
+      try passes.results(photos, .only(layers)), try passes.results(sampled, .only(layers))
     )
+  }
+
+  /// Classes that answer to another name, by name.
+  private static func names(_ moved: [Int: Int], _ names: [String]) -> [String: String] {
+    Dictionary(uniqueKeysWithValues: moved.map { (names[$0.key], names[$0.value]) })
   }
 
   /// Which classes answer to another name in both phases or clearly in one of them, and more clearly
@@ -214,44 +143,6 @@ package struct BatchNormExamination {
       if chance.accuracy >= best.accuracy { return [:] }
     }
     return best.moved
-  }
-}
-
-/// Passes with progress.
-private struct Passes {
-  let network: PhasedNetwork
-  let seed: UInt64
-  let context: StageContext
-
-  init(_ network: PhasedNetwork, seed: UInt64, context: StageContext) {
-    self.network = network
-    self.seed = seed
-    self.context = context
-  }
-
-  func run(
-    _ label: String?, _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection,
-    batch: Int
-  ) throws -> PhaseOutput {
-    let progress = label.map { context.console.progress($0, total: photos.count) }
-    defer { progress?.finish() }
-    return try network.run(
-      photos, batchStatistics: selection, batch: min(batch, photos.count), seed: seed
-    ) { count in
-      progress?.advance(by: count)
-      try Interruption.check()
-    }
-  }
-
-  func attribution(_ photos: LabelledTensors, batch: Int) throws -> PhaseAttribution {
-    let batches = (photos.count + batch - 1) / batch
-    let progress = context.console.progress(
-      "Switching layers one by one", total: network.layers.count * batches, unit: "layers")
-    defer { progress.finish() }
-    return try PhaseAttribution(network, photos, batch: batch, seed: seed) {
-      progress.advance(by: 1)
-      try Interruption.check()
-    }
   }
 }
 

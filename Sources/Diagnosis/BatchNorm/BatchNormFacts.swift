@@ -83,13 +83,30 @@ package struct BatchNormFacts: Sendable {
   package var unseen: Unseen?
   /// Whether the network knows the photos.
   package var familiarity: Familiarity?
-  /// Another usual epsilon of the batch norms, and the photos in inference with it; nil when none was
-  /// tried.
-  package var otherEpsilon: (epsilon: Double, results: PhotoResults)?
+  /// Another usual epsilon of the batch norms; nil when none was tried.
+  package var otherEpsilon: OtherEpsilon?
   /// Some photos in batches smaller than those of ``training``; nil when that was not looked at.
   package var smallBatches: SmallBatches?
   /// Which statistics its head was made for; nil without batch norms or when no head was solved.
   package var preference: HeadPreference?
+  /// Whether its head was made for the checkpoint's statistics rather than those it has; nil when they
+  /// are the same.
+  package var checkpointPreference: HeadPreference?
+
+  /// Batch norms with another epsilon.
+  package struct OtherEpsilon: Sendable {
+    package var epsilon: Double
+    /// All photos at hand by the network as it is.
+    package var asItIs: PhotoResults
+    /// The same with the epsilon.
+    package var results: PhotoResults
+
+    /// Collects results of the same photos.
+    package init(epsilon: Double, asItIs: PhotoResults, results: PhotoResults) {
+      self.epsilon = epsilon
+      (self.asItIs, self.results) = (asItIs, results)
+    }
+  }
 
   /// The small batches that suit a network best.
   package struct SmallBatches: Sendable {
@@ -139,10 +156,10 @@ package struct BatchNormFacts: Sendable {
     heldOut: PhotoResults?, isTrainingData: Bool, recordedMode: BatchNormMode?,
     renamed: [String: String], original: OriginalWeights? = nil, solved: PhotoResults? = nil,
     unseen: Unseen? = nil, familiarity: Familiarity? = nil, preference: HeadPreference? = nil,
-    otherEpsilon: (epsilon: Double, results: PhotoResults)? = nil,
+    checkpointPreference: HeadPreference? = nil, otherEpsilon: OtherEpsilon? = nil,
     smallBatches: SmallBatches? = nil
   ) {
-    self.smallBatches = smallBatches
+    (self.smallBatches, self.checkpointPreference) = (smallBatches, checkpointPreference)
     (self.preference, self.otherEpsilon) = (preference, otherEpsilon)
     self.original = original
     self.solved = solved

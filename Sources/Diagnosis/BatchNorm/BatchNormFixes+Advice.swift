@@ -5,43 +5,48 @@ import ThawConsole
 extension BatchNormFixes {
   /// Writes what can be won and what to do.
   package func recommend(_ diagnosis: inout BatchNormDiagnosis) {
-    diagnosis.recommendation = advice(diagnosis)
+    let fix = diagnosis.fixes.first { $0.name == diagnosis.recommendedFix }
+    diagnosis.gain = gain(fix, diagnosis)
+    diagnosis.recommendation = advice(diagnosis, fix)
+    diagnosis.code = BatchNormCode(diagnosis.kind, fix?.name, of: classifier)?.text
   }
 
-  private func advice(_ diagnosis: BatchNormDiagnosis) -> String {
-    let fix = diagnosis.fixes.first { $0.name == diagnosis.recommendedFix }
-    let won = gain(fix, diagnosis)
+  private func advice(
+    _ diagnosis: BatchNormDiagnosis, _ fix: BatchNormDiagnosis.Fix?
+  ) -> String {
+    let file = fix == nil ? "" : "--apply FILE writes the model with '\(fix?.name ?? "")'. "
     switch diagnosis.kind {
     case .healthy where fix == nil:
       return "Nothing to do."
     case .healthy:
-      return won + "The features serve these photos better than the head does."
+      return file + "The features serve these photos better than the head does."
     case .batchStatistics, .alteredBatchNorms:
-      return won + cure(fix?.name) + Self.ownTraining
+      return file + cure(fix?.name)
+        + " In your own training, freeze batch norms in inference mode."
     case .otherEpsilon:
-      return won + "Give the batch norms the epsilon the network was trained with."
+      return file + "Or give the batch norms the epsilon the network was trained with."
     case .initialStatistics:
-      return won + "Load the checkpoint's running_mean and running_var (moving_mean,"
-        + " moving_variance), or compute them anew."
+      return file + "Or load the checkpoint's running_mean and running_var (moving_mean,"
+        + " moving_variance); else compute them anew."
     case .corruptedStatistics:
       let names = diagnosis.suspects.prefix(3).joined(separator: ", ")
-      return won + "Load the running statistics of \(names) again from the original checkpoint, or"
-        + " compute them anew."
+      return file + "Or load the running statistics of \(names) again from the original checkpoint."
     case .preprocessing:
       let name = judgement.betterInput.map { examination.inputs.results[$0].name } ?? ""
-      return won + "Prepare photos as '\(name)': it belongs to the weights."
+      return file + "Prepare photos as '\(name)': it belongs to the weights."
     case .labelOrder:
-      return won + "Put the class names in the order the network was trained with; match labels by"
+      return file + "Put the class names in the order the network was trained with; match labels by"
         + " name."
     case .undertrained:
-      return won + "Train the head longer, or with another learning rate: the features serve better"
+      return file
+        + "Or train the head longer, or with another learning rate: the features serve better"
         + " than it does."
     case .overfitting:
-      return won
+      return file
         + "Train on more photos, augment, decay weights or thaw fewer layers. Nothing about batch"
         + " norm will help."
     case .weak:
-      return won
+      return file
         + "Check that the photos show what the classes are called, then train longer or thaw more"
         + " layers; thaw diagnose fit says which."
     case .noBatchNorm:
@@ -51,46 +56,56 @@ extension BatchNormFixes {
     }
   }
 
-  private static let ownTraining =
-    " In your own training, freeze batch norms in inference mode (--frozen-batch-norm inference;"
-    + " layer(x, training=False) in Keras, module.eval() in PyTorch)."
-
-  /// What the fix does on new photos, and how sure that is.
-  private func gain(_ fix: BatchNormDiagnosis.Fix?, _ diagnosis: BatchNormDiagnosis) -> String {
+  /// What the fix does on new photos, and how sure that is; nil when none was tried for a problem.
+  private func gain(_ fix: BatchNormDiagnosis.Fix?, _ diagnosis: BatchNormDiagnosis) -> String? {
     guard let fix else {
-      return !judgement.kind.isBatchNormProblem || diagnosis.fixes.isEmpty
-        ? "" : "None of the fixes tried does better than the network as it is. "
+      guard judgement.kind.isBatchNormProblem, !diagnosis.fixes.isEmpty else { return nil }
+      return "None of the fixes tried does better than the network as it is."
     }
-    let count = judged.count
-    let range = fix.interval.map {
-      " (\(Format.percent($0[0])) to \(Format.percent($0[1])) on as many others)"
-    }
-    if let bias = fix.bias {
-      return
-        "With '\(fix.name)' \(Format.percent(fix.accuracy)) of \(count) photos; new ones will do"
-        + " worse, for \(bias): give photos it was not trained on with --data and these with"
-        + " --train-data. "
-    }
-    let before: String
+    if let bias = fix.bias { return biasedGain(fix, bias) }
+    let now: String
     if let asItIs = diagnosis.asItIs, asItIs.bias == nil {
-      before = " instead of \(Format.percent(asItIs.accuracy))"
+      now = ", instead of \(Format.percent(asItIs.accuracy))"
     } else {
-      before = ""
+      now = "; what it gets as it is cannot be said from photos that it may have learned"
     }
-    return "On photos it has not seen the network gets \(Format.percent(fix.accuracy))"
-      + "\(range ?? "") with '\(fix.name)'\(before); --apply FILE writes that model. "
+    return
+      "Of new photos \(Format.percent(fix.accuracy))\(range(fix.interval)) with '\(fix.name)'\(now)."
+  }
+
+  /// What can be said of a fix whose number holds for photos that were learned: what a head would do that
+  /// was made for the same features.
+  private func biasedGain(_ fix: BatchNormDiagnosis.Fix, _ bias: String) -> String {
+    let number = "'\(fix.name)' gets \(Format.percent(fix.accuracy)) of these photos, but \(bias)"
+    guard let scores = outcomes[fix.name]?.expected else {
+      return "\(number): of new ones it will get fewer. \(BatchNormFixes.otherPhotos)"
+    }
+    let expected = PhotoResults(scores, judged.labels).accuracy
+    let interval = BatchNormFixes.newPhotos(expected, judged.count)
+    return "\(number). Heads that have not seen the photo they answer for get"
+      + " \(Format.percent(expected))\(range([interval.lowerBound, interval.upperBound])) on the same"
+      + " features: expect that of new ones. \(BatchNormFixes.otherPhotos)"
+  }
+
+  private static let otherPhotos =
+    "To be sure give photos it was not trained on with --data, and these with --train-data."
+
+  private func range(_ interval: [Double]?) -> String {
+    interval.map {
+      " (\(Format.percent($0[0])) to \(Format.percent($0[1])) of \(judged.count) others)"
+    } ?? ""
   }
 
   private func cure(_ fix: String?) -> String {
     switch fix {
-    case "recalibrate": "Compute the running statistics anew on your photos, without gradients."
-    case "recalibrate-head", "recalibrate-blend":
-      "Compute the running statistics anew, then train the head again in inference mode."
-    case "restore": "Load the batch norms of the original checkpoint again."
+    case "recalibrate": "It computes the running statistics anew on your photos, without gradients."
+    case "recalibrate-head", "recalibrate-part-head":
+      "It computes the running statistics anew and trains the head again behind them."
+    case "restore": "It loads the batch norms of the original checkpoint again."
     case "restore-head":
-      "Load the batch norms of the original checkpoint again and train the head behind them in"
-        + " inference mode."
-    default: "Train the head again with batch norms frozen in inference mode."
+      "It loads the batch norms of the original checkpoint again and trains the head behind them."
+    case nil: "Train the head again with batch norms frozen in inference mode."
+    default: "It trains the head again with batch norms frozen in inference mode."
     }
   }
 }

@@ -13,11 +13,12 @@ extension BatchNormFixes {
   /// The fixes for what was found, the cheapest first.
   var attempts: [Attempt] {
     switch judgement.kind {
-    case .batchStatistics, .alteredBatchNorms: return restoring + [head] + recalibrating + blends
+    case .batchStatistics, .alteredBatchNorms:
+      return restoring + [head] + recalibrating + mixed + blends
     case .initialStatistics: return restoring + (canRestore ? [] : recalibrating + [head])
     case .corruptedStatistics:
       return restoring + (canRestore ? [head] : [recalibrateLayers] + recalibrating + [head])
-    case .undertrained: return [head, recalibrateHead] + blends
+    case .undertrained: return [head, recalibrateHead] + mixed + blends
     case .preprocessing: return contracts + [head]
     case .otherEpsilon: return otherEpsilon + [head]
     case .labelOrder: return [names]
@@ -77,18 +78,29 @@ extension BatchNormFixes {
     ]
   }
 
-  /// Heads between the old and the new one, where both can be judged.
+  /// Running statistics that err less than those of a few photos alone. Where the checkpoint's are to be
+  /// had, those are better.
+  private var mixed: [Attempt] {
+    guard !canRestore || !changesBatchNorms else { return [] }
+    let share = Format.percent(Recalibration.share(of: fixing.count), decimals: 0)
+    return [
+      (
+        "recalibrate-part-head",
+        "running statistics \(share) of the way to those of the photos, a new head on the features",
+        { [self] in try withNewHead(original, .mixed) }
+      )
+    ]
+  }
+
+  /// A head between the old and the new one, where both can be judged and may belong to the batch norms.
   private var blends: [Attempt] {
-    guard hasUnseenPhotos else { return [] }
-    let mixed: Attempt = (
-      "blend", "a head between the network's own and a new one",
-      { [self] in try blend(original, .asTheyAre) }
-    )
-    let mixedAnew: Attempt = (
-      "recalibrate-blend", "running statistics computed anew, a head between the two",
-      { [self] in try blend(original, .anew(nil)) }
-    )
-    return [mixed, mixedAnew]
+    guard hasUnseenPhotos, !canRestore || !changesBatchNorms else { return [] }
+    return [
+      (
+        "blend", "a head between the network's own and a new one",
+        { [self] in try blend(original, .asTheyAre) }
+      )
+    ]
   }
 
   private var contracts: [Attempt] {

@@ -13,10 +13,10 @@ extension BatchNormFixes {
   /// What a fix must be better by where nothing is wrong.
   static let accuracyOfChange = 0.02
 
-  /// Among honest numbers the fix with the highest merit, see ``Outcome/merit``. A biased number never
-  /// beats an honest one, except where the training photos say that the network's own head belongs to
-  /// the statistics put back. Nothing is recommended that does not beat the network as it is, where
-  /// that can be said.
+  /// Among honest numbers the fix that is expected to be best, unless another beats it by more than the
+  /// error of the comparison, see ``best(of:)``. A biased number never beats an honest one, except where
+  /// the training photos say that the network's own head belongs to the statistics put back. Nothing is
+  /// recommended that does not beat the network as it is, where that can be said.
   func recommendBest(_ diagnosis: inout BatchNormDiagnosis) {
     let names = diagnosis.fixes.map(\.name)
     if !hasUnseenPhotos,
@@ -24,8 +24,7 @@ extension BatchNormFixes {
     {
       diagnosis.recommendedFix = kept
     } else {
-      let best = comparable(names).max { merit($0) < merit($1) }
-      guard let best, isWorthwhile(best) else { return }
+      guard let best = best(of: comparable(names)), isWorthwhile(best) else { return }
       diagnosis.recommendedFix = best
     }
     guard let leader = diagnosis.recommendedFix.flatMap({ outcomes[$0] }) else { return }
@@ -38,13 +37,35 @@ extension BatchNormFixes {
     }
   }
 
+  /// The favourite, unless another leads by more than ``accuracyOfBelonging`` and by more than its
+  /// merit's lead errs; without a favourite the one with the highest merit.
+  ///
+  /// On a hundred photos the best of six numbers is several points too good, and picked for that.
+  private func best(of names: [String]) -> String? {
+    let highest: ([String]) -> String? = { [self] in $0.max { merit($0) < merit($1) } }
+    let restored = canRestore && changesBatchNorms ? "restore-head" : "head"
+    guard judgement.kind != .preprocessing || names.contains(where: belongs),
+      let favourite = names.first(where: belongs) ?? names.first(where: { $0 == restored }),
+      let expected = outcomes[favourite]
+    else { return highest(names) }
+    let errors = belongs(favourite) ? 2 : canRestore ? 1.5 : 1
+    return highest(
+      names.filter { name in
+        guard let other = outcomes[name] else { return false }
+        let lead = other.lead(over: expected)
+        return lead.mean > max(BatchNormFixes.accuracyOfBelonging, errors * lead.error)
+      }) ?? favourite
+  }
+
   /// The fixes whose numbers may be compared: honest ones, else those of new heads, which have not
   /// learned the photos by heart even where the features have, or, when a network was damaged after its
   /// training, those of its own head.
   private func comparable(_ names: [String]) -> [String] {
     let honest = names.filter { outcomes[$0]?.bias == nil }
     guard honest.isEmpty else { return honest }
-    let isDamage = [.corruptedStatistics, .initialStatistics].contains(judgement.kind)
+    let isDamage =
+      [.corruptedStatistics, .initialStatistics].contains(judgement.kind)
+      || examination.facts.original?.isRounded == true
     let alike = names.filter { outcomes[$0]?.network.hasNewHead != isDamage }
     return alike.isEmpty ? names : alike
   }
@@ -56,25 +77,35 @@ extension BatchNormFixes {
   }
 
   /// Whether batch norms differ from those that belong to the weights.
-  private var changesBatchNorms: Bool {
+  var changesBatchNorms: Bool {
     !canRestore || examination.facts.original?.changedLayers.isEmpty == false
   }
 
-  /// Whether a fix keeps a head that knows its training photos best under what the fix puts back: the
-  /// network was damaged after its training, and is what it was.
+  /// Whether a fix keeps a head that belongs to what the fix puts back: the network was damaged after
+  /// its training, and is what it was. Its training photos tell, which it knows best as it was; or new
+  /// ones, on which its head gains by the change what no new head does; or the numbers themselves.
   private func belongs(_ name: String) -> Bool {
-    guard examination.facts.familiarity?.answer == .seen || !hasUnseenPhotos,
+    let facts = examination.facts
+    if name == "restore", facts.original?.isRounded == true { return true }
+    if name == "restore", hasUnseenPhotos, facts.checkpointPreference?.prefersOther == true,
+      let own = outcomes[name], let solved = outcomes["restore-head"]
+    {
+      return own.lead(over: solved).mean > -BatchNormFixes.accuracyOfBelonging
+    }
+    guard facts.familiarity?.answer == .seen || !hasUnseenPhotos,
       ["restore", "recalibrate-layers", "epsilon", "contract", "names"].contains(name),
       let fix = outcomes[name]?.onFixing, let asItIs
     else { return false }
-    let others = [asItIs.onFixing, examination.facts.training]
-    return others.allSatisfy { fix.loss <= $0.loss && fix.accuracy >= $0.accuracy }
+    return [asItIs.onFixing, facts.training].allSatisfy {
+      fix.loss <= $0.loss && fix.accuracy >= $0.accuracy
+    }
   }
 
   /// Whether a head made for the features that a fix gives can be expected to do about as well as the
   /// best fix whose number is honest.
   private func isExpectedToWin(_ name: String, _ names: [String]) -> Bool {
-    guard let expected = outcomes[name]?.expectedMerit else { return true }
+    guard let scores = outcomes[name]?.expected else { return true }
+    let expected = Outcome.merit(of: scores, judged.labels)
     let honest = names.filter { outcomes[$0]?.bias == nil }.map(merit).max() ?? -.infinity
     return expected >= honest - 2 * BatchNormFixes.accuracyOfBelonging
   }
@@ -82,12 +113,16 @@ extension BatchNormFixes {
   /// Whether a fix beats the network as it is, as far as that can be said.
   private func isWorthwhile(_ name: String) -> Bool {
     guard let fix = outcomes[name], let asItIs else { return false }
-    let needed = judgement.kind.isBatchNormProblem ? 0 : BatchNormFixes.accuracyOfChange
-    if asItIs.bias == nil || fix.bias != nil { return merit(name) > asItIs.merit + needed }
-    // The network knows these photos; worse than a head that does not, it is poor.
+    if asItIs.bias == nil || fix.bias != nil {
+      if judgement.kind.isBatchNormProblem { return merit(name) > asItIs.merit }
+      let lead = fix.lead(over: asItIs)
+      return lead.mean > max(BatchNormFixes.accuracyOfChange, lead.error)
+    }
+    if judgement.kind.isBatchNormProblem { return true }
+    // What a head gets of photos that it has not seen it will get of others; what the network gets of
+    // photos that it learned is the most it will get.
     let pair = PairedLosses(first: asItIs.results, second: fix.results)
-    let changed = Double(max(pair.gained + pair.lost, 1)).squareRoot()
-    return judgement.kind.isBatchNormProblem || Double(pair.gained - pair.lost) > 2 * changed
+    return pair.gained >= pair.lost && asItIs.results.accuracy < 1
   }
 }
 
@@ -101,27 +136,45 @@ extension BatchNormFixes.Outcome {
     self.onFixing = onFixing
     self.bias = bias
     results = PhotoResults(scores, labels)
-    merit = BatchNormFixes.Outcome.merit(of: scores, labels)
+    merits = BatchNormFixes.Outcome.merits(of: scores, labels)
   }
 
-  /// Accuracy of logits less what their loss after calibration says about new photos.
+  /// The mean over the photos.
+  var merit: Double { merits.reduce(0, +) / Double(max(merits.count, 1)) }
+
+  /// How much higher the merit is than another's, photo by photo, and the standard error of that.
+  func lead(over other: Self) -> (mean: Double, error: Double) {
+    let differences = zip(merits, other.merits).map { $0 - $1 }
+    let count = Double(max(differences.count, 1))
+    let mean = differences.reduce(0, +) / count
+    let squares = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    return (mean, (squares / max(count - 1, 1) / count).squareRoot())
+  }
+
+  /// The mean of ``merits(of:_:)``.
   static func merit(of scores: Tensor<Float>, _ labels: [Int]) -> Double {
-    PhotoResults(scores, labels).accuracy
-      - BatchNormFixes.accuracyPerLoss * scores.calibratedLoss(labels)
+    merits(of: scores, labels).reduce(0, +) / Double(max(labels.count, 1))
+  }
+
+  /// Of each photo whether it is right, less what its loss after calibration says about new photos.
+  private static func merits(of scores: Tensor<Float>, _ labels: [Int]) -> [Double] {
+    zip(PhotoResults(scores, labels).isRight, scores.calibratedLosses(labels)).map {
+      ($0 ? 1 : 0) - BatchNormFixes.accuracyPerLoss * $1
+    }
   }
 }
 
 extension Tensor<Float> {
-  /// Mean loss of logits after division by the temperature that suits them best; no photo counts for
-  /// more than 4.
+  /// Losses of logits after division by the temperature that suits them best; no photo counts for more
+  /// than 4.
   ///
   /// How sure a head is of itself says nothing about how often it is right.
-  fileprivate func calibratedLoss(_ labels: [Int]) -> Double {
+  fileprivate func calibratedLosses(_ labels: [Int]) -> [Double] {
     let temperatures = (-6...18).map { exp(Double($0) / 4) }
     let losses = temperatures.map { temperature in
       let scaled = Tensor(elements.map { $0 / Float(temperature) }, shape: shape)
-      return scaled.crossEntropies(labels).reduce(0) { $0 + ($1 < 4 ? $1 : 4) }
+      return scaled.crossEntropies(labels).map { $0 < 4 ? $0 : 4 }
     }
-    return (losses.min() ?? 0) / Double(Swift.max(labels.count, 1))
+    return losses.min { $0.reduce(0, +) < $1.reduce(0, +) } ?? []
   }
 }

@@ -14,9 +14,7 @@ extension BatchNormFixes {
   var fixing: LabelledTensors { examination.trials.fixing }
 
   /// Whether the network has not learned from the photos that judge.
-  var hasUnseenPhotos: Bool {
-    examination.photos.isDivided || examination.facts.familiarity?.answer == .unseen
-  }
+  var hasUnseenPhotos: Bool { examination.judgingFamiliarity?.answer == .unseen }
 
   private var classes: Int { classifier.classNames.count }
 
@@ -35,21 +33,19 @@ extension BatchNormFixes {
       network: result, scores: trial.own, labels: judged.labels,
       onFixing: PhotoResults(trial.ownOnFixing, fixing.labels),
       bias: hasUnseenPhotos ? nil : biasOfOwnHead)
-    if !hasUnseenPhotos {
-      outcome.expectedMerit = trial.crossValidated.map { Outcome.merit(of: $0, fixing.labels) }
-    }
+    if !hasUnseenPhotos { outcome.expected = try trial.new() }
     return outcome
   }
 
   private var biasOfOwnHead: String {
-    examination.facts.familiarity?.answer == .seen
+    examination.judgingFamiliarity?.answer == .seen
       ? "its head was trained on these photos" : "its head may have been trained on these photos"
   }
 
   /// A new head on the features under other statistics; nil when it cannot be solved.
   func withNewHead(_ network: Repaired, _ choice: BatchNormChoice) throws -> Outcome? {
     let trial = try trial(network, choice)
-    guard let solved = trial.solved, let scores = trial.new else { return nil }
+    guard let solved = try trial.complete(), let scores = try trial.new() else { return nil }
     let own = solved.logProbabilities(trial.fixing, classes: classes)
     let knowsLabels =
       !canRestore
@@ -86,25 +82,48 @@ extension BatchNormFixes {
   /// The best of the heads a quarter, a half and three quarters of the way from the network's own to
   /// a new one; nil unless it beats both ends, or when the own head is no single layer for the
   /// classes at hand.
+  ///
+  /// Each half of the photos is judged under the share that the other half prefers, so that the number
+  /// is not one that was picked.
   func blend(_ network: Repaired, _ choice: BatchNormChoice) throws -> Outcome? {
     let trial = try trial(network, choice)
-    guard let old = ownDenseHead, let solved = trial.solved, let newScores = trial.new,
-      solved.columns == Array(0..<classes)
+    guard let old = ownDenseHead, let solved = try trial.complete(),
+      let newScores = try trial.new(), solved.columns == Array(0..<classes)
+    else { return nil }
+    let mix = BatchNormFixes.mix
+    let shares: [Float] = [0.25, 0.5, 0.75]
+    let scores = shares.map { mix(trial.own, newScores, $0) }
+    let labels = judged.labels
+    let ends = [trial.own, newScores].map { PhotoResults($0, labels).accuracy }
+    guard let share = Self.preferred(scores, labels, Array(labels.indices)),
+      PhotoResults(scores[share], labels).accuracy >= (ends.max() ?? 1) + 0.01
     else { return nil }
     let onFixing = solved.logProbabilities(trial.fixing, classes: classes)
-    func outcome(_ share: Float) throws -> Outcome {
-      let mix = BatchNormFixes.mix
-      return Outcome(
-        network: try install(
-          mix(old.weight, solved.model.weight, share), mix(old.bias, solved.model.bias, share),
-          solved.columns, in: network, trial.parameters),
-        scores: mix(trial.own, newScores, share), labels: judged.labels,
-        onFixing: PhotoResults(mix(trial.ownOnFixing, onFixing, share), fixing.labels), bias: nil)
-    }
-    let ends = [trial.own, newScores].map { PhotoResults($0, judged.labels).accuracy }
-    let best = try [0.25, 0.5, 0.75].map { try outcome(Float($0)) }.max { $0.merit < $1.merit }
-    guard let best, best.results.accuracy >= (ends.max() ?? 1) + 0.01 else { return nil }
-    return best
+    return Outcome(
+      network: try install(
+        mix(old.weight, solved.model.weight, shares[share]),
+        mix(old.bias, solved.model.bias, shares[share]), solved.columns, in: network,
+        trial.parameters),
+      scores: Self.crossed(scores, labels), labels: labels,
+      onFixing: PhotoResults(mix(trial.ownOnFixing, onFixing, shares[share]), fixing.labels),
+      bias: nil)
+  }
+
+  /// Which of several scores of all photos has the highest merit on some.
+  private static func preferred(_ scores: [Tensor<Float>], _ labels: [Int], _ rows: [Int]) -> Int? {
+    let merits = scores.map { Outcome.merit(of: $0.rows(rows), rows.map { labels[$0] }) }
+    return merits.indices.max { merits[$0] < merits[$1] }
+  }
+
+  /// For every other photo the scores that the rest prefer, and the other way round.
+  private static func crossed(_ scores: [Tensor<Float>], _ labels: [Int]) -> Tensor<Float> {
+    let halves = (0..<2).map { half in labels.indices.filter { $0 % 2 == half } }
+    let choice = halves.map { preferred(scores, labels, $0) ?? 0 }
+    let width = scores[0].shape[1]
+    return Tensor(
+      labels.indices.flatMap { row in
+        scores[choice[1 - row % 2]].elements[row * width..<(row + 1) * width]
+      }, shape: scores[0].shape)
   }
 
   /// Weights of the network's own head when it is a single dense layer.

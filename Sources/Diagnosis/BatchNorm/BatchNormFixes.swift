@@ -36,13 +36,14 @@ package final class BatchNormFixes {
     let results: PhotoResults
     /// Of the photos it learned from.
     let onFixing: PhotoResults
-    /// How good it is: its accuracy, less what its loss after calibration says about new photos.
-    let merit: Double
+    /// How good it is at each photo: 1 if it is right, less what its loss after calibration says about
+    /// new photos.
+    let merits: [Double]
     /// See ``BatchNormDiagnosis/Fix/bias``.
     let bias: String?
-    /// The merit of new heads on the same features, by cross-validation: what to expect of a head that
-    /// was made for them, where its own number is biased.
-    var expectedMerit: Double?
+    /// New heads on the same features, by cross-validation: what to expect of a head that was made for
+    /// them, where its own number is biased.
+    var expected: Tensor<Float>?
   }
 
   package let classifier: Classifier

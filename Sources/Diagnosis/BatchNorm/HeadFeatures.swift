@@ -133,14 +133,22 @@ package struct SolvedHead {
 
   /// Log probabilities for photos by heads that were solved without them, [n, classes].
   ///
-  /// The only photo of a class has the same probability for every class.
+  /// The only photo of a class, and photos that are not asked about, have the same probability for
+  /// every class.
+  ///
+  /// - Parameters:
+  ///   - groups: photos that show the same have the same number, and no head speaks of one that has
+  ///     learned from another; nil when all are different.
+  ///   - only: photos that are asked about; all when nil.
   package static func crossValidated(
-    _ features: Tensor<Float>, labels: [Int], classes: Int, inverseStrength: Double, seed: UInt64
+    _ features: Tensor<Float>, labels: [Int], groups: [Int]? = nil, classes: Int,
+    inverseStrength: Double, only: Range<Int>? = nil, seed: UInt64
   ) throws -> Tensor<Float> {
     // Ten parts where photos are few: a head solved on four fifths of them is a poorer one.
     let rows = try CrossValidation.probabilities(
-      features, labels: labels, classes: classes, folds: labels.count < 250 ? 10 : 5,
-      inverseStrength: inverseStrength, seed: seed
+      features, labels: labels, groups: groups, classes: classes,
+      folds: (only?.count ?? labels.count) < 250 ? 10 : 5, inverseStrength: inverseStrength,
+      only: only, seed: seed
     ).elements
     return logProbabilities(classes: classes, rows: labels.count) { row in
       let own = Array(rows[row * classes..<(row + 1) * classes])

@@ -22,8 +22,9 @@ package struct HeadPair: Sendable, Equatable {
 ///     (own on statistics of the data - own on running ones) - (fresh on the former - fresh on the latter)
 ///
 /// is above 0 for a head that was trained on batch statistics and below 0 for one trained on running
-/// ones, whether the photos are those of its training, new or unlike them.
-package struct HeadPreference: Sendable, Equatable {
+/// ones, whether the photos are those of its training, new or unlike them. The same difference tells
+/// whether a head belongs to the checkpoint's statistics or to those it was saved with.
+package struct HeadPreference: Sendable, Equatable, Codable {
   /// How many standard errors the difference of differences is above 0, in right photos.
   package let accuracyScore: Double
   /// The same in losses, each of ``largestLoss`` at most.
@@ -38,8 +39,8 @@ package struct HeadPreference: Sendable, Equatable {
   /// A loss that a confident mistake may have; beyond it a single photo would decide.
   private static let largestLoss = 6.0
 
-  /// Compares heads on running statistics and on those of the data; several sets of photos count
-  /// together.
+  /// Compares heads on running statistics and on others (those of the data); several sets of photos
+  /// count together.
   ///
   /// - Parameter chance: share of right photos that guessing reaches.
   package init(_ sets: [(running: HeadPair, anew: HeadPair)], chance: Double) {
@@ -67,15 +68,16 @@ package struct HeadPreference: Sendable, Equatable {
     skill = (best - chance) / (max(chance * (1 - chance), 1e-9) / count).squareRoot()
   }
 
-  /// Whether it was made for batch statistics: it knows something, does better by them, and by more
-  /// than a fresh head.
-  package var isForBatchStatistics: Bool {
-    skill > 3 && (gain > 0 || (gain > -0.005 && lossGain > 0))
-      && accuracyScore + lossScore > 3.5 && min(accuracyScore, lossScore) > 0
+  /// Whether it was made for the other statistics: it knows something, does better by them (or, when that
+  /// is very clear, hardly worse), and gains by them what no fresh head does.
+  package var prefersOther: Bool {
+    let sum = accuracyScore + lossScore
+    guard skill > 3, min(accuracyScore, lossScore) > 0, sum > 3.5 else { return false }
+    return gain > 0 || (gain > -0.005 && lossGain > 0) || (gain > -0.02 && sum > 4)
   }
 
   /// Whether it was made for running statistics.
-  package var isForRunningStatistics: Bool {
+  package var prefersRunning: Bool {
     accuracyScore + lossScore < -2 && max(accuracyScore, lossScore) < 0
   }
 

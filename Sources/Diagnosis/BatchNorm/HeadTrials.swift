@@ -9,6 +9,22 @@ import ThawOneDNN
 package import ThawTensors
 import ThawTraining
 
+/// Which batch norms a network gets.
+package enum BatchNormChoice: Hashable, Sendable {
+  /// Its own.
+  case asTheyAre
+  /// Running statistics computed anew from the photos that fixes learn from; of some layers, or of
+  /// all.
+  case anew(Set<ParameterPath>?)
+  /// Between its own and those computed anew, nearer to the latter the more photos there are.
+  case mixed
+  /// The pretrained checkpoint's, scales and shifts included.
+  case checkpoint
+  /// Its own, with running variances that make up for another epsilon: the layer computes what it would
+  /// with that one.
+  case epsilon(Double)
+}
+
 /// The head a network has and one solved anew, on the features that a choice of batch norms gives.
 package final class HeadTrial {
   /// The network's parameters under that choice.
@@ -21,54 +37,101 @@ package final class HeadTrial {
   package let ownOnFixing: Tensor<Float>
   /// What it says of the photos that judge.
   package let own: Tensor<Float>
-  /// A new head, solved on ``fixing``; nil when that cannot be.
-  package private(set) lazy var solved: SolvedHead? = try? solve()
-  /// What new heads say of the photos that fixes learn from, each of photos it has not seen: log
-  /// probabilities [n, classes].
-  package private(set) lazy var crossValidated: Tensor<Float>? = try? crossValidate()
-  /// What the new head says of the photos that judge, which it has not seen.
-  package var new: Tensor<Float>? {
-    guard let judging else { return crossValidated }
-    return solved?.logProbabilities(judging, classes: classes)
-  }
-
-  /// Both heads on the photos that fixes learn from; nil without a new one.
-  package func pairOnFixing(_ labels: [Int]) -> HeadPair? {
-    crossValidated.map { HeadPair(own: .init(ownOnFixing, labels), solved: .init($0, labels)) }
-  }
-
-  /// Both heads on the photos that judge, whose classes are `labels`.
-  package func pair(_ labels: [Int]) -> HeadPair? {
-    new.map { HeadPair(own: .init(own, labels), solved: .init($0, labels)) }
-  }
-
-  private let labels: [Int]
-  private let classes: Int
+  private let photos: DiagnosisPhotos
   private let seed: UInt64
+  private var cachedHead: SolvedHead??
+  private var cachedScores: Tensor<Float>??
+  private var cachedNew: Tensor<Float>??
 
   fileprivate init(
     _ parameters: Parameters, fixing: Tensor<Float>, judging: Tensor<Float>?, head: HeadFeatures,
-    labels: [Int], classes: Int, seed: UInt64
+    photos: DiagnosisPhotos, seed: UInt64
   ) throws {
     self.parameters = parameters
     (self.fixing, self.judging) = (fixing, judging)
     ownOnFixing = try head.logits(of: fixing, parameters)
     own = try judging.map { try head.logits(of: $0, parameters) } ?? ownOnFixing
-    (self.labels, self.classes, self.seed) = (labels, classes, seed)
+    (self.photos, self.seed) = (photos, seed)
   }
 
-  private func solve() throws -> SolvedHead? {
-    guard fixing.withUnsafeElements({ $0.allSatisfy(\.isFinite) }), Set(labels).count >= 2 else {
+  /// A new head, solved on ``fixing``; nil when that cannot be.
+  ///
+  /// - Throws: ``PipelineError/interrupted``.
+  package func solved() throws -> SolvedHead? {
+    if let cachedHead { return cachedHead }
+    let head = try solve(fixing, photos.main.labels)
+    cachedHead = .some(head)
+    return head
+  }
+
+  /// What new heads say of the photos that fixes learn from, each of photos it has not seen: log
+  /// probabilities [n, classes].
+  package func crossValidated() throws -> Tensor<Float>? {
+    if let cachedScores { return cachedScores }
+    let scores = try solved().map { head in
+      try SolvedHead.crossValidated(
+        fixing, labels: photos.main.labels, groups: photos.mainGroups, classes: photos.classes,
+        inverseStrength: head.model.inverseStrength, seed: seed)
+    }
+    cachedScores = .some(scores)
+    return scores
+  }
+
+  /// What new heads say of the photos that judge. Each head has learned from all photos at hand but a
+  /// part of those that judge, and speaks of that part: what ``complete()`` can be expected to do.
+  package func new() throws -> Tensor<Float>? {
+    guard let judging else { return try crossValidated() }
+    if let cachedNew { return cachedNew }
+    let scores = try solved().map { head in
+      let (first, count) = (photos.main.count, photos.heldOut.count)
+      let all = try SolvedHead.crossValidated(
+        fixing.above(judging), labels: photos.main.labels + photos.heldOut.labels,
+        groups: photos.mainGroups + photos.heldOutGroups, classes: photos.classes,
+        inverseStrength: head.model.inverseStrength, only: first..<(first + count), seed: seed)
+      return all.rows(Array(first..<(first + count)))
+    }
+    cachedNew = .some(scores)
+    return scores
+  }
+
+  /// The new head to install: solved on all photos at hand, those that judge included.
+  package func complete() throws -> SolvedHead? {
+    guard let judging else { return try solved() }
+    return try solve(fixing.above(judging), photos.main.labels + photos.heldOut.labels)
+  }
+
+  /// Both heads on the photos that fixes learn from; nil without a new one.
+  package func pairOnFixing() throws -> HeadPair? {
+    let labels = photos.main.labels
+    return try crossValidated().map {
+      HeadPair(own: .init(ownOnFixing, labels), solved: .init($0, labels))
+    }
+  }
+
+  /// Both heads on the photos that judge. The new one has learned from those alone that fixes learn
+  /// from, as the network's own has from its training photos.
+  package func pairOnJudging() throws -> HeadPair? {
+    guard let judging else { return try pairOnFixing() }
+    let labels = photos.heldOut.labels
+    return try solved().map { head in
+      HeadPair(
+        own: .init(own, labels),
+        solved: .init(head.logProbabilities(judging, classes: photos.classes), labels))
+    }
+  }
+
+  private func solve(_ features: Tensor<Float>, _ labels: [Int]) throws -> SolvedHead? {
+    guard features.withUnsafeElements({ $0.allSatisfy(\.isFinite) }), Set(labels).count >= 2 else {
       return nil
     }
-    return try SolvedHead(fixing, labels: labels, seed: seed)
+    return try SolvedHead(features, labels: labels, seed: seed)
   }
+}
 
-  private func crossValidate() throws -> Tensor<Float>? {
-    guard let solved else { return nil }
-    return try SolvedHead.crossValidated(
-      fixing, labels: labels, classes: classes, inverseStrength: solved.model.inverseStrength,
-      seed: seed)
+extension Tensor<Float> {
+  /// The rows of this matrix and, below them, those of another.
+  fileprivate func above(_ other: Tensor<Float>) -> Tensor<Float> {
+    Tensor(elements + other.elements, shape: [shape[0] + other.shape[0], shape[1]])
   }
 }
 
@@ -127,9 +190,17 @@ package final class HeadTrials {
     }
     let trial = try HeadTrial(
       parameters, fixing: features(fixing), judging: photos.isDivided ? features(judging) : nil,
-      head: head, labels: fixing.labels, classes: photos.classes, seed: seed)
+      head: head, photos: photos, seed: seed)
     known[key] = trial
     return trial
+  }
+
+  /// What the network's own head says of other photos under `choice`.
+  package func own(_ others: LabelledTensors, under choice: BatchNormChoice) throws -> PhotoResults
+  {
+    let parameters = try trial(choice).parameters
+    return PhotoResults(
+      try head.logits(of: head.features(others, parameters), parameters), others.labels)
   }
 
   /// The network's parameters with other batch norms.
@@ -139,6 +210,7 @@ package final class HeadTrials {
     case .epsilon(let epsilon): return withEpsilon(epsilon)
     case .anew(nil): return Recalibration(network, moments: moments).parameters
     case .anew(let paths): return try recalibrated(only: paths)
+    case .mixed: return try recalibrated(only: nil, mixed: true)
     case .checkpoint:
       guard let original else { return classifier.parameters }
       var result = classifier.parameters
@@ -163,13 +235,16 @@ package final class HeadTrials {
     return result
   }
 
-  private func recalibrated(only: Set<ParameterPath>?) throws -> Parameters {
+  private func recalibrated(
+    only: Set<ParameterPath>?, mixed: Bool = false
+  ) throws -> Parameters {
     try network.importParameters(classifier.parameters)
     let progress = context.console.progress(
       "Recalibrating", total: only?.count ?? network.layers.count, unit: "layers")
     defer { progress.finish() }
     return try Recalibration(
-      network, on: fixing, only: only, batch: min(network.batch, fixing.count), seed: seed
+      network, on: fixing, only: only, share: mixed ? Recalibration.share(of: fixing.count) : 1,
+      batch: min(network.batch, fixing.count), seed: seed
     ) { count in
       progress.update(completed: count)
       try Interruption.check()

@@ -33,12 +33,16 @@ package struct OriginalWeights: Sendable {
   package let changedLayers: [ParameterPath]
   /// All parameters of the checkpoint, its own head included.
   package let parameters: Parameters
+  /// Whether the running statistics are the checkpoint's with a few digits each: they were rounded when
+  /// the network was saved, and no training moved them.
+  package let isRounded: Bool
 
   /// Collects a comparison that was made elsewhere.
   package init(
     card: String, weights: Count, affine: Count, statistics: Count, changedLayers: [ParameterPath],
-    parameters: Parameters = Parameters()
+    parameters: Parameters = Parameters(), isRounded: Bool = false
   ) {
+    self.isRounded = isRounded
     self.card = card
     (self.weights, self.affine, self.statistics) = (weights, affine, statistics)
     self.changedLayers = changedLayers
@@ -79,6 +83,7 @@ package struct OriginalWeights: Sendable {
   private init?(_ graph: Graph, _ parameters: Parameters, _ original: PretrainedBackbone) {
     var (weights, affine, statistics) = (Count(), Count(), Count())
     var (changed, missing): ([ParameterPath], Int) = ([], 0)
+    var isRounded = true
     for node in graph.nodes where node.group < graph.groups.count - 1 {
       var differs = false
       for parameter in node.parameters {
@@ -97,6 +102,7 @@ package struct OriginalWeights: Sendable {
         if case .batchNormalization = node.operation {
           differs = differs || !isSame
           parameter.role.isTrainable ? count(&affine) : count(&statistics)
+          isRounded = isRounded && (isSame || OriginalWeights.isRounded(mine, from: theirs))
         } else {
           count(&weights)
         }
@@ -107,6 +113,7 @@ package struct OriginalWeights: Sendable {
     card = original.card.name
     (self.weights, self.affine, self.statistics) = (weights, affine, statistics)
     changedLayers = changed
+    self.isRounded = isRounded && !changed.isEmpty
     self.parameters = original.parameters
   }
 
@@ -119,6 +126,23 @@ package struct OriginalWeights: Sendable {
         return zip(mine, theirs).allSatisfy { one, other in
           one == other || abs(one - other) <= max(abs(other) / 255, 1e-7)
         } && mine.allSatisfy { OriginalWeights.isShort($0) }
+      }
+    }
+  }
+
+  /// Whether the first tensor holds the second's numbers in so few bits that each is off by up to an
+  /// eighth, very small ones by more; very large ones are cut.
+  package static func isRounded(_ mine: Tensor<Float>, from theirs: Tensor<Float>) -> Bool {
+    mine.withUnsafeElements { mine in
+      theirs.withUnsafeElements { theirs in
+        let largest = mine.reduce(0) { max($0, abs($1)) }
+        for (one, other) in zip(mine, theirs) {
+          guard one.bitPattern & 0x7FFFF == 0 else { return false }
+          let isNear = abs(one - other) <= max(abs(other) / 8, 0.004)
+          let isCut = abs(one) == largest && abs(other) > largest
+          guard isNear || isCut else { return false }
+        }
+        return true
       }
     }
   }

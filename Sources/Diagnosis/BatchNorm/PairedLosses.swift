@@ -11,6 +11,8 @@ package struct PairedLosses: Sendable, Equatable {
   package let gained: Int
   /// Photos that only the first way gets right.
   package let lost: Int
+  /// Photos whose loss the second way lowers, less those whose loss it raises, in standard errors.
+  package let surer: Double
   /// Number of photos.
   package let count: Int
 
@@ -24,16 +26,28 @@ package struct PairedLosses: Sendable, Equatable {
     difference = mean
     standardError =
       count < 2 ? .infinity : (squares / Double(count - 1) / Double(count)).squareRoot()
-    gained = zip(first.isRight, second.isRight).count { !$0 && $1 }
-    lost = zip(first.isRight, second.isRight).count { $0 && !$1 }
+    let (gained, lost) = (
+      zip(first.isRight, second.isRight).count { !$0 && $1 },
+      zip(first.isRight, second.isRight).count { $0 && !$1 }
+    )
+    (self.gained, self.lost) = (gained, lost)
+    surer = PairedLosses.sign(
+      more: differences.count { $0 > 0 }, fewer: differences.count { $0 < 0 })
+  }
+
+  /// How many standard errors more photos are gained than lost.
+  package var sigma: Double { PairedLosses.sign(more: gained, fewer: lost) }
+
+  /// The sign test: if each of the photos could as well have changed the other way, the difference of
+  /// the two counts has a standard error of the root of their sum.
+  private static func sign(more: Int, fewer: Int) -> Double {
+    Double(more - fewer) / Double(max(more + fewer, 1)).squareRoot()
   }
 
   /// Whether the second way is better beyond chance, in the loss or in the number of right photos:
   /// three standard errors of the mean difference, or of the count of changed photos.
   package var isBetter: Bool {
-    let changed = Double(gained + lost)
-    return difference > 3 * standardError
-      || (changed > 0 && Double(gained - lost) > 3 * changed.squareRoot())
+    difference > 3 * standardError || sigma > 3
   }
 
   /// Gain of accuracy of the second way.
@@ -65,4 +79,9 @@ package struct PhotoResults: Sendable, Equatable {
   }
   /// Mean loss.
   package var loss: Double { losses.reduce(0, +) / Double(max(losses.count, 1)) }
+
+  /// These photos and others.
+  package static func + (first: PhotoResults, second: PhotoResults) -> PhotoResults {
+    PhotoResults(losses: first.losses + second.losses, isRight: first.isRight + second.isRight)
+  }
 }

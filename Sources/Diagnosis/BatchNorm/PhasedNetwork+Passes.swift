@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+import ThawConsole
 package import ThawExecution
+import ThawInference
 package import ThawNetwork
 import ThawOneDNN
 package import ThawTensors
@@ -75,5 +78,84 @@ extension Tensor<Float> {
         return best - scores.startIndex
       }
     }
+  }
+}
+
+/// Passes of photos through a network with its batch norms in either phase, with progress.
+struct PhasePasses {
+  let network: PhasedNetwork
+  /// Photos in a batch of the training phase.
+  let batch: Int
+  let seed: UInt64
+  private let context: StageContext
+
+  init(_ network: PhasedNetwork, batch: Int, seed: UInt64, context: StageContext) {
+    self.network = network
+    self.batch = batch
+    self.seed = seed
+    self.context = context
+  }
+
+  /// - Parameter label: for the progress line; nil for none.
+  func run(
+    _ label: String? = nil, _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection,
+    batch size: Int? = nil
+  ) throws -> PhaseOutput {
+    let progress = label.map { context.console.progress($0, total: photos.count) }
+    defer { progress?.finish() }
+    return try network.run(
+      photos, batchStatistics: selection, batch: min(size ?? batch, photos.count), seed: seed
+    ) { count in
+      progress?.advance(by: count)
+      try Interruption.check()
+    }
+  }
+
+  /// What comes out for photos with their classes.
+  func results(
+    _ photos: LabelledTensors, _ selection: BatchNormInspection.Selection, batch size: Int? = nil
+  ) throws -> PhotoResults {
+    PhotoResults(try run(nil, photos, selection, batch: size), labels: photos.labels)
+  }
+
+  /// The training phase at several batch sizes, and what came out at the largest.
+  func batchSizes(
+    _ photos: LabelledTensors, at switched: PhaseOutput, inference: BatchNormDiagnosis.Phase
+  ) throws -> (sizes: [BatchNormDiagnosis.BatchSize], largest: PhaseOutput) {
+    var (sizes, largest): ([BatchNormDiagnosis.BatchSize], PhaseOutput) = ([], switched)
+    for size in Set([8, 32, 64, batch]).sorted()
+    where size <= network.batch && size <= photos.count {
+      let output =
+        size == batch ? switched : try run("Batches of \(size)", photos, .all, batch: size)
+      let phase = BatchNormDiagnosis.Phase(output, photos.labels)
+      sizes.append(.init(batch: size, phase: phase, gap: phase.accuracy - inference.accuracy))
+      if size >= batch { largest = output }
+    }
+    return (sizes, largest)
+  }
+
+  /// The loss when layers are switched one by one.
+  func attribution(_ photos: LabelledTensors) throws -> PhaseAttribution {
+    let size = min(batch, 32)
+    let batches = (photos.count + size - 1) / size
+    let progress = context.console.progress(
+      "Switching layers one by one", total: network.layers.count * batches, unit: "layers")
+    defer { progress.finish() }
+    return try PhaseAttribution(network, photos, batch: size, seed: seed) {
+      progress.advance(by: 1)
+      try Interruption.check()
+    }
+  }
+}
+
+/// Softmax cross-entropy of single rows of logits.
+private enum CrossEntropy {
+  /// -log of the softmax at `label`, in Double with the largest logit taken out.
+  static func of(_ logits: UnsafeBufferPointer<Float>, label: Int) -> Double {
+    guard var largest = logits.first else { return 0 }
+    for value in logits where value > largest { largest = value }
+    var sum = 0.0
+    for value in logits { sum += exp(Double(value) - Double(largest)) }
+    return log(sum) + Double(largest) - Double(logits[label])
   }
 }

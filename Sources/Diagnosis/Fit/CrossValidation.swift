@@ -14,19 +14,19 @@ package enum CrossValidation {
   ///
   /// - Parameters:
   ///   - features: [n, d].
-  ///   - together: indices of photos that must be in one fold, such as those that show one picture;
-  ///     every photo is in one of the lists. Nil when each is for itself.
+  ///   - groups: photos with the same number are held back together; nil when each is on its own.
+  ///   - only: photos that are held back in turn, the others always being learned from; nil for all.
   ///   - inverseStrength: C; found by cross-validation on all photos when nil.
   ///   - onSolve: called after every solution.
   package static func probabilities(
-    _ features: Tensor<Float>, labels: [Int], classes: Int, folds: Int = 5,
-    together: [[Int]]? = nil, inverseStrength: Double? = nil, seed: UInt64, onSolve: () -> Void = {}
+    _ features: Tensor<Float>, labels: [Int], groups: [Int]? = nil, classes: Int,
+    folds: Int = 5, inverseStrength: Double? = nil, only: Range<Int>? = nil, seed: UInt64,
+    onSolve: () -> Void = {}
   ) throws -> Tensor<Float> {
     let present = Set(labels).sorted()
     var result = [Float](repeating: .nan, count: labels.count * classes)
     guard present.count >= 2 else { return Tensor(result, shape: [labels.count, classes]) }
-    let fold = assign(
-      labels, together: together ?? labels.indices.map { [$0] }, folds: folds, seed: seed)
+    let fold = assign(labels, groups, only ?? 0..<labels.count, folds: folds, seed: seed)
     var solver = LogisticRegression(regularization: .automatic, seed: seed)
     solver.maximumIterations = 200
     solver.tolerance = 1e-4
@@ -89,15 +89,19 @@ package enum CrossValidation {
     }
   }
 
-  /// Each photo's fold, every class spread evenly; -1 for photos that no fold can do without, such as
-  /// the only photo of a class.
+  /// Each photo's fold, every class spread evenly; -1 for photos that are never held back, and for those
+  /// that no fold can do without, such as the only photo of a class.
   private static func assign(
-    _ labels: [Int], together: [[Int]], folds: Int, seed: UInt64
+    _ labels: [Int], _ groups: [Int]?, _ range: Range<Int>, folds: Int, seed: UInt64
   ) -> [Int] {
     var result = [Int](repeating: -1, count: labels.count)
+    let always = Set(labels.indices.filter { !range.contains($0) }.map { labels[$0] })
+    let together = Dictionary(grouping: range, by: { groups?[$0] ?? $0 }).values
+      .sorted { $0[0] < $1[0] }
+    let classes = Dictionary(grouping: together, by: { labels[$0[0]] })
     var next = 0
-    let classes = Dictionary(grouping: together.filter { !$0.isEmpty }, by: { labels[$0[0]] })
-    for (index, members) in classes.sorted(by: { $0.key < $1.key }) where members.count > 1 {
+    for (index, members) in classes.sorted(by: { $0.key < $1.key })
+    where members.count > 1 || always.contains(index) {
       var stream = RandomStream(seed: seed, purpose: .resampling, epoch: 1, sample: index)
       for position in stream.permutation(of: members.count) {
         for photo in members[position] { result[photo] = next % folds }

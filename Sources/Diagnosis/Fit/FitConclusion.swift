@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
+import ThawConsole
 
-/// What follows from the parts of an error: a verdict, and what to try in which order.
+/// What follows from the parts of an error: a verdict, what can be won, and what to try in which order.
 struct FitConclusion {
   let status: FitFindings.Status
   let verdict: String
+  private(set) var gain: String?
   let next: [String]
 
   init(
     _ parts: BiasVariance, splits: SplitMismatch?, overfitTest: FitFindings.OverfitTest?,
-    heldOut: String?, suspicious: Int
+    heldOut: String?, suspicious: Int, signal: LabelSignal? = nil
   ) {
     let total = (parts.training?.count ?? 0) + (parts.validation?.count ?? 0)
     var advice: [String] = []
@@ -34,11 +35,21 @@ struct FitConclusion {
       next = ["Give a run, or a folder with train and valid folders, and at least 20 photos."]
       return
     }
+    if let signal, !signal.isPresent {
+      status = .indistinct
+      verdict =
+        "The labels cannot be told apart by what this network sees: classifiers that have not seen the"
+        + " photos err on \(FitConclusion.percent(signal.error)) of them, and always answering"
+        + " '\(signal.commonest)' errs on \(FitConclusion.percent(signal.baselineError))."
+      next = [FitConclusion.advice(.indistinct)]
+      return
+    }
     let found = FitConclusion.significant(parts, splits)
     next = advice + found.map { FitConclusion.advice($0.status) }
     let errors = FitConclusion.errors(parts, heldOut: heldOut)
     if let first = found.first {
       status = first.status
+      gain = FitConclusion.gain(first.status, parts)
       verdict = FitConclusion.verdict(first.status, splits: splits) + errors
       return
     }
@@ -48,6 +59,38 @@ struct FitConclusion {
       suspicious >= 3 && shareOfSuspects >= 0.02
       ? "The fit is healthy, but \(suspicious) labels look wrong: \(errors)"
       : "Healthy: no part of the \(percent) error stands out. " + errors
+  }
+
+  /// Those hints of the training's own curves that do not advise the opposite.
+  func agreeing(_ hints: [FitHint]) -> [FitHint] {
+    let opposite: Set<FitHint.Kind> =
+      switch status {
+      case .indistinct, .broken: Set(FitHint.Kind.allCases)
+      case .variance, .head: [.underfitting, .plateau]
+      case .bias: [.overfitting]
+      case .healthy, .mismatch, .undecided: []
+      }
+    return hints.filter { !opposite.contains($0.kind) }
+  }
+
+  /// What a perfect cure of one part wins.
+  private static func gain(_ status: FitFindings.Status, _ parts: BiasVariance) -> String? {
+    func points(_ part: BiasVariance.Part?) -> String {
+      "\(Format.fixed(100 * (part?.size ?? 0), 1)) points (+- \(Format.fixed(100 * (part?.noise ?? 0), 1)))"
+    }
+    switch status {
+    case .head: return "a new head alone wins about \(points(parts.headLoss))."
+    case .bias:
+      return
+        "at most \(points(parts.avoidableBias)), if the training photos were learned as people know"
+        + " them."
+    case .variance:
+      return
+        "at most \(points(parts.variance)), if all that is learned carried over to other photos."
+    case .mismatch where parts.mismatch?.isSignificant == true:
+      return "at most \(points(parts.mismatch)), if the network were trained on photos like those."
+    case .mismatch, .healthy, .indistinct, .broken, .undecided: return nil
+    }
   }
 
   /// The parts worth working on, the largest first.
@@ -77,15 +120,15 @@ struct FitConclusion {
 
   private static func verdict(_ status: FitFindings.Status, splits: SplitMismatch?) -> String {
     switch status {
-    case .bias: "High avoidable bias: the training photos themselves are not learned. "
+    case .bias: "The training photos themselves are not learned (high avoidable bias). "
     case .head:
       "The head is poor: a new one on the same features does better on training photos it has not seen"
         + " than this one does on photos it learned. "
-    case .variance: "High variance: what is learned does not carry over to other photos. "
+    case .variance: "What is learned does not carry over to other photos (high variance). "
     case .mismatch:
-      "Distribution mismatch: the held-out photos are of another kind than the training photos (told"
+      "The held-out photos are of another kind than the training photos (distribution mismatch; told"
         + " apart with an AUC of \(rounded(splits?.auc ?? 0))). "
-    case .healthy, .broken, .undecided: ""
+    case .healthy, .indistinct, .broken, .undecided: ""
     }
   }
 
@@ -117,10 +160,14 @@ struct FitConclusion {
     case .mismatch:
       "Against mismatch: find out how the two kinds of photos differ (look at both), split anew at"
         + " random, or add training photos of the kind that counts; augmentation can imitate some of it."
+    case .indistinct:
+      "Do not train harder: it can only learn these labels by heart. See whether they belong to the photos"
+        + " (a table in another order, names that were shuffled) and whether a person can tell the classes"
+        + " by these photos; if so, give a larger backbone or input size, whose features may tell them."
     case .healthy, .broken, .undecided: ""
     }
   }
 
-  private static func percent(_ share: Double) -> String { "\((share * 1000).rounded() / 10) %" }
+  private static func percent(_ share: Double) -> String { Format.percent(share) }
   private static func rounded(_ value: Double) -> String { "\((value * 1000).rounded() / 1000)" }
 }

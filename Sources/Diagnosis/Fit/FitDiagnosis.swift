@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawConsole
 package import ThawTraining
 
 /// What the losses of a training's epochs say about it, with the advice that follows.
@@ -147,8 +148,6 @@ package enum FitDiagnosis {
   /// What comes after the head.
   private static let fineTuning = "fine-tune the backbone, too"
 
-  private static func percent(_ share: Double) -> String {
-    "\((share * 1000).rounded() / 10) %"
-  }
+  private static func percent(_ share: Double) -> String { Format.percent(share) }
   private static func text(_ loss: Double) -> String { "\((loss * 1000).rounded() / 1000)" }
 }

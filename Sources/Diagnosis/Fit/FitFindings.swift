@@ -17,6 +17,8 @@ package struct FitFindings: Sendable, Equatable, Codable {
     case variance
     /// The held-out photos are of another kind.
     case mismatch
+    /// The labels have nothing to do with what the network sees.
+    case indistinct
     /// Training cannot fit even a few photos.
     case broken
     /// Too few photos, or none of a known split.
@@ -99,6 +101,8 @@ package struct FitFindings: Sendable, Equatable, Codable {
   package var verdict: String
   /// The same as a word.
   package var status: Status
+  /// What can be won by it, a sentence; nil when nothing is to be won or that is not known.
+  package var gain: String?
   /// What to try, in this order.
   package var next: [String]
   /// Error on the training photos, 0 to 1; nil when not known.
@@ -115,6 +119,8 @@ package struct FitFindings: Sendable, Equatable, Codable {
   package var validationCount: Int
   /// The parts of the error.
   package var parts: BiasVariance
+  /// Whether the labels can be told apart at all; nil when too few photos were cross-validated.
+  package var signal: LabelSignal?
   /// Whether the splits can be told apart; nil without two.
   package var splits: SplitMismatch?
   /// The overfit-one-small-batch test; nil when it was not asked for.
@@ -139,14 +145,15 @@ package struct FitFindings: Sendable, Equatable, Codable {
   ///   - labels: the most suspicious photos.
   package init(
     parts: BiasVariance, humanError: Double?, heldOut: String?, splits: SplitMismatch?,
-    overfitTest: OverfitTest?, labels: [Photo], suspiciousCount: Int, hints: [String]
+    overfitTest: OverfitTest?, labels: [Photo], suspiciousCount: Int, hints: [FitHint],
+    signal: LabelSignal? = nil
   ) {
     self.parts = parts
     self.splits = splits
     self.overfitTest = overfitTest
     self.labels = labels
     self.suspiciousCount = suspiciousCount
-    self.hints = hints
+    self.signal = signal
     self.heldOut = heldOut
     trainingError = parts.training?.error
     crossValidatedError = parts.crossValidated?.error
@@ -155,8 +162,10 @@ package struct FitFindings: Sendable, Equatable, Codable {
     validationCount = parts.validation?.count ?? 0
     let conclusion = FitConclusion(
       parts, splits: splits, overfitTest: overfitTest, heldOut: heldOut,
-      suspicious: suspiciousCount)
+      suspicious: suspiciousCount, signal: signal)
     status = conclusion.status
+    self.hints = conclusion.agreeing(hints).map(\.message)
+    gain = conclusion.gain
     verdict = conclusion.verdict
     next = conclusion.next
     notes =

@@ -19,6 +19,8 @@ package struct ContractCure: Sendable, Equatable, Codable {
   /// Photos that only the better contract gets right, and only the declared one.
   package var gained: Int
   package var lost: Int
+  /// See ``PairedLosses/sigma``.
+  package var sigma: Double
   /// Number of photos.
   package var photos: Int
 
@@ -27,22 +29,16 @@ package struct ContractCure: Sendable, Equatable, Codable {
     guard !declared.isRight.isEmpty else { return nil }
     let pair = PairedLosses(first: declared, second: better)
     (before, accuracy) = (declared.accuracy, better.accuracy)
-    (gained, lost, photos) = (pair.gained, pair.lost, pair.count)
+    (gained, lost, sigma, photos) = (pair.gained, pair.lost, pair.sigma, pair.count)
     let range = BatchNormFixes.newPhotos(accuracy, photos)
     interval = [range.lowerBound, range.upperBound]
   }
 
   /// Whether the better contract does worse, beyond chance.
-  package var isHarmful: Bool {
-    let changed = Double(max(gained + lost, 1))
-    return Double(lost - gained) > 2 * changed.squareRoot()
-  }
+  package var isHarmful: Bool { sigma < -2 }
 
   /// Whether it does better, beyond chance.
-  package var isHelpful: Bool {
-    let changed = Double(max(gained + lost, 1))
-    return Double(gained - lost) > 2 * changed.squareRoot()
-  }
+  package var isHelpful: Bool { sigma > 2 }
 }
 
 extension ContractTrial {

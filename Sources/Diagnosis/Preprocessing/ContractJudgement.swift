@@ -85,6 +85,12 @@ package struct ContractJudgement: Sendable {
       contradicts: contradicts)
   }
 
+  /// No judgement: the batch norms remember nothing, and answers of such a network say nothing.
+  package init(untrained declared: Int) {
+    (status, best, doubt) = (.undecided, declared, .untrained)
+    (ratio, gain, certainty) = (1, nil, 0)
+  }
+
   /// Judges contracts by the classifier's answers alone.
   package init(heads evidence: [ContractEvidence], declared: [Int], photos: Int, classes: Int) {
     let scores = evidence.map { $0.head?.score ?? -.infinity }

@@ -19,7 +19,8 @@ extension ContractTrial {
       declared: candidates[0].name, declaredContract: classifier.preprocessing.description,
       ranking: ranking, geometries: try geometries(squares),
       evidence: usesBatchNorms ? .batchNorm : .head,
-      certainty: judgement.certainty, photos: photos.count, notes: notes, cure: cure)
+      certainty: judgement.certainty, photos: photos.count, notes: notes, cure: cure,
+      gain: gain(cure))
   }
 
   private var best: Preprocessing.Candidate { candidates[judgement.best] }
@@ -74,6 +75,9 @@ extension ContractTrial {
     case .nothingFits:
       "no known contract fits. Photos very unlike the training data, running statistics that were"
         + " damaged or never learned, and an unknown preprocessing all look like this."
+    case .untrained where isUntouched:
+      "its batch norms are those of new layers. The network was never trained, or they were not loaded;"
+        + " it remembers nothing that the photos could be compared with."
     case .untrained:
       "the network's weights seem not to be trained: it has nothing to compare with."
     }
@@ -92,29 +96,35 @@ extension ContractTrial {
       if cure?.isHarmful ?? ownHeadPrefersDeclared {
         let card =
           classifier.record == nil ? "the card \(classifier.source)" : "the card of its backbone"
-        return
-          "The head was trained on wrongly prepared photos: as it stands it does worse on right"
-          + " ones\(numbers(cure)). Correct \(card) (\(contract)) and train it again: thaw train."
+        return "Correct \(card) (\(contract)) and train the head again: thaw train."
       }
       guard classifier.record != nil else {
         return "Correct the preprocessing of the card \(classifier.source): \(contract)."
-          + sentence(cure)
       }
       return "Correct the contract in the model file (\(contract)): --apply FILE writes it."
-        + sentence(cure)
     }
   }
 
-  private func numbers(_ cure: ContractCure?) -> String {
-    cure.map { ", \(Format.percent($0.accuracy)) instead of \(Format.percent($0.before))" } ?? ""
-  }
-
-  private func sentence(_ cure: ContractCure?) -> String {
-    guard let cure else { return "" }
+  /// What the better contract does for the network, as far as labelled photos tell; nil where there is
+  /// none.
+  private func gain(_ cure: ContractCure?) -> String? {
+    guard judgement.status == .wrong else { return nil }
+    let isHarmful = cure?.isHarmful ?? ownHeadPrefersDeclared
+    let before =
+      isHarmful
+      ? "nothing as it stands: its head was trained on wrongly prepared photos and does worse on right"
+        + " ones" : ""
+    guard let cure else {
+      return isHarmful
+        ? "\(before)."
+        : "how much cannot be said without labelled photos: name their folders as its classes."
+    }
+    let numbers =
+      "\(Format.percent(cure.accuracy)) of the \(cure.photos) labelled photos instead of"
+      + " \(Format.percent(cure.before))"
+    if isHarmful { return "\(before), \(numbers)." }
     let range = "\(Format.percent(cure.interval[0])) to \(Format.percent(cure.interval[1]))"
-    return
-      " It gets \(Format.percent(cure.accuracy)) of the \(cure.photos) labelled photos right then,"
-      + " instead of \(Format.percent(cure.before)) (\(range) of others, unless it was trained on these)"
+    return "\(numbers) (\(range) of as many others, unless it was trained on these)"
       + (cure.isHelpful ? "." : "; that difference may be chance.")
   }
 
@@ -135,7 +145,8 @@ extension ContractTrial {
           + " near misses do not.")
     }
     if isUntouched {
-      notes.append("The running statistics are those of a new layer: judged by the answers alone.")
+      notes.append(
+        "thaw diagnose batchnorm says whether statistics are missing or nothing was trained.")
     }
     if judgement.status != .undecided {
       notes.append("Resize filter, crop and aspect ratio can hardly be told from the statistics.")

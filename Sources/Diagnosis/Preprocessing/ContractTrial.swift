@@ -27,7 +27,8 @@ package struct ContractTrial {
   package let context: StageContext
   /// Whether the running statistics decided; if not, the classifier's answers did.
   package let usesBatchNorms: Bool
-  /// Whether there are batch norms that have learned nothing.
+  /// Whether its batch norms are those of new layers: the network was never trained, or they were not
+  /// loaded.
   package let isUntouched: Bool
 
   /// The classifier whose answers are heard.
@@ -51,8 +52,7 @@ package struct ContractTrial {
     let probe = try NormalizationProbe(
       classifier.graph, parameters: classifier.parameters, layers: ContractTrial.layers,
       compiler: context.compiler, size: Extent2D(classifier.preprocessing.inputSize))
-    let isUntouched =
-      !probe.layers.isEmpty && probe.layers.allSatisfy(\.statistics.areUntouched)
+    let isUntouched = ContractTrial.isUntouched(classifier, probe)
     let witness = try ContractTrial.witness(for: classifier, context)
     var evidence = try ContractTrial.measure(
       candidates, probe, photos, seed: seed, context: context)
@@ -64,13 +64,15 @@ package struct ContractTrial {
       witness, about: candidates, &evidence, photos, declared: declared,
       isOnlyEvidence: !usesBatchNorms, seed: seed)
     let judgement =
-      usesBatchNorms
-      ? ContractJudgement(
-        batchNorms: evidence, declared: declared, photos: photos.count,
-        headIsWitness: witness.isIndependent)
-      : ContractJudgement(
-        heads: evidence, declared: declared, photos: photos.count,
-        classes: witness.classifier.classNames.count)
+      isUntouched
+      ? ContractJudgement(untrained: declared[0])
+      : usesBatchNorms
+        ? ContractJudgement(
+          batchNorms: evidence, declared: declared, photos: photos.count,
+          headIsWitness: witness.isIndependent)
+        : ContractJudgement(
+          heads: evidence, declared: declared, photos: photos.count,
+          classes: witness.classifier.classNames.count)
     ownHeadPrefersDeclared =
       try judgement.status == .wrong && witness.classifier !== classifier
       && ContractTrial.prefersDeclared(classifier, candidates[judgement.best], photos)
@@ -83,6 +85,24 @@ package struct ContractTrial {
     self.witness = witness
     self.usesBatchNorms = usesBatchNorms
     self.isUntouched = isUntouched
+  }
+
+  /// Whether the first batch norms have the statistics, or all batch norms the scales and shifts, that new
+  /// layers start with.
+  private static func isUntouched(
+    _ classifier: Classifier, _ probe: NormalizationProbe
+  ) -> Bool {
+    guard !probe.layers.isEmpty else { return false }
+    if probe.layers.allSatisfy(\.statistics.areUntouched) { return true }
+    let (graph, parameters) = (classifier.graph, classifier.parameters)
+    let scales = graph.nodes.compactMap { node -> Bool? in
+      guard case .batchNormalization = node.operation,
+        let scale = parameters[node.path.appending("weight")],
+        let shift = parameters[node.path.appending("bias")]
+      else { return nil }
+      return scale.elements.allSatisfy { $0 == 1 } && shift.elements.allSatisfy { $0 == 0 }
+    }
+    return !scales.isEmpty && scales.allSatisfy { $0 }
   }
 
   /// The original network of the model's backbone if its weights are here, else the model itself.

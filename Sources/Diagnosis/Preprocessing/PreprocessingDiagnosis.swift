@@ -70,6 +70,8 @@ package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   package var verdict: String
   /// The same as a word.
   package var status: Status
+  /// What the better contract wins, as far as labelled photos tell; nil when none is better.
+  package var gain: String?
   /// What to do; nil when nothing is to be done.
   package var recommendation: String?
   /// Name of the declared contract in ``ranking``.
@@ -98,8 +100,10 @@ package struct PreprocessingDiagnosis: Sendable, Equatable, Codable {
   package init(
     verdict: String, status: Status, recommendation: String?, declared: String,
     declaredContract: String, ranking: [Rank], geometries: [Geometry] = [], evidence: Evidence,
-    certainty: Double, photos: Int, notes: [String], cure: ContractCure? = nil
+    certainty: Double, photos: Int, notes: [String], cure: ContractCure? = nil,
+    gain: String? = nil
   ) {
+    self.gain = gain
     self.cure = cure
     self.verdict = verdict
     self.status = status

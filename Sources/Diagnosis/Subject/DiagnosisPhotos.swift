@@ -29,6 +29,16 @@ package struct DiagnosisPhotos {
   package let classes: Int
   /// Photos that could not be used.
   package let unusable: Int
+  /// A number for each photo of ``main``, and of ``heldOut``: the same for photos that show the same.
+  package let (mainGroups, heldOutGroups): ([Int], [Int])
+  /// Photos kept apart to judge that show the same as one that is learned from. They were left out,
+  /// unless hardly any others were there.
+  package let copies: Int
+  /// Whether the photos that judge are copies of those that are learned from.
+  package let isJudgedByCopies: Bool
+
+  /// The fewest photos that judge after copies were left out.
+  private static let fewestJudging = 8
 
   /// A labelled file.
   package struct Item {
@@ -47,9 +57,12 @@ package struct DiagnosisPhotos {
   ///
   /// With split folders (or a manifest) `train` is looked at and `valid`, else `test`, judges fixes;
   /// without, all photos are looked at and two in five of them judge fixes.
+  ///
+  /// - Parameter looksForCopies: whether photos that show the same may be among them, as nobody has
+  ///   looked for them before.
   package init(
-    _ items: [Item], columns: [String: Int], limit: Int, seed: UInt64, classifier: Classifier,
-    context: StageContext
+    _ items: [Item], columns: [String: Int], limit: Int, looksForCopies: Bool = true, seed: UInt64,
+    classifier: Classifier, context: StageContext
   ) throws {
     let present = Set(items.compactMap(\.split))
     let kept: Split? = [.valid, .test].first(where: present.contains)
@@ -67,13 +80,24 @@ package struct DiagnosisPhotos {
     unusable = photos.reasons.count
     isTrainingData = present.contains(.train)
     let all = photos.tensors
-    let keptBack =
+    let groups =
+      looksForCopies
+      ? PhotoCopies(all, side: classifier.preprocessing.inputSize).groups
+      : Array(all.labels.indices)
+    var keptBack =
       isDivided
       ? photos.items.indices.filter { photos.items[$0].split == kept }
       : DiagnosisPhotos.twoInFive(photos.items)
     let rest = Set(all.labels.indices).subtracting(keptBack).sorted()
+    let learned = Set(rest.map { groups[$0] })
+    let fresh = keptBack.filter { !learned.contains(groups[$0]) }
+    copies = isDivided ? keptBack.count - fresh.count : 0
+    isJudgedByCopies = copies > 0 && fresh.count < DiagnosisPhotos.fewestJudging
+    if copies > 0, !isJudgedByCopies { keptBack = fresh }
     fixing = all.subset(rest)
     heldOut = all.subset(keptBack)
+    heldOutGroups = keptBack.map { groups[$0] }
+    mainGroups = isDivided ? rest.map { groups[$0] } : groups
     main = isDivided ? fixing : all
     names =
       isDivided ? ("train", kept?.rawValue ?? "") : (present.first?.rawValue ?? "all", "held out")
@@ -81,6 +105,13 @@ package struct DiagnosisPhotos {
       throw PipelineError.data(
         "a diagnosis needs at least 8 photos of at least 2 classes, found \(self.main.count) of"
           + " \(Set(self.main.labels).count). Give a folder with one sub-folder per class.")
+    }
+    if copies > 0 {
+      context.console.warn(
+        "\(copies) of the photos that judge show the same as photos that the network learned from"
+          + (isJudgedByCopies
+            ? "; hardly any others are left, so what they say is biased."
+            : " and were left out."))
     }
   }
 
@@ -154,5 +185,22 @@ private struct LoadedPhotos {
     for reason in reasons { context.console.warn(reason) }
     tensors = LabelledTensors(
       storage: storage, stride: stride, labels: self.items.map { columns[$0.className] ?? 0 })
+  }
+}
+
+/// A photo that a diagnosis may look at.
+package struct SubjectPhoto: Sendable {
+  package let path: FilePath
+  /// As messages and tables name it.
+  package let name: String
+  /// Nil where folders do not tell.
+  package let className: String?
+  package let split: Split?
+
+  package init(path: FilePath, name: String, className: String?, split: Split?) {
+    self.path = path
+    self.name = name
+    self.className = className
+    self.split = split
   }
 }

@@ -177,6 +177,11 @@ package struct MixingDraw: Hashable, Sendable {
     }
   }
 
+  /// Mixes rows of targets [N, `width`] in place: `fraction` of the own, the rest of the partner's.
+  package func mixTargets(_ rows: UnsafeMutableBufferPointer<Float>, width: Int) {
+    mix(rows, stride: width) { target, partner, pair in pair.blend(target, partner) }
+  }
+
   // Follows the permutation's cycles, so that one sample of memory is enough: a sample is read as a
   // partner before it is changed, except each cycle's first, which is kept.
   private func mix(

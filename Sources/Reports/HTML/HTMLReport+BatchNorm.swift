@@ -9,7 +9,9 @@ extension HTMLReport {
     guard let found = content.batchNorm else { return nil }
     let isGood = found.kind == .healthy || found.kind == .noBatchNorm
     let verdict = note(
-      "Batch normalisation", isGood ? .good : .problem, found.verdict, found.recommendation)
+      "Batch normalisation", isGood ? .good : .problem, found.verdict,
+      [found.gain.map { "To be won: \($0)" }, found.recommendation].compactMap(\.self).joined(
+        separator: " "))
     let list = found.evidence.map { "<li>\($0)</li>" as Markup }
     let evidence: Markup = list.isEmpty ? "" : "<ul>\(Markup.joined(list))</ul>\n"
     return Section(

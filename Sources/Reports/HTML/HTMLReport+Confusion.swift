@@ -6,6 +6,9 @@ import ThawTraining
 /// What was taken for what.
 extension HTMLReport {
   var confusionSection: Section? {
+    if let evaluation = content.evaluation, let counts = evaluation.coOccurrence {
+      return labelsSection(evaluation, counts)
+    }
     guard let matrix = content.evaluation?.matrix else { return nil }
     let pairs = matrix.confusions(limit: 12)
     let rows = pairs.map { pair -> [Markup] in

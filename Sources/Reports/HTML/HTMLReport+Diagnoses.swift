@@ -30,7 +30,9 @@ extension HTMLReport {
         rank.head.map { Format.fixed($0.entropy, 2) } ?? "–", rank.isDeclared ? "declared" : "",
       ].map(name)
     }
-    let advice = ([found.recommendation].compactMap { $0 } + found.notes).joined(separator: " ")
+    let advice =
+      ([found.gain.map { "To be won: \($0)" }, found.recommendation].compactMap(\.self)
+      + found.notes).joined(separator: " ")
     return note("Preprocessing", status, found.verdict, advice)
       + definitions([
         (
@@ -47,7 +49,7 @@ extension HTMLReport {
       switch found.status {
       case .healthy: found.suspiciousCount == 0 ? .good : .warning
       case .bias, .variance, .undecided: .warning
-      case .mismatch, .broken, .head: .problem
+      case .mismatch, .broken, .head, .indistinct: .problem
       }
     let columns = [
       Column("Part of the error"), Column("Size", numeric: true),

@@ -13,17 +13,21 @@ extension HTMLReport {
     guard let evaluation = content.evaluation else { return nil }
     return Section(
       id: "evaluation", title: "How good it is",
-      body: comparison + metrics + perClass(evaluation.matrix.classMetrics))
+      body: comparison + metrics + perClass(evaluation.classMetrics))
   }
 
   /// A number of the whole result, and what it says.
-  private struct Measure {
+  struct Measure {
     let name: String
     let meaning: String
     let value: (Evaluation) -> String
   }
 
   private var measures: [Measure] {
+    content.evaluation?.severalLabels == true ? labelMeasures : classMeasures
+  }
+
+  private var classMeasures: [Measure] {
     [
       Measure(
         name: "Accuracy", meaning: "Share of the photos whose first answer is the labelled class."
@@ -87,7 +91,7 @@ extension HTMLReport {
   private var comparison: Markup {
     guard let found = content.comparison else { return "" }
     let columns = [
-      Column("What trained"), Column("Right", numeric: true), Column("Accuracy", numeric: true),
+      Column("What trained"), Column("Right", numeric: true), Column(accuracyName, numeric: true),
     ]
     let rows = compared(found).map {
       ["\($0.name)", "\($0.right)", "\(percent($0.accuracy))"] as [Markup]
@@ -150,6 +154,9 @@ extension HTMLReport {
   }
 
   private func perClass(_ classes: [ConfusionMatrix.ClassMetrics]) -> Markup {
+    if let evaluation = content.evaluation, evaluation.severalLabels {
+      return labelsTable(evaluation) + classTerms
+    }
     let table = perClassTable(classes)
     guard classes.count > Self.manyClasses else {
       return """

@@ -30,7 +30,7 @@ extension HTMLReport {
         "Loss", .init("Loss", including: [0], limit: Self.readable(trainLosses + validLosses)),
         [("Training", trainLosses), ("Validation", validLosses)]),
       chart(
-        "Accuracy", .init("Accuracy", isPercent: true),
+        accuracyName, .init(accuracyName, isPercent: true),
         [
           ("Training", history.map(\.trainAccuracy)),
           ("Validation", history.compactMap(\.validAccuracy)),
@@ -44,7 +44,8 @@ extension HTMLReport {
   /// The curves as numbers, for those who cannot see them.
   private var epochs: Markup {
     let columns = [
-      "Epoch", "Train loss", "Valid loss", "Train accuracy", "Valid accuracy",
+      "Epoch", "Train loss", "Valid loss", "Train \(accuracyName.lowercased())",
+      "Valid \(accuracyName.lowercased())",
     ].map { Column($0, numeric: true) }
     let rows = content.history.map { epoch -> [Markup] in
       [

@@ -86,17 +86,20 @@ package struct ResultWords: Sendable {
 
   /// How many photos of what: `145 of 153 validation photos right, 94.8 %`.
   package var sentence: String {
-    "\(correct) of \(count) \(kind)\(count == 1 ? "photo" : "photos") right,"
+    "\(correct) of \(count) \(kind)\(count == 1 ? "photo" : "photos")"
+      + (evaluation.severalLabels ? " with every label right," : " right,")
       + " \(Format.percent(evaluation.accuracy))"
   }
 
   /// The one number: a percentage, or with few photos the count that it would hide.
   package var figure: String {
-    isFew ? "\(Format.grouped(correct)) of \(Format.grouped(count))" : Format.percent(share)
+    if evaluation.severalLabels { return labelsFigure }
+    return isFew ? "\(Format.grouped(correct)) of \(Format.grouped(count))" : Format.percent(share)
   }
 
   /// The accuracy as somebody would tell it.
   package var plain: String {
+    if evaluation.severalLabels { return labelsPlain }
     if isFew { return few }
     if correct == count { return "Every photo was named correctly." }
     if correct == 0 { return "No photo was named correctly." }
@@ -122,7 +125,9 @@ package struct ResultWords: Sendable {
   /// How many were right of which photos, and what that is worth.
   package var basis: String {
     let numbers = "\(Format.grouped(correct)) of \(Format.grouped(count))"
-    let right = count == 1 ? "photo right" : "photos right"
+    let right =
+      (count == 1 ? "photo" : "photos")
+      + (evaluation.severalLabels ? " with every label right" : " right")
     switch Split(rawValue: evaluation.split) {
     case .test: return "\(numbers) test \(right), which nothing was chosen by."
     case .valid where validationChose: return "\(numbers) validation \(right); \(chosenBy)."
@@ -171,13 +176,15 @@ package struct ResultWords: Sendable {
   /// How far chance reaches; nil where ``plain`` has said so.
   package var interval: String? {
     guard !isFew else { return nil }
-    return "Going by chance alone, the true accuracy lies between \(low) and \(high) (95\u{A0}%"
+    let share = evaluation.severalLabels ? "share of photos with every label right" : "accuracy"
+    return "Going by chance alone, the true \(share) lies between \(low) and \(high) (95\u{A0}%"
       + " confidence)."
   }
 
   /// What the mistakes are; a confusion is named only if it stands out.
   package var mistakes: String {
-    let pairs = evaluation.matrix.confusions(limit: .max)
+    guard let matrix = evaluation.matrix else { return labelsMistakes }
+    let pairs = matrix.confusions(limit: .max)
     let total = count - correct
     guard let first = pairs.first else {
       return isFew ? "No mistake among them." : "No mistakes among \(Counted.photos(count))."

@@ -77,9 +77,12 @@ package struct OpenRun: Sendable {
   ///
   /// - Throws: ``PipelineError/data(_:)``.
   func requireClasses(of model: ModelRecord, in file: FilePath) throws(PipelineError) {
-    guard model.classNames != manifest.classes else { return }
+    guard
+      model.classNames != manifest.classes || model.outputActivation != manifest.outputActivation
+    else { return }
     throw .data(
-      "\(file.displayed): was trained for other classes than the run has now. Run: thaw train --run"
+      "\(file.displayed): was trained for other classes or another number of labels a photo than the run has"
+        + " now. Run: thaw train --run"
         + " \(directory.path.displayed)")
   }
 

@@ -53,7 +53,8 @@ struct SnapshotFiles {
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: path, key: key, run, network: network, isHeadAlone: isHeadAlone)
+      to: path, key: key, run, network: network, isHeadAlone: isHeadAlone,
+      choosesThresholds: false)
   }
 
   /// Removes the snapshots of other trainings, and damaged ones.

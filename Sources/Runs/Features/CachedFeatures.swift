@@ -10,9 +10,9 @@ struct CachedFeatures: FeatureSource {
   private let clean: FeatureMatrix
   /// The same photos under augmented views: epoch e trains on view e modulo their number.
   private let training: [FeatureMatrix]
-  let labels: [Int]
+  let labels: SampleLabels
 
-  init(clean: FeatureMatrix, training: [FeatureMatrix] = [], labels: [Int]) {
+  init(clean: FeatureMatrix, training: [FeatureMatrix] = [], labels: SampleLabels) {
     self.clean = clean
     self.training = training
     self.labels = labels
@@ -20,8 +20,9 @@ struct CachedFeatures: FeatureSource {
 
   var count: Int { labels.count }
   var stride: Int { clean.rowLength }
+  var targetRows: TargetRows? { labels.rows }
 
-  func label(_ index: Int) -> Int { labels[index] }
+  func label(_ index: Int) -> Int { labels.label(index) }
 
   func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>

@@ -10,6 +10,7 @@ import ThawImages
 import ThawInference
 import ThawOneDNN
 import ThawTensors
+import ThawTraining
 
 /// The features of a run's photos at the network's cut: computed once, then read from the cache.
 struct FeatureStore {
@@ -38,7 +39,7 @@ struct FeatureStore {
       directory: place,
       key: try FeatureStore.key(
         of: network.cacheKey(
-          engine: context.compiler.inferenceEngine.name, precision: precision), in: place),
+          engine: context.compiler.inferenceEngine, precision: precision), in: place),
       rowLength: rowLength, precision: precision)
     if cache.recovery.droppedRows > 0 {
       context.console.warn(
@@ -70,11 +71,10 @@ struct FeatureStore {
     _ split: Split, _ manifest: Manifest, training: [TestTimeView] = []
   ) throws -> CachedFeatures {
     let records = manifest.records(in: split)
-    let indices = manifest.classIndices
     let views = try training.map { try matrix(records, view: $0) }
     return CachedFeatures(
       clean: try views.first ?? matrix(records), training: views,
-      labels: records.compactMap { indices[$0.className] })
+      labels: SampleLabels(of: records, in: manifest))
   }
 
   /// Computes the rows that are missing; returns how many photos were read.

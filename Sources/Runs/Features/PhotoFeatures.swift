@@ -17,7 +17,7 @@ import ThawTraining
 /// is resumed sees the same ones.
 final class PhotoFeatures: MixingFeatureSource {
   private let photos: PhotoPreparation
-  private let labels: [Int]
+  private let labels: SampleLabels
   /// The frozen layers; nil when the first layer already trains.
   private let prefix: (any InferencePlan)?
   private let augmentation: Augmentation
@@ -34,8 +34,7 @@ final class PhotoFeatures: MixingFeatureSource {
   ) {
     photos = PhotoPreparation(
       records, root: manifest.root.filePath, preprocessing: network.preprocessing)
-    let indices = manifest.classIndices
-    labels = records.compactMap { indices[$0.className] }
+    labels = SampleLabels(of: records, in: manifest)
     self.prefix = prefix
     stride = prefix?.outputStride ?? network.preprocessing.elementCount
     augmentation = settings.augmentation
@@ -47,7 +46,9 @@ final class PhotoFeatures: MixingFeatureSource {
   var count: Int { labels.count }
   var photoSize: PixelSize { PixelSize(width: photos.side, height: photos.side) }
 
-  func label(_ index: Int) -> Int { labels[index] }
+  var targetRows: TargetRows? { labels.rows }
+
+  func label(_ index: Int) -> Int { labels.label(index) }
 
   func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>

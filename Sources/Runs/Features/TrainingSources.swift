@@ -78,7 +78,7 @@ struct TrainingSourceMaker {
   func key(of network: TransferNetwork) throws -> String {
     try FeatureStore.key(
       of: network.cacheKey(
-        engine: context.compiler.inferenceEngine.name, precision: precision),
+        engine: context.compiler.inferenceEngine, precision: precision),
       in: run.directory.features)
   }
 

@@ -17,7 +17,7 @@ package struct FeatureCacheKey {
   /// - Parameters:
   ///   - cut: the node whose output is cached.
   ///   - parameters: at least those up to the cut.
-  ///   - engine: the name of the one that computes, with its version.
+  ///   - engine: the name of the one that computes, with its version and what it computes in.
   ///   - precision: of the numbers on the disk.
   package init(
     _ graph: Graph, upTo cut: NodeID, parameters: Parameters, preprocessing: Preprocessing,

@@ -62,6 +62,7 @@ package struct HeadTrainingKey {
     for record in manifest.records {
       hash.add(record.sha256, record.className)
       hash.add("split", record.split.rawValue)
+      hash.add(record.labels)
     }
     return hash.key
   }

@@ -2,6 +2,15 @@
 
 import ThawDatasets
 
+extension KeyHash {
+  /// Nothing where photos have one label each.
+  mutating func add(_ labels: LabelSet?) {
+    guard let labels else { return }
+    add("labels", list: labels.present)
+    add("unknown labels", list: labels.unknown)
+  }
+}
+
 extension Manifest {
   /// A hash of which photos there are, and what each is used for.
   var photosKey: String {
@@ -11,6 +20,7 @@ extension Manifest {
     for record in records {
       hash.add(record.sha256, record.className)
       hash.add("split", record.split.rawValue)
+      hash.add(record.labels)
     }
     return hash.key
   }

@@ -6,14 +6,19 @@ import ThawConsole
 import ThawDatasets
 import ThawFiles
 import ThawInference
+import ThawNetwork
 import ThawRecipes
+import ThawTraining
 
 /// A model file of a run: what was trained, under the key of everything it depends on.
 struct RunModel {
   /// Writes a model file.
+  ///
+  /// - Parameter choosesThresholds: whether, where photos may have several labels, the validation photos
+  ///   choose from which probability on a photo has each; otherwise that is a half.
   static func write(
     _ trained: TrainedNetwork, to path: FilePath, key: String, _ run: OpenRun,
-    network: TransferNetwork, isHeadAlone: Bool
+    network: TransferNetwork, isHeadAlone: Bool, choosesThresholds: Bool = true
   ) throws {
     let (recipe, manifest) = (run.recipe, run.manifest)
     let counts = Dictionary(
@@ -25,11 +30,25 @@ struct RunModel {
       outcome: trained.outcome)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
-      preprocessing: network.preprocessing.json, freezing: network.plan,
+      outputActivation: manifest.outputActivation,
+      thresholds: choosesThresholds ? try thresholds(trained.parameters, run) : [],
+      preprocessing: network.preprocessing.json, precision: network.graph.precision,
+      freezing: network.plan,
       training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license
     try FileSystem.createDirectory(path.removingLastComponent())
     try ModelFile.write(path, record, trained.parameters.restricted(to: network.graph))
+  }
+
+  /// See ``LabelThresholds``; empty where each photo has one label, and without validation photos.
+  private static func thresholds(_ parameters: Parameters, _ run: OpenRun) throws -> [Float] {
+    let photos = run.manifest.records(in: .valid)
+    guard run.manifest.severalLabels, !photos.isEmpty,
+      let targets = SampleLabels(of: photos, in: run.manifest).rows
+    else { return [] }
+    let logits = try RunEvaluation.logits(
+      of: photos, by: parameters, views: [.plain(.center)], run)
+    return LabelThresholds.chosen(Probabilities.sigmoid(logits[0]), targets)
   }
 }
 

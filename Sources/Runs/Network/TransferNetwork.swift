@@ -27,7 +27,8 @@ struct TransferNetwork {
   init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
-    let graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
+    var graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
+    graph.precision = context.precision(of: recipe)
     self.init(
       card, recipe, graph,
       .freezing(
@@ -41,8 +42,9 @@ struct TransferNetwork {
     freezing plan: (Graph) throws -> FreezePlan = { .freezing(to: -1, of: $0) }
   ) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
-    let graph = try context.pretrained.architecture(of: card).graph(
+    var graph = try context.pretrained.architecture(of: card).graph(
       Head(recipe.head, classes: classes.count))
+    graph.precision = context.precision(of: recipe)
     try parameters.validate(for: graph)
     self.init(card, recipe, graph, try plan(graph), parameters)
   }
@@ -106,10 +108,10 @@ struct TransferNetwork {
   }
 
   /// The cache key of features at the cut.
-  func cacheKey(engine: String, precision: FeaturePrecision = .float32) -> FeatureCacheKey {
+  func cacheKey(engine: any Engine, precision: FeaturePrecision = .float32) -> FeatureCacheKey {
     FeatureCacheKey(
       graph, upTo: partition.cut, parameters: parameters, preprocessing: preprocessing,
-      engine: engine, precision: precision)
+      engine: engine.name(for: graph), precision: precision)
   }
 }
 

@@ -6,7 +6,8 @@ import ThawNetwork
 import ThawRecipes
 import ThawTraining
 
-/// Trains a head without a hidden layer as multinomial logistic regression, by L-BFGS.
+/// Trains a head without a hidden layer as multinomial logistic regression, or where photos may have
+/// several labels as one of two classes for each, by L-BFGS.
 struct ConvexTraining {
   let run: OpenRun
   let network: TransferNetwork
@@ -24,7 +25,7 @@ struct ConvexTraining {
         "the solver lbfgs trains a single layer. Remove the hidden layer or use sgd or adam.")
     }
     let clock = ContinuousClock.now
-    let weights = recipe.train.classWeights(labels: train.labels, classes: classes.count)
+    let weights = recipe.train.weights(train.labels, classes: classes.count)
     let solver = LogisticRegression(
       regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
       classWeights: weights, seed: recipe.seed)

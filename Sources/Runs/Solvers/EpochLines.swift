@@ -6,14 +6,20 @@ package import ThawTraining
 /// A line an epoch for the terminal and the log; epochs of less than two seconds share one.
 package struct EpochLines {
   private let epochs: Int
+  private let accuracyName: String
   private let clock: () -> Double
   private var last: Double
 
   /// - Parameters:
   ///   - epochs: of the whole training, unless it stops early.
+  ///   - accuracyName: what the share of right answers is called.
   ///   - clock: seconds from any origin.
-  package init(epochs: Int, clock: @escaping () -> Double = ProgressLine.monotonicSeconds) {
+  package init(
+    epochs: Int, accuracyName: String = "accuracy",
+    clock: @escaping () -> Double = ProgressLine.monotonicSeconds
+  ) {
     self.epochs = epochs
+    self.accuracyName = accuracyName
     self.clock = clock
     last = clock()
   }
@@ -31,7 +37,7 @@ package struct EpochLines {
     ]
     if let loss = record.validLoss { parts.append("valid loss \(Format.fixed(loss, 4))") }
     if let accuracy = record.validAccuracy {
-      parts.append("accuracy \(Format.percent(accuracy))")
+      parts.append("\(accuracyName) \(Format.percent(accuracy))")
     }
     if let timeLeft, record.epoch + 1 < epochs { parts.append(timeLeft) }
     return parts.joined(separator: "  ")

@@ -42,9 +42,8 @@ struct GradientTraining {
     let samples = manifest.records(in: .train).count
     let hasValidation = !manifest.records(in: .valid).isEmpty
     let state = try savedState()
-    let indices = manifest.classIndices
-    let weights = settings.classWeights(
-      labels: manifest.records(in: .train).compactMap { indices[$0.className] },
+    let loss = settings.loss(
+      SampleLabels(of: manifest.records(in: .train), in: manifest),
       classes: manifest.classes.count)
     var isCached = true
     var passing: Set<String> = []
@@ -53,8 +52,7 @@ struct GradientTraining {
       configuration: settings.configuration(
         samples: samples, hasValidation: hasValidation, seed: run.recipe.seed),
       graph: network.graph, parameters: network.parameters,
-      loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing, classWeights: weights),
-      resuming: state
+      loss: loss, resuming: state
     ) { phase, parameters in
       let setting = try compile(phase, parameters)
       isCached = setting.isCached
@@ -147,7 +145,8 @@ struct GradientTraining {
     let progress = context.console.progress(
       label, total: schedule.epochs * training.trainer.curve.stepsPerEpoch, unit: "steps",
       completed: training.trainer.progress.step, saysSteps: true)
-    var lines = EpochLines(epochs: schedule.epochs)
+    let measure = run.manifest.accuracyName
+    var lines = EpochLines(epochs: schedule.epochs, accuracyName: measure)
     var pace = SavingPace()
     func saveSometimes() throws {
       try pace.save { try checkpoint.save(try training.exportState()) }
@@ -155,7 +154,7 @@ struct GradientTraining {
     var detail: String?
     let hooks = TrainerHooks(
       onEpoch: { record, trainer in
-        let accuracy = record.validAccuracy.map { ", valid accuracy \(Format.percent($0))" } ?? ""
+        let accuracy = record.validAccuracy.map { ", valid \(measure) \(Format.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
         if let line = lines.line(record, timeLeft: progress.timeLeft) { progress.say(line) }
@@ -189,7 +188,8 @@ struct GradientTraining {
     var text = counted(result.history.count, "epoch")
     if result.outcome == .stoppedEarly { text += " (stopped early)" }
     guard let best = result.best, let accuracy = best.validAccuracy else { return text }
-    return text + ", best was epoch \(best.epoch + 1): valid accuracy \(Format.percent(accuracy))"
+    return text
+      + ", best was epoch \(best.epoch + 1): valid \(run.manifest.accuracyName) \(Format.percent(accuracy))"
   }
 }
 

@@ -56,6 +56,8 @@ struct InterpolationSearch {
   private func judgeBetween(_ end: Parameters, _ consider: (Candidate) -> Void) throws {
     let network = widest
     let photos = try sources.validation(of: network)
+    let loss: any Loss =
+      photos.targetRows == nil ? SoftmaxCrossEntropy() : SigmoidCrossEntropy()
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: sources.settings.batch, size: network.size)
@@ -63,7 +65,7 @@ struct InterpolationSearch {
       try context.checkInterruption()
       let parameters = network.parameters.interpolated(towards: end, share: Float(share))
       try plan.importParameters(parameters)
-      let score = try PlanEvaluator.score(photos, by: plan, loss: SoftmaxCrossEntropy())
+      let score = try PlanEvaluator.score(photos, by: plan, loss: loss)
       consider(
         Candidate(
           share: share, loss: score.loss.mean, accuracy: score.accuracy, parameters: parameters))

@@ -51,13 +51,13 @@ package struct DiagnoseBatchNormStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func diagnose(_ run: OpenRun, options: Options) throws -> BatchNormDiagnosis {
-    let classifier = try run.classifier()
+    let classifier = try run.classifier().withSoftmax(context: context)
     let root = run.manifest.root.filePath
     let items = run.manifest.records.map {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
     }
-    let diagnosis = try diagnose(classifier, items, of: root, options)
+    let diagnosis = try diagnose(classifier, items, of: root, looksForCopies: false, options)
     try run.write(diagnosis, to: run.directory.diagnosis("batchnorm"))
     return diagnosis
   }
@@ -77,6 +77,7 @@ package struct DiagnoseBatchNormStage {
       items = try training + unseen(items, among: training, data, trainingData)
     }
     let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
+      .withSoftmax(context: context)
     return try diagnose(network, items, of: data, options)
   }
 
@@ -120,17 +121,18 @@ package struct DiagnoseBatchNormStage {
 
   private func diagnose(
     _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
-    _ options: Options
+    looksForCopies: Bool = true, _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
     let photos = try DiagnosisPhotos(
-      items, columns: columns, limit: options.photos, seed: options.seed, classifier: classifier,
-      context: context)
+      items, columns: columns, limit: options.photos, looksForCopies: looksForCopies,
+      seed: options.seed, classifier: classifier, context: context)
     let examination = try BatchNormExamination(
       classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
       switchesLayers: options.switchesLayers, isSeen: options.isSeen, seed: options.seed,
       context: context)
+    for line in examination.contradictions { context.console.warn(line) }
     let judgement = BatchNormJudgement(examination.facts, suspects: examination.suspects)
     var diagnosis = BatchNormDiagnosis(examination, judgement, classifier)
     let fixes = BatchNormFixes(

@@ -55,8 +55,8 @@ package struct DiagnoseFitStage {
   }
 
   /// What the epochs of the last training suggest; a damaged history is said and does without.
-  private func hints(_ run: RunDirectory) throws -> [String] {
-    do { return try run.hints.map(\.message) } catch {
+  private func hints(_ run: RunDirectory) throws -> [FitHint] {
+    do { return try run.hints } catch {
       guard case PipelineError.data(let text) = error else { throw error }
       context.console.warn(text)
       return []
@@ -64,7 +64,7 @@ package struct DiagnoseFitStage {
   }
 
   private func find(
-    _ subject: OpenSubject, _ options: Options, hints: [String]
+    _ subject: OpenSubject, _ options: Options, hints: [FitHint]
   ) throws -> FitFindings {
     let classifier = try subject.classifier()
     let photos = try FitPhotos(subject, classifier)
@@ -74,7 +74,11 @@ package struct DiagnoseFitStage {
     let valid = photos.indices(of: .valid)
     let (held, heldName) =
       valid.isEmpty ? (photos.indices(of: .test), "test") : (valid, "valid")
-    let suspicion = try labels(of: photos, seed: options.seed, heads)
+    let probabilities = try CrossValidation.probabilities(
+      photos.features, labels: photos.labels, classes: photos.classes.count, seed: options.seed,
+      onSolve: { heads.advance() })
+    let suspicion = LabelSuspicion(
+      features: photos.features, probabilities: probabilities, labels: photos.labels)
     let parts = try parts(photos, train, held, options, heads)
     let splits = try mismatch(photos, train, held, options, heads)
     heads.finish()
@@ -84,7 +88,8 @@ package struct DiagnoseFitStage {
       overfitTest: options.overfits
         ? try OverfitTest.run(classifier, photos, seed: options.seed, context: context) : nil,
       labels: suspicion.cases.prefix(options.shown).map { listed($0, photos) },
-      suspiciousCount: suspicion.cases.count { $0.isSuspicious }, hints: hints)
+      suspiciousCount: suspicion.cases.count { $0.isSuspicious }, hints: hints,
+      signal: signal(photos, probabilities))
     if train.isEmpty {
       findings.notes.append(
         "The folder has no train split: what the network was trained on is not known.")
@@ -93,16 +98,13 @@ package struct DiagnoseFitStage {
     return findings
   }
 
-  /// The labels of all photos, by witnesses that have not learned them.
-  private func labels(
-    of photos: FitPhotos, seed: UInt64, _ heads: ProgressLine
-  ) throws -> LabelSuspicion {
-    LabelSuspicion(
-      features: photos.features,
-      probabilities: try CrossValidation.probabilities(
-        photos.features, labels: photos.labels, classes: photos.classes.count, seed: seed,
-        onSolve: { heads.advance() }),
-      labels: photos.labels)
+  /// Whether the labels can be told apart at all.
+  private func signal(_ photos: FitPhotos, _ probabilities: Tensor<Float>) -> LabelSignal? {
+    let judged = photos.labels.indices.filter {
+      probabilities[$0 * photos.classes.count].isFinite
+    }
+    return LabelSignal(
+      probabilities.rows(judged), labels: judged.map { photos.labels[$0] }, classes: photos.classes)
   }
 
   private func parts(

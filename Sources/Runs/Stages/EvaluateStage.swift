@@ -51,40 +51,48 @@ package struct EvaluateStage {
     return evaluation
   }
 
-  /// Judges a model on a folder of photos, one sub-folder per class.
+  /// Judges a model on photos that it may never have seen.
   ///
-  /// Labels are matched by name: every class folder must be one of the model's classes.
+  /// Labels are those of class folders, or of a table, and are matched by name: each must be one of the
+  /// model's classes.
   ///
   /// - Parameters:
+  ///   - labels: where the labels are.
   ///   - split: which split folder, when there are some; nil for all photos, or with split folders
   ///     for the test folder, else the validation folder.
-  ///   - renaming: the model's name for a folder's, where they differ.
-  /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know.
+  ///   - renaming: the model's name for a label, where they differ.
+  /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` naming classes the model does not know, or when
+  ///   one has several labels a photo and the other one.
   package func evaluate(
-    _ model: ModelReference, data: FilePath, split: Split?,
+    _ model: ModelReference, data: FilePath, labels: Recipe.Data = Recipe.Data(), split: Split?,
     tta: Recipe.TestTime = Recipe.TestTime(), renaming: [String: String],
     policy: Recipe.Data.BadImagePolicy
   ) throws -> Evaluation {
-    let photos = try labelledPhotos(in: data, split: split)
-    let classifier = try model.labelled(by: photos.files.map(\.className)).load(context: context)
+    let photos = try labelledPhotos(in: data, labels, split: split)
+    let names = Set(photos.files.flatMap(\.classNames)).sorted()
+    let classifier = try model.labelled(by: names).load(context: context)
+    try checkKind(of: classifier, photos.scan, data)
     let tta = try classifier.views(of: tta)
-    var indices: [String: Int] = [:]
-    for (index, name) in classifier.classNames.enumerated() { indices[name] = index }
-    let names = Set(photos.files.map(\.className)).sorted()
-    let unknown = names.filter { indices[renaming[$0] ?? $0] == nil }
+    let truth = Truth(classifier.classNames, renaming, photos.scan)
+    let unknown = names.filter { truth.column(of: $0) == nil }
     guard unknown.isEmpty else { throw unknownClasses(unknown, data, classifier) }
+    if !truth.unjudged.isEmpty {
+      context.console.warn(
+        "the table has no column for \(truth.unjudged.map { "'\($0)'" }.joined(separator: ", ")):"
+          + " nothing is measured of what the model says about it")
+    }
     let progress = context.console.progress("Evaluating", total: photos.files.count)
     let outcomes = try classifier.classify(
       photos.files.map { $0.path.resolved(in: data) }, views: tta.views
     ) { progress.update(completed: $0) }
     progress.finish()
-    var (logits, labels, bad): ([Tensor<Float>], [Int], [String]) = ([], [], [])
+    var (logits, judged, bad): ([Tensor<Float>], [ScannedFile], [String]) = ([], [], [])
     for (file, outcome) in zip(photos.files, outcomes) {
       switch outcome {
       case .unusable(let reason): bad.append("\(file.path): \(reason)")
       case .logits(let ofPhoto):
         logits.append(ofPhoto)
-        labels.append(indices[renaming[file.className] ?? file.className] ?? 0)
+        judged.append(file)
       }
     }
     for line in bad { context.console.warn(line) }
@@ -97,25 +105,40 @@ package struct EvaluateStage {
     let members = all.chunks(of: tta.views.count)
     return try Evaluation(
       split: photos.name, classNames: classifier.classNames, members: members, tta: tta,
-      labels: labels)
+      labels: truth.labels(of: judged), thresholds: classifier.thresholds)
+  }
+
+  /// A model of one label a photo cannot be judged by several, nor the other way round.
+  private func checkKind(
+    of classifier: Classifier, _ scan: FolderScan, _ data: FilePath
+  ) throws(PipelineError) {
+    let isSeveral = classifier.outputActivation.allowsSeveralLabels
+    guard isSeveral != scan.severalLabels else { return }
+    throw .data(
+      isSeveral
+        ? "\(classifier.source) gives several labels a photo, \(data.displayed) has one. Give a table of"
+          + " all of a photo's labels with --labels; one that happens to have one a photo with"
+          + " --several-labels yes."
+        : "\(classifier.source) gives one label a photo, the table several. Give labels of one a photo, or"
+          + " train a model of several with: thaw fit \(data.displayed) --labels TABLE")
   }
 
   private func labelledPhotos(
-    in data: FilePath, split: Split?
-  ) throws -> (files: [ScannedFile], name: String) {
+    in data: FilePath, _ labels: Recipe.Data, split: Split?
+  ) throws -> (files: [ScannedFile], name: String, scan: FolderScan) {
     var options = FolderScanner.Options()
     options.requiresTraining = false
     options.requiresAllClasses = false
-    let scan = try FolderScanner.scan(data, options: options)
+    let scan = try PhotoSource(data, labels).scan(options, console: context.console)
     for note in scan.notes { context.console.warn(note.description) }
     let present = Set(scan.files.compactMap(\.split))
     guard !present.isEmpty else {
       if let split { throw noSuchSplit(split, data) }
-      return (scan.files, "all")
+      return (scan.files, "all", scan)
     }
     let chosen = split ?? [.test, .valid, .train].first(where: present.contains) ?? .valid
     guard present.contains(chosen) else { throw noSuchSplit(chosen, data) }
-    return (scan.files.filter { $0.split == chosen }, chosen.rawValue)
+    return (scan.files.filter { $0.split == chosen }, chosen.rawValue, scan)
   }
 
   private func noSuchSplit(_ split: Split, _ data: FilePath) -> PipelineError {
@@ -131,5 +154,34 @@ package struct EvaluateStage {
       "\(data.displayed): the model \(classifier.source) does not know"
         + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)."
         + " Rename the folders, or pass --rename FOLDER=CLASS.")
+  }
+}
+
+/// What labels by name are among a model's outputs.
+private struct Truth {
+  private let indices: [String: Int]
+  private let renaming: [String: String]
+  private let isSeveral: Bool
+  /// The model's classes for which a table of columns has none, so that nobody knows.
+  let unjudged: [String]
+
+  init(_ classNames: [String], _ renaming: [String: String], _ scan: FolderScan) {
+    indices = Dictionary(uniqueKeysWithValues: classNames.enumerated().map { ($1, $0) })
+    self.renaming = renaming
+    isSeveral = scan.severalLabels
+    let columns = scan.columnClasses.map { Set($0.map { renaming[$0] ?? $0 }) }
+    unjudged = columns.map { columns in classNames.filter { !columns.contains($0) } } ?? []
+  }
+
+  func column(of name: String) -> Int? { indices[renaming[name] ?? name] }
+
+  func labels(of files: [ScannedFile]) -> SampleLabels {
+    guard isSeveral else { return .single(files.map { column(of: $0.className) ?? 0 }) }
+    let sets = files.map { file in
+      LabelSet(
+        present: file.classNames.map { renaming[$0] ?? $0 },
+        unknown: (file.labels?.unknown ?? []).map { renaming[$0] ?? $0 } + unjudged)
+    }
+    return .several(TargetRows(sets, classes: indices))
   }
 }

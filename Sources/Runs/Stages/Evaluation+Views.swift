@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawImages
+package import ThawNetwork
 package import ThawTensors
 import ThawTraining
 
@@ -9,17 +10,30 @@ extension Evaluation {
   ///
   /// With one view and one model the loss is computed from the logits themselves.
   ///
-  /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
+  /// - Parameters:
+  ///   - members: for each model, the logits of all photos for each view, [photos, classes].
+  ///   - thresholds: where photos may have several labels, from which probability on they have each.
   init(
     split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
-    labels: [Int]
+    labels: SampleLabels, thresholds: [Float]
   ) throws {
-    if let logits = members.first?.first, members.count == 1, tta.views.count == 1 {
+    let only = members.count == 1 && tta.views.count == 1 ? members.first?.first : nil
+    switch (labels, only) {
+    case (.single(let labels), let logits?):
       try self.init(split: split, classNames: classNames, logits: logits, labels: labels)
-    } else {
+    case (.single(let labels), nil):
       try self.init(
         split: split, classNames: classNames, probabilities: tta.probabilities(of: members),
         labels: labels)
+    case (.several(let rows), let logits?):
+      try self.init(
+        split: split, classNames: classNames, logits: logits, targets: rows,
+        thresholds: thresholds)
+    case (.several(let rows), nil):
+      try self.init(
+        split: split, classNames: classNames,
+        probabilities: tta.probabilities(of: members, by: .independentSigmoids), targets: rows,
+        thresholds: thresholds)
     }
   }
 }
@@ -28,8 +42,10 @@ extension TestTimeAugmentation {
   /// The mean over models of what each says about its views.
   ///
   /// - Parameter members: for each model, the logits of all photos for each view, [photos, classes].
-  package func probabilities(of members: [[Tensor<Float>]]) -> Tensor<Float> {
-    Probabilities.mean(of: members.map(probabilities(ofLogits:)))
+  package func probabilities(
+    of members: [[Tensor<Float>]], by activation: OutputActivation = .softmax
+  ) -> Tensor<Float> {
+    Probabilities.mean(of: members.map { probabilities(ofLogits: $0, by: activation) })
   }
 }
 

@@ -7,7 +7,7 @@ import ThawConsole
 import ThawFiles
 import ThawImages
 package import ThawInference
-import ThawNetwork
+package import ThawNetwork
 
 /// Write a model in the format of other programs.
 package struct ExportStage {
@@ -63,6 +63,8 @@ package struct ExportStage {
     package let preprocessing: String
     /// In the order of the logits.
     package let classNames: [String]
+    /// What makes probabilities of the logits.
+    package let outputActivation: OutputActivation
   }
 
   /// Writes `model` to `output`: complete, or not at all. A file that is there already is replaced, but
@@ -87,6 +89,8 @@ package struct ExportStage {
     switch format {
     case .npz: throw PipelineError.usage("npz needs --like: the file whose names the arrays have.")
     case .onnx:
+      var options = options
+      options.activation = stored.record.outputActivation
       let exported = try ONNXExporter.model(
         of: stored.graph, stored.parameters, preprocessing: stored.preprocessing,
         metadata: try stored.record.onnxMetadata(for: output), options: options,
@@ -178,7 +182,8 @@ package struct ExportStage {
     Exported(
       path: output.displayed, format: format, architecture: stored.record.architecture,
       bytes: try FileStatus(of: output).size, tensors: tensors, inputs: inputs, outputs: outputs,
-      preprocessing: stored.preprocessing.description, classNames: stored.record.classNames)
+      preprocessing: stored.preprocessing.description, classNames: stored.record.classNames,
+      outputActivation: stored.record.outputActivation)
   }
 }
 

@@ -61,7 +61,9 @@ package struct FindLearningRateStage {
       label, total: iterations, unit: "steps")
     let result = try LearningRateFinder(sweep, optimizer: configuration.optimizer).search(
       plan, on: sources.train, ratios: LearningRates(rates, for: network.graph),
-      loss: SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing),
+      loss: manifest.severalLabels
+        ? SigmoidCrossEntropy(labelSmoothing: settings.labelSmoothing)
+        : SoftmaxCrossEntropy(labelSmoothing: settings.labelSmoothing),
       isCancelled: { context.isInterrupted() }, onStep: { _ in progress.advance() })
     try context.checkInterruption()
     progress.finish()

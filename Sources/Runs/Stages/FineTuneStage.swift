@@ -44,6 +44,8 @@ package struct FineTuneStage {
     package let phases: [PhaseTable]
     /// Whether nothing had to be done.
     package let unchanged: Bool
+    /// Whether photos may have several labels; the accuracy is then the share with every label right.
+    package let severalLabels: Bool
   }
 
   /// The plan, without training: one phase after the other.
@@ -112,6 +114,7 @@ package struct FineTuneStage {
       interpolation: outcome.interpolation,
       seconds: time.seconds, imagesPerSecond: time.imagesPerSecond,
       trainableParameters: outcome.trainableParameters, cached: outcome.cached,
-      plan: start.phases.last?.groups ?? [], phases: start.phases, unchanged: unchanged)
+      plan: start.phases.last?.groups ?? [], phases: start.phases, unchanged: unchanged,
+      severalLabels: run.manifest.severalLabels)
   }
 }

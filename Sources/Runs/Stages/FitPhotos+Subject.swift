@@ -42,7 +42,9 @@ extension FitPhotos {
     _ = try store.fill(manifest.records)
     let indices = manifest.classIndices
     let labels = manifest.records.map { indices[$0.className] ?? 0 }
-    let features = CachedFeatures(clean: try store.matrix(manifest.records), labels: labels).tensor
+    let features = CachedFeatures(
+      clean: try store.matrix(manifest.records), labels: .single(labels)
+    ).tensor
     self.init(
       photos: run.photos, classes: manifest.classes, labels: labels, features: features,
       logits: try network.logits(

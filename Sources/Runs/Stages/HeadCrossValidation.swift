@@ -43,10 +43,13 @@ struct HeadCrossValidation {
     let features = CachedFeatures(clean: try store.matrix(records), labels: labels)
     let progress = run.context.console.progress(
       "Cross-validating the head", total: nil, unit: "solutions")
+    var groups = Array(labels.indices)
+    for members in manifest.sameness(of: records) {
+      for photo in members { groups[photo] = members[0] }
+    }
     let probabilities = try CrossValidation.probabilities(
-      features.tensor, labels: labels, classes: manifest.classes.count,
-      together: manifest.sameness(of: records), seed: recipe.seed,
-      onSolve: { progress.advance() })
+      features.tensor, labels: labels, groups: groups, classes: manifest.classes.count,
+      seed: recipe.seed, onSolve: { progress.advance() })
     progress.finish()
     let classes = manifest.classes.count
     let judged = labels.indices.filter { probabilities[$0 * classes].isFinite }

@@ -13,15 +13,17 @@ enum OpenSubject {
   /// Any model and a folder of photos.
   case model(ModelReference, data: FilePath, StageContext)
 
-  /// The model.
+  /// The model, with one output a class under a softmax.
   ///
-  /// - Throws: errors of the model, and of the photos whose folders may name its classes.
+  /// - Throws: errors of the model, and of the photos whose folders may name its classes;
+  ///   ``PipelineError/data(_:)`` for a model of several labels a photo.
   func classifier() throws -> Classifier {
     switch self {
-    case .run(let run): return try run.classifier()
+    case .run(let run): return try run.classifier().withSoftmax(context: run.context)
     case .model(let model, let data, let context):
       let folders = try OpenSubject.photos(in: data).compactMap(\.className)
       return try model.labelled(by: folders).load(context: context)
+        .withSoftmax(context: context)
     }
   }
 

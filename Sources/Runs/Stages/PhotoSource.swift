@@ -29,6 +29,7 @@ struct PhotoSource {
           + " a pattern with parentheses otherwise.")
     }
     guard let table else {
+      try refuseWithoutTable()
       let scan = try FolderScanner.scan(folder, options: options)
       return try grouping?.grouped(scan) ?? scan
     }
@@ -44,6 +45,7 @@ struct PhotoSource {
       console.say(labels)
     }
     let scan = try TableScanner.scan(folder, table: table, options: options)
+    for remark in scan.remarks { console.say(remark) }
     return try grouping?.grouped(scan) ?? scan
   }
 
@@ -64,13 +66,37 @@ struct PhotoSource {
     }
   }
 
+  /// Folders say one label a photo.
+  private func refuseWithoutTable() throws(PipelineError) {
+    if settings.severalLabels == .several {
+      throw .usage(
+        "--several-labels yes has no effect: a folder is one label. Name the labels in a table"
+          + " (--labels).")
+    }
+    if !settings.labelSeparator.isEmpty {
+      throw .usage("--label-separator has no effect: there is no table of labels (--labels).")
+    }
+  }
+
   private func columns() throws(PipelineError) -> LabelTable.Columns {
     var columns = LabelTable.Columns()
+    columns.count = settings.severalLabels
+    if !settings.labelSeparator.isEmpty {
+      guard settings.severalLabels != .single else {
+        throw .usage("--label-separator and --several-labels no contradict each other.")
+      }
+      guard let separator = LabelSeparator(option: settings.labelSeparator) else {
+        throw .usage(
+          "--label-separator: '\(settings.labelSeparator)' is not one character that is no letter or"
+            + " digit, nor the word space.")
+      }
+      columns.separator = separator
+    }
     for pair in settings.tableColumns.split(separator: ",") {
       let parts = pair.split(separator: "=", maxSplits: 1).map(String.init)
       switch (parts.first, parts.count) {
       case ("path", 2): columns.path = parts[1]
-      case ("label", 2): columns.label = parts[1]
+      case ("label", 2): columns.labels.append(parts[1])
       case ("split", 2): columns.split = parts[1]
       default:
         throw .usage("--table-columns: '\(pair)' is not path=NAME, label=NAME or split=NAME.")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
 import ThawFiles
@@ -28,9 +29,12 @@ package struct PredictStage {
   package struct Prediction: Encodable, Sendable {
     /// As displayed.
     package let path: String
-    /// The most probable class.
-    package let label: String
-    package let probability: Float
+    /// The most probable class; nil of a model that gives several labels a photo.
+    package let label: String?
+    package let probability: Float?
+    /// The classes whose probability reaches their threshold, best first, perhaps none; nil of a model
+    /// that gives one label a photo.
+    package let labels: [Ranked]?
     /// The most probable classes, best first.
     package let top: [Ranked]
     /// One a class, of the first view; only when asked for.
@@ -83,18 +87,21 @@ package struct PredictStage {
       case .logits(let logits):
         predictions.append(
           prediction(
-            path, logits, tta.probabilities(of: logits.members(views: tta.views.count)),
-            classifier.classNames, top: top, withLogits: withLogits))
+            path, logits,
+            tta.probabilities(
+              of: logits.members(views: tta.views.count), by: classifier.outputActivation),
+            classifier.model.record, top: top, withLogits: withLogits))
       }
     }
     return (predictions, failures)
   }
 
   private func prediction(
-    _ path: FilePath, _ logits: Tensor<Float>, _ combined: Tensor<Float>, _ names: [String],
+    _ path: FilePath, _ logits: Tensor<Float>, _ combined: Tensor<Float>, _ model: ModelRecord,
     top: Int, withLogits: Bool
   ) -> Prediction {
     let probabilities = Array(combined.elements)
+    let names = model.classNames
     // Equal probabilities keep the order of the classes.
     let order = probabilities.indices.sorted {
       (probabilities[$1], $0) < (probabilities[$0], $1)
@@ -102,8 +109,13 @@ package struct PredictStage {
     let ranked = order.prefix(max(top, 1)).map {
       Ranked(label: names[$0], probability: probabilities[$0])
     }
+    let isExclusive = !model.outputActivation.allowsSeveralLabels
+    let labels = model.labels(of: probabilities).map {
+      Ranked(label: names[$0], probability: probabilities[$0])
+    }
     return Prediction(
-      path: path.displayed, label: ranked[0].label, probability: ranked[0].probability,
+      path: path.displayed, label: isExclusive ? ranked[0].label : nil,
+      probability: isExclusive ? ranked[0].probability : nil, labels: isExclusive ? nil : labels,
       top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
   }
 

@@ -54,7 +54,9 @@ package struct PrepareStage {
     package let root: String
     /// Usable photos.
     package let count: Int
-    /// By class.
+    /// Whether a photo may have several labels.
+    package let severalLabels: Bool
+    /// By class; a photo with several labels counts for each.
     package let classes: [ClassCount]
     /// Files left out.
     package let bad: [Bad]
@@ -97,6 +99,7 @@ package struct PrepareStage {
   ) throws -> Summary {
     // A wrong name is better told now than after the photos have been checked.
     _ = try context.pretrained.card(named: recipe.backbone)
+    let recipe = withDecidedPrecision(recipe)
     var options = FolderScanner.Options()
     options.output = run.path
     options.layout = recipe.data.layout.given
@@ -133,6 +136,23 @@ package struct PrepareStage {
     try AtomicFile.write(run.recipe, text: recipe.yaml)
     return summary(
       manifest, verification, recipe, unchanged: manifest == existing, newSplit)
+  }
+
+  /// `auto` is decided once: a run that goes on elsewhere computes as it began.
+  private func withDecidedPrecision(_ recipe: Recipe) -> Recipe {
+    guard recipe.precision == .auto else { return recipe }
+    var result = recipe
+    if let earlier = try? run.startingRecipe(nil), earlier.precision != .auto,
+      FileSystem.exists(run.recipe)
+    {
+      result.precision = earlier.precision
+    } else {
+      result.precision = Recipe.PrecisionChoice(context.precision(of: recipe))
+    }
+    context.console.say(
+      "Precision: \(result.precision.rawValue), as this"
+        + (FileSystem.exists(run.recipe) ? " run began." : " processor computes fastest."))
+    return result
   }
 
   private static func refuseIdle(
@@ -246,7 +266,8 @@ package struct PrepareStage {
     for finding in look.findings { context.console.warn(finding.text + ".") }
     for warning in manifest.warnings { context.console.warn(warning) }
     return Summary(
-      root: manifest.root.description, count: manifest.records.count, classes: classes,
+      root: manifest.root.description, count: manifest.records.count,
+      severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
       leftOut: leftOut, look: look, unchanged: unchanged, newSplit: newSplit,
       warnings: manifest.warnings)

@@ -16,7 +16,9 @@ struct RunEvaluation {
   let evaluation: Evaluation
   let classes: [String]
   let records: [Manifest.Record]
-  let labels: [Int]
+  let labels: SampleLabels
+  /// With several labels a photo: from which probability on it has each class.
+  let thresholds: [Float]
   /// [photos, classes], averaged over the views.
   let probabilities: Tensor<Float>
 
@@ -47,11 +49,12 @@ struct RunEvaluation {
     let members = try files.map { file in
       try RunEvaluation.logits(of: photos, by: file, views: views.views, run)
     }
-    let indices = manifest.classIndices
-    labels = records.compactMap { indices[$0.className] }
-    probabilities = views.probabilities(of: members)
+    labels = SampleLabels(of: records, in: manifest)
+    thresholds = try ModelFile.read(file).record.thresholdsOfClasses
+    probabilities = views.probabilities(of: members, by: manifest.outputActivation)
     var evaluation = try Evaluation(
-      split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels)
+      split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels,
+      thresholds: thresholds)
     let pictures = manifest.pictures(of: records)
     if pictures < records.count { evaluation.independent = pictures }
     self.evaluation = evaluation
@@ -72,39 +75,96 @@ struct RunEvaluation {
         "\(file.displayed): the run's photos have changed since it was trained. Run: thaw fit or thaw"
           + " train --run \(run.directory.path.displayed)")
     }
+    return try logits(
+      of: photos, by: model.parameters, views: views, run, contract: model.record.preprocessing,
+      file: file)
+  }
+
+  /// The logits of photos for each view, [photos, classes], by a network of the run.
+  ///
+  /// - Parameters:
+  ///   - contract: how photos were prepared for it; nil for as the recipe says.
+  ///   - file: where it is, for the error.
+  static func logits(
+    of photos: [Manifest.Record], by parameters: Parameters, views: [TestTimeView], _ run: OpenRun,
+    contract: String? = nil, file: FilePath? = nil
+  ) throws -> [Tensor<Float>] {
     let network = try TransferNetwork(
-      run.recipe, trained: model.parameters, classes: manifest.classes, context: context)
-    guard model.record.preprocessing == network.preprocessing.json else {
+      run.recipe, trained: parameters, classes: run.manifest.classes, context: run.context)
+    if let contract, contract != network.preprocessing.json {
       throw PipelineError.data(
-        "\(file.displayed): was trained with another preprocessing than the recipe says now."
+        "\(file?.displayed ?? ""): was trained with another preprocessing than the recipe says now."
           + " Run: thaw train --run \(run.directory.path.displayed)")
     }
     let store = try FeatureStore(network, of: run)
     _ = try store.fill(photos, views: views)
-    let indices = manifest.classIndices
-    let labels = photos.compactMap { indices[$0.className] }
+    let labels = SampleLabels(of: photos, in: run.manifest)
     return try views.map { view in
       let features = CachedFeatures(clean: try store.matrix(photos, view: view), labels: labels)
       return try network.logits(
-        of: features.tensor, parameters: model.parameters, compiler: context.compiler)
+        of: features.tensor, parameters: parameters, compiler: run.context.compiler)
     }
   }
 
   /// The index of the most probable class of each photo.
   var predictions: [Int] { Probabilities.predictions(probabilities) }
 
+  /// The indices of the classes that a photo is said to have, in their order.
+  func answers(_ row: Int) -> [Int] {
+    guard labels.rows != nil else {
+      return [
+        classes.indices.max {
+          (probability(row, $0), $1) < (probability(row, $1), $0)
+        } ?? 0
+      ]
+    }
+    return classes.indices.filter { probability(row, $0) >= thresholds[$0] }
+  }
+
+  /// Whether every answer about a photo is right; what nobody knows is not looked at.
+  func isRight(_ row: Int) -> Bool {
+    switch labels {
+    case .single(let labels): return answers(row) == [labels[row]]
+    case .several(let rows):
+      return classes.indices.allSatisfy { column in
+        let answer = probability(row, column) >= thresholds[column]
+        return rows.label(row, column).map { $0 == answer } ?? true
+      }
+    }
+  }
+
   /// The probability of class `index` for photo `row`.
   func probability(_ row: Int, _ index: Int) -> Float { probabilities[row * classes.count + index] }
 
-  /// One row a photo.
+  /// One row a photo: its label and the answer, or where it may have several labels for each class the
+  /// label, the answer and its probability.
   var csv: String {
+    if let rows = labels.rows { return csv(rows) }
     var table = CSVWriter(
       header: ["path", "split", "label", "prediction", "probability", "label_probability"])
     for (row, predicted) in predictions.enumerated() {
       table.append([
-        records[row].path.description, evaluation.split, classes[labels[row]], classes[predicted],
-        "\(probability(row, predicted))", "\(probability(row, labels[row]))",
+        records[row].path.description, evaluation.split, classes[labels.label(row)],
+        classes[predicted], "\(probability(row, predicted))",
+        "\(probability(row, labels.label(row)))",
       ])
+    }
+    return table.text
+  }
+
+  private func csv(_ rows: TargetRows) -> String {
+    var table = CSVWriter(
+      header: ["path", "split", "class", "label", "prediction", "probability", "threshold"])
+    for row in records.indices {
+      for (column, name) in classes.enumerated() {
+        let probability = probability(row, column)
+        table.append([
+          records[row].path.description, evaluation.split, name,
+          rows.label(row, column).map { $0 ? "1" : "0" } ?? "",
+          probability >= thresholds[column] ? "1" : "0", "\(probability)",
+          "\(thresholds[column])",
+        ])
+      }
     }
     return table.text
   }

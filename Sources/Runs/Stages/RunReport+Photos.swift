@@ -31,17 +31,13 @@ extension RunReport {
   /// The most confident mistakes, worst first; the least confident right answers; and the most
   /// confident ones, class by class.
   var answers: Answers {
-    let predictions = result.predictions
-    func certainty(_ row: Int) -> Float { result.probability(row, predictions[row]) }
+    let certainties = result.records.indices.map { certainty($0) }
     // Equal ones in the order of the photos.
-    let rows = predictions.indices.sorted { (certainty($1), $0) < (certainty($0), $1) }
-    let (right, wrong) = (
-      rows.filter { predictions[$0] == result.labels[$0] },
-      rows.filter { predictions[$0] != result.labels[$0] }
-    )
-    let unsure = right.reversed().prefix { certainty($0) < Self.sureFrom }
+    let rows = certainties.indices.sorted { (certainties[$1], $0) < (certainties[$0], $1) }
+    let (right, wrong) = (rows.filter(result.isRight), rows.filter { !result.isRight($0) })
+    let unsure = right.reversed().prefix { certainties[$0] < Self.sureFrom }
     let sure = Self.alternating(
-      right.filter { certainty($0) >= Self.sureFrom }, by: { result.labels[$0] })
+      right.filter { certainties[$0] >= Self.sureFrom }, by: { result.answers($0).first ?? -1 })
     return Answers(
       mistakes: wrong.prefix(Self.mostMistakes).map(judged),
       unsure: unsure.prefix(Self.mostRight).map(judged),
@@ -59,7 +55,25 @@ extension RunReport {
     return turns.sorted { ($0.turn, $0.place) < ($1.turn, $1.place) }.map(\.row)
   }
 
+  /// How probable what was answered is. Where a photo may have several labels: of a wrong answer how sure
+  /// its surest mistake is, of a right one how sure the least sure of its answers.
+  private func certainty(_ row: Int) -> Float {
+    guard let rows = result.labels.rows else {
+      return result.probability(row, result.answers(row).first ?? 0)
+    }
+    let own = result.answers(row)
+    func sureness(_ column: Int) -> Float {
+      let probability = result.probability(row, column)
+      return own.contains(column) ? probability : 1 - probability
+    }
+    let wrong = result.classes.indices.filter { column in
+      rows.label(row, column).map { $0 != own.contains(column) } ?? false
+    }
+    return wrong.map(sureness).max() ?? result.classes.indices.map(sureness).min() ?? 0
+  }
+
   private func judged(_ row: Int) -> JudgedPhoto {
+    guard result.labels.rows == nil else { return judgedLabels(row) }
     let (predicted, classes) = (result.predictions[row], result.classes)
     let others = classes.indices.filter { $0 != predicted }
     let second = others.max {
@@ -68,9 +82,20 @@ extension RunReport {
     return JudgedPhoto(
       shown: ReportContent.Answer(
         path: result.records[row].path.description, predicted: classes[predicted],
-        truth: classes[result.labels[row]], probability: Double(result.probability(row, predicted)),
+        truth: classes[result.labels.label(row)],
+        probability: Double(result.probability(row, predicted)),
         second: second.map { (classes[$0], Double(result.probability(row, $0))) }),
       record: result.records[row])
+  }
+
+  private func judgedLabels(_ row: Int) -> JudgedPhoto {
+    let record = result.records[row]
+    let found = LabelSet(present: result.answers(row).map { result.classes[$0] })
+    return JudgedPhoto(
+      shown: ReportContent.Answer(
+        path: record.path.description, predicted: found.text, truth: record.className,
+        probability: Double(certainty(row))),
+      record: record)
   }
 
   /// A few training photos as `settings` vary them, drawn as training draws; photos that cannot be

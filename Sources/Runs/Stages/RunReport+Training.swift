@@ -25,12 +25,11 @@ extension RunReport {
       let isShown = look.views.count == 1 && !look.snapshots
       let tuned =
         isShown ? result : try RunEvaluation(open, split: split, tta: .init(), snapshots: false)
-      let (before, after) = (head.predictions, tuned.predictions)
-      let rows = head.labels.indices
+      let rows = head.records.indices
       return ReportContent.Comparison(
         head: head.evaluation, tuned: tuned.evaluation,
-        gained: rows.count { before[$0] != head.labels[$0] && after[$0] == head.labels[$0] },
-        lost: rows.count { before[$0] == head.labels[$0] && after[$0] != head.labels[$0] })
+        gained: rows.count { !head.isRight($0) && tuned.isRight($0) },
+        lost: rows.count { head.isRight($0) && !tuned.isRight($0) })
     } catch PipelineError.interrupted {
       throw PipelineError.interrupted
     } catch {
@@ -62,7 +61,7 @@ extension RunReport {
     let facts = [
       ("Thaw", model.thawVersion), ("Seed", "\(recipe.seed)"),
       ("Threads", time?.threads.map { "\($0)" } ?? ""),
-      ("Engine", open.context.compiler.inferenceEngine.name),
+      ("Engine", open.context.compiler.inferenceEngine.name(for: network.graph)),
       ("Training time", time.map { Format.duration(seconds: $0.seconds) } ?? ""),
     ]
     return .init(

@@ -38,11 +38,14 @@ package struct TrainStage {
     package var unchanged: Bool
     /// Whether the head's model took the place of a fine-tuned one.
     package var replacedFineTuned: Bool
+    /// Whether photos may have several labels; the accuracy is then the share with every label right.
+    package var severalLabels: Bool
 
     init(
-      _ outcome: TrainingOutcome, _ time: TrainingTime, unchanged: Bool,
+      _ outcome: TrainingOutcome, _ time: TrainingTime, severalLabels: Bool, unchanged: Bool,
       replacedFineTuned: Bool = false
     ) {
+      self.severalLabels = severalLabels
       self.replacedFineTuned = replacedFineTuned
       epochs = outcome.epochs
       bestValidAccuracy = outcome.bestValidAccuracy
@@ -67,12 +70,16 @@ package struct TrainStage {
       try FileSystem.exists(run.directory.model)
       ? run.finishedTraining(run.directory.headModel) : nil
     if let known, try key(network, engine: nil).made(known) {
-      return Summary(known.outcome, run.time(of: known), unchanged: true)
+      return Summary(
+        known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
+        unchanged: true)
     }
     let engine = try engine(for: network)
     let training = key(network, engine: engine?.name)
     if let known, try training.made(known) {
-      return Summary(known.outcome, run.time(of: known), unchanged: true)
+      return Summary(
+        known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
+        unchanged: true)
     }
     let hasModel = FileSystem.exists(run.directory.model)
     let former = try hasModel ? known : run.finishedTraining(run.directory.headModel)
@@ -97,7 +104,8 @@ package struct TrainStage {
           + " fine-tune it again, run: thaw fine-tune --run \(run.directory.path.displayed)")
     }
     return Summary(
-      trained.outcome, trained.time, unchanged: false, replacedFineTuned: replaces)
+      trained.outcome, trained.time, severalLabels: run.manifest.severalLabels, unchanged: false,
+      replacedFineTuned: replaces)
   }
 
   /// Whether the head that the run has was trained on its photos as they are now.
@@ -143,7 +151,7 @@ package struct TrainStage {
   private func key(_ network: TransferNetwork, engine: String?) -> HeadTrainingKey {
     HeadTrainingKey(
       run.recipe, run.manifest,
-      features: network.cacheKey(engine: run.context.compiler.inferenceEngine.name),
+      features: network.cacheKey(engine: run.context.compiler.inferenceEngine),
       trainingEngine: engine)
   }
 

@@ -41,6 +41,14 @@ const char *thaw_dnnl_instructions(void) {
   }
 }
 
+bool thaw_dnnl_has_bfloat16(void) {
+  switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_avx512_core_bf16:
+    case dnnl_cpu_isa_avx512_core_amx: return true;
+    default: return false;
+  }
+}
+
 static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t shared_engine;
 static dnnl_status_t engine_status;
@@ -62,15 +70,20 @@ static dnnl_format_tag_t tag_of(int rank, thaw_dnnl_order order) {
   return dense[rank - 1];
 }
 
+static dnnl_data_type_t type_of(thaw_dnnl_element element) {
+  return element == THAW_DNNL_BFLOAT16 ? dnnl_bf16 : dnnl_f32;
+}
+
 static int create(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, dnnl_format_tag_t tag) {
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, dnnl_format_tag_t tag,
+    thaw_dnnl_element element) {
   if (tag == dnnl_format_tag_undef) return dnnl_invalid_arguments;
   thaw_dnnl_layout *made = malloc(sizeof *made);
   if (!made) return dnnl_out_of_memory;
   dnnl_dims_t dims = {0};
   for (int i = 0; i < rank; i++) dims[i] = extents[i];
   dnnl_status_t status =
-      dnnl_memory_desc_init_by_tag(&made->description, rank, dims, dnnl_f32, tag);
+      dnnl_memory_desc_init_by_tag(&made->description, rank, dims, type_of(element), tag);
   if (status != dnnl_success) {
     free(made);
     return status;
@@ -80,14 +93,16 @@ static int create(
 }
 
 int thaw_dnnl_layout_create(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order) {
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order,
+    thaw_dnnl_element element) {
   *layout = NULL;
   if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
-  return create(layout, extents, rank, tag_of(rank, order));
+  return create(layout, extents, rank, tag_of(rank, order), element);
 }
 
 int thaw_dnnl_layout_create_like(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like) {
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like,
+    thaw_dnnl_element element) {
   *layout = NULL;
   if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
   const dnnl_blocking_desc_t *blocking = &like->description.format_desc.blocking;
@@ -98,7 +113,21 @@ int thaw_dnnl_layout_create_like(
     if (blocking->inner_blks[0] == 8) tag = dnnl_nChw8c;
     if (blocking->inner_blks[0] == 4) tag = dnnl_nChw4c;
   }
-  return create(layout, extents, rank, tag);
+  return create(layout, extents, rank, tag, element);
+}
+
+int thaw_dnnl_layout_create_as(
+    thaw_dnnl_layout **layout, const thaw_dnnl_layout *like, thaw_dnnl_element element) {
+  thaw_dnnl_layout *made = malloc(sizeof *made);
+  *layout = made;
+  if (!made) return dnnl_out_of_memory;
+  made->description = like->description;
+  made->description.data_type = type_of(element);
+  return dnnl_success;
+}
+
+thaw_dnnl_element thaw_dnnl_layout_element(const thaw_dnnl_layout *layout) {
+  return layout->description.data_type == dnnl_bf16 ? THAW_DNNL_BFLOAT16 : THAW_DNNL_FLOAT32;
 }
 
 void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout) { free(layout); }

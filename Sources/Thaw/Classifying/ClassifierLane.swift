@@ -7,6 +7,7 @@ import ThawImages
 import ThawInference
 import ThawRuns
 import ThawTensors
+import ThawTraining
 
 /// What one worker thread computes with: the compiled network and the memory for one batch.
 ///
@@ -115,14 +116,19 @@ final class ClassifierLane: @unchecked Sendable {
       answer.embedding = Array(
         features.elements[(rows.lowerBound * length)..<((rows.lowerBound + 1) * length)])
     case .classification:
-      let classes = network.classNames.count
-      let range = (rows.lowerBound * classes)..<(rows.upperBound * classes)
-      let ofViews = Tensor<Float>(
-        Array(logits.elements[range]), shape: [rows.count, classes])
-      let combined = network.looks.probabilities(of: ofViews.members(views: rows.count))
+      let activation = network.record.outputActivation
+      let outputs = head.outputStride
+      let range = (rows.lowerBound * outputs)..<(rows.upperBound * outputs)
+      let ofViews = Probabilities.logitsOfClasses(
+        Tensor(Array(logits.elements[range]), shape: [rows.count, outputs]), by: activation)
+      let combined = network.looks.probabilities(
+        of: ofViews.members(views: rows.count), by: activation)
+      let probabilities = Array(combined.elements)
       answer.classification = Classification(
-        classNames: network.classNames, probabilities: Array(combined.elements),
-        logits: Array(logits.elements[range].prefix(classes)))
+        classNames: network.record.classNames, probabilities: probabilities,
+        logits: Array(ofViews.elements.prefix(network.record.classNames.count)),
+        labelIndices: network.record.labels(of: probabilities),
+        allowsSeveralLabels: activation.allowsSeveralLabels)
     }
     return answer
   }

@@ -4,6 +4,7 @@ import Logging
 import Synchronization
 import SystemPackage
 import ThawBackbones
+import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
 import ThawExecution
@@ -16,7 +17,8 @@ import ThawReference
 
 /// A model that was read, and how photos are put to it.
 struct ClassifierNetwork: Sendable {
-  let classNames: [String]
+  let record: ModelRecord
+  var classNames: [String] { record.classNames }
   let preprocessing: Preprocessing
   let looks: TestTimeAugmentation
   /// Whether what is drawn follows from a photo's contents.
@@ -40,7 +42,7 @@ struct ClassifierNetwork: Sendable {
       throw ImageClassifierError.unusableModel(
         "\(path): these weights end with the features, they have no classifier. Train one.")
     }
-    classNames = model.record.classNames
+    record = model.record
     preprocessing = model.preprocessing
     (graph, parameters) = (model.graph, model.parameters)
     let partition = Partition(graph, freezing: .freezing(to: -1, of: graph))

@@ -10,7 +10,9 @@ enum Question: Sendable {
 
 /// What a worker found out about a photo; what was not asked for is empty.
 struct PhotoAnswer: Sendable {
-  var classification = Classification(classNames: [""], probabilities: [0], logits: [0])
+  var classification = Classification(
+    classNames: [""], probabilities: [0], logits: [0], labelIndices: [0],
+    allowsSeveralLabels: false)
   var embedding: [Float] = []
 }
 

@@ -91,7 +91,8 @@ extension ImageTraining {
     public let split: String
     /// How many those are.
     public let photos: Int
-    /// Share of them predicted right, in 0...1.
+    /// Share of them predicted right, in 0...1; where a photo may have several labels, with every label
+    /// right.
     public let accuracy: Double
     /// Where that share lies for photos like these, with 95 % confidence, counting photos that show one
     /// picture once.
@@ -100,6 +101,8 @@ extension ImageTraining {
     public let accuracyInterval: ClosedRange<Double>
     /// Mean cross-entropy on them, in nats.
     public let loss: Double
+    /// The mean of the classes' average precision, in 0...1; nil where each photo has one label.
+    public let meanAveragePrecision: Double?
     /// What speaks against taking the accuracy as it stands (few photos, photos that also chose the
     /// weights), a sentence a line; nil when nothing does.
     public let caution: String?

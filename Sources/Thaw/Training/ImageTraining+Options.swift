@@ -31,6 +31,10 @@ extension ImageTraining {
     /// Whether photos that cannot be decoded are left out; otherwise they stop the training before it
     /// begins.
     public var skipsBadPhotos: Bool?
+    /// A table of labels in place of class folders: CSV, TSV or JSON lines, a row a photo.
+    public var labels: FilePath?
+    /// Whether a photo may have several labels, or none; nil for as the table says.
+    public var severalLabels: Bool?
     /// The folder of cards; nil to look where the `thaw` command looks.
     public var pretrained: FilePath?
 

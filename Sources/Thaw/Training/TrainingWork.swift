@@ -157,6 +157,12 @@ extension ImageTraining.Options {
     if let testShare { recipe.data.test = testShare }
     if let seed { recipe.seed = seed }
     if let skipsBadPhotos { recipe.data.onBadImage = skipsBadPhotos ? .skip : .stop }
+    if let labels {
+      // The recipe is read again by trainings that are started elsewhere.
+      let here = FilePath(".").canonical ?? "."
+      recipe.data.labels = here.pushing(labels).lexicallyNormalized().string
+    }
+    if let severalLabels { recipe.data.severalLabels = severalLabels ? .several : .single }
     return try recipe.checked()
   }
 }
@@ -179,6 +185,7 @@ extension ImageTraining.Outcome {
     accuracy = result.accuracy
     accuracyInterval = result.accuracyInterval
     loss = result.loss
+    meanAveragePrecision = result.meanAveragePrecision
     caution = summary.caution
     advice = summary.advice
   }

@@ -6,13 +6,22 @@ import ThawTensors
 /// Value and gradient of regularised multinomial logistic regression on a fixed set of features.
 ///
 /// f(W, b) = (1 / S) sum_i s[i] * -log softmax(W x[i] + b)[y[i]]  +  penalty / 2 * |W|^2, with s the
-/// sample weights and S their sum. Products are Float (blocks of rows, one gemm each), everything
+/// sample weights and S their sum. Where samples may have several labels it is the sum over the classes of
+/// as many logistic regressions of two classes (``SigmoidCrossEntropy``): one minimum for all of them is
+/// the minimum of each. Products are Float (blocks of rows, one gemm each), everything
 /// that is summed over blocks and samples is Double.
 final class LogisticObjective {
   let samples: Int
   let inputs: Int
   let classes: Int
+  /// Zeros where samples may have several labels.
   let labels: [Int]
+  /// Nil where each sample has one label.
+  private let targets: TargetRows?
+  /// How much more a label counts than its absence, one a class; only with ``targets``, empty for 1.
+  private let positiveWeights: [Float]
+  /// Whether samples may have several labels.
+  var isSeveral: Bool { targets != nil }
   /// One weight a sample; 0 leaves it out.
   var sampleWeights: [Double]
   var penalty: Double
@@ -24,7 +33,25 @@ final class LogisticObjective {
   private let block: Int
 
   /// Takes over features [samples, inputs].
-  init(features: AlignedStorage<Float>, labels: [Int], inputs: Int, classes: Int) {
+  convenience init(features: AlignedStorage<Float>, labels: [Int], inputs: Int, classes: Int) {
+    self.init(features: features, labels, nil, [], inputs: inputs, classes: classes)
+  }
+
+  /// Takes over features [samples, inputs] of samples that may have several labels.
+  convenience init(
+    features: AlignedStorage<Float>, targets: TargetRows, positiveWeights: [Float], inputs: Int
+  ) {
+    self.init(
+      features: features, [Int](repeating: 0, count: targets.count), targets, positiveWeights,
+      inputs: inputs, classes: targets.classes)
+  }
+
+  private init(
+    features: AlignedStorage<Float>, _ labels: [Int], _ targets: TargetRows?,
+    _ positiveWeights: [Float], inputs: Int, classes: Int
+  ) {
+    self.targets = targets
+    self.positiveWeights = positiveWeights
     samples = labels.count
     self.inputs = inputs
     self.classes = classes
@@ -64,6 +91,12 @@ final class LogisticObjective {
     forEachBlock(at: point) { rows in
       for sample in rows where isIncluded(sample) {
         let row = row(sample - rows.lowerBound)
+        if let targets {
+          for index in row.indices {
+            loss += term(row[index], targets, sample, index, isWeighted: false)?.loss ?? 0
+          }
+          continue
+        }
         let (maximum, sum) = UnsafeBufferPointer(row).softmaxDenominator
         loss += log(sum) + maximum - Double(row[labels[sample]])
       }
@@ -109,6 +142,16 @@ final class LogisticObjective {
         row.update(repeating: 0)
         continue
       }
+      if let targets {
+        for index in row.indices {
+          let term = term(row[index], targets, sample, index, isWeighted: true)
+          loss += weight * (term?.loss ?? 0)
+          let residual = weight * scale * (term?.slope ?? 0)
+          gradient[classes * inputs + index] += residual
+          row[index] = Float(residual)
+        }
+        continue
+      }
       let (maximum, sum) = UnsafeBufferPointer(row).softmaxDenominator
       loss += weight * (log(sum) + maximum - Double(row[labels[sample]]))
       for index in row.indices {
@@ -119,6 +162,16 @@ final class LogisticObjective {
       }
     }
     return loss
+  }
+
+  /// Loss and slope of one logit; nil where nobody knows the label.
+  private func term(
+    _ logit: Float, _ targets: TargetRows, _ sample: Int, _ index: Int, isWeighted: Bool
+  ) -> (loss: Double, slope: Double)? {
+    guard let label = targets.label(sample, index) else { return nil }
+    let weight =
+      isWeighted && label && !positiveWeights.isEmpty ? Double(positiveWeights[index]) : 1
+    return SigmoidCrossEntropy.term(Double(logit), target: label ? 1 : 0, weight: weight)
   }
 
   /// Adds residuals^T [classes, rows] * features [rows, inputs].

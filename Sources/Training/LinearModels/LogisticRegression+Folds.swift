@@ -11,10 +11,10 @@ extension LogisticRegression {
   /// Goes from strong to weak, each fit starting from the one before, and stops once the held-out
   /// loss has risen twice in a row. The earlier, stronger C wins a tie.
   func chooseStrength(
-    _ objective: LogisticObjective, base: [Double], onSolve: () throws -> Void
+    _ objective: LogisticObjective, base: [Double], strata: [Int], onSolve: () throws -> Void
   ) rethrows -> (inverseStrength: Double, trials: [RegularizationTrial]) {
     if case .inverseStrength(let given) = regularization { return (given, []) }
-    let fold = assignFolds(objective.labels, classes: objective.classes)
+    let fold = assignFolds(strata, classes: (strata.max() ?? 0) + 1)
     let heldOut = fold.count { $0 >= 0 }
     guard heldOut > 0 else { return (1, []) }
     var starts = [[Double]](

@@ -13,6 +13,9 @@ package enum Regularization: Sendable, Equatable, Codable {
 /// Multinomial logistic regression with an L2 penalty, solved exactly: the deterministic baseline
 /// of a head, in seconds.
 ///
+/// Where samples may have several labels it is one regression of two classes for each, all with one C:
+/// scikit-learn's `OneVsRestClassifier(LogisticRegression())`, each on the samples whose label is known.
+///
 /// Minimises  sum_i s[i] * loss[i] + |W|^2 / (2 C)  over W and b; the bias is not penalised. With two
 /// classes the penalty is that of a single weight vector (W[1] - W[0]), as in scikit-learn.
 ///
@@ -23,7 +26,8 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
   /// Whether features are brought to mean 0 and deviation 1 first. The result is expressed in the
   /// original features all the same.
   package var standardizes: Bool
-  /// One weight a class; empty for 1.
+  /// One weight a class, or where samples may have several labels how much more each label counts than
+  /// its absence; empty for 1.
   package var classWeights: [Float]
   /// Iterations of the solver, at most.
   package var maximumIterations: Int
@@ -72,6 +76,9 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
     _ source: any FeatureSource, classes: Int, onSolve: () throws -> Void = {}
   ) throws -> LogisticModel {
     precondition(problem == nil, problem ?? "")
+    if let targets = source.targetRows {
+      return try fit(source, targets, classes: classes, onSolve: onSolve)
+    }
     precondition(classes >= 2, "Classification needs at least 2 classes, got \(classes).")
     precondition(
       classWeights.isEmpty || classWeights.count == classes,
@@ -87,7 +94,44 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
     let objective = LogisticObjective(
       features: features, labels: labels, inputs: source.stride, classes: classes)
     let base = labels.map { classWeights.isEmpty ? 1 : Double(classWeights[$0]) }
-    let (strength, trials) = try chooseStrength(objective, base: base, onSolve: onSolve)
+    return try solve(
+      objective, base: base, strata: labels, scaling: scaling, classes: classes, onSolve: onSolve)
+  }
+
+  private func fit(
+    _ source: any FeatureSource, _ targets: TargetRows, classes: Int, onSolve: () throws -> Void
+  ) throws -> LogisticModel {
+    precondition(
+      targets.classes == classes && (classWeights.isEmpty || classWeights.count == classes),
+      "\(targets.classes) targets and \(classWeights.count) weights do not fit \(classes) classes.")
+    guard source.count > 0 else { throw TrainingError.noSamples(split: "train") }
+    let features = try readFeatures(source)
+    let scaling = FeatureScaling(
+      features.elements, inputs: source.stride, isIdentity: !standardizes)
+    scaling.apply(to: features.elements)
+    let objective = LogisticObjective(
+      features: features, targets: targets, positiveWeights: classWeights, inputs: source.stride)
+    return try solve(
+      objective, base: [Double](repeating: 1, count: source.count), strata: strata(of: targets),
+      scaling: scaling, classes: classes, onSolve: onSolve)
+  }
+
+  /// The rarest class of each sample, so that the parts of a cross-validation have some of each; the
+  /// number of classes for a sample without any.
+  private func strata(of targets: TargetRows) -> [Int] {
+    let counts = targets.positives
+    return (0..<targets.count).map { row in
+      let own = (0..<targets.classes).filter { targets.label(row, $0) == true }
+      return own.min { (counts[$0], $0) < (counts[$1], $1) } ?? targets.classes
+    }
+  }
+
+  private func solve(
+    _ objective: LogisticObjective, base: [Double], strata: [Int], scaling: FeatureScaling,
+    classes: Int, onSolve: () throws -> Void
+  ) throws -> LogisticModel {
+    let (strength, trials) = try chooseStrength(
+      objective, base: base, strata: strata, onSolve: onSolve)
     let start = [Double](repeating: 0, count: objective.dimension)
     let solution = solve(
       objective, weights: base, inverseStrength: strength, from: start, tolerance: tolerance)
@@ -104,7 +148,7 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
     objective.sampleWeights = weights
     // Two rows at plus and minus half a vector have half its squared length: twice the penalty
     // makes two classes equal to a single weight vector.
-    let factor = objective.classes == 2 ? 2.0 : 1.0
+    let factor = objective.classes == 2 && !objective.isSeveral ? 2.0 : 1.0
     objective.penalty = factor / (inverseStrength * weights.reduce(0, +))
     let solver = LimitedMemoryBFGS(maximumIterations: maximumIterations, tolerance: tolerance)
     return solver.minimize(from: start) { objective($0, &$1) }

@@ -4,7 +4,8 @@
 package enum BatchTargets {
   /// One class index a sample, [n].
   case labels(UnsafeBufferPointer<Int32>)
-  /// One distribution a sample, [n, classes], as mixup makes them; rows should sum to 1.
+  /// One share a class of each sample, [n, classes]: distributions as mixup makes them, whose rows sum to
+  /// 1, or ``TargetRows``.
   case probabilities(UnsafeBufferPointer<Float>)
 }
 
@@ -36,6 +37,9 @@ package struct LossTotal: Sendable, Equatable, Codable {
 /// The mean over a batch is `sum / weight`. Because the divisor can be given from outside, a batch
 /// may be computed in parts (accumulation, several processes) with the same gradient as in one.
 package protocol Loss: Sendable {
+  /// The same loss without smoothing and weights: what weights are judged by.
+  var plain: any Loss { get }
+
   /// What ``LossTotal/weight`` will be for these targets.
   ///
   /// - Parameter classes: width of a row of logits.

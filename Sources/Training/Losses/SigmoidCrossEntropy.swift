@@ -9,7 +9,8 @@ import Glibc
 /// logit:  (1 - y) * x + (1 + (w - 1) * y) * log(1 + exp(-x)).  The mean divides by samples * classes.
 ///
 /// Targets given as probabilities are one share a class, [n, classes], and need not sum to 1; labels
-/// are taken as one-hot rows. Computed without overflow for logits of any finite size; sums are
+/// are taken as one-hot rows. Where the target is NaN nobody knows: such an element costs nothing, has no
+/// gradient and does not count in the mean. Computed without overflow for logits of any finite size; sums are
 /// Double. Edge cases: NaN or infinite logits give a NaN loss; a label outside the classes traps.
 ///
 /// - Source: PyTorch's `BCEWithLogitsLoss(pos_weight=, reduction="mean")`.
@@ -31,10 +32,13 @@ package struct SigmoidCrossEntropy: Loss, Equatable {
     self.positiveWeights = positiveWeights
   }
 
-  /// Samples times classes.
+  /// See ``Loss/plain``.
+  package var plain: any Loss { SigmoidCrossEntropy() }
+
+  /// Samples times classes, without what is unknown.
   package func weight(of targets: BatchTargets, classes: Int) -> Double {
     switch targets {
-    case .probabilities(let rows): Double(rows.count)
+    case .probabilities(let rows): Double(rows.count { !$0.isNaN })
     case .labels(let labels): Double(labels.count * classes)
     }
   }
@@ -57,6 +61,10 @@ package struct SigmoidCrossEntropy: Loss, Equatable {
         case .labels(let labels): Int(labels[index / classes]) == index % classes ? 1 : 0.0
         case .probabilities(let rows): Double(rows[index])
         }
+      if answer.isNaN {
+        gradient?[index] = 0
+        continue
+      }
       let target = (1 - labelSmoothing) * answer + labelSmoothing / 2
       let extra = positiveWeights.isEmpty ? 0 : Double(positiveWeights[index % classes]) - 1
       let (loss, slope) = SigmoidCrossEntropy.term(
@@ -69,7 +77,7 @@ package struct SigmoidCrossEntropy: Loss, Equatable {
 
   /// (1 - y) x + w log(1 + exp(-x)) and its derivative (1 - y) - w / (1 + exp(x)); exp is only taken
   /// of numbers at most 0.
-  private static func term(
+  static func term(
     _ x: Double, target: Double, weight: Double
   ) -> (loss: Double, slope: Double) {
     let tail = exp(-abs(x))

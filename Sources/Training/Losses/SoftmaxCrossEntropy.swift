@@ -14,6 +14,8 @@ import Glibc
 /// - Source: PyTorch's `CrossEntropyLoss(weight=, label_smoothing=, reduction="mean")`; smoothing from
 ///   Szegedy et al. 2016, arXiv:1512.00567.
 package struct SoftmaxCrossEntropy: Loss, Equatable {
+  /// See ``Loss/plain``.
+  package var plain: any Loss { SoftmaxCrossEntropy() }
   /// How much of the target is spread evenly over all classes, in 0..<1.
   package let labelSmoothing: Double
   /// One weight a class, at least 0; empty means 1 for all.

@@ -7,6 +7,10 @@ package import ThawTensors
 ///
 /// Keys in JSON: `split, count, accuracy, loss, macro_f1, auc, per_class[{name, count, precision,
 /// recall, f1}], confusion`. `auc` is null when no class has both positives and negatives.
+///
+/// Where photos may have several labels there is no confusion of one class with another. In its place
+/// stand `mean_average_precision, micro_f1, co_occurrence`, for each class `average_precision, auc,
+/// threshold, counts`; `accuracy` is the share of photos with exactly the right labels.
 package struct Evaluation: Sendable, Equatable, Codable {
   /// The numbers of one class; 0 where ``ConfusionMatrix/ClassMetrics`` is undefined.
   package struct ClassResult: Sendable, Equatable, Codable {
@@ -20,6 +24,20 @@ package struct Evaluation: Sendable, Equatable, Codable {
     package let recall: Double
     /// Harmonic mean of the two.
     package let f1: Double
+    /// See ``RankingMetrics/averagePrecision(scores:isPositive:)``; only where samples may have several
+    /// labels, and nil without positives.
+    package var averagePrecision: Double?
+    /// Chance that a sample of the class scores above one of the others; only there, nil without either.
+    package var auc: Double?
+    /// From which probability on a sample gets the class; only there.
+    package var threshold: Float?
+    /// How often it was answered rightly, of the samples whose label is known; only there.
+    package var counts: BinaryCounts?
+
+    private enum CodingKeys: String, CodingKey {
+      case name, count, precision, recall, f1, auc, threshold, counts
+      case averagePrecision = "average_precision"
+    }
   }
 
   /// Which samples, for example `valid`.
@@ -36,8 +54,16 @@ package struct Evaluation: Sendable, Equatable, Codable {
   package let auc: Double?
   /// One entry a class, in the model's order.
   package let perClass: [ClassResult]
-  /// [true][predicted] counts.
+  /// [true][predicted] counts; empty where samples may have several labels.
   package let confusion: [[Int]]
+  /// Mean of the classes' average precision; only where samples may have several labels, nil when no class
+  /// has a sample.
+  package internal(set) var meanAveragePrecision: Double?
+  /// F1 of all labels of all classes taken together; only there.
+  package internal(set) var microF1: Double?
+  /// How many samples have both of two classes, [class][class]; only there. The diagonal is how many have
+  /// the class.
+  package internal(set) var coOccurrence: [[Int]]?
   /// How many of the samples say something of their own: several photos of one picture count once. Nil
   /// where nobody knows.
   package var independent: Int?
@@ -64,6 +90,9 @@ package struct Evaluation: Sendable, Equatable, Codable {
     case macroF1 = "macro_f1"
     case perClass = "per_class"
     case crossValidation = "cross_validation"
+    case meanAveragePrecision = "mean_average_precision"
+    case microF1 = "micro_f1"
+    case coOccurrence = "co_occurrence"
   }
 
   /// Probabilities below this count as this in the loss, so that one sure mistake cannot make it
@@ -81,7 +110,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     split: String, classNames: [String], probabilities: Tensor<Float>, labels: [Int]
   ) throws {
     try Evaluation.check(
-      probabilities, labels, classNames, split: split, what: "the probabilities")
+      probabilities, labels.count, classNames, split: split, what: "the probabilities")
     let classes = classNames.count
     let sum = labels.indices.reduce(0.0) { sum, sample in
       let probability = Double(probabilities[sample * classes + labels[sample]])
@@ -94,7 +123,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
 
   /// Judges logits: the loss is computed from them exactly, whatever their size.
   package init(split: String, classNames: [String], logits: Tensor<Float>, labels: [Int]) throws {
-    try Evaluation.check(logits, labels, classNames, split: split, what: "the logits")
+    try Evaluation.check(logits, labels.count, classNames, split: split, what: "the logits")
     let loss = logits.withUnsafeElements { elements in
       labels.map(Int32.init).withUnsafeBufferPointer {
         SoftmaxCrossEntropy().evaluate(
@@ -104,6 +133,20 @@ package struct Evaluation: Sendable, Equatable, Codable {
     self.init(
       split: split, classNames: classNames, scores: Probabilities.softmax(logits), labels: labels,
       loss: loss.mean)
+  }
+
+  init(
+    split: String, count: Int, accuracy: Double, loss: Double, macroF1: Double, auc: Double?,
+    perClass: [ClassResult]
+  ) {
+    self.split = split
+    self.count = count
+    self.accuracy = accuracy
+    self.loss = loss
+    self.macroF1 = macroF1
+    self.auc = auc
+    self.perClass = perClass
+    confusion = []
   }
 
   private init(
@@ -126,13 +169,29 @@ package struct Evaluation: Sendable, Equatable, Codable {
     confusion = matrix.counts
   }
 
-  /// What was taken for what: says which of the classes' zeros are undefined.
-  package var matrix: ConfusionMatrix {
-    ConfusionMatrix(classNames: perClass.map(\.name), counts: confusion)
+  /// Whether samples may have several labels.
+  package var severalLabels: Bool { coOccurrence != nil }
+
+  /// What was taken for what: says which of the classes' zeros are undefined. Nil where samples may have
+  /// several labels.
+  package var matrix: ConfusionMatrix? {
+    severalLabels ? nil : ConfusionMatrix(classNames: perClass.map(\.name), counts: confusion)
   }
 
-  /// Number of right predictions.
-  package var correct: Int { matrix.correct }
+  /// The numbers of each class, nil where undefined.
+  package var classMetrics: [ConfusionMatrix.ClassMetrics] {
+    matrix?.classMetrics
+      ?? perClass.map {
+        ConfusionMatrix.ClassMetrics(
+          name: $0.name, count: $0.count, precision: $0.counts?.precision,
+          recall: $0.counts?.recall, f1: $0.counts?.f1)
+      }
+  }
+
+  /// Number of right predictions; where samples may have several labels, all of which must be right.
+  package var correct: Int {
+    matrix?.correct ?? Int((accuracy * Double(count)).rounded())
+  }
 
   /// How many samples say something of their own, as far as anybody knows.
   package var independentCount: Int { min(independent ?? count, count) }
@@ -154,14 +213,30 @@ package struct Evaluation: Sendable, Equatable, Codable {
     macroF1 = try container.decode(Double.self, forKey: .macroF1)
     auc = try container.decodeIfPresent(Double.self, forKey: .auc)
     perClass = try container.decode([ClassResult].self, forKey: .perClass)
-    confusion = try container.decode([[Int]].self, forKey: .confusion)
+    coOccurrence = try container.decodeIfPresent([[Int]].self, forKey: .coOccurrence)
+    meanAveragePrecision = try container.decodeIfPresent(
+      Double.self, forKey: .meanAveragePrecision)
+    microF1 = try container.decodeIfPresent(Double.self, forKey: .microF1)
+    confusion =
+      coOccurrence == nil ? try container.decode([[Int]].self, forKey: .confusion) : []
     independent = try container.decodeIfPresent(Int.self, forKey: .independent)
     crossValidation = try container.decodeIfPresent(HeldOut.self, forKey: .crossValidation)
+    if let coOccurrence {
+      guard count > 0, !perClass.isEmpty, independent.map({ $0 > 0 }) ?? true,
+        (0...1).contains(accuracy), perClass.allSatisfy({ $0.counts != nil }),
+        ConfusionMatrix.isPossible(coOccurrence, classes: perClass.count)
+      else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .coOccurrence, in: container,
+          debugDescription: "does not fit \(perClass.count) classes and \(count) samples")
+      }
+      return
+    }
     guard count > 0, !perClass.isEmpty,
       independent.map({ $0 > 0 }) ?? true,
       crossValidation.map({ $0.count > 0 && (0...$0.count).contains($0.correct) }) ?? true,
       ConfusionMatrix.isPossible(confusion, classes: perClass.count),
-      confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix.total == count
+      confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix?.total == count
     else {
       throw DecodingError.dataCorruptedError(
         forKey: .confusion, in: container,
@@ -179,18 +254,24 @@ package struct Evaluation: Sendable, Equatable, Codable {
     try container.encode(macroF1, forKey: .macroF1)
     try container.encode(auc, forKey: .auc)
     try container.encode(perClass, forKey: .perClass)
-    try container.encode(confusion, forKey: .confusion)
+    if severalLabels {
+      try container.encode(meanAveragePrecision, forKey: .meanAveragePrecision)
+      try container.encode(microF1, forKey: .microF1)
+      try container.encode(coOccurrence, forKey: .coOccurrence)
+    } else {
+      try container.encode(confusion, forKey: .confusion)
+    }
     try container.encodeIfPresent(independent, forKey: .independent)
     try container.encodeIfPresent(crossValidation, forKey: .crossValidation)
   }
 
-  private static func check(
-    _ scores: Tensor<Float>, _ labels: [Int], _ names: [String], split: String, what: String
+  static func check(
+    _ scores: Tensor<Float>, _ labels: Int, _ names: [String], split: String, what: String
   ) throws {
     precondition(
-      scores.shape == [labels.count, names.count],
-      "\(what) are \(scores.shape), expected [\(labels.count), \(names.count)].")
-    guard !labels.isEmpty else { throw TrainingError.noSamples(split: split) }
+      scores.shape == [labels, names.count],
+      "\(what) are \(scores.shape), expected [\(labels), \(names.count)].")
+    guard labels > 0 else { throw TrainingError.noSamples(split: split) }
     let bad = scores.withUnsafeElements { $0.firstIndex { !$0.isFinite } }
     if let bad { throw TrainingError.nonFinite(what: what, sample: bad / names.count) }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+package import ThawNetwork
 package import ThawTensors
 
 /// Making, averaging and reading class probabilities.
@@ -20,6 +21,43 @@ package enum Probabilities {
         }
       }
     }
+  }
+
+  /// The sigmoid of each logit, safe for logits of any finite size.
+  package static func sigmoid(_ logits: Tensor<Float>) -> Tensor<Float> {
+    Tensor(shape: logits.shape) { result in
+      logits.withUnsafeElements { elements in
+        for (index, logit) in elements.enumerated() {
+          // exp is only taken of numbers at most 0.
+          let tail = exp(-abs(Double(logit)))
+          result[index] = Float(logit >= 0 ? 1 / (1 + tail) : tail / (1 + tail))
+        }
+      }
+    }
+  }
+
+  /// What the outputs of a network say of its classes, [n, outputs] to [n, classes].
+  package static func of(
+    _ logits: Tensor<Float>, by activation: OutputActivation
+  ) -> Tensor<Float> {
+    switch activation {
+    case .softmax, .singleSigmoid: softmax(logitsOfClasses(logits, by: activation))
+    case .independentSigmoids: sigmoid(logits)
+    }
+  }
+
+  /// One logit a class, [n, outputs] to [n, classes].
+  ///
+  /// The one output x of a single sigmoid is the logits 0 and x of its two classes: their softmax is
+  /// 1 - sigmoid(x) and sigmoid(x). So whatever works for one label of many works for it.
+  package static func logitsOfClasses(
+    _ logits: Tensor<Float>, by activation: OutputActivation
+  ) -> Tensor<Float> {
+    guard activation == .singleSigmoid else { return logits }
+    precondition(
+      logits.shape.rank == 2 && logits.shape[1] == 1,
+      "A single sigmoid has logits [n, 1], got \(logits.shape).")
+    return Tensor(logits.elements.flatMap { [0, $0] }, shape: [logits.shape[0], 2])
   }
 
   /// The position of the highest score in each row, the first of equals.

@@ -25,7 +25,8 @@ package struct TrainingBatch: Sendable {
 package struct BatchResult: Sendable, Equatable, Codable {
   /// Loss in training (with dropout and batch statistics), before the step.
   package var loss = LossTotal()
-  /// Right predictions in training; of mixed samples, those of the class with the largest share.
+  /// Right predictions in training; of mixed samples, those of the class with the largest share. Where
+  /// samples may have several labels, those of which every known label is right.
   package var correct = 0
   /// Number of samples.
   package var count = 0
@@ -107,7 +108,9 @@ package final class LocalBatchGradient: BatchGradient {
     input = AlignedStorage(count: capacity * source.stride)
     logits = AlignedStorage(count: capacity * classes)
     slope = AlignedStorage(count: capacity * classes)
-    targets = TargetStorage(samples: capacity + 1, classes: classes, isMixed: mixing != nil)
+    targets = TargetStorage(
+      samples: capacity + 1, classes: classes,
+      isMixed: mixing != nil || source.targetRows != nil)
   }
 
   /// See ``BatchGradient/compute(_:)``.
@@ -188,12 +191,27 @@ package final class LocalBatchGradient: BatchGradient {
       gradient: gradient)
     // A gradient of NaN would only spread; the trainer stops on the loss.
     if total.sum.isFinite { try plan.backward(UnsafeBufferPointer(gradient)) }
-    let correct = UnsafeBufferPointer(scores).countCorrect(targets, classes: classes)
+    let correct =
+      if source.targetRows != nil, case .probabilities(let rows) = targets {
+        UnsafeBufferPointer(scores).countExact(rows, classes: classes)
+      } else {
+        UnsafeBufferPointer(scores).countCorrect(targets, classes: classes)
+      }
     return BatchResult(loss: total, correct: correct, count: part.samples.count)
   }
 }
 
 extension UnsafeBufferPointer<Float> {
+  /// How many rows of logits say of every class what the row of targets says, a half or more being yes.
+  /// What is unknown is not looked at.
+  func countExact(_ targets: UnsafeBufferPointer<Float>, classes: Int) -> Int {
+    (0..<count / classes).count { sample in
+      (sample * classes..<(sample + 1) * classes).allSatisfy { index in
+        targets[index].isNaN || (self[index] >= 0) == (targets[index] >= 0.5)
+      }
+    }
+  }
+
   /// How many rows have their largest element where the row's target has.
   func countCorrect(_ targets: BatchTargets, classes: Int) -> Int {
     (0..<count / classes).count { sample in

@@ -16,8 +16,10 @@ package protocol FeatureSource {
   var count: Int { get }
   /// Elements of one sample.
   var stride: Int { get }
-  /// The class of a sample in `0..<count`.
+  /// The class of a sample in `0..<count`; where samples may have several, see ``targetRows``.
   func label(_ index: Int) -> Int
+  /// What the samples should be answered where they may have several labels; nil where each has one.
+  var targetRows: TargetRows? { get }
   /// Writes the samples at `indices`, one after the other, [indices.count, stride].
   ///
   /// What is written depends on index and view only, never on the order of the calls.
@@ -26,12 +28,24 @@ package protocol FeatureSource {
     into output: UnsafeMutableBufferPointer<Float>) throws
 }
 
+extension FeatureSource {
+  /// One label a sample.
+  package var targetRows: TargetRows? { nil }
+
+  /// All labels, in order.
+  package var sampleLabels: SampleLabels {
+    targetRows.map(SampleLabels.several) ?? .single((0..<count).map(label))
+  }
+}
+
 /// Features in memory, without augmentation.
 package struct InMemoryFeatures: FeatureSource, Sendable {
   /// [n, ...].
   package let features: Tensor<Float>
-  /// n classes.
+  /// n classes; zeros where samples may have several labels.
   package let labels: [Int]
+  /// See ``FeatureSource/targetRows``.
+  package let targetRows: TargetRows?
 
   /// Wraps features [n, ...]; traps unless there is one label a row.
   package init(_ features: Tensor<Float>, labels: [Int]) {
@@ -40,6 +54,17 @@ package struct InMemoryFeatures: FeatureSource, Sendable {
       "Features \(features.shape) do not fit \(labels.count) labels.")
     self.features = features
     self.labels = labels
+    targetRows = nil
+  }
+
+  /// Wraps features [n, ...] of samples that may have several labels; traps unless there is a row each.
+  package init(_ features: Tensor<Float>, targets: TargetRows) {
+    precondition(
+      features.shape.rank >= 2 && features.shape[0] == targets.count,
+      "Features \(features.shape) do not fit \(targets.count) rows of targets.")
+    self.features = features
+    labels = [Int](repeating: 0, count: targets.count)
+    targetRows = targets
   }
 
   /// Number of samples.

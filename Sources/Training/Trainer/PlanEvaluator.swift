@@ -32,6 +32,17 @@ package enum PlanEvaluator {
     _ source: any FeatureSource, by plan: any TrainingPlan, loss: any Loss
   ) throws -> BatchResult {
     let logits = try logits(of: source, by: plan)
+    if let rows = source.targetRows {
+      return logits.withUnsafeElements { scores in
+        rows.elements.withUnsafeBufferPointer { rows in
+          let total = loss.evaluate(
+            scores, classes: logits.shape[1], targets: .probabilities(rows), divisor: 1,
+            gradient: nil)
+          let exact = scores.countExact(rows, classes: logits.shape[1])
+          return BatchResult(loss: total, correct: exact, count: source.count)
+        }
+      }
+    }
     let labels = (0..<source.count).map { Int32(source.label($0)) }
     return logits.withUnsafeElements { scores in
       labels.withUnsafeBufferPointer { labels in

@@ -16,6 +16,7 @@ package final class Trainer {
 
   private let plan: any TrainingPlan
   private let validation: (any FeatureSource)?
+  private let loss: any Loss
   private let gradient: any BatchGradient
   private let optimizer: Optimizer
   /// What is judged and kept in place of the weights; nil without averaging.
@@ -38,8 +39,8 @@ package final class Trainer {
   /// - Parameters:
   ///   - rates: learning rates before the schedule's factor.
   ///   - validation: judged after each epoch; nil or empty for none (then the last weights are kept).
-  ///   - loss: what is made small. Validation uses plain cross-entropy, the number that evaluation
-  ///     reports too.
+  ///   - loss: what is made small. Validation uses it without smoothing and weights (``Loss/plain``), the
+  ///     number that evaluation reports too.
   ///   - gradient: where gradients come from; this process by default.
   /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty,
   ///   ``TrainingError/impossibleMixing(_:)`` for cutmix of features without an extent.
@@ -67,6 +68,7 @@ package final class Trainer {
       throw TrainingError.impossibleMixing(problem)
     }
     self.plan = plan
+    self.loss = loss
     self.rates = rates
     self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
     self.gradient =
@@ -185,7 +187,7 @@ package final class Trainer {
     let clock = ContinuousClock.now
     let (valid, judged) = try withAverage {
       let valid = try validation.map {
-        try PlanEvaluator.score($0, by: plan, loss: SoftmaxCrossEntropy())
+        try PlanEvaluator.score($0, by: plan, loss: loss.plain)
       }
       return (valid, plan.exportParameters())
     }

@@ -3,7 +3,7 @@
 // The part of oneDNN that Thaw uses, behind opaque handles. Everything that differs between oneDNN
 // 2.x (descriptor structs, operation descriptors) and 3.x stays behind this header. Every function
 // that can fail returns a status, 0 for success; `thaw_dnnl_status_text` puts it in words.
-// All numbers are Float32. Handles are not synchronised: one owner, one thread at a time.
+// Numbers are Float32 unless a layout says bfloat16. Handles are not synchronised: one owner, one thread at a time.
 #ifndef THAW_DNNL_H
 #define THAW_DNNL_H
 
@@ -22,6 +22,8 @@ void thaw_dnnl_version(int version[3]);
 
 /// The instructions that the library uses on this processor, for example "AVX-512 with bfloat16".
 const char *thaw_dnnl_instructions(void);
+/// Whether the processor multiplies bfloat16 by instructions of its own.
+bool thaw_dnnl_has_bfloat16(void);
 
 // ---- Threads ------------------------------------------------------------------------------------
 
@@ -51,12 +53,24 @@ typedef enum {
   THAW_DNNL_CHANNELS_LAST  // N, H, W, C in memory; 4 extents only
 } thaw_dnnl_order;
 
+// What an element is.
+typedef enum {
+  THAW_DNNL_FLOAT32,
+  THAW_DNNL_BFLOAT16  // the upper half of a Float32, rounded to nearest even
+} thaw_dnnl_element;
+
 int thaw_dnnl_layout_create(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order);
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, thaw_dnnl_order order,
+    thaw_dnnl_element element);
 // The layout with other extents that has its channels in the same blocks as `like`: row major where
 // `like` is not blocked.
 int thaw_dnnl_layout_create_like(
-    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like);
+    thaw_dnnl_layout **layout, const int64_t *extents, int rank, const thaw_dnnl_layout *like,
+    thaw_dnnl_element element);
+// The same order with other elements.
+int thaw_dnnl_layout_create_as(
+    thaw_dnnl_layout **layout, const thaw_dnnl_layout *like, thaw_dnnl_element element);
+thaw_dnnl_element thaw_dnnl_layout_element(const thaw_dnnl_layout *layout);
 void thaw_dnnl_layout_destroy(thaw_dnnl_layout *layout);
 size_t thaw_dnnl_layout_bytes(const thaw_dnnl_layout *layout);
 bool thaw_dnnl_layout_equal(const thaw_dnnl_layout *left, const thaw_dnnl_layout *right);

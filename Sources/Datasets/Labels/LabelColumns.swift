@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Which columns of a table say the labels, and in which form.
+enum LabelColumns {
+  /// A class's name; several rows of one photo may name several.
+  case name(Int)
+  /// Several names in one cell.
+  case list(Int, LabelSeparator)
+  /// A column a class, with 0 or 1.
+  case indicators([Int])
+
+  /// Whether a photo may have several labels by this form alone.
+  var isSeveral: Bool { if case .name = self { false } else { true } }
+
+  private static let names = [
+    "label", "labels", "class", "class_name", "category", "target", "species", "breed",
+    "diagnosis", "tags", "tag", "classes", "categories", "finding labels",
+  ]
+  /// Columns whose name promises several.
+  private static let plurals: Set<String> = [
+    "labels", "tags", "classes", "categories", "finding labels",
+  ]
+
+  /// Finds them.
+  ///
+  /// - Parameters:
+  ///   - others: columns that say something else.
+  /// - Throws: a flaw that names the columns there are.
+  init(
+    _ table: LabelTable.Table, _ columns: LabelTable.Columns, others: Set<Int>
+  ) throws(LabelTableFlaw) {
+    let header = table.header
+    if columns.labels.count > 1 {
+      var places: [Int] = []
+      for name in columns.labels {
+        places.append(try LabelTable.place(header, name, [], "of the labels"))
+      }
+      self = .indicators(places)
+      return
+    }
+    let place: Int
+    do throws(LabelTableFlaw) {
+      place = try LabelTable.place(header, columns.labels.first, Self.names, "of the labels")
+    } catch {
+      let found = Self.indicators(table, others: others)
+      guard columns.labels.isEmpty, found.count > 1 else { throw error }
+      self = .indicators(found)
+      return
+    }
+    let isPlural = Self.plurals.contains(header[place].lowercased())
+    let cells = table.rows.map { $0.cells[place].trimmed }
+    if let separator = columns.separator {
+      self = .list(place, separator)
+    } else if columns.count != .single,
+      let separator = LabelSeparator(
+        of: cells, isPlural: isPlural || columns.count == .several)
+    {
+      self = .list(place, separator)
+    } else {
+      self = .name(place)
+    }
+  }
+
+  /// Columns of nothing but 0, 1 and what is unknown.
+  private static func indicators(_ table: LabelTable.Table, others: Set<Int>) -> [Int] {
+    table.header.indices.filter { column in
+      guard !others.contains(column), !table.header[column].isEmpty else { return false }
+      let values = table.rows.map { Indicator($0.cells[column], isStrict: true) }
+      return values.allSatisfy { $0 != nil } && values.contains { $0 != .unknown }
+    }
+  }
+
+  /// For people.
+  func description(_ header: [String]) -> String {
+    switch self {
+    case .name(let column): "labels by '\(header[column])'"
+    case .list(let column, let separator):
+      "several labels a photo by '\(header[column])', \(separator.text)"
+    case .indicators(let columns):
+      "several labels a photo by the \(columns.count) columns "
+        + listed(columns.map { "'\(header[$0])'" }, limit: 20)
+    }
+  }
+
+  /// Its columns.
+  var places: [Int] {
+    switch self {
+    case .name(let column), .list(let column, _): [column]
+    case .indicators(let columns): columns
+    }
+  }
+
+  /// The labels that a row names.
+  ///
+  /// - Throws: a flaw in its line.
+  func labels(_ row: DelimitedText.Row, _ header: [String]) throws(LabelTableFlaw) -> LabelSet {
+    switch self {
+    case .name(let column):
+      let name = row.cells[column].trimmed
+      return LabelSet(present: name.isEmpty ? [] : [name])
+    case .list(let column, let separator):
+      return LabelSet(present: separator.parts(row.cells[column]))
+    case .indicators(let columns):
+      var (present, unknown): ([String], [String]) = ([], [])
+      for column in columns {
+        switch Indicator(row.cells[column], isStrict: false) {
+        case .yes: present.append(header[column])
+        case .no: break
+        case .unknown: unknown.append(header[column])
+        case nil:
+          throw LabelTableFlaw(
+            line: row.line,
+            problem:
+              "'\(row.cells[column].trimmed)' in the column '\(header[column])' is neither 0 nor"
+              + " 1, nor empty for unknown")
+        }
+      }
+      return LabelSet(present: present, unknown: unknown)
+    }
+  }
+}
+
+/// What a cell says of one class.
+enum Indicator {
+  case yes, no, unknown
+
+  /// - Parameter isStrict: whether words count only where they can mean nothing else.
+  init?(_ cell: String, isStrict: Bool) {
+    switch cell.trimmed.lowercased() {
+    case "1", "1.0", "true": self = .yes
+    case "0", "0.0", "false": self = .no
+    // -1 is how radiologists' uncertain findings are written.
+    case "", "?", "nan", "-1", "-1.0": self = .unknown
+    case "yes",
+      "y" where !isStrict:
+      self = .yes
+    case "no",
+      "n" where !isStrict:
+      self = .no
+    case "na", "n/a", "null", "none",
+      "unknown" where !isStrict:
+      self = .unknown
+    default: return nil
+    }
+  }
+}
+
+/// What stands between the labels of one cell.
+package enum LabelSeparator: Sendable, Hashable {
+  /// One character: `|`, `;`, `,`.
+  case character(Character)
+  /// Blanks.
+  case space
+  /// As lists of programs: `["a", "b"]`.
+  case brackets
+  /// A list of JSON, see ``listMark``.
+  case json
+
+  /// Begins each element of a JSON list, as no name does.
+  static let listMark: Character = "\u{1F}"
+
+  /// The option's text: one character, or `space`; nil for anything else.
+  package init?(option text: String) {
+    if text == "space" || text == " " {
+      self = .space
+    } else if text.count == 1, let character = text.first, !character.isLetter, !character.isNumber
+    {
+      self = .character(character)
+    } else {
+      return nil
+    }
+  }
+
+  /// What separates the labels of a column; nil when it holds one name a cell.
+  ///
+  /// Bars and semicolons do wherever they are. Commas and blanks occur in names too: commas only in a
+  /// column whose name promises several labels, blanks if the words recur besides.
+  init?(of cells: [String], isPlural: Bool) {
+    let filled = cells.filter { !$0.isEmpty }
+    if cells.contains(where: { $0.first == LabelSeparator.listMark }) {
+      self = .json
+    } else if !filled.isEmpty, filled.allSatisfy({ $0.hasPrefix("[") && $0.hasSuffix("]") }) {
+      self = .brackets
+    } else if let sign = ["|", ";"].first(where: { sign in filled.contains { $0.contains(sign) } })
+    {
+      self = .character(Character(sign))
+    } else if isPlural, filled.contains(where: { $0.contains(",") }) {
+      self = .character(",")
+    } else if isPlural, filled.contains(where: { $0.contains(" ") }) {
+      let wholes = Set(filled)
+      let words = Set(filled.flatMap { LabelSeparator.space.parts($0) })
+      guard words.count < wholes.count else { return nil }
+      self = .space
+    } else {
+      return nil
+    }
+  }
+
+  /// For people.
+  var text: String {
+    switch self {
+    case .character(let character): "separated by '\(character)'"
+    case .space: "separated by blanks"
+    case .brackets, .json: "as lists"
+    }
+  }
+
+  /// The names in a cell, each once.
+  func parts(_ cell: String) -> [String] {
+    var text = cell.trimmed
+    switch self {
+    case .character(let character):
+      return LabelSeparator.names(text.split(separator: character))
+    case .space: return LabelSeparator.names(text.split(whereSeparator: \.isWhitespace))
+    case .json: return LabelSeparator.names(text.split(separator: LabelSeparator.listMark))
+    case .brackets:
+      if text.hasPrefix("["), text.hasSuffix("]") { text = String(text.dropFirst().dropLast()) }
+      return LabelSeparator.names(text.split(separator: ",")).map { name in
+        let quotes: [Character] = ["'", "\""]
+        guard name.count > 1, let first = name.first, quotes.contains(first), name.last == first
+        else { return name }
+        return String(name.dropFirst().dropLast())
+      }.filter { !$0.isEmpty }
+    }
+  }
+
+  private static func names(_ parts: [Substring]) -> [String] {
+    parts.map { String($0).trimmed }.filter { !$0.isEmpty }
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What all rows of a table together say of each photo.
+struct MergedRows {
+  /// By photo; for training only names of classes that some photo has.
+  private(set) var labels: [BytePath: LabelSet] = [:]
+  /// Whether photos may have several labels.
+  let isSeveral: Bool
+  /// Classes that the table names and no photo has.
+  private let absent: [String]
+  /// Photos in rows of several labels, where that decided that photos may have several.
+  private var contradictory = 0
+  private let isForTraining: Bool
+
+  /// - Parameter isForTraining: whether a class that no photo has is left out, as there is nothing to learn.
+  /// - Throws: ``DatasetError/mismatchedTable(_:line:problem:)`` for rows that contradict each other.
+  init(
+    _ rows: [(path: BytePath, row: LabelTable.Row)], of table: LabelTable, isForTraining: Bool
+  ) throws(DatasetError) {
+    var first: [BytePath: LabelTable.Row] = [:]
+    var names: [BytePath: Set<String>] = [:]
+    var conflict: (LabelTable.Row, LabelTable.Row)?
+    for (path, row) in rows {
+      names[path, default: []].formUnion(row.labels.present)
+      guard let before = first[path] else {
+        first[path] = row
+        continue
+      }
+      guard before.split == row.split, before.group == row.group else {
+        throw MergedRows.mismatch(table, row, before)
+      }
+      if before.labels != row.labels { conflict = conflict ?? (before, row) }
+    }
+    let several = names.values.count { $0.count > 1 }
+    // A few photos with two labels are mistakes; many are how the table says several.
+    let isOften = table.count == .auto && several > 1 && several * 10 >= names.count
+    isSeveral = table.rowsAreSets || table.count == .several || isOften
+    if let (before, row) = conflict {
+      guard isSeveral, !table.rowsAreSets else { throw MergedRows.mismatch(table, row, before) }
+      if table.count == .auto { contradictory = several }
+    }
+    var found: Set<String> = []
+    for names in names.values { found.formUnion(names) }
+    var all: Set<String> = []
+    for (path, row) in first {
+      all.formUnion(row.labels.unknown)
+      labels[path] = LabelSet(
+        present: names[path] ?? [],
+        unknown: row.labels.unknown.filter { !isForTraining || found.contains($0) })
+    }
+    self.isForTraining = isForTraining
+    absent = all.union(table.namedClasses).subtracting(found).sorted(by: LabelSet.precedes)
+  }
+
+  private static func mismatch(
+    _ table: LabelTable, _ row: LabelTable.Row, _ before: LabelTable.Row
+  ) -> DatasetError {
+    .mismatchedTable(
+      table.file, line: row.line,
+      problem: "'\(row.path)' has another label, split or group than in line \(before.line)"
+        + (table.rowsAreSets || before.labels == row.labels || table.count == .several
+          ? "" : ". If a photo may have several labels, a row each, say --several-labels yes"))
+  }
+
+  /// What was assumed of several labels, and what is odd about them, for people.
+  func remarks(_ classes: [String]) -> [String] {
+    guard isSeveral, isForTraining else { return [] }
+    var lines: [String] = []
+    if contradictory > 0 {
+      lines.append(
+        "\(contradictory) of \(labels.count) photos are in rows of several labels, so a photo is taken to"
+          + " have several. If those rows contradict each other, say --several-labels no.")
+    }
+    let counts = labels.values.map(\.present.count)
+    let unknown = labels.values.reduce(0) { $0 + $1.unknown.count }
+    let mean = Double(counts.reduce(0, +)) / Double(max(counts.count, 1))
+    let none = counts.count { $0 == 0 }
+    lines.append(
+      "Several labels a photo: \(classes.count) classes, \((mean * 100).rounded() / 100) labels a photo on"
+        + " average" + (none > 0 ? ", none in \(counted(none, "photo"))" : "") + ".")
+    if unknown > 0 {
+      lines.append(
+        "\(unknown) of \(counts.count * classes.count) labels are unknown; nothing is learned from them and"
+          + " nothing measured by them.")
+    }
+    if !absent.isEmpty {
+      lines.append(
+        "No photo has \(listed(absent.map { "'\($0)'" })): left out, as there is nothing to learn.")
+    }
+    if counts.allSatisfy({ $0 == 1 }), unknown == 0 {
+      lines.append(
+        "Every photo has exactly one label. If that is always so, --several-labels no trains a network"
+          + " that chooses one class, which is usually more accurate.")
+    }
+    return lines
+  }
+}
