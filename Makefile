@@ -23,7 +23,7 @@ export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
-  report test bench fuzz docs package install uninstall deb check threads format fixtures clean
+  report test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -94,6 +94,11 @@ test: setup
 # Ratios against PyTorch and ONNX Runtime, in one run on the same photos and threads.
 bench: build demo-data pretrained
 	Benchmarks/run.sh
+
+# How fast every card's network is, against EfficientNet-Lite0's; writes it into the cards.
+speeds: setup
+	swift build -c release --product thaw-bench
+	.build/release/thaw-bench card-speeds --write
 
 # Damaged files for every reader, a minute each (FUZZ_SECONDS=60).
 fuzz: setup

@@ -156,9 +156,9 @@ let package = Package(
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
-        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets",
-        "ThawDiagnosis",
-        "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork", "ThawRecipes", "ThawReports",
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration", "ThawConsole",
+        "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork",
+        "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),

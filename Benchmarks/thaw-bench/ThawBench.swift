@@ -11,8 +11,7 @@ struct ThawBench: ParsableCommand {
     abstract: "Measures Thaw: by itself, or as one contender of Benchmarks/driver.py.",
     subcommands: [
       Features.self, JPEGFiles.self, HeadTraining.self, TrainingSteps.self, MakePhotos.self,
-      Profile.self, NearDuplicatePhotos.self,
-      Version.self,
+      Profile.self, NearDuplicatePhotos.self, CardSpeeds.self, Version.self,
     ])
 }
 

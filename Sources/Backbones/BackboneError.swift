@@ -6,8 +6,8 @@ import ThawConfiguration
 package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible {
   /// No architecture has this name.
   case unknownArchitecture(String, known: [String])
-  /// No card has this name.
-  case unknownCard(String, known: [String])
+  /// No card has this name; some have one like it, each with what there is to know of it.
+  case unknownCard(String, near: [String])
   /// A card's field is missing or wrong.
   case badCard(file: String, reason: String)
   /// The card's weights are not on this machine yet.
@@ -18,6 +18,8 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
   case notExportable(layer: String, reason: String)
   /// An ONNX graph that has no counterpart here.
   case notImportable(file: String, reason: String)
+  /// Weights cannot be given back to the file that they came from.
+  case noCounterpart(file: String, reason: String)
   /// Weights are to be put somewhere, and no folder is known.
   case noPlace
   /// A download did not work.
@@ -30,9 +32,9 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
       "no architecture is called '\(name)'. "
         + (Suggestions.question(name, among: known)
           ?? "Known are \(known.joined(separator: ", ")).")
-    case .unknownCard(let name, let known):
+    case .unknownCard(let name, let near):
       "no card is called '\(name)'. "
-        + (Suggestions.question(name, among: known).map { "\($0) " } ?? "")
+        + (Suggestions.question(near).map { "\($0) " } ?? "")
         + "All of them: thaw pretrained list"
     case .badCard(let file, let reason): "\(file): \(reason)"
     case .weightsMissing(let card, let path):
@@ -41,6 +43,7 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
     case .notExportable(let layer, let reason):
       "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
     case .notImportable(let file, let reason): "\(file): \(reason)."
+    case .noCounterpart(let file, let reason): "\(file): \(reason)."
     case .noPlace:
       "there is no place for weights: the folder of cards cannot be written to, and neither"
         + " XDG_CACHE_HOME nor HOME names a folder. Set one of them, or THAW_PRETRAINED."

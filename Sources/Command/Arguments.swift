@@ -17,6 +17,9 @@ extension RunDirectory: ExpressibleByArgument {
     guard !argument.isEmpty else { return nil }
     self.init(FilePath(argument))
   }
+
+  /// Directories that look like runs.
+  package static var defaultCompletionKind: CompletionKind { Completions.runs }
 }
 
 extension FilePath: @retroactive ExpressibleByArgument {

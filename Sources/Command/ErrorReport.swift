@@ -18,15 +18,23 @@ struct ErrorReport {
       exit(exitCode(of: error))
     }
     let code = RootCommand.exitCode(for: error)
-    let message = NearMisses(arguments: Array(CommandLine.arguments.dropFirst())).improve(
-      RootCommand.fullMessage(for: error))
+    // Help that was asked for is help, whatever else stands on the line.
+    let given = Array(CommandLine.arguments.dropFirst())
+    let message =
+      code == .success
+      ? RootCommand.fullMessage(for: error)
+      : NearMisses(arguments: given).improve(RootCommand.fullMessage(for: error))
     if code == .success {
       do { try standardOutput(.document(message + "\n")) } catch {
         ErrorReport(error).printAndExit()
       }
     } else if !message.isEmpty {
-      OutputSink.standardError.write(
-        (message.hasPrefix("Error: ") ? "error: " + message.dropFirst(7) : message) + "\n")
+      let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
+      if message.hasPrefix("Error: ") {
+        OutputSink.standardError.write(message: String(lines[0].dropFirst(7)), label: "error: ")
+      }
+      let rest = message.hasPrefix("Error: ") ? lines.dropFirst().first.map(String.init) : message
+      if let rest { OutputSink.standardError.write(rest + "\n") }
     }
     exit(code.rawValue)
   }

@@ -7,7 +7,8 @@ import ThawInference
 /// What a checkpoint that another program trained does not say itself.
 struct ForeignModelOptions: ParsableArguments {
   @Option(
-    help: "With a checkpoint trained elsewhere: the card whose network and preprocessing it has.")
+    help: "With a checkpoint trained elsewhere: the card whose network and preprocessing it has.",
+    completion: Completions.cards)
   var card: String?
 
   @Option(help: "With a checkpoint trained elsewhere: file of class names, one a line.")

@@ -1,30 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
+import ThawConfiguration
 
-/// What people call an option that has another name here.
+/// What people call a command or an option that has another name here.
 ///
-/// The parser itself suggests names that are a letter or two away; these are the words of other
-/// programs (Keras, fastai, timm, Ultralytics, PyTorch's examples).
+/// Words of other programs (Keras, fastai, timm, Ultralytics, PyTorch's examples) come first, then
+/// names that are a letter or two away. The parser's own suggestions are not used: it takes
+/// `--labels` for `--label-smoothing`.
 struct NearMisses {
   private let arguments: [String]
 
   /// - Parameter arguments: the command line without the program's name.
   init(arguments: [String]) { self.arguments = arguments }
 
-  /// The parser's message; where an option that the command does not have was given, a message about
+  /// The parser's message; where a command or an option was given that does not exist, a message about
   /// that one instead, with the name it has here.
   func improve(_ message: String) -> String {
-    let (known, given) = (options, given)
+    let usage = message.range(of: "\nUsage:").map { message[$0.lowerBound...] } ?? ""
+    if let found = unknownCommand { return "Error: \(found)\(usage)" }
+    let known = Self.options(of: path)
     guard let option = given.first(where: { !known.contains($0) && !Self.always.contains($0) })
     else { return message }
+    let advice = advice(on: option, known)
+    return "Error: Unknown option '\(option)'.\(advice.isEmpty ? "" : " \(advice)")\(usage)"
+  }
+
+  /// What to give in place of `option`; empty when nobody knows.
+  private func advice(on option: String, _ known: Set<String>) -> String {
     let word = option.dropFirst(2).lowercased().replacing("_", with: "-")
-    let name = ([word] + (Self.names[word] ?? [])).first { known.contains("--\($0)") }
-    // The parser knows names that are a letter or two away.
-    if name == nil, message.contains("Unknown option '\(option)'") { return message }
-    let usage = message.range(of: "\nUsage:").map { message[$0.lowerBound...] } ?? ""
-    return "Error: Unknown option '\(option)'."
-      + (name.map { " Did you mean '--\($0)'?" } ?? "") + usage
+    let meant = ([word] + (Self.names[word] ?? [])).filter { !isOfAnotherMeaning($0, for: word) }
+    if let name = meant.first(where: { known.contains("--\($0)") }) {
+      return "Did you mean '--\(name)'?"
+    }
+    for name in meant {
+      let owners = Self.commands.filter { Self.options(of: $0).contains("--\(name)") }
+      if !owners.isEmpty {
+        return
+          "'--\(name)' belongs to \(list(owners.map { "thaw " + $0.map(Self.name).joined(separator: " ") }))."
+      }
+    }
+    let names = known.map { String($0.dropFirst(2)) }.sorted()
+    let near = Suggestions.of(word, among: names).map { "'--\($0)'" }
+    return near.isEmpty ? "" : "Did you mean \(list(near, "or"))?"
+  }
+
+  /// `--output` of a command that makes one file is that file; only where a whole run is made is it
+  /// the run.
+  private func isOfAnotherMeaning(_ name: String, for word: String) -> Bool {
+    name == "run" && word != "run"
+      && !["fit", "prepare"].contains(path.last.map(Self.name) ?? "")
+  }
+
+  private func list(_ items: [String], _ word: String = "and") -> String {
+    guard items.count > 1, let last = items.last else { return items.first ?? "" }
+    return "\(items.dropLast().joined(separator: ", ")) \(word) \(last)"
+  }
+
+  /// A sentence about the first word that is no command where one is expected.
+  private var unknownCommand: String? {
+    let place = path
+    let parent = place.last ?? RootCommand.self
+    guard arguments.count > place.count, !parent.configuration.subcommands.isEmpty else {
+      return nil
+    }
+    let word = arguments[place.count]
+    guard !word.hasPrefix("-"), word != "help" else { return nil }
+    let names = parent.configuration.subcommands.map(Self.name)
+    let usual = place.isEmpty ? Self.commandWords[word.lowercased()] : nil
+    let near = usual.map { [$0] } ?? Suggestions.of(word, among: names)
+    let before = place.map { " " + Self.name($0) }.joined()
+    return "There is no command 'thaw\(before) \(word)'."
+      + (near.isEmpty ? "" : " Did you mean \(list(near.map { "'thaw\(before) \($0)'" }, "or"))?")
+      + " All of them: thaw\(before) --help"
   }
 
   /// The options on the command line, without their values.
@@ -40,54 +89,41 @@ struct NearMisses {
     "--experimental-dump-help",
   ]
 
-  /// The names of the options of the command that was called, hidden ones among them.
-  private var options: Set<String> {
-    var command: any ParsableCommand.Type = RootCommand.self
+  private typealias Command = any ParsableCommand.Type
+
+  /// The commands that the line names, from the outermost in.
+  private var path: [Command] {
+    var path: [Command] = []
     for argument in arguments {
-      guard
-        let next = command.configuration.subcommands.first(where: { $0.commandName == argument })
+      let parent = path.last ?? RootCommand.self
+      guard let next = parent.configuration.subcommands.first(where: { Self.name($0) == argument })
       else { break }
-      command = next
+      path.append(next)
     }
-    let help = RootCommand.helpMessage(for: command, includeHidden: true)
-    return Set(help.matches(of: /--[a-z][a-z-]*/).map { String($0.output) })
+    return path
   }
 
-  /// By what others call it, the names it may have here, the first that the command has being meant.
-  private static let names: [String: [String]] = [
-    "lr": ["learning-rate"], "lr0": ["learning-rate"], "base-lr": ["learning-rate"],
-    "rate": ["learning-rate"],
-    "wd": ["weight-decay"], "l2": ["weight-decay"],
-    "bs": ["batch"], "batch-size": ["batch"],
-    "epoch": ["epochs"], "num-epochs": ["epochs"], "nb-epochs": ["epochs"],
-    "optimizer": ["solver"], "optimiser": ["solver"], "opt": ["solver"],
-    "scheduler": ["schedule"], "sched": ["schedule"], "lr-scheduler": ["schedule"],
-    "warmup": ["warm-up"], "warmup-epochs": ["warm-up"],
-    "smoothing": ["label-smoothing"], "clip-grad": ["gradient-clip"],
-    "gradient-clipping": ["gradient-clip"], "ema": ["weight-averaging"],
-    "accumulate": ["accumulation"], "grad-accum": ["accumulation"],
-    "drop": ["dropout"], "early-stopping": ["patience"], "augment": ["augmentation"],
-    "aug": ["augmentation"], "mixup": ["mixing"], "cutmix": ["mixing"],
-    "class-weight": ["class-weights"],
-    "imgsz": ["size"], "img-size": ["size"], "image-size": ["size"], "input-size": ["size"],
-    "resolution": ["size"],
-    "arch": ["backbone"], "network": ["backbone"], "pretrained": ["backbone"],
-    "model": ["backbone"], "weights": ["model", "backbone"], "checkpoint": ["model"],
-    "backbone": ["model"],
-    "val": ["valid"], "validation": ["valid"], "val-split": ["valid"],
-    "validation-split": ["valid"], "valid-split": ["valid"], "test-split": ["test"],
-    "config": ["recipe"], "cfg": ["recipe"], "pipeline": ["recipe"],
-    "out": ["output", "run"], "output-dir": ["run"], "output": ["run"], "project": ["run"],
-    "workers": ["threads"], "num-workers": ["threads"], "jobs": ["threads"], "cpus": ["threads"],
-    "images": ["data"], "photos": ["data"], "dataset": ["data"], "source": ["data"],
-    "classes": ["class-names"], "labels": ["class-names"], "topk": ["top"], "top-k": ["top"],
-    "no-finetune": ["no-fine-tune"], "finetune": ["fine-tune"], "freeze": ["freeze-to"],
-    "random-seed": ["seed"], "silent": ["quiet"],
-  ]
-}
+  /// Every command that does something.
+  private static var commands: [[Command]] {
+    func leaves(_ path: [Command]) -> [[Command]] {
+      let parent = path.last ?? RootCommand.self
+      let parts = parent.configuration.subcommands
+      return parts.isEmpty ? [path] : parts.flatMap { leaves(path + [$0]) }
+    }
+    return leaves([])
+  }
 
-extension ParsableCommand {
-  fileprivate static var commandName: String {
-    configuration.commandName ?? String(describing: self).lowercased()
+  /// The names of the options of a command, hidden ones among them.
+  private static func options(of path: [Command]) -> Set<String> {
+    let help = RootCommand.helpMessage(
+      for: path.last ?? RootCommand.self, includeHidden: true, columns: 1000)
+    // Where an option is declared, not where a text speaks of one.
+    let declared = help.split(separator: "\n").filter { $0.hasPrefix("  -") }
+      .compactMap { $0.dropFirst(2).components(separatedBy: "  ").first }
+    return Set(declared.flatMap { $0.matches(of: /--[a-z][a-z-]*/).map { String($0.output) } })
+  }
+
+  private static func name(_ command: Command) -> String {
+    command.configuration.commandName ?? String(describing: command).lowercased()
   }
 }

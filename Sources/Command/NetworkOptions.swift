@@ -8,7 +8,9 @@ import ThawRuns
 
 /// A recipe, and what the command line changes in it for the network and its head.
 struct NetworkOptions: ParsableArguments {
-  @Option(help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).")
+  @Option(
+    help: "Recipe file, or the name of one that came with thaw (Pipelines/*.yml).",
+    completion: Completions.recipes)
   var recipe: FilePath?
 
   @Option(.backbone) var backbone: RecipeArgument<Recipe>?

@@ -81,5 +81,11 @@ extension RecipeKey {
 
   fileprivate var optionName: NameSpecification { .customLong(option ?? name) }
 
-  fileprivate var completion: CompletionKind? { words.isEmpty ? nil : .list(words) }
+  fileprivate var completion: CompletionKind? {
+    switch option {
+    case "backbone": Completions.cards
+    case "labels": .file()
+    default: words.isEmpty ? nil : .list(words)
+    }
+  }
 }

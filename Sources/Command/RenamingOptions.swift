@@ -4,7 +4,9 @@ import ArgumentParser
 
 /// Folders of photos whose names are not those of the model's classes.
 struct RenamingOptions: ParsableArguments {
-  @Option(help: "With --model: FOLDER=CLASS where a folder has another name than the class.")
+  @Option(
+    help: "With --model: FOLDER=CLASS where a folder has another name than the class.",
+    completion: Completions.renamings)
   var rename: [String] = []
 
   func validate() throws { _ = try names() }

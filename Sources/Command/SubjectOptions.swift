@@ -9,7 +9,9 @@ struct SubjectOptions: ParsableArguments {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory?
 
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
+  @Option(
+    help: "Model file, checkpoint, or the name of a pretrained backbone.",
+    completion: Completions.models)
   var model: String?
 
   @Option(

@@ -24,9 +24,13 @@ package enum Suggestions {
 
   /// `Did you mean 'a', 'b' or 'c'?`, nil when nothing is near.
   package static func question(_ word: String, among known: [String]) -> String? {
-    let names = of(word, among: known).map { "'\($0)'" }
-    guard let last = names.last else { return nil }
-    let others = names.dropLast().joined(separator: ", ")
+    question(of(word, among: known).map { "'\($0)'" })
+  }
+
+  /// The same about things that have been found already.
+  package static func question(_ found: [String]) -> String? {
+    guard let last = found.last else { return nil }
+    let others = found.dropLast().joined(separator: ", ")
     return "Did you mean \(others.isEmpty ? last : "\(others) or \(last)")?"
   }
 

@@ -90,6 +90,6 @@ package final class Heading: Sendable {
       defer { text = nil }
       return text
     }
-    if let taken { sink.write(taken + "\n") }
+    if let taken { sink.write(heading: taken) }
   }
 }

@@ -13,6 +13,8 @@ package struct OutputSink: Sendable {
   package let isTerminal: Bool
   /// Whether block characters and the like can be shown.
   package let hasUnicode: Bool
+  /// Whether words may be coloured.
+  package let hasColour: Bool
   /// Columns at this moment.
   package let columns: @Sendable () -> Int
   /// Takes text that is safe to show.
@@ -20,17 +22,23 @@ package struct OutputSink: Sendable {
 
   /// A sink made of its parts; `write` gets what may be shown as it is.
   package init(
-    isTerminal: Bool, hasUnicode: Bool = true, columns: @escaping @Sendable () -> Int = { 80 },
-    write: @escaping @Sendable (String) -> Void
+    isTerminal: Bool, hasUnicode: Bool = true, hasColour: Bool = false,
+    columns: @escaping @Sendable () -> Int = { 80 }, write: @escaping @Sendable (String) -> Void
   ) {
     self.isTerminal = isTerminal
     self.hasUnicode = hasUnicode
+    self.hasColour = hasColour
     self.columns = columns
     receive = write
   }
 
   /// Writes text, of several lines or a part of one.
   package func write(_ text: String) { receive(VisibleText.escapeLines(text)) }
+
+  /// Writes a line that stands above others.
+  package func write(heading text: String) {
+    receive(styled(VisibleText.escapeLines(text), .bold) + "\n")
+  }
 
   /// Writes text in place of the line the cursor is on: back to the first column, erase, write.
   package func rewriteLine(_ text: String) {
@@ -42,7 +50,20 @@ package struct OutputSink: Sendable {
   package func write(message: String, label: String = "") {
     let indent = String(repeating: " ", count: label.isEmpty ? 2 : label.count)
     let lines = message.split(separator: "\n", omittingEmptySubsequences: false)
-    write(label + lines.joined(separator: "\n" + indent) + "\n")
+    let text = VisibleText.escapeLines(lines.joined(separator: "\n" + indent) + "\n")
+    receive(styled(label, label == "error: " ? .red : .yellow) + text)
+  }
+
+  /// How a word is shown; numbers of ECMA-48.
+  private enum Style: Int {
+    case bold = 1
+    case red = 31
+    case yellow = 33
+  }
+
+  private func styled(_ text: String, _ style: Style) -> String {
+    guard hasColour, !text.isEmpty else { return text }
+    return "\u{1B}[\(style == .bold ? "" : "1;")\(style.rawValue)m\(text)\u{1B}[0m"
   }
 
   /// Standard error; lines are rewritten when it is a terminal that can (TERM is not "dumb").
@@ -50,14 +71,23 @@ package struct OutputSink: Sendable {
 
   package static var standardOutput: OutputSink { descriptor(STDOUT_FILENO) }
 
+  /// How wide tables may be: as the terminal that shows them, or 120 columns in a file, which nobody
+  /// widens afterwards.
+  package static var tableColumns: Int {
+    let terminal = [standardOutput, standardError].first(where: \.isTerminal)
+    return terminal.map { max($0.columns(), 40) } ?? 120
+  }
+
   /// An open file descriptor. A closed one, a full disk or a reader that has gone are ignored.
   package static func descriptor(_ descriptor: Int32) -> OutputSink {
     let terminal = environment("TERM")
     let locale = [environment("LC_ALL"), environment("LC_CTYPE"), environment("LANG")]
     let encoding = locale.first { !$0.isEmpty } ?? ""
+    let isTerminal = isatty(descriptor) == 1 && terminal != "dumb" && !terminal.isEmpty
     return OutputSink(
-      isTerminal: isatty(descriptor) == 1 && terminal != "dumb" && !terminal.isEmpty,
-      hasUnicode: encoding.lowercased().contains("utf"),
+      isTerminal: isTerminal, hasUnicode: encoding.lowercased().contains("utf"),
+      // https://no-color.org: any value but an empty one.
+      hasColour: isTerminal && environment("NO_COLOR").isEmpty,
       columns: { width(of: descriptor) },
       write: { writeIgnoringErrors(Array($0.utf8), to: descriptor) })
   }

@@ -24,7 +24,10 @@ package struct TextTable: Sendable {
   }
 
   /// A table whose titles starting with ">" mark columns aligned to the right.
-  package init(_ titles: String...) {
+  package init(_ titles: String...) { self.init(titles) }
+
+  /// The same for titles in a list.
+  package init(_ titles: [String]) {
     self.init(
       columns: titles.map {
         $0.hasPrefix(">") ? (String($0.dropFirst()), Alignment.right) : ($0, .left)

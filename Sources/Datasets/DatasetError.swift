@@ -130,7 +130,7 @@ extension DatasetError: CustomStringConvertible {
       "class '\(name)' of this run has no photos any more, and its classes are what the network answers."
         + " Put photos back, or prepare into another --run."
     case .contradictingLabels(let groups):
-      "\(groups.count) photos are in folders of several classes, so that their labels contradict each"
+      "\(groups.count == 1 ? "1 photo is" : "\(groups.count) photos are") in folders of several classes, so that their labels contradict each"
         + " other:\n"
         + groups.map { "  " + $0.map(\.description).joined(separator: " = ") + "\n" }.joined()
         + "Remove the wrong ones, or leave all of them out with --conflicting-labels drop."
@@ -152,14 +152,14 @@ extension DatasetError: CustomStringConvertible {
   private var contentText: String {
     switch self {
     case .badFiles(let bad, let total):
-      "\(bad.count) of \(total) files cannot be used:\n"
+      "\(bad.count) of \(counted(total, "file")) cannot be used:\n"
         + bad.map { "  \($0)\n" }.joined()
         + (BadFilePolicy.skip.allows(bad.count, of: total)
           ? "Repair or remove them, or leave them out with --on-bad-image skip."
           : "Repair or remove them: they are more than every tenth, so that --on-bad-image skip would not"
             + " leave them out either.")
     case .tooManyBadFiles(let bad, let total, let limit):
-      "\(bad.count) of \(total) files cannot be used, more than the \(Int(limit * 100)) % that may be"
+      "\(bad.count) of \(counted(total, "file")) cannot be used, more than the \(Int(limit * 100)) % that may be"
         + " skipped:\n" + bad.map { "  \($0)\n" }.joined() + "Repair or remove them."
     case .changed(let path, let old, let new):
       "\(path.displayed): dataset changed: \(old) bytes when it was prepared, "

@@ -46,23 +46,21 @@ extension Recipe.Train {
       decaysBiasesAndNorms: decaysBiasesAndNorms, maximumGradientNorm: gradientClip)
   }
 
-  /// One weight a class for the loss, empty for none; says so when a class is rare.
-  package func classWeights(labels: [Int], classes: [String], console: Console) -> [Float] {
-    let balance = ClassBalance(labels: labels, classes: classes.count)
-    switch classWeights {
-    case .balanced: return balance.weights(.balanced)
-    case .squareRoot: return balance.weights(.squareRoot)
-    case .none:
-      if let hint = balance.hint(names: classes) { console.say("hint: \(hint)") }
-      return []
+  /// One weight a class for the loss, empty for none.
+  package func classWeights(labels: [Int], classes: Int) -> [Float] {
+    let balance = ClassBalance(labels: labels, classes: classes)
+    return switch classWeights {
+    case .balanced: balance.weights(.balanced)
+    case .squareRoot: balance.weights(.squareRoot)
+    case .none: []
     }
   }
 }
 
 extension Recipe.Train {
   /// What is made small for samples with such labels.
-  package func loss(_ labels: SampleLabels, classes: [String], console: Console) -> any Loss {
-    let weights = weights(labels, classes: classes, console: console)
+  package func loss(_ labels: SampleLabels, classes: Int) -> any Loss {
+    let weights = weights(labels, classes: classes)
     switch labels {
     case .single:
       return SoftmaxCrossEntropy(labelSmoothing: labelSmoothing, classWeights: weights)
@@ -72,13 +70,11 @@ extension Recipe.Train {
   }
 
   /// One weight a class for the loss, empty for none: of the class, or where samples may have several
-  /// labels of having it. Says so when a class is rare.
-  package func weights(
-    _ labels: SampleLabels, classes: [String], console: Console
-  ) -> [Float] {
+  /// labels of having it.
+  package func weights(_ labels: SampleLabels, classes: Int) -> [Float] {
     switch labels {
     case .single(let labels):
-      return classWeights(labels: labels, classes: classes, console: console)
+      return classWeights(labels: labels, classes: classes)
     case .several(let rows):
       switch classWeights {
       case .balanced: return rows.positiveWeights(.balanced)

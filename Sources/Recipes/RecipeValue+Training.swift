@@ -75,12 +75,21 @@ extension RecipeValue where Value == BatchMixing? {
         var word = ""
         if fields.kind(of: name) == .scalar { try fields.read(name, into: &word) }
         guard word != "none" else { return mixing = nil }
+        if fields.kind(of: name) == .scalar, BatchMixing.Kind(rawValue: word) == nil {
+          throw fields.error(
+            at: name,
+            "'\(name)' is '\(word)', expected none, mixup or cutmix, or one of these with its alpha:"
+              + " mixup:0.4 on the command line, {kind: mixup, alpha: 0.4} in a recipe.")
+        }
         try fields.read(name, decoding: &mixing)
       },
       write: { $0.map { "{kind: \($0.kind.rawValue), alpha: \($0.alpha)}" } ?? "none" },
       yaml: { argument in
         let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count == 2 ? "{kind: \(parts[0]), alpha: \(parts[1])}" : nil
+        guard parts.count == 2, BatchMixing.Kind(rawValue: String(parts[0])) != nil,
+          Double(parts[1]).map({ $0 > 0 && $0.isFinite }) ?? false
+        else { return nil }
+        return "{kind: \(parts[0]), alpha: \(parts[1])}"
       })
   }
 }

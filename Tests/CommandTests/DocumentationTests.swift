@@ -59,6 +59,26 @@ struct DocumentationTests {
     ] { #expect(FileSystem.exists(workspace.file(file)), "\(file)") }
   }
 
+  /// For whom a model broke: from the file of another program to one that it loads again. (The Python of
+  /// the page is run by Tools/check_snippets.py.)
+  @Test func everyCommandOfTheWayBackToPyTorchWorks() throws {
+    let workspace = try Workspace(count: 20)
+    try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    try workspace.thaw("train", "--run", "run", "--epochs", "25", "--patience", "0").succeeded()
+    try AtomicFile.write(
+      workspace.file("yours.pth"), bytes: try workspace.read("run/model.safetensors"))
+    let commands = try Self.commands(of: "BatchNorm.md")
+    #expect(commands.first == "thaw diagnose batchnorm --model yours.h5 --data photos")
+    let ours = commands.filter { $0.contains("yours.pth") && !$0.contains("--train-data") }
+    #expect(ours.count == 2)
+    let folder = ThawProcess.program.removingLastComponent().string
+    for command in ours {
+      let outcome = try workspace.start([], shell: "PATH=\(folder):$PATH; \(command)").wait()
+      #expect(outcome.status == 0, "\(command): \(outcome.stderr)")
+    }
+    #expect(FileSystem.exists(workspace.file("back.safetensors")))
+  }
+
   @Test func everyCommandForSeveralLabelsWorks() throws {
     let workspace = try Workspace(count: 8)
     try AtomicFile.write(workspace.file("labels.csv"), text: SeveralLabelsTests.table())

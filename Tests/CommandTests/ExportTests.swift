@@ -155,6 +155,37 @@ struct ExportTests {
     #expect(!FileSystem.exists(workspace.file("out.onnx")))
   }
 
+  // MARK: Back to the file it came from
+
+  /// Names that another program gave, and counters that no network of ours has.
+  @Test func aNetworkGoesBackUnderTheNamesOfItsFile() throws {
+    try export("--output", "plain.safetensors").succeeded()
+    let plain = try CheckpointReader.read(workspace.file("plain.safetensors"))
+    let named = plain.tensors.map { $0.renamed("module.\($0.name)") }
+    try SafetensorsWriter.write(workspace.file("yours.safetensors"), named)
+    for output in ["back.safetensors", "back.npz"] {
+      try export("--like", "yours.safetensors", "--output", output).succeeded()
+      let back = try CheckpointReader.read(workspace.file(output))
+      #expect(Set(back.names) == Set(named.map(\.name)), "\(output)")
+      for tensor in plain.tensors {
+        let same = try #require(back["module.\(tensor.name)"])
+        #expect(try same.floats() == tensor.floats(), "\(tensor.name)")
+      }
+    }
+  }
+
+  @Test func whatCannotGoBackIsRefused() throws {
+    let alone = try export("--output", "x.npz")
+    #expect(alone.status == 64 && alone.stderr.contains("npz needs --like"))
+    let onnx = try export("--like", "a.pth", "--output", "x.onnx")
+    #expect(onnx.status == 64 && onnx.stderr.contains("--like is for safetensors and npz"))
+    let other = try export("--like", "photos/red/0.png", "--output", "x.npz")
+    #expect(other.status == 65 && other.stderr.contains("photos/red/0.png"))
+    try export("--output", "same.safetensors").succeeded()
+    let itself = try export("--like", "same.safetensors", "--output", "same.safetensors")
+    #expect(itself.status == 64 && itself.stderr.contains("Give --output another name"))
+  }
+
   @Test func theModelItselfIsNeverOverwritten() throws {
     let bytes = try FileSystem.read(FilePath(model))
     try AtomicFile.write(workspace.file("mine.safetensors"), bytes: bytes)
@@ -165,7 +196,9 @@ struct ExportTests {
       let outcome = try workspace.thaw(
         "export", "--model", "mine.safetensors", "--output", output)
       #expect(outcome.status == 64)
-      #expect(outcome.stderr.contains("is the model that is exported"), "\(outcome.stderr)")
+      #expect(
+        outcome.stderr.contains("mine.safetensors itself. Give --output another name"),
+        "\(outcome.stderr)")
     }
     #expect(try workspace.read("mine.safetensors") == bytes)
   }

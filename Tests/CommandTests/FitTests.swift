@@ -121,6 +121,32 @@ struct FitTests {
     }
   }
 
+  @Test func everyStageHasItsHeading() throws {
+    let workspace = try Workspace()
+    let first = try workspace.fit()
+    for heading in [
+      "1/4 Looking at the photos", "2/4 Training a head on the frozen backbone",
+      "3/4 Judging the model", "4/4 Writing the report",
+    ] { #expect(first.stderr.contains("\n\(heading)\n"), "\(heading) in \(first.stderr)") }
+    #expect(first.stderr.contains("validation photos that it has not learned from"))
+    #expect(!first.stderr.contains("\u{1B}"))
+    let again = try workspace.fit()
+    #expect(!again.stderr.contains("/4 "), "\(again.stderr)")
+  }
+
+  /// A head is cheap to solve anew, so that the estimate stands beside the accuracy.
+  @Test func aHeadIsCrossValidated() throws {
+    let workspace = try Workspace()
+    let fitted = try workspace.fit("--json").json()
+    let held = fitted["evaluate"]["cross_validation"]
+    #expect(held["count"].int == 24 && held["correct"].int ?? 0 >= 18)
+    #expect(fitted["caution"].string?.contains("In cross-validation") == true)
+    #expect(try workspace.text("run/report.html").contains("In cross-validation"))
+    // Test photos were chosen by nothing, so that they need no other number beside them.
+    let tested = try self.fitted.evaluation.json()
+    #expect(!tested["cross_validation"].isThere)
+  }
+
   /// Beside folders that say which photo is for what, `--test` is an error, so it must not be advised.
   @Test func adviceAboutAnUntouchedNumberFitsTheFolders() throws {
     let workspace = try Workspace(classes: ["train/blue", "train/red", "valid/blue", "valid/red"])

@@ -122,6 +122,39 @@ struct HelpTests {
     #expect(help.contains("\(option) "))
   }
 
+  /// What an option of ours would be suggested for must be what was meant.
+  @Test(arguments: [
+    (["evaluate", "--lr", "1"], "'--learning-rate' belongs to thaw fit, "),
+    (["report", "--output", "x"], "'--output' belongs to thaw "),
+    (["train", "--run", "r", "--labels", "x"], "'--labels' belongs to thaw fit and thaw prepare."),
+    (["fit", "x", "--lables", "x"], "Did you mean '--labels'?"),
+    (["fit", "x", "--output", "x"], "Did you mean '--run'?"),
+    (["fit", "x", "--mixing", "0.2"], "expected none, mixup or cutmix"),
+    (["fit", "x", "--mixing", "mixup:0"], "expected none, mixup or cutmix"),
+    (["trian"], "Did you mean 'thaw train'?"), (["diagnose", "batchnrom"], "batchnorm'?"),
+    (["eval", "--run", "r"], "Did you mean 'thaw evaluate'?"),
+    (["pretrained", "lst"], "Did you mean 'thaw pretrained list'?"),
+    (["zzzz"], "All of them: thaw --help"),
+  ])
+  func aMistakeIsAnsweredByWhatWasMeant(arguments: [String], answer: String) throws {
+    let outcome = try workspace.start(arguments).wait()
+    #expect(outcome.status == 64 && outcome.errors.count == 1)
+    #expect(outcome.errors.first?.contains(answer) == true, "\(outcome.stderr)")
+  }
+
+  @Test func nonsenseIsNotSuggested() throws {
+    let outcome = try workspace.thaw("train", "--run", "r", "--zzzzzzzz", "1")
+    #expect(outcome.errors == ["error: Unknown option '--zzzzzzzz'."], "\(outcome.stderr)")
+  }
+
+  /// Who asks for help gets it, whatever else is wrong with the line.
+  @Test func helpIsHelpBesideAMistake() throws {
+    for arguments in [["fit", "--lr", "0.1", "--help"], ["fit", "x", "--lr", "1", "--help-all"]] {
+      let outcome = try workspace.start(arguments).wait()
+      #expect(outcome.status == 0 && outcome.stdout.hasPrefix("OVERVIEW: "), "\(arguments)")
+    }
+  }
+
   /// `text` on one line.
   private func words(_ text: String) -> String {
     text.split(whereSeparator: \.isWhitespace).joined(separator: " ")

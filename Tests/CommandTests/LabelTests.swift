@@ -127,6 +127,15 @@ struct LabelTests {
       ["prepare", "photos", "--run", "other", "--json"] + Workspace.recipe
     ).wait()
     #expect(try table.json()["classes"][0]["name"].string == "0")
+    // Nobody named the table, so that it is said even where remarks are not wanted.
+    let quiet = try workspace.start(
+      ["prepare", "photos", "--run", "other", "--quiet"] + Workspace.recipe
+    ).wait()
+    #expect(quiet.stderr.contains("warning: Labels from photos/metadata.csv"), "\(quiet.stderr)")
+    #expect(quiet.stderr.contains("--layout classes"))
+    try workspace.start(
+      ["prepare", "photos", "--run", "third", "--layout", "classes", "--json"] + Workspace.recipe
+    ).wait().succeeded()
   }
 
   @Test func aChangedGroupingIsANewSplit() throws {

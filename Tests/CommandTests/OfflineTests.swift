@@ -66,7 +66,7 @@ struct OfflineTests {
     #expect(outcome.status == 65)
     #expect(
       outcome.errors == [
-        "error: no card is called '\(name)'. Did you mean 'tiny'? All of them: thaw pretrained list"
+        "error: no card is called '\(name)'. Did you mean 'tiny' (32 pixels)? All of them: thaw pretrained list"
       ])
   }
 }

@@ -28,6 +28,38 @@ private final class Recorder: Sendable {
   var written: String { text.withLock { $0 } }
 }
 
+@Suite struct ColourTests {
+  private func written(hasColour: Bool, _ body: (OutputSink) -> Void) -> String {
+    let text = Mutex("")
+    body(
+      OutputSink(isTerminal: true, hasColour: hasColour) { part in text.withLock { $0 += part } })
+    return text.withLock { $0 }
+  }
+
+  @Test func onlyLabelsAndHeadingsAreColoured() {
+    func say(_ sink: OutputSink) {
+      sink.write(message: "a\u{1B}[31m", label: "error: ")
+      sink.write(message: "b", label: "warning: ")
+      sink.write(message: "c")
+      sink.write(heading: "1/5 d")
+    }
+    #expect(
+      written(hasColour: true, say)
+        == "\u{1B}[1;31merror: \u{1B}[0ma\\x1b[31m\n\u{1B}[1;33mwarning: \u{1B}[0mb\nc\n"
+        + "\u{1B}[1m1/5 d\u{1B}[0m\n")
+    #expect(written(hasColour: false, say) == "error: a\\x1b[31m\nwarning: b\nc\n1/5 d\n")
+  }
+
+  @Test func wordsAreWrapped() {
+    #expect(TextWrap.lines("one two three", width: 7) == ["one two", "three"])
+    #expect(
+      TextWrap.lines("- one two three", width: 7, hanging: 2) == ["- one", "  two", "  three"])
+    #expect(TextWrap.lines("immeasurable", width: 3) == ["immeasurable"])
+    #expect(TextWrap.text("", width: 3) == "")
+    #expect(TextWrap.lines("猫猫 猫", width: 5) == ["猫猫", "猫"])
+  }
+}
+
 @Suite struct ProgressLineTests {
   @Test func aTerminalLineIsRewrittenAtMostTenTimesASecond() {
     let recorder = Recorder()

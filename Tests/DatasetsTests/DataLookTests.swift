@@ -19,7 +19,9 @@ import ThawImages
     }
   }
 
-  private func look(_ photos: [(String, [RGBImage], isPNG: Bool)]) throws -> DataLook {
+  private func look(
+    _ photos: [(String, [RGBImage], isPNG: Bool)], weighsClasses: Bool = false
+  ) throws -> DataLook {
     let data = try PhotoFolder()
     for (name, images, isPNG) in photos {
       for (number, image) in images.enumerated() {
@@ -28,8 +30,9 @@ import ThawImages
       }
     }
     return DataLook(
-      try DatasetVerification.run(data.scan(), with: DecodingVerifier(), options: .init(threads: 2))
-    )
+      try DatasetVerification.run(
+        data.scan(), with: DecodingVerifier(), options: .init(threads: 2)),
+      weighsClasses: weighsClasses)
   }
 
   private func kinds(_ look: DataLook) -> [DataLook.Finding.Kind] { look.findings.map(\.kind) }
@@ -140,10 +143,17 @@ import ThawImages
   }
 
   @Test func imbalanceNamesTheRemedy() throws {
-    let look = try look([
-      ("a", (0..<20).map { photo($0) }, isPNG: true), ("b", (0..<4).map { photo($0) }, isPNG: true),
-    ])
+    func photos(_ count: Int) -> [(String, [RGBImage], isPNG: Bool)] {
+      [
+        ("a", (0..<count).map { photo($0) }, isPNG: true),
+        ("b", (0..<4).map { photo($0) }, isPNG: true),
+      ]
+    }
+    #expect(kinds(try look(photos(11))) == [])
+    let look = try look(photos(12))
     #expect(kinds(look) == [.imbalance])
     #expect(look.findings[0].text.contains("--class-weights balanced"))
+    let weighed = try self.look(photos(12), weighsClasses: true).findings[0].text
+    #expect(!weighed.contains("--class-weights") && weighed.contains("go by macro F1"))
   }
 }

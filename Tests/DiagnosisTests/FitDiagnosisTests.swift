@@ -78,6 +78,21 @@ private func history(
     #expect(kinds(history([1, 0.61, 0.6, 0.6, 0.6, 0.6, 0.59], train: 0.7)).isEmpty)
   }
 
+  /// Where the head alone trained there is no thawed layer to have more or fewer of.
+  @Test func adviceForAHeadSpeaksOfNoThawedLayers() {
+    let histories = [
+      history([1, 0.7, 0.5, 0.3, 0.2], valid: [0.9, 0.7, 0.65, 0.7, 0.72]),
+      history([1, 0.9, 0.8], valid: [1, 0.9, 0.8], train: 0.7),
+      history([1, 0.601, 0.6, 0.6, 0.6, 0.6, 0.599], train: 0.7),
+    ]
+    for history in histories {
+      let head = FitDiagnosis.hints(history, isHeadAlone: true)
+      #expect(head.map(\.kind) == kinds(history) && head.count == 1)
+      #expect(!head[0].message.contains("thaw"), "\(head[0].message)")
+      #expect(FitDiagnosis.hints(history)[0].message.contains("thaw"))
+    }
+  }
+
   @Test func hintsTravelAsJSON() throws {
     let hints = FitDiagnosis.hints(history([1, 0.6, 2, 0.5]))
     let json = try JSONEncoder().encode(hints)

@@ -51,6 +51,27 @@ import ThawTraining
         == .healthy)
   }
 
+  /// Two photos of one picture in different folds are an answer learned by heart.
+  @Test func photosOfOnePictureStayInOneFold() throws {
+    let (pairs, width) = (20, 64)
+    var stream = RandomStream(seed: 3, purpose: .procedural)
+    let pictures = (0..<pairs).map { _ in (0..<width).map { _ in Float(stream.normal()) } }
+    let features = Tensor(pictures.flatMap { $0 + $0 }, shape: [2 * pairs, width])
+    let labels = (0..<2 * pairs).map { $0 / 2 % 2 }
+    func right(_ groups: [Int]?) throws -> Int {
+      let probabilities = try CrossValidation.probabilities(
+        features, labels: labels, groups: groups, classes: 2, inverseStrength: 1, seed: 5)
+      return labels.indices.count { probabilities[2 * $0 + labels[$0]] > 0.5 }
+    }
+    #expect(try right(nil) >= 34)
+    #expect(try right(labels.indices.map { $0 / 2 }) <= 28)
+    // A class that is one picture cannot be held out.
+    let all = try CrossValidation.probabilities(
+      features, labels: labels, groups: labels.indices.map { labels[$0] == 0 ? 0 : $0 }, classes: 2,
+      inverseStrength: 1, seed: 5)
+    #expect(labels.indices.allSatisfy { all[2 * $0].isNaN == (labels[$0] == 0) })
+  }
+
   @Test func adviceComesInTheOrderOfTheParts() throws {
     let both = findings(training: 0.1, crossValidated: 0.3, validation: 0.3, suspicious: 40)
     #expect(both.status == .variance)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 import ThawReports
+import ThawTraining
 
 @Suite struct ResultWordsTests {
   private static func words(
@@ -75,6 +77,46 @@ import ThawReports
     #expect(
       try Self.words([[50, 0, 0], [0, 9, 0], [0, 0, 2]]).smallClasses?.hasPrefix(
         "Little can be said of 2 classes by themselves") == true)
+  }
+
+  /// Ten frames of one second are one picture: a percentage of them is no headline either.
+  @Test func fewPicturesAreFewPhotos() throws {
+    var evaluation = try SampleReport.evaluation(["ants", "bees"], [[30, 0], [1, 29]])
+    #expect(!ResultWords(evaluation).isFew)
+    evaluation.independent = 12
+    let words = ResultWords(evaluation)
+    #expect(words.isFew && words.figure == "59 of 60")
+    #expect(words.plain.contains("with 60 photos of 12 pictures for 2 classes"), "\(words.plain)")
+    #expect(words.pictures == "The photos show 12 different pictures; chance goes by those.")
+    evaluation.independent = 1
+    #expect(ResultWords(evaluation).pictures?.contains("one picture") == true)
+  }
+
+  @Test func crossValidationStandsBesideTheNumberItQualifies() throws {
+    var evaluation = try SampleReport.evaluation(
+      ["ants", "bees"], [[65, 5], [3, 80]], split: "valid")
+    #expect(ResultWords(evaluation).crossValidation == nil)
+    evaluation.crossValidation = .init(count: 571, correct: 520)
+    let words = ResultWords(evaluation)
+    #expect(
+      words.crossValidation
+        == "In cross-validation 91.1\u{A0}%: of 571 photos, each judged by a new head that was solved"
+        + " without it, 520 were right.")
+    #expect(words.caution?.hasSuffix("520 were right.") == true)
+    let copy = try JSONDecoder().decode(
+      Evaluation.self, from: try JSONEncoder().encode(evaluation))
+    #expect(copy == evaluation)
+  }
+
+  @Test func oneSentenceSaysHowManyOfWhat() throws {
+    #expect(
+      try Self.words([[65, 5], [3, 80]]).sentence
+        == "145 of 153 validation photos right, 94.8\u{A0}%")
+    #expect(try Self.words([[1]], split: "all").sentence.hasPrefix("1 of 1 photo right,"))
+    #expect(
+      try Self.words([[1]]).subject == "1 validation photo that it has not learned from")
+    #expect(
+      try Self.words([[9]], split: "train").subject == "9 training photos that it has learned from")
   }
 
   @Test func aConfusionIsNamedOnlyIfItStandsOut() throws {

@@ -25,7 +25,7 @@ struct ExitStatusTests {
       (PipelineError.data(""), 65),
       (PipelineError.notPrepared("run", needs: "x", command: "y"), 65),
       (ConfigurationError("r.yml", line: 1, ""), 65),
-      (BackboneError.unknownCard("x", known: []), 65),
+      (BackboneError.unknownCard("x", near: []), 65),
       (BackboneError.fetchFailed(source: "x", reason: "y"), 74),
       (DatasetError.noClasses("photos"), 65),
       (TrainingError.noSamples(split: "train"), 65),

@@ -28,6 +28,9 @@ package struct BackboneCard: Sendable, Hashable {
   /// Top-1 accuracy on ImageNet's validation photos in per cent, as the publisher states it; nil where
   /// nobody does.
   package let accuracy: Double?
+  /// How many photos become features in the time that `efficientnet_lite0` takes for one, each network
+  /// at its card's size, measured in one run (`make speeds`); nil where nobody has measured.
+  package let speed: Double?
   /// Where the file comes from.
   package let source: WeightsSource
   /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
@@ -48,6 +51,7 @@ package struct BackboneCard: Sendable, Hashable {
   /// file: resnet50-0676ba61.pth        # beside the card
   /// sha256_prefix: 0676ba61            # or sha256: 64 digits, md5: 32 digits, hash: unpublished
   /// accuracy: 76.13                    # of ImageNet's validation photos, if its publisher says it
+  /// speed: 0.15                        # photos a second against efficientnet_lite0's (make speeds)
   /// license: BSD-3-Clause
   /// classes: imagenet-1k.txt           # or none: weights without a classifier
   /// output_activation: softmax         # or independent_sigmoids, single_sigmoid
@@ -80,6 +84,7 @@ package struct BackboneCard: Sendable, Hashable {
     try fields.read("file", into: &card.file)
     try card.checksum.read(&fields)
     try fields.read("accuracy", into: &card.accuracy, in: 0...100)
+    try fields.read("speed", into: &card.speed, in: 1e-6...1e6)
     try fields.read("license", into: &card.license)
     try fields.read("classes", into: &card.classes)
     try fields.read("output_activation", into: &card.outputActivation)
@@ -102,6 +107,7 @@ package struct BackboneCard: Sendable, Hashable {
     file = try need("file", card.file)
     checksum = try card.checksum.made(fields)
     accuracy = card.accuracy
+    speed = card.speed
     license = try need("license", card.license)
     let classes = try need("classes", card.classes)
     classesFile = classes == "none" ? nil : classes
@@ -116,11 +122,29 @@ package struct BackboneCard: Sendable, Hashable {
   private struct Fields {
     var name = "", summary = "", architecture = "", file = "", license = "", classes = ""
     var accuracy: Double?
+    var speed: Double?
     var checksum = ChecksumFields()
     var structure = StructureFields()
     var naming = Architecture.Naming.native
     var outputActivation = OutputActivation.softmax
     var source = SourceFields()
     var preprocessing = PreprocessingFields()
+  }
+}
+
+extension BackboneCard {
+  /// Photos a second that `efficientnet_lite0` makes features of on two cores of an AMD EPYC processor
+  /// with AVX-512 (`make bench`): what ``speed`` is a multiple of.
+  package static let referencePhotosPerSecond = 476.0
+
+  /// Photos a second on that machine; nil where nobody has measured.
+  package var photosPerSecond: Double? { speed.map { $0 * Self.referencePhotosPerSecond } }
+
+  /// What there is to know of it in a few words: `224 pixels, 71 photos/s, 76.1 % of ImageNet`.
+  package var facts: String {
+    let speed = photosPerSecond.map { "\(Int($0.rounded())) photos/s" }
+    let accuracy = accuracy.map { "\(($0 * 10).rounded() / 10) % of ImageNet" }
+    return ["\(preprocessing.inputSize) pixels", speed, accuracy].compactMap { $0 }
+      .joined(separator: ", ")
   }
 }

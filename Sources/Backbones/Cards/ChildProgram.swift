@@ -95,6 +95,9 @@ package enum ChildProgram {
     }
   }
 
+  /// Whether there is a program of this name.
+  package static func isInstalled(_ name: String) -> Bool { find(name) != nil }
+
   private static func find(_ name: String) -> String? {
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
     return path.split(separator: ":").map { "\($0)/\(name)" }

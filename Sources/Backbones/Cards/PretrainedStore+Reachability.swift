@@ -11,6 +11,27 @@ extension PretrainedStore {
     case failed(server: String, reason: String)
     /// No card names an address.
     case noAddress
+    /// There is no curl to ask with.
+    case noProgram
+  }
+
+  /// What fetching weights that are not here takes and this machine lacks: `curl`, `pip`.
+  ///
+  /// - Throws: what `checkpoint` throws, ``BackboneError``.
+  package func missingPrograms(checkpoint: () throws -> Void = {}) throws -> [String] {
+    let sources = try cards().filter { !hasWeights(of: $0) }.map(\.source)
+    var missing: [String] = []
+    let hasAddresses = sources.contains { if case .address = $0 { true } else { false } }
+    if hasAddresses, !ChildProgram.isInstalled("curl") { missing.append("curl") }
+    let hasPackages = sources.contains { if case .package = $0 { true } else { false } }
+    if hasPackages, try !Self.hasPip(checkpoint) { missing.append("pip") }
+    return missing
+  }
+
+  private static func hasPip(_ checkpoint: () throws -> Void) throws -> Bool {
+    guard ChildProgram.isInstalled("python3") else { return false }
+    return try ChildProgram.run(["python3", "-m", "pip", "--version"], checkpoint: checkpoint)
+      .status == 0
   }
 
   /// Asks the server that most cards name, for at most ten seconds; nothing is downloaded.
@@ -28,6 +49,7 @@ extension PretrainedStore {
         ($0.value.count, $1.key) < ($1.value.count, $0.key)
       }), let address = known.min()
     else { return .noAddress }
+    guard ChildProgram.isInstalled("curl") else { return .noProgram }
     let outcome: ChildProgram.Outcome
     do {
       outcome = try ChildProgram.run(

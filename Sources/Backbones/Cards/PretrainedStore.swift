@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawConfiguration
 import ThawFiles
 
 /// A folder of cards, one YAML file a checkpoint, and the folder that weights are put in.
@@ -47,7 +48,7 @@ package struct PretrainedStore: Sendable {
 
   /// The card called `name`.
   ///
-  /// - Throws: ``BackboneError/unknownCard(_:known:)``.
+  /// - Throws: ``BackboneError/unknownCard(_:near:)``.
   package func card(named name: String) throws -> BackboneCard {
     // By its file's name first, so that a mistake in another card does not matter.
     if let component = FilePath.Component(name + ".yml"), component.kind == .regular {
@@ -56,7 +57,10 @@ package struct PretrainedStore: Sendable {
     }
     let cards = try cards()
     guard let card = cards.first(where: { $0.name == name }) else {
-      throw BackboneError.unknownCard(name, known: cards.map(\.name))
+      let near = Suggestions.of(name, among: cards.map(\.name)).compactMap { name in
+        cards.first { $0.name == name }.map { "'\(name)' (\($0.facts))" }
+      }
+      throw BackboneError.unknownCard(name, near: near)
     }
     return card
   }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import SystemPackage
 import ThawConsole
+import ThawFiles
 import ThawRuns
 
 /// `thaw cache`
@@ -26,8 +27,8 @@ extension CacheStage.Summary {
   /// One line for people.
   var text: String {
     computed == 0
-      ? "All \(count) photos are cached already."
-      : "Cached \(computed) of \(count) photos, \(features) features each, at"
+      ? "\(count == 1 ? "The photo is" : "All \(count) photos are") cached already."
+      : "Cached \(computed) of \(counted(count, "photo")), \(features) features each, at"
         + " \(Format.significant(imagesPerSecond)) photos/s."
   }
 }

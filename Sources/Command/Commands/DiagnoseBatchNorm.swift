@@ -147,7 +147,7 @@ extension BatchNormDiagnosis {
         "inference, \(heldOutPhotos) \(split == "train" ? "unseen" : "held-out") photos",
         heldOut.accuracy, heldOut.loss, heldOut.auc)
     }
-    return table.text()
+    return table.text(width: OutputSink.tableColumns)
   }
 
   private var layersText: String {
@@ -163,7 +163,8 @@ extension BatchNormDiagnosis {
         layer.lossAlone.map { Format.fixed($0, 4) } ?? "-",
       ])
     }
-    return "Divergence along the depth  \(Sparkline.text(divergences))\n" + table.text()
+    return "Divergence along the depth  \(Sparkline.text(divergences))\n"
+      + table.text(width: OutputSink.tableColumns)
   }
 
   private var fixesTable: String {
@@ -178,7 +179,7 @@ extension BatchNormDiagnosis {
     }
     let meanings = fixes.map { "\($0.name): \($0.what)\n" }.joined()
     let biases = Set(([asItIs].compactMap(\.self) + fixes).compactMap(\.bias)).sorted()
-    return table.text() + meanings
+    return table.text(width: OutputSink.tableColumns) + meanings
       + biases.map { "less: \($0), so its number is better than new photos will be.\n" }.joined()
   }
 }

@@ -4,6 +4,7 @@ import ArgumentParser
 import SystemPackage
 import ThawConsole
 import ThawDiagnosis
+import ThawFiles
 import ThawRuns
 import ThawTraining
 
@@ -110,7 +111,7 @@ extension FitFindings {
         part.isSignificant && isOwn && status != .indistinct ? "work on it" : "",
       ])
     }
-    return table.text()
+    return table.text(width: OutputSink.tableColumns)
   }
 
   private var labelLines: [String] {
@@ -123,6 +124,9 @@ extension FitFindings {
         Format.fixed(photo.loss, 2),
       ])
     }
-    return ["", "\(suspiciousCount) suspicious labels:", table.text()]
+    return [
+      "", "\(counted(suspiciousCount, "suspicious label")):",
+      table.text(width: OutputSink.tableColumns),
+    ]
   }
 }

@@ -23,7 +23,7 @@ struct DiagnoseGradients: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory; its model is checked.")
   var directory: RunDirectory?
 
-  @Option(help: "Model file, or the name of a pretrained backbone.")
+  @Option(help: "Model file, or the name of a pretrained backbone.", completion: Completions.models)
   var model: String?
 
   @Option(
@@ -107,7 +107,7 @@ extension GradientReport {
       Gradients of \(network) on \(batch) images of \(size) pixels, batch norm \(frozenBatchNorm) \
       (frozen) and \(trainableBatchNorm) (trainable)\(count):
 
-      \(table.text())
+      \(table.text(width: OutputSink.tableColumns))
       Double: backward pass against central differences, worst \
       \(GradientReport.error(worstRelativeError)); right is about 1e-7, above \
       \(GradientReport.error(GradientReport.tolerance)) is wrong.

@@ -59,7 +59,10 @@ extension PreprocessingDiagnosis {
     if let gain { lines.append("To be won: \(gain)") }
     if let recommendation { lines.append("To do: \(recommendation)") }
     if let applied { lines.append("Written: \(applied)") }
-    lines += ["", "\(photos) photos, declared: \(declaredContract)", "", table.text()]
+    lines += [
+      "", "\(photos) photos, declared: \(declaredContract)", "",
+      table.text(width: OutputSink.tableColumns),
+    ]
     if !geometries.isEmpty {
       let list = geometries.map { "\($0.name) \(Format.significant($0.divergence, 3))" }
       lines.append("Resizing: " + list.joined(separator: ", "))

@@ -59,47 +59,33 @@ struct Evaluate: ParsableCommand {
     } else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     }
-    try session.print(result, text: result.text(settings.tta))
+    let words = try run?.words(for: result) ?? ResultWords(result, validationChose: false)
+    try session.print(result, text: result.text(settings.tta, caution: words.caution))
   }
 }
 
 extension Evaluation {
-  /// How many photos of what, for people: `145 of 153 validation photos right, 94.8 %`.
-  var sentence: String {
-    let kind =
-      switch Split(rawValue: split) {
-      case .train?: "training "
-      case .valid?: "validation "
-      case .test?: "test "
-      case nil: ""
-      }
-    return "\(correct) of \(count) \(kind)\(count == 1 ? "photo" : "photos")"
-      + (severalLabels ? " with every label right," : " right,")
-      + " \(Format.percent(accuracy))"
-  }
-
   /// A summary, the metrics of each class and the confusion matrix, for people.
   ///
-  /// - Parameter look: how each photo was looked at.
-  func text(_ look: Recipe.TestTime) -> String {
-    guard let whole = self.matrix else { return labelsText(look) }
+  /// - Parameters:
+  ///   - look: how each photo was looked at.
+  ///   - caution: what speaks against the number; nil when nothing does.
+  func text(_ look: Recipe.TestTime, caution: String?) -> String {
+    guard let whole = self.matrix else { return labelsText(look, caution: caution) }
     let matrix = whole.restricted(to: whole.present)
     let interval = accuracyInterval
+    let words = ResultWords(self)
     var lines = [
-      sentence + (look.count > 1 ? ", \(look.name)" : "")
+      words.sentence + (look.count > 1 ? ", \(look.name)" : "")
         + " (95 % interval \(Format.percent(interval.lowerBound)) to"
         + " \(Format.percent(interval.upperBound)))",
       "loss \(Format.fixed(loss, 4)), macro F1 \(Format.fixed(macroF1, 3))"
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
-    if let independent {
-      lines.append(
-        "The photos show \(independent) different pictures; the interval goes by those.")
-    }
-    lines += [
-      "", matrix.metricsText(),
-    ]
-    if matrix.classNames.count <= 12 { lines.append(matrix.text()) }
+    if let pictures = words.pictures { lines.append(pictures) }
+    lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
+    if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
+    if let caution { lines.append(caution + "\n") }
     return lines.joined(separator: "\n")
   }
 }

@@ -8,23 +8,25 @@ import ThawTraining
 extension Evaluation {
   /// A summary and the numbers of each class where photos may have several labels, for people.
   ///
-  /// - Parameter look: how each photo was looked at.
-  func labelsText(_ look: Recipe.TestTime) -> String {
+  /// - Parameters:
+  ///   - look: how each photo was looked at.
+  ///   - caution: what speaks against the number; nil when nothing does.
+  func labelsText(_ look: Recipe.TestTime, caution: String?) -> String {
     let interval = accuracyInterval
+    let words = ResultWords(self)
     var lines = [
       "mean average precision "
         + (meanAveragePrecision.map { Format.fixed($0, 3) } ?? "-")
         + (look.count > 1 ? ", \(look.name)" : ""),
-      sentence + " (95 % interval \(Format.percent(interval.lowerBound)) to"
+      words.sentence + " (95 % interval \(Format.percent(interval.lowerBound)) to"
         + " \(Format.percent(interval.upperBound)))",
       "loss \(Format.fixed(loss, 4)), macro F1 \(Format.fixed(macroF1, 3)), micro F1"
         + " \(Format.fixed(microF1 ?? 0, 3))" + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
-    if let independent {
-      lines.append(
-        "The photos show \(independent) different pictures; the interval goes by those.")
-    }
-    return (lines + ["", labelsTable]).joined(separator: "\n")
+    if let pictures = words.pictures { lines.append(pictures) }
+    lines += ["", labelsTable]
+    if let caution { lines.append(caution + "\n") }
+    return lines.joined(separator: "\n")
   }
 
   private var labelsTable: String {
@@ -40,6 +42,6 @@ extension Evaluation {
         fixed(result.counts?.recall), fixed(result.threshold.map(Double.init), 2),
       ])
     }
-    return table.text()
+    return table.text(width: OutputSink.tableColumns)
   }
 }

@@ -9,18 +9,22 @@ import ThawRuns
 /// `thaw export`
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write a model for other programs: ONNX or safetensors.",
+    abstract: "Write a model for other programs: ONNX, safetensors or arrays for Keras.",
     discussion: """
       ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the
-      names that timm and torchvision use and loads there with strict=True.
+      names that timm and torchvision use and loads there with strict=True. With --like the tensors
+      have the names and axes of the file that the weights once came from, for the program that wrote
+      it: safetensors for PyTorch, npz for Keras.
       """)
 
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
+  @Option(
+    help: "Model file, checkpoint, or the name of a pretrained backbone.",
+    completion: Completions.models)
   var model: String
 
   @OptionGroup var foreign: ForeignModelOptions
 
-  @Option(help: "onnx or safetensors (default: by the ending of the output's name).")
+  @Option(help: "onnx, safetensors or npz (default: by the ending of the output's name).")
   var to: ExportStage.Format?
 
   @Option(help: "The file to write.")
@@ -42,12 +46,16 @@ struct Export: ParsableCommand {
     help: "safetensors: whose names the tensors have where libraries differ, torchvision or timm.")
   var names = ExportStage.Names.torchvision
 
+  @Option(
+    help: "safetensors, npz: the file that the weights once came from; theirs are the names then.")
+  var like: FilePath?
+
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
     guard let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") else {
       throw ValidationError(
-        "--to is missing, and '\(output.string)' ends neither in .onnx nor in .safetensors.")
+        "--to is missing, and '\(output.string)' ends in none of .onnx, .safetensors and .npz.")
     }
     if let named = ExportStage.Format(rawValue: output.extension ?? ""), named != format {
       throw ValidationError(
@@ -58,6 +66,15 @@ struct Export: ParsableCommand {
     }
     guard format == .safetensors || names == .torchvision else {
       throw ValidationError("--names is for safetensors.")
+    }
+    guard format != .onnx || like == nil else {
+      throw ValidationError("--like is for safetensors and npz.")
+    }
+    guard format != .npz || like != nil else {
+      throw ValidationError("npz needs --like: the file of Keras whose names the arrays have.")
+    }
+    guard like == nil || names == .torchvision else {
+      throw ValidationError("--names and --like contradict each other.")
     }
   }
 
@@ -70,7 +87,7 @@ struct Export: ParsableCommand {
     let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
     let exported = try ExportStage(context: try session.context()).export(
       foreign.reference(model), to: format, output: output, options: options,
-      names: names)
+      names: names, like: like)
     try session.print(exported, text: text(exported))
   }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ThawConsole
+import ThawFiles
 import ThawRecipes
 import ThawRuns
 import ThawTraining
@@ -77,7 +78,8 @@ extension LearningRateSearch {
     for (name, rate, meaning) in named {
       table.append([name, rate.map { Format.significant($0) } ?? "-", meaning])
     }
-    return "\(rates.count) steps, ended because: \(stopReason.rawValue)\n" + table.text()
+    return "\(counted(rates.count, "step")), ended because: \(stopReason.rawValue)\n"
+      + table.text(width: OutputSink.tableColumns)
       + "Use one: thaw \(command) --run RUN --learning-rate \(command == "train" ? "" : ":")RATE"
   }
 }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ThawConsole
+import ThawFiles
 import ThawRecipes
 import ThawRuns
 
@@ -81,8 +82,8 @@ extension [PhaseTable] {
         ])
       }
       return (count > 1 ? "Phase \(phase.phase) of \(count): " : "")
-        + "epochs \(phase.firstEpoch) to \(phase.lastEpoch), \(phase.size) pixels,"
-        + " \(phase.schedule), \(phase.frozen)\n" + table.text()
+        + "\(phase.firstEpoch == phase.lastEpoch ? "epoch \(phase.firstEpoch)" : "epochs \(phase.firstEpoch) to \(phase.lastEpoch)"), \(phase.size) pixels,"
+        + " \(phase.schedule), \(phase.frozen)\n" + table.text(width: OutputSink.tableColumns)
     }.joined(separator: "\n")
   }
 }
@@ -94,7 +95,7 @@ extension FineTuneStage.Summary {
     let before = startValidAccuracy.map { Format.percent($0) } ?? "?"
     let after = bestValidAccuracy.map { Format.percent($0) } ?? "?"
     return "Fine-tuned \(Format.grouped(trainableParameters, separator: " ")) parameters:"
-      + " \(epochs) epochs in \(Format.duration(seconds: seconds)),"
+      + " \(counted(epochs, "epoch")) in \(Format.duration(seconds: seconds)),"
       + " valid \(severalLabels ? "all labels right" : "accuracy") \(before) before, \(after) after."
   }
 }

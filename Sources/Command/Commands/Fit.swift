@@ -3,7 +3,9 @@
 import ArgumentParser
 import SystemPackage
 import ThawRecipes
+import ThawReports
 import ThawRuns
+import ThawTraining
 
 /// `thaw fit`
 struct Fit: ParsableCommand {
@@ -63,14 +65,14 @@ extension FitStage.Summary {
   func text(_ look: Recipe.TestTime) -> String {
     let places = "Model: \(model)\nReport: \(report)"
     if isUnchanged {
-      return "The model is up to date: \(evaluate.sentence).\n\(places)"
+      return "The model is up to date: \(ResultWords(evaluate).sentence).\n\(places)"
     }
     let lines = [train.text, fineTune?.text].compactMap { $0 }.joined(separator: "\n")
     return """
       \(lines)
 
-      \(evaluate.text(look))
-      \(caution.map { $0 + "\n\n" } ?? "")\(places)
+      \(evaluate.text(look, caution: caution))
+      \(places)
 
       Try it:      thaw predict --model \(model) PHOTO
       Look at it:  xdg-open \(report)

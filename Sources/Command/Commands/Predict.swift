@@ -19,7 +19,9 @@ struct Predict: ParsableCommand {
       exit code is then 65.
       """)
 
-  @Option(help: "Model file, checkpoint, or the name of a pretrained backbone.")
+  @Option(
+    help: "Model file, checkpoint, or the name of a pretrained backbone.",
+    completion: Completions.models)
   var model: String
 
   @OptionGroup var foreign: ForeignModelOptions

@@ -3,6 +3,7 @@
 import ArgumentParser
 import SystemPackage
 import ThawConsole
+import ThawFiles
 import ThawRecipes
 import ThawRuns
 
@@ -42,7 +43,9 @@ extension PrepareStage.Summary {
       table.append([row.name, "\(row.train)", "\(row.valid)", "\(row.test)"])
     }
     let verb = unchanged ? "unchanged since the last time" : "prepared"
-    return "\(root): \(count) photos, \(classes.count) classes, \(verb)\n" + table.text()
+    return
+      "\(root): \(counted(count, "photo")), \(counted(classes.count, "class", "classes")), \(verb)\n"
+      + table.text(width: OutputSink.tableColumns)
       + "\nA look at the photos: \(page)"
   }
 }

@@ -28,6 +28,9 @@ struct Pretrained: ParsableCommand {
     /// Side of the input in pixels.
     let size: Int
     let accuracy: Double?
+    /// Photos a second from pixels to features at that size, on the machine that the documentation
+    /// names; nil where nobody has measured.
+    let photosPerSecond: Double?
 
     init(_ card: BackboneCard, _ store: PretrainedStore) {
       name = card.name
@@ -41,6 +44,7 @@ struct Pretrained: ParsableCommand {
       isHere = store.hasWeights(of: card)
       size = card.preprocessing.inputSize
       accuracy = card.accuracy
+      photosPerSecond = card.photosPerSecond
       let graph = try? Architecture(named: card.architecture).graph(Head(classes: 1000))
       parameters = graph?.parameters.filter(\.role.isTrainable).reduce(0) { $0 + $1.shape.count }
     }

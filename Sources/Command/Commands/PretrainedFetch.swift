@@ -9,7 +9,7 @@ struct PretrainedFetch: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fetch",
     abstract: "Download the weights of a card and check their hash.")
-  @Argument(help: "Name of the card.") var name: String
+  @Argument(help: "Name of the card.", completion: Completions.cards) var name: String
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {

@@ -25,7 +25,9 @@ struct PretrainedImport: ParsableCommand {
       --preprocessing it was trained with unless Thaw wrote it.
       """)
   @Argument(help: "The checkpoint.") var file: FilePath
-  @Option(help: "The card it belongs to, or whose network it has (ONNX: preprocessing).")
+  @Option(
+    help: "The card it belongs to, or whose network it has (ONNX: preprocessing).",
+    completion: Completions.cards)
   var card: String?
   @Option(help: "Name of a new card for weights of your own.") var name: String?
   @Option(help: "With --name: file with the names of its classes, one a line.")

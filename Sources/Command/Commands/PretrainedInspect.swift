@@ -17,7 +17,9 @@ struct PretrainedInspect: ParsableCommand {
       PyTorch .pth and .pt2, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model
       of transformers or timm.
       """)
-  @Argument(help: "A file or folder of weights, or the name of a card.") var file: String
+  @Argument(
+    help: "A file or folder of weights, or the name of a card.", completion: Completions.models)
+  var file: String
   @Flag(help: "List every tensor behind the verdict.") var tensors = false
   @Option(help: "Of several networks in the file the key or prefix of the one to look at.")
   var weightsKey: String?
@@ -64,6 +66,6 @@ struct PretrainedInspect: ParsableCommand {
     for tensor in checkpoint.tensors {
       table.append([tensor.name, tensor.elementType.rawValue, tensor.shape.description])
     }
-    return table.text(width: 120)
+    return table.text(width: OutputSink.tableColumns)
   }
 }

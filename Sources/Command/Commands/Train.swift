@@ -53,7 +53,7 @@ extension TrainStage.Summary {
       bestValidAccuracy.map {
         ", valid \(severalLabels ? "all labels right" : "accuracy") \(Format.percent($0))"
       } ?? ""
-    let passes = epochs > 0 ? "\(epochs) epochs in " : ""
+    let passes = epochs > 0 ? "\(counted(epochs, "epoch")) in " : ""
     return "Trained \(Format.grouped(trainableParameters, separator: " ")) parameters: \(passes)"
       + "\(Format.duration(seconds: seconds))\(accuracy)."
   }

@@ -101,7 +101,7 @@ package struct LabelTable: Sendable {
     for row in rows where row.cells.count != header.cells.count {
       throw LabelTableFlaw(
         line: row.line,
-        problem: "\(row.cells.count) cells, the header has \(header.cells.count)")
+        problem: "\(counted(row.cells.count, "cell")), the header has \(header.cells.count)")
     }
     return (header.cells.map(\.trimmed), Array(rows.dropFirst()))
   }

@@ -65,7 +65,7 @@ package enum TableScanner {
       throw .mismatchedTable(
         table.file, line: table.rows.first?.line,
         problem:
-          "none of the \(table.rows.count) photos it names is in \(root.displayed)\(first). Paths are"
+          "none of the \(counted(table.rows.count, "photo")) it names is in \(root.displayed)\(first). Paths are"
           + " taken below that folder, or below the table's")
     }
     guard let only = names.first else {

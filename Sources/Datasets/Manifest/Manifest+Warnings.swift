@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 extension Manifest {
   /// What deserves a look but stops nothing, one line each: notes of the scan, files left out or
   /// odd, copies, classes without validation photos.
@@ -10,7 +12,9 @@ extension Manifest {
 
   private var fileWarnings: [String] {
     var lines: [String] = []
-    if !bad.isEmpty { lines.append("\(bad.count) bad files left out: \(listed(bad, limit: 3))") }
+    if !bad.isEmpty {
+      lines.append("\(counted(bad.count, "bad file")) left out: \(listed(bad, limit: 3))")
+    }
     let odd = records.filter { !$0.warnings.isEmpty }
     if !odd.isEmpty {
       let examples = odd.map { "\($0.path): \($0.warnings.joined(separator: "; "))" }
@@ -136,7 +140,8 @@ extension Manifest {
       }
       let missing = zip(classes, counts).filter { $0.1 == 0 }.map { "'\($0.0)'" }
       return missing.isEmpty
-        ? nil : "no \(split.rawValue) photos of \(missing.count) classes: \(listed(missing))"
+        ? nil
+        : "no \(split.rawValue) photos of \(counted(missing.count, "class", "classes")): \(listed(missing))"
     }
   }
 }
@@ -163,6 +168,3 @@ extension Manifest.Record {
     return promised.map { $0 != format } ?? false
   }
 }
-
-/// `1 photo`, `2 photos`.
-func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

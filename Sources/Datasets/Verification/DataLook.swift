@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 /// What a look at the photos shows before anything is trained: what each class is made of, and what a
 /// network could learn in place of what is meant.
 package struct DataLook: Sendable, Encodable {
@@ -59,7 +61,9 @@ package struct DataLook: Sendable, Encodable {
   }
 
   /// Looks at the usable photos.
-  package init(_ verification: DatasetVerification) {
+  ///
+  /// - Parameter weighsClasses: whether training weighs them by their number of photos already.
+  package init(_ verification: DatasetVerification, weighsClasses: Bool = false) {
     let photos = verification.photos.map(Photo.init)
     // A photo with several labels is looked at in each of its classes.
     var groups: [String: [Photo]] = [:]
@@ -72,7 +76,7 @@ package struct DataLook: Sendable, Encodable {
       + [DataLook.blurred(seen), DataLook.greyscale(seen), DataLook.sizes(photos)]
       .compactMap(\.self)
       + DataLook.shortcuts(groups, photos)
-      + [DataLook.imbalance(groups), DataLook.fewPhotos(groups)].compactMap(\.self)
+      + [DataLook.imbalance(groups, weighsClasses), DataLook.fewPhotos(groups)].compactMap(\.self)
   }
 
   private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {
@@ -161,17 +165,18 @@ package struct DataLook: Sendable, Encodable {
         + " can be learnt from so few, nor measured; add photos or leave them out")
   }
 
-  private static func imbalance(_ groups: [String: [Photo]]) -> Finding? {
+  private static func imbalance(_ groups: [String: [Photo]], _ isWeighed: Bool) -> Finding? {
     let counts = groups.mapValues(\.count).sorted { ($0.value, $0.key) < ($1.value, $1.key) }
-    guard let least = counts.first, let most = counts.last, most.value >= 4 * least.value else {
+    guard let least = counts.first, let most = counts.last, most.value >= 3 * least.value else {
       return nil
     }
     return Finding(
       kind: .imbalance, count: least.value, examples: [],
       text:
-        "class '\(most.key)' has \(most.value) photos, '\(least.key)' \(least.value). Weigh them with"
-        + " --class-weights balanced, and go by macro F1 and each class's recall rather than accuracy"
-    )
+        "class '\(most.key)' has \(counted(most.value, "photo")), '\(least.key)' \(least.value). "
+        + (isWeighed
+          ? "They are weighed in training; go" : "Weigh them with --class-weights balanced, and go")
+        + " by macro F1 and each class's recall rather than accuracy")
   }
 }
 

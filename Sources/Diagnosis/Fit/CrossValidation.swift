@@ -89,28 +89,29 @@ package enum CrossValidation {
     }
   }
 
-  /// Each photo's fold, every class spread evenly; -1 for photos that are never held back, and for the
-  /// only photo of a class.
+  /// Each photo's fold, every class spread evenly; -1 for photos that are never held back, and for those
+  /// that no fold can do without, such as the only photo of a class.
   private static func assign(
     _ labels: [Int], _ groups: [Int]?, _ range: Range<Int>, folds: Int, seed: UInt64
   ) -> [Int] {
     var result = [Int](repeating: -1, count: labels.count)
-    let counts = Dictionary(grouping: labels, by: \.self).mapValues(\.count)
-    var (next, ofGroup): (Int, [Int: Int]) = (0, [:])
-    for (index, members) in Dictionary(grouping: range, by: { labels[$0] }).sorted(by: {
-      $0.key < $1.key
-    }) where counts[index, default: 0] > 1 {
+    let always = Set(labels.indices.filter { !range.contains($0) }.map { labels[$0] })
+    let together = Dictionary(grouping: range, by: { groups?[$0] ?? $0 }).values
+      .sorted { $0[0] < $1[0] }
+    let classes = Dictionary(grouping: together, by: { labels[$0[0]] })
+    var next = 0
+    for (index, members) in classes.sorted(by: { $0.key < $1.key })
+    where members.count > 1 || always.contains(index) {
       var stream = RandomStream(seed: seed, purpose: .resampling, epoch: 1, sample: index)
       for position in stream.permutation(of: members.count) {
-        let photo = members[position]
-        if let group = groups?[photo] {
-          result[photo] = ofGroup[group] ?? next % folds
-          ofGroup[group] = result[photo]
-        } else {
-          result[photo] = next % folds
-        }
+        for photo in members[position] { result[photo] = next % folds }
         next += 1
       }
+    }
+    // A class must have photos left whichever fold is held out.
+    for photos in Dictionary(grouping: labels.indices, by: { labels[$0] }).values
+    where Set(photos.map { result[$0] }).count == 1 {
+      for photo in photos { result[photo] = -1 }
     }
     return result
   }

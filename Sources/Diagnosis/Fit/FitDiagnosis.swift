@@ -54,10 +54,14 @@ package enum FitDiagnosis {
 
   /// The hints, the gravest first: too high a rate, then overfitting, underfitting, plateau. Empty for
   /// a healthy run, and for one of fewer than three epochs.
-  package static func hints(_ history: [EpochRecord]) -> [FitHint] {
+  ///
+  /// - Parameter isHeadAlone: whether the head alone trained, to which advice about thawed layers is
+  ///   of no use.
+  package static func hints(_ history: [EpochRecord], isHeadAlone: Bool = false) -> [FitHint] {
     guard history.count >= 3 else { return [] }
     return [
-      learningRateTooHigh(history), overfitting(history), underfitting(history), plateau(history),
+      learningRateTooHigh(history), overfitting(history, isHeadAlone),
+      underfitting(history, isHeadAlone), plateau(history, isHeadAlone),
     ].compactMap { $0 }
   }
 
@@ -91,11 +95,12 @@ package enum FitDiagnosis {
     (record.learningRates.max() ?? 0) > restart * (previous.learningRates.max() ?? 0)
   }
 
-  private static func overfitting(_ history: [EpochRecord]) -> FitHint? {
+  private static func overfitting(_ history: [EpochRecord], _ isHeadAlone: Bool) -> FitHint? {
     let last = history[history.count - 1]
     let advice =
-      "Use more photos, stronger augmentation, more weight decay or fewer thawed layers; early"
-      + " stopping keeps the best weights."
+      "Use more photos, stronger augmentation\(isHeadAlone ? "" : ",")"
+      + (isHeadAlone ? " or more weight decay" : " more weight decay or fewer thawed layers")
+      + "; the weights of the best epoch are kept."
     let valid = history.filter { $0.validLoss != nil }
     if let best = valid.min(by: { ($0.validLoss ?? 0) < ($1.validLoss ?? 0) }),
       let lowest = best.validLoss, let loss = last.validLoss, last.epoch - best.epoch >= 2,
@@ -114,7 +119,7 @@ package enum FitDiagnosis {
         + " \(percent(accuracy)). \(advice)")
   }
 
-  private static func underfitting(_ history: [EpochRecord]) -> FitHint? {
+  private static func underfitting(_ history: [EpochRecord], _ isHeadAlone: Bool) -> FitHint? {
     let (before, last) = (history[history.count - 2], history[history.count - 1])
     guard let loss = last.validLoss, let previous = before.validLoss,
       loss < (1 - progress) * previous, last.trainAccuracy < learned,
@@ -124,10 +129,10 @@ package enum FitDiagnosis {
       kind: .underfitting, epoch: last.epoch,
       message: "The validation loss still fell in the last epoch (\(text(previous)) to"
         + " \(text(loss))) and training accuracy is \(percent(last.trainAccuracy)). Train for more"
-        + " epochs, raise the learning rate or thaw more layers.")
+        + " epochs, raise the learning rate or \(isHeadAlone ? fineTuning : "thaw more layers").")
   }
 
-  private static func plateau(_ history: [EpochRecord]) -> FitHint? {
+  private static func plateau(_ history: [EpochRecord], _ isHeadAlone: Bool) -> FitHint? {
     guard history.count > window else { return nil }
     let (before, last) = (history[history.count - 1 - window], history[history.count - 1])
     guard last.trainAccuracy < learned,
@@ -136,9 +141,12 @@ package enum FitDiagnosis {
     return FitHint(
       kind: .plateau, epoch: before.epoch,
       message: "The training loss has stood at \(text(last.trainLoss)) for \(window) epochs with"
-        + " training accuracy \(percent(last.trainAccuracy)). Thaw more layers, or try a higher"
-        + " learning rate with restarts.")
+        + " training accuracy \(percent(last.trainAccuracy)). Either \(isHeadAlone ? fineTuning : "thaw more layers"),"
+        + " or try a higher learning rate with restarts.")
   }
+
+  /// What comes after the head.
+  private static let fineTuning = "fine-tune the backbone, too"
 
   private static func percent(_ share: Double) -> String { Format.percent(share) }
   private static func text(_ loss: Double) -> String { "\((loss * 1000).rounded() / 1000)" }

@@ -9,7 +9,9 @@ extension HTMLReport {
   var headline: Markup {
     guard let words else { return "" }
     let few: Markup = words.isFew ? " few" : ""
-    let lines = [words.basis, words.pictures, words.interval, words.smallClasses].compactMap { $0 }
+    let lines = [
+      words.basis, words.crossValidation, words.pictures, words.interval, words.smallClasses,
+    ].compactMap { $0 }
     return """
       <div class="headline" id="result"><p class="figure\(few)">\(words.figure)</p>\
       <div><p class="verdict">\(words.plain)</p><p>\(words.mistakes)</p>\

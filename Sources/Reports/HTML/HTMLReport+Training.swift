@@ -84,7 +84,9 @@ extension HTMLReport {
         "Stopped early: the validation loss had not improved for \(network.settings.patience)"
           + " epochs.")
     }
-    let hints = FitDiagnosis.hints(content.history).filter { $0.kind == .overfitting }
+    let hints = FitDiagnosis.hints(
+      content.history, isHeadAlone: content.network?.record.isHeadAlone ?? false
+    ).filter { $0.kind == .overfitting }
     return notes + hints.map(\.message)
   }
 

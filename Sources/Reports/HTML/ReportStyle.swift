@@ -143,7 +143,7 @@ enum ReportStyle {
       .matrix svg.dense{max-width:100%;height:auto}
       .gallery{gap:16px 12px}
     }
-    @media (max-width:380px){
+    @media (max-width:430px){
       header,main,footer{padding:0 12px}
       table{font-size:.8rem}
       th,td{padding-right:5px}

@@ -11,7 +11,7 @@ package import ThawTraining
 /// chosen by, those that also chose the weights, or those that were trained on. Few photos mean
 /// little, whatever their share.
 package struct ResultWords: Sendable {
-  /// Photos a class, on average, below which a percentage is no headline.
+  /// Different pictures a class, on average, below which a percentage is no headline.
   package static let fewPhotos = 10
 
   /// What is judged.
@@ -61,9 +61,35 @@ package struct ResultWords: Sendable {
   private var correct: Int { evaluation.correct }
   private var count: Int { evaluation.count }
   private var classes: Int { evaluation.perClass.count }
+  private var share: Double { Double(correct) / Double(count) }
+  private var low: String { Format.percent(evaluation.accuracyInterval.lowerBound, decimals: 0) }
+  private var high: String { Format.percent(evaluation.accuracyInterval.upperBound, decimals: 0) }
 
-  /// Whether there are fewer photos than ``fewPhotos`` a class.
-  package var isFew: Bool { count < Self.fewPhotos * classes }
+  /// Whether there are fewer different pictures than ``fewPhotos`` a class.
+  package var isFew: Bool { evaluation.independentCount < Self.fewPhotos * classes }
+
+  /// Which photos were judged: `153 validation photos that it has not learned from`.
+  package var subject: String {
+    let isLearned = evaluation.split == Split.train.rawValue
+    return "\(Counted(count, "\(kind)photo", "\(kind)photos"))"
+      + (isLearned ? " that it has learned from" : " that it has not learned from")
+  }
+
+  private var kind: String {
+    switch Split(rawValue: evaluation.split) {
+    case .train?: "training "
+    case .valid?: "validation "
+    case .test?: "test "
+    case nil: ""
+    }
+  }
+
+  /// How many photos of what: `145 of 153 validation photos right, 94.8 %`.
+  package var sentence: String {
+    "\(correct) of \(count) \(kind)\(count == 1 ? "photo" : "photos")"
+      + (evaluation.severalLabels ? " with every label right," : " right,")
+      + " \(Format.percent(evaluation.accuracy))"
+  }
 
   /// The one number: a percentage, or with few photos the count that it would hide.
   package var figure: String {
@@ -84,7 +110,10 @@ package struct ResultWords: Sendable {
   /// Few a class may be many together, when there are many classes.
   private var few: String {
     let interval = evaluation.accuracyInterval
-    let photos = "\(Counted.photos(count)) for \(Counted(classes, "class", "classes"))"
+    let pictures =
+      evaluation.independentCount < count
+      ? " of \(Counted(evaluation.independentCount, "picture", "pictures"))" : ""
+    let photos = "\(Counted.photos(count))\(pictures) for \(Counted(classes, "class", "classes"))"
     if interval.upperBound - interval.lowerBound > 0.15 {
       return "Too few photos to say much: with \(photos) the true accuracy may be anywhere between"
         + " \(low) and \(high)."
@@ -120,15 +149,27 @@ package struct ResultWords: Sendable {
     let isChosenBy = evaluation.split == Split.valid.rawValue && validationChose
     let lines = [
       isFew ? plain : nil, isChosenBy ? "These are validation photos: \(chosenBy)." : nil,
-    ]
-    .compactMap(\.self)
+      crossValidation,
+    ].compactMap(\.self)
     return lines.isEmpty ? nil : lines.joined(separator: "\n")
   }
 
   /// How many different pictures the photos show; nil when each shows its own.
   package var pictures: String? {
     evaluation.independent.map {
-      "The photos show \(Format.grouped($0)) different pictures; chance goes by those."
+      $0 == 1
+        ? "The photos show one picture, and chance goes by that."
+        : "The photos show \(Format.grouped($0)) different pictures; chance goes by those."
+    }
+  }
+
+  /// What new heads make of photos they have not seen, which nothing could be chosen by; nil where
+  /// nobody has tried.
+  package var crossValidation: String? {
+    evaluation.crossValidation.map {
+      let accuracy = Format.percent(Double($0.correct) / Double($0.count))
+      return "In cross-validation \(accuracy): of \(Counted.photos($0.count)), each judged by a new"
+        + " head that was solved without it, \(Format.grouped($0.correct)) were right."
     }
   }
 
@@ -182,10 +223,6 @@ package struct ResultWords: Sendable {
       : "Little can be said of \(small.count) classes by themselves: fewer than \(Self.fewPhotos)"
         + " photos each."
   }
-
-  private var share: Double { Double(correct) / Double(count) }
-  private var low: String { Format.percent(evaluation.accuracyInterval.lowerBound, decimals: 0) }
-  private var high: String { Format.percent(evaluation.accuracyInterval.upperBound, decimals: 0) }
 
   /// The simplest fraction near `share`, which lies between 0 and 1: 19 of 20 for 94.8 %.
   ///

@@ -25,8 +25,7 @@ struct ConvexTraining {
         "the solver lbfgs trains a single layer. Remove the hidden layer or use sgd or adam.")
     }
     let clock = ContinuousClock.now
-    let weights = recipe.train.weights(
-      train.labels, classes: classes, console: context.console)
+    let weights = recipe.train.weights(train.labels, classes: classes.count)
     let solver = LogisticRegression(
       regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
       classWeights: weights, seed: recipe.seed)

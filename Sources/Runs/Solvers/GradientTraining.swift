@@ -43,8 +43,8 @@ struct GradientTraining {
     let hasValidation = !manifest.records(in: .valid).isEmpty
     let state = try savedState()
     let loss = settings.loss(
-      SampleLabels(of: manifest.records(in: .train), in: manifest), classes: manifest.classes,
-      console: context.console)
+      SampleLabels(of: manifest.records(in: .train), in: manifest),
+      classes: manifest.classes.count)
     var isCached = true
     var passing: Set<String> = []
     let training = try PhasedTraining(
@@ -185,7 +185,7 @@ struct GradientTraining {
   }
 
   private func summary(of result: TrainingResult) -> String {
-    var text = "\(result.history.count) epochs"
+    var text = counted(result.history.count, "epoch")
     if result.outcome == .stoppedEarly { text += " (stopped early)" }
     guard let best = result.best, let accuracy = best.validAccuracy else { return text }
     return text

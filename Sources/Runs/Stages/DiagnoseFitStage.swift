@@ -56,7 +56,7 @@ package struct DiagnoseFitStage {
 
   /// What the epochs of the last training suggest; a damaged history is said and does without.
   private func hints(_ run: RunDirectory) throws -> [FitHint] {
-    do { return FitDiagnosis.hints(try RunReport.history(run)) } catch {
+    do { return try run.hints } catch {
       guard case PipelineError.data(let text) = error else { throw error }
       context.console.warn(text)
       return []

@@ -46,12 +46,13 @@ package struct DiagnosePreprocessingStage {
     let squares = try PhotoSquares(chosen, classifier.preprocessing, context: context)
     for line in squares.unusable.prefix(5) { context.console.warn(line) }
     guard !squares.squares.isEmpty else {
-      throw PipelineError.data("none of the \(chosen.count) photos could be read (see above).")
+      throw PipelineError.data(
+        "none of the \(counted(chosen.count, "photo")) could be read (see above).")
     }
     let trial = try ContractTrial(classifier, squares, seed: seed, context: context)
     var diagnosis = try trial.diagnosis(squares)
     if squares.unusable.count > 0 {
-      diagnosis.notes.append("\(squares.unusable.count) photos could not be read.")
+      diagnosis.notes.append("\(counted(squares.unusable.count, "photo")) could not be read.")
     }
     if let output {
       diagnosis.applied = try trial.apply(diagnosis, to: output)

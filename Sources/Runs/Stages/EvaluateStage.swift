@@ -35,12 +35,20 @@ package struct EvaluateStage {
     let settings = run.recipe.evaluate
     let (tta, snapshots) = (tta ?? settings.tta, snapshots ?? settings.snapshots)
     let results = try RunEvaluation(run, split: split, tta: tta, snapshots: snapshots)
+    var evaluation = results.evaluation
+    if evaluation.split == Split.valid.rawValue,
+      let model = try run.finishedTraining(run.directory.model)
+    {
+      // It depends on neither the looks nor the snapshots.
+      let known = try? MetricsFile(run.directory).entries().compactMap(\.result.crossValidation)
+        .first
+      evaluation.crossValidation = try known ?? HeadCrossValidation(run: run).heldOut(by: model)
+    }
     try run.verify()
     try AtomicFile.write(run.directory.predictions, text: results.csv)
-    let loss = try MetricsFile(run.directory).add(
-      results.evaluation, tta: tta, snapshots: snapshots)
+    let loss = try MetricsFile(run.directory).add(evaluation, tta: tta, snapshots: snapshots)
     if let loss { context.console.warn(loss) }
-    return results.evaluation
+    return evaluation
   }
 
   /// Judges a model on photos that it may never have seen.
@@ -90,7 +98,8 @@ package struct EvaluateStage {
     for line in bad { context.console.warn(line) }
     guard bad.isEmpty || policy == .skip else {
       throw PipelineError.data(
-        "\(bad.count) of \(photos.files.count + photos.scan.bad.count) photos cannot be used (listed above)."
+        "\(bad.count) of \(counted(photos.files.count + photos.scan.bad.count, "photo")) cannot be used"
+          + " (listed above)."
           + " Use --on-bad-image skip to leave them out.")
     }
     let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)

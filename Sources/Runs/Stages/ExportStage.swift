@@ -22,6 +22,8 @@ package struct ExportStage {
     case onnx
     /// safetensors with the names of PyTorch's networks, complete for strict loading.
     case safetensors
+    /// An archive of NumPy arrays under the names of another file, for Keras.
+    case npz
   }
 
   /// Whose names the tensors of a safetensors file have, where libraries differ.
@@ -71,15 +73,21 @@ package struct ExportStage {
   /// - Parameters:
   ///   - options: what the ONNX graph contains; of no meaning for safetensors.
   ///   - names: of the tensors; of no meaning for ONNX.
+  ///   - original: the file that the weights once came from, whose names and axes are to be kept; needed
+  ///     for npz, of no meaning for ONNX.
   /// - Throws: ``PipelineError/usage(_:)`` when `output` is the model's own file or no place for one;
   ///   what reading the model throws, `BackboneError`, `CheckpointError`, `FileError`.
   package func export(
     _ model: ModelReference, to format: Format, output: FilePath,
-    options: ONNXExporter.Options = ONNXExporter.Options(), names: Names = .torchvision
+    options: ONNXExporter.Options = ONNXExporter.Options(), names: Names = .torchvision,
+    like original: FilePath? = nil
   ) throws -> Exported {
-    try ExportStage.validate(output, for: model)
+    try ExportStage.validate(output, for: model.path)
+    try original.map { try ExportStage.validate(output, for: $0) }
     let stored = try model.read(context: context)
+    if let original { return try give(stored, back: original, format, to: output) }
     switch format {
+    case .npz: throw PipelineError.usage("npz needs --like: the file whose names the arrays have.")
     case .onnx:
       var options = options
       options.activation = stored.record.outputActivation
@@ -108,17 +116,37 @@ package struct ExportStage {
   }
 
   /// Before the model is read, which may take a while.
-  private static func validate(_ output: FilePath, for model: ModelReference) throws {
+  private static func validate(_ output: FilePath, for model: FilePath) throws {
     guard let there = try? FileStatus(of: output) else { return }
     guard there.kind == .regular else {
       throw PipelineError.usage(
         "\(output.displayed) is there and no regular file. Give --output another name.")
     }
-    guard let source = try? FileStatus(of: model.path) else { return }
+    guard let source = try? FileStatus(of: model) else { return }
     guard (source.device, source.inode) != (there.device, there.inode) else {
       throw PipelineError.usage(
-        "\(output.displayed) is the model that is exported. Give --output another name.")
+        "\(output.displayed) is \(model.displayed) itself. Give --output another name.")
     }
+  }
+
+  /// Under the names and in the axes of the file that the weights once came from.
+  private func give(
+    _ stored: StoredModel, back original: FilePath, _ format: Format, to output: FilePath
+  ) throws -> Exported {
+    let checkpoint = try CheckpointReader.read(original)
+    guard checkpoint.metadata[Checkpoint.kerasLayers] != Checkpoint.kerasLayersByPosition else {
+      throw PipelineError.data(
+        "\(original.displayed): its layers have no names, so that nobody could find them. Give the whole"
+          + " model, saved in Keras by model.save(\"yours.keras\").")
+    }
+    let tensors = try OriginalNames(checkpoint, Architecture(named: stored.record.architecture))
+      .tensors(stored.parameters)
+    if format == .npz {
+      try NumPyWriter.write(output, tensors)
+    } else {
+      try SafetensorsWriter.write(output, tensors, metadata: ["format": "pt"])
+    }
+    return try result(stored, format, output, tensors: tensors.count)
   }
 
   /// With timm's names: for other programs, since a model file of Thaw has those of its graph.

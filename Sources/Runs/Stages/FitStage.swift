@@ -5,7 +5,7 @@ import ThawBackbones
 import ThawConsole
 package import ThawInference
 package import ThawRecipes
-import ThawReports
+package import ThawReports
 package import ThawTraining
 
 /// Every stage one after the other: from a folder of photos to a model and a report.
@@ -112,14 +112,27 @@ package struct FitStage {
     let evaluation = try part(.evaluate) {
       try EvaluateStage(context: context).evaluate(run, split: nil)
     }
-    let outcome = try run.finishedTraining(directory.model)?.outcome
-    let report = try part(.report) { try ReportStage(run).write() }
+    let isUnchanged =
+      prepared.unchanged && cached.computed == 0 && trained.unchanged && tuned?.unchanged ?? true
+    let words = try run.words(for: evaluation)
+    // What these two stages leave is said in the end; here only that they have begun.
+    if !isUnchanged { context.console.say(words.subject) }
+    let report = try part(.report) {
+      if !isUnchanged { context.console.say("\(directory.report.displayed)") }
+      return try ReportStage(run).write()
+    }
     return Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report,
-      caution: outcome.flatMap {
-        ResultWords(evaluation, outcome: $0, manifest: run.manifest).caution
-      },
-      advice: try directory.advice)
+      caution: words.caution, advice: try directory.advice)
+  }
+}
+
+extension OpenRun {
+  /// What may be said of an evaluation of this run's model.
+  package func words(for evaluation: Evaluation) throws -> ResultWords {
+    try finishedTraining(directory.model).map {
+      ResultWords(evaluation, outcome: $0.outcome, manifest: manifest)
+    } ?? ResultWords(evaluation)
   }
 }

@@ -37,7 +37,13 @@ struct PhotoSource {
       throw PipelineError.usage(
         "--layout has no effect: the labels come from \(table.file.displayed).")
     }
-    console?.say("Labels from \(table.file.displayed): \(table.description).")
+    let labels = "Labels from \(table.file.displayed): \(table.description)."
+    if settings.labels.isEmpty {
+      // Nobody asked for it, so that it must not be passed over.
+      console?.warn("\(labels) To go by the folders, say --layout classes.")
+    } else {
+      console?.say(labels)
+    }
     let scan = try TableScanner.scan(
       folder, table: table, options: options, conflicts: settings.conflictingLabels)
     for remark in scan.remarks { console?.say(remark) }
@@ -56,7 +62,7 @@ struct PhotoSource {
     else { return nil }
     do { return try LabelTable(contentsOf: file, columns: columns) } catch {
       guard case .badTable(_, _, let problem) = error else { throw error }
-      console?.say("\(file.displayed) is not used: \(problem). The folders are the labels.")
+      console?.warn("\(file.displayed) is not used: \(problem). The folders are the labels.")
       return nil
     }
   }

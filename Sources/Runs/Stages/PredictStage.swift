@@ -68,7 +68,7 @@ package struct PredictStage {
     if !others.isEmpty {
       let examples = others.prefix(3).map(\.displayed).joined(separator: ", ")
       context.console.warn(
-        "\(others.count) files are no images: \(examples)"
+        "\(others.count == 1 ? "1 file is no image" : "\(others.count) files are no images"): \(examples)"
           + (others.count > 3 ? " and \(others.count - 3) more" : ""))
     }
     guard !paths.isEmpty || !failures.isEmpty else {

@@ -127,7 +127,10 @@ package struct PrepareStage {
     let newSplit = try splitAnew(from: existing, to: manifest)
     if manifest != existing { try manifest.write(to: run.manifest) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
-    let look = DataLook(verification)
+    // One training that does not weigh the classes is enough for the advice.
+    let trainings = [recipe.train] + (recipe.fineTune.enabled ? [recipe.fineTune.train] : [])
+    let look = DataLook(
+      verification, weighsClasses: trainings.allSatisfy { $0.classWeights != .none })
     if manifest != existing || !FileSystem.exists(run.photosPage) {
       try AtomicFile.write(run.photosPage, text: page(look, manifest).html)
     }

@@ -16,7 +16,16 @@ import ThawTraining
 extension RunDirectory {
   /// What the course of the last training says would make it better; nil when nothing stands out.
   package var advice: String? {
-    get throws { try FitDiagnosis.hints(RunReport.history(self)).first?.message }
+    get throws { try hints.first?.message }
+  }
+
+  /// Everything that it says, the gravest first.
+  var hints: [FitHint] {
+    get throws {
+      let record = FileSystem.exists(model) ? try TrainingRecord.read(model) : nil
+      return FitDiagnosis.hints(
+        try RunReport.history(self), isHeadAlone: record?.isHeadAlone ?? false)
+    }
   }
 }
 

@@ -94,7 +94,8 @@ extension ImageTraining {
     /// Share of them predicted right, in 0...1; where a photo may have several labels, with every label
     /// right.
     public let accuracy: Double
-    /// Where that share lies for photos like these, with 95 % confidence.
+    /// Where that share lies for photos like these, with 95 % confidence, counting photos that show one
+    /// picture once.
     ///
     /// - Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
     public let accuracyInterval: ClosedRange<Double>
@@ -102,5 +103,10 @@ extension ImageTraining {
     public let loss: Double
     /// The mean of the classes' average precision, in 0...1; nil where each photo has one label.
     public let meanAveragePrecision: Double?
+    /// What speaks against taking the accuracy as it stands (few photos, photos that also chose the
+    /// weights), a sentence a line; nil when nothing does.
+    public let caution: String?
+    /// What would make the model better, as far as the course of the training shows it, in sentences.
+    public let advice: String?
   }
 }

@@ -183,9 +183,10 @@ extension ImageTraining.Outcome {
     split = result.split
     photos = result.count
     accuracy = result.accuracy
-    accuracyInterval = WilsonInterval.interval(
-      successes: Int((result.accuracy * Double(result.count)).rounded()), trials: result.count)
+    accuracyInterval = result.accuracyInterval
     loss = result.loss
     meanAveragePrecision = result.meanAveragePrecision
+    caution = summary.caution
+    advice = summary.advice
   }
 }

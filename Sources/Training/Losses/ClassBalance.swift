@@ -40,9 +40,6 @@ package struct ClassBalance: Sendable, Equatable {
     return Double(most) / Double(least)
   }
 
-  /// Whether weights are worth considering: some class has three times another's samples or more.
-  package var isImbalanced: Bool { ratio >= 3 }
-
   /// One weight a class; a class without samples gets 1 and does not count as one of the k.
   package func weights(_ weighting: Weighting) -> [Float] {
     let total = Double(counts.reduce(0, +))
@@ -56,18 +53,5 @@ package struct ClassBalance: Sendable, Equatable {
       case .squareRoot: Float(balanced.squareRoot())
       }
     }
-  }
-
-  /// One sentence for the report when weights are worth considering, otherwise nil.
-  ///
-  /// - Parameter names: of the classes, in order.
-  package func hint(names: [String]) -> String? {
-    precondition(names.count == counts.count, "Every class needs a name.")
-    let present = counts.indices.filter { counts[$0] > 0 }
-    guard isImbalanced, let most = present.max(by: { counts[$0] < counts[$1] }),
-      let least = present.min(by: { counts[$0] < counts[$1] })
-    else { return nil }
-    return "'\(names[most])' has \(counts[most]) photos and '\(names[least])' \(counts[least]):"
-      + " judge by macro F1, and try class weights."
   }
 }

@@ -69,11 +69,29 @@ package struct Evaluation: Sendable, Equatable, Codable {
   package var independent: Int?
   /// What speaks against the numbers, or was assumed to get them, as sentences.
   package var remarks: [String] = []
+  /// What new heads make of photos they have not seen; nil where nobody has tried.
+  package var crossValidation: HeldOut?
+
+  /// How many samples were judged, each by something that had not seen it.
+  package struct HeldOut: Sendable, Equatable, Codable {
+    /// All of them.
+    package let count: Int
+    /// Those that were predicted right.
+    package let correct: Int
+
+    /// Counts.
+    package init(count: Int, correct: Int) {
+      precondition(
+        count > 0 && (0...count).contains(correct), "\(correct) of \(count) is no share.")
+      (self.count, self.correct) = (count, correct)
+    }
+  }
 
   private enum CodingKeys: String, CodingKey {
     case split, count, accuracy, loss, auc, confusion, independent, remarks
     case macroF1 = "macro_f1"
     case perClass = "per_class"
+    case crossValidation = "cross_validation"
     case meanAveragePrecision = "mean_average_precision"
     case microF1 = "micro_f1"
     case coOccurrence = "co_occurrence"
@@ -177,11 +195,14 @@ package struct Evaluation: Sendable, Equatable, Codable {
     matrix?.correct ?? Int((accuracy * Double(count)).rounded())
   }
 
+  /// How many samples say something of their own, as far as anybody knows.
+  package var independentCount: Int { min(independent ?? count, count) }
+
   /// Where the accuracy lies with 95 % confidence, see ``WilsonInterval``, going by as many samples as
   /// are independent.
   package var accuracyInterval: ClosedRange<Double> {
     WilsonInterval.interval(
-      share: Double(correct) / Double(count), trials: Double(min(independent ?? count, count)))
+      share: Double(correct) / Double(count), trials: Double(independentCount))
   }
 
   /// Reads a document and refuses one whose counts are no matrix of its classes.
@@ -202,6 +223,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
       coOccurrence == nil ? try container.decode([[Int]].self, forKey: .confusion) : []
     independent = try container.decodeIfPresent(Int.self, forKey: .independent)
     remarks = try container.decodeIfPresent([String].self, forKey: .remarks) ?? []
+    crossValidation = try container.decodeIfPresent(HeldOut.self, forKey: .crossValidation)
     if let coOccurrence {
       guard count > 0, !perClass.isEmpty, independent.map({ $0 > 0 }) ?? true,
         (0...1).contains(accuracy), perClass.allSatisfy({ $0.counts != nil }),
@@ -215,6 +237,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     }
     guard count > 0, !perClass.isEmpty,
       independent.map({ $0 > 0 }) ?? true,
+      crossValidation.map({ $0.count > 0 && (0...$0.count).contains($0.correct) }) ?? true,
       ConfusionMatrix.isPossible(confusion, classes: perClass.count),
       confusion.allSatisfy({ $0.allSatisfy { $0 <= count } }), matrix?.total == count
     else {
@@ -243,6 +266,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     }
     try container.encodeIfPresent(independent, forKey: .independent)
     if !remarks.isEmpty { try container.encode(remarks, forKey: .remarks) }
+    try container.encodeIfPresent(crossValidation, forKey: .crossValidation)
   }
 
   static func check(
