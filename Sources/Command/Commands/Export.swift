@@ -22,7 +22,7 @@ struct Export: ParsableCommand {
     completion: Completions.models)
   var model: String
 
-  @OptionGroup var foreign: ForeignModelOptions
+  @OptionGroup var foreign: ForeignWeightsOptions
 
   @Option(help: "onnx, safetensors or npz (default: by the ending of the output's name).")
   var to: ExportStage.Format?

@@ -63,12 +63,14 @@ struct PretrainedImport: ParsableCommand {
 
   func run() throws {
     let store = try PretrainedStore.locate()
-    if let name, try CheckpointReader.isONNX(file) { return try importONNX(name, store) }
     if let name, let card = try importDescribed(name, store) {
       return try Session(global).print(
         Pretrained.Entry(card, store),
         text: "\(store.weights(of: card).displayed): imported as \(card.name).\n"
           + "  photos: \(card.preprocessing)")
+    }
+    if let name, try FileStatus(of: file).kind != .directory, try CheckpointReader.isONNX(file) {
+      return try importONNX(name, store)
     }
     guard preprocessing == nil, !externalData, size == nil else {
       throw ValidationError(
@@ -104,13 +106,23 @@ struct PretrainedImport: ParsableCommand {
     return try ForeignImport(reference, Session(global).context()).run(as: name)
   }
 
-  /// Takes a Keras model with the network that its configuration describes; nil for a file of weights
-  /// alone, and for the network of the named card, which is kept as its weights.
+  /// Whether the file has its network, and nothing has to be known of it that only the options for ONNX
+  /// say.
+  private func bringsEverything() throws -> Bool {
+    if try TorchExportArchive(file) != nil { return true }
+    guard try CheckpointReader.isONNX(file) else {
+      return try CheckpointReader.read(file).kerasModel?.configuration != nil
+    }
+    let isPlain = preprocessing == nil && card == nil && size == nil && !externalData
+    return try isPlain && ONNXReader.read(file).metadata["thaw.format"] == nil
+  }
+
+  /// Takes a model with the network that its file describes; nil for a file of weights alone, and for
+  /// the network of the named card, which is kept as its weights.
   private func importDescribed(_ name: String, _ store: PretrainedStore) throws -> BackboneCard? {
     // These options are about the weights alone.
     guard weightsKey == nil, !renameTensors, !allowMissing,
-      try FileStatus(of: file).kind != .directory,
-      try CheckpointReader.read(file).kerasModel?.configuration != nil
+      try FileStatus(of: file).kind != .directory, try bringsEverything()
     else { return nil }
     let reference = ModelReference(
       file.string, card: card, classNames: classes, preprocessing: preprocessing?.contract)
