@@ -80,7 +80,7 @@ struct DocumentationTests {
   }
 
   @Test func everyCommandForSeveralLabelsWorks() throws {
-    let workspace = try Workspace(count: 8)
+    let workspace = try Workspace()
     try AtomicFile.write(workspace.file("labels.csv"), text: SeveralLabelsTests.table())
     let recipe = workspace.file("recipe.yml")
     try AtomicFile.write(

@@ -87,7 +87,8 @@ struct MergedRows {
       table, row,
       "another label than in line \(before.line)"
         + (conflicts == .keep
-          ? ", and one file cannot be kept under both (--conflicting-labels keep is for copies)" : "")
+          ? ", and one file cannot be kept under both (--conflicting-labels keep is for copies)"
+          : "")
         + ". Correct it, or leave such photos out with --conflicting-labels drop"
         + (table.rowsAreSets || table.count == .several
           ? "" : ". If a photo may have several labels, a row each, say --several-labels yes"))
