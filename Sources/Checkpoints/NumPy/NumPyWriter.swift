@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawArchives
 import ThawFiles
 
 /// Writes archives of NumPy arrays (`.npz`) as `numpy.savez` does: a zip archive, nothing compressed,

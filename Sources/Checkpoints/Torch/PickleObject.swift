@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
+
 /// What a pickle says of an object of a class that is not known here: an inert placeholder.
 ///
 /// Python would import the class, call it and give the object its state. Here nothing is imported and

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawArchives
 import ThawTensors
 
 /// A plain pickle (`pickle.dump`) with NumPy arrays, as Detectron's model zoo publishes its weights.
