@@ -72,7 +72,7 @@ package struct OriginalNames {
 
   /// Two outputs under a softmax as the one under a sigmoid that the file has: their difference.
   private func single(_ tensor: Tensor<Float>, _ shape: Shape) -> Tensor<Float> {
-    guard tensor.shape.rank == shape.rank, tensor.shape[0] == 2, shape[0] == 1,
+    guard shape.rank > 0, tensor.shape.rank == shape.rank, tensor.shape[0] == 2, shape[0] == 1,
       tensor.shape.count == 2 * shape.count
     else { return tensor }
     let (elements, half) = (tensor.elements, shape.count)
