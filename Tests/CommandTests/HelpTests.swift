@@ -126,7 +126,7 @@ struct HelpTests {
   @Test(arguments: [
     (["evaluate", "--lr", "1"], "'--learning-rate' belongs to thaw fit, "),
     (["report", "--output", "x"], "'--output' belongs to thaw "),
-    (["train", "--run", "r", "--labels", "x"], "'--labels' belongs to thaw fit and thaw prepare."),
+    (["train", "--run", "r", "--labels", "x"], "'--labels' belongs to thaw fit, "),
     (["fit", "x", "--lables", "x"], "Did you mean '--labels'?"),
     (["fit", "x", "--output", "x"], "Did you mean '--run'?"),
     (["fit", "x", "--mixing", "0.2"], "expected none, mixup or cutmix"),

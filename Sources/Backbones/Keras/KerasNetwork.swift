@@ -21,7 +21,7 @@ package struct KerasNetwork: Sendable {
   /// Whose network it seems to be by the names of its layers; nil for one of somebody's own.
   package let family: KerasFamily?
   /// Stored arrays by parameter, in our order of axes.
-  private let stored: [ParameterPath: StoredTensor]
+  let stored: [ParameterPath: StoredTensor]
   /// Those that are not in the file: scales of 1, arithmetic of the configuration.
   private let constants: Parameters
   private let pixels: KerasImporter.Pixels

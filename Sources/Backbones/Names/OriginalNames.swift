@@ -12,7 +12,8 @@ import ThawTensors
 /// bit is right for the new values too.
 package struct OriginalNames {
   private let checkpoint: Checkpoint
-  private let fit: WeightFit
+  /// The file's tensor of each parameter, in our order of axes.
+  private let found: [ParameterPath: StoredTensor]
   private let constants: Parameters
 
   /// Matches the file with the network.
@@ -21,11 +22,21 @@ package struct OriginalNames {
   ///   `CheckpointError`.
   package init(_ checkpoint: Checkpoint, _ architecture: Architecture) throws {
     self.checkpoint = checkpoint
-    fit = WeightFit(checkpoint, architecture)
+    let fit = WeightFit(checkpoint, architecture)
     if let complaint = fit.complaint {
       throw BackboneError.noCounterpart(file: checkpoint.path.displayed, reason: complaint)
     }
+    found = fit.found
     constants = try fit.parameters(of: checkpoint)
+  }
+
+  /// The same for a file of Keras that describes its network itself.
+  ///
+  /// - Throws: `CheckpointError`.
+  package init(_ checkpoint: Checkpoint, _ network: KerasNetwork) throws {
+    self.checkpoint = checkpoint
+    found = network.stored
+    constants = try network.parameters()
   }
 
   /// Every tensor of the file in its order: with the values of `parameters`, or as it is where the
@@ -37,7 +48,7 @@ package struct OriginalNames {
     var replaced: [String: StoredTensor] = [:]
     for path in parameters.paths {
       guard let tensor = parameters[path] else { continue }
-      guard let fitted = fit.found[path], let original = checkpoint[fitted.name] else {
+      guard let fitted = found[path], let original = checkpoint[fitted.name] else {
         // What the file leaves out, a scale of 1, must have stayed as it is.
         if let constant = constants[path], constant.shape == tensor.shape,
           constant.elements == tensor.elements
@@ -46,16 +57,26 @@ package struct OriginalNames {
         }
         throw noPlace(path)
       }
-      guard fitted.shape == tensor.shape else {
+      let counterpart = single(tensor, fitted.shape)
+      guard fitted.shape == counterpart.shape else {
         throw BackboneError.noCounterpart(
           file: checkpoint.path.displayed,
           reason:
             "'\(path)' is \(tensor.shape) now and was \(fitted.shape), so that the layer there"
             + " cannot take it; make that layer anew")
       }
-      replaced[original.name] = try turned(tensor, like: fitted, into: original, path)
+      replaced[original.name] = try turned(counterpart, like: fitted, into: original, path)
     }
     return checkpoint.tensors.map { replaced[$0.name] ?? $0 }
+  }
+
+  /// Two outputs under a softmax as the one under a sigmoid that the file has: their difference.
+  private func single(_ tensor: Tensor<Float>, _ shape: Shape) -> Tensor<Float> {
+    guard shape.rank > 0, tensor.shape.rank == shape.rank, tensor.shape[0] == 2, shape[0] == 1,
+      tensor.shape.count == 2 * shape.count
+    else { return tensor }
+    let (elements, half) = (tensor.elements, shape.count)
+    return Tensor((0..<half).map { elements[half + $0] - elements[$0] }, shape: shape)
   }
 
   private func noPlace(_ path: ParameterPath) -> BackboneError {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 /// What all rows of a table together say of each photo.
 struct MergedRows {
   /// By photo; for training only names of classes that some photo has.

@@ -139,14 +139,29 @@ package struct ExportStage {
         "\(original.displayed): its layers have no names, so that nobody could find them. Give the whole"
           + " model, saved in Keras by model.save(\"yours.keras\").")
     }
-    let tensors = try OriginalNames(checkpoint, Architecture(named: stored.record.architecture))
-      .tensors(stored.parameters)
+    let tensors = try names(stored, original, checkpoint).tensors(stored.parameters)
     if format == .npz {
       try NumPyWriter.write(output, tensors)
     } else {
       try SafetensorsWriter.write(output, tensors, metadata: ["format": "pt"])
     }
     return try result(stored, format, output, tensors: tensors.count)
+  }
+
+  /// A network that is known by no name is described in the file itself.
+  private func names(
+    _ stored: StoredModel, _ original: FilePath, _ checkpoint: Checkpoint
+  ) throws -> OriginalNames {
+    guard stored.record.architecture == Architecture.onnxName else {
+      return try OriginalNames(checkpoint, Architecture(named: stored.record.architecture))
+    }
+    let side = stored.preprocessing.inputSize
+    guard let network = try KerasNetwork(checkpoint, freeSide: side) else {
+      throw PipelineError.data(
+        "\(original.displayed): where weights of such a network go is told by whole models of Keras"
+          + " alone, .h5 and .keras. Leave --like out, and write onnx.")
+    }
+    return try OriginalNames(checkpoint, network)
   }
 
   /// With timm's names: for other programs, since a model file of Thaw has those of its graph.

@@ -21,7 +21,8 @@ struct HeadCrossValidation {
 
   let run: OpenRun
 
-  /// Photos judged and right; nil where the head is no such head, or where it would take too long.
+  /// Photos judged and right; nil where the head is no such head, where photos may have several labels,
+  /// or where it would take too long.
   ///
   /// - Throws: ``PipelineError/interrupted``; errors of the features.
   func heldOut(by model: TrainingRecord) throws -> Evaluation.HeldOut? {
@@ -35,12 +36,11 @@ struct HeadCrossValidation {
     guard !network.plan.frozenBatchNorm.movesRunningStatistics, !network.partition.prefix.isEmpty
     else { return nil }
     let records = manifest.records.filter { $0.split != .test }
+    guard case .single(let labels) = SampleLabels(of: records, in: manifest) else { return nil }
     let store = try FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
     guard records.count * store.rowLength * manifest.classes.count <= Self.limit else { return nil }
     _ = try store.fill(records)
-    let indices = manifest.classIndices
-    let labels = records.compactMap { indices[$0.className] }
-    let features = CachedFeatures(clean: try store.matrix(records), labels: labels)
+    let features = CachedFeatures(clean: try store.matrix(records), labels: .single(labels))
     let progress = run.context.console.progress(
       "Cross-validating the head", total: nil, unit: "solutions")
     var groups = Array(labels.indices)
