@@ -146,7 +146,7 @@ package struct RegNet: NetworkFamily {
     }
   }
 
-  /// torchvision's; those it lacks as timm has them (`regnety_040`).
+  /// torchvision's; those it lacks as timm has them (`regnety_064`).
   private static let variants = [
     Variant("y_400mf", 16, 48, 27.89, 2.09, 8), Variant("y_800mf", 14, 56, 38.84, 2.4, 16),
     Variant("y_1_6gf", 27, 48, 20.71, 2.65, 24), Variant("y_3_2gf", 21, 80, 42.63, 2.66, 24),
@@ -157,10 +157,10 @@ package struct RegNet: NetworkFamily {
     Variant("x_8gf", 23, 80, 49.56, 2.88, 120), Variant("x_16gf", 22, 216, 55.59, 2.1, 128),
     Variant("x_32gf", 23, 320, 69.86, 2.0, 168),
     Variant("y_200mf", 13, 24, 36.44, 2.49, 8), Variant("y_600mf", 15, 48, 32.54, 2.32, 16),
-    Variant("y_4gf", 22, 96, 31.41, 2.24, 64), Variant("y_6_4gf", 25, 112, 33.22, 2.27, 72),
+    Variant("y_6_4gf", 25, 112, 33.22, 2.27, 72),
     Variant("y_12gf", 19, 168, 73.36, 2.37, 112),
     Variant("x_200mf", 13, 24, 36.44, 2.49, 8), Variant("x_600mf", 16, 48, 36.97, 2.24, 24),
-    Variant("x_4gf", 23, 96, 38.65, 2.43, 40), Variant("x_6_4gf", 17, 184, 60.83, 2.07, 56),
+    Variant("x_6_4gf", 17, 184, 60.83, 2.07, 56),
     Variant("x_12gf", 19, 168, 73.36, 2.37, 112),
   ]
 }
