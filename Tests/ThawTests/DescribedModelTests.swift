@@ -9,6 +9,7 @@ import ThawConsole
 import ThawImages
 import ThawInference
 import ThawNetwork
+import ThawRecipes
 import ThawRuns
 import ThawTensors
 import ThawTestSupport
@@ -47,11 +48,13 @@ struct DescribedModelTests {
     let photos = Self.fixtures.appending("keras/photos")
     let stage = DiagnoseBatchNormStage(context: context)
     let broken = try stage.diagnose(
-      ModelReference(Self.file("keras/broken.h5")), data: photos, options: options)
+      ModelReference(Self.file("keras/broken.h5")), data: LabelledPhotos(photos),
+      options: options)
     #expect(broken.suspects.first == "dw_bn", "\(broken.suspects): \(broken.verdict)")
     #expect(broken.kind == .corruptedStatistics, "\(broken.verdict)")
     let whole = try stage.diagnose(
-      ModelReference(Self.file("keras/whole.h5")), data: photos, options: options)
+      ModelReference(Self.file("keras/whole.h5")), data: LabelledPhotos(photos),
+      options: options)
     #expect(whole.suspects.isEmpty, "\(whole.suspects)")
     #expect(whole.inference.accuracy == 1)
   }

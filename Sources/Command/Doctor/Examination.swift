@@ -2,6 +2,7 @@
 
 import Glibc
 import SystemPackage
+import ThawArchives
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
