@@ -28,8 +28,19 @@ enum Completions {
     let trained = entries(of: "runs/").map { "\($0)/model.safetensors" }.filter {
       FileSystem.exists(FilePath($0))
     }
-    return (trained + cardNames + entries(of: prefix)).filter { $0.hasPrefix(prefix) }.distinct
+    let files = entries(of: prefix).filter { name in
+      let path = FilePath(name)
+      return path.extension.map { weightFiles.contains($0.lowercased()) } ?? false
+        || (try? FileStatus(of: path).kind) == .directory
+    }
+    return (trained + cardNames + files).filter { $0.hasPrefix(prefix) }.distinct
   }
+
+  /// How the names of files of weights end.
+  private static let weightFiles: Set = [
+    "safetensors", "pth", "pt", "pt2", "bin", "ckpt", "tar", "pkl", "h5", "hdf5", "keras", "npz",
+    "onnx",
+  ]
 
   /// Recipes that came with the program, and files.
   static let recipes = CompletionKind.custom { _, _, prefix in

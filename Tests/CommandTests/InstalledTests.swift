@@ -56,7 +56,7 @@ private struct Installation {
     let list = try installation.thaw("pretrained", "list")
     list.succeeded()
     #expect(list.stdout.contains("made-up weights"))
-    #expect(list.stdout.contains("1 cards, the weights of 0 are here."))
+    #expect(list.stdout.contains("1 card, the weights of 0 are here."))
     #expect(list.stdout.contains("\(installation.cache)/thaw"))
     let taken = try installation.importWeights()
     taken.succeeded()

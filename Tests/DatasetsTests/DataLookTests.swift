@@ -137,9 +137,9 @@ import ThawImages
       ("a", (0..<3).map { photo($0) }, isPNG: true), ("b", [photo(4)], isPNG: true),
       ("c", [photo(5), photo(6)], isPNG: true),
     ])
-    #expect(kinds(look) == [.fewPhotos])
+    #expect(kinds(look) == [.imbalance, .fewPhotos])
     #expect(
-      look.findings.first?.text.contains("2 classes have one or two photos: 'b' 1, 'c' 2") == true)
+      look.findings.last?.text.contains("2 classes have one or two photos: 'b' 1, 'c' 2") == true)
   }
 
   @Test func imbalanceNamesTheRemedy() throws {

@@ -93,7 +93,7 @@ import ThawFiles
 
   @Test(arguments: [
     ("", "it is empty"), ("path,label\n", "it has no rows"),
-    ("path,label\nimages/1.jpg\n", "1 cells, the header has 2"),
+    ("path,label\nimages/1.jpg\n", "1 cell, the header has 2"),
     ("path,kind\nimages/1.jpg,a\n", "no column of the labels"),
     ("path,label\n\"images/1.jpg,a\n", "a quote is not closed"),
     ("path,label\nimages/1.jpg,\n", "no label"),

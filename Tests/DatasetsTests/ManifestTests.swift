@@ -216,7 +216,7 @@ import ThawTestSupport
     try data.addPhotos("a", 0..<3, split: "valid")
     try data.addFolder("valid/b")
     let manifest = try data.manifest()
-    #expect(manifest.warnings.contains { $0 == "no valid photos of 1 classes: 'b'" })
+    #expect(manifest.warnings.contains { $0 == "no valid photos of 1 class: 'b'" })
   }
 
   @Test func aFinishedModelMayBeEvaluatedOnAnyFolder() throws {

@@ -63,8 +63,10 @@ import ThawTraining
         features, labels: labels, groups: groups, classes: 2, inverseStrength: 1, seed: 5)
       return labels.indices.count { probabilities[2 * $0 + labels[$0]] > 0.5 }
     }
-    #expect(try right(nil) >= 34)
-    #expect(try right(labels.indices.map { $0 / 2 }) <= 28)
+    // Of 40, a photo whose picture is in another fold is known by heart: some 36; held out together they
+    // are noise, some 20.
+    let (apart, together) = (try right(nil), try right(labels.indices.map { $0 / 2 }))
+    #expect(apart >= 32 && together <= 28, "\(apart), \(together)")
     // A class that is one picture cannot be held out.
     let all = try CrossValidation.probabilities(
       features, labels: labels, groups: labels.indices.map { labels[$0] == 0 ? 0 : $0 }, classes: 2,

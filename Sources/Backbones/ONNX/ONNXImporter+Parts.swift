@@ -52,10 +52,17 @@ extension ONNXImporter {
   /// The constant that is input `index` of `node`, nil when that is left out.
   func constant(_ node: ONNXNode, _ index: Int) throws -> StoredTensor? {
     guard index < node.inputs.count, !node.inputs[index].isEmpty else { return nil }
-    guard case .constant(let tensor)? = values[node.inputs[index]] else {
-      throw failure(node, "its input \(index + 1) is not a constant")
+    switch values[node.inputs[index]] {
+    case .constant(let tensor)?: return tensor
+    // Some exporters write the bounds of an activation as whole numbers.
+    case .extents(let list)?:
+      var numbers: [Float] = []
+      for case .size(let size) in list { numbers.append(Float(size)) }
+      guard numbers.count == list.count else { break }
+      return StoredTensor(node.inputs[index], Tensor(numbers, shape: [numbers.count]))
+    default: break
     }
-    return tensor
+    throw failure(node, "its input \(index + 1) is not a constant")
   }
 
   /// The numbers of a constant; read once.

@@ -74,7 +74,7 @@ extension ModelRecord {
     for (name, text) in notes { metadata[name] = text }
     let isFirst = outputActivation == .softmax && precision == .float32
     metadata["thaw.format"] = isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
-    if outputActivation != .softmax {
+    if !isFirst {
       metadata["thaw.output_activation"] = outputActivation.rawValue
     }
     if !thresholds.isEmpty {
@@ -114,7 +114,8 @@ extension ModelRecord {
     self.init(
       thawVersion: try text("version"), architecture: try text("architecture"),
       classNames: classNames,
-      outputActivation: try ModelRecord.activation(metadata["thaw.output_activation"]),
+      outputActivation: try ModelRecord.activation(
+        format == ModelRecord.firstVersion ? nil : try text("output_activation")),
       thresholds: try ModelRecord.thresholds(metadata["thaw.thresholds"]),
       preprocessing: try text("preprocessing"),
       precision: try ModelRecord.precision(metadata["thaw.precision"]),

@@ -77,7 +77,12 @@ struct RunReport {
       freezing: model.freezing, recipe: recipe, record: record, schedule: schedule)
     content.history = try RunReport.history(run)
     content.search = FindLearningRateStage.search(of: run)
-    content.evaluation = result.evaluation
+    var evaluation = result.evaluation
+    if evaluation.split == Split.valid.rawValue {
+      evaluation.crossValidation = try? MetricsFile(run).entries()
+        .compactMap(\.result.crossValidation).first
+    }
+    content.evaluation = evaluation
     content.looks = looks
     content.comparison = try comparison()
     content.earlier = try earlier()
