@@ -75,16 +75,21 @@ struct ClassifierLimitsTests {
     _ = try await classifier.classify(try TinyPhotos.jpeg(kind: 0, number: 1))
   }
 
-  /// In a process of its own: other tests take and give memory meanwhile.
+  /// In a process of its own: other tests take and give memory meanwhile. The least of a few attempts
+  /// counts: a leak is in every one, what threads of a busy machine hold at the end is not.
   @Test func memoryStaysFlatOverTenThousandCalls() async throws {
     let tiny = try await TinyModel.shared
     let photos = try FileSystem.list(tiny.photos.appending("red")).map {
       tiny.photos.appending("red").appending($0).string
     }
-    let result = try TestTool.run(["repeat", tiny.model.string, "10000"] + photos)
-    let grown = try #require(Int(result.output.dropLast()), "\(result.output)")
-    // One leaked object of 16 bytes a call makes it 190 kB; some 40 kB were seen without.
-    #expect(grown < 120_000, "\(grown) bytes")
+    var seen: [Int] = []
+    for _ in 0..<4 {
+      let result = try TestTool.run(["repeat", tiny.model.string, "10000"] + photos)
+      seen.append(try #require(Int(result.output.dropLast()), "\(result.output)"))
+      // One leaked object of 16 bytes a call makes it 190 kB; some 40 kB were seen without.
+      if seen.last ?? 0 < 120_000 { return }
+    }
+    Issue.record("\(seen) bytes")
   }
 
   @Test func answersOfASequenceComeInOrderAndABadPhotoEndsNothing() async throws {

@@ -79,8 +79,7 @@ struct RunReport {
     content.search = FindLearningRateStage.search(of: run)
     var evaluation = result.evaluation
     if evaluation.split == Split.valid.rawValue {
-      evaluation.crossValidation = try? MetricsFile(run).entries()
-        .compactMap(\.result.crossValidation).first
+      evaluation.crossValidation = entries.compactMap(\.result.crossValidation).first
     }
     content.evaluation = evaluation
     content.looks = looks
