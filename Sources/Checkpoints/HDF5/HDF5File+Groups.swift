@@ -3,17 +3,21 @@
 import ThawArchives
 
 /// What a name in an HDF5 file stands for.
-indirect enum HDF5Node {
+enum HDF5Node {
   case group(HDF5Group)
   case dataset(HDF5Dataset)
 }
 
-/// A group with everything below it.
-struct HDF5Group {
+/// A group with everything below it; a class, because a group holds nodes that are groups.
+final class HDF5Group {
   /// Attributes that are texts.
   let attributes: [String: [String]]
   /// Members in the file's order.
   let members: [(name: String, node: HDF5Node)]
+
+  init(attributes: [String: [String]], members: [(name: String, node: HDF5Node)]) {
+    (self.attributes, self.members) = (attributes, members)
+  }
 
   /// The member called `name`.
   subscript(name: String) -> HDF5Node? { members.first { $0.name == name }?.node }

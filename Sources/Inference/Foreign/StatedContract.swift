@@ -81,6 +81,13 @@ package struct StatedContract {
       if json["include_top"] != .boolean(false) { std = std?.map { $0 * $0 } }
     }
     guard let std else { return nil }
+    // Versions of transformers differ in which pixel is the nearest.
+    guard json["resample"] != .integer(0) else {
+      throw PipelineError.data(
+        "\(path): its preprocessor_config.json resizes by the nearest pixel (resample 0), which Thaw"
+          + " does not do as transformers does. Name a card whose preprocessing is near enough with"
+          + " --card.")
+    }
     let scale =
       json["do_rescale"] == .boolean(false) ? 1 : json["rescale_factor"]?.double ?? 1 / 255
     return try contract(
