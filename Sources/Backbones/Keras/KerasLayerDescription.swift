@@ -68,15 +68,6 @@ struct KerasLayerDescription {
 }
 
 extension JSONValue {
-  /// The number, integers among them.
-  var double: Double? {
-    switch self {
-    case .integer(let number): Double(number)
-    case .number(let number): number
-    default: nil
-    }
-  }
-
   /// All numbers in it in their order, however deep the lists are; an array or a tensor that Keras 3
   /// wrote is its `value`. Nil when there is anything else.
   var kerasNumbers: [Double]? {

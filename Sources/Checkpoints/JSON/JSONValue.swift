@@ -42,6 +42,14 @@ package indirect enum JSONValue: Sendable, Equatable {
   package var text: String? { if case .string(let text) = self { text } else { nil } }
   /// The integer, nil when it is not one.
   package var integer: Int? { if case .integer(let number) = self { number } else { nil } }
+  /// The number, integers among them; nil when it is not one.
+  package var double: Double? {
+    switch self {
+    case .integer(let number): Double(number)
+    case .number(let number): number
+    default: nil
+    }
+  }
   /// The elements, nil when it is not an array.
   package var elements: [JSONValue]? { if case .array(let all) = self { all } else { nil } }
 
@@ -62,13 +70,7 @@ package indirect enum JSONValue: Sendable, Equatable {
   /// The elements as numbers, integers among them; nil when it is not an array of numbers only.
   package var doubles: [Double]? {
     guard let elements else { return nil }
-    let doubles = elements.compactMap { element -> Double? in
-      switch element {
-      case .integer(let number): Double(number)
-      case .number(let number): number
-      default: nil
-      }
-    }
+    let doubles = elements.compactMap(\.double)
     return doubles.count == elements.count ? doubles : nil
   }
 }

@@ -42,7 +42,7 @@ package struct StatedContract {
 
   private static func timm(_ json: JSONValue, _ path: String) throws -> Preprocessing? {
     let values = json["pretrained_cfg"] ?? json
-    guard let mean = values["mean"]?.numbers, let std = values["std"]?.numbers,
+    guard let mean = values["mean"]?.doubles, let std = values["std"]?.doubles,
       let size = values["input_size"]?.integers?.last
     else { return nil }
     let rule: ResizeRule
@@ -68,8 +68,8 @@ package struct StatedContract {
           + " Name a card whose preprocessing is near enough with --card.")
     }
     let normalizes = json["do_normalize"] != .boolean(false)
-    let mean = normalizes ? json["image_mean"]?.numbers : [0, 0, 0]
-    var std = normalizes ? json["image_std"]?.numbers : [1, 1, 1]
+    let mean = normalizes ? json["image_mean"]?.doubles : [0, 0, 0]
+    var std = normalizes ? json["image_std"]?.doubles : [1, 1, 1]
     guard let mean, let shape = Shape(json, kind) else { return nil }
     if kind.hasPrefix("EfficientNet") {
       guard json["rescale_offset"] != .boolean(true) else {
@@ -168,23 +168,5 @@ package struct StatedContract {
         "\(path): the file beside it resizes photos by '\(name)'; Thaw knows bilinear, bicubic and"
           + " nearest. Name a card whose preprocessing is near enough with --card.")
     }
-  }
-}
-
-extension JSONValue {
-  /// The number, whole or not.
-  var double: Double? {
-    switch self {
-    case .integer(let number): Double(number)
-    case .number(let number): number
-    default: nil
-    }
-  }
-
-  /// The elements as numbers, nil when it is not an array of numbers only.
-  var numbers: [Double]? {
-    guard let elements else { return nil }
-    let numbers = elements.compactMap(\.double)
-    return numbers.count == elements.count ? numbers : nil
   }
 }

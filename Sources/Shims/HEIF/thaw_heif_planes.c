@@ -5,18 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ThreadSanitizer cannot follow: the loader chooses a clone before the sanitizer has started.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THAW_SANITIZED 1
-#endif
-#endif
-
-#if defined(__x86_64__) && !defined(THAW_SANITIZED)
-#define THAW_DISPATCH __attribute__((target_clones("avx2", "default")))
-#else
-#define THAW_DISPATCH
-#endif
+#include "thaw_dispatch.h"
 
 bool thaw_heif_matrix_of(const struct heif_image_handle *handle, thaw_heif_matrix *matrix) {
   struct heif_color_profile_nclx *profile = NULL;

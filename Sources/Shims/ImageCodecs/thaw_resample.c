@@ -3,18 +3,7 @@
 
 #include <string.h>
 
-// ThreadSanitizer cannot follow: the loader chooses a clone before the sanitizer has started.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THAW_SANITIZED 1
-#endif
-#endif
-
-#if defined(__x86_64__) && !defined(THAW_SANITIZED)
-#define THAW_DISPATCH __attribute__((target_clones("avx2", "default")))
-#else
-#define THAW_DISPATCH
-#endif
+#include "thaw_dispatch.h"
 
 typedef int32_t lanes __attribute__((vector_size(16)));
 typedef uint8_t bytes4 __attribute__((vector_size(4)));
