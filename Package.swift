@@ -113,7 +113,11 @@ let package = Package(
     room("Archives", ["Files"], shims: ["Zlib"], libraries: [systemPackage]),
     room("Checkpoints", ["Archives", "Files", "Tensors", "Network"]),
     room(
-      "Backbones", ["Configuration", "Files", "Tensors", "Network", "Checkpoints", "Images"],
+      "Graphs", ["Archives", "Checkpoints", "Files", "Images", "Network", "Tensors"],
+      libraries: [systemPackage]),
+    room(
+      "Backbones",
+      ["Checkpoints", "Configuration", "Files", "Graphs", "Images", "Network", "Tensors"],
       libraries: [systemPackage]),
     room("Datasets", ["Archives", "Files", "Images", "Tensors"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
@@ -124,7 +128,7 @@ let package = Package(
       "Inference",
       [
         "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution", "Files",
-        "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+        "Graphs", "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
       "Diagnosis",
@@ -142,8 +146,8 @@ let package = Package(
       "Runs",
       [
         "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Diagnosis",
-        "Execution", "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference",
-        "Reports", "Tensors", "Training",
+        "Execution", "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes",
+        "Reference", "Reports", "Tensors", "Training",
       ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
@@ -157,7 +161,8 @@ let package = Package(
       name: "ThawCommand",
       dependencies: [
         "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration", "ThawConsole",
-        "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawImages", "ThawInference", "ThawNetwork",
+        "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages", "ThawInference",
+        "ThawNetwork",
         "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
       ],
@@ -202,8 +207,8 @@ let package = Package(
     tests(
       of: "Backbones",
       [
-        "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Images", "Inference",
-        "Network", "OneDNN", "Reference", "Tensors",
+        "Backbones", "Checkpoints", "Configuration", "Execution", "Files", "Graphs", "Images",
+        "Inference", "Network", "OneDNN", "Reference", "Tensors",
       ], libraries: [systemPackage], resources: [.copy("Fixtures")]),
     tests(
       of: "Datasets", ["Archives", "Datasets", "Files", "Images", "Tensors"],
@@ -267,7 +272,7 @@ if Context.environment["THAW_FUZZ"] != nil {
       name: "thaw-fuzz",
       dependencies: [
         "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles",
-        "ThawImages", "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
+        "ThawGraphs", "ThawImages", "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
       ],
       path: "Fuzzing/thaw-fuzz"))
 }

@@ -5,6 +5,7 @@ import SystemPackage
 import ThawArchives
 import ThawBackbones
 import ThawCheckpoints
+import ThawGraphs
 import ThawImages
 import ThawInference
 

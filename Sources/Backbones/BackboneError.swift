@@ -14,10 +14,6 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
   case weightsMissing(card: String, path: String)
   /// A file is not the one that the card names.
   case wrongHash(path: String, expected: String, found: String, advice: String)
-  /// A layer has no counterpart in the format.
-  case notExportable(layer: String, reason: String)
-  /// An ONNX graph that has no counterpart here.
-  case notImportable(file: String, reason: String)
   /// Weights cannot be given back to the file that they came from.
   case noCounterpart(file: String, reason: String)
   /// Weights are to be put somewhere, and no folder is known.
@@ -40,9 +36,6 @@ package enum BackboneError: Error, Sendable, Equatable, CustomStringConvertible 
     case .weightsMissing(let card, let path):
       "\(path): the weights of '\(card)' are not here yet, and may not be fetched now."
         + " Run: thaw pretrained fetch \(card)"
-    case .notExportable(let layer, let reason):
-      "layer '\(layer)' cannot be written: \(reason). Export to safetensors instead."
-    case .notImportable(let file, let reason): "\(file): \(reason)."
     case .noCounterpart(let file, let reason): "\(file): \(reason)."
     case .noPlace:
       "there is no place for weights: the folder of cards cannot be written to, and neither"

@@ -4,6 +4,7 @@ package import SystemPackage
 package import ThawBackbones
 package import ThawCheckpoints
 import ThawFiles
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 

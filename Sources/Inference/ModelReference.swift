@@ -5,6 +5,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+import ThawGraphs
 package import ThawImages
 
 /// What `--model` names: a model file, a checkpoint that another program trained, or a card's

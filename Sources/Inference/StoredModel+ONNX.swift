@@ -5,6 +5,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+import ThawGraphs
 import ThawImages
 import ThawOneDNN
 

@@ -3,6 +3,7 @@
 import SystemPackage
 import ThawCheckpoints
 import ThawFiles
+import ThawGraphs
 package import ThawNetwork
 import ThawTensors
 

@@ -3,6 +3,7 @@
 package import SystemPackage
 package import ThawCheckpoints
 import ThawFiles
+import ThawGraphs
 package import ThawImages
 package import ThawNetwork
 

@@ -3,6 +3,7 @@
 package import SystemPackage
 package import ThawCheckpoints
 import ThawFiles
+import ThawGraphs
 package import ThawImages
 import ThawNetwork
 
@@ -40,7 +41,7 @@ extension PretrainedStore {
   /// Class names: those of `classes`, of the file, ImageNet's for 1000 classes, or numbers.
   ///
   /// - Returns: the new card.
-  /// - Throws: ``BackboneError/notImportable(file:reason:)`` naming the first node that has no
+  /// - Throws: ``GraphError/notImportable(file:reason:)`` naming the first node that has no
   ///   counterpart, ``BackboneError/badCard(file:reason:)`` when the name is taken, the preprocessing is
   ///   not known or the class names do not fit; `CheckpointError`, `NetworkError`, `FileError`.
   package func importONNX(_ own: ONNXClassifier) throws -> BackboneCard {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawCheckpoints
+package import ThawGraphs
 package import ThawNetwork
 import ThawTensors
 

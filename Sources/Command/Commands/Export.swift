@@ -4,6 +4,7 @@ import ArgumentParser
 import SystemPackage
 import ThawBackbones
 import ThawConsole
+import ThawGraphs
 import ThawRuns
 
 /// `thaw export`

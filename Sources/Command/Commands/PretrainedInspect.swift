@@ -6,6 +6,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+import ThawGraphs
 import ThawInference
 
 /// `thaw pretrained inspect`

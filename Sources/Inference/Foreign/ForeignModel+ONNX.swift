@@ -3,6 +3,7 @@
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 

@@ -7,6 +7,7 @@ import ThawConsole
 import ThawDatasets
 import ThawExecution
 import ThawFiles
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 import ThawTraining
@@ -19,7 +20,9 @@ package func exitCode(of error: any Error) -> Int32 {
   case TrainingError.diverged, PipelineError.diverged: 1
   case PipelineError.usage, TrainingError.impossibleMixing: 64
   case BackboneError.fetchFailed: 74
-  case is PipelineError, is ConfigurationError, is BackboneError, is NetworkError: 65
+  case is PipelineError, is ConfigurationError, is BackboneError,
+    is GraphError, is NetworkError:
+    65
   case is ImageError: 65
   case let error as CheckpointError: error.kind == .unreadable ? 74 : 65
   case DatasetError.system(let error): exitCode(of: error)

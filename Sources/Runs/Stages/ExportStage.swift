@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
-package import ThawBackbones
+import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+package import ThawGraphs
 import ThawImages
 package import ThawInference
 package import ThawNetwork

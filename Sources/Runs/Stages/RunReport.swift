@@ -7,6 +7,7 @@ import ThawDatasets
 import ThawDiagnosis
 import ThawExecution
 import ThawFiles
+import ThawImages
 import ThawInference
 import ThawNetwork
 import ThawRecipes

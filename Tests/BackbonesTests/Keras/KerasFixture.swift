@@ -5,6 +5,7 @@ import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
 import ThawExecution
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 import ThawTensors

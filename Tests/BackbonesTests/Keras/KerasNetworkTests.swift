@@ -3,6 +3,7 @@
 import Testing
 import ThawBackbones
 import ThawCheckpoints
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 import ThawOneDNN

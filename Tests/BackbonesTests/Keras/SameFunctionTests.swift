@@ -2,6 +2,7 @@
 
 import Testing
 import ThawBackbones
+import ThawGraphs
 import ThawNetwork
 
 /// When two graphs count as one network.

@@ -6,6 +6,7 @@ import Testing
 import ThawBackbones
 import ThawCheckpoints
 import ThawExecution
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 import ThawOneDNN

@@ -3,6 +3,7 @@
 import Testing
 import ThawBackbones
 import ThawCheckpoints
+import ThawGraphs
 import ThawNetwork
 import ThawTensors
 import ThawTestSupport

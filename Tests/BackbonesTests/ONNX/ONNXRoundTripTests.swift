@@ -4,6 +4,7 @@ import Testing
 import ThawBackbones
 import ThawCheckpoints
 import ThawExecution
+import ThawGraphs
 import ThawImages
 import ThawNetwork
 import ThawReference

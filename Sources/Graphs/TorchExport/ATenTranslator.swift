@@ -17,11 +17,11 @@ package struct ATenTranslator {
 
   /// The program as an ONNX model, in memory.
   ///
-  /// - Throws: ``BackboneError/notImportable(file:reason:)`` naming the first operation that has no
+  /// - Throws: ``GraphError/notImportable(file:reason:)`` naming the first operation that has no
   ///   counterpart.
   package static func model(_ archive: TorchExportArchive) throws -> ONNXModel {
     guard let graph = archive.program["graph_module"]?["graph"] else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: archive.path.displayed, reason: "the archive describes no graph")
     }
     var translator = ATenTranslator(archive: archive, graph: graph)
@@ -75,11 +75,11 @@ package struct ATenTranslator {
         outputs: outputs.map { ONNXValue(name($0), .float32, nil) }))
   }
 
-  func failure(_ reason: String) -> BackboneError {
+  func failure(_ reason: String) -> GraphError {
     .notImportable(file: archive.path.displayed, reason: reason)
   }
 
-  func failure(_ call: ATenCall, _ reason: String) -> BackboneError {
+  func failure(_ call: ATenCall, _ reason: String) -> GraphError {
     failure("\(call.displayed): \(reason)")
   }
 

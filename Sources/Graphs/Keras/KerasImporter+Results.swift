@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawCheckpoints
-package import ThawNetwork
+import ThawNetwork
 
 extension KerasImporter {
   /// What a model ends with.

@@ -89,12 +89,12 @@ struct ONNXImporter {
     let constants = Set(model.graph.initializers.map(\.name) + model.graph.texts.keys)
     let inputs = model.graph.inputs.filter { !constants.contains($0.name) }
     guard let input = inputs.first, inputs.count == 1 else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed,
         reason: "an image classifier has one input, this graph has \(inputs.count)")
     }
     guard let extents = input.dimensions, extents.count == 4 else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed, reason: "the input is no image: four dimensions are expected")
     }
     inputName = input.name
@@ -114,7 +114,7 @@ struct ONNXImporter {
     guard let channels = isChannelsLast ? 3 : fixed(1), channels <= 4096,
       self.size.height <= 65_500, self.size.width <= 65_500
     else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed, reason: "the input image has no, or an impossible, number of channels"
       )
     }
@@ -124,7 +124,7 @@ struct ONNXImporter {
   /// Translates the whole graph.
   mutating func network() throws -> ONNXDraft {
     guard (7...25).contains(version) else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed,
         reason: "operation sets 7 to 25 are understood, the file is of \(version)")
     }
@@ -177,7 +177,7 @@ struct ONNXImporter {
       }
     }
     guard var image = candidates.first, image.padding == nil else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed, reason: "no output of the graph depends on the image")
     }
     if draft[image.layer].shape.rank == 4 { image = try flattened(image, "flatten") }
@@ -189,7 +189,7 @@ struct ONNXImporter {
     let stored = model.graph.initializers.reduce(0) { $0 + $1.shape.count }
     let used = draft.layers.reduce(0) { $0 + $1.tensors.values.reduce(0) { $0 + $1.count } }
     guard used <= 4 * stored + 1_000_000 else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed, reason: "\(used) parameters from \(stored) stored numbers")
     }
   }

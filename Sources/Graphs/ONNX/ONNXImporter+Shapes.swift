@@ -10,7 +10,7 @@ extension ONNXImporter {
     let shape = draft[image.layer].shape
     guard shape.rank == 4 else { return image }
     if case .channelsOutermost = image.layout {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed, reason: "'\(Printable(name))': photos and channels change places")
     }
     let layer = try draft.add(name, .flatten, [image.layer])

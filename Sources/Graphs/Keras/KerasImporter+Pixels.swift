@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawCheckpoints
-package import ThawImages
+import ThawImages
 import ThawNetwork
 import ThawTensors
 

@@ -21,7 +21,7 @@ package struct KerasNetwork: Sendable {
   /// Whose network it seems to be by the names of its layers; nil for one of somebody's own.
   package let family: KerasFamily?
   /// Stored arrays by parameter, in our order of axes.
-  let stored: [ParameterPath: StoredTensor]
+  package let stored: [ParameterPath: StoredTensor]
   /// Those that are not in the file: scales of 1, arithmetic of the configuration.
   private let constants: Parameters
   private let pixels: KerasImporter.Pixels
@@ -32,12 +32,12 @@ package struct KerasNetwork: Sendable {
   ///
   /// - Parameter freeSide: the side of the image when the model leaves it free; nil for the family's.
   /// - Returns: nil when the file has no configuration, only weights.
-  /// - Throws: ``BackboneError/notImportable(file:reason:)`` naming the first layer that has no
+  /// - Throws: ``GraphError/notImportable(file:reason:)`` naming the first layer that has no
   ///   counterpart here; `NetworkError` when shapes do not fit.
   package init?(_ checkpoint: Checkpoint, freeSide: Int? = nil) throws {
     guard let keras = checkpoint.kerasModel, let json = keras.configuration else { return nil }
     guard let model = KerasLayerDescription(json, in: []), model.layers != nil else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: checkpoint.path.displayed,
         reason:
           "its configuration is that of a \(Printable(json["class_name"]?.text ?? "class")) of"

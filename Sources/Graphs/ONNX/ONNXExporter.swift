@@ -43,7 +43,7 @@ package struct ONNXExporter {
   ///   - preprocessing: gives the size, and the arithmetic when the options ask for it.
   ///   - metadata: texts that travel in the file; the layer groups are added.
   /// - Throws: `NetworkError` when parameters or sizes do not fit,
-  ///   ``BackboneError/notExportable(layer:reason:)``.
+  ///   ``GraphError/notExportable(layer:reason:)``.
   package static func model(
     of graph: Graph, _ parameters: Parameters, preprocessing: Preprocessing,
     metadata: [String: String] = [:], options: Options = Options(),
@@ -85,7 +85,7 @@ package struct ONNXExporter {
     shapes = try graph.shapes(batch: 1, size: Extent2D(preprocessing.inputSize))
     consumers = graph.consumers
     guard shapes[graph.output.id.index].rank == 2 else {
-      throw BackboneError.notExportable(
+      throw GraphError.notExportable(
         layer: graph.output.path.description, reason: "the network's result is no row of logits")
     }
   }

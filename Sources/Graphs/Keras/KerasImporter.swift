@@ -50,11 +50,11 @@ struct KerasImporter {
     weights = model.weights
   }
 
-  func failure(_ layer: KerasLayerDescription, _ reason: String) -> BackboneError {
+  func failure(_ layer: KerasLayerDescription, _ reason: String) -> GraphError {
     failure("\(layer.displayed): \(reason)")
   }
 
-  func failure(_ reason: String) -> BackboneError {
+  func failure(_ reason: String) -> GraphError {
     .notImportable(file: checkpoint.path.displayed, reason: reason)
   }
 

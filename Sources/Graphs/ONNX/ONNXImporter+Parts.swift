@@ -6,7 +6,7 @@ import ThawTensors
 
 extension ONNXImporter {
   /// An error about a node.
-  func failure(_ node: ONNXNode, _ reason: String) -> BackboneError {
+  func failure(_ node: ONNXNode, _ reason: String) -> GraphError {
     .notImportable(file: file.displayed, reason: "\(node.displayed): \(reason)")
   }
 
@@ -73,7 +73,7 @@ extension ONNXImporter {
       return Tensor(integers.map { Float($0) }, shape: tensor.shape)
     }
     guard tensor.elementType.isFloat else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed,
         reason: "tensor '\(Printable(tensor.name))' is of type \(tensor.elementType.rawValue),"
           + " floating-point numbers are expected")

@@ -56,7 +56,7 @@ struct KerasCallGraph {
     self.file = file
     for layer in all {
       guard layers.updateValue(layer, forKey: layer.name) == nil else {
-        throw BackboneError.notImportable(
+        throw GraphError.notImportable(
           file: file, reason: "\(layer.displayed): two layers of one model have this name")
       }
       calls[layer.name] = layer.json["inbound_nodes"]?.elements ?? []
@@ -64,7 +64,7 @@ struct KerasCallGraph {
     guard let inputs = KerasReference.list(model.settings["input_layers"]),
       let outputs = KerasReference.list(model.settings["output_layers"])
     else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file, reason: "\(model.displayed): its inputs or outputs are not named")
     }
     (self.inputs, self.outputs) = (inputs, outputs)
@@ -89,14 +89,14 @@ struct KerasCallGraph {
 
   func call(at place: Place) throws -> (KerasLayerDescription, KerasCall) {
     guard let layer = layers[place.layer] else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file,
         reason: "the result of layer '\(Printable(place.layer))' is used, which does not exist")
     }
     guard let all = calls[place.layer], all.indices.contains(place.call),
       let call = KerasCall(all[place.call])
     else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file, reason: "\(layer.displayed): what goes into it is not said")
     }
     return (layer, call)
@@ -107,7 +107,7 @@ struct KerasCallGraph {
   ) throws -> KerasImporter.Value {
     let reference = resolved(reference)
     guard let all = results[reference.place], all.indices.contains(reference.output) else {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file,
         reason: "\(layer.displayed): result \(reference.output) of '\(Printable(reference.layer))'"
           + " does not exist")

@@ -4,7 +4,7 @@ package import SystemPackage
 package import ThawCheckpoints
 package import ThawImages
 package import ThawNetwork
-import ThawTensors
+package import ThawTensors
 
 /// A classifier from an ONNX file: the network, its weights, and what the file says about itself.
 ///
@@ -22,7 +22,7 @@ package struct ONNXNetwork: Sendable {
   /// The size of the image it was made for; nil when the file leaves it free.
   package let inputSize: Extent2D?
   /// Shape of the value that the head takes, for one image.
-  private let features: Shape
+  package let features: Shape
   /// What Thaw wrote into the file; nil for a file of another program.
   package let record: ModelRecord?
   /// What the file computes with the photo's samples before its first layer, when that was to stay apart;
@@ -40,7 +40,7 @@ package struct ONNXNetwork: Sendable {
   ///   - size: the side of the image when the file leaves it free.
   ///   - separatesArithmetic: whether arithmetic with samples is left out of the network; it is then
   ///     ``pixels``, and belongs to the contract.
-  /// - Throws: `CheckpointError` when the file is damaged, ``BackboneError/notImportable(file:reason:)``
+  /// - Throws: `CheckpointError` when the file is damaged, ``GraphError/notImportable(file:reason:)``
   ///   naming the first node that has no counterpart here, `NetworkError` when tensors do not fit.
   package init(
     _ path: FilePath, externalData: ONNXExternalData = .refused, size: Int = 224,
@@ -53,7 +53,7 @@ package struct ONNXNetwork: Sendable {
 
   /// Translates a model that was read already; `file` is for messages.
   ///
-  /// - Throws: ``BackboneError/notImportable(file:reason:)``, `CheckpointError`, `NetworkError`.
+  /// - Throws: ``GraphError/notImportable(file:reason:)``, `CheckpointError`, `NetworkError`.
   package init(
     _ model: ONNXModel, file: FilePath, size: Int = 224, separatesArithmetic: Bool = false
   ) throws {
@@ -70,7 +70,7 @@ package struct ONNXNetwork: Sendable {
     outputActivation =
       importer.activation ?? record?.outputActivation ?? (isSingle ? .singleSigmoid : .softmax)
     if let said = record?.outputActivation, said != outputActivation {
-      throw BackboneError.notImportable(
+      throw GraphError.notImportable(
         file: file.displayed,
         reason: "its metadata name \(said.summary), its graph has \(outputActivation.summary)")
     }
@@ -104,41 +104,5 @@ package struct ONNXNetwork: Sendable {
       if case .dense(let layer) = node.operation { return layer.outputs }
     }
     return 0
-  }
-
-  /// The network with another head: everything but the last layer group, global average pooling when
-  /// that is still an image, then `head`.
-  package func graph(head: Head) -> Graph {
-    let old = graph.groups.count - 1
-    let body = graph.nodes.filter { $0.group < old }
-    var builder = GraphBuilder(
-      name: graph.name, inputChannels: graph.inputChannels, firstGroup: graph.groups[0].name)
-    var group = 0
-    for node in body.dropFirst() {
-      while group < node.group {
-        group += 1
-        builder.beginGroup(graph.groups[group].name)
-      }
-      builder.add(node.path, node.operation, node.inputs)
-    }
-    if features.rank == 4 {
-      builder.add(headPath(in: body, "pool"), .globalAveragePooling)
-      builder.add(headPath(in: body, "flatten"), .flatten)
-    }
-    builder.addHead(head, features: features[1], path: headPath(in: body, nil))
-    return builder.build()
-  }
-
-  /// The path of the replaced head, or of something beside it, that no layer of the body has.
-  private func headPath(in body: [Node], _ extra: String?) -> ParameterPath {
-    let last = graph.nodes.filter { $0.group == graph.groups.count - 1 }
-    let weighted = last.filter { !$0.parameters.isEmpty }
-    let own = weighted.count > 1 ? graph.output.path.parent : graph.output.path
-    var path = own.description.isEmpty ? graph.output.path : own
-    if let extra { path = ParameterPath("\(path)_\(extra)") }
-    while body.contains(where: { $0.path == path || $0.path.description.hasPrefix("\(path).") }) {
-      path = ParameterPath("\(path)_")
-    }
-    return path
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
-import ThawDatasets
 import ThawImages
 
 /// Files of one class and one format that cannot be used.
@@ -21,7 +20,7 @@ package struct LeftOutFiles: Encodable, Sendable {
   }
 
   /// The bad files of a verification, counted.
-  static func count(_ verification: DatasetVerification) -> [LeftOutFiles] {
+  package static func count(_ verification: DatasetVerification) -> [LeftOutFiles] {
     let scan = verification.scan
     let classes = scan.classesOfBad.merging(scan.files.map { ($0.path, $0.className) }) { $1 }
     var counts: [String: [String: (count: Int, convert: String?)]] = [:]
@@ -52,7 +51,7 @@ package struct LeftOutFiles: Encodable, Sendable {
 
 extension [LeftOutFiles] {
   /// One line a class, for people.
-  var lines: [String] {
+  package var lines: [String] {
     let classes = Dictionary(grouping: self) { $0.className ?? "" }
     return classes.sorted { $0.key < $1.key }.map { name, files in
       let kinds = files.map { "\($0.count) \($0.format)" }.joined(separator: ", ")

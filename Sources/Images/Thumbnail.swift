@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawImages
-
 /// Small pictures of photos for reports.
-enum Thumbnail {
+package enum Thumbnail {
   /// The whole photo as a JPEG whose longer side has `longerSide` pixels.
-  static func jpeg(of bytes: [UInt8], longerSide: Int) throws -> [UInt8] {
+  package static func jpeg(of bytes: [UInt8], longerSide: Int) throws -> [UInt8] {
     let decoded = try bytes.withUnsafeBytes { raw in
       var options = DecodeOptions()
       options.minimumSize = PixelSize(width: 2 * longerSide, height: 2 * longerSide)
@@ -15,7 +13,7 @@ enum Thumbnail {
   }
 
   /// The whole image as a JPEG whose longer side has `longerSide` pixels.
-  static func jpeg(of image: RGBImage, longerSide: Int) throws -> [UInt8] {
+  package static func jpeg(of image: RGBImage, longerSide: Int) throws -> [UInt8] {
     let size = image.size
     let longest = max(size.width, size.height)
     let target = PixelSize(
