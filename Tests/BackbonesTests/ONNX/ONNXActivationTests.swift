@@ -73,7 +73,7 @@ import ThawTestSupport
       thawVersion: "1", architecture: "x", classNames: ["a", "b", "c", "d"],
       preprocessing: ONNXRoundTripTests.contract().json
     ).onnxMetadata(for: "a.onnx")
-    let error = #expect(throws: BackboneError.self) { try read(model) }
+    let error = #expect(throws: GraphError.self) { try read(model) }
     #expect(
       error?.description.contains(
         "its metadata name a softmax over the classes, its graph has one sigmoid a class") == true)

@@ -112,7 +112,7 @@ import ThawTestSupport
     #expect(again.nodes == graph.nodes)
     #expect(try Self.logits(again, parameters) == Self.logits(graph, parameters))
     record.structure = nil
-    #expect(throws: BackboneError.self) {
+    #expect(throws: GraphError.self) {
       try Architecture.graph(of: record, parameters, head: Head(classes: 5), file: "m")
     }
   }
