@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawFiles
+
 /// A stage cannot do its work for a reason that belongs to no single module.
 package enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible {
   /// An earlier stage has not run.
@@ -17,7 +19,7 @@ package enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible 
   package var description: String {
     switch self {
     case .notPrepared(let run, let needs, let command):
-      "\(run): there is no \(needs) yet. Run first: \(command) --run \(run)"
+      "\(run): there is no \(needs) yet. Run first: \(command) --run \(ShellWord.quote(run))"
     case .usage(let text), .data(let text), .diverged(let text): text
     case .interrupted: "interrupted. Run the same command again to continue."
     }

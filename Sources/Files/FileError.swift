@@ -80,6 +80,11 @@ extension FilePath {
   }
 }
 
+extension FilePath {
+  /// As a word of a command that somebody may copy into a shell.
+  package var quoted: String { ShellWord.quote(withPlatformString { String.bytes(of: $0) }) }
+}
+
 extension String {
   fileprivate static func bytes(of pointer: UnsafePointer<CChar>) -> [UInt8] {
     UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map(UInt8.init(bitPattern:))

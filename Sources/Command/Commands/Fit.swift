@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import SystemPackage
+import ThawFiles
 import ThawRecipes
 import ThawReports
 import ThawRuns
@@ -74,9 +75,9 @@ extension FitStage.Summary {
       \(evaluate.text(look, caution: caution))
       \(places)
 
-      Try it:      thaw predict --model \(model) PHOTO
-      Look at it:  xdg-open \(report)
-      Better:      \(advice ?? "thaw diagnose fit --run \(run)")
+      Try it:      thaw predict --model \(ShellWord.quote(model)) PHOTO
+      Look at it:  xdg-open \(ShellWord.quote(report))
+      Better:      \(advice ?? "thaw diagnose fit --run \(ShellWord.quote(run))")
       """
   }
 }

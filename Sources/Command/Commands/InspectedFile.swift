@@ -3,6 +3,7 @@
 import SystemPackage
 import ThawBackbones
 import ThawCheckpoints
+import ThawFiles
 import ThawImages
 import ThawInference
 import ThawReports

@@ -2,7 +2,7 @@
 
 import Foundation
 import Testing
-import ThawReports
+import ThawFiles
 
 @Suite struct ShellWordTests {
   @Test func plainWordsStayAsTheyAre() {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawFiles
-
 /// A word of a command line that a shell reads back as exactly these bytes.
 package enum ShellWord {
   /// `bytes` as they are where no shell minds, else in single quotes; bytes that cannot be shown (control
