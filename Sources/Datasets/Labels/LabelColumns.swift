@@ -36,6 +36,7 @@ enum LabelColumns {
         places.append(try LabelTable.place(header, name, [], "of the labels"))
       }
       self = .indicators(places)
+      try checkIndicators(header, columns)
       return
     }
     let place: Int
@@ -43,8 +44,9 @@ enum LabelColumns {
       place = try LabelTable.place(header, columns.labels.first, Self.names, "of the labels")
     } catch {
       let found = Self.indicators(table, others: others)
-      guard columns.labels.isEmpty, found.count > 1 else { throw error }
+      guard columns.labels.isEmpty, columns.guessesIndicators, found.count > 1 else { throw error }
       self = .indicators(found)
+      try checkIndicators(header, columns)
       return
     }
     let isPlural = Self.plurals.contains(header[place].lowercased())
@@ -61,12 +63,31 @@ enum LabelColumns {
     }
   }
 
-  /// Columns of nothing but 0, 1 and what is unknown.
+  /// Columns of 0, 1 and what is unknown. A cell in ten may be something else: a class must not be lost
+  /// by a slip of the pen, so that ``labels(_:_:)`` reads it, or refuses it by its line.
   private static func indicators(_ table: LabelTable.Table, others: Set<Int>) -> [Int] {
     table.header.indices.filter { column in
       guard !others.contains(column), !table.header[column].isEmpty else { return false }
       let values = table.rows.map { Indicator($0.cells[column], isStrict: true) }
-      return values.allSatisfy { $0 != nil } && values.contains { $0 != .unknown }
+      let odd = values.count { $0 == nil }
+      let decided = values.count { $0 == .yes || $0 == .no }
+      return odd * 10 <= values.count && decided > odd
+    }
+  }
+
+  /// A column a class, and a separator that nothing is separated by.
+  private func checkIndicators(
+    _ header: [String], _ columns: LabelTable.Columns
+  ) throws(LabelTableFlaw) {
+    let names = places.map { header[$0] }
+    if let twice = Dictionary(grouping: names, by: \.self).filter({ $0.value.count > 1 }).keys.min()
+    {
+      throw LabelTableFlaw(line: 1, problem: "several columns of labels are called '\(twice)'")
+    }
+    guard columns.separator == nil else {
+      throw LabelTableFlaw(
+        line: 1,
+        problem: "--label-separator has no effect: every class has a column of its own")
     }
   }
 
@@ -113,7 +134,19 @@ enum LabelColumns {
       let name = row.cells[column].trimmed
       return LabelSet(present: name.isEmpty ? [] : [name])
     case .list(let column, let separator):
-      return LabelSet(present: separator.parts(row.cells[column]))
+      let cell = row.cells[column]
+      guard !cell.contains(LabelSeparator.unreadableMark) else {
+        throw LabelTableFlaw(
+          line: row.line,
+          problem: "'\(header[column])' is neither a text, a number, nor a list of those")
+      }
+      let names = separator.parts(cell)
+      if let word = names.first(where: { ["?", "nan"].contains($0.lowercased()) }) {
+        throw LabelTableFlaw(
+          line: row.line,
+          problem: "'\(word)' among the labels; leave the cell empty for a photo without any")
+      }
+      return LabelSet(present: names)
     case .indicators(let columns):
       var (present, unknown): ([String], [String]) = ([], [])
       for column in columns {
@@ -126,7 +159,8 @@ enum LabelColumns {
             line: row.line,
             problem:
               "'\(row.cells[column].trimmed)' in the column '\(header[column])' is neither 0 nor"
-              + " 1, nor empty for unknown")
+              + " 1, nor empty for unknown. If it is no class, name the classes with --table-columns"
+              + " label=A,label=B")
         }
       }
       return LabelSet(present: present, unknown: unknown)
@@ -173,6 +207,9 @@ package enum LabelSeparator: Sendable, Hashable {
   /// Begins each element of a JSON list, as no name does.
   static let listMark: Character = "\u{1F}"
 
+  /// Stands for a value of JSON that cannot be a label.
+  static let unreadableMark: Character = "\u{1A}"
+
   /// The option's text: one character, or `space`; nil for anything else.
   package init?(option text: String) {
     if text == "space" || text == " " {
@@ -191,7 +228,9 @@ package enum LabelSeparator: Sendable, Hashable {
   /// column whose name promises several labels, blanks if the words recur besides.
   init?(of cells: [String], isPlural: Bool) {
     let filled = cells.filter { !$0.isEmpty }
-    if cells.contains(where: { $0.first == LabelSeparator.listMark }) {
+    if cells.contains(where: {
+      $0.first == LabelSeparator.listMark || $0.first == LabelSeparator.unreadableMark
+    }) {
       self = .json
     } else if !filled.isEmpty, filled.allSatisfy({ $0.hasPrefix("[") && $0.hasSuffix("]") }) {
       self = .brackets

@@ -17,13 +17,16 @@ extension LabelTable {
       group =
         columns.group == nil
         ? nil : try LabelTable.place(header, columns.group, [], "of the groups")
-      let others = Set([path] + [split?.place, group].compactMap(\.self))
+      let others = Set([path] + SplitColumn.flags(table).map(\.place) + (split?.places ?? []))
+        .union([group].compactMap(\.self))
       labels = try LabelColumns(table, columns, others: others)
       let used = others.union(labels.places)
       let rest = header.indices.filter { !used.contains($0) }.map { "'\(table.header[$0])'" }
       description =
         "photos by '\(header[path])', \(labels.description(header))"
-        + (split.map { ", splits by '\(table.header[$0.place])'" } ?? "")
+        + (split.map { split in
+          ", splits by " + listed(split.places.map { "'\(table.header[$0])'" })
+        } ?? "")
         + (group.map { ", groups by '\(table.header[$0])'" } ?? "")
         + (labels.isSeveral && !rest.isEmpty ? "; not used: \(listed(rest, limit: 5))" : "")
     }
@@ -61,27 +64,46 @@ extension LabelTable {
     }
   }
 
-  /// The column that says splits, by their names or as a flag.
+  /// What says splits: a column of their names, or one or two flags.
   struct SplitColumn {
-    let place: Int
-    /// What a flag that is set means; nil for a column of names.
-    private let flag: Split?
+    private let kind: Kind
+
+    private enum Kind {
+      case names(Int)
+      case flags([(place: Int, split: Split)])
+    }
+
+    /// Its columns.
+    var places: [Int] {
+      switch kind {
+      case .names(let place): [place]
+      case .flags(let flags): flags.map(\.place)
+      }
+    }
 
     private static let names = ["split", "set", "subset", "partition"]
-    private static let flags: [(String, Split)] = [("is_valid", .valid), ("is_test", .test)]
+    private static let flagNames: [(String, Split)] = [("is_valid", .valid), ("is_test", .test)]
+
+    /// The columns that are flags of splits by name and by every cell, and so no labels, whatever says
+    /// the splits.
+    static func flags(_ table: Table) -> [(place: Int, split: Split)] {
+      let header = table.header.map { $0.lowercased() }
+      return flagNames.compactMap { name, split in
+        guard let place = header.firstIndex(of: name),
+          table.rows.allSatisfy({ flagValue($0.cells[place]) != nil })
+        else { return nil }
+        return (place, split)
+      }
+    }
 
     init?(_ table: Table, _ wanted: String?) throws(LabelTableFlaw) {
       let header = table.header.map { $0.lowercased() }
       let isNamed = header.contains { Self.names.contains($0) }
       if wanted == nil, !isNamed {
-        for (name, split) in Self.flags {
-          guard let place = header.firstIndex(of: name),
-            table.rows.allSatisfy({ Self.flagValue($0.cells[place]) != nil })
-          else { continue }
-          (self.place, flag) = (place, split)
-          return
-        }
-        return nil
+        let flags = Self.flags(table)
+        guard !flags.isEmpty else { return nil }
+        kind = .flags(flags)
+        return
       }
       let found = try LabelTable.place(table.header, wanted, Self.names, "of the splits")
       // `set` may mean anything: it is the column of the splits if any value is the name of one.
@@ -89,7 +111,7 @@ extension LabelTable {
         wanted != nil || header[found] == "split"
           || table.rows.contains(where: { SplitName(folderName: $0.cells[found].trimmed) != nil })
       else { return nil }
-      (place, flag) = (found, nil)
+      kind = .names(found)
     }
 
     private static func flagValue(_ cell: String) -> Bool? {
@@ -101,8 +123,17 @@ extension LabelTable {
     }
 
     func split(_ row: DelimitedText.Row) throws(LabelTableFlaw) -> Split {
+      let place: Int
+      switch kind {
+      case .names(let column): place = column
+      case .flags(let flags):
+        let set = flags.filter { Self.flagValue(row.cells[$0.place]) == true }
+        guard set.count < 2 else {
+          throw LabelTableFlaw(line: row.line, problem: "both is_valid and is_test")
+        }
+        return set.first?.split ?? .train
+      }
       let text = row.cells[place].trimmed
-      if let flag { return Self.flagValue(text) == true ? flag : .train }
       guard let found = SplitName(folderName: text)?.split else {
         throw LabelTableFlaw(
           line: row.line, problem: "'\(text)' is no split; expected train, valid or test")

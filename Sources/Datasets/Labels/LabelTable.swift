@@ -21,6 +21,8 @@ package struct LabelTable: Sendable {
     package var count = LabelCount.auto
     /// What stands between several labels in one cell; nil to find it.
     package var separator: LabelSeparator?
+    /// Whether columns of 0 and 1 that nobody named may be taken for classes.
+    package var guessesIndicators = true
 
     package init(
       path: String? = nil, label: String? = nil, split: String? = nil, group: String? = nil
@@ -140,11 +142,18 @@ package struct LabelTable: Sendable {
         text = String(number)
       } else if let flag = try? container.decode(Bool.self) {
         text = String(flag)
-      } else if let list = try? container.decode([String].self) {
-        let mark = LabelSeparator.listMark
-        text = list.isEmpty ? String(mark) : list.map { "\(mark)\($0)" }.joined()
+      } else if let list = try? container.decode([Scalar].self) {
+        let (mark, bad) = (LabelSeparator.listMark, LabelSeparator.unreadableMark)
+        let names = list.compactMap(\.text)
+        if names.count < list.count
+          || names.contains(where: { $0.contains(mark) || $0.contains(bad) })
+        {
+          text = String(bad)
+        } else {
+          text = names.isEmpty ? String(mark) : names.map { "\(mark)\($0)" }.joined()
+        }
       } else {
-        text = nil
+        text = container.decodeNil() ? nil : String(LabelSeparator.unreadableMark)
       }
     }
   }

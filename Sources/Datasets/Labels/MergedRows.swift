@@ -110,7 +110,7 @@ struct MergedRows {
     let mean = Double(counts.reduce(0, +)) / Double(max(counts.count, 1))
     let none = counts.count { $0 == 0 }
     lines.append(
-      "Several labels a photo: \(classes.count) classes, \((mean * 100).rounded() / 100) labels a photo on"
+      "Several labels a photo: \(counted(classes.count, "class", "classes")), \((mean * 100).rounded() / 100) labels a photo on"
         + " average" + (none > 0 ? ", none in \(counted(none, "photo"))" : "") + ".")
     if unknown > 0 {
       lines.append(

@@ -80,7 +80,7 @@ extension ScanNote.Kind {
         + " taken for the same"
     case .ungrouped: "photo\(plural) without a group, each on its own"
     case .outerFolder: "folder\(plural) around all the others entered"
-    case .contradictingLabel: "photo\(plural) in folders of several classes left out"
+    case .contradictingLabel: "photo\(plural) under several labels left out"
     }
   }
 }

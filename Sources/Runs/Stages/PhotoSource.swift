@@ -56,6 +56,9 @@ struct PhotoSource {
     if !settings.labels.isEmpty {
       return try LabelTable(contentsOf: FilePath(settings.labels), columns: columns)
     }
+    // Flags of what was photographed when are no classes only because they lie there.
+    var columns = columns
+    columns.guessesIndicators = false
     guard settings.layout == .auto,
       let file = ["metadata.csv", "metadata.jsonl"].map({ folder.appending($0) })
         .first(where: PhotoFiles.exists)
