@@ -10,6 +10,13 @@ package import ThawFiles
 /// The file system is asked first, and answers that a component is no folder; only then is an archive
 /// looked for. So photos in folders cost nothing more.
 package enum PhotoFiles {
+  /// What a folder or an archive is called: its last component, an archive's without its ending.
+  static func name(of path: FilePath) -> String {
+    let name = VisibleText.escape(fileName: BytePath(path).lastComponent)
+    let ending = [".tar.gz", ".tgz", ".tar", ".zip"].first { name.lowercased().hasSuffix($0) }
+    return String(name.dropLast(ending?.count ?? 0))
+  }
+
   /// The whole of a file.
   ///
   /// - Throws: `FileError`, as `FileSystem.read`.

@@ -150,9 +150,12 @@ package struct ManifestBuilder: Sendable {
   }
 
   private var bonds: [String] {
-    (grouping.map { ["group by \($0)"] } ?? [])
-      + (nearDuplicates == .group ? ["near-duplicates"] : [])
+    (grouping.map { ["group by \($0)"] } ?? []) + (bindsAlike ? ["near-duplicates"] : [])
   }
+
+  /// Whether photos that look alike go into one split; those of several classes stay when the others are
+  /// dropped.
+  private var bindsAlike: Bool { nearDuplicates == .group || nearDuplicates == .drop }
 
   /// The fractions that apply; nil when the folders say all.
   private func splitFractions(_ photos: [VerifiedFile]) -> SplitFractions? {
@@ -180,7 +183,7 @@ package struct ManifestBuilder: Sendable {
       }
     }
     var ties = photos.map { photo in photo.file.group.map { ["group " + $0] } ?? [] }
-    if nearDuplicates != .warn {
+    if bindsAlike {
       for (number, group) in alike.enumerated() {
         for index in group { ties[index].append("alike \(number)") }
       }

@@ -103,7 +103,7 @@ struct ScanSession {
     let hasPhotos = probe.walker.notes.count(.looseImage) > walker.notes.count(.looseImage)
     let isPlain =
       options.requiresAllClasses || SplitName.isNeutral(outer.name)
-      || outer.path.lastComponent == BytePath(walker.root).lastComponent
+      || outer.name == PhotoFiles.name(of: walker.root)
     guard outer.splitName == nil, !hasPhotos,
       isPlain || inner.filter({ $0.splitName?.split != nil }).count > 1
     else { return top }

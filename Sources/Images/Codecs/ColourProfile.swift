@@ -19,6 +19,9 @@ enum ColourProfile {
 
     deinit { thaw_colour_close(handle) }
 
+    /// Whether it is one of grey, which says nothing of colours.
+    var isGrey: Bool { thaw_colour_is_grey(handle) }
+
     /// The colours of an image in place.
     func convert(_ image: inout RGBImage) {
       image.withMutablePixels { pixels in

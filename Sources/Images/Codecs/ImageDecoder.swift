@@ -50,7 +50,13 @@ package enum ImageDecoder {
       if let codec = ImageCodec(format) {
         try codec.decode(bytes, probe, scale: scale, options, inks: probe.isCMYK ? transform : nil)
       } else { try BMPDecoder.decode(bytes, options) }
-    if let transform, !probe.isCMYK { transform.convert(&stored) }
+    if let transform, !probe.isCMYK {
+      if transform.isGrey, !stored.isGrey {
+        warnings.add("the colour profile is one of grey and ignored, as the photo has colours")
+      } else {
+        transform.convert(&stored)
+      }
+    }
     if case .unusable(let reason) = colours { warnings.add(reason) }
     guard stored.size == probe.storedSize.scaled(by: scale) else {
       throw .changedMeanwhile(format, detail: "\(stored.size) pixels")

@@ -12,6 +12,8 @@ struct thaw_colour {
   bool is_grey;
 };
 
+bool thaw_colour_is_grey(const thaw_colour *colour) { return colour->is_grey; }
+
 static void describe(cmsHPROFILE profile, char *name, size_t capacity) {
   name[0] = 0;
   cmsGetProfileInfoASCII(profile, cmsInfoDescription, "en", "US", name, (cmsUInt32Number)capacity);
@@ -110,6 +112,11 @@ thaw_colour_status thaw_colour_open(const uint8_t *profile, size_t count, bool i
   name[0] = 0;
   bool same = mentions(profile, count, "sRGB", 4) || mentions(profile, count, "s\0R\0G\0B", 7);
   return same ? THAW_COLOUR_SAME : THAW_COLOUR_MISSING;
+}
+
+bool thaw_colour_is_grey(const thaw_colour *colour) {
+  (void)colour;
+  return false;
 }
 
 void thaw_colour_convert(const thaw_colour *colour, uint8_t *pixels, size_t count) {

@@ -102,7 +102,7 @@ static thaw_image_status corrupt(tiff_reader *reader, const char *text) {
   const char *message = reader->report->message;
   bool is_short = strstr(message, "got") != NULL && strstr(message, "expected") != NULL;
   if (strstr(message, "emory") != NULL && strstr(message, "exceed") == NULL &&
-      strstr(message, "larger") == NULL) {
+      strstr(message, "larger") == NULL && strstr(message, "(0 elements") == NULL) {
     return THAW_IMAGE_NO_MEMORY;
   }
   if (is_short || strstr(message, "annot read") != NULL) {

@@ -27,6 +27,9 @@ typedef struct thaw_colour thaw_colour;
 thaw_colour_status thaw_colour_open(const uint8_t *profile, size_t count, bool is_cmyk,
                                     thaw_colour **colour, char *name, size_t capacity);
 
+/// Whether the profile is one of grey.
+bool thaw_colour_is_grey(const thaw_colour *colour);
+
 /// Converts interleaved 8-bit RGB in place. Of a profile of grey the first sample counts.
 void thaw_colour_convert(const thaw_colour *colour, uint8_t *pixels, size_t count);
 
