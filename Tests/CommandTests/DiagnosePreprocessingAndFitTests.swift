@@ -115,7 +115,7 @@ import ThawTinyBackbone
     let workspace = try Workspace(classes: [])
     // What the photos show has nothing to do with their folder.
     for name in ["blue", "red"] {
-      for number in 0..<24 {
+      for number in 0..<60 {
         try workspace.addPhoto(
           name, kind: number % 2, number: name == "blue" ? number : 100 + number)
       }
@@ -123,8 +123,7 @@ import ThawTinyBackbone
     try workspace.fit().succeeded()
     let found = try workspace.thaw("diagnose", "fit", "--run", "run", "--json").json()
     #expect(found["status"].string == "indistinct", "\(found["verdict"].string ?? "")")
-    #expect(found["hints"].array.isEmpty)
-    #expect(found["next"].array.count == 1)
+    #expect(found["next"].array.last?.string?.contains("Do not train harder") == true)
     #expect(found["signal"]["baseline_error"].double == 0.5)
     let text = try workspace.thaw("diagnose", "fit", "--run", "run").stdout
     #expect(text.contains("Do not train harder") && !text.contains("work on it"))

@@ -38,6 +38,11 @@ package struct PairedLosses: Sendable, Equatable {
   /// How many standard errors more photos are gained than lost.
   package var sigma: Double { PairedLosses.sign(more: gained, fewer: lost) }
 
+  /// The share of photos that the second way may at most gain: what it gained and two standard errors.
+  package var mostGain: Double {
+    (Double(gained - lost) + 2 * Double(gained + lost).squareRoot()) / Double(max(count, 1))
+  }
+
   /// The sign test: if each of the photos could as well have changed the other way, the difference of
   /// the two counts has a standard error of the root of their sum.
   private static func sign(more: Int, fewer: Int) -> Double {

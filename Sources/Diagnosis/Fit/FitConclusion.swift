@@ -35,17 +35,18 @@ struct FitConclusion {
       next = ["Give a run, or a folder with train and valid folders, and at least 20 photos."]
       return
     }
-    if let signal, !signal.isPresent {
+    if let signal, signal.isAbsent {
       status = .indistinct
       verdict =
         "The labels cannot be told apart by what this network sees: classifiers that have not seen the"
         + " photos err on \(FitConclusion.percent(signal.error)) of them, and always answering"
         + " '\(signal.commonest)' errs on \(FitConclusion.percent(signal.baselineError))."
-      next = [FitConclusion.advice(.indistinct)]
+      next = advice + [FitConclusion.advice(.indistinct)]
       return
     }
     let found = FitConclusion.significant(parts, splits)
-    next = advice + found.map { FitConclusion.advice($0.status) }
+    let doubt = signal.flatMap { $0.isPresent ? nil : FitConclusion.doubt($0) }
+    next = advice + found.map { FitConclusion.advice($0.status) } + [doubt].compactMap(\.self)
     let errors = FitConclusion.errors(parts, heldOut: heldOut)
     if let first = found.first {
       status = first.status
@@ -143,6 +144,13 @@ struct FitConclusion {
       items.append("\(heldOut ?? "held out") \(percent(rate.error))")
     }
     return "Errors: human \(percent(parts.humanError)), " + items.joined(separator: ", ") + "."
+  }
+
+  /// That few photos leave open whether there is anything to learn.
+  private static func doubt(_ signal: LabelSignal) -> String {
+    "So few photos do not show whether the labels can be told apart at all: classifiers that have not seen"
+      + " them err on \(percent(signal.error)), always answering '\(signal.commonest)' errs on"
+      + " \(percent(signal.baselineError))."
   }
 
   /// What to try against a part of the error.

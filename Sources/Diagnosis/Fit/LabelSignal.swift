@@ -17,12 +17,18 @@ package struct LabelSignal: Sendable, Equatable, Codable {
   package let commonest: String
   /// Standard errors by which the classifiers get more right.
   package let sigma: Double
+  /// What they may at most get more right, as a share of the photos: their gain and two standard errors.
+  package let mostGain: Double
   /// Nats by which they find the labels more probable than the shares of the classes do, and the standard
   /// error of that.
   package let (information, informationError): (Double, Double)
 
   /// Whether the labels can be told apart at all, beyond chance.
   package var isPresent: Bool { sigma > 2 || information > 2 * informationError }
+
+  /// Whether a gain that would matter, a fifth of the photos, is ruled out. With few photos neither this nor
+  /// ``isPresent`` need be the case.
+  package var isAbsent: Bool { !isPresent && mostGain < 0.2 }
 
   /// Weighs the answers of classifiers; nil for fewer than ``fewestPhotos``.
   ///
@@ -48,6 +54,7 @@ package struct LabelSignal: Sendable, Equatable, Codable {
     baselineError = 1 - Double(most.value) / count
     error = Double(zip(answers, labels).count { $0 != $1 }) / count
     (sigma, information) = (pair.sigma, mean)
+    mostGain = pair.mostGain
     informationError = (squares / max(count - 1, 1) / count).squareRoot()
   }
 
