@@ -22,7 +22,7 @@ extension HTMLReport {
     let classes = manifest.classes.indices.map { index in
       ClassCounts(name: manifest.classes[index], counts: counts.map { $0[index] })
     }
-    let total = classes.reduce(0) { $0 + $1.total }
+    let total = splits.reduce(0) { $0 + manifest.records(in: $1).count }
     let text =
       "\(counted(total, "photo")) in \(counted(classes.count, "class", plural: "classes")):"
       + " \(uses(splits, manifest))."
@@ -83,7 +83,9 @@ extension HTMLReport {
     let last: [Markup] =
       ["<strong>All</strong>"]
       + (sums + [sums.reduce(0, +)]).map { "<strong>\(Format.grouped($0))</strong>" }
-    return table(columns, rows + [last], caption: "Photos of each class")
+    // A photo of several labels is in several rows.
+    let hasSums = content.manifest?.severalLabels != true
+    return table(columns, rows + (hasSums ? [last] : []), caption: "Photos of each class")
   }
 
   private func duplicates(_ groups: [Manifest.DuplicateGroup]) -> Markup {

@@ -7,10 +7,14 @@ extension HTMLReport {
   var usageSection: Section? {
     guard let usage = content.usage else { return nil }
     let model = ShellWord.quote(usage.model)
+    let isSeveral = content.manifest?.severalLabels ?? false
+    let answers: Markup =
+      isSeveral
+      ? "It answers with every class whose probability reaches the class's threshold, perhaps with none."
+      : "It always answers with one of its classes, also to a photo of something else."
     let body: Markup = """
       <p>Everything needed is in one file, <span class="path">\(VisibleText.escape(fileName: usage.model))\
-      </span>: weights, names of the classes, how photos are prepared. It always answers with one of \
-      its classes, also to a photo of something else.</p>
+      </span>: weights, names of the classes, how photos are prepared. \(answers)</p>
       <h3>Ask it about photos, or folders of photos</h3>
       \(command("thaw predict --model \(model) photo.jpg"))\
       <h3>Hand it to another program</h3>
@@ -21,7 +25,7 @@ extension HTMLReport {
 
       let classifier = try ImageClassifier(contentsOf: \(swiftLiteral(usage.model)))
       let answer = try await classifier.classify(contentsOf: "photo.jpg")
-      print(answer.label, answer.probability)</pre>
+      \(isSeveral ? "print(answer.labels)" : "print(answer.label, answer.probability)")</pre>
 
       """
     return Section(id: "use", title: "How to use it", body: body)

@@ -13,7 +13,11 @@ extension ResultWords {
 
   /// What it means.
   var labelsPlain: String {
-    let counts = Counted(evaluation.perClass.count, "class", "classes")
+    let judged = evaluation.perClass.count { $0.averagePrecision != nil }
+    let left = evaluation.perClass.count - judged
+    let counts =
+      "\(Counted(judged, "class", "classes"))"
+      + (left == 0 ? "" : " (\(Counted(left, "class", "classes")) without photos left out)")
     let photos = Counted.photos(evaluation.count)
     let few = isFew ? "Few photos: " : ""
     guard evaluation.meanAveragePrecision != nil else {
@@ -29,7 +33,11 @@ extension ResultWords {
     let judged = evaluation.perClass.filter { $0.averagePrecision != nil }
     guard let worst = judged.min(by: { ($0.averagePrecision ?? 1) < ($1.averagePrecision ?? 1) }),
       let precision = worst.averagePrecision, precision < 1
-    else { return "Every class's photos come before all others." }
+    else {
+      return judged.count < evaluation.perClass.count
+        ? "The photos of every class that has some come before all others."
+        : "Every class's photos come before all others."
+    }
     return "Weakest is '\(worst.name)': average precision \(Format.fixed(precision, 3)),"
       + " \(Counted.photos(worst.count))."
   }

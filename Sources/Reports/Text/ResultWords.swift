@@ -45,7 +45,10 @@ package struct ResultWords: Sendable {
       }
     // A solver without epochs takes its strength from the training photos alone.
     self.init(
-      evaluation, validationChose: outcome.epochs > 0 || outcome.interpolation != nil,
+      evaluation,
+      // Where a photo may have several labels, their thresholds are chosen on validation photos.
+      validationChose: outcome.epochs > 0 || outcome.interpolation != nil
+        || evaluation.severalLabels,
       untouched: untouched)
   }
 
@@ -140,7 +143,7 @@ package struct ResultWords: Sendable {
   }
 
   private var chosenBy: String {
-    "they also chose the weights, so expect slightly less on new photos; for an untouched number"
+    "they also chose the \(evaluation.severalLabels ? "thresholds, and perhaps the " : "")weights, so expect slightly less on new photos; for an untouched number"
       + " \(untouched.rawValue)"
   }
 
