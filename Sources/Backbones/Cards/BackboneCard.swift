@@ -33,6 +33,10 @@ package struct BackboneCard: Sendable, Hashable {
   package let speed: Double?
   /// Where the file comes from.
   package let source: WeightsSource
+  /// Whether it is of weights that somebody has imported, and not of published ones.
+  package var isOwn: Bool {
+    if case .address(let text) = source { text.hasPrefix("file:") } else { false }
+  }
   /// File beside the card with the names of the classifier's outputs, one a line; nil for weights
   /// that end with the features.
   package let classesFile: String?

@@ -118,9 +118,10 @@ package struct CheckpointIdentity: Sendable {
   private static func card(
     for architecture: String, _ isKeras: Bool, _ cards: [BackboneCard]
   ) -> BackboneCard? {
+    // A card of one's own says how one's own network is fed, not how others of its architecture are.
     cards.first {
       let isKerasFile = $0.file.hasSuffix(".h5") || $0.file.hasSuffix(".keras")
-      return $0.architecture == architecture && isKerasFile == isKeras
+      return !$0.isOwn && $0.architecture == architecture && isKerasFile == isKeras
     }
   }
 

@@ -139,6 +139,13 @@ struct PretrainedImport: ParsableCommand {
   }
 
   private func importONNX(_ name: String, _ store: PretrainedStore) throws {
+    if preprocessing != nil || card != nil,
+      try ONNXReader.read(file).metadata["thaw.format"] != nil
+    {
+      throw PipelineError.usage(
+        "\(file.displayed) is an ONNX file of Thaw, which says itself how photos are prepared: leave"
+          + " --preprocessing and --card out.")
+    }
     let contract =
       try preprocessing?.contract ?? card.map { try store.card(named: $0).preprocessing }
     let card = try store.importONNX(

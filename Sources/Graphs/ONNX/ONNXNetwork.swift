@@ -75,8 +75,10 @@ package struct ONNXNetwork: Sendable {
         reason: "its metadata name \(said.summary), its graph has \(outputActivation.summary)")
     }
     classNames = record?.classNames ?? importer.checkedClassNames(activation: outputActivation)
-    graph = draft.graph(
+    var graph = draft.graph(
       named: model.graph.name, groups: model.metadata[LayerGroups.key].flatMap(LayerGroups.entries))
+    graph.precision = record?.precision ?? .float32
+    self.graph = graph
     parameters = draft.parameters
     inputSize = importer.fixedSize
     try parameters.validate(for: graph)

@@ -73,6 +73,10 @@ package struct ForeignFile {
   ) throws -> Checkpoint {
     let found = weights(among: names)
     guard let first = found.first else {
+      if names.contains("recipe.yml") {
+        throw PipelineError.data(
+          "\(folder.displayed): a run without a model yet. Run: thaw train --run \(folder.quoted)")
+      }
       throw PipelineError.data(
         "\(folder.displayed): a folder without weights. A model's folder has model.safetensors or"
           + " pytorch_model.bin, and for how photos are prepared config.json.")

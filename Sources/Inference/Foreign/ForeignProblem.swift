@@ -24,7 +24,7 @@ package struct ForeignProblem: Sendable {
     let names = checkpoint.names
     let look =
       isInspected
-      ? "" : " See what is in it: thaw pretrained inspect \(checkpoint.path.displayed)"
+      ? "" : " See what is in it: thaw pretrained inspect \(checkpoint.path.quoted)"
     if let adapter = names.first(where: ForeignProblem.isAdapter) {
       text =
         "it holds an adapter ('\(shown(adapter))'), which changes a network that is elsewhere. Merge it"
