@@ -63,6 +63,11 @@ package struct StageContext: Sendable {
     recipe.precision.decided(hasBFloat16: OneDNNEngine.hasBFloat16)
   }
 
+  /// The same as the chosen engine really computes it.
+  package func computedPrecision(of recipe: Recipe) -> Precision {
+    compiler.inferenceEngine.computed(precision(of: recipe))
+  }
+
   /// - Throws: ``PipelineError/interrupted`` when the work is to stop.
   package func checkInterruption() throws(PipelineError) {
     if isInterrupted() { throw .interrupted }

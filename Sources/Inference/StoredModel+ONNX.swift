@@ -19,7 +19,7 @@ extension StoredModel {
     guard let written = network.record, let contract = network.preprocessing else {
       throw PipelineError.data(
         "\(file.displayed): the file does not say how photos are prepared for it. Import it: thaw"
-          + " pretrained import \(file.displayed) --name NAME --preprocessing torch")
+          + " pretrained import \(file.quoted) --name NAME --preprocessing torch")
     }
     try network.check(contract, classes: written.classNames.count, file: file)
     var record = written

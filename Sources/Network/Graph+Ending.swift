@@ -17,7 +17,7 @@ extension Graph {
           id: id, path: node.path, operation: node.operation,
           inputs: node.inputs.compactMap { places[$0] }, group: node.group))
     }
-    return Graph(name: name, nodes: kept, groups: groups)
+    return Graph(name: name, nodes: kept, groups: groups, precision: precision)
   }
 }
 
@@ -40,7 +40,7 @@ extension Graph {
     }
     if shapes[cut.index].rank == 4 { add("new_head.flatten", .flatten) }
     add("new_head", .dense(Dense(inputs: shapes[cut.index].count, outputs: classes)))
-    return Graph(name: name, nodes: nodes, groups: groups)
+    return Graph(name: name, nodes: nodes, groups: groups, precision: precision)
   }
 }
 
@@ -54,6 +54,6 @@ extension Graph {
     nodes[last.id.index] = Node(
       id: last.id, path: last.path, operation: .dense(layer), inputs: last.inputs,
       group: last.group)
-    return Graph(name: name, nodes: nodes, groups: groups)
+    return Graph(name: name, nodes: nodes, groups: groups, precision: precision)
   }
 }

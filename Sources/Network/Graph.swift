@@ -43,12 +43,15 @@ package struct Graph: Hashable, Sendable {
   package let groups: [LayerGroup]
   /// In which numbers it is computed in inference. It stands here so that nobody who compiles the network
   /// can forget it.
-  package var precision = Precision.float32
+  package var precision: Precision
 
-  package init(name: String, nodes: [Node], groups: [LayerGroup]) {
+  package init(
+    name: String, nodes: [Node], groups: [LayerGroup], precision: Precision = .float32
+  ) {
     self.name = name
     self.nodes = nodes
     self.groups = groups
+    self.precision = precision
   }
 
   /// The node at `id`.

@@ -46,7 +46,12 @@ package struct OpenRun: Sendable {
   }
 
   /// The same run under the same lock with another recipe, which is not written down.
-  package func with(_ recipe: Recipe) -> OpenRun { OpenRun(self, recipe: recipe) }
+  package func with(_ recipe: Recipe) -> OpenRun {
+    var recipe = recipe
+    // Decided when the run was prepared.
+    if recipe.precision == .auto { recipe.precision = self.recipe.precision }
+    return OpenRun(self, recipe: recipe)
+  }
 
   /// Puts the recipe in force: the next command finds it.
   ///
@@ -72,17 +77,25 @@ package struct OpenRun: Sendable {
         + " split them anew.")
   }
 
-  /// Makes sure that a model of this run answers with the run's classes.
+  /// Makes sure that a model of this run answers with the run's classes, and that it was made in the
+  /// precision in which the run computes here.
   ///
   /// - Throws: ``PipelineError/data(_:)``.
-  func requireClasses(of model: ModelRecord, in file: FilePath) throws(PipelineError) {
+  func requireContract(of model: ModelRecord, in file: FilePath) throws(PipelineError) {
+    let again = "Run: thaw train --run \(directory.path.quoted)"
     guard
-      model.classNames != manifest.classes || model.outputActivation != manifest.outputActivation
-    else { return }
-    throw .data(
-      "\(file.displayed): was trained for other classes or another number of labels a photo than the run has"
-        + " now. Run: thaw train --run"
-        + " \(directory.path.displayed)")
+      model.classNames == manifest.classes && model.outputActivation == manifest.outputActivation
+    else {
+      throw .data(
+        "\(file.displayed): was trained for other classes or another number of labels a photo than the run"
+          + " has now. \(again)")
+    }
+    let precision = context.computedPrecision(of: recipe)
+    guard model.precision == precision else {
+      throw .data(
+        "\(file.displayed): was made in \(model.precision.rawValue), and the run computes in"
+          + " \(precision.rawValue) here. \(again)")
+    }
   }
 
   /// The trained model, compiled; what of its file cannot be read is said.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawDatasets
+import ThawInference
 
 extension KeyHash {
   /// Nothing where photos have one label each.
@@ -31,4 +32,9 @@ extension KeyHash {
       add(record.labels)
     }
   }
+}
+
+extension TrainingRecord {
+  /// Whether it was made of the photos of `manifest` as they are used there, as far as it says so.
+  func isOf(_ manifest: Manifest) -> Bool { photosKey.map { $0 == manifest.photosKey } ?? true }
 }

@@ -32,7 +32,8 @@ struct RunModel {
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
       outputActivation: manifest.outputActivation,
       thresholds: choosesThresholds ? try thresholds(trained.parameters, run) : [],
-      preprocessing: network.preprocessing.json, precision: network.graph.precision,
+      preprocessing: network.preprocessing.json,
+      precision: run.context.computedPrecision(of: recipe),
       freezing: network.plan,
       training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license

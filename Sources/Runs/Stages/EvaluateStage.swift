@@ -37,7 +37,7 @@ package struct EvaluateStage {
     let results = try RunEvaluation(run, split: split, tta: tta, snapshots: snapshots)
     var evaluation = results.evaluation
     if evaluation.split == Split.valid.rawValue,
-      let model = try run.finishedTraining(run.directory.model)
+      let model = try run.finishedTraining(run.directory.model), model.isOf(run.manifest)
     {
       // It depends on neither the looks nor the snapshots.
       let known = try? MetricsFile(run.directory).entries().compactMap(\.result.crossValidation)
@@ -125,8 +125,9 @@ package struct EvaluateStage {
         ? "\(classifier.source) gives several labels a photo, \(data.displayed) has one. Give a table of"
           + " all of a photo's labels with --labels; one that happens to have one a photo with"
           + " --several-labels yes."
-        : "\(classifier.source) gives one label a photo, the table several. Give labels of one a photo, or"
-          + " train a model of several with: thaw fit \(data.displayed) --labels TABLE")
+        : "\(classifier.source) gives one label a photo, the table several. If each photo has exactly one,"
+          + " say --several-labels no; else give labels of one a photo, or"
+          + " train a model of several with: thaw fit \(data.quoted) --labels TABLE")
   }
 
   private func labelledPhotos(

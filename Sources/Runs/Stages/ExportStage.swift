@@ -97,6 +97,12 @@ package struct ExportStage {
         metadata: try stored.record.onnxMetadata(for: output), options: options,
         producer: ("thaw", thawVersion))
       try ONNXWriter.write(output, exported)
+      if stored.graph.precision != .float32 {
+        context.console.warn(
+          "\(output.displayed): the network is made for \(stored.graph.precision.rawValue), which Thaw reads"
+            + " in the file; other programs compute it in Float32, and probabilities differ by about as much"
+            + " as rounding moves them.")
+      }
       return try result(
         stored, format, output, tensors: exported.graph.initializers.count,
         inputs: exported.graph.inputs.map(Value.init),

@@ -23,19 +23,19 @@ struct FineTuneStart {
     let (directory, recipe, manifest) = (run.directory, run.recipe, run.manifest)
     try directory.require(directory.headModel, from: "thaw train")
     let model = try ModelFile.read(directory.headModel)
-    try run.requireClasses(of: model.record, in: directory.headModel)
+    try run.requireContract(of: model.record, in: directory.headModel)
     let network = try TransferNetwork(
       recipe, trained: model.parameters, classes: manifest.classes, context: run.context)
     guard model.record.preprocessing == network.preprocessing.json else {
       throw PipelineError.data(
         "\(directory.headModel.displayed): was trained by another preprocessing than the run has now."
-          + " Run: thaw train --run \(directory.path.displayed)")
+          + " Run: thaw train --run \(directory.path.quoted)")
     }
     record = try TrainingRecord(of: model.record, file: directory.headModel)
     guard try TrainStage(run).headKnowsPhotos(record) else {
       throw PipelineError.data(
         "\(directory.headModel.displayed): was trained on other photos than the run has now. Run:"
-          + " thaw train --run \(directory.path.displayed)")
+          + " thaw train --run \(directory.path.quoted)")
     }
     schedule = try recipe.fineTune.schedule(
       of: network.graph, size: network.preprocessing.inputSize,

@@ -94,8 +94,8 @@ package struct FitStage {
     guard run.manifest.records.contains(where: { $0.split != .train }) else {
       throw PipelineError.data(
         "\(directory.path.displayed): no photo is held out, so nothing could be measured. Hold some out"
-          + " with --valid 0.2, or train without: thaw cache --run \(directory.path.displayed), then"
-          + " thaw train --run \(directory.path.displayed)")
+          + " with --valid 0.2, or train without: thaw cache --run \(directory.path.quoted), then"
+          + " thaw train --run \(directory.path.quoted)")
     }
     let cached = try part(.cache) { try CacheStage(run).fill() }
     let trained = try part(.train) {

@@ -66,14 +66,14 @@ struct RunEvaluation {
   ) throws -> [Tensor<Float>] {
     let (manifest, context) = (run.manifest, run.context)
     let model = try ModelFile.read(file)
-    try run.requireClasses(of: model.record, in: file)
+    try run.requireContract(of: model.record, in: file)
     if file == run.directory.model,
       let key = try TrainingRecord(of: model.record, file: file).photosKey,
       key != manifest.photosKey
     {
       context.console.warn(
         "\(file.displayed): the run's photos have changed since it was trained. Run: thaw fit or thaw"
-          + " train --run \(run.directory.path.displayed)")
+          + " train --run \(run.directory.path.quoted)")
     }
     return try logits(
       of: photos, by: model.parameters, views: views, run, contract: model.record.preprocessing,
@@ -94,7 +94,7 @@ struct RunEvaluation {
     if let contract, contract != network.preprocessing.json {
       throw PipelineError.data(
         "\(file?.displayed ?? ""): was trained with another preprocessing than the recipe says now."
-          + " Run: thaw train --run \(run.directory.path.displayed)")
+          + " Run: thaw train --run \(run.directory.path.quoted)")
     }
     let store = try FeatureStore(network, of: run)
     _ = try store.fill(photos, views: views)

@@ -75,6 +75,7 @@ extension RunReport {
     let isSame =
       then.seed == recipe.seed && then.backbone == recipe.backbone && then.image == recipe.image
       && then.head == recipe.head && then.train == recipe.train
+      && then.precision == recipe.precision && then.cache == recipe.cache
       && (record.isHeadAlone || then.fineTune.means(recipe.fineTune))
     return isSame
       ? nil

@@ -52,7 +52,7 @@ struct RunReport {
     try run.require(run.model, from: "thaw train")
     let parameters: Parameters
     (model, parameters) = try ModelFile.read(run.model)
-    try open.requireClasses(of: model, in: run.model)
+    try open.requireContract(of: model, in: run.model)
     record = try TrainingRecord(of: model, file: run.model)
     network = try TransferNetwork(
       recipe, trained: parameters, classes: open.manifest.classes, context: open.context)
@@ -79,7 +79,7 @@ struct RunReport {
     content.history = try RunReport.history(run)
     content.search = FindLearningRateStage.search(of: run)
     var evaluation = result.evaluation
-    if evaluation.split == Split.valid.rawValue {
+    if evaluation.split == Split.valid.rawValue, record.isOf(open.manifest) {
       evaluation.crossValidation = entries.compactMap(\.result.crossValidation).first
     }
     content.evaluation = evaluation

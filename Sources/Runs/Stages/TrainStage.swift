@@ -101,7 +101,7 @@ package struct TrainStage {
     if replaces, !isFineTunedNext {
       run.context.console.warn(
         "\(run.directory.model.displayed) was fine-tuned; it is now the head that was trained anew. To"
-          + " fine-tune it again, run: thaw fine-tune --run \(run.directory.path.displayed)")
+          + " fine-tune it again, run: thaw fine-tune --run \(run.directory.path.quoted)")
     }
     return Summary(
       trained.outcome, trained.time, severalLabels: run.manifest.severalLabels, unchanged: false,
