@@ -21,10 +21,23 @@ struct Fit: ParsableCommand {
   var data: FilePath
 
   @OptionGroup var newRun: NewRunOptions
+
+  @Option(
+    help:
+      "Finish in about so many minutes: fine-tuning has as many of its epochs as fit. (default: no limit)"
+  )
+  var minutes: Double?
+
   @OptionGroup(title: "Several looks, several models", visibility: .hidden) var testTime:
     TestTimeOptions
   @OptionGroup var recipe: RecipeOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
+
+  func validate() throws {
+    if let minutes, !(minutes > 0 && minutes.isFinite) {
+      throw ValidationError("--minutes: '\(minutes)' is not a number above 0.")
+    }
+  }
 
   func run() throws {
     let session = Session(global)
@@ -35,7 +48,7 @@ struct Fit: ParsableCommand {
     try testTime.apply(to: &recipe.evaluate)
     let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
-      data, recipe: recipe, requests: self.recipe.requests,
+      data, recipe: recipe, requests: self.recipe.requests, minutes: minutes,
       onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
         guard !global.json && !global.quiet && !$0.unchanged else { return }

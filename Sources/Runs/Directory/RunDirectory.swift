@@ -32,6 +32,8 @@ package struct RunDirectory: Sendable {
   package var trainerState: FilePath { place(of: .trainerState) }
   /// How long the training of the model took.
   package var trainingTime: FilePath { place(of: .trainingTime) }
+  /// How many epochs of fine-tuning fit into the minutes that were given.
+  package var timeLimit: FilePath { place(of: .timeLimit) }
   /// The model as head training left it: what fine-tuning starts from.
   package var headModel: FilePath { place(of: .headModel) }
   /// What a training that diverged had last: a model file.
@@ -77,6 +79,7 @@ package struct RunDirectory: Sendable {
     case verifiedPhotos = "cache/verified"
     case trainerState = "checkpoints/trainer.safetensors"
     case trainingTime = "checkpoints/time.json"
+    case timeLimit = "checkpoints/minutes.json"
     case headModel = "checkpoints/head.safetensors"
     case lastGoodModel = "checkpoints/last_good.safetensors"
     case history = "history.jsonl"

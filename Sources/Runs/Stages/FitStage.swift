@@ -65,6 +65,7 @@ package struct FitStage {
   ///
   /// - Parameters:
   ///   - requests: settings that must have an effect on the photos.
+  ///   - minutes: about how long all may take; fine-tuning has as many of its epochs as fit. Nil for no limit.
   ///   - onBegin: called when a stage begins.
   ///   - onPrepared: called with what was found, before anything is computed.
   ///   - onPlan: called with what will thaw when, before fine-tuning.
@@ -72,6 +73,7 @@ package struct FitStage {
   ///   continues.
   package func fit(
     _ data: FilePath, recipe: Recipe, requests: PrepareStage.Requests = [],
+    minutes: Double? = nil,
     onBegin: (Part) -> Void = { _ in },
     onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
     onPlan: ([PhaseTable]) -> Void = { _ in }
@@ -80,6 +82,12 @@ package struct FitStage {
       try context.checkInterruption()
       onBegin(part)
       return try body()
+    }
+    let limit = minutes.map(TimeLimit.init)
+    var recipe = recipe
+    if limit != nil {
+      recipe = TimeLimit.undecided(recipe, in: directory)
+      try TimeLimit.check(recipe)
     }
     let prepared = try part(.prepare) {
       try PrepareStage(directory, context: context).prepare(
@@ -90,7 +98,7 @@ package struct FitStage {
     try part(.fetch) {
       try context.pretrained.provide(try context.pretrained.card(named: recipe.backbone))
     }
-    let run = try OpenRun(directory, context: context)
+    var run = try OpenRun(directory, context: context)
     guard run.manifest.records.contains(where: { $0.split != .train }) else {
       throw PipelineError.data(
         "\(directory.path.displayed): no photo is held out, so nothing could be measured. Hold some out"
@@ -104,11 +112,13 @@ package struct FitStage {
     var tuned: FineTuneStage.Summary?
     if run.recipe.fineTune.enabled {
       tuned = try part(.fineTune) {
-        try FineTuneStage(run).fineTune(onPlan: onPlan)
+        guard let limit else { return try FineTuneStage(run).fineTune(onPlan: onPlan) }
+        guard let limited = try limit.applied(to: run) else { return nil }
+        run = limited
+        return try FineTuneStage(run).fineTune(onPlan: onPlan)
       }
-    } else {
-      try TrainStage(run).useHead()
     }
+    if tuned == nil { try TrainStage(run).useHead() }
     let evaluation = try part(.evaluate) {
       try EvaluateStage(context: context).evaluate(run, split: nil)
     }
