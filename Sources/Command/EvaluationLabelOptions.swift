@@ -1,41 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import ThawDatasets
+import ThawConsole
 import ThawRecipes
 
 /// Where the labels of photos are that a model is judged by or diagnosed with; the settings of a recipe's `data`.
 struct EvaluationLabelOptions: ParsableArguments {
-  @Option(help: "With --data: a table of labels in place of class folders (CSV, TSV, JSON lines).")
-  var labels: String?
-
-  @Option(help: "Its columns where their names do not tell: path=A,label=B,split=C.")
-  var tableColumns: String?
-
-  @Option(help: "Whether a photo may have several labels: yes, no or auto (as the table says).")
-  var severalLabels: LabelCount?
-
-  @Option(help: "What stands between several labels in one cell: one character, or space.")
-  var labelSeparator: String?
+  @Option(.labels) var labels: RecipeArgument<Recipe.Data>?
+  @Option(.tableColumns) var tableColumns: RecipeArgument<Recipe.Data>?
+  @Option(.severalLabels) var severalLabels: RecipeArgument<Recipe.Data>?
+  @Option(.labelSeparator) var labelSeparator: RecipeArgument<Recipe.Data>?
+  @Option(.layout) var layout: RecipeArgument<Recipe.Data>?
 
   /// Whether nothing was said.
-  var isEmpty: Bool {
-    labels == nil && tableColumns == nil && severalLabels == nil && labelSeparator == nil
+  var isEmpty: Bool { given.isEmpty }
+
+  private var given: [RecipeArgument<Recipe.Data>] {
+    [labels, tableColumns, severalLabels, labelSeparator, layout].compactMap(\.self)
   }
 
+  func validate() throws { try refusing { _ = try settings() } }
+
   /// What was said.
+  ///
+  /// - Throws: `PipelineError.usage`.
   func settings() throws -> Recipe.Data {
-    var data = Recipe.Data()
-    guard labels != nil || isEmpty else {
-      throw ValidationError(
-        "--table-columns, --several-labels and --label-separator need --labels.")
+    var data = Recipe().data
+    for argument in given { try argument.apply(to: &data) }
+    if let reason = tableColumns?.key.reasonForNoEffect(in: data) {
+      throw PipelineError.usage("--table-columns has no effect: \(reason).")
     }
-    data.labels = labels ?? data.labels
-    data.tableColumns = tableColumns ?? data.tableColumns
-    data.severalLabels = severalLabels ?? data.severalLabels
-    data.labelSeparator = labelSeparator ?? data.labelSeparator
     return data
   }
 }
-
-extension LabelCount: ExpressibleByArgument {}

@@ -20,7 +20,7 @@ struct SubjectOptions: ParsableArguments {
   )
   var data: FilePath?
 
-  @OptionGroup(title: "Labels in a table") var labels: EvaluationLabelOptions
+  @OptionGroup(title: "Labels of --data") var labels: EvaluationLabelOptions
 
   @OptionGroup var foreign: ForeignModelOptions
 
@@ -37,7 +37,8 @@ struct SubjectOptions: ParsableArguments {
     }
     guard data != nil || labels.isEmpty else {
       throw ValidationError(
-        "--labels belongs to --data, and what goes with it; a run's labels are in its manifest.")
+        "--labels, --layout and what goes with them belong to --data; a run's labels are in its manifest."
+      )
     }
     switch (directory, model, data) {
     case (let directory?, nil, nil): return .run(directory)

@@ -85,7 +85,8 @@ extension DatasetError: CustomStringConvertible {
       "\(path.displayed): \(reason?.text("look at") ?? "a file, not a folder.")"
         + " Name the folder that holds one folder per class."
     case .noClasses(let root):
-      "\(root.displayed): no class folders. Make one folder per class and put its photos inside."
+      "\(root.displayed): no class folders. Make one folder per class and put its photos inside, or"
+        + " say in a table what each photo shows: --labels TABLE"
     case .singleClass(let root, let name, let nested):
       "\(root.displayed): only one class, '\(name)'; at least two are needed."
         + (nested.isEmpty ? "" : " It holds folders (\(listed(nested))): is it the dataset itself?")

@@ -164,7 +164,7 @@ import ThawFiles
     // Many such rows are how the table says it.
     let many = try scan(data, ordinary + "images/3.jpg,0\nimages/4.jpg,1\n")
     #expect(many.severalLabels)
-    #expect(many.remarks.contains { $0.contains("2 of 12 photos are in rows of several labels") })
+    #expect(many.warnings.contains { $0.contains("2 of 12 photos are in rows of several labels") })
     #expect(throws: DatasetError.self) {
       try scan(data, ordinary + "images/3.jpg,0\nimages/4.jpg,1\n") { $0.count = .single }
     }

@@ -96,15 +96,19 @@ struct MergedRows {
           ? "" : ". If a photo may have several labels, a row each, say --several-labels yes"))
   }
 
+  /// What would be wrong with the labels if a photo cannot have several, for people.
+  var warnings: [String] {
+    guard isSeveral, isForTraining, contradictory > 0 else { return [] }
+    return [
+      "\(contradictory) of \(labels.count) photos are in rows of several labels, so a photo is taken to"
+        + " have several. If those rows contradict each other, say --several-labels no."
+    ]
+  }
+
   /// What was assumed of several labels, and what is odd about them, for people.
   func remarks(_ classes: [String]) -> [String] {
     guard isSeveral, isForTraining else { return [] }
     var lines: [String] = []
-    if contradictory > 0 {
-      lines.append(
-        "\(contradictory) of \(labels.count) photos are in rows of several labels, so a photo is taken to"
-          + " have several. If those rows contradict each other, say --several-labels no.")
-    }
     let counts = labels.values.map(\.present.count)
     let unknown = labels.values.reduce(0) { $0 + $1.unknown.count }
     let mean = Double(counts.reduce(0, +)) / Double(max(counts.count, 1))

@@ -59,6 +59,6 @@ package enum PhotoGrouping: Sendable {
     return FolderScan(
       root: scan.root, layout: scan.layout, classes: scan.classes, files: files, bad: scan.bad,
       classesOfBad: scan.classesOfBad, notes: scan.notes + notes.all, remarks: scan.remarks,
-      columnClasses: scan.columnClasses)
+      warnings: scan.warnings, columnClasses: scan.columnClasses)
   }
 }

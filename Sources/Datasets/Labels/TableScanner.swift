@@ -20,10 +20,10 @@ package enum TableScanner {
     try FolderScanner.check(root, options.output)
     var walker = FolderWalker(root: root)
     let status: FileStatus
-    do throws(FileError) { status = try FileStatus(of: root) } catch {
+    do throws(FileError) { status = try PhotoFiles.status(of: root) } catch {
       throw .notAFolder(root, error.reason)
     }
-    // The table itself is no photo, and nothing to be noted.
+    walker.passOver(table.file)
     let present = walker.photos(below: BytePath(bytes: []), status)
     var files: [ScannedFile] = []
     var bad = walker.bad
@@ -78,7 +78,7 @@ package enum TableScanner {
     return FolderScan(
       root: root, layout: hasSplits ? .splits : .classes, classes: names, files: files,
       bad: bad.sorted { $0.path < $1.path }, classesOfBad: classesOfBad, notes: walker.notes.all,
-      remarks: merged.remarks(names),
+      remarks: merged.remarks(names), warnings: merged.warnings,
       columnClasses: merged.isSeveral && table.namedClasses.count > 0 ? table.namedClasses : nil)
   }
 

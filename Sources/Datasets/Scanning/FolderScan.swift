@@ -71,6 +71,8 @@ package struct FolderScan: Sendable {
   package let notes: [ScanNote]
   /// What was assumed about the labels, for people.
   package var remarks: [String] = []
+  /// What may be wrong with the labels, for people.
+  package var warnings: [String] = []
 
   /// The classes that a table has a column for, 0 or 1; nil where labels are names.
   package var columnClasses: [String]?

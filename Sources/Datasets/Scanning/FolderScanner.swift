@@ -55,7 +55,7 @@ package enum FolderScanner {
 
   static func check(_ root: FilePath, _ output: FilePath?) throws(DatasetError) {
     let status: FileStatus
-    do throws(FileError) { status = try FileStatus(of: root) } catch {
+    do throws(FileError) { status = try PhotoFiles.status(of: root) } catch {
       throw .notAFolder(root, error.reason)
     }
     switch status.kind {

@@ -3,10 +3,13 @@
 /// Decodes photos by content, upright, to 8-bit RGB.
 ///
 /// JPEG: the accurate integer DCT and smooth chroma upsampling, as Pillow uses; CMYK and YCCK as Adobe
-/// stores them (inverted). PNG: gamma is ignored. Colour profiles are ignored or, by option, heeded:
-/// colours become sRGB's, as Pillow's ImageCms makes them. 16-bit samples keep their high byte, transparency is composited on `options.background` with
-/// Pillow's rounding. WebP, GIF, BMP, TIFF, HEIC and AVIF: the first frame, page or primary image. Each
-/// but BMP needs its library when this is built (``ImageError/missingLibrary(_:)``).
+/// stores them (inverted). PNG: gamma is ignored. WebP, GIF, BMP, TIFF, HEIC and AVIF: the first frame,
+/// page or primary image. Each but BMP needs its library when this is built
+/// (``ImageError/missingLibrary(_:)``).
+///
+/// Colour profiles are ignored or, by option, heeded: colours become sRGB's, as Pillow's ImageCms makes
+/// them. 16-bit samples keep their high byte. Transparency is composited on `options.background` with
+/// Pillow's rounding.
 ///
 /// Damage that costs pixels is an error; damage that does not is counted in the warnings. No input can
 /// crash the process or take more memory than `options.maximumPixels` allows (3 bytes a pixel, 4 more

@@ -27,6 +27,7 @@ package struct LabelledPhotos: Sendable {
     var options = FolderScanner.Options()
     options.requiresTraining = false
     options.requiresAllClasses = false
+    options.layout = settings.layout.given
     let scan = try PhotoSource(folder, settings).scan(options, console: console)
     for note in scan.notes { console?.warn(note.description) }
     return scan

@@ -46,6 +46,7 @@ struct PhotoSource {
     }
     let scan = try TableScanner.scan(
       folder, table: table, options: options, conflicts: settings.conflictingLabels)
+    for warning in scan.warnings { console?.warn(warning) }
     for remark in scan.remarks { console?.say(remark) }
     return try grouping?.grouped(scan) ?? scan
   }

@@ -279,7 +279,7 @@ extension PrepareStage.Summary.NewSplit {
 
 extension Recipe.Data.Layout {
   /// The layout, where the names of folders are not to decide it.
-  fileprivate var given: DatasetLayout? {
+  var given: DatasetLayout? {
     switch self {
     case .auto: nil
     case .classes: .classes
