@@ -44,10 +44,7 @@ enum Completions {
 
   /// Recipes that came with the program, and files.
   static let recipes = CompletionKind.custom { _, _, prefix in
-    let folder = FilePath("Pipelines/stamps.yml").recipeFile().removingLastComponent()
-    let named = (try? FileSystem.list(folder)) ?? []
-    let names = named.filter { $0.extension == "yml" }.map(\.stem)
-    return (names + entries(of: prefix)).filter { $0.hasPrefix(prefix) }.distinct
+    (FilePath.recipeNames + entries(of: prefix)).filter { $0.hasPrefix(prefix) }.distinct
   }
 
   /// `FOLDER=` for the folders of `--data`, then `FOLDER=CLASS` for the classes of `--model`.

@@ -32,7 +32,7 @@ extension NearMisses {
     "images": ["data"], "photos": ["data"], "dataset": ["data"], "source": ["data"],
     "classes": ["class-names"], "labels": ["class-names"], "topk": ["top"], "top-k": ["top"],
     "no-finetune": ["no-fine-tune"], "finetune": ["fine-tune"], "freeze": ["freeze-to"],
-    "random-seed": ["seed"], "silent": ["quiet"],
+    "run": ["model"], "random-seed": ["seed"], "silent": ["quiet"],
   ]
 
   /// By what others call it, the command it is here.

@@ -18,17 +18,37 @@ struct NearMisses {
   /// The parser's message; where a command or an option was given that does not exist, a message about
   /// that one instead, with the name it has here.
   func improve(_ message: String) -> String {
-    let usage = message.range(of: "\nUsage:").map { message[$0.lowerBound...] } ?? ""
+    let (message, usage) = parts(of: message)
     if let found = unknownCommand { return "Error: \(found)\(usage)" }
     let known = Self.options(of: path)
     guard let option = given.first(where: { !known.contains($0) && !Self.always.contains($0) })
-    else { return message }
+    else { return message + usage }
     let advice = advice(on: option, known)
     return "Error: Unknown option '\(option)'.\(advice.isEmpty ? "" : " \(advice)")\(usage)"
   }
 
+  /// The message and the usage of the command that the line names; what is refused only when a command
+  /// runs, the parser takes for a matter of the outermost one.
+  private func parts(of message: String) -> (message: String, usage: String) {
+    guard let start = message.range(of: "\nUsage:")?.lowerBound else { return (message, "") }
+    let own = String(message[..<start])
+    guard let command = path.last else { return (own, String(message[start...])) }
+    let name = path.map(Self.name).joined(separator: " ")
+    return (
+      own,
+      "\nUsage: \(RootCommand.usageString(for: command))\n"
+        + "  See 'thaw \(name) --help' for more information."
+    )
+  }
+
   /// What to give in place of `option`; empty when nobody knows.
   private func advice(on option: String, _ known: Set<String>) -> String {
+    if let parent = path.last, !parent.configuration.subcommands.isEmpty {
+      let commands = parent.configuration.subcommands.map {
+        "'thaw \(Self.name(parent)) \(Self.name($0))'"
+      }
+      return "Say which: \(list(commands, "or"))."
+    }
     let word = option.dropFirst(2).lowercased().replacing("_", with: "-")
     let meant = ([word] + (Self.names[word] ?? [])).filter { !isOfAnotherMeaning($0, for: word) }
     if let name = meant.first(where: { known.contains("--\($0)") }) {
@@ -36,10 +56,7 @@ struct NearMisses {
     }
     for name in meant {
       let owners = Self.commands.filter { Self.options(of: $0).contains("--\(name)") }
-      if !owners.isEmpty {
-        return
-          "'--\(name)' belongs to \(list(owners.map { "thaw " + $0.map(Self.name).joined(separator: " ") }))."
-      }
+      if !owners.isEmpty { return "'--\(name)' belongs to \(few(owners))." }
     }
     let names = known.map { String($0.dropFirst(2)) }.sorted()
     let near = Suggestions.of(word, among: names).map { "'--\($0)'" }
@@ -51,6 +68,13 @@ struct NearMisses {
   private func isOfAnotherMeaning(_ name: String, for word: String) -> Bool {
     name == "run" && word != "run"
       && !["fit", "prepare"].contains(path.last.map(Self.name) ?? "")
+  }
+
+  /// Commands, the first of them where there are many.
+  private func few(_ owners: [[Command]]) -> String {
+    let names = owners.map { "thaw " + $0.map(Self.name).joined(separator: " ") }
+    guard names.count > 4 else { return list(names) }
+    return "other commands, \(list(Array(names.prefix(3)))) among them"
   }
 
   private func list(_ items: [String], _ word: String = "and") -> String {

@@ -26,7 +26,7 @@ struct NetworkOptions: ParsableArguments {
 
   /// The recipe in force for `run`. Precedence: `--recipe`, the run's recipe, the defaults.
   func base(run: RunDirectory, seed: UInt64?) throws -> Recipe {
-    var result = try run.startingRecipe(recipe?.recipeFile())
+    var result = try run.startingRecipe(recipe?.foundRecipeFile())
     if let seed { result.seed = seed }
     return result
   }

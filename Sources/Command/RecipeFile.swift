@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SystemPackage
+import ThawConfiguration
+import ThawConsole
 import ThawFiles
 
 extension FilePath {
@@ -17,5 +19,26 @@ extension FilePath {
     let places = (folders.aboveProgram + [folders.shared].compactMap { $0 })
       .map { $0.pushing(name) }
     return places.first(where: FileSystem.exists) ?? self
+  }
+
+  /// The same; a file that is there.
+  ///
+  /// - Throws: `PipelineError.usage` with the names of the recipes that came with the program.
+  func foundRecipeFile() throws(PipelineError) -> FilePath {
+    let file = recipeFile()
+    guard !FileSystem.exists(file) else { return file }
+    let known = FilePath.recipeNames
+    let near = Suggestions.question(stem ?? string, among: known)
+    let came = known.isEmpty ? "none" : known.joined(separator: ", ")
+    throw .usage(
+      "--recipe: there is no file \(displayed), and none of that name came with thaw."
+        + (near.map { " \($0)" } ?? " Those that came: \(came)."))
+  }
+
+  /// The names of the recipes that came with the program.
+  static var recipeNames: [String] {
+    let folder = FilePath("Pipelines/stamps.yml").recipeFile().removingLastComponent()
+    let files = (try? FileSystem.list(folder)) ?? []
+    return files.filter { $0.extension == "yml" }.map(\.stem).sorted()
   }
 }

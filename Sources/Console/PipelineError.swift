@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SystemPackage
 import ThawFiles
 
 /// A stage cannot do its work for a reason that belongs to no single module.
@@ -19,9 +20,12 @@ package enum PipelineError: Error, Sendable, Equatable, CustomStringConvertible 
   package var description: String {
     switch self {
     case .notPrepared(let run, let needs, let command):
-      "\(run): there is no \(needs) yet. Run first: \(command) --run \(ShellWord.quote(run))"
+      (FileSystem.exists(FilePath(run))
+        ? "\(run): there is no \(needs) yet" : "\(run): there is no such run directory")
+        + ". Run first: \(command) --run \(ShellWord.quote(run))"
     case .usage(let text), .data(let text), .diverged(let text): text
-    case .interrupted: "interrupted. Run the same command again to continue."
+    case .interrupted:
+      "interrupted. Give the same command again; what a run directory holds by now is kept."
     }
   }
 }

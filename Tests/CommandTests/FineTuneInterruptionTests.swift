@@ -64,7 +64,10 @@ import ThawFiles
     process.send(signal)
     let outcome = process.wait()
     #expect(outcome.status == 130)
-    #expect(outcome.errors == ["error: interrupted. Run the same command again to continue."])
+    #expect(
+      outcome.errors == [
+        "error: interrupted. Give the same command again; what a run directory holds by now is kept."
+      ])
     #expect(try workspace.read("stopped/model.safetensors") == model)
     let again = try workspace.start(long)
     #expect(again.wait { again.stderr.contains("Continuing after epoch ") })

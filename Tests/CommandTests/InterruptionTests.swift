@@ -58,7 +58,10 @@ import ThawTinyBackbone
     let run = "stopped-\(signal)"
     let outcome = try caught(workspace, run, { $0.status != 0 }) { $0.send(signal) }
     #expect(outcome.status == 130)
-    #expect(outcome.errors == ["error: interrupted. Run the same command again to continue."])
+    #expect(
+      outcome.errors == [
+        "error: interrupted. Give the same command again; what a run directory holds by now is kept."
+      ])
     let kept = try #require(rows(workspace, run))
     let json = try workspace.thaw("cache", "--run", run, "--json").json()
     #expect(json["computed"].int == 300 - kept)

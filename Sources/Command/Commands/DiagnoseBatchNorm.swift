@@ -12,12 +12,12 @@ struct DiagnoseBatchNorm: ParsableCommand {
     commandName: "batchnorm",
     abstract: "Is batch normalisation why a network does worse in inference than in training?",
     discussion: """
-      Runs the same photos through both learning phases, compares every layer's running statistics
-      with the data and with the checkpoint it began with, switches layers one by one, rules out what
+      Runs the same photos through both learning phases, compares every layer's running statistics \
+      with the data and with the checkpoint it began with, switches layers one by one, rules out what \
       else it could be, and judges fixes on photos that neither they nor the network learned from.
 
-      Best: --train-data with what it was trained on, --data with photos it has not seen. With one
-      folder it finds out whether the network knows the photos, or is told by --seen. What is said is
+      Best: --train-data with what it was trained on, --data with photos it has not seen. With one \
+      folder it finds out whether the network knows the photos, or is told by --seen. What is said is \
       held against what the network shows, and contradicted aloud.
 
       The answer says what is wrong, what can be won on new photos, and what to do.

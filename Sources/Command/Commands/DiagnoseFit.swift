@@ -14,8 +14,8 @@ struct DiagnoseFit: ParsableCommand {
     commandName: "fit",
     abstract: "Where do the errors come from: bias, variance, other photos, or wrong labels?",
     discussion: """
-      Takes the error apart (human, training, cross-validated, held out), tests whether the splits are
-      of one kind, trains on one small batch until it is learned by heart, and lists the photos whose
+      Takes the error apart (human, training, cross-validated, held out), tests whether the splits are \
+      of one kind, trains on one small batch until it is learned by heart, and lists the photos whose \
       labels look wrong.
       """)
 

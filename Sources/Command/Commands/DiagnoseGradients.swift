@@ -13,10 +13,10 @@ struct DiagnoseGradients: ParsableCommand {
     commandName: "gradients",
     abstract: "Check the backward pass of a network, layer by layer.",
     discussion: """
-      Compares the gradients of every parameter with central differences of the loss, in Double, and
-      the engine's gradients in Float with those. A right gradient agrees to about 1e-7 (the engine's
-      to about 1e-5); 1e-3 is wrong. The first wrong layer in the direction of the backward pass is
-      named. The images are small and made of noise, so a check takes about a minute and needs no data.
+      Compares the gradients of every parameter with central differences of the loss, in Double, and \
+      the engine's gradients in Float with those. A right gradient agrees to about 1e-7 (the engine's \
+      to about 1e-5); 1e-3 is wrong. The first wrong layer in the direction of the backward pass is \
+      named. The images are small and made of noise, so a check takes about a minute and needs no data. \
       Exit code 0 whatever the verdict; see `verdict` in the JSON document.
       """)
 

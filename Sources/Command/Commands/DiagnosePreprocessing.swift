@@ -12,8 +12,8 @@ struct DiagnosePreprocessing: ParsableCommand {
     commandName: "preprocessing",
     abstract: "Is the network fed what it was trained on? Needs photos, no labels.",
     discussion: """
-      Prepares the same photos in every usual way (channel order, range, centring) and compares what
-      arrives at the first batch norms with what they remember. Networks without batch norm are
+      Prepares the same photos in every usual way (channel order, range, centring) and compares what \
+      arrives at the first batch norms with what they remember. Networks without batch norm are \
       judged by the range and the confidence of their answers.
       """)
 

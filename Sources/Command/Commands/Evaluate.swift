@@ -14,7 +14,7 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Judge a model on photos it was not trained on.",
     discussion: """
-      Either the model of a run on the run's own split, or any model file (or the name of a
+      Either the model of a run on the run's own split, or any model file (or the name of a \
       pretrained backbone) on a folder of photos.
       """)
 

@@ -12,9 +12,9 @@ struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a model for other programs: ONNX, safetensors or arrays for Keras.",
     discussion: """
-      ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the
-      names that timm and torchvision use and loads there with strict=True. With --like the tensors
-      have the names and axes of the file that the weights once came from, for the program that wrote
+      ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the \
+      names that timm and torchvision use and loads there with strict=True. With --like the tensors \
+      have the names and axes of the file that the weights once came from, for the program that wrote \
       it: safetensors for PyTorch, npz for Keras.
       """)
 

@@ -13,8 +13,8 @@ struct FindLearningRate: ParsableCommand {
     commandName: "find-lr",
     abstract: "Sweep the learning rate and suggest one: of the head, or of thawed layers.",
     discussion: """
-      Weights, statistics, recipe and model stay as they are; the report shows the curve. On thawed
-      layers (--fine-tune, or an option that says what thaws) the sweep starts from the trained head
+      Weights, statistics, recipe and model stay as they are; the report shows the curve. On thawed \
+      layers (--fine-tune, or an option that says what thaws) the sweep starts from the trained head \
       and keeps the ratios between the layer groups' rates.
       """)
 
@@ -59,15 +59,17 @@ struct FindLearningRate: ParsableCommand {
     let search = try FindLearningRateStage(run.with(try recipe.checked())).find(
       from: start, to: end, iterations: iterations,
       of: thaws ? .fineTuning(phase: phase) : .head)
-    try session.print(search, text: search.text(thaws ? "fine-tune" : "train"))
+    try session.print(search, text: search.text(thaws ? "fine-tune" : "train", of: directory))
   }
 }
 
 extension LearningRateSearch {
   /// The suggestions, for people.
   ///
-  /// - Parameter command: the one to use them with.
-  func text(_ command: String) -> String {
+  /// - Parameters:
+  ///   - command: the one to use them with.
+  ///   - run: whose learning rate it is.
+  func text(_ command: String, of run: RunDirectory) -> String {
     let named: [(String, Double?, String)] = [
       ("valley", suggestions.valley, "in the longest fall of the loss; the usual choice"),
       ("steep", suggestions.steep, "where the loss falls fastest"),
@@ -80,6 +82,7 @@ extension LearningRateSearch {
     }
     return "\(counted(rates.count, "step")), ended because: \(stopReason.rawValue)\n"
       + table.text(width: OutputSink.tableColumns)
-      + "Use one: thaw \(command) --run RUN --learning-rate \(command == "train" ? "" : ":")RATE"
+      + "Use one: thaw \(command) --run \(run.path.quoted) --learning-rate "
+      + "\(command == "train" ? "" : ":")\(suggestions.valley.map { Format.significant($0) } ?? "RATE")"
   }
 }

@@ -12,7 +12,7 @@ struct FineTune: ParsableCommand {
     commandName: "fine-tune",
     abstract: "Thaw layer groups of the backbone and train them.",
     discussion: """
-      Starts from the model that `thaw train` left. What trains is printed first: group, parameters,
+      Starts from the model that `thaw train` left. What trains is printed first: group, parameters, \
       batch norm, learning rate. Frozen layers are compiled as for inference and cached.
       """)
 

@@ -15,7 +15,7 @@ struct Predict: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Predict the class of photos or folders of photos.",
     discussion: """
-      A photo that cannot be read is named on stderr, the others are predicted all the same; the
+      A photo that cannot be read is named on stderr, the others are predicted all the same; the \
       exit code is then 65.
       """)
 

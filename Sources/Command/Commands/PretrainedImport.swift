@@ -15,13 +15,13 @@ struct PretrainedImport: ParsableCommand {
     commandName: "import",
     abstract: "Take weights from a file that is here already.",
     discussion: """
-      Without --name the file must be the one the card names. With --name it may be any checkpoint of
-      a network that is known, or the folder of a model of transformers or timm: it gets a card of its
-      own. The network is recognised, or is that of the --card, and photos are prepared as the card
-      says, else as a file beside the weights does. Tensors that are missing, unexpected or of the wrong
+      Without --name the file must be the one the card names. With --name it may be any checkpoint of \
+      a network that is known, or the folder of a model of transformers or timm: it gets a card of its \
+      own. The network is recognised, or is that of the --card, and photos are prepared as the card \
+      says, else as a file beside the weights does. Tensors that are missing, unexpected or of the wrong \
       shape are listed, and then nothing is taken.
 
-      An ONNX classifier brings its network with it and needs no --card, only a --name, and the
+      An ONNX classifier brings its network with it and needs no --card, only a --name, and the \
       --preprocessing it was trained with unless Thaw wrote it.
       """)
   @Argument(help: "The checkpoint.") var file: FilePath

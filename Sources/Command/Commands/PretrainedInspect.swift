@@ -15,7 +15,7 @@ struct PretrainedInspect: ParsableCommand {
     commandName: "inspect",
     abstract: "What a checkpoint holds, and which network it seems to be; nothing is executed.",
     discussion: """
-      PyTorch .pth and .pt2, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model
+      PyTorch .pth and .pt2, safetensors, Keras .h5 and .keras, NumPy .npz, ONNX, and the folder of a model \
       of transformers or timm.
       """)
   @Argument(
