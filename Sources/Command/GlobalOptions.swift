@@ -11,7 +11,7 @@ struct GlobalOptions: ParsableArguments {
   @Option(name: .long, help: "Seed of every random stream (default: the recipe's).")
   var seed: UInt64?
 
-  @Option(name: .long, help: "Compute threads (default: the number of cores).")
+  @Option(name: .long, help: "Compute threads (default: the cores it may use).")
   var threads: Int?
 
   @Option(

@@ -44,7 +44,7 @@ package struct StageContext: Sendable {
   ) {
     self.engine = engine
     self.console = console
-    self.threads = threads ?? ComputeThreads.physicalCores
+    self.threads = threads ?? ComputeThreads.allowed
     self.pretrained = pretrained
     ComputeThreads.configure(self.threads)
   }

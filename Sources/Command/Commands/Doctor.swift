@@ -3,6 +3,7 @@
 import ArgumentParser
 import ThawBackbones
 import ThawConsole
+import ThawInference
 import ThawOneDNN
 
 /// `thaw doctor`
@@ -16,7 +17,7 @@ struct Doctor: ParsableCommand {
   func run() throws {
     let session = Session(global)
     let examination = try Examination(
-      threads: global.threads ?? ComputeThreads.physicalCores,
+      threads: global.threads ?? ComputeThreads.allowed,
       store: Result { try PretrainedStore.locate() }, asksNetwork: !global.offline)
     try session.print(examination, text: examination.text(width: min(OutputSink.tableColumns, 80)))
   }

@@ -86,10 +86,10 @@ struct Examination: Encodable {
         "\(asked) threads are asked for and there \(machine.cores == 1 ? "is 1 core" : "are \(machine.cores) cores"):"
           + " more threads than cores make it slower. Leave --threads out.")
     }
-    if let quota = machine.quota, quota < Double(asked) {
+    if let quota = machine.quota, quota.rounded(.up) < Double(asked) {
       problems.append(
         "The control group allows \(Format.significant(quota)) processors' time for \(asked)"
-          + " threads; --threads \(max(Int(quota), 1)) wastes less.")
+          + " threads, which stops all of them for a part of the time. Leave --threads out.")
     }
     if !machine.instructions.contains("AVX2") {
       problems.append("The processor has no AVX2: expect a tenth of the usual speed.")

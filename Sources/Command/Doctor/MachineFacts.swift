@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import ThawFiles
 import ThawOneDNN
 
 /// What the kernel says about this machine, and what of it this process may use.
@@ -28,11 +29,11 @@ struct MachineFacts: Encodable {
     let flags = Set((Self.value(of: "flags", in: processors) ?? "").split(separator: " "))
     instructions = Self.known.filter { flags.contains(Substring($0.flag)) }.map(\.name)
     cores = ComputeThreads.physicalCores
-    quota = Self.quota(Self.text("/sys/fs/cgroup/cpu.max"))
+    quota = ControlGroup.current.processors
     let memory = Self.text("/proc/meminfo")
     self.memory = Self.kilobytes(Self.value(of: "MemTotal", in: memory))
     memoryAvailable = Self.kilobytes(Self.value(of: "MemAvailable", in: memory))
-    memoryLimit = Int(Self.text("/sys/fs/cgroup/memory.max").filter { !$0.isWhitespace })
+    memoryLimit = ControlGroup.current.memory
     system =
       (Self.text("/etc/os-release").split(separator: "\n").first { $0.hasPrefix("PRETTY_NAME=") })
       .map { $0.dropFirst(12).filter { $0 != "\"" } } ?? "Linux"
@@ -42,15 +43,6 @@ struct MachineFacts: Encodable {
     ("avx2", "AVX2"), ("fma", "FMA"), ("avx512f", "AVX-512"), ("avx512_vnni", "AVX-512 VNNI"),
     ("avx512_bf16", "AVX-512 bfloat16"), ("amx_bf16", "AMX bfloat16"), ("amx_int8", "AMX int8"),
   ]
-
-  /// Two numbers of microseconds, time in a period; `max` is no limit.
-  static func quota(_ text: String) -> Double? {
-    let numbers = text.split(whereSeparator: \.isWhitespace).map { Double($0) }
-    guard numbers.count == 2, let time = numbers[0], let period = numbers[1], period > 0 else {
-      return nil
-    }
-    return time / period
-  }
 
   /// The value behind `name :` on the first line that has it.
   static func value(of name: String, in text: String) -> String? {

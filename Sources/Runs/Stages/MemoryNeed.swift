@@ -2,6 +2,7 @@
 
 import Glibc
 import ThawConsole
+import ThawFiles
 import ThawImages
 
 /// The memory that the largest photos take which a limit of pixels allows.
@@ -13,18 +14,19 @@ struct MemoryNeed {
     (pixels, self.threads) = (reading.maximumPixels, threads)
   }
 
-  /// Refuses a limit that somebody has raised beyond three quarters of this machine's memory: three bytes a
-  /// pixel, on every thread.
+  /// Refuses a limit that somebody has raised beyond three quarters of the memory that this machine or its
+  /// control group has: three bytes a pixel, on every thread.
   ///
   /// - Throws: ``PipelineError/usage(_:)``.
   func check() throws(PipelineError) {
     guard pixels > PixelReading().maximumPixels else { return }
-    let memory = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    let machine = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    let memory = min(machine, ControlGroup.current.memory ?? machine)
     let (needed, isTooMuch) = (3 * pixels).multipliedReportingOverflow(by: threads)
     guard isTooMuch || needed > memory / 4 * 3 else { return }
     throw .usage(
       "--max-pixels \(pixels): photos of that size take \(Format.bytes(isTooMuch ? .max : needed)) on"
-        + " \(threads) threads, and this machine has \(Format.bytes(memory)). Give a lower limit or fewer"
+        + " \(threads) threads, and there are \(Format.bytes(memory)). Give a lower limit or fewer"
         + " --threads.")
   }
 }

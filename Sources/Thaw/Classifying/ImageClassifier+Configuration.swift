@@ -2,6 +2,7 @@
 
 public import Logging
 public import SystemPackage
+import ThawInference
 import ThawOneDNN
 
 extension ImageClassifier {
@@ -36,7 +37,7 @@ extension ImageClassifier {
 
     /// The defaults: a worker a core, 256 photos waiting, the logger labelled `thaw`.
     public init() {
-      workers = ComputeThreads.physicalCores
+      workers = ComputeThreads.allowed
       logger = Logger(label: "thaw")
     }
 
