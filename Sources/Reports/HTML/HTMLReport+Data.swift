@@ -29,7 +29,7 @@ extension HTMLReport {
     let body =
       paragraph(text) + classCounts(classes, splits.map(\.rawValue))
       + optional(content.photosPage) {
-        "<p><a href=\"\($0)\">A look at the photos</a>: formats, sizes, cameras and copies.</p>\n"
+        "<p><a href=\"\($0)\">A look at the photos</a>: formats, sizes and copies.</p>\n"
       } + duplicates(manifest.duplicates) + badFiles(manifest.bad) + passedOver
     return Section(id: "data", title: "The photos", body: body)
   }

@@ -63,19 +63,25 @@ package struct PhotosPage: Sendable {
 
   private var classes: Markup {
     typealias Column = HTMLReport.Column
-    let columns = [
-      Column("Class"), Column("Photos", numeric: true), Column("Formats"), Column("Middle size"),
-      Column("Cameras"),
-    ]
+    // Photos from the web rarely say what took them.
+    let namesCameras = look.classes.contains { !$0.cameras.isEmpty }
+    let columns =
+      [
+        Column("Class"), Column("Photos", numeric: true), Column("Formats"), Column("Middle size"),
+      ] + (namesCameras ? [Column("Cameras")] : [])
     let rows = look.classes.map { item -> [Markup] in
       [
         elements.name(item.name), "\(Format.grouped(item.count))", "\(counted(item.formats))",
-        "\(item.medianWidth) x \(item.medianHeight)", "\(counted(item.cameras))",
-      ]
+        "\(item.medianWidth) x \(item.medianHeight)",
+      ] + (namesCameras ? ["\(counted(item.cameras))"] : [])
     }
     return section(
       "classes", "What each class is made of",
-      elements.table(columns, rows, caption: "Formats, sizes and cameras by class", stacks: true))
+      elements.table(
+        columns, rows,
+        caption: namesCameras
+          ? "Formats, sizes and cameras by class" : "Formats and sizes by class",
+        stacks: true))
   }
 
   /// The most frequent first; few of them.

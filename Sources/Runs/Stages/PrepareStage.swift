@@ -255,8 +255,11 @@ package struct PrepareStage {
     if let newSplit { context.console.warn(newSplit.text) }
     let leftOut = LeftOutFiles.count(verification)
     for line in leftOut.lines { context.console.warn(line) }
-    for finding in look.findings { context.console.warn(finding.text + ".") }
-    for warning in manifest.warnings { context.console.warn(warning) }
+    // What was said about the same photos before stands on the page about them.
+    if !unchanged {
+      for finding in look.findings { context.console.warn(finding.text + ".") }
+      for warning in manifest.warnings { context.console.warn(warning) }
+    }
     return Summary(
       root: manifest.root.description, count: manifest.records.count,
       severalLabels: manifest.severalLabels, classes: classes,
