@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import ThawConsole
+package import ThawConsole
 import ThawFiles
-import ThawImages
+package import ThawImages
 
 /// The memory that the largest photos take which a limit of pixels allows.
-struct MemoryNeed {
+package struct MemoryNeed {
   private let pixels: Int
   private let threads: Int
 
-  init(of reading: PixelReading, threads: Int) {
+  /// - Parameters:
+  ///   - reading: whose limit it is.
+  ///   - threads: that decode at the same time.
+  package init(of reading: PixelReading, threads: Int) {
     (pixels, self.threads) = (reading.maximumPixels, threads)
   }
 
@@ -18,7 +21,7 @@ struct MemoryNeed {
   /// control group has: three bytes a pixel, on every thread.
   ///
   /// - Throws: ``PipelineError/usage(_:)``.
-  func check() throws(PipelineError) {
+  package func check() throws(PipelineError) {
     guard pixels > PixelReading().maximumPixels else { return }
     let machine = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
     let memory = min(machine, ControlGroup.current.memory ?? machine)
