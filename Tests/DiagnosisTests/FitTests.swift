@@ -74,6 +74,24 @@ import ThawTraining
     #expect(labels.indices.allSatisfy { all[2 * $0].isNaN == (labels[$0] == 0) })
   }
 
+  /// With weights a rare class counts as much as a frequent one.
+  @Test func classesCountByTheirWeights() throws {
+    let width = 2
+    var stream = RandomStream(seed: 4, purpose: .procedural)
+    let labels = (0..<200).map { $0 % 10 == 0 ? 1 : 0 }
+    let features = Tensor(
+      labels.flatMap { label in
+        (0..<width).map { _ in Float(stream.normal() + (label == 1 ? 0.7 : 0)) }
+      }, shape: [200, width])
+    func rare(_ weights: [Float]) throws -> Int {
+      let probabilities = try CrossValidation.probabilities(
+        features, labels: labels, classes: 2, classWeights: weights, inverseStrength: 1, seed: 5)
+      return labels.indices.count { probabilities[2 * $0 + 1] > 0.5 }
+    }
+    let (plain, weighted) = (try rare([]), try rare([0.55, 5]))
+    #expect(plain < 10 && weighted > 40, "\(plain), \(weighted)")
+  }
+
   @Test func adviceComesInTheOrderOfTheParts() throws {
     let both = findings(training: 0.1, crossValidated: 0.3, validation: 0.3, suspicious: 40)
     #expect(both.status == .variance)
