@@ -46,6 +46,9 @@ import ThawFiles
     #expect(["batch_statistics", "corrupted_statistics"].contains(found["kind"].string))
     #expect(found["evidence"].array.contains { $0.string?.contains("batchStatistics") == true })
     #expect(found["fixes"].array.count >= 3)
+    #expect(
+      found["kind"].string == "corrupted_statistics"
+        || found["code"].string == "thaw train --run run --frozen-batch-norm inference")
     let fixed = try workspace.thaw(
       "diagnose", "batchnorm", "--model", "fixed.safetensors", "--data", "photos", "--quick",
       "--no-fixes", "--json"
