@@ -105,6 +105,38 @@ import ThawFiles
     #expect(found["gain"].string?.contains(found["recommended_fix"].string ?? "?") == true)
   }
 
+  /// A run has its own photos, so advice about it names its model instead; followed it is not refused.
+  @Test func adviceAboutARunIsACommandThatIsNotRefused() throws {
+    let workspace = try Workspace(count: 12)
+    try workspace.prepare("--valid", "0").succeeded()
+    try workspace.thaw("train", "--run", "run").succeeded()
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--run", "run", "--quick", "--no-fixes", "--json"
+    ).json()
+    #expect(found["kind"].string == "cannot_tell")
+    // All photos of a run without others were trained on; nobody is asked to say so.
+    #expect(found["familiarity"]["answer"].string == "seen")
+    #expect(!found["evidence"].array.contains { $0.string?.contains("--seen") == true })
+    let advice = found["recommendation"].string ?? ""
+    let command =
+      "thaw diagnose batchnorm --model run/model.safetensors --train-data TRAINED --data OTHERS"
+    #expect(advice.contains(command), "\(advice)")
+    let others = workspace.file("others")
+    for kind in 0..<2 {
+      let folder = others.appending(["blue", "red"][kind])
+      try FileSystem.createDirectory(folder)
+      for number in 0..<6 {
+        try AtomicFile.write(
+          folder.appending("\(number).png"),
+          bytes: try Workspace.photo(kind: kind, number: 500 + number))
+      }
+    }
+    let words = command.split(separator: " ").dropFirst().map {
+      $0 == "TRAINED" ? "photos" : $0 == "OTHERS" ? "others" : String($0)
+    }
+    try workspace.start(words + ["--quick", "--no-fixes"]).wait().succeeded()
+  }
+
   @Test(arguments: [
     ([], Int32(64), "Give either --run RUN"),
     (["--model", "m.safetensors"], 64, "--model and --data belong together"),

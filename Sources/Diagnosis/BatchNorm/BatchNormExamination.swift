@@ -85,7 +85,8 @@ package struct BatchNormExamination {
       ComparedHeads(
         trials: trials, photos: photos, passes: passes, original: original,
         size: Extent2D(classifier.preprocessing.inputSize)),
-      isSeen: isSeen, chance: photos.main.largestClassShare)
+      training: PhotoResults(switched, labels: photos.main.labels), isSeen: isSeen,
+      chance: photos.main.largestClassShare)
     judgingFamiliarity = heads.judging
     let repairs = try BatchNormExamination.repaired(
       Set(suspects.map { layers[$0].path }), photos.main, sampled, passes)
