@@ -90,6 +90,24 @@ import ThawFiles
     #expect(same.stderr.contains("all of its photos are in photos too"), "\(same.stderr)")
   }
 
+  /// What it takes, in passes of a photo through the network rather than in seconds: features are
+  /// computed once for each choice of statistics, and of many photos no mixture of them is tried.
+  @Test(arguments: [(90, 90), (90, 40)])
+  func photosPassAFewTimes(count: Int, shown: Int) throws {
+    let workspace = try Workspace(count: count)
+    try workspace.prepare("--valid", "0.1", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    try workspace.thaw("train", "--run", "run", "--epochs", "8", "--patience", "0").succeeded()
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "run/model.safetensors", "--data", "photos", "--quick",
+      "--photos", "\(2 * shown)", "--seen", "no", "--json"
+    ).json()
+    let passes = (found["photo_passes"].double ?? .infinity) / (found["photos"].double ?? 1)
+    let names = found["fixes"].array.compactMap(\.["name"].string)
+    #expect(names.contains("recalibrate-head"), "\(names)")
+    #expect(names.contains("recalibrate-part-head") == (shown == 40), "\(names)")
+    #expect(passes < (shown == 40 ? 32 : 16), "\(passes)")
+  }
+
   @Test func theAnswerSaysWhatIsWrongThenWhatIsWonThenWhatToDo() throws {
     let workspace = try Workspace(count: 20)
     try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()

@@ -34,6 +34,10 @@ package struct BatchNormExamination {
     return known.compactMap { $0?.contradiction }
   }
 
+  /// Photos that were run through the network so far, each time counted, for what it takes; those that
+  /// are fed by other contracts are left out.
+  package var photoPasses: Double { network.photoPasses + Double(trials.photoPasses) }
+
   /// Photos of a batch when nobody says how many the network was trained with.
   package static let usualBatch = 32
   private static let largestBatch = 64

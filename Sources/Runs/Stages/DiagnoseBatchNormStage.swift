@@ -134,6 +134,7 @@ package struct DiagnoseBatchNormStage {
       classifier, examination, judgement, seed: options.seed, context: context)
     if options.triesFixes { try fixes.tryAll(&diagnosis) }
     fixes.recommend(&diagnosis)
+    diagnosis.photoPasses = examination.photoPasses.rounded()
     if let directory = options.writeFixes { try fixes.writeAll(to: directory, diagnosis) }
     if let path = options.apply {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
