@@ -3,12 +3,13 @@
 """How often does `thaw diagnose batchnorm` accuse batch norms of networks that have nothing wrong there?
 
     Tools/diagnosis_false_alarms.py WORK --thaw .build/release/thaw --count 100 \\
-        --photos FOLDER [...] --backbone CARD [...] [--seed 1] [--threads 1]
+        --photos FOLDER [...] --backbone CARD [...] [--classes 4] [--seed 1] [--threads 1]
 
 Makes healthy networks by `thaw train` and `thaw fine-tune`, each from another draw of classes and photos,
 by another of the recipes below, good ones and poor ones, and asks about each of them with the photos it
 was trained on, with others, or with both. FOLDER has one folder per class, or `train` and `unseen` with
-one per class. Answers go to WORK/alarms.jsonl; a later call goes on. It ends with the table.
+one per class; with `unseen-dark` and `unseen-blur` (which `diagnosis_regret.py make` arranges) new photos
+of another camera are shown as well. Answers go to WORK/alarms.jsonl; a later call goes on. It ends with the table.
 
 Weights are looked for where `thaw` looks for them (THAW_PRETRAINED). Python alone is needed.
 """
@@ -33,16 +34,20 @@ RECIPES = {
     "labels drawn at random": [],
     "four photos a class": [],
     "fine-tuned": [],
+    "new photos in the dark": [],
+    "new photos out of focus": [],
 }
+# Where the new photos of a recipe come from.
+SHIFTED = {"new photos in the dark": "unseen-dark", "new photos out of focus": "unseen-blur"}
 WAYS = ("training photos", "new photos", "both")
 # What is no accusation of the batch norms.
 HARMLESS = {"healthy", "preprocessing", "label_order", "overfitting", "weak", "no_batch_norm",
             "undertrained", "cannot_tell"}
 
 
-def class_folders(folder):
-    """Photos by class, from both parts where there are two."""
-    parts = [folder / part for part in ("train", "unseen") if (folder / part).is_dir()] or [folder]
+def class_folders(folder, names=("train", "unseen")):
+    """Photos by class, from all the parts where there are some."""
+    parts = [folder / part for part in names if (folder / part).is_dir()] or [folder]
     photos = {}
     for part in parts:
         for place in sorted(path for path in part.iterdir() if path.is_dir()):
@@ -50,17 +55,20 @@ def class_folders(folder):
     return photos
 
 
-def draw(folder, recipe, stream, place):
-    """Links photos into PLACE/train and PLACE/new; some classes, some photos of each."""
-    photos = class_folders(folder)
-    names = stream.sample(sorted(photos), stream.randint(2, len(photos)))
+def draw(folder, recipe, stream, place, most):
+    """Links photos into PLACE/train and PLACE/new; some classes, `most` of them, some photos of each."""
+    shifted = SHIFTED.get(recipe)
+    photos = class_folders(folder, ("train",)) if shifted else class_folders(folder)
+    others = class_folders(folder, (shifted,)) if shifted else None
+    names = stream.sample(sorted(photos), stream.randint(2, min(most, len(photos))))
     count = 4 if recipe == "four photos a class" else stream.choice([12, 20, 30])
     train, new = [], []
     for name in names:
         drawn = stream.sample(photos[name], len(photos[name]))
         train += [(name, path) for path in drawn[:count]]
         # At least 48 new photos: fewer are not judged.
-        new += [(name, path) for path in drawn[count:count + max(20, 48 // len(names) + 1)]]
+        rest = drawn[count:] if others is None else others[name]
+        new += [(name, path) for path in rest[:max(20, 48 // len(names) + 1)]]
     if recipe == "labels drawn at random":
         labels = [name for name, _ in train]
         stream.shuffle(labels)
@@ -86,9 +94,11 @@ def examine(options, number):
     stream = random.Random(options.seed * 100_000 + number)
     recipe = list(RECIPES)[number % len(RECIPES)]
     way = WAYS[number // len(RECIPES) % len(WAYS)]
-    backbone, folder = stream.choice(options.backbone), stream.choice(options.photos)
+    backbone = stream.choice(options.backbone)
+    folder = stream.choice([folder for folder in options.photos if recipe not in SHIFTED
+                            or (folder / SHIFTED[recipe]).is_dir()] or options.photos)
     place = options.work / "network"
-    draw(folder, recipe, stream, place)
+    draw(folder, recipe, stream, place, options.classes)
     network = place / "run"
     run(options, "prepare", place / "train", "--run", network, "--backbone", backbone, "--valid", "0",
         "--seed", stream.randrange(10_000))
@@ -109,6 +119,7 @@ def examine(options, number):
 def table(results):
     """Accusations and other answers by recipe, in Markdown."""
     lines = ["| healthy network | networks | accused | answers |", "|---|---|---|---|"]
+
     def row(name, chosen):
         kinds = {}
         for result in chosen:
@@ -130,6 +141,7 @@ def main():
     parser.add_argument("--photos", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--backbone", nargs="+", required=True)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--classes", type=int, default=4, help="of a network, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -46,6 +46,9 @@ import ThawFiles
     #expect(["batch_statistics", "corrupted_statistics"].contains(found["kind"].string))
     #expect(found["evidence"].array.contains { $0.string?.contains("batchStatistics") == true })
     #expect(found["fixes"].array.count >= 3)
+    #expect(
+      found["kind"].string == "corrupted_statistics"
+        || found["code"].string == "thaw train --run run --frozen-batch-norm inference")
     let fixed = try workspace.thaw(
       "diagnose", "batchnorm", "--model", "fixed.safetensors", "--data", "photos", "--quick",
       "--no-fixes", "--json"
@@ -87,6 +90,24 @@ import ThawFiles
     #expect(same.stderr.contains("all of its photos are in photos too"), "\(same.stderr)")
   }
 
+  /// What it takes, in passes of a photo through the network rather than in seconds: features are
+  /// computed once for each choice of statistics, and of many photos no mixture of them is tried.
+  @Test(arguments: [(90, 90), (90, 40)])
+  func photosPassAFewTimes(count: Int, shown: Int) throws {
+    let workspace = try Workspace(count: count)
+    try workspace.prepare("--valid", "0.1", "--frozen-batch-norm", "keras-2.1.3").succeeded()
+    try workspace.thaw("train", "--run", "run", "--epochs", "8", "--patience", "0").succeeded()
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "run/model.safetensors", "--data", "photos", "--quick",
+      "--photos", "\(2 * shown)", "--seen", "no", "--json"
+    ).json()
+    let passes = (found["photo_passes"].double ?? .infinity) / (found["photos"].double ?? 1)
+    let names = found["fixes"].array.compactMap(\.["name"].string)
+    #expect(names.contains("recalibrate-head"), "\(names)")
+    #expect(names.contains("recalibrate-part-head") == (shown == 40), "\(names)")
+    #expect(passes < (shown == 40 ? 32 : 16), "\(passes)")
+  }
+
   @Test func theAnswerSaysWhatIsWrongThenWhatIsWonThenWhatToDo() throws {
     let workspace = try Workspace(count: 20)
     try workspace.prepare("--valid", "0.4", "--frozen-batch-norm", "keras-2.1.3").succeeded()
@@ -100,6 +121,38 @@ import ThawFiles
     let found = try workspace.thaw("diagnose", "batchnorm", "--run", "run", "--quick", "--json")
       .json()
     #expect(found["gain"].string?.contains(found["recommended_fix"].string ?? "?") == true)
+  }
+
+  /// A run has its own photos, so advice about it names its model instead; followed it is not refused.
+  @Test func adviceAboutARunIsACommandThatIsNotRefused() throws {
+    let workspace = try Workspace(count: 12)
+    try workspace.prepare("--valid", "0").succeeded()
+    try workspace.thaw("train", "--run", "run").succeeded()
+    let found = try workspace.thaw(
+      "diagnose", "batchnorm", "--run", "run", "--quick", "--no-fixes", "--json"
+    ).json()
+    #expect(found["kind"].string == "cannot_tell")
+    // All photos of a run without others were trained on; nobody is asked to say so.
+    #expect(found["familiarity"]["answer"].string == "seen")
+    #expect(!found["evidence"].array.contains { $0.string?.contains("--seen") == true })
+    let advice = found["recommendation"].string ?? ""
+    let command =
+      "thaw diagnose batchnorm --model run/model.safetensors --train-data TRAINED --data OTHERS"
+    #expect(advice.contains(command), "\(advice)")
+    let others = workspace.file("others")
+    for kind in 0..<2 {
+      let folder = others.appending(["blue", "red"][kind])
+      try FileSystem.createDirectory(folder)
+      for number in 0..<6 {
+        try AtomicFile.write(
+          folder.appending("\(number).png"),
+          bytes: try Workspace.photo(kind: kind, number: 500 + number))
+      }
+    }
+    let words = command.split(separator: " ").dropFirst().map {
+      $0 == "TRAINED" ? "photos" : $0 == "OTHERS" ? "others" : String($0)
+    }
+    try workspace.start(words + ["--quick", "--no-fixes"]).wait().succeeded()
   }
 
   @Test(arguments: [

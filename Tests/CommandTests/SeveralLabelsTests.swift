@@ -172,6 +172,15 @@ struct SeveralLabelsTests {
     #expect(outcome.status == 65 && outcome.stderr.contains("several labels a photo"))
   }
 
+  /// Nor does the end of a training advise what is refused.
+  @Test func nothingIsAdvisedThatIsRefused() throws {
+    let workspace = try Self.labelled()
+    let outcome = try workspace.fit("--labels", "labels.csv", "--valid", "0.3")
+    outcome.succeeded()
+    #expect(outcome.stdout.contains("Look at it:"))
+    #expect(!outcome.stdout.contains("thaw diagnose"), "\(outcome.stdout)")
+  }
+
   /// A run that changes from one label a photo to several does not use the model of before.
   @Test func aModelOfOneLabelIsNotTakenForOneOfSeveral() throws {
     let workspace = try Workspace()

@@ -40,6 +40,24 @@ import ThawTensors
     #expect(traces(results(121, loss: 1.2), results(120, loss: 1.2)).answer == .unseen)
   }
 
+  /// What a head learned on the statistics of pairs does not show in any other company.
+  @Test func aHeadOfSmallBatchesMayKnowPhotosThatItShowsNoTraceOf() {
+    let unseen = traces(results(90, loss: 1.6), results(124, loss: 1.2))
+    #expect(unseen.hiddenByBatches.answer == .unknown)
+    #expect(unseen.hiddenByBatches.reason.contains("learned in batches of a few photos"))
+    let seen = traces(results(199, loss: 0.02), results(125, loss: 1.2), surer: true)
+    #expect(seen.hiddenByBatches == seen)
+    func small(_ right: Int, inference: Int, usual: Int?) -> Bool {
+      BatchNormFacts.SmallBatches(
+        batch: 2, inference: results(inference, loss: 1), results: results(right, loss: 1),
+        usual: usual.map { results($0, loss: 1) }
+      ).areWhereItLearned
+    }
+    // Against running statistics a clear lead counts; against larger batches it is enough not to lose.
+    #expect(small(120, inference: 80, usual: nil) && !small(82, inference: 80, usual: nil))
+    #expect(small(120, inference: 118, usual: 120) && !small(100, inference: 60, usual: 120))
+  }
+
   @Test func fewPhotosAndEasyOnesTellNothing() {
     let few = traces(results(20, loss: 0.5, of: 24), results(20, loss: 0.5, of: 24))
     #expect(few.answer == .unknown)

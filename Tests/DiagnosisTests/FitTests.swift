@@ -12,7 +12,7 @@ import ThawTraining
     training: Double, crossValidated: Double, validation: Double, count: Int = 400,
     human: Double? = nil, splits: SplitMismatch? = nil,
     overfit: FitFindings.OverfitTest? = nil, suspicious: Int = 0, hints: [FitHint] = [],
-    signal: LabelSignal? = nil
+    signal: LabelSignal? = nil, isHeadAlone: Bool = false
   ) -> FitFindings {
     FitFindings(
       parts: BiasVariance(
@@ -20,7 +20,7 @@ import ThawTraining
         crossValidated: ErrorRate(error: crossValidated, count: count),
         validation: ErrorRate(error: validation, count: count)),
       humanError: human, heldOut: "valid", splits: splits, overfitTest: overfit, labels: [],
-      suspiciousCount: suspicious, hints: hints, signal: signal)
+      suspiciousCount: suspicious, hints: hints, signal: signal, isHeadAlone: isHeadAlone)
   }
 
   /// Scores of two splits of `count` photos in two classes whose means differ by `shift`.
@@ -38,6 +38,10 @@ import ThawTraining
     let variance = findings(training: 0, crossValidated: 0.15, validation: 0.16)
     #expect(variance.status == .variance)
     #expect(variance.next.first?.contains("Against variance") == true)
+    #expect(variance.next.first?.contains("fewer thawed layers") == true)
+    let alone = findings(
+      training: 0, crossValidated: 0.15, validation: 0.16, isHeadAlone: true)
+    #expect(alone.next.first?.contains("thawed") == false)
     let head = findings(training: 0.5, crossValidated: 0.3, validation: 0.5)
     #expect(head.status == .head)
     #expect(head.next.first?.contains("thaw diagnose batchnorm") == true)
@@ -72,6 +76,24 @@ import ThawTraining
       features, labels: labels, groups: labels.indices.map { labels[$0] == 0 ? 0 : $0 }, classes: 2,
       inverseStrength: 1, seed: 5)
     #expect(labels.indices.allSatisfy { all[2 * $0].isNaN == (labels[$0] == 0) })
+  }
+
+  /// With weights a rare class counts as much as a frequent one.
+  @Test func classesCountByTheirWeights() throws {
+    let width = 2
+    var stream = RandomStream(seed: 4, purpose: .procedural)
+    let labels = (0..<200).map { $0 % 10 == 0 ? 1 : 0 }
+    let features = Tensor(
+      labels.flatMap { label in
+        (0..<width).map { _ in Float(stream.normal() + (label == 1 ? 0.7 : 0)) }
+      }, shape: [200, width])
+    func rare(_ weights: [Float]) throws -> Int {
+      let probabilities = try CrossValidation.probabilities(
+        features, labels: labels, classes: 2, classWeights: weights, inverseStrength: 1, seed: 5)
+      return labels.indices.count { probabilities[2 * $0 + 1] > 0.5 }
+    }
+    let (plain, weighted) = (try rare([]), try rare([0.55, 5]))
+    #expect(plain < 10 && weighted > 40, "\(plain), \(weighted)")
   }
 
   @Test func adviceComesInTheOrderOfTheParts() throws {

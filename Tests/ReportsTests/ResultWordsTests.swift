@@ -100,9 +100,14 @@ import ThawTraining
     let words = ResultWords(evaluation)
     #expect(
       words.crossValidation
-        == "In cross-validation 91.1\u{A0}%: of 571 photos, each judged by a new head that was solved"
-        + " without it, 520 were right.")
+        == "In cross-validation 91.1\u{A0}% (88\u{A0}% to 93\u{A0}% by chance alone): of 571 photos,"
+        + " each judged by a new head that was solved without it, 520 were right.")
     #expect(words.caution?.hasSuffix("520 were right.") == true)
+    // Photos of one picture count once: chance reaches further.
+    evaluation.crossValidation = .init(count: 571, correct: 520, independent: 57)
+    #expect(
+      ResultWords(evaluation).crossValidation?.contains("(81\u{A0}% to 96\u{A0}% by chance") == true
+    )
     let copy = try JSONDecoder().decode(
       Evaluation.self, from: try JSONEncoder().encode(evaluation))
     #expect(copy == evaluation)

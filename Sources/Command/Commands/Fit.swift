@@ -82,6 +82,9 @@ extension FitStage.Summary {
       return "The model is up to date: \(ResultWords(evaluate).sentence).\n\(places)"
     }
     let lines = [train.text, fineTune?.text].compactMap { $0 }.joined(separator: "\n")
+    // `thaw diagnose fit` compares classes of which a photo has one.
+    let better =
+      advice ?? (evaluate.severalLabels ? nil : "thaw diagnose fit --run \(ShellWord.quote(run))")
     return """
       \(lines)
 
@@ -89,8 +92,7 @@ extension FitStage.Summary {
       \(places)
 
       Try it:      thaw predict --model \(ShellWord.quote(model)) PHOTO
-      Look at it:  xdg-open \(ShellWord.quote(report))
-      Better:      \(advice ?? "thaw diagnose fit --run \(ShellWord.quote(run))")
+      Look at it:  xdg-open \(ShellWord.quote(report))\(better.map { "\nBetter:      \($0)" } ?? "")
       """
   }
 }

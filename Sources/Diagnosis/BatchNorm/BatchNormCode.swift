@@ -1,49 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SystemPackage
+import ThawFiles
 import ThawInference
+import ThawNetwork
 
 /// A cure as a few lines for the program that a network was trained with.
-struct BatchNormCode {
+package struct BatchNormCode {
   /// The lines.
-  let text: String
+  package let text: String
 
   /// Nil where no line of code is the cure.
   ///
-  /// - Parameter fix: the recommended one; nil for none.
-  init?(_ kind: BatchNormFinding, _ fix: String?, of classifier: Classifier) {
-    let system = System(classifier)
+  /// - Parameters:
+  ///   - fix: the recommended one; nil for none.
+  ///   - isOfRun: whether the network is the model of a run.
+  init?(
+    _ kind: BatchNormFinding, _ fix: String?, of classifier: Classifier, isOfRun: Bool
+  ) {
+    let blocks: [String?]
     switch kind {
     case .batchStatistics, .alteredBatchNorms:
       let restores = fix?.hasPrefix("restore") ?? false
-      text = ((restores ? [system.restoring].compactMap(\.self) : []) + [system.freezing])
-        .joined(separator: "\n")
+      blocks =
+        classifier.record != nil
+        ? [BatchNormCode.command(of: classifier, isOfRun: isOfRun)]
+        : System.candidates(of: classifier).flatMap {
+          [restores ? $0.restoring : nil, $0.freezing]
+        }
     case .initialStatistics, .corruptedStatistics:
-      guard let lines = system.restoring else { return nil }
-      text = lines
+      blocks =
+        classifier.record == nil ? System.candidates(of: classifier).map(\.restoring) : []
     case .healthy, .otherEpsilon, .preprocessing, .labelOrder, .overfitting, .undertrained, .weak,
       .cannotTell, .noBatchNorm:
       return nil
     }
+    guard !blocks.compactMap(\.self).isEmpty else { return nil }
+    text = blocks.compactMap(\.self).joined(separator: "\n")
   }
 
-  /// What the network was trained with.
-  private enum System {
-    case thaw, keras, torch
+  /// The command that trains the model of a run again; nil where frozen batch norms were in inference mode
+  /// all along, as they are unless something else is asked for.
+  private static func command(of classifier: Classifier, isOfRun: Bool) -> String? {
+    guard let record = classifier.record, record.freezing.frozenBatchNorm != .inference else {
+      return nil
+    }
+    let run =
+      isOfRun
+      ? ShellWord.quote(FilePath(classifier.source).removingLastComponent().string) : "RUN"
+    let train = "thaw train --run \(run) --frozen-batch-norm inference"
+    return classifier.trainedHeadAlone ?? true
+      ? train : "\(train)\nthaw fine-tune --run \(run) --frozen-batch-norm inference"
+  }
 
-    init(_ classifier: Classifier) {
-      let name = classifier.source.lowercased()
-      if classifier.record != nil {
-        self = .thaw
-      } else {
-        self =
-          [".h5", ".hdf5", ".keras"].contains(where: name.hasSuffix) ? .keras : .torch
+  /// What a network of another program was trained with.
+  package enum System: Sendable {
+    case keras, torch
+
+    fileprivate static func candidates(of classifier: Classifier) -> [System] {
+      candidates(
+        file: classifier.source, writer: classifier.model.record.notes[StoredModel.writer] ?? "")
+    }
+
+    /// What it may be, from the name of its file and, for a format that several write, from who wrote it.
+    /// Where that leaves both possible it is both.
+    package static func candidates(file: String, writer: String) -> [System] {
+      let (name, writer) = (file.lowercased(), writer.lowercased())
+      if [".h5", ".hdf5", ".keras"].contains(where: name.hasSuffix)
+        || ["keras", "tf2onnx", "tensorflow"].contains(where: writer.contains)
+      {
+        return [.keras]
       }
+      if [".onnx", ".npz"].contains(where: name.hasSuffix), !writer.contains("torch") {
+        return [.keras, .torch]
+      }
+      return [.torch]
     }
 
     /// Frozen batch norms in inference mode.
-    var freezing: String {
+    fileprivate var freezing: String {
       switch self {
-      case .thaw: "thaw train --run RUN --frozen-batch-norm inference"
       case .keras:
         """
         # Keras: when the model is built
@@ -59,10 +95,9 @@ struct BatchNormCode {
       }
     }
 
-    /// Batch norms of the original checkpoint; nil where a command does it.
-    var restoring: String? {
+    /// Batch norms of the original checkpoint.
+    fileprivate var restoring: String {
       switch self {
-      case .thaw: nil
       case .keras:
         """
         # Keras: before the head is trained again

@@ -199,6 +199,8 @@ package struct BatchNormDiagnosis: Sendable, Equatable, Codable {
   package var recommendedFix: String?
   /// The mapping when classes answer to other names: class to the name it is predicted under.
   package var renamedClasses: [String: String]
+  /// Photos that were run through the network, each time counted: what the diagnosis took.
+  package var photoPasses: Double?
 
   /// Collects the numbers.
   package init(

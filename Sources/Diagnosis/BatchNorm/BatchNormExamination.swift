@@ -34,6 +34,10 @@ package struct BatchNormExamination {
     return known.compactMap { $0?.contradiction }
   }
 
+  /// Photos that were run through the network so far, each time counted, for what it takes; those that
+  /// are fed by other contracts are left out.
+  package var photoPasses: Double { network.photoPasses + Double(trials.photoPasses) }
+
   /// Photos of a batch when nobody says how many the network was trained with.
   package static let usualBatch = 32
   private static let largestBatch = 64
@@ -85,7 +89,8 @@ package struct BatchNormExamination {
       ComparedHeads(
         trials: trials, photos: photos, passes: passes, original: original,
         size: Extent2D(classifier.preprocessing.inputSize)),
-      isSeen: isSeen, chance: photos.main.largestClassShare)
+      training: PhotoResults(switched, labels: photos.main.labels), isSeen: isSeen,
+      chance: photos.main.largestClassShare)
     judgingFamiliarity = heads.judging
     let repairs = try BatchNormExamination.repaired(
       Set(suspects.map { layers[$0].path }), photos.main, sampled, passes)

@@ -116,10 +116,27 @@ package struct BatchNormFacts: Sendable {
     package var inference: PhotoResults
     /// On statistics of the batches.
     package var results: PhotoResults
+    /// On those of batches of the usual size; nil where running statistics are what to compare with.
+    package var usual: PhotoResults?
 
     /// Collects results of the same photos.
-    package init(batch: Int, inference: PhotoResults, results: PhotoResults) {
+    package init(
+      batch: Int, inference: PhotoResults, results: PhotoResults, usual: PhotoResults? = nil
+    ) {
       (self.batch, self.inference, self.results) = (batch, inference, results)
+      self.usual = usual
+    }
+
+    /// Whether the head does better on them than in inference, by five points and beyond chance.
+    package var areBetter: Bool {
+      let pair = PairedLosses(first: inference, second: results)
+      return pair.accuracyGain >= 0.05 && pair.sigma > 2.5
+    }
+
+    /// Whether the head learned on them. One that was made for statistics of larger batches does worse
+    /// in small ones, whose statistics err; one that was made for running statistics does worse in both.
+    package var areWhereItLearned: Bool {
+      usual.map { results.accuracy >= $0.accuracy } ?? areBetter
     }
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 extension BatchNormFixes {
   /// Writes what can be won and what to do.
@@ -8,7 +9,9 @@ extension BatchNormFixes {
     let fix = diagnosis.fixes.first { $0.name == diagnosis.recommendedFix }
     diagnosis.gain = gain(fix, diagnosis)
     diagnosis.recommendation = advice(diagnosis, fix)
-    diagnosis.code = BatchNormCode(diagnosis.kind, fix?.name, of: classifier)?.text
+    let code = BatchNormCode(
+      diagnosis.kind, fix?.name, of: classifier, isOfRun: examination.photos.areOfRun)
+    diagnosis.code = code?.text
   }
 
   private func advice(
@@ -22,7 +25,8 @@ extension BatchNormFixes {
       return file + "The features serve these photos better than the head does."
     case .batchStatistics, .alteredBatchNorms:
       return file + cure(fix?.name)
-        + " In your own training, freeze batch norms in inference mode."
+        + (classifier.record?.freezing.frozenBatchNorm == .inference
+          ? "" : " In your own training, freeze batch norms in inference mode.")
     case .otherEpsilon:
       return file + "Or give the batch norms the epsilon the network was trained with."
     case .initialStatistics:
@@ -43,8 +47,9 @@ extension BatchNormFixes {
         + " than it does."
     case .overfitting:
       return file
-        + "Train on more photos, augment, decay weights or thaw fewer layers. Nothing about batch"
-        + " norm will help."
+        + "Train on more photos, augment"
+        + (isHeadAlone ? " or decay weights." : ", decay weights or thaw fewer layers.")
+        + " Nothing about batch norm will help."
     case .weak:
       return file
         + "Check that the photos show what the classes are called, then train longer or thaw more"
@@ -52,7 +57,7 @@ extension BatchNormFixes {
     case .noBatchNorm:
       return "Look elsewhere: thaw diagnose preprocessing, thaw diagnose fit."
     case .cannotTell:
-      return "Give more photos, those it was trained on and others: --train-data and --data."
+      return "Give more photos, those it was trained on and others. \(bothKinds)"
     }
   }
 
@@ -78,17 +83,29 @@ extension BatchNormFixes {
   private func biasedGain(_ fix: BatchNormDiagnosis.Fix, _ bias: String) -> String {
     let number = "'\(fix.name)' gets \(Format.percent(fix.accuracy)) of these photos, but \(bias)"
     guard let scores = outcomes[fix.name]?.expected else {
-      return "\(number): of new ones it will get fewer. \(BatchNormFixes.otherPhotos)"
+      return "\(number): of new ones it will get fewer. To be sure: \(bothKinds)"
     }
     let expected = PhotoResults(scores, judged.labels).accuracy
     let interval = BatchNormFixes.newPhotos(expected, judged.count)
     return "\(number). Heads that have not seen the photo they answer for get"
       + " \(Format.percent(expected))\(range([interval.lowerBound, interval.upperBound])) on the same"
-      + " features: expect that of new ones. \(BatchNormFixes.otherPhotos)"
+      + " features: expect that of new ones. To be sure: \(bothKinds)"
   }
 
-  private static let otherPhotos =
-    "To be sure give photos it was not trained on with --data, and these with --train-data."
+  /// How to give photos of both kinds. A run has its own alone, so its model is asked about.
+  private var bothKinds: String {
+    guard examination.photos.areOfRun else {
+      return "--data with photos it was not trained on, --train-data with those it was."
+    }
+    return "thaw diagnose batchnorm --model \(ShellWord.quote(classifier.source))"
+      + " --train-data TRAINED --data OTHERS, each a folder with one folder per class."
+  }
+
+  /// Whether only the head was trained, as the model's own record says or the checkpoint's weights do.
+  private var isHeadAlone: Bool {
+    classifier.trainedHeadAlone
+      ?? (canRestore && examination.facts.original?.hasTrainedAffine == false)
+  }
 
   private func range(_ interval: [Double]?) -> String {
     interval.map {

@@ -79,9 +79,11 @@ extension BatchNormFixes {
   }
 
   /// Running statistics that err less than those of a few photos alone. Where the checkpoint's are to be
-  /// had, those are better.
+  /// had, those are better; of many photos the data's own are, and take less time.
   private var mixed: [Attempt] {
-    guard !canRestore || !changesBatchNorms else { return [] }
+    guard fixing.count <= Recalibration.fewPhotos, !canRestore || !changesBatchNorms else {
+      return []
+    }
     let share = Format.percent(Recalibration.share(of: fixing.count), decimals: 0)
     return [
       (

@@ -139,9 +139,7 @@ struct BatchNormJudge {
 
   /// A poor head does better in batches of a few photos than in inference: that is where it learned.
   private var isHeadOfSmallBatches: Bool {
-    guard let small = facts.smallBatches, isHeadPoor else { return false }
-    let pair = PairedLosses(first: small.inference, second: small.results)
-    return pair.accuracyGain >= 0.05 && pair.sigma > 2.5
+    facts.smallBatches?.areBetter ?? false && isHeadPoor
   }
 
   /// A solved head does better by five points, beyond chance, on photos that it has not seen: and the

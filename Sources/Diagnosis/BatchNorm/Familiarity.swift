@@ -87,6 +87,16 @@ package struct Familiarity: Sendable, Equatable, Codable {
     (isSaid, contradiction) = (false, nil)
   }
 
+  /// The same where the network learned in batches of a few photos: the same photos never meet again, so
+  /// that what it knows of them does not show under any statistics.
+  package var hiddenByBatches: Familiarity {
+    guard answer == .unseen else { return self }
+    return Familiarity(
+      .unknown,
+      because: "its head learned in batches of a few photos, under whose statistics alone what it"
+        + " knows of photos would show")
+  }
+
   private static func traces(
     _ best: PhotoResults, _ solved: PhotoResults, _ mirrored: PhotoResults
   ) -> (Answer, String) {

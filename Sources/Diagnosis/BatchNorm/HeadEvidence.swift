@@ -19,26 +19,34 @@ struct HeadEvidence {
   /// The small batches that suit it best.
   let smallBatches: BatchNormFacts.SmallBatches?
 
-  init(_ heads: ComparedHeads, isSeen: Bool?, chance: Double) throws {
+  /// - Parameter training: the photos that are examined, on batch statistics.
+  init(
+    _ heads: ComparedHeads, training: PhotoResults, isSeen: Bool?, chance: Double
+  ) throws {
     pair = try heads.trials.trial(.asTheyAre).pairOnFixing()
     otherEpsilon = try heads.otherEpsilon()
+    preference = try heads.preference(.anew(nil), chance)
+    checkpointPreference = try heads.preference(.checkpoint, chance)
     let ways = heads.ways(otherEpsilon?.epsilon)
-    let traces = try heads.traces(heads.photos.main, ways) { try $0.pairOnFixing() }
+    let shown = try heads.traces(heads.photos.main, ways) { try $0.pairOnFixing() }
+    smallBatches = try heads.smallBatches(preference, isUnseen: shown?.answer == .unseen)
+    let traces = smallBatches?.areWhereItLearned == true ? shown?.hiddenByBatches : shown
+    let known = "they are its training photos"
     if heads.photos.isDivided {
       let judged = try heads.traces(heads.photos.heldOut, ways) { try $0.pairOnJudging() }
-      familiarity = Familiarity(.seen, because: "they are its training photos", traces: traces)
+      familiarity = Familiarity(.seen, because: known, traces: traces)
       judging =
         heads.photos.isJudgedByCopies
         ? Familiarity(.seen, because: "they show the same as its training photos")
         : Familiarity(.unseen, because: "they were kept apart", traces: judged)
+    } else if heads.photos.areOfRun, heads.photos.isTrainingData {
+      familiarity = Familiarity(.seen, because: known, traces: traces)
+      judging = familiarity
     } else {
       familiarity = isSeen.map { Familiarity(said: $0, traces: traces) } ?? traces
       judging = familiarity
     }
-    unseen = judging?.answer == .unseen ? try heads.unseen() : nil
-    preference = try heads.preference(.anew(nil), chance)
-    checkpointPreference = try heads.preference(.checkpoint, chance)
-    smallBatches = try heads.smallBatches(preference)
+    unseen = judging?.answer == .unseen ? try heads.unseen(training) : nil
   }
 }
 
@@ -110,11 +118,15 @@ struct ComparedHeads {
   }
 
   /// The photos that judge, in every way.
-  func unseen() throws -> BatchNormFacts.Unseen? {
+  ///
+  /// - Parameter training: those that are examined on batch statistics, which are the same ones in a
+  ///   single folder.
+  func unseen(_ training: PhotoResults) throws -> BatchNormFacts.Unseen? {
     guard let pair = try trials.trial(.asTheyAre).pairOnJudging() else { return nil }
-    let judging = photos.isDivided ? photos.heldOut : photos.main
     return BatchNormFacts.Unseen(
-      inference: pair.own, training: try passes.results(judging, .all), solved: pair.solved)
+      inference: pair.own,
+      training: photos.isDivided ? try passes.results(photos.heldOut, .all) : training,
+      solved: pair.solved)
   }
 
   /// Whether its head was made for other batch norms than it has; nil where there are none.
@@ -136,16 +148,23 @@ struct ComparedHeads {
   }
 
   /// Some photos in smaller batches, where a head that is poor in the usual ones may have learned.
-  func smallBatches(_ preference: HeadPreference?) throws -> BatchNormFacts.SmallBatches? {
+  ///
+  /// - Parameter isUnseen: whether the network shows no trace of knowing the photos. A head that was made
+  ///   for batch statistics is then tried in smaller batches as well: those hide what it knows.
+  func smallBatches(
+    _ preference: HeadPreference?, isUnseen: Bool
+  ) throws -> BatchNormFacts.SmallBatches? {
     guard let pair = try trials.trial(.asTheyAre).pairOnFixing(), let preference,
-      preference.skill > 3, !preference.prefersOther,
+      preference.skill > 3, !preference.prefersOther || isUnseen,
       pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
     else { return nil }
     let few = photos.main.sample(ComparedHeads.sample, seed: passes.seed)
     let asRun = try passes.results(few, .none)
+    let usual = preference.prefersOther ? try passes.results(few, .all) : nil
     let all = try ComparedHeads.sizes.filter { $0 < passes.batch }.map { size in
       BatchNormFacts.SmallBatches(
-        batch: size, inference: asRun, results: try passes.results(few, .all, batch: size))
+        batch: size, inference: asRun, results: try passes.results(few, .all, batch: size),
+        usual: usual)
     }
     return all.max { $0.results.accuracy < $1.results.accuracy }
   }

@@ -147,7 +147,7 @@ package struct SolvedHead {
     // Ten parts where photos are few: a head solved on four fifths of them is a poorer one.
     let rows = try CrossValidation.probabilities(
       features, labels: labels, groups: groups, classes: classes,
-      folds: (only?.count ?? labels.count) < 250 ? 10 : 5, inverseStrength: inverseStrength,
+      folds: labels.count < 250 ? 10 : 5, inverseStrength: inverseStrength,
       only: only, seed: seed
     ).elements
     return logProbabilities(classes: classes, rows: labels.count) { row in

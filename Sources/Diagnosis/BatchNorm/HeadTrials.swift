@@ -42,6 +42,7 @@ package final class HeadTrial {
   private var cachedHead: SolvedHead??
   private var cachedScores: Tensor<Float>??
   private var cachedNew: Tensor<Float>??
+  private var cachedComplete: SolvedHead??
 
   fileprivate init(
     _ parameters: Parameters, fixing: Tensor<Float>, judging: Tensor<Float>?, head: HeadFeatures,
@@ -94,10 +95,18 @@ package final class HeadTrial {
     return scores
   }
 
-  /// The new head to install: solved on all photos at hand, those that judge included.
+  /// The new head to install: solved on all photos at hand, those that judge included, with the strength
+  /// that was found without them and that ``new()`` judges.
   package func complete() throws -> SolvedHead? {
     guard let judging else { return try solved() }
-    return try solve(fixing.above(judging), photos.main.labels + photos.heldOut.labels)
+    if let cachedComplete { return cachedComplete }
+    let head = try solved().flatMap { found in
+      try solve(
+        fixing.above(judging), photos.main.labels + photos.heldOut.labels,
+        inverseStrength: found.model.inverseStrength)
+    }
+    cachedComplete = .some(head)
+    return head
   }
 
   /// Both heads on the photos that fixes learn from; nil without a new one.
@@ -120,11 +129,14 @@ package final class HeadTrial {
     }
   }
 
-  private func solve(_ features: Tensor<Float>, _ labels: [Int]) throws -> SolvedHead? {
+  private func solve(
+    _ features: Tensor<Float>, _ labels: [Int], inverseStrength: Double? = nil
+  ) throws -> SolvedHead? {
     guard features.withUnsafeElements({ $0.allSatisfy(\.isFinite) }), Set(labels).count >= 2 else {
       return nil
     }
-    return try SolvedHead(features, labels: labels, seed: seed)
+    return try SolvedHead(
+      features, labels: labels, inverseStrength: inverseStrength, seed: seed)
   }
 }
 
@@ -148,6 +160,8 @@ package final class HeadTrials {
   private let seed: UInt64
   private let context: StageContext
   private var known: [Key: HeadTrial] = [:]
+  /// Photos that were run through the network so far, each time counted.
+  package private(set) var photoPasses = 0
 
   private struct Key: Hashable {
     let choice: BatchNormChoice
@@ -185,8 +199,8 @@ package final class HeadTrials {
     let key = Key(choice: choice, preprocessing: prepared.description)
     if let trial = known[key] { return trial }
     let parameters = try parameters(under: choice)
-    let features: (LabelledTensors) throws -> Tensor<Float> = { [head] in
-      try head.features($0.converted(from: declared, to: prepared), parameters)
+    let features: (LabelledTensors) throws -> Tensor<Float> = { [self] in
+      try self.features($0.converted(from: declared, to: prepared), parameters)
     }
     let trial = try HeadTrial(
       parameters, fixing: features(fixing), judging: photos.isDivided ? features(judging) : nil,
@@ -200,7 +214,14 @@ package final class HeadTrials {
   {
     let parameters = try trial(choice).parameters
     return PhotoResults(
-      try head.logits(of: head.features(others, parameters), parameters), others.labels)
+      try head.logits(of: features(others, parameters), parameters), others.labels)
+  }
+
+  private func features(
+    _ photos: LabelledTensors, _ parameters: Parameters
+  ) throws -> Tensor<Float> {
+    photoPasses += photos.count
+    return try head.features(photos, parameters)
   }
 
   /// The network's parameters with other batch norms.

@@ -20,6 +20,7 @@ package final class PhasedNetwork {
   /// Its weights and statistics.
   package private(set) var parameters: Parameters
   private let pieces: [Piece]
+  private var pieceRuns = 0
 
   /// A batch norm.
   package struct Layer: Sendable, Hashable {
@@ -133,6 +134,7 @@ package final class PhasedNetwork {
   ) throws -> [Float] {
     let piece = pieces[index]
     let photos = input.count / piece.inputStride
+    pieceRuns += photos
     return try [Float](unsafeUninitializedCapacity: photos * piece.outputStride) { output, count in
       output.initialize(repeating: 0)
       try input.withUnsafeBufferPointer { try piece.plan.inspect($0, inspection, into: output) }
@@ -142,6 +144,9 @@ package final class PhasedNetwork {
 
   /// Number of pieces.
   var pieceCount: Int { pieces.count }
+
+  /// Photos that were run so far, each time counted; a piece counts for its share of the network.
+  package var photoPasses: Double { Double(pieceRuns) / Double(max(pieces.count, 1)) }
 
   /// Replaces those of one piece.
   func importParameters(_ parameters: Parameters, piece: Int) throws {

@@ -36,6 +36,10 @@ package struct Recalibration: Sendable {
   /// How many photos running statistics count for in a mixture.
   package static let photosOfPrior = 128
 
+  /// Of more photos than this no mixture is worth its time: every layer is measured behind those before
+  /// it.
+  package static let fewPhotos = 160
+
   /// What the data of `count` photos count for in a mixture, 0 to 1.
   package static func share(of count: Int) -> Double {
     Double(count) / Double(count + photosOfPrior)

@@ -16,11 +16,13 @@ package enum CrossValidation {
   ///   - features: [n, d].
   ///   - groups: photos with the same number are held back together; nil when each is on its own.
   ///   - only: photos that are held back in turn, the others always being learned from; nil for all.
+  ///   - classWeights: one a class for the loss; empty for none.
   ///   - inverseStrength: C; found by cross-validation on all photos when nil.
   ///   - onSolve: called after every solution.
   package static func probabilities(
     _ features: Tensor<Float>, labels: [Int], groups: [Int]? = nil, classes: Int,
-    folds: Int = 5, inverseStrength: Double? = nil, only: Range<Int>? = nil, seed: UInt64,
+    classWeights: [Float] = [], folds: Int = 5, inverseStrength: Double? = nil,
+    only: Range<Int>? = nil, seed: UInt64,
     onSolve: () -> Void = {}
   ) throws -> Tensor<Float> {
     let present = Set(labels).sorted()
@@ -30,6 +32,7 @@ package enum CrossValidation {
     var solver = LogisticRegression(regularization: .automatic, seed: seed)
     solver.maximumIterations = 200
     solver.tolerance = 1e-4
+    if !classWeights.isEmpty { solver.classWeights = present.map { classWeights[$0] } }
     func solved() throws {
       onSolve()
       try Interruption.check()

@@ -11,7 +11,7 @@ struct FitConclusion {
 
   init(
     _ parts: BiasVariance, splits: SplitMismatch?, overfitTest: FitFindings.OverfitTest?,
-    heldOut: String?, suspicious: Int, signal: LabelSignal? = nil
+    heldOut: String?, suspicious: Int, signal: LabelSignal? = nil, isHeadAlone: Bool = false
   ) {
     let total = (parts.training?.count ?? 0) + (parts.validation?.count ?? 0)
     var advice: [String] = []
@@ -41,12 +41,14 @@ struct FitConclusion {
         "The labels cannot be told apart by what this network sees: classifiers that have not seen the"
         + " photos err on \(FitConclusion.percent(signal.error)) of them, and always answering"
         + " '\(signal.commonest)' errs on \(FitConclusion.percent(signal.baselineError))."
-      next = advice + [FitConclusion.advice(.indistinct)]
+      next = advice + [FitConclusion.advice(.indistinct, isHeadAlone)]
       return
     }
     let found = FitConclusion.significant(parts, splits)
     let doubt = signal.flatMap { $0.isPresent ? nil : FitConclusion.doubt($0) }
-    next = advice + found.map { FitConclusion.advice($0.status) } + [doubt].compactMap(\.self)
+    next =
+      advice + found.map { FitConclusion.advice($0.status, isHeadAlone) }
+      + [doubt].compactMap(\.self)
     let errors = FitConclusion.errors(parts, heldOut: heldOut)
     if let first = found.first {
       status = first.status
@@ -154,7 +156,7 @@ struct FitConclusion {
   }
 
   /// What to try against a part of the error.
-  private static func advice(_ status: FitFindings.Status) -> String {
+  private static func advice(_ status: FitFindings.Status, _ isHeadAlone: Bool) -> String {
     switch status {
     case .bias:
       "Against bias: train longer or at a higher rate, weaken decay, dropout and augmentation, thaw"
@@ -163,8 +165,8 @@ struct FitConclusion {
       "Find out what the head learned from: thaw diagnose batchnorm tells a head made for batch"
         + " statistics from one trained too little, and writes the network with a new one (--apply)."
     case .variance:
-      "Against variance: more photos, stronger augmentation, more weight decay or dropout, fewer thawed"
-        + " layers, early stopping."
+      "Against variance: more photos, stronger augmentation, more weight decay or dropout,"
+        + (isHeadAlone ? " early stopping." : " fewer thawed layers, early stopping.")
     case .mismatch:
       "Against mismatch: find out how the two kinds of photos differ (look at both), split anew at"
         + " random, or add training photos of the kind that counts; augmentation can imitate some of it."

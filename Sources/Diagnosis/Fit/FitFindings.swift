@@ -143,10 +143,11 @@ package struct FitFindings: Sendable, Equatable, Codable {
   /// - Parameters:
   ///   - humanError: nil when nobody measured it; 0 is assumed and said.
   ///   - labels: the most suspicious photos.
+  ///   - isHeadAlone: whether training changed the head alone, so that no layer was thawed.
   package init(
     parts: BiasVariance, humanError: Double?, heldOut: String?, splits: SplitMismatch?,
     overfitTest: OverfitTest?, labels: [Photo], suspiciousCount: Int, hints: [FitHint],
-    signal: LabelSignal? = nil
+    signal: LabelSignal? = nil, isHeadAlone: Bool = false
   ) {
     self.parts = parts
     self.splits = splits
@@ -162,7 +163,7 @@ package struct FitFindings: Sendable, Equatable, Codable {
     validationCount = parts.validation?.count ?? 0
     let conclusion = FitConclusion(
       parts, splits: splits, overfitTest: overfitTest, heldOut: heldOut,
-      suspicious: suspiciousCount, signal: signal)
+      suspicious: suspiciousCount, signal: signal, isHeadAlone: isHeadAlone)
     status = conclusion.status
     self.hints = conclusion.agreeing(hints).map(\.message)
     gain = conclusion.gain

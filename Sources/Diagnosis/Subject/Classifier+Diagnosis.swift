@@ -15,6 +15,11 @@ extension Classifier {
   /// What the network needs of its file.
   package var parameters: Parameters { model.parameters.restricted(to: model.graph) }
 
+  /// Whether training changed the head alone, as the model's own record says; nil where it has none.
+  package var trainedHeadAlone: Bool? {
+    record.flatMap { try? TrainingRecord(json: $0.training) }?.isHeadAlone
+  }
+
   /// The logits of prepared photos, [photos, classes], by the plan that prediction uses.
   package func logits(_ photos: LabelledTensors) throws -> Tensor<Float> {
     var rows: [Float] = []

@@ -23,8 +23,8 @@ package struct DiagnosisPhotos {
   /// Whether ``fixing`` and ``heldOut`` come from different splits or folders, so that neither the
   /// network nor a fix has learned from ``heldOut``.
   package let isDivided: Bool
-  /// What is known about ``main`` without looking at the network; nil for a single folder.
-  package let familiarity: Familiarity?
+  /// Whether they are those of the network's own run, whose splits are what it was trained by.
+  package let areOfRun: Bool
   /// Outputs of the network.
   package let classes: Int
   /// Photos that could not be used.
@@ -58,16 +58,16 @@ package struct DiagnosisPhotos {
   /// With split folders (or a manifest) `train` is looked at and `valid`, else `test`, judges fixes;
   /// without, all photos are looked at and two in five of them judge fixes.
   ///
-  /// - Parameter looksForCopies: whether photos that show the same may be among them, as nobody has
-  ///   looked for them before.
+  /// - Parameter areOfRun: whether they are those of the network's own run. Its splits are what the
+  ///   network was trained by, and copies have been looked for.
   package init(
-    _ items: [Item], columns: [String: Int], limit: Int, looksForCopies: Bool = true, seed: UInt64,
+    _ items: [Item], columns: [String: Int], limit: Int, areOfRun: Bool = false, seed: UInt64,
     classifier: Classifier, context: StageContext
   ) throws {
     let present = Set(items.compactMap(\.split))
     let kept: Split? = [.valid, .test].first(where: present.contains)
     isDivided = present.contains(.train) && kept != nil
-    familiarity = isDivided ? Familiarity(.seen, because: "they are its training photos") : nil
+    self.areOfRun = areOfRun
     classes = classifier.classNames.count
     let chosen =
       isDivided
@@ -81,9 +81,9 @@ package struct DiagnosisPhotos {
     isTrainingData = present.contains(.train)
     let all = photos.tensors
     let groups =
-      looksForCopies
-      ? PhotoCopies(all, side: classifier.preprocessing.inputSize).groups
-      : Array(all.labels.indices)
+      areOfRun
+      ? Array(all.labels.indices)
+      : PhotoCopies(all, side: classifier.preprocessing.inputSize).groups
     var keptBack =
       isDivided
       ? photos.items.indices.filter { photos.items[$0].split == kept }

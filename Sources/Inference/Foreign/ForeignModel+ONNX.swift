@@ -43,6 +43,7 @@ extension ForeignModel {
           classCount, architecture: Architecture.onnxName, cards: named.map { [$0] } ?? [])
       (classNames, notes) = (found.names, found.notes)
     }
+    if !network.producer.isEmpty { notes[StoredModel.writer] = network.producer }
     return StoredModel(
       graph: network.graph, parameters: network.parameters, preprocessing: preprocessing,
       record: ModelRecord(

@@ -234,4 +234,6 @@ package struct ForeignModel {
 extension StoredModel {
   /// Key of a record's notes: the order of the class names was assumed, and how.
   package static let assumedOrder = "assumed_class_order"
+  /// Key of a record's notes: the program that wrote the file, as the file says.
+  package static let writer = "writer"
 }

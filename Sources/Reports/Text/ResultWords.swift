@@ -171,8 +171,11 @@ package struct ResultWords: Sendable {
   package var crossValidation: String? {
     evaluation.crossValidation.map {
       let accuracy = Format.percent(Double($0.correct) / Double($0.count))
-      return "In cross-validation \(accuracy): of \(Counted.photos($0.count)), each judged by a new"
-        + " head that was solved without it, \(Format.grouped($0.correct)) were right."
+      let (low, high) = ($0.interval.lowerBound, $0.interval.upperBound)
+      let chance =
+        "\(Format.percent(low, decimals: 0)) to \(Format.percent(high, decimals: 0)) by chance alone"
+      return "In cross-validation \(accuracy) (\(chance)): of \(Counted.photos($0.count)), each"
+        + " judged by a new head that was solved without it, \(Format.grouped($0.correct)) were right."
     }
   }
 

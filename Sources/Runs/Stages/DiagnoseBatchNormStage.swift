@@ -57,7 +57,7 @@ package struct DiagnoseBatchNormStage {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
     }
-    let diagnosis = try diagnose(classifier, items, of: root, looksForCopies: false, options)
+    let diagnosis = try diagnose(classifier, items, of: root, areOfRun: true, options)
     try run.write(diagnosis, to: run.directory.diagnosis("batchnorm"))
     return diagnosis
   }
@@ -116,12 +116,12 @@ package struct DiagnoseBatchNormStage {
 
   private func diagnose(
     _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
-    looksForCopies: Bool = true, _ options: Options
+    areOfRun: Bool = false, _ options: Options
   ) throws -> BatchNormDiagnosis {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
     let photos = try DiagnosisPhotos(
-      items, columns: columns, limit: options.photos, looksForCopies: looksForCopies,
+      items, columns: columns, limit: options.photos, areOfRun: areOfRun,
       seed: options.seed, classifier: classifier, context: context)
     let examination = try BatchNormExamination(
       classifier, photos: photos, trainedBatch: options.batch ?? classifier.training.batch,
@@ -134,6 +134,7 @@ package struct DiagnoseBatchNormStage {
       classifier, examination, judgement, seed: options.seed, context: context)
     if options.triesFixes { try fixes.tryAll(&diagnosis) }
     fixes.recommend(&diagnosis)
+    diagnosis.photoPasses = examination.photoPasses.rounded()
     if let directory = options.writeFixes { try fixes.writeAll(to: directory, diagnosis) }
     if let path = options.apply {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)

@@ -89,7 +89,7 @@ package struct DiagnoseFitStage {
         ? try OverfitTest.run(classifier, photos, seed: options.seed, context: context) : nil,
       labels: suspicion.cases.prefix(options.shown).map { listed($0, photos) },
       suspiciousCount: suspicion.cases.count { $0.isSuspicious }, hints: hints,
-      signal: signal(photos, probabilities))
+      signal: signal(photos, probabilities), isHeadAlone: classifier.trainedHeadAlone ?? false)
     if train.isEmpty {
       findings.notes.append(
         "The folder has no train split: what the network was trained on is not known.")

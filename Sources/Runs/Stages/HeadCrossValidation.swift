@@ -49,6 +49,7 @@ struct HeadCrossValidation {
     }
     let probabilities = try CrossValidation.probabilities(
       features.tensor, labels: labels, groups: groups, classes: manifest.classes.count,
+      classWeights: recipe.train.classWeights(labels: labels, classes: manifest.classes.count),
       seed: recipe.seed, onSolve: { progress.advance() })
     progress.finish()
     let classes = manifest.classes.count
@@ -56,6 +57,9 @@ struct HeadCrossValidation {
     guard !judged.isEmpty else { return nil }
     let predictions = Probabilities.predictions(probabilities.rows(judged))
     let correct = zip(judged, predictions).count { labels[$0] == $1 }
-    return Evaluation.HeldOut(count: judged.count, correct: correct)
+    let pictures = Set(judged.map { groups[$0] }).count
+    return Evaluation.HeldOut(
+      count: judged.count, correct: correct,
+      independent: pictures < judged.count ? pictures : nil)
   }
 }

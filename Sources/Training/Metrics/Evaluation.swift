@@ -78,12 +78,22 @@ package struct Evaluation: Sendable, Equatable, Codable {
     package let count: Int
     /// Those that were predicted right.
     package let correct: Int
+    /// How many of them say something of their own: several photos of one picture count once. Nil where
+    /// nobody knows.
+    package var independent: Int?
+
+    /// Where the accuracy lies with 95 % confidence, as ``Evaluation/accuracyInterval``.
+    package var interval: ClosedRange<Double> {
+      let trials = Double(independent ?? count)
+      return WilsonInterval.interval(
+        share: Double(correct) / Double(max(count, 1)), trials: trials)
+    }
 
     /// Counts.
-    package init(count: Int, correct: Int) {
+    package init(count: Int, correct: Int, independent: Int? = nil) {
       precondition(
         count > 0 && (0...count).contains(correct), "\(correct) of \(count) is no share.")
-      (self.count, self.correct) = (count, correct)
+      (self.count, self.correct, self.independent) = (count, correct, independent)
     }
   }
 
