@@ -50,7 +50,9 @@ private func history(
     restarted[3].trainLoss = 4
     #expect(kinds(restarted) == [.learningRateTooHigh])
     #expect(kinds(history([1, 0.002, 0.013, 0.001, 0.02, 0.002])).isEmpty)
-    #expect(kinds(history([1, 0.002, 0.06])) == [.learningRateTooHigh])
+    // A trained head whose photos are drawn anew begins so.
+    #expect(kinds(history([0.03, 0.16, 0.04])).isEmpty)
+    #expect(kinds(history([1, 0.002, 0.22])) == [.learningRateTooHigh])
   }
 
   @Test func aValidationLossThatTurnsOrAGapMeansOverfitting() {

@@ -29,8 +29,9 @@ package struct FitHint: Sendable, Equatable, Codable {
 package enum FitDiagnosis {
   /// A training loss this many times the lowest before it is a jump.
   package static let jump = 1.5
-  /// Below this a training loss may jump as it likes: the photos are learned, what is left is noise.
-  package static let noise = 0.05
+  /// Below this a training loss may jump as it likes: the right class has four fifths of the probability
+  /// and more, the photos are learned, and what is left is noise of augmentation.
+  package static let noise = 0.2
   /// A learning rate this many times that of the epoch before is a restart, or a new phase: the
   /// training loss may jump there.
   package static let restart = 1.5
