@@ -18,19 +18,24 @@ struct PerceptualHash: Hashable {
     let kept = 8
     // Along rows, then along columns.
     var half = [Float](repeating: 0, count: side * kept)
-    for y in 0..<side {
-      for u in 0..<kept {
-        var sum: Float = 0
-        for x in 0..<side { sum += levels[y * side + x] * PerceptualHash.cosines[u * side + x] }
-        half[y * kept + u] = sum
-      }
-    }
     var coefficients: [Float] = []
-    for v in 0..<kept {
-      for u in 0..<kept where u + v > 0 {
-        var sum: Float = 0
-        for y in 0..<side { sum += half[y * kept + u] * PerceptualHash.cosines[v * side + y] }
-        coefficients.append(sum * (u == 0 || v == 0 ? 0.707_106_78 : 1))
+    coefficients.reserveCapacity(kept * kept)
+    levels.withUnsafeBufferPointer { levels in
+      PerceptualHash.cosines.withUnsafeBufferPointer { cosines in
+        for y in 0..<side {
+          for u in 0..<kept {
+            var sum: Float = 0
+            for x in 0..<side { sum += levels[y * side + x] * cosines[u * side + x] }
+            half[y * kept + u] = sum
+          }
+        }
+        for v in 0..<kept {
+          for u in 0..<kept where u + v > 0 {
+            var sum: Float = 0
+            for y in 0..<side { sum += half[y * kept + u] * cosines[v * side + y] }
+            coefficients.append(sum * (u == 0 || v == 0 ? 0.707_106_78 : 1))
+          }
+        }
       }
     }
     let median = coefficients.sorted()[coefficients.count / 2]
