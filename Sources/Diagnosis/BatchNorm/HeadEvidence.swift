@@ -155,7 +155,7 @@ struct ComparedHeads {
     _ preference: HeadPreference?, isUnseen: Bool
   ) throws -> BatchNormFacts.SmallBatches? {
     guard let pair = try trials.trial(.asTheyAre).pairOnFixing(), let preference,
-      preference.skill > 3, !preference.prefersOther || isUnseen,
+      preference.isSkilled, !preference.prefersOther || isUnseen,
       pair.own.loss > pair.solved.loss || pair.own.accuracy < pair.solved.accuracy
     else { return nil }
     let few = photos.main.sample(ComparedHeads.sample, seed: passes.seed)

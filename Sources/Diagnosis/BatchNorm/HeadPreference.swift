@@ -68,11 +68,15 @@ package struct HeadPreference: Sendable, Equatable, Codable {
     skill = (best - chance) / (max(chance * (1 - chance), 1e-9) / count).squareRoot()
   }
 
+  /// Whether it is better than guessing by enough to be made for anything. A head that knows little gains
+  /// by whatever separates the classes better, and the data's own statistics often do.
+  package var isSkilled: Bool { skill > 4 }
+
   /// Whether it was made for the other statistics: it knows something, does better by them (or, when that
   /// is very clear, hardly worse), and gains by them what no fresh head does.
   package var prefersOther: Bool {
     let sum = accuracyScore + lossScore
-    guard skill > 3, min(accuracyScore, lossScore) > 0, sum > 3.5 else { return false }
+    guard isSkilled, min(accuracyScore, lossScore) > 0, sum > 3.5 else { return false }
     return gain > 0 || (gain > -0.005 && lossGain > 0) || (gain > -0.02 && sum > 4)
   }
 
