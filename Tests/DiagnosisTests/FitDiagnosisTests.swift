@@ -52,6 +52,8 @@ private func history(
     #expect(kinds(history([1, 0.002, 0.013, 0.001, 0.02, 0.002])).isEmpty)
     // A trained head whose photos are drawn anew begins so.
     #expect(kinds(history([0.03, 0.16, 0.04])).isEmpty)
+    #expect(kinds(history([0.099, 0.17, 0.294, 0.16, 0.048, 0.02])).isEmpty)
+    #expect(kinds(history([0.099, 0.17, 0.294, 0.16])) == [.learningRateTooHigh])
     #expect(kinds(history([1, 0.002, 0.22])) == [.learningRateTooHigh])
   }
 

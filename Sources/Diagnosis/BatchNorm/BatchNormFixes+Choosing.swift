@@ -102,10 +102,11 @@ extension BatchNormFixes {
   }
 
   /// Whether a head made for the features that a fix gives can be expected to do about as well as the
-  /// best fix whose number is honest.
+  /// best fix whose number is honest; where nothing says that, whether the network's own head does about as
+  /// well on the photos it may have learned.
   private func isExpectedToWin(_ name: String, _ names: [String]) -> Bool {
-    guard let scores = outcomes[name]?.expected else { return true }
-    let expected = Outcome.merit(of: scores, judged.labels)
+    guard let outcome = outcomes[name] else { return false }
+    let expected = outcome.expected.map { Outcome.merit(of: $0, judged.labels) } ?? outcome.merit
     let honest = names.filter { outcomes[$0]?.bias == nil }.map(merit).max() ?? -.infinity
     return expected >= honest - 2 * BatchNormFixes.accuracyOfBelonging
   }

@@ -32,6 +32,8 @@ package enum FitDiagnosis {
   /// Below this a training loss may jump as it likes: the right class has four fifths of the probability
   /// and more, the photos are learned, and what is left is noise of augmentation.
   package static let noise = 0.2
+  /// The same of a jump that later epochs make good: warming up a rate may do that to a trained head.
+  package static let passing = 0.5
   /// A learning rate this many times that of the epoch before is a restart, or a new phase: the
   /// training loss may jump there.
   package static let restart = 1.5
@@ -70,12 +72,14 @@ package enum FitDiagnosis {
     let advice = "Lower the learning rate (find-lr suggests one) or warm it up."
     var lowest = history[0].trainLoss
     var rises = 0
-    for (previous, record) in zip(history, history.dropFirst()) {
+    for (index, record) in history.enumerated().dropFirst() {
+      let previous = history[index - 1]
       if isRestart(record, after: previous) {
         lowest = record.trainLoss
         continue
       }
-      if record.trainLoss > max(jump * lowest, noise) {
+      let isMadeGood = history[index...].contains { $0.trainLoss <= lowest }
+      if record.trainLoss > max(jump * lowest, isMadeGood ? passing : noise) {
         return FitHint(
           kind: .learningRateTooHigh, epoch: record.epoch,
           message: "The training loss jumped from \(text(lowest)) to \(text(record.trainLoss)) in"
