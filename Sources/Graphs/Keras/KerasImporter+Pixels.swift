@@ -42,7 +42,7 @@ extension KerasImporter {
         own.isComputedInside = true
       }
       pixels = own
-      draft = ONNXDraft(channels: 3, size: own.size ?? Extent2D(freeSide))
+      draft = GraphDraft(channels: 3, size: own.size ?? Extent2D(freeSide))
       first = own
     }
     guard first.size == other.size, first.crop == other.crop else {

@@ -15,7 +15,7 @@ extension KerasImporter {
     if layer.className == "MaxPooling2D" {
       // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
       let window = try window(
-        layer, kernel: kernel, stride: stride, on: input, padsWithZeros: isNonNegative(input.layer))
+        layer, kernel: kernel, stride: stride, on: input, padsWithZeros: draft.isNonNegative(input.layer))
       return .image(try add(layer, .pooling(.maximum, window), [input]))
     }
     // Zeros of a layer of their own count in the mean; those of "same" do not.
@@ -24,13 +24,6 @@ extension KerasImporter {
       layer, kernel: kernel, stride: stride, on: input, padsWithZeros: !isSame)
     let kind = PoolingKind.average(includesPadding: input.padding != nil)
     return .image(try add(layer, .pooling(kind, window), [input]))
-  }
-
-  private func isNonNegative(_ layer: Int) -> Bool {
-    switch draft[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
-    default: false
-    }
   }
 
   mutating func globalPooling(

@@ -13,19 +13,12 @@ extension ONNXImporter {
     if node.operation == "MaxPool" {
       // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
       let window = try window(
-        node, kernel: kernel, on: input, padsWithZeros: isNonNegative(input.layer))
+        node, kernel: kernel, on: input, padsWithZeros: draft.isNonNegative(input.layer))
       try set(node, .pooling(.maximum, window), [input])
     } else {
       let includesPadding = node.integer("count_include_pad") ?? 0 == 1
       let window = try window(node, kernel: kernel, on: input, padsWithZeros: includesPadding)
       try set(node, .pooling(.average(includesPadding: includesPadding), window), [input])
-    }
-  }
-
-  private func isNonNegative(_ layer: Int) -> Bool {
-    switch draft[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
-    default: false
     }
   }
 

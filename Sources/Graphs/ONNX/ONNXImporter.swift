@@ -67,7 +67,7 @@ struct ONNXImporter {
   let fixedSize: Extent2D?
   /// The batch when the file fixes it.
   let fixedBatch: Int?
-  var draft: ONNXDraft
+  var draft: GraphDraft
   var values: [String: Value] = [:]
   /// How often a value is used.
   var users: [String: Int] = [:]
@@ -118,11 +118,11 @@ struct ONNXImporter {
         file: file.displayed, reason: "the input image has no, or an impossible, number of channels"
       )
     }
-    draft = ONNXDraft(channels: channels, size: self.size)
+    draft = GraphDraft(channels: channels, size: self.size)
   }
 
   /// Translates the whole graph.
-  mutating func network() throws -> ONNXDraft {
+  mutating func network() throws -> GraphDraft {
     guard (7...25).contains(version) else {
       throw GraphError.notImportable(
         file: file.displayed,

@@ -4,9 +4,9 @@ import ThawCheckpoints
 import ThawNetwork
 import ThawTensors
 
-/// A network while it is translated: layers in order of computation, of which some may turn out to be
-/// unused.
-struct ONNXDraft {
+/// A network while it is translated, from whatever format: layers in order of computation, of which some
+/// may turn out to be unused.
+struct GraphDraft {
   /// A layer to be.
   struct Layer {
     var path: ParameterPath
@@ -51,9 +51,9 @@ struct ONNXDraft {
     var elements = 1
     for extent in shape.extents {
       let (product, overflow) = elements.multipliedReportingOverflow(by: extent)
-      guard !overflow, product <= ONNXDraft.elementLimit else {
+      guard !overflow, product <= GraphDraft.elementLimit else {
         throw NetworkError.shapeMismatch(
-          layer: name, expected: "at most \(ONNXDraft.elementLimit) numbers", found: "\(shape)")
+          layer: name, expected: "at most \(GraphDraft.elementLimit) numbers", found: "\(shape)")
       }
       elements = product
     }
@@ -69,6 +69,14 @@ struct ONNXDraft {
       name = "\(path)_\(repeats[path, default: 1])"
     }
     return ParameterPath(name)
+  }
+
+  /// Whether no number of a layer's result is below zero, so that a zero never beats it in a maximum.
+  func isNonNegative(_ layer: Int) -> Bool {
+    switch layers[layer].operation {
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    default: false
+    }
   }
 
   /// Removes what the output does not depend on. The input stays.
@@ -189,7 +197,7 @@ struct ONNXDraft {
   }
 }
 
-extension ONNXDraft.Layer {
+extension GraphDraft.Layer {
   fileprivate var isWeighted: Bool {
     switch operation {
     case .convolution, .dense: true
