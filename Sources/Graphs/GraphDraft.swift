@@ -79,6 +79,23 @@ struct GraphDraft {
     }
   }
 
+  /// The layers that a layer's result is computed from, itself among them.
+  func ancestors(of layer: Int) -> Set<Int> {
+    var found: Set = [layer]
+    var waiting = [layer]
+    while let next = waiting.popLast() {
+      for input in layers[next].inputs where found.insert(input).inserted { waiting.append(input) }
+    }
+    return found
+  }
+
+  /// The layer, or what it was flattened from.
+  func unflattened(_ layer: Int) -> Int {
+    var layer = layer
+    while case .flatten = layers[layer].operation { layer = layers[layer].inputs[0] }
+    return layer
+  }
+
   /// Removes what the output does not depend on. The input stays.
   mutating func prune() {
     var isNeeded = [Bool](repeating: false, count: layers.count)

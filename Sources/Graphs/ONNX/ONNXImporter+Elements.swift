@@ -45,10 +45,22 @@ extension ONNXImporter {
 
   mutating func softmax(_ node: ONNXNode) throws {
     let input = try image(node)
-    let rank = draft[input.layer].shape.rank
+    let shape = draft[input.layer].shape
     let axis = node.integer("axis") ?? (version < 13 ? 1 : -1)
-    guard axis == 1 || (rank == 2 && axis == -1) else {
-      throw failure(node, "a softmax over the classes, axis 1, is expected")
+    let place = axis < 0 ? axis + shape.rank : axis
+    let channels: Int
+    switch input.layout {
+    case .channelsFirst, .row, .rowOfChannelsLast: channels = 1
+    case .channelsLast: channels = shape.rank - 1
+    case .channelsOutermost: throw failure(node, "photos and channels change places before it")
+    }
+    // Of older operation sets all dimensions from the axis on are one.
+    let isOfAll = version < 13 && place == 1
+    guard place == channels || isOfAll else {
+      throw failure(node, "a softmax over the classes, axis \(channels), is expected")
+    }
+    guard shape.rank == 2 || shape[2] * shape[3] == 1 else {
+      throw failure(node, "a softmax at each pixel, or over all of them, is no classifier's")
     }
     set(node, .probabilities(input))
   }

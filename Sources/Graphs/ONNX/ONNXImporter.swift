@@ -75,7 +75,7 @@ struct ONNXImporter {
   var names: [Int: [String]] = [:]
   var floats: [String: Tensor<Float>] = [:]
   /// What the graph makes of its logits; nil when it ends with them.
-  private(set) var activation: OutputActivation?
+  var activation: OutputActivation?
   private let inputName: String
   private let inputLayout: Layout
 
@@ -155,57 +155,17 @@ struct ONNXImporter {
       }
     }
     try finish()
+    try checkSize()
     return draft
   }
 
-  /// Picks the logits among the outputs and takes the softmax or the sigmoid off them.
-  private mutating func finish() throws {
-    var candidates: [Image] = []
-    for output in model.graph.outputs {
-      switch values[output.name] {
-      case .probabilities(let image):
-        if activation == nil { candidates.insert(image, at: 0) }
-        activation = .softmax
-      case .image(let image):
-        if activation == nil, let logits = withoutSigmoid(image) {
-          candidates.insert(logits, at: 0)
-          activation = .independentSigmoids
-        } else {
-          candidates.append(image)
-        }
-      default: continue
-      }
-    }
-    guard var image = candidates.first, image.padding == nil else {
-      throw GraphError.notImportable(
-        file: file.displayed, reason: "no output of the graph depends on the image")
-    }
-    if draft[image.layer].shape.rank == 4 { image = try flattened(image, "flatten") }
-    if activation == .independentSigmoids, draft[image.layer].shape[1] == 1 {
-      activation = .singleSigmoid
-    }
-    draft.output = image.layer
-    draft.prune()
+  /// Refuses a file that repeats its tensors beyond measure.
+  private func checkSize() throws {
     let stored = model.graph.initializers.reduce(0) { $0 + $1.shape.count }
     let used = draft.layers.reduce(0) { $0 + $1.tensors.values.reduce(0) { $0 + $1.count } }
     guard used <= 4 * stored + 1_000_000 else {
       throw GraphError.notImportable(
         file: file.displayed, reason: "\(used) parameters from \(stored) stored numbers")
     }
-  }
-
-  /// What a sigmoid at the end was taken of, flattened behind it or not; nil when there is none.
-  private mutating func withoutSigmoid(_ image: Image) -> Image? {
-    var result = image
-    let last = draft[image.layer]
-    if case .activation(.sigmoid) = last.operation {
-      result.layer = last.inputs[0]
-      return result
-    }
-    guard case .flatten = last.operation,
-      case .activation(.sigmoid) = draft[last.inputs[0]].operation
-    else { return nil }
-    draft[image.layer].inputs = draft[last.inputs[0]].inputs
-    return result
   }
 }
