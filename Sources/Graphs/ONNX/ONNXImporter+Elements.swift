@@ -40,6 +40,11 @@ extension ONNXImporter {
     guard node.outputs.dropFirst().allSatisfy({ users[$0] == nil }) else {
       throw failure(node, "its mask is used")
     }
+    if node.inputs.count > 2, case .constant(let flag)? = values[node.inputs[2]],
+      try flag.withBytes({ $0.contains { $0 != 0 } })
+    {
+      throw failure(node, "it was exported in training mode; export after model.eval()")
+    }
     try set(node, .dropout(probability: Double(probability)), [input])
   }
 
@@ -107,6 +112,12 @@ extension ONNXImporter {
   /// An image and a constant: the bias of the layer before, or a scale and a shift of each channel.
   private mutating func shift(_ node: ONNXNode, _ input: Image, by tensor: StoredTensor) throws {
     let shape = draft[input.layer].shape
+    guard !input.isInteger else {
+      throw failure(
+        node,
+        "it computes with integers, which round and wrap. Cast the photo to floating-point numbers"
+          + " first")
+    }
     let values = try perChannel(node, tensor, input)
     if node.operation == "Add", takesBias(input) {
       try addBias(node, input, values)

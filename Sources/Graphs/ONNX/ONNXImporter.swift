@@ -32,6 +32,8 @@ struct ONNXImporter {
     var layout: Layout
     /// Zeros around it that the file adds by an operation of its own, to be part of the next window.
     var padding: EdgeInsets?
+    /// Whether its numbers are integers in the file, so that arithmetic with them rounds or wraps.
+    var isInteger = false
   }
 
   /// One extent: the batch, or a number.
@@ -77,6 +79,7 @@ struct ONNXImporter {
   /// What the graph makes of its logits; nil when it ends with them.
   var activation: OutputActivation?
   private let inputName: String
+  private let inputType: ElementType?
   private let inputLayout: Layout
 
   init(
@@ -98,6 +101,7 @@ struct ONNXImporter {
         file: file.displayed, reason: "the input is no image: four dimensions are expected")
     }
     inputName = input.name
+    inputType = input.elementType
     func fixed(_ index: Int) -> Int? {
       if case .size(let size) = extents[index] { size } else { nil }
     }
@@ -130,16 +134,20 @@ struct ONNXImporter {
     }
     for tensor in model.graph.initializers { values[tensor.name] = .constant(tensor) }
     for (name, texts) in model.graph.texts { values[name] = .texts(texts) }
-    values[inputName] = .image(Image(layer: 0, layout: inputLayout))
+    values[inputName] = .image(
+      Image(layer: 0, layout: inputLayout, isInteger: inputType?.isFloatingPoint == false))
     var nodes = try sorted()
+    names[0] = [inputName]
     if nodes.contains(where: { $0.outputs == [ONNXExporter.normalised] }),
       model.metadata["thaw.format"] != nil
     {
       // Written by Thaw with the preprocessing inside: it is in the contract already.
       nodes.removeAll { $0.name.hasPrefix(ONNXExporter.preprocessingPrefix) }
       values[ONNXExporter.normalised] = .image(Image(layer: 0, layout: .channelsFirst))
+      names[0] = [ONNXExporter.normalised]
     }
-    for node in nodes {
+    // Who asks for the shape of a value sees none of its numbers.
+    for node in nodes where node.operation != "Shape" {
       for name in node.inputs where !name.isEmpty { users[name, default: 0] += 1 }
     }
     for output in model.graph.outputs { users[output.name, default: 0] += 1 }
