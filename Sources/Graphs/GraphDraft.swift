@@ -96,6 +96,32 @@ struct GraphDraft {
     return layer
   }
 
+  /// Whether a window, at some place where it comes to lie, covers nothing of an image: then there is no
+  /// maximum, and no mean without the padding.
+  func leavesImage(_ window: Window2D, on layer: Int) -> Bool {
+    let image = layers[layer].shape
+    guard image.rank == 4,
+      let shape = try? Operation.pooling(.maximum, window).resultShape(of: [image], at: "pooling")
+    else { return false }
+    let insets = window.insets(for: Extent2D(height: image[2], width: image[3]))
+    func leaves(
+      _ size: Int, _ count: Int, _ padding: Int, _ kernel: Int, _ stride: Int, _ dilation: Int
+    ) -> Bool {
+      (0..<count).contains { place in
+        let start = place * stride - padding
+        // The first tap that is not before the image.
+        let tap = start >= 0 ? 0 : (dilation - 1 - start) / dilation
+        return tap >= kernel || start + tap * dilation >= size
+      }
+    }
+    return leaves(
+      image[2], shape[2], insets.top, window.kernel.height, window.stride.height,
+      window.dilation.height)
+      || leaves(
+        image[3], shape[3], insets.left, window.kernel.width, window.stride.width,
+        window.dilation.width)
+  }
+
   /// Removes what the output does not depend on. The input stays.
   mutating func prune() {
     var isNeeded = [Bool](repeating: false, count: layers.count)

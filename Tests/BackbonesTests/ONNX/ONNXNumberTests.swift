@@ -128,4 +128,27 @@ import ThawTestSupport
     sample.nodes[index].inputs[0] = "r"
     #expect(Self.complaint(sample) == "none")
   }
+
+  // MARK: Windows
+
+  /// Four zeros around an image: a window of two lies in them alone.
+  @Test(arguments: [
+    ("MaxPool", 4, 2, 2, false), ("MaxPool", 1, 2, 2, true), ("MaxPool", 2, 2, 2, false),
+    ("MaxPool", 2, 3, 3, true), ("AveragePool", 2, 2, 2, false), ("AveragePool", 1, 3, 2, true),
+  ])
+  func aWindowInPaddingAloneIsRefused(
+    _ operation: String, _ padding: Int, _ kernel: Int, _ stride: Int, _ isKnown: Bool
+  ) {
+    var sample = ONNXImportTests.plain()
+    sample.add(
+      operation, ["r"], "w",
+      [
+        "kernel_shape": .integers([kernel, kernel]), "strides": .integers([stride, stride]),
+        "pads": .integers([padding, padding, padding, padding]),
+      ])
+    let index = sample.nodes.firstIndex { $0.operation == "GlobalAveragePool" } ?? 0
+    sample.nodes[index].inputs[0] = "w"
+    let text = Self.complaint(sample)
+    #expect(isKnown ? text == "none" : text.contains("a window lies in it alone"), "\(text)")
+  }
 }
