@@ -6,6 +6,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawFiles
 import ThawNetwork
+import ThawTensors
 import ThawTinyBackbone
 
 /// Checkpoints that another program trained, given as `--model`.
@@ -70,6 +71,29 @@ struct ForeignModelTests {
     try SafetensorsWriter.write(
       workspace.file(name), whole.tensors.map { $0.renamed(renaming($0.name)) },
       metadata: metadata)
+  }
+
+  /// Weights that overflow: no document with numbers that are none, and no success.
+  @Test func logitsThatAreNotFiniteAreAnError() throws {
+    let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))
+    try SafetensorsWriter.write(
+      workspace.file("huge.safetensors"),
+      whole.tensors.map { tensor in
+        guard tensor.name == "classifier.weight" else { return tensor }
+        return StoredTensor(
+          tensor.name,
+          Tensor([Float](repeating: 3e38, count: tensor.shape.count), shape: tensor.shape))
+      })
+    for format in ["text", "json"] {
+      let outcome = try workspace.thaw(
+        "predict", "--model", "huge.safetensors", "photos/red/0.png", "--format", format)
+      #expect(outcome.status == 65)
+      #expect(outcome.stderr.contains("the network's logits for it are not finite"))
+      #expect(!outcome.stdout.lowercased().contains("nan"), "\(outcome.stdout)")
+    }
+    let judged = try workspace.thaw(
+      "evaluate", "--model", "huge.safetensors", "--data", "photos")
+    #expect(judged.status == 65 && judged.stderr.contains("are not finite"), "\(judged.stderr)")
   }
 
   @Test func theFilesOwnOrderOfClassesIsUsed() throws {
