@@ -95,6 +95,7 @@ package struct ForeignModel {
     }
     let reason =
       named.map { "as the card \($0.name) says" } ?? stated?.reason ?? recognised.reason
+    try checkModules(fit)
     let matched = fit.missing.isEmpty ? "all \(fit.matched)" : "\(fit.matched) of \(fit.needed)"
     let concat = ConcatPoolHead(checkpoint, fit)
     let count = fit.head?.classes ?? concat?.classes
@@ -126,6 +127,16 @@ package struct ForeignModel {
       classes: classes)
   }
 
+  /// Refuses a whole pickled module whose layers say that it computes something else.
+  private func checkModules(_ fit: WeightFit) throws {
+    guard let found = try ModuleSettings(modules, fit).summary else { return }
+    throw PipelineError.data(
+      "\(file.checkpoint.path.displayed): its tensors are \(fit.architecture)'s, but the pickled module"
+        + " computes something else with them: \(found). \(ForeignSummary.exportAdvice).")
+  }
+
+  private var modules: [PickledModule] { file.checkpoint.surroundings?.modules ?? [] }
+
   private func weights(_ fit: WeightFit, _ checkpoint: Checkpoint) throws -> Parameters {
     guard !fit.missing.isEmpty else { return try fit.parameters(of: checkpoint) }
     context.console.warn(
@@ -155,15 +166,26 @@ package struct ForeignModel {
     }
     var found = try identity(card?.architecture ?? order)
     // What the file says of itself decides between networks that its tensors cannot tell apart.
-    if found.certainty == .likely, let stated = file.statedArchitecture,
-      found.rivals.contains(stated)
-    {
+    var stated = file.statedArchitecture
+    if found.certainty == .likely, !modules.isEmpty {
+      let fitting = try ([found.best?.architecture].compactMap(\.self) + found.rivals).filter {
+        guard let fit = try identity($0).best else { return false }
+        return try ModuleSettings(modules, fit).contradictions.isEmpty
+      }
+      if fitting.count == 1 { stated = fitting[0] }
+    }
+    if found.certainty == .likely, let stated, found.rivals.contains(stated) {
       found = try identity(stated)
     }
-    let isStated = card != nil || found.best?.architecture == file.statedArchitecture
+    let isStated = card != nil || found.best?.architecture == stated
     guard let fit = found.best, fit.isComplete || mayDraw(fit) else {
       let problem = ForeignProblem(file, nearest: found.nearest, card: card?.name)
       throw PipelineError.data("\(path): \(problem.text)")
+    }
+    if card == nil, let twin = file.statedArchitecture.flatMap(ForeignSummary.twin(named:)) {
+      throw PipelineError.data(
+        "\(path): its tensors are \(fit.architecture)'s, but the network is \(twin)."
+          + " \(ForeignSummary.exportAdvice).")
     }
     if let question = fit.openQuestion, card == nil {
       throw PipelineError.data(
