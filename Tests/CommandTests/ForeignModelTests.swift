@@ -73,6 +73,24 @@ struct ForeignModelTests {
       metadata: metadata)
   }
 
+  /// Several labels a photo, as the configuration says: in predictions, and in a card made of it.
+  @Test func severalLabelsAreKept() throws {
+    let folder = workspace.file("several")
+    try FileSystem.createDirectory(folder)
+    try write("several/model.safetensors")
+    try AtomicFile.write(
+      folder.appending("config.json"),
+      text: #"{"problem_type": "multi_label_classification", "id2label": {"0": "a", "1": "b"}}"#)
+    try TinyBackbone.write(to: workspace.file("cards"))
+    try workspace.thaw("pretrained", "import", "several", "--name", "several-card").succeeded()
+    for model in ["several", "several-card"] {
+      let outcome = try workspace.thaw("predict", "--model", model, "photos/red/0.png", "--json")
+      let list =
+        try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [[String: Any]]
+      #expect(list?.first?["labels"] is [Any], "\(outcome.stdout) \(outcome.stderr)")
+    }
+  }
+
   /// Weights that overflow: no document with numbers that are none, and no success.
   @Test func logitsThatAreNotFiniteAreAnError() throws {
     let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))

@@ -76,10 +76,22 @@ struct InspectedFile: Encodable {
       (missing, unexpected, unfitting) = (fit.missing, fit.unexpected, fit.unfitting)
       ignored = fit.ignored
       let concat = ConcatPoolHead(file.checkpoint, fit)
-      classes = fit.head?.classes ?? concat?.classes
+      let modules = try ModuleSettings(file.checkpoint.surroundings?.modules ?? [], fit)
+      let count = fit.head?.classes ?? concat?.classes
+      let outputs =
+        fit.splitsOutput
+        ? nil
+        : count.map {
+          ForeignActivation(file, outputs: $0, endsWithSigmoid: modules.endsWithSigmoid)
+        }
+      classes = count.map { outputs?.activation.classes(outputs: $0) ?? $0 }
       let own = Set(concat?.names ?? [])
       ignored.removeAll { own.contains($0) }
       notes = ForeignSummary(file, fit, identity.otherParts, head: concat).lines
+      if let outputs, outputs.activation != .softmax { notes.append(outputs.reason) }
+      if let found = modules.summary {
+        notes.append("but the module computes something else with its tensors: \(found)")
+      }
       preprocessing = (stated?.preprocessing ?? identity.preprocessing)?.description
       preprocessingReason = stated?.reason ?? identity.preprocessingReason
       if let list = file.classLists.first(where: { $0.names.count == classes }) {

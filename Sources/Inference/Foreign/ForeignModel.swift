@@ -41,7 +41,8 @@ package struct ForeignModel {
       record: ModelRecord(
         thawVersion: thawVersion,
         architecture: isBuilt ? found.fit.architecture : Architecture.onnxName,
-        classNames: classes.names, preprocessing: found.preprocessing.json,
+        classNames: classes.names, outputActivation: found.activation,
+        preprocessing: found.preprocessing.json,
         structure: isBuilt
           ? nil
           : try ONNXStructure.text(
@@ -72,8 +73,10 @@ package struct ForeignModel {
     let graph: Graph
     let parameters: Parameters
     let preprocessing: Preprocessing
-    /// Names of the outputs; nil when the weights end with the features.
+    /// Names of the classes; nil when the weights end with the features.
     let classes: ForeignClasses.Found?
+    /// What makes probabilities of the outputs.
+    let activation: OutputActivation
   }
 
   /// The same for weights that may end with the features.
@@ -112,11 +115,19 @@ package struct ForeignModel {
       context.console.say(
         "\(path): the file has weights alone. What is done with pixels before the first layer, how is"
           + " pooled and which activation comes last is not in it; assumed is what is usual, and a"
-          + " softmax. The whole model says it: model.save(\"model.keras\").")
+          + (count == 1 ? " sigmoid" : " softmax")
+          + ". The whole model says it: model.save(\"model.keras\").")
     }
+    // Two classes that the file has one output for are said so already.
+    let outputs =
+      isKeras || fit.splitsOutput
+      ? nil : try count.map { try foundActivation(fit, outputs: $0) }
+    if let outputs { context.console.say("\(path): \(outputs.reason).") }
+    let activation = outputs?.activation ?? (count == 1 ? .singleSigmoid : .softmax)
     let classes = try count.map {
       try ForeignClasses(file, reference, context)
-        .names($0, architecture: fit.architecture, cards: cards)
+        .names(
+          activation.classes(outputs: $0), architecture: fit.architecture, cards: cards)
     }
     var parameters = try weights(fit, checkpoint)
     var graph = try fit.graph()
@@ -124,7 +135,7 @@ package struct ForeignModel {
     try parameters.validate(for: graph)
     return Network(
       fit: fit, graph: graph, parameters: parameters, preprocessing: preprocessing,
-      classes: classes)
+      classes: classes, activation: activation)
   }
 
   /// Refuses a whole pickled module whose layers say that it computes something else.
@@ -144,6 +155,14 @@ package struct ForeignModel {
         + " at random (--allow-missing): \(fit.missing.prefix(10).joined(separator: ", "))"
         + (fit.missing.count > 10 ? ", …" : "") + ".")
     return try fit.parameters(of: checkpoint, drawingMissing: 0)
+  }
+
+  /// What makes probabilities of the outputs.
+  private func foundActivation(
+    _ fit: WeightFit, outputs: Int
+  ) throws -> ForeignActivation {
+    ForeignActivation(
+      file, outputs: outputs, endsWithSigmoid: try ModuleSettings(modules, fit).endsWithSigmoid)
   }
 
   // MARK: Recognition
