@@ -69,7 +69,10 @@ struct InspectedFile: Encodable {
     reason = InspectedFile.reason(identity)
     rivals = identity.rivals
     card = identity.card?.name
-    let stated = try StatedContract(file)
+    let stated =
+      try StatedContract(file)
+      ?? StatedContract(
+        file.checkpoint.surroundings?.normalization, usual: identity.preprocessing)
     if let fit = identity.best {
       (architecture, naming, matched, needed) =
         (fit.architecture, fit.naming, fit.matched, fit.needed)

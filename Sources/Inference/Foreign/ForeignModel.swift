@@ -91,7 +91,10 @@ package struct ForeignModel {
     }
     let recognised = try recognise(cards: cards, card: named)
     let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
-    let stated = try named == nil ? StatedContract(file) : nil
+    let pickled = checkpoint.surroundings?.normalization
+    let stated =
+      try named == nil
+      ? StatedContract(file) ?? StatedContract(pickled, usual: recognised.preprocessing) : nil
     let contract = named?.preprocessing ?? stated?.preprocessing ?? recognised.preprocessing
     guard let preprocessing = contract else {
       throw PipelineError.data("\(path): its preprocessing is not known. Name a card with --card.")
