@@ -138,10 +138,7 @@ struct InspectedFile: Encodable {
     leftOut = checkpoint.surroundings?.leftOut ?? []
     classes = described.classCount
     classNames = described.classNames
-    // Of a graph of ONNX's operations only its own labels are read.
-    if classNames == nil, checkpoint.format != .onnx,
-      let list = file.classLists.first(where: { $0.names.count == classes })
-    {
+    if classNames == nil, let list = file.classLists.first(where: { $0.names.count == classes }) {
       (classNames, classNamesFrom) = (list.names, list.origin)
     }
     preprocessing = described.preprocessing

@@ -89,6 +89,11 @@ package struct ForeignModel {
         "--preprocessing is for models that bring their own network; of \(path) the weights alone"
           + " are read. Name a card with --card.")
     }
+    if let named, named.architecture == Architecture.onnxName {
+      throw PipelineError.usage(
+        "the network of the card \(named.name) is in its own file, so \(path) cannot be weights of it."
+          + " Leave --card out to have the network recognised, or name a card of a known one.")
+    }
     let recognised = try recognise(cards: cards, card: named)
     let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
     let pickled = checkpoint.surroundings?.normalization
