@@ -73,6 +73,19 @@ struct ForeignModelTests {
       metadata: metadata)
   }
 
+  /// A name of a network with the same tensors that pools otherwise is no detail.
+  @Test func aFileThatNamesAnotherNetworkOfTheseTensorsIsRefused() throws {
+    try FileSystem.createDirectory(workspace.file("twin"))
+    try write("twin/model.safetensors")
+    for (name, isRefused) in [("resnetaa50.a1h_in1k", true), ("tf_efficientnet_lite0", false)] {
+      try AtomicFile.write(
+        workspace.file("twin/config.json"), text: #"{"architecture": "\#(name)"}"#)
+      let outcome = try workspace.thaw("predict", "--model", "twin", "photos/red/0.png")
+      #expect((outcome.status == 65) == isRefused, "\(outcome.stderr)")
+      #expect(outcome.stderr.contains("which computes something else with them") == isRefused)
+    }
+  }
+
   /// Several labels a photo, as the configuration says: in predictions, and in a card made of it.
   @Test func severalLabelsAreKept() throws {
     let folder = workspace.file("several")

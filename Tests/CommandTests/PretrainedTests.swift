@@ -124,6 +124,18 @@ struct PretrainedTests {
     #expect(predicted.stderr.contains("classes owl, ant, fox, from labels.txt beside it"))
     let seen = try workspace.thaw("pretrained", "inspect", "theirs/theirs.onnx", "--json").json()
     #expect(seen["class_names"].array.compactMap(\.string) == ["owl", "ant", "fox"])
+    try AtomicFile.write(
+      folder.appending("preprocessor_config.json"),
+      text: """
+        {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32},
+         "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3], "resample": 2}
+        """)
+    let stated = try workspace.thaw(
+      "predict", "--model", "theirs/theirs.onnx", "photos/red/0.png")
+    #expect(stated.status == 0 && stated.stderr.contains("as preprocessor_config.json says"))
+    #expect(stated.stderr.contains("[0.4, 0.5, 0.6]"), "\(stated.stderr)")
+    let described = try workspace.thaw("pretrained", "inspect", "theirs/theirs.onnx").stdout
+    #expect(described.contains("as preprocessor_config.json says"), "\(described)")
     let taken = try workspace.start(["pretrained", "import", "--name", "birds"] + arguments).wait()
     taken.succeeded()
     let own = try workspace.thaw("predict", "--model", "birds", "photos/red/0.png", "--json").json()

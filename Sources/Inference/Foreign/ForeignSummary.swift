@@ -52,7 +52,9 @@ package struct ForeignSummary {
           + " does is taken from its tensors, and from the settings of those of its layers that are"
           + " PyTorch's own. \(ForeignSummary.exportAdvice)")
     }
-    lines += fit.notes + file.remarks + ForeignSummary.twins(of: fit.architecture)
+    lines += fit.notes + file.remarks
+    // The layers of a whole module tell them apart.
+    if around?.modules.isEmpty ?? true { lines += ForeignSummary.twins(of: fit.architecture) }
     self.lines = lines
   }
 
