@@ -40,6 +40,7 @@ NETWORKS = {
     "convnext_tiny": None, "efficientnet_b0": "efficientnet_b0", "timm:tf_efficientnet_b0": "tf_efficientnet_b0",
     "timm:efficientnet_b0": "efficientnet_b0", "timm:tf_efficientnet_lite0": None,
     "timm:mobilenetv2_100": None, "timm:convnext_tiny": None, "timm:vgg16": None, "timm:resnet18": None,
+    "timm:legacy_xception": None,
 }
 
 

@@ -112,6 +112,8 @@ RESIDUAL = {"bn3.weight": 0.15}
 BASIC = {"bn2.weight": 0.2}
 INVERTED = {"conv.3.weight": 0.5}
 LITE = {"bn3.weight": 0.5}
+XCEPTION = {"rep.8.weight": 0.15, "rep.5.weight": 0.4, "rep.4.weight": 0.4, "skipbn.weight": 0.5,
+            "bn4.weight": 0.3}
 REGNET = {"f.c.1.weight": 0.25}
 FUSED = {"block.3.1.weight": 0.6} | {
     f"features.{stage}.{index}.block.1.1.weight": 0.35 for stage in (2, 3) for index in range(4)}
@@ -286,6 +288,7 @@ NETWORKS = {
     "regnet_y_400mf": torchvision("regnet_y_400mf", REGNET),
     "efficientnet_v2_s": torchvision("efficientnet_v2_s", FUSED, stochastic_depth_prob=0.0),
     "mobilenetv1_100": timm_network("mobilenetv1_100", {}),
+    "xception": timm_network("legacy_xception", XCEPTION),
     **{f"resnet{depth}_keras": keras(f"ResNet{depth}", keras_resnet, RESIDUAL)
        for depth in (50, 101, 152)},
     "mobilenet_v2_keras": keras("MobileNetV2", keras_mobilenet, INVERTED),
@@ -295,7 +298,7 @@ NETWORKS = {
 }
 GRADIENTS = ["vgg16_pooled", "resnet50", "cifar_resnet20", "densenet121", "mobilenet_v2", "inception_v3",
              "efficientnet_lite0", "resnext50_32x4d", "resnet18d", "regnet_y_400mf",
-             "efficientnet_v2_s", "mobilenetv1_100"]
+             "efficientnet_v2_s", "mobilenetv1_100", "xception"]
 
 
 def images(size):

@@ -19,4 +19,26 @@ package struct CheckpointSurroundings: Sendable, Equatable {
   package var vocabularies: [[String]] = []
   /// The library that wrote the file; nil when it does not show.
   package var writer: String?
+  /// The modules that kept the tensors, when the file holds a whole pickled module; their paths are
+  /// without ``prefix``.
+  package var modules: [PickledModule] = []
+  /// Names of the classes of pickled losses, `BCEWithLogitsLoss`, each once.
+  package var losses: [String] = []
+  /// Means and deviations, three each, of a pickled `Normalize`: what was done to photos' samples of 0 to 1.
+  /// Nil without one, or with several that differ.
+  package var normalization: PickledNormalization?
+
+  /// Nothing but the defaults.
+  package init() {}
+}
+
+/// The numbers of a pickled `Normalize` of fastai's or torchvision's.
+package struct PickledNormalization: Sendable, Equatable {
+  package let mean: [Double]
+  package let std: [Double]
+
+  package init(mean: [Double], std: [Double]) {
+    self.mean = mean
+    self.std = std
+  }
 }

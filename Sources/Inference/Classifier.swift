@@ -163,11 +163,20 @@ package final class Classifier {
       let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * perPhoto)])
       let logits = try plans.map { try run($0, on: input, rows: part.count * views.count) }
       for (index, reason) in reasons.enumerated() {
-        outcomes.append(reason.map(Outcome.unusable) ?? .logits(rows(index, views.count, logits)))
+        outcomes.append(
+          reason.map(Outcome.unusable) ?? outcome(of: rows(index, views.count, logits)))
       }
       progress(outcomes.count)
     }
     return outcomes
+  }
+
+  /// Numbers that are none, or endless, say nothing about a photo.
+  private func outcome(of logits: Tensor<Float>) -> Outcome {
+    guard !logits.withUnsafeElements({ $0.allSatisfy(\.isFinite) }) else { return .logits(logits) }
+    return .unusable(
+      "the network's logits for it are not finite: \(source) has damaged weights or statistics, or its"
+        + " numbers overflow. See its batch norms: thaw diagnose batchnorm")
   }
 
   /// The logits of photos that are prepared already.

@@ -72,7 +72,9 @@ package struct DescribedNetwork: Sendable {
   }
 
   /// A graph of ONNX's operations: a file of ONNX, or a program of PyTorch's.
-  package init(_ model: ONNXModel, path: FilePath) {
+  ///
+  /// - Parameter beside: what a file beside it says of photos, where it says nothing itself.
+  package init(_ model: ONNXModel, path: FilePath, beside: StatedContract? = nil) {
     reason = ""
     do {
       let network = try ONNXNetwork(model, file: path, separatesArithmetic: true)
@@ -87,7 +89,7 @@ package struct DescribedNetwork: Sendable {
       if let contract = network.preprocessing {
         (preprocessing, preprocessingReason) = (contract.description, "the file says it")
       } else if let stated = ONNXPixels.stated(model).map({ ($0, "from the file's metadata") })
-        ?? ONNXPixels.implied(network.pixels)
+        ?? ONNXPixels.implied(network.pixels) ?? beside.map({ ($0.preprocessing, $0.reason) })
       {
         let sized = network.inputSize.map { stated.0.withInputSize($0.height) } ?? stated.0
         preprocessing = network.pixels.after(sized)?.description

@@ -109,7 +109,7 @@ package struct ModelReference: Sendable {
       guard model.metadata["thaw.format"] == nil else { return try StoredModel(onnx: path) }
       let checkpoint = Checkpoint(
         tensors: model.graph.initializers, metadata: model.metadata, format: .onnx, path: path)
-      return try ForeignModel(ForeignFile(checkpoint), self, context).read(model)
+      return try ForeignModel(try ForeignFile(beside: checkpoint), self, context).read(model)
     case .foreign(let file): return try ForeignModel(file, self, context).read()
     case .card:
       return try StoredModel(

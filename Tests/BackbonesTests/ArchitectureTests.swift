@@ -37,7 +37,8 @@ import ThawTensors
     ("regnet_x_6_4gf", 26_209_256), ("regnet_x_12gf", 46_106_056),
     ("regnet_y_200mf", 3_162_996), ("regnet_y_600mf", 6_055_160),
     ("regnet_y_6_4gf", 30_583_252), ("regnet_y_12gf", 51_822_544),
-    ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
+    ("xception", 22_855_952), ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992),
+    ("vgg19", 143_667_240),
     ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
@@ -73,7 +74,7 @@ import ThawTensors
     ("vgg16", 32), ("vgg19_bn_pooled", 32), ("resnet50_keras", 32), ("cifar_resnet20", 4),
     ("inception_v3", 75), ("inception_v3_keras", 75), ("mobilenet_v2", 32), ("densenet121", 29),
     ("efficientnet_lite4", 32), ("regnet_y_400mf", 32), ("efficientnet_v2_s", 32),
-    ("mobilenetv1_050", 32), ("resnet50d", 32), ("resnext50_32x4d", 32),
+    ("mobilenetv1_050", 32), ("resnet50d", 32), ("resnext50_32x4d", 32), ("xception", 32),
   ])
   func theSmallestInputFitsAndSoDoesAnOddOne(name: String, size: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 3, hidden: 8, dropout: 0.5))

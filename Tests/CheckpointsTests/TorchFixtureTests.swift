@@ -101,6 +101,29 @@ struct TorchFixtureTests {
       checkpoint.surroundings?.writer == "a pickled torch.nn.modules.container.Sequential")
   }
 
+  /// A list of numbers and a tensor say the same; the numbers are those that were meant.
+  @Test(arguments: ["normalized.zip.pth", "normalized.legacy.pth"])
+  func aPickledNormalizationIsRead(_ name: String) throws {
+    let around = try #require(try read(fixture(name)).surroundings)
+    #expect(
+      around.normalization == PickledNormalization(mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3]))
+    #expect(try read(fixture("strangers.zip.pth")).surroundings?.normalization == nil)
+  }
+
+  /// The classes of its layers are texts, and of their attributes only plain settings are kept.
+  @Test func aWholePickledModuleSaysWhatItsLayersAre() throws {
+    let modules = try #require(try read(fixture("module.zip.pth")).surroundings).modules
+    #expect(modules.map(\.path) == ["", "conv", "bn"])
+    #expect(modules.map(\.shortName) == ["Sequential", "Conv2d", "BatchNorm2d"])
+    #expect(modules[1].className == "torch.nn.modules.conv.Conv2d")
+    #expect(modules[1].settings["stride"]?.integers == [1, 1])
+    #expect(modules[1].settings["padding_mode"]?.text == "zeros")
+    #expect(modules[2].settings["eps"]?.double == 1e-5)
+    #expect(modules[2].settings["momentum"] == nil)
+    let bare = try read(fixture("parameters.zip.pth"))
+    #expect(bare.surroundings?.modules.isEmpty == true)
+  }
+
   @Test func writtenBytesAreThoseOfTheReferenceWriter() throws {
     let reference = try fixture("types.safetensors")
     let checkpoint = try read(fixture("types.legacy.pth"))

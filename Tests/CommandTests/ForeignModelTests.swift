@@ -6,6 +6,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawFiles
 import ThawNetwork
+import ThawTensors
 import ThawTinyBackbone
 
 /// Checkpoints that another program trained, given as `--model`.
@@ -70,6 +71,60 @@ struct ForeignModelTests {
     try SafetensorsWriter.write(
       workspace.file(name), whole.tensors.map { $0.renamed(renaming($0.name)) },
       metadata: metadata)
+  }
+
+  /// A name of a network with the same tensors that pools otherwise is no detail.
+  @Test func aFileThatNamesAnotherNetworkOfTheseTensorsIsRefused() throws {
+    try FileSystem.createDirectory(workspace.file("twin"))
+    try write("twin/model.safetensors")
+    for (name, isRefused) in [("resnetaa50.a1h_in1k", true), ("tf_efficientnet_lite0", false)] {
+      try AtomicFile.write(
+        workspace.file("twin/config.json"), text: #"{"architecture": "\#(name)"}"#)
+      let outcome = try workspace.thaw("predict", "--model", "twin", "photos/red/0.png")
+      #expect((outcome.status == 65) == isRefused, "\(outcome.stderr)")
+      #expect(outcome.stderr.contains("which computes something else with them") == isRefused)
+    }
+  }
+
+  /// Several labels a photo, as the configuration says: in predictions, and in a card made of it.
+  @Test func severalLabelsAreKept() throws {
+    let folder = workspace.file("several")
+    try FileSystem.createDirectory(folder)
+    try write("several/model.safetensors")
+    try AtomicFile.write(
+      folder.appending("config.json"),
+      text: #"{"problem_type": "multi_label_classification", "id2label": {"0": "a", "1": "b"}}"#)
+    try TinyBackbone.write(to: workspace.file("cards"))
+    try workspace.thaw("pretrained", "import", "several", "--name", "several-card").succeeded()
+    for model in ["several", "several-card"] {
+      let outcome = try workspace.thaw("predict", "--model", model, "photos/red/0.png", "--json")
+      let list =
+        try JSONSerialization.jsonObject(with: Data(outcome.stdout.utf8)) as? [[String: Any]]
+      #expect(list?.first?["labels"] is [Any], "\(outcome.stdout) \(outcome.stderr)")
+    }
+  }
+
+  /// Weights that overflow: no document with numbers that are none, and no success.
+  @Test func logitsThatAreNotFiniteAreAnError() throws {
+    let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))
+    try SafetensorsWriter.write(
+      workspace.file("huge.safetensors"),
+      whole.tensors.map { tensor in
+        guard tensor.name == "classifier.weight" else { return tensor }
+        return StoredTensor(
+          tensor.name,
+          Tensor([Float](repeating: 3e38, count: tensor.shape.count), shape: tensor.shape))
+      })
+    for format in ["text", "json"] {
+      let outcome = try workspace.thaw(
+        "predict", "--model", "huge.safetensors", "photos/red/0.png", "--format", format)
+      #expect(outcome.status == 65)
+      #expect(outcome.stderr.contains("the network's logits for it are not finite"))
+      #expect(!outcome.stdout.lowercased().contains("nan"), "\(outcome.stdout)")
+    }
+    let judged = try workspace.thaw(
+      "evaluate", "--model", "huge.safetensors", "--data", "photos")
+    #expect(judged.status == 65 && judged.stderr.contains("are not finite"), "\(judged.stderr)")
   }
 
   @Test func theFilesOwnOrderOfClassesIsUsed() throws {

@@ -72,6 +72,81 @@ struct PretrainedTests {
     for (one, other) in zip(logits[0], logits[1]) { #expect(abs(one - other) < 1e-4) }
   }
 
+  @Test func optionsWithoutEffectOnAnOnnxFileAreErrors() throws {
+    try workspace.thaw("export", "--model", "tiny", "--output", "idle.onnx").succeeded()
+    let side = try workspace.thaw("pretrained", "list", "--json").json()
+      .array.first { $0["name"].string == "tiny" }?["size"].int
+    for (options, reason) in [
+      (["--weights-key", "ema"], "--weights-key would have no effect: idle.onnx brings its own"),
+      (["--rename-tensors"], "--rename-tensors would have no effect"),
+      (
+        ["--size", "64"], "--size 64 would have no effect: the network in idle.onnx takes images of"
+      ),
+    ] {
+      let outcome = try workspace.start(
+        ["pretrained", "import", "idle.onnx", "--name", "idle"] + options
+      ).wait()
+      #expect(outcome.status == 64 && outcome.stderr.contains(reason), "\(outcome.stderr)")
+    }
+    #expect(side != 64)
+  }
+
+  /// The network of such a card is in its file: it lends its preprocessing to other graphs, not to weights.
+  @Test func aCardWithItsOwnNetworkIsNoNetworkForWeights() throws {
+    try workspace.thaw("export", "--model", "tiny", "--output", "lend.onnx").succeeded()
+    try importing("lend.onnx", "--name", "lender").succeeded()
+    let weights = try importing("mine.safetensors", "--card", "lender", "--name", "pets")
+    #expect(weights.status == 64)
+    #expect(
+      weights.stderr.contains("the network of the card lender is in its own file"),
+      "\(weights.stderr)")
+    var model = try ONNXReader.read(workspace.file("lend.onnx"))
+    model.metadata = [:]
+    try ONNXWriter.write(workspace.file("borrow.onnx"), model)
+    let graph = try importing("borrow.onnx", "--card", "lender", "--name", "borrower")
+    graph.succeeded()
+    #expect(graph.stdout.contains("(x - 127) / 128"), "\(graph.stdout)")
+  }
+
+  /// A list of labels beside a graph names its classes; --class-names is what all other commands call it.
+  @Test func classNamesBesideAnOnnxFileAreRead() throws {
+    try workspace.thaw("export", "--model", "tiny", "--output", "theirs.onnx").succeeded()
+    let folder = workspace.file("theirs")
+    try FileSystem.createDirectory(folder)
+    var model = try ONNXReader.read(workspace.file("theirs.onnx"))
+    model.metadata = [:]
+    try ONNXWriter.write(folder.appending("theirs.onnx"), model)
+    try AtomicFile.write(folder.appending("labels.txt"), text: "0 owl\n1 ant\n2 fox\n")
+    let arguments = ["theirs/theirs.onnx", "--preprocessing", "torch", "--json"]
+    let predicted = try workspace.start(
+      ["predict", "photos/red/0.png", "--model"] + arguments
+    ).wait()
+    #expect(predicted.stderr.contains("classes owl, ant, fox, from labels.txt beside it"))
+    let seen = try workspace.thaw("pretrained", "inspect", "theirs/theirs.onnx", "--json").json()
+    #expect(seen["class_names"].array.compactMap(\.string) == ["owl", "ant", "fox"])
+    try AtomicFile.write(
+      folder.appending("preprocessor_config.json"),
+      text: """
+        {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32},
+         "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.25, 0.3], "resample": 2}
+        """)
+    let stated = try workspace.thaw(
+      "predict", "--model", "theirs/theirs.onnx", "photos/red/0.png")
+    #expect(stated.status == 0 && stated.stderr.contains("as preprocessor_config.json says"))
+    #expect(stated.stderr.contains("[0.4, 0.5, 0.6]"), "\(stated.stderr)")
+    let described = try workspace.thaw("pretrained", "inspect", "theirs/theirs.onnx").stdout
+    #expect(described.contains("as preprocessor_config.json says"), "\(described)")
+    let taken = try workspace.start(["pretrained", "import", "--name", "birds"] + arguments).wait()
+    taken.succeeded()
+    let own = try workspace.thaw("predict", "--model", "birds", "photos/red/0.png", "--json").json()
+    #expect(["owl", "ant", "fox"].contains(own[0]["label"].string))
+    let names = workspace.file("three.txt")
+    try AtomicFile.write(names, text: "a\nb\nc\n")
+    try workspace.start(
+      ["pretrained", "import", "--name", "abc", "--class-names", "three.txt"] + arguments
+    ).wait().succeeded()
+  }
+
   @Test func whatDoesNotFitIsListedAndNothingIsTaken() throws {
     try write("less.safetensors") { tensors in
       tensors.filter { $0.name != "bn1.bias" } + [
@@ -91,7 +166,19 @@ struct PretrainedTests {
 
   @Test(arguments: [
     (["mine.safetensors"], "--card"),
-    (["mine.safetensors", "--name", "pets", "--preprocessing", "torch"], "are for those"),
+    (
+      ["mine.safetensors", "--name", "pets", "--preprocessing", "torch"],
+      "--preprocessing would have no effect"
+    ),
+    (["mine.safetensors", "--name", "pets", "--size", "64"], "--size would have no effect"),
+    (
+      ["mine.safetensors", "--name", "pets", "--external-data"],
+      "--external-data would have no effect"
+    ),
+    (
+      ["mine.safetensors", "--card", "tiny", "--allow-missing", "--weights-key", "ema"],
+      "--weights-key, --allow-missing says nothing about the file that a card names"
+    ),
     (["mine.safetensors", "--card", "tiny", "--classes", "names.txt"], "--name"),
     (["mine.safetensors", "--card", "tiny", "--preprocessing", "torch"], "give one of them"),
     (["mine.safetensors", "--name", "pets", "--size", "3"], "16 to 4096"),

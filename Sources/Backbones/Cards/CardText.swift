@@ -2,6 +2,7 @@
 
 import SystemPackage
 import ThawImages
+import ThawNetwork
 
 /// A card about to be written for weights that somebody brought.
 struct CardText {
@@ -15,6 +16,8 @@ struct CardText {
   var classes: String
   var origin: FilePath
   var preprocessing: Preprocessing
+  /// What makes probabilities of its outputs.
+  var outputActivation = OutputActivation.softmax
 
   /// The YAML document.
   var text: String {
@@ -26,7 +29,7 @@ struct CardText {
     file: \(quoted(file))
     sha256: \(sha256)
     license: \(quoted(license))
-    classes: \(classes)
+    classes: \(classes)\(activation)
     source:
       address: \(quoted("file://" + origin.displayed))
     preprocessing:
@@ -40,6 +43,11 @@ struct CardText {
       resize: \(preprocessing.resizeRule.rawValue)
 
     """
+  }
+
+  /// A line of its own where it is not the usual one.
+  private var activation: String {
+    outputActivation == .softmax ? "" : "\noutput_activation: \(outputActivation.rawValue)"
   }
 
   /// A YAML scalar in single quotes, on one line.

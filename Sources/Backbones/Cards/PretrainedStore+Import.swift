@@ -107,11 +107,14 @@ extension PretrainedStore {
     package let classNames: [String]
     /// The file it was read from.
     package let origin: FilePath
+    /// What makes probabilities of its outputs.
+    package let outputActivation: OutputActivation
 
     package init(
       name: String, architecture: String, parameters: Parameters, preprocessing: Preprocessing,
-      classNames: [String], origin: FilePath
+      classNames: [String], origin: FilePath, outputActivation: OutputActivation = .softmax
     ) {
+      self.outputActivation = outputActivation
       self.name = name
       self.architecture = architecture
       self.parameters = parameters
@@ -131,8 +134,8 @@ extension PretrainedStore {
     let folder = try directory()
     let weights = folder.appending("\(own.name).safetensors")
     let classes = folder.appending("\(own.name)-classes.txt")
-    let whole = try Architecture(named: own.architecture)
-      .graph(Head(classes: max(1, own.classNames.count)))
+    let outputs = own.outputActivation.outputs(classes: own.classNames.count)
+    let whole = try Architecture(named: own.architecture).graph(Head(classes: max(1, outputs)))
     let hasClasses =
       !own.classNames.isEmpty
       && whole.parameters.allSatisfy { own.parameters[$0.path]?.shape == $0.shape }
@@ -151,7 +154,8 @@ extension PretrainedStore {
         architecture: own.architecture, naming: .native, file: "\(own.name).safetensors",
         sha256: try WeightsChecksum.unpublished.check(weights).sha256, license: "LicenseRef-own",
         classes: hasClasses ? "\(own.name)-classes.txt" : "none", origin: own.origin,
-        preprocessing: own.preprocessing)
+        preprocessing: own.preprocessing,
+        outputActivation: hasClasses ? own.outputActivation : .softmax)
       try AtomicFile.write(place, text: text.text)
       return try BackboneCard(file: place)
     } catch {

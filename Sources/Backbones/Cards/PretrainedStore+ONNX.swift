@@ -17,6 +17,9 @@ extension PretrainedStore {
     package var preprocessing: Preprocessing?
     /// File with the names of its classes, one a line; nil for those in the file.
     package var classes: FilePath?
+    /// Names that a list beside it gives, used where neither ``classes`` nor the file does and they are as
+    /// many as its outputs.
+    package var classNames: [String]?
     /// Whether tensors may lie in other files beside it.
     package var externalData: ONNXExternalData
     /// The file it was made of, when that is another one.
@@ -87,6 +90,7 @@ extension PretrainedStore {
     let file = "\(own.name)-classes.txt"
     if let classes = own.classes { return (try BackboneCard.classNames(of: classes), file) }
     if let names = network.classNames { return (names, file) }
+    if let names = own.classNames, names.count == network.classCount { return (names, file) }
     let imageNet = "imagenet-1k.txt"
     if network.classCount == 1000,
       let names = try? BackboneCard.classNames(of: self.file(named: imageNet))

@@ -128,7 +128,7 @@ package struct CheckpointIdentity: Sendable {
   /// - Source: keras.applications' `preprocess_input` of each network; torchvision's and timm's
   ///   defaults.
   static func usualPreprocessing(of architecture: String, isKeras: Bool) -> Preprocessing {
-    let size = architecture.hasPrefix("inception") ? 299 : 224
+    let size = ["inception", "xception"].contains { architecture.hasPrefix($0) } ? 299 : 224
     if architecture.hasPrefix("efficientnet_lite") {
       return .efficientNetLite(inputSize: size)
     }
@@ -136,6 +136,7 @@ package struct CheckpointIdentity: Sendable {
     if architecture.hasPrefix("inception") {
       return isKeras ? keras(.tf(), size) : .tf(inputSize: size)
     }
+    if architecture == "xception" { return .tf(inputSize: size) }
     guard isKeras else { return .torch(inputSize: size) }
     let values: Preprocessing =
       if architecture.hasPrefix("vgg") || architecture.hasPrefix("resnet") {

@@ -36,6 +36,9 @@ package struct WeightFit: Sendable {
   /// What was taken for granted, as sentences.
   package let notes: [String]
 
+  /// Whether the classifier has one output, that of a sigmoid, which became two classes.
+  package let splitsOutput: Bool
+
   let found: [ParameterPath: StoredTensor]
   private let constants: [ParameterPath: (shape: Shape, value: Float)]
 
@@ -164,6 +167,7 @@ package struct WeightFit: Sendable {
     unexpected = matching.unexpected
     unfitting = matching.unfitting
     notes = matching.notes
+    splitsOutput = matching.splitsOutput
     openQuestion = matching.scheme.remark
     prefix = matching.prefix
     ignored = matching.ignored

@@ -18,6 +18,8 @@ struct WeightMatching {
   /// Layers where the classifier should be that are none.
   private(set) var otherHead: [String] = []
   private(set) var unfitting: [String] = []
+  /// Whether the file's one output became two.
+  private(set) var splitsOutput = false
   private(set) var notes: [String] = []
   private(set) var neededCount = 0
 
@@ -312,6 +314,7 @@ struct WeightMatching {
   /// One output with a sigmoid is two classes: the softmax of 0 and x is 1 - sigmoid(x) and sigmoid(x).
   private mutating func splitSingleOutput() {
     guard let single = head, single.classes == 1 else { return }
+    splitsOutput = true
     head = Head(classes: 2, hidden: single.hidden)
     notes.append(
       "the one output is taken for a sigmoid's, the probability of the second of two classes")

@@ -166,7 +166,8 @@ extension ElementType {
     }
   }
 
-  init?(onnxCode code: Int) {
+  /// Nil for a number that stands for no type of numbers here, such as texts.
+  package init?(onnxCode code: Int) {
     guard let type = ElementType.allCases.first(where: { $0.onnxCode == code }) else { return nil }
     self = type
   }

@@ -29,7 +29,7 @@ struct PickledArrays {
     let state = try TorchStateDict(root, machine, key: key)
     return Checkpoint(
       tensors: try state.stored(in: source, offsets: places), metadata: [:], format: .torchLegacy,
-      path: source.path, surroundings: state.surroundings)
+      path: source.path, surroundings: try state.surroundings(in: source, offsets: places))
   }
 
   /// Puts a tensor in the place of every array, and returns where the data of each begins.

@@ -6,6 +6,8 @@ struct TorchCollection {
   /// The keys that lead to it, none at the top.
   let place: [String]
   let tensors: [(name: String, tensor: TorchTensor)]
+  /// The modules that keep them; empty for a dictionary.
+  var modules: [PickledModule] = []
 
   /// `state_dict`, `ema.module`; nothing at the top.
   var key: String { place.joined(separator: ".") }
@@ -98,7 +100,8 @@ struct TorchSearch {
     if let module = TorchModule(object, arena) {
       let tensors = module.tensors()
       if !tensors.isEmpty {
-        found.append(TorchCollection(place: place, tensors: tensors))
+        found.append(
+          TorchCollection(place: place, tensors: tensors, modules: module.descriptions()))
         modules.append(object.name)
       }
       return
@@ -126,6 +129,7 @@ struct TorchSearch {
 struct TorchModule {
   private let arena: PickleArena
   private let root: PickleDictionary
+  private let className: String
 
   /// Nil for an object that is no module.
   init?(_ object: PickleObject, _ arena: PickleArena) {
@@ -134,6 +138,7 @@ struct TorchModule {
     }
     self.arena = arena
     root = attributes
+    className = object.name
   }
 
   private static func isModule(_ attributes: PickleDictionary) -> Bool {
@@ -145,11 +150,40 @@ struct TorchModule {
   /// Parameters and buffers by their paths. A module inside itself is entered once.
   func tensors() -> [(name: String, tensor: TorchTensor)] {
     var result: [(name: String, tensor: TorchTensor)] = []
-    // In the order of the definition, without recursion: the next module is the last of the list.
-    var open: [(path: String, attributes: PickleDictionary)] = [("", root)]
+    visit { path, _, attributes in
+      let prefix = path.isEmpty ? "" : path + "."
+      result += own(attributes).map { (prefix + $0.name, $0.tensor) }
+    }
+    // Two paths may read the same in a file that means harm.
+    var names: Set<String> = []
+    return result.filter { names.insert($0.name).inserted }
+  }
+
+  /// The modules by their paths, with what plain settings they keep.
+  func descriptions() -> [PickledModule] {
+    var result: [PickledModule] = []
+    visit { path, name, attributes in
+      guard result.count < 50_000 else { return }
+      var data = PlainData(arena)
+      var settings: [String: JSONValue] = [:]
+      for key in PickledModule.keys {
+        if let value = attributes[key] { settings[key] = data.json(value) }
+      }
+      result.append(
+        PickledModule(path: path, className: visibleName(name), settings: settings))
+    }
+    return result
+  }
+
+  /// Every module inside, itself first, in the order of the definition.
+  private func visit(_ body: (_ path: String, _ name: String, PickleDictionary) -> Void) {
+    // Without recursion: the next module is the last of the list.
+    var open: [(path: String, name: String, attributes: PickleDictionary)] = [
+      ("", className, root)
+    ]
     var visited: Set<Int> = []
-    while let (path, attributes) = open.popLast() {
-      result += own(attributes).map { (path + $0.name, $0.tensor) }
+    while let (path, name, attributes) = open.popLast() {
+      body(path, name, attributes)
       guard case .dictionary(let index)? = attributes["_modules"], path.utf8.count < 512 else {
         continue
       }
@@ -158,12 +192,9 @@ struct TorchModule {
           visited.insert(child).inserted,
           let inner = arena.attributes(of: arena.objects[child]), TorchModule.isModule(inner)
         else { continue }
-        open.append((path + name + ".", inner))
+        open.append(((path.isEmpty ? "" : path + ".") + name, arena.objects[child].name, inner))
       }
     }
-    // Two paths may read the same in a file that means harm.
-    var names: Set<String> = []
-    return result.filter { names.insert($0.name).inserted }
   }
 
   private func own(_ attributes: PickleDictionary) -> [(name: String, tensor: TorchTensor)] {

@@ -31,7 +31,8 @@ struct TorchLegacyReader {
     let offsets = try reader.readStorages()
     return Checkpoint(
       tensors: try state.stored(in: source, offsets: offsets), metadata: [:],
-      format: .torchLegacy, path: source.path, surroundings: state.surroundings)
+      format: .torchLegacy, path: source.path,
+      surroundings: try state.surroundings(in: source, offsets: offsets))
   }
 
   private mutating func readHeader() throws(CheckpointError) {

@@ -28,7 +28,8 @@ struct TorchStateDict {
   ]
 
   let tensors: [(name: String, tensor: TorchTensor)]
-  let surroundings: CheckpointSurroundings
+  private let around: CheckpointSurroundings
+  private let normalizations: [TorchNormalization]
 
   /// - Parameters:
   ///   - root: what the pickle of `machine` is.
@@ -51,12 +52,17 @@ struct TorchStateDict {
     let (bare, prefix) = TorchStateDict.withoutPrefixes(chosen.tensors)
     tensors = bare
     var data = PlainData(machine.arena)
-    surroundings = CheckpointSurroundings(
-      place: chosen.key, isChosen: isChosen, prefix: prefix,
-      alternatives: networks.map(\.key).filter { $0 != chosen.key },
-      leftOut: TorchStateDict.leftOut(root, chosen, machine.arena),
-      data: data.json(root), vocabularies: TorchStateDict.vocabularies(machine.arena),
-      writer: TorchStateDict.writer(root, search.modules, machine.arena))
+    normalizations = TorchNormalization.all(machine.arena)
+    var around = CheckpointSurroundings()
+    (around.place, around.isChosen, around.prefix) = (chosen.key, isChosen, prefix)
+    around.alternatives = networks.map(\.key).filter { $0 != chosen.key }
+    around.leftOut = TorchStateDict.leftOut(root, chosen, machine.arena)
+    around.data = data.json(root)
+    around.vocabularies = TorchStateDict.vocabularies(machine.arena)
+    around.writer = TorchStateDict.writer(root, search.modules, machine.arena)
+    around.modules = TorchStateDict.modules(chosen.modules, without: prefix)
+    around.losses = TorchStateDict.losses(machine.arena)
+    self.around = around
   }
 
   /// The collections that may be a network's, in order of preference.
@@ -101,6 +107,19 @@ struct TorchStateDict {
     return (tensors, removed)
   }
 
+  /// The modules below a prefix, under their paths without it.
+  private static func modules(
+    _ modules: [PickledModule], without prefix: String
+  ) -> [PickledModule] {
+    guard !prefix.isEmpty else { return modules }
+    return modules.compactMap { module in
+      guard (module.path + ".").hasPrefix(prefix) else { return nil }
+      var inner = module
+      inner.path = String((module.path + ".").dropFirst(prefix.count).dropLast())
+      return inner
+    }
+  }
+
   // MARK: What is beside the tensors
 
   /// The entries at the top that are not read, each with what it is.
@@ -134,6 +153,17 @@ struct TorchStateDict {
     let object = arena.objects[index]
     if !object.elements.isEmpty { return object.elements }
     return arena.attributes(of: object)?["items"].flatMap { arena.elements($0) }
+  }
+
+  /// The classes of losses among the objects, wherever they are.
+  private static func losses(_ arena: PickleArena) -> [String] {
+    var seen: Set<String> = []
+    return arena.objects.compactMap { object -> String? in
+      guard let name = object.name.split(separator: ".").last.map(String.init),
+        name.hasSuffix("Loss") || name.hasSuffix("LossFlat"), seen.insert(name).inserted
+      else { return nil }
+      return visibleName(name)
+    }
   }
 
   /// The library that wrote the file, as far as it says so.
@@ -170,6 +200,16 @@ struct TorchStateDict {
     }
     guard !names.isEmpty else { return "the checkpoint holds no tensors" }
     return "no tensors anywhere in it; its entries are \(listed(names))"
+  }
+
+  /// What is around the tensors, given where the data of each storage begins.
+  func surroundings(
+    in source: ByteSource, offsets: [String: Int]
+  ) throws(CheckpointError) -> CheckpointSurroundings {
+    var result = around
+    result.normalization = try TorchNormalization.shared(
+      normalizations, in: source, offsets: offsets)
+    return result
   }
 
   /// The tensors, given where the data of each storage begins.

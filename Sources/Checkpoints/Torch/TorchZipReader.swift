@@ -21,7 +21,7 @@ struct TorchZipReader {
     let offsets = try reader.readStorages(machine)
     return Checkpoint(
       tensors: try state.stored(in: source, offsets: offsets), metadata: [:], format: .torchZip,
-      path: source.path, surroundings: state.surroundings)
+      path: source.path, surroundings: try state.surroundings(in: source, offsets: offsets))
   }
 
   private init(_ archive: ZIPArchive) throws(CheckpointError) {

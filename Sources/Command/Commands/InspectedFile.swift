@@ -69,17 +69,32 @@ struct InspectedFile: Encodable {
     reason = InspectedFile.reason(identity)
     rivals = identity.rivals
     card = identity.card?.name
-    let stated = try StatedContract(file)
+    let stated =
+      try StatedContract(file)
+      ?? StatedContract(
+        file.checkpoint.surroundings?.normalization, usual: identity.preprocessing)
     if let fit = identity.best {
       (architecture, naming, matched, needed) =
         (fit.architecture, fit.naming, fit.matched, fit.needed)
       (missing, unexpected, unfitting) = (fit.missing, fit.unexpected, fit.unfitting)
       ignored = fit.ignored
       let concat = ConcatPoolHead(file.checkpoint, fit)
-      classes = fit.head?.classes ?? concat?.classes
+      let modules = try ModuleSettings(file.checkpoint.surroundings?.modules ?? [], fit)
+      let count = fit.head?.classes ?? concat?.classes
+      let outputs =
+        fit.splitsOutput
+        ? nil
+        : count.map {
+          ForeignActivation(file, outputs: $0, endsWithSigmoid: modules.endsWithSigmoid)
+        }
+      classes = count.map { outputs?.activation.classes(outputs: $0) ?? $0 }
       let own = Set(concat?.names ?? [])
       ignored.removeAll { own.contains($0) }
       notes = ForeignSummary(file, fit, identity.otherParts, head: concat).lines
+      if let outputs, outputs.activation != .softmax { notes.append(outputs.reason) }
+      if let found = modules.summary {
+        notes.append("but the module computes something else with its tensors: \(found)")
+      }
       preprocessing = (stated?.preprocessing ?? identity.preprocessing)?.description
       preprocessingReason = stated?.reason ?? identity.preprocessingReason
       if let list = file.classLists.first(where: { $0.names.count == classes }) {
@@ -123,10 +138,7 @@ struct InspectedFile: Encodable {
     leftOut = checkpoint.surroundings?.leftOut ?? []
     classes = described.classCount
     classNames = described.classNames
-    // Of a graph of ONNX's operations only its own labels are read.
-    if classNames == nil, checkpoint.format != .onnx,
-      let list = file.classLists.first(where: { $0.names.count == classes })
-    {
+    if classNames == nil, let list = file.classLists.first(where: { $0.names.count == classes }) {
       (classNames, classNamesFrom) = (list.names, list.origin)
     }
     preprocessing = described.preprocessing

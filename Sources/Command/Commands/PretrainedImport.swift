@@ -6,8 +6,10 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
+import ThawGraphs
 import ThawImages
 import ThawInference
+import ThawNetwork
 
 /// `thaw pretrained import`
 struct PretrainedImport: ParsableCommand {
@@ -21,18 +23,21 @@ struct PretrainedImport: ParsableCommand {
       says, else as a file beside the weights does. Tensors that are missing, unexpected or of the wrong \
       shape are listed, and then nothing is taken.
 
-      An ONNX classifier brings its network with it and needs no --card, only a --name, and the \
-      --preprocessing it was trained with unless Thaw wrote it.
+      A file that brings its network with it (ONNX, a Keras model, a .pt2 of torch.export) needs no --card, \
+      only a --name, and the --preprocessing it was trained with unless the file says it.
       """)
   @Argument(help: "The checkpoint.") var file: FilePath
   @Option(
-    help: "The card it belongs to, or whose network it has (ONNX: preprocessing).",
+    help:
+      "The card it belongs to, or whose network it has; of ONNX, Keras and .pt2 whose preprocessing.",
     completion: Completions.cards)
   var card: String?
   @Option(help: "Name of a new card for weights of your own.") var name: String?
-  @Option(help: "With --name: file with the names of its classes, one a line.")
+  @Option(
+    name: [.customLong("classes"), .customLong("class-names")],
+    help: "With --name: file with the names of its classes, one a line.")
   var classes: FilePath?
-  @Option(help: "ONNX: torch, tf, caffe, efficientnet-lite, unit or raw.")
+  @Option(help: "ONNX, Keras, .pt2: torch, tf, caffe, efficientnet-lite, unit or raw.")
   var preprocessing: PreprocessingFamily?
   @Option(help: "ONNX: side of the input image, when the file leaves it free.")
   var size: Int?
@@ -59,6 +64,12 @@ struct PretrainedImport: ParsableCommand {
     guard name != nil || classes == nil else {
       throw ValidationError("--classes belongs to a card of your own: give it a --name.")
     }
+    let idle = given(forGraphs + forPixels + forWeights)
+    guard name != nil || idle.isEmpty else {
+      throw ValidationError(
+        "\(idle) says nothing about the file that a card names: give a --name, for a card of your own."
+      )
+    }
   }
 
   func run() throws {
@@ -69,14 +80,13 @@ struct PretrainedImport: ParsableCommand {
         text: "\(store.weights(of: card).displayed): imported as \(card.name).\n"
           + "  photos: \(card.preprocessing)")
     }
-    if let name, try FileStatus(of: file).kind != .directory, try CheckpointReader.isONNX(file) {
+    if let name, try isONNX {
+      try refuse(forWeights, "\(file.string) brings its own network")
       return try importONNX(name, store)
     }
-    guard preprocessing == nil, !externalData, size == nil else {
-      throw ValidationError(
-        "\(file.string) is no ONNX file: --preprocessing, --size and --external-data are for those."
-      )
-    }
+    try refuse(
+      forPixels, "\(file.string) holds weights alone, of a network that a --card prepares for")
+    try refuse(forGraphs, "\(file.string) is no ONNX file")
     var card: BackboneCard
     if let name {
       card = try importOwn(name, store)
@@ -89,13 +99,66 @@ struct PretrainedImport: ParsableCommand {
       text: "\(store.weights(of: card).displayed): imported as \(card.name).")
   }
 
+  // MARK: Options without effect
+
+  /// A size that the file fixes otherwise.
+  private func checkSize() throws {
+    guard let size else { return }
+    let model = try ONNXReader.read(file, externalData: externalData ? .besideTheModel : .refused)
+    guard let fixed = try ONNXNetwork(model, file: file, size: size).inputSize,
+      fixed != Extent2D(size)
+    else { return }
+    throw PipelineError.usage(
+      "--size \(size) would have no effect: the network in \(file.string) takes images of \(fixed)."
+    )
+  }
+
+  private typealias Given = (option: String, isGiven: Bool)
+
+  /// What only a graph of ONNX's may need.
+  private var forGraphs: [Given] {
+    [("--size", size != nil), ("--external-data", externalData)]
+  }
+
+  /// What only a file that brings its network may need.
+  private var forPixels: [Given] { [("--preprocessing", preprocessing != nil)] }
+
+  /// What is about the tensors of a file without a network.
+  private var forWeights: [Given] {
+    [
+      ("--weights-key", weightsKey != nil), ("--rename-tensors", renameTensors),
+      ("--allow-missing", allowMissing),
+    ]
+  }
+
+  /// Those that were given; empty for none.
+  private func given(_ options: [Given]) -> String {
+    options.filter(\.isGiven).map(\.option).joined(separator: ", ")
+  }
+
+  /// An option that would have no effect is an error.
+  private func refuse(_ options: [Given], _ reason: String) throws {
+    let found = given(options)
+    guard found.isEmpty else {
+      throw PipelineError.usage("\(found) would have no effect: \(reason).")
+    }
+  }
+
+  private var isONNX: Bool {
+    get throws {
+      try FileStatus(of: file).kind != .directory && CheckpointReader.isONNX(file)
+    }
+  }
+
   /// Takes a checkpoint in under a name of its own.
   private func importOwn(_ name: String, _ store: PretrainedStore) throws -> BackboneCard {
     let isPlain = weightsKey == nil && !renameTensors && !allowMissing
     if let card, isPlain, try FileStatus(of: file).kind != .directory {
       let like = try store.card(named: card)
       do {
-        return try store.importOwn(.init(file: file, name: name, classes: classes), like: like)
+        if like.architecture != Architecture.onnxName {
+          return try store.importOwn(.init(file: file, name: name, classes: classes), like: like)
+        }
       } catch let error as CheckpointError where error.kind == .mismatch {
         // Names of another library, a prefix, strangers beside the network: recognised below.
       }
@@ -121,13 +184,19 @@ struct PretrainedImport: ParsableCommand {
   /// the network of the named card, which is kept as its weights.
   private func importDescribed(_ name: String, _ store: PretrainedStore) throws -> BackboneCard? {
     // These options are about the weights alone.
-    guard weightsKey == nil, !renameTensors, !allowMissing,
-      try FileStatus(of: file).kind != .directory, try bringsEverything()
-    else { return nil }
+    guard try FileStatus(of: file).kind != .directory else { return nil }
+    if try TorchExportArchive(file) != nil {
+      try refuse(forWeights, "\(file.string) brings its own network")
+    }
+    guard weightsKey == nil, !renameTensors, !allowMissing, try bringsEverything() else {
+      return nil
+    }
+    if try !isONNX { try refuse(forGraphs, "\(file.string) is no ONNX file") }
     let reference = ModelReference(
       file.string, card: card, classNames: classes, preprocessing: preprocessing?.contract)
     let model = try reference.read(context: Session(global).context())
     if let card, model.record.outputActivation == .softmax,
+      model.record.architecture != Architecture.onnxName,
       model.record.architecture == (try store.card(named: card).architecture)
     {
       return nil
@@ -146,13 +215,15 @@ struct PretrainedImport: ParsableCommand {
         "\(file.displayed) is an ONNX file of Thaw, which says itself how photos are prepared: leave"
           + " --preprocessing and --card out.")
     }
+    try checkSize()
     let contract =
       try preprocessing?.contract ?? card.map { try store.card(named: $0).preprocessing }
-    let card = try store.importONNX(
-      PretrainedStore.ONNXClassifier(
-        file: file, name: name,
-        preprocessing: size.flatMap { contract?.withInputSize($0) } ?? contract,
-        classes: classes, externalData: externalData ? .besideTheModel : .refused))
+    var classifier = PretrainedStore.ONNXClassifier(
+      file: file, name: name,
+      preprocessing: size.flatMap { contract?.withInputSize($0) } ?? contract,
+      classes: classes, externalData: externalData ? .besideTheModel : .refused)
+    classifier.classNames = ClassList.beside(file: file)?.names
+    let card = try store.importONNX(classifier)
     let names = try card.classNames(in: store)
     try Session(global).print(
       Pretrained.Entry(card, store),

@@ -44,14 +44,15 @@ struct PretrainedInspect: ParsableCommand {
     }
     let found =
       try program.map {
-        ForeignFile(Checkpoint(tensors: $0.0, metadata: [:], format: .torchZip, path: path))
+        try ForeignFile(
+          beside: Checkpoint(tensors: $0.0, metadata: [:], format: .torchZip, path: path))
       } ?? ForeignFile(path, key: weightsKey)
     let checkpoint = found.checkpoint
     let cards = (try? store?.cards()) ?? []
     let described =
-      try program.map { DescribedNetwork($0.1, path: path) }
+      try program.map { DescribedNetwork($0.1, path: path, beside: try StatedContract(found)) }
       ?? (checkpoint.format == .onnx
-        ? DescribedNetwork(try ONNXReader.read(path), path: path)
+        ? DescribedNetwork(try ONNXReader.read(path), path: path, beside: try StatedContract(found))
         : weightsKey == nil ? DescribedNetwork(keras: checkpoint, cards: cards) : nil)
     let contents =
       try described.map { InspectedFile(found, $0) }

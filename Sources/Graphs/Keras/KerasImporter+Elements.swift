@@ -127,6 +127,12 @@ extension KerasImporter {
       guard shape(total) == shape(next) else {
         throw failure(layer, "its inputs are \(shape(total)) and \(shape(next))")
       }
+      guard total.grid == next.grid else {
+        throw failure(
+          layer,
+          "its inputs have the same length, but one is a flattened image and the other is none, or one"
+            + " of another shape: their order is not kept")
+      }
       total = try add(layer, suffix: index == 1 ? "" : "_\(index)", .add, [total, next])
     }
     return .image(total)

@@ -21,8 +21,8 @@ extension KerasImporter {
       return try affine(layer, try only(operands, layer), scale: [-1], offset: [0])
     case "getitem": return try item(layer, operands)
     case "flip", "reverse": return try flip(layer, operands)
-    case "cast", "identity", "stopgradient", "converttotensor", "dropout":
-      return try only(operands, layer)
+    case "cast", "converttotensor": return try cast(layer, operands)
+    case "identity", "stopgradient", "dropout": return try only(operands, layer)
     case "relu", "relu6", "silu", "swish", "sigmoid", "softmax", "gelu":
       return try function1(layer, operands, function.lowercased())
     case "mean", "reducemean": return try mean(layer, operands)
@@ -35,6 +35,18 @@ extension KerasImporter {
           + " numbers, [..., ::-1], relu, relu6, silu, sigmoid, softmax, gelu and the mean over rows"
           + " and columns")
     }
+  }
+
+  /// Numbers of another type: floating-point ones stay what they are, integers would round them.
+  private func cast(_ layer: KerasLayerDescription, _ operands: KerasOperands) throws -> Value {
+    let type =
+      operands.constant("dtype", at: 1) ?? operands.constant("x_dtype") ?? layer["dtype"]
+    let name = type?.text ?? type?["config"]?["name"]?.text
+    guard let name else { return try only(operands, layer) }
+    guard name.contains("float") else {
+      throw failure(layer, "it makes \(Printable(name)) of numbers, which rounds them")
+    }
+    return try only(operands, layer)
   }
 
   private mutating func function1(
@@ -100,6 +112,12 @@ extension KerasImporter {
     guard let numbers = json.kerasNumbers, !numbers.isEmpty else {
       throw failure(layer, "its second operand is not in the file")
     }
+    guard json.isOfChannels else {
+      throw failure(
+        layer,
+        "its second operand is a list of \(numbers.count) numbers along another dimension than"
+          + " the channels, the last one")
+    }
     return numbers
   }
 
@@ -118,12 +136,15 @@ extension KerasImporter {
     }
     func isFree(_ value: JSONValue?) -> Bool { value == nil || value == .null }
     let isWhole = parts.dropLast().allSatisfy { part in
-      if part["class_name"]?.text?.lowercased().contains("ellipsis") == true { return true }
+      if part.isEllipsis { return true }
       guard let slice = slice(part) else { return false }
       return isFree(slice.start) && isFree(slice.stop)
         && (isFree(slice.step) || slice.step == .integer(1))
     }
-    guard isWhole, let reversal = slice(last), isFree(reversal.start), isFree(reversal.stop),
+    let hasEllipsis = parts.contains { $0.isEllipsis }
+    // x[:, ::-1] turns rows: the last part is that of the channels behind three others, or behind "...".
+    guard isWhole, hasEllipsis ? parts.count <= 5 : parts.count == 4,
+      let reversal = slice(last), isFree(reversal.start), isFree(reversal.stop),
       reversal.step == .integer(-1)
     else {
       throw failure(
@@ -171,5 +192,12 @@ extension KerasImporter {
       extents[1] == -1 || extents[1] == shape(row).count
     else { throw failure(layer, "an image can become a row, [batch, features], alone") }
     return .image(row)
+  }
+}
+
+extension JSONValue {
+  /// Whether it is the "..." of x[..., ::-1].
+  fileprivate var isEllipsis: Bool {
+    self == .string("...") || self["class_name"]?.text?.lowercased().contains("ellipsis") == true
   }
 }

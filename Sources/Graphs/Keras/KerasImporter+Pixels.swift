@@ -42,7 +42,7 @@ extension KerasImporter {
         own.isComputedInside = true
       }
       pixels = own
-      draft = ONNXDraft(channels: 3, size: own.size ?? Extent2D(freeSide))
+      draft = GraphDraft(channels: 3, size: own.size ?? Extent2D(freeSide))
       first = own
     }
     guard first.size == other.size, first.crop == other.crop else {
@@ -67,9 +67,10 @@ extension KerasImporter {
   /// x * scale + offset.
   mutating func rescaling(_ layer: KerasLayerDescription, _ operands: KerasOperands) throws -> Value
   {
-    guard let scale = layer["scale"]?.kerasNumbers,
-      let offset = (layer["offset"] ?? .integer(0)).kerasNumbers
-    else { throw failure(layer, "its scale or its offset is no number") }
+    let shift = layer["offset"] ?? .integer(0)
+    guard let factor = layer["scale"], let scale = factor.kerasNumbers,
+      let offset = shift.kerasNumbers, factor.isOfChannels, shift.isOfChannels
+    else { throw failure(layer, "its scale or its offset is no number, nor one for each channel") }
     return try affine(layer, try only(operands, layer), scale: scale, offset: offset)
   }
 
@@ -77,10 +78,16 @@ extension KerasImporter {
   mutating func normalization(
     _ layer: KerasLayerDescription, _ operands: KerasOperands
   ) throws -> Value {
+    try checkAxis(of: layer)
     func numbers(_ name: String) throws -> [Double] {
-      if let given = layer[name]?.kerasNumbers { return given }
+      if let given = layer[name], let numbers = given.kerasNumbers {
+        guard given.isOfChannels else { throw failure(layer, "its \(name) is no list of channels") }
+        return numbers
+      }
       let stored = try needed(layer, name)
-      guard stored.shape.count <= 4096 else { throw failure(layer, "its \(name) is no list") }
+      guard stored.shape.count <= 4096, stored.shape.count == stored.shape.extents.last ?? 1 else {
+        throw failure(layer, "its \(name) is no list of channels")
+      }
       return try stored.floats().elements.map(Double.init)
     }
     let (mean, variance) = (try numbers("mean"), try numbers("variance"))
@@ -96,6 +103,15 @@ extension KerasImporter {
     return try affine(
       layer, value, scale: deviations.map { 1 / $0 }, offset: zip(mean, deviations).map { -$0 / $1 }
     )
+  }
+
+  /// Refuses a normalisation along another axis than that of the channels; none is all of them at once.
+  private func checkAxis(of layer: KerasLayerDescription) throws {
+    guard let axis = layer["axis"] else { return }
+    let numbers = axis.integer.map { [$0] } ?? axis.integers
+    guard let numbers, numbers.isEmpty || numbers == [-1] || numbers == [3] else {
+      throw failure(layer, "it normalises along another axis than the channels, the last one")
+    }
   }
 
   /// A factor and a shift, one for all channels or one each.

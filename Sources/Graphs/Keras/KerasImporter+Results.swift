@@ -28,6 +28,7 @@ extension KerasImporter {
     case .pixels:
       throw failure("the model computes nothing with the photo but its preparation")
     case .probabilities(let image):
+      try checkClasses(image)
       let outputs = try output(image)
       guard outputs > 1 else {
         throw failure(
@@ -44,12 +45,15 @@ extension KerasImporter {
     var image = image
     if case .activation(.sigmoid) = draft[image.layer].operation {
       image.layer = draft[image.layer].inputs[0]
+      try checkClasses(image)
       let outputs = try output(image)
       return Ending(
         activation: outputs == 1 ? .singleSigmoid : .independentSigmoids, count: outputs)
     }
+    let ends = isClassifier(image.layer)
+    if ends { try checkClasses(image) }
     let outputs = try output(image)
-    guard isClassifier(draft.output) else { return Ending(activation: nil, count: outputs) }
+    guard ends else { return Ending(activation: nil, count: outputs) }
     switch loss {
     case .number(let name):
       throw failure(
@@ -65,6 +69,22 @@ extension KerasImporter {
             ? " output is taken for a logit, of which the sigmoid is the second class's probability"
             : " \(outputs) outputs are taken for logits, of which a softmax makes probabilities"))
       return Ending(activation: outputs == 1 ? .singleSigmoid : .softmax, count: outputs)
+    }
+  }
+
+  /// Refuses outputs that are not one for each class, in the order of the classes.
+  private func checkClasses(_ image: Image) throws {
+    let shape = shape(image)
+    if shape.rank == 4, shape[2] * shape[3] > 1 {
+      throw failure(
+        "the model ends with an image of \(shape[2]) x \(shape[3]) pixels and \(shape[1]) numbers"
+          + " each, as of a network that segments; a classifier ends with one number for each class"
+      )
+    }
+    if let grid = image.grid {
+      throw failure(
+        "the model ends with an image of \(grid[2]) x \(grid[3]) pixels that was flattened, whose order"
+          + " is not kept here. Put a Dense layer behind it, or pool it to one pixel")
     }
   }
 

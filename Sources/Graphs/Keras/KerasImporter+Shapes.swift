@@ -15,7 +15,9 @@ extension KerasImporter {
     if layer.className == "MaxPooling2D" {
       // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
       let window = try window(
-        layer, kernel: kernel, stride: stride, on: input, padsWithZeros: isNonNegative(input.layer))
+        layer, kernel: kernel, stride: stride, on: input,
+        padsWithZeros: draft.isNonNegative(input.layer))
+      try check(layer, window, on: input)
       return .image(try add(layer, .pooling(.maximum, window), [input]))
     }
     // Zeros of a layer of their own count in the mean; those of "same" do not.
@@ -23,14 +25,16 @@ extension KerasImporter {
     let window = try window(
       layer, kernel: kernel, stride: stride, on: input, padsWithZeros: !isSame)
     let kind = PoolingKind.average(includesPadding: input.padding != nil)
+    if input.padding == nil { try check(layer, window, on: input) }
     return .image(try add(layer, .pooling(kind, window), [input]))
   }
 
-  private func isNonNegative(_ layer: Int) -> Bool {
-    switch draft[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
-    default: false
-    }
+  /// Refuses a window that somewhere covers padding alone.
+  private func check(
+    _ layer: KerasLayerDescription, _ window: Window2D, on input: Image
+  ) throws {
+    guard draft.leavesImage(window, on: input.layer) else { return }
+    throw failure(layer, "the zeros padded before it are so wide that a window lies in them alone")
   }
 
   mutating func globalPooling(

@@ -35,7 +35,7 @@ struct KerasImporter {
   let weights: KerasWeights
   /// The side of the input image where the file leaves it free.
   let freeSide: Int
-  var draft = ONNXDraft(channels: 3, size: Extent2D(1))
+  var draft = GraphDraft(channels: 3, size: Extent2D(1))
   /// What the first layer takes; nil before there is one.
   var pixels: Pixels?
   /// What was taken for granted or left out, as sentences.

@@ -81,4 +81,13 @@ extension JSONValue {
     }
     return result
   }
+
+  /// Whether its numbers lie along its last dimension, as those of channels do: one alone, or one list
+  /// however deep.
+  var isOfChannels: Bool {
+    if case .object = self { return self["config"]?["value"]?.isOfChannels ?? true }
+    guard let elements, let first = elements.first else { return true }
+    guard first.elements != nil else { return true }
+    return elements.count == 1 && first.isOfChannels
+  }
 }

@@ -40,15 +40,32 @@ extension ONNXImporter {
     guard node.outputs.dropFirst().allSatisfy({ users[$0] == nil }) else {
       throw failure(node, "its mask is used")
     }
+    if node.inputs.count > 2, case .constant(let flag)? = values[node.inputs[2]],
+      try flag.withBytes({ $0.contains { $0 != 0 } })
+    {
+      throw failure(node, "it was exported in training mode; export after model.eval()")
+    }
     try set(node, .dropout(probability: Double(probability)), [input])
   }
 
   mutating func softmax(_ node: ONNXNode) throws {
     let input = try image(node)
-    let rank = draft[input.layer].shape.rank
+    let shape = draft[input.layer].shape
     let axis = node.integer("axis") ?? (version < 13 ? 1 : -1)
-    guard axis == 1 || (rank == 2 && axis == -1) else {
-      throw failure(node, "a softmax over the classes, axis 1, is expected")
+    let place = axis < 0 ? axis + shape.rank : axis
+    let channels: Int
+    switch input.layout {
+    case .channelsFirst, .row, .rowOfChannelsLast: channels = 1
+    case .channelsLast: channels = shape.rank - 1
+    case .channelsOutermost: throw failure(node, "photos and channels change places before it")
+    }
+    // Of older operation sets all dimensions from the axis on are one.
+    let isOfAll = version < 13 && place == 1
+    guard place == channels || isOfAll else {
+      throw failure(node, "a softmax over the classes, axis \(channels), is expected")
+    }
+    guard shape.rank == 2 || shape[2] * shape[3] == 1 else {
+      throw failure(node, "a softmax at each pixel, or over all of them, is no classifier's")
     }
     set(node, .probabilities(input))
   }
@@ -95,6 +112,12 @@ extension ONNXImporter {
   /// An image and a constant: the bias of the layer before, or a scale and a shift of each channel.
   private mutating func shift(_ node: ONNXNode, _ input: Image, by tensor: StoredTensor) throws {
     let shape = draft[input.layer].shape
+    guard !input.isInteger else {
+      throw failure(
+        node,
+        "it computes with integers, which round and wrap. Cast the photo to floating-point numbers"
+          + " first")
+    }
     let values = try perChannel(node, tensor, input)
     if node.operation == "Add", takesBias(input) {
       try addBias(node, input, values)

@@ -36,6 +36,50 @@ extension ONNXImporter {
     set(node, value)
   }
 
+  /// Numbers of another type. An image stays what it is among floating-point numbers; integers cut off
+  /// what is behind the point, unless it was integers already.
+  mutating func cast(_ node: ONNXNode) throws {
+    guard let name = node.inputs.first, let value = values[name] else {
+      throw failure(node, "it has no input")
+    }
+    let target = try castTarget(node)
+    switch value {
+    case .image(var image):
+      guard target.isFloatingPoint || image.isInteger && ElementType.wide.contains(target) else {
+        throw failure(
+          node,
+          "it makes \(target.rawValue) of an image's numbers, which rounds them; that is not known here"
+        )
+      }
+      image.isInteger = !target.isFloatingPoint
+      set(node, .image(image))
+    case .probabilities where !target.isFloatingPoint:
+      throw failure(node, "it makes \(target.rawValue) of probabilities, which rounds them")
+    case .constant(let tensor) where !target.isFloatingPoint && tensor.elementType.isFloatingPoint:
+      let numbers = try numbers(tensor).elements
+      guard numbers.allSatisfy({ $0 == $0.rounded(.towardZero) }) else {
+        throw failure(node, "it rounds a constant")
+      }
+      set(node, value)
+    default: set(node, value)
+    }
+  }
+
+  private func castTarget(_ node: ONNXNode) throws -> ElementType {
+    if node.operation == "CastLike" {
+      guard node.inputs.count == 2, case .constant(let tensor)? = values[node.inputs[1]] else {
+        return .float32
+      }
+      return tensor.elementType
+    }
+    guard let code = node.integer("to"), let type = ElementType(onnxCode: code) else {
+      // Texts, which labels may become.
+      if case .labels? = node.inputs.first.flatMap({ values[$0] }) { return .int64 }
+      throw failure(node, "the type it makes is not known here")
+    }
+    return type
+  }
+
   /// A constant of one number repeated; an image only when that changes nothing.
   mutating func expand(_ node: ONNXNode) throws {
     guard node.inputs.count == 2, let target = extentsValue(node.inputs[1]) else {
@@ -145,4 +189,11 @@ extension ONNXImporter {
     default: return [.batch] + shape.extents.dropFirst().map(Extent.size)
     }
   }
+}
+
+extension ElementType {
+  /// Integers that hold every sample of a photo.
+  fileprivate static let wide: Set<ElementType> = [
+    .uint8, .uint16, .int16, .int32, .int64, .uint32, .uint64,
+  ]
 }

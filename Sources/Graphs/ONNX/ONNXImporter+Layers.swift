@@ -43,7 +43,8 @@ extension ONNXImporter {
     case "Add", "Mul", "Sub", "Div": try elementwise(node)
     case "Concat": try concatenation(node)
     case "Constant": try constantNode(node)
-    case "Identity", "Cast", "CastLike": try identity(node)
+    case "Identity": try identity(node)
+    case "Cast", "CastLike": try cast(node)
     case "Expand": try expand(node)
     case "ArgMax", "TopK": try label(node)
     case "GatherND": try channels(node)
@@ -157,7 +158,12 @@ extension ONNXImporter {
 
   mutating func batchNormalization(_ node: ONNXNode) throws {
     let input = try image(node)
-    if case .channelsLast = input.layout { throw failure(node, "its input is no [N, C, H, W]") }
+    switch input.layout {
+    case .channelsFirst, .row: break
+    case .rowOfChannelsLast:
+      throw failure(node, "a flattened image goes into it, whose order is not kept")
+    default: throw failure(node, "its input is no [N, C, H, W]")
+    }
     guard node.integer("training_mode") ?? 0 == 0 else {
       throw failure(node, "it was exported in training mode; export after model.eval()")
     }

@@ -13,20 +13,21 @@ extension ONNXImporter {
     if node.operation == "MaxPool" {
       // A zero of the padding never beats what a ReLU lets through, nor does minus infinity.
       let window = try window(
-        node, kernel: kernel, on: input, padsWithZeros: isNonNegative(input.layer))
+        node, kernel: kernel, on: input, padsWithZeros: draft.isNonNegative(input.layer))
+      try check(node, window, on: input)
       try set(node, .pooling(.maximum, window), [input])
     } else {
       let includesPadding = node.integer("count_include_pad") ?? 0 == 1
       let window = try window(node, kernel: kernel, on: input, padsWithZeros: includesPadding)
+      if !includesPadding { try check(node, window, on: input) }
       try set(node, .pooling(.average(includesPadding: includesPadding), window), [input])
     }
   }
 
-  private func isNonNegative(_ layer: Int) -> Bool {
-    switch draft[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
-    default: false
-    }
+  /// Refuses a window that somewhere covers padding alone.
+  private func check(_ node: ONNXNode, _ window: Window2D, on input: Image) throws {
+    guard draft.leavesImage(window, on: input.layer) else { return }
+    throw failure(node, "its padding is so wide that a window lies in it alone")
   }
 
   mutating func globalPooling(_ node: ONNXNode, _ operation: Operation) throws {

@@ -120,7 +120,7 @@ extension ONNXImporter {
     set(node, .constant(StoredTensor(name, Tensor(values.elements, shape: shape))))
   }
 
-  private func printed(_ extents: [Extent]) -> String {
+  func printed(_ extents: [Extent]) -> String {
     let parts = extents.map { extent in
       if case .size(let size) = extent { String(size) } else { "N" }
     }

@@ -32,6 +32,8 @@ struct ONNXImporter {
     var layout: Layout
     /// Zeros around it that the file adds by an operation of its own, to be part of the next window.
     var padding: EdgeInsets?
+    /// Whether its numbers are integers in the file, so that arithmetic with them rounds or wraps.
+    var isInteger = false
   }
 
   /// One extent: the batch, or a number.
@@ -67,7 +69,7 @@ struct ONNXImporter {
   let fixedSize: Extent2D?
   /// The batch when the file fixes it.
   let fixedBatch: Int?
-  var draft: ONNXDraft
+  var draft: GraphDraft
   var values: [String: Value] = [:]
   /// How often a value is used.
   var users: [String: Int] = [:]
@@ -75,8 +77,9 @@ struct ONNXImporter {
   var names: [Int: [String]] = [:]
   var floats: [String: Tensor<Float>] = [:]
   /// What the graph makes of its logits; nil when it ends with them.
-  private(set) var activation: OutputActivation?
+  var activation: OutputActivation?
   private let inputName: String
+  private let inputType: ElementType?
   private let inputLayout: Layout
 
   init(
@@ -98,6 +101,7 @@ struct ONNXImporter {
         file: file.displayed, reason: "the input is no image: four dimensions are expected")
     }
     inputName = input.name
+    inputType = input.elementType
     func fixed(_ index: Int) -> Int? {
       if case .size(let size) = extents[index] { size } else { nil }
     }
@@ -118,11 +122,11 @@ struct ONNXImporter {
         file: file.displayed, reason: "the input image has no, or an impossible, number of channels"
       )
     }
-    draft = ONNXDraft(channels: channels, size: self.size)
+    draft = GraphDraft(channels: channels, size: self.size)
   }
 
   /// Translates the whole graph.
-  mutating func network() throws -> ONNXDraft {
+  mutating func network() throws -> GraphDraft {
     guard (7...25).contains(version) else {
       throw GraphError.notImportable(
         file: file.displayed,
@@ -130,16 +134,20 @@ struct ONNXImporter {
     }
     for tensor in model.graph.initializers { values[tensor.name] = .constant(tensor) }
     for (name, texts) in model.graph.texts { values[name] = .texts(texts) }
-    values[inputName] = .image(Image(layer: 0, layout: inputLayout))
+    values[inputName] = .image(
+      Image(layer: 0, layout: inputLayout, isInteger: inputType?.isFloatingPoint == false))
     var nodes = try sorted()
+    names[0] = [inputName]
     if nodes.contains(where: { $0.outputs == [ONNXExporter.normalised] }),
       model.metadata["thaw.format"] != nil
     {
       // Written by Thaw with the preprocessing inside: it is in the contract already.
       nodes.removeAll { $0.name.hasPrefix(ONNXExporter.preprocessingPrefix) }
       values[ONNXExporter.normalised] = .image(Image(layer: 0, layout: .channelsFirst))
+      names[0] = [ONNXExporter.normalised]
     }
-    for node in nodes {
+    // Who asks for the shape of a value sees none of its numbers.
+    for node in nodes where node.operation != "Shape" {
       for name in node.inputs where !name.isEmpty { users[name, default: 0] += 1 }
     }
     for output in model.graph.outputs { users[output.name, default: 0] += 1 }
@@ -155,57 +163,17 @@ struct ONNXImporter {
       }
     }
     try finish()
+    try checkSize()
     return draft
   }
 
-  /// Picks the logits among the outputs and takes the softmax or the sigmoid off them.
-  private mutating func finish() throws {
-    var candidates: [Image] = []
-    for output in model.graph.outputs {
-      switch values[output.name] {
-      case .probabilities(let image):
-        if activation == nil { candidates.insert(image, at: 0) }
-        activation = .softmax
-      case .image(let image):
-        if activation == nil, let logits = withoutSigmoid(image) {
-          candidates.insert(logits, at: 0)
-          activation = .independentSigmoids
-        } else {
-          candidates.append(image)
-        }
-      default: continue
-      }
-    }
-    guard var image = candidates.first, image.padding == nil else {
-      throw GraphError.notImportable(
-        file: file.displayed, reason: "no output of the graph depends on the image")
-    }
-    if draft[image.layer].shape.rank == 4 { image = try flattened(image, "flatten") }
-    if activation == .independentSigmoids, draft[image.layer].shape[1] == 1 {
-      activation = .singleSigmoid
-    }
-    draft.output = image.layer
-    draft.prune()
+  /// Refuses a file that repeats its tensors beyond measure.
+  private func checkSize() throws {
     let stored = model.graph.initializers.reduce(0) { $0 + $1.shape.count }
     let used = draft.layers.reduce(0) { $0 + $1.tensors.values.reduce(0) { $0 + $1.count } }
     guard used <= 4 * stored + 1_000_000 else {
       throw GraphError.notImportable(
         file: file.displayed, reason: "\(used) parameters from \(stored) stored numbers")
     }
-  }
-
-  /// What a sigmoid at the end was taken of, flattened behind it or not; nil when there is none.
-  private mutating func withoutSigmoid(_ image: Image) -> Image? {
-    var result = image
-    let last = draft[image.layer]
-    if case .activation(.sigmoid) = last.operation {
-      result.layer = last.inputs[0]
-      return result
-    }
-    guard case .flatten = last.operation,
-      case .activation(.sigmoid) = draft[last.inputs[0]].operation
-    else { return nil }
-    draft[image.layer].inputs = draft[last.inputs[0]].inputs
-    return result
   }
 }

@@ -32,6 +32,8 @@ package struct ONNXNetwork: Sendable {
   package let classNames: [String]?
   /// The program that wrote it and its version, as the file says.
   package let producer: String
+  /// Length of the row of logits.
+  private let outputCount: Int
 
   /// Reads and translates a file.
   ///
@@ -66,9 +68,10 @@ package struct ONNXNetwork: Sendable {
         [model.producer.name, model.producer.version].filter { !$0.isEmpty }.joined(separator: " ")
       ).description
     record = try ModelRecord(model, file: file)
-    let isSingle = draft[draft.output].shape[1] == 1
+    outputCount = draft[draft.output].shape[1]
     outputActivation =
-      importer.activation ?? record?.outputActivation ?? (isSingle ? .singleSigmoid : .softmax)
+      importer.activation ?? record?.outputActivation
+      ?? (outputCount == 1 ? .singleSigmoid : .softmax)
     if let said = record?.outputActivation, said != outputActivation {
       throw GraphError.notImportable(
         file: file.displayed,
@@ -94,17 +97,4 @@ package struct ONNXNetwork: Sendable {
 
   /// Number of classes.
   package var classCount: Int { outputActivation.classes(outputs: outputCount) }
-
-  private var outputCount: Int {
-    guard case .dense(let layer) = graph.output.operation else { return outputChannels }
-    return layer.outputs
-  }
-
-  private var outputChannels: Int {
-    for node in graph.nodes.reversed() {
-      if case .convolution(let layer) = node.operation { return layer.outputs }
-      if case .dense(let layer) = node.operation { return layer.outputs }
-    }
-    return 0
-  }
 }

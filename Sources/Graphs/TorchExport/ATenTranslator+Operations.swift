@@ -76,12 +76,22 @@ extension ATenTranslator {
     case "slice": try slice(call)
     case let name where ATenTranslator.passing.contains(name):
       guard call.result != nil, call.has("self") || call.has("input") else { return }
-      try emit("Identity", call, [try value(call, call.has("self") ? "self" : "input")])
+      let argument = call.has("self") ? "self" : "input"
+      try checkType(call, of: argument)
+      try emit("Identity", call, [try value(call, argument)])
     default:
       // Extents and checks make no tensor, and nothing here needs them.
       guard call.result != nil else { return }
       throw failure(call, ATenTranslator.obstacle(call))
     }
+  }
+
+  /// Refuses a call that makes integers, or yes and no, of other numbers.
+  private func checkType(_ call: ATenCall, of argument: String) throws {
+    guard let before = call.tensor(argument).flatMap(isFloatingPoint),
+      let after = call.result.flatMap(isFloatingPoint), before, !after
+    else { return }
+    throw failure(call, "it makes integers of other numbers, which rounds them; not known here")
   }
 
   private static func obstacle(_ call: ATenCall) -> String {

@@ -93,6 +93,13 @@ package struct ATenTranslator {
     graph["tensor_values"]?[value]?["sizes"]?.elements?.map { $0["as_int"]?.integer }
   }
 
+  /// Whether a value's numbers are floating-point ones; nil when the program does not say.
+  ///
+  /// - Source: torch/_export/serde/schema.py, `ScalarType`.
+  func isFloatingPoint(_ value: String) -> Bool? {
+    (graph["tensor_values"]?[value]?["dtype"]?.integer).map { [6, 7, 8, 13].contains($0) }
+  }
+
   /// The argument's value, which must be there.
   func value(_ call: ATenCall, _ argument: String) throws -> String {
     guard let value = call.tensor(argument) else {

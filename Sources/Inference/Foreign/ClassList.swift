@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import SystemPackage
+package import SystemPackage
 package import ThawCheckpoints
 import ThawFiles
 
@@ -52,6 +52,12 @@ package struct ClassList: Sendable, Equatable {
     guard let first = byNumber.keys.min(), first == 0 || first == 1 else { return nil }
     let names = (first..<first + lines.count).compactMap { byNumber[$0] }
     return names.count == lines.count ? names : nil
+  }
+
+  /// A file of class names in the folder that a model's file is in.
+  package static func beside(file: FilePath) -> ClassList? {
+    let folder = file.removingLastComponent()
+    return beside(folder.isEmpty ? FilePath(".") : folder)
   }
 
   /// A file of class names in the folder of a model.

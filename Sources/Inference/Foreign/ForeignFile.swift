@@ -49,6 +49,20 @@ package struct ForeignFile {
     (configuration, processor, labels, remarks) = (nil, nil, nil, [])
   }
 
+  /// A graph that is read already, with the small files beside it.
+  ///
+  /// - Throws: `FileError`.
+  package init(beside checkpoint: Checkpoint) throws {
+    self.checkpoint = checkpoint
+    let folder = checkpoint.path.removingLastComponent()
+    let place = folder.isEmpty ? FilePath(".") : folder
+    var remarks: [String] = []
+    configuration = try ForeignFile.json(place, "config.json", &remarks)
+    processor = try ForeignFile.json(place, "preprocessor_config.json", &remarks)
+    labels = ClassList.beside(file: checkpoint.path)
+    self.remarks = remarks
+  }
+
   /// The weights that a folder holds, by their usual names; nil when none is there.
   package static func weights(in folder: FilePath) throws -> FilePath? {
     let names = try FileSystem.list(folder).map(\.string)

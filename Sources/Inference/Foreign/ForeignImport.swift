@@ -30,7 +30,8 @@ package struct ForeignImport {
       PretrainedStore.OwnNetwork(
         name: name, architecture: network.fit.architecture, parameters: network.parameters,
         preprocessing: network.preprocessing,
-        classNames: network.classes?.names ?? [], origin: reference.path))
+        classNames: network.classes?.names ?? [], origin: reference.path,
+        outputActivation: network.activation))
     if network.classes != nil, card.classesFile == nil {
       context.console.warn(
         "\(name): its classifier has more than one layer, a card's has one; the backbone is taken"

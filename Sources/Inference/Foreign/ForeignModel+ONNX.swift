@@ -64,6 +64,7 @@ extension ForeignModel {
       return (stated, "as the file's metadata say\(behind)")
     }
     if let (guess, why) = ONNXPixels.implied(network.pixels) { return (guess, why) }
+    if let beside = try StatedContract(file) { return (beside.preprocessing, beside.reason) }
     throw PipelineError.data(
       "\(checkpoint.path.displayed): the file does not say how photos are prepared for it. Give what"
         + " it was trained with: --preprocessing torch, tf, caffe, unit (0 to 1) or raw (0 to 255),"

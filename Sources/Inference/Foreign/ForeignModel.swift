@@ -41,7 +41,8 @@ package struct ForeignModel {
       record: ModelRecord(
         thawVersion: thawVersion,
         architecture: isBuilt ? found.fit.architecture : Architecture.onnxName,
-        classNames: classes.names, preprocessing: found.preprocessing.json,
+        classNames: classes.names, outputActivation: found.activation,
+        preprocessing: found.preprocessing.json,
         structure: isBuilt
           ? nil
           : try ONNXStructure.text(
@@ -72,8 +73,10 @@ package struct ForeignModel {
     let graph: Graph
     let parameters: Parameters
     let preprocessing: Preprocessing
-    /// Names of the outputs; nil when the weights end with the features.
+    /// Names of the classes; nil when the weights end with the features.
     let classes: ForeignClasses.Found?
+    /// What makes probabilities of the outputs.
+    let activation: OutputActivation
   }
 
   /// The same for weights that may end with the features.
@@ -86,15 +89,24 @@ package struct ForeignModel {
         "--preprocessing is for models that bring their own network; of \(path) the weights alone"
           + " are read. Name a card with --card.")
     }
+    if let named, named.architecture == Architecture.onnxName {
+      throw PipelineError.usage(
+        "the network of the card \(named.name) is in its own file, so \(path) cannot be weights of it."
+          + " Leave --card out to have the network recognised, or name a card of a known one.")
+    }
     let recognised = try recognise(cards: cards, card: named)
     let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
-    let stated = try named == nil ? StatedContract(file) : nil
+    let pickled = checkpoint.surroundings?.normalization
+    let stated =
+      try named == nil
+      ? StatedContract(file) ?? StatedContract(pickled, usual: recognised.preprocessing) : nil
     let contract = named?.preprocessing ?? stated?.preprocessing ?? recognised.preprocessing
     guard let preprocessing = contract else {
       throw PipelineError.data("\(path): its preprocessing is not known. Name a card with --card.")
     }
     let reason =
       named.map { "as the card \($0.name) says" } ?? stated?.reason ?? recognised.reason
+    try checkModules(fit)
     let matched = fit.missing.isEmpty ? "all \(fit.matched)" : "\(fit.matched) of \(fit.needed)"
     let concat = ConcatPoolHead(checkpoint, fit)
     let count = fit.head?.classes ?? concat?.classes
@@ -111,11 +123,19 @@ package struct ForeignModel {
       context.console.say(
         "\(path): the file has weights alone. What is done with pixels before the first layer, how is"
           + " pooled and which activation comes last is not in it; assumed is what is usual, and a"
-          + " softmax. The whole model says it: model.save(\"model.keras\").")
+          + (count == 1 ? " sigmoid" : " softmax")
+          + ". The whole model says it: model.save(\"model.keras\").")
     }
+    // Two classes that the file has one output for are said so already.
+    let outputs =
+      isKeras || fit.splitsOutput
+      ? nil : try count.map { try foundActivation(fit, outputs: $0) }
+    if let outputs { context.console.say("\(path): \(outputs.reason).") }
+    let activation = outputs?.activation ?? (count == 1 ? .singleSigmoid : .softmax)
     let classes = try count.map {
       try ForeignClasses(file, reference, context)
-        .names($0, architecture: fit.architecture, cards: cards)
+        .names(
+          activation.classes(outputs: $0), architecture: fit.architecture, cards: cards)
     }
     var parameters = try weights(fit, checkpoint)
     var graph = try fit.graph()
@@ -123,8 +143,18 @@ package struct ForeignModel {
     try parameters.validate(for: graph)
     return Network(
       fit: fit, graph: graph, parameters: parameters, preprocessing: preprocessing,
-      classes: classes)
+      classes: classes, activation: activation)
   }
+
+  /// Refuses a whole pickled module whose layers say that it computes something else.
+  private func checkModules(_ fit: WeightFit) throws {
+    guard let found = try ModuleSettings(modules, fit).summary else { return }
+    throw PipelineError.data(
+      "\(file.checkpoint.path.displayed): its tensors are \(fit.architecture)'s, but the pickled module"
+        + " computes something else with them: \(found). \(ForeignSummary.exportAdvice).")
+  }
+
+  private var modules: [PickledModule] { file.checkpoint.surroundings?.modules ?? [] }
 
   private func weights(_ fit: WeightFit, _ checkpoint: Checkpoint) throws -> Parameters {
     guard !fit.missing.isEmpty else { return try fit.parameters(of: checkpoint) }
@@ -133,6 +163,14 @@ package struct ForeignModel {
         + " at random (--allow-missing): \(fit.missing.prefix(10).joined(separator: ", "))"
         + (fit.missing.count > 10 ? ", …" : "") + ".")
     return try fit.parameters(of: checkpoint, drawingMissing: 0)
+  }
+
+  /// What makes probabilities of the outputs.
+  private func foundActivation(
+    _ fit: WeightFit, outputs: Int
+  ) throws -> ForeignActivation {
+    ForeignActivation(
+      file, outputs: outputs, endsWithSigmoid: try ModuleSettings(modules, fit).endsWithSigmoid)
   }
 
   // MARK: Recognition
@@ -155,15 +193,26 @@ package struct ForeignModel {
     }
     var found = try identity(card?.architecture ?? order)
     // What the file says of itself decides between networks that its tensors cannot tell apart.
-    if found.certainty == .likely, let stated = file.statedArchitecture,
-      found.rivals.contains(stated)
-    {
+    var stated = file.statedArchitecture
+    if found.certainty == .likely, !modules.isEmpty {
+      let fitting = try ([found.best?.architecture].compactMap(\.self) + found.rivals).filter {
+        guard let fit = try identity($0).best else { return false }
+        return try ModuleSettings(modules, fit).contradictions.isEmpty
+      }
+      if fitting.count == 1 { stated = fitting[0] }
+    }
+    if found.certainty == .likely, let stated, found.rivals.contains(stated) {
       found = try identity(stated)
     }
-    let isStated = card != nil || found.best?.architecture == file.statedArchitecture
+    let isStated = card != nil || found.best?.architecture == stated
     guard let fit = found.best, fit.isComplete || mayDraw(fit) else {
       let problem = ForeignProblem(file, nearest: found.nearest, card: card?.name)
       throw PipelineError.data("\(path): \(problem.text)")
+    }
+    if card == nil, let twin = file.statedArchitecture.flatMap(ForeignSummary.twin(named:)) {
+      throw PipelineError.data(
+        "\(path): its tensors are \(fit.architecture)'s, but the network is \(twin)."
+          + " \(ForeignSummary.exportAdvice).")
     }
     if let question = fit.openQuestion, card == nil {
       throw PipelineError.data(

@@ -46,8 +46,48 @@ package struct ForeignSummary {
       !file.classLists.contains { entry.hasPrefix($0.origin.prefix { $0 != " " } + " (") }
     }
     if !left.isEmpty { lines.append("not read, and not run: \(ForeignSummary.few(left))") }
+    if let around, !around.modules.isEmpty {
+      lines.append(
+        "the file is a whole module, whose code is not run: that it computes what \(fit.architecture)"
+          + " does is taken from its tensors, and from the settings of those of its layers that are"
+          + " PyTorch's own. \(ForeignSummary.exportAdvice)")
+    }
     lines += fit.notes + file.remarks
+    // The layers of a whole module tell them apart.
+    if around?.modules.isEmpty ?? true { lines += ForeignSummary.twins(of: fit.architecture) }
     self.lines = lines
+  }
+
+  /// How a network is saved with what it computes.
+  static let exportAdvice =
+    "What it computes is kept by torch.export.save(torch.export.export(model.eval(), (example,)),"
+    + " \"model.pt2\")"
+
+  /// Networks whose tensors are the same, although they compute something else: what a file of weights
+  /// cannot say.
+  ///
+  /// - Source: timm, timm/models/resnet.py (`aa_layer`), densenet.py.
+  private static func twins(of architecture: String) -> [String] {
+    let others: String
+    if architecture.hasPrefix("resnet"), !architecture.hasSuffix("_keras") {
+      others = "resnetaa and resnetblur, which pool where it has strides"
+    } else if architecture.hasPrefix("densenet"), !architecture.hasSuffix("_keras") {
+      others = "densenetblur, which pools by another filter"
+    } else {
+      return []
+    }
+    return [
+      "\(architecture) is assumed: the same tensors are those of timm's \(others)"
+    ]
+  }
+
+  /// Why the network that a file names is none that is here, although its tensors fit one that is; nil
+  /// where it is that one.
+  static func twin(named name: String) -> String? {
+    let plain = name.lowercased()
+    return ["resnetaa", "resnetblur", "densenetblur"].contains {
+      plain.hasPrefix($0)
+    } ? "'\(name.prefix(80))' as the file says, which computes something else with them" : nil
   }
 
   private static func few(_ names: [String]) -> String {

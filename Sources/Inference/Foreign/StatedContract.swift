@@ -40,6 +40,18 @@ package struct StatedContract {
     }
   }
 
+  /// What a pickled `Normalize` in the file says of samples, on photos cut as is `usual`; nil without one.
+  package init?(_ normalization: PickledNormalization?, usual: Preprocessing?) {
+    guard let normalization, let usual else { return nil }
+    let values = Preprocessing(
+      inputSize: usual.inputSize, scale: 1 / 255, mean: normalization.mean, std: normalization.std,
+      interpolation: usual.interpolation, cropFraction: usual.cropFraction)
+    preprocessing = usual.withValues(of: values)
+    reason =
+      "normalised as Normalize in the file does; the size and how photos are cut are usual for these"
+      + " weights"
+  }
+
   private static func timm(_ json: JSONValue, _ path: String) throws -> Preprocessing? {
     let values = json["pretrained_cfg"] ?? json
     guard let mean = values["mean"]?.doubles, let std = values["std"]?.doubles,

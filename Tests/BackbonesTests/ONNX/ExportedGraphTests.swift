@@ -163,6 +163,28 @@ import ThawTestSupport
     } catch { #expect("\(error)".contains("model.eval() before torch.export"), "\(error)") }
   }
 
+  /// `x.int()` within a program rounds; `x.half()` and `x.float()` are the same numbers.
+  @Test func integersWithinProgramsAreRefused() throws {
+    let archive = try #require(try TorchExportArchive(Self.path("program.pt2")))
+    func casting(to type: Int) throws -> ONNXModel {
+      let program = archive.program.mapped { object in
+        if object["target"]?.text == "torch.ops.aten.relu.default" {
+          return object.setting("target", .string("torch.ops.aten.to.dtype"))
+        }
+        guard let value = object["relu"], value["dtype"] != nil else { return object }
+        return object.setting("relu", value.setting("dtype", .integer(type)))
+      }
+      return try ATenTranslator.model(archive.describing(program))
+    }
+    for type in [4, 5, 1, 12] {
+      let error = #expect(throws: GraphError.self) { try casting(to: type) }
+      #expect(error?.description.contains("(aten.to.dtype): it makes integers") == true)
+    }
+    for type in [6, 7, 8, 13] {
+      #expect(try casting(to: type).graph.nodes.contains { $0.operation == "Identity" })
+    }
+  }
+
   @Test func mutatedProgramsAreErrorsOrNetworks() throws {
     let archive = try #require(try TorchExportArchive(Self.path("program.pt2")))
     for round in 0..<150 {

@@ -4,9 +4,9 @@ import ThawCheckpoints
 import ThawNetwork
 import ThawTensors
 
-/// A network while it is translated: layers in order of computation, of which some may turn out to be
-/// unused.
-struct ONNXDraft {
+/// A network while it is translated, from whatever format: layers in order of computation, of which some
+/// may turn out to be unused.
+struct GraphDraft {
   /// A layer to be.
   struct Layer {
     var path: ParameterPath
@@ -51,9 +51,9 @@ struct ONNXDraft {
     var elements = 1
     for extent in shape.extents {
       let (product, overflow) = elements.multipliedReportingOverflow(by: extent)
-      guard !overflow, product <= ONNXDraft.elementLimit else {
+      guard !overflow, product <= GraphDraft.elementLimit else {
         throw NetworkError.shapeMismatch(
-          layer: name, expected: "at most \(ONNXDraft.elementLimit) numbers", found: "\(shape)")
+          layer: name, expected: "at most \(GraphDraft.elementLimit) numbers", found: "\(shape)")
       }
       elements = product
     }
@@ -69,6 +69,57 @@ struct ONNXDraft {
       name = "\(path)_\(repeats[path, default: 1])"
     }
     return ParameterPath(name)
+  }
+
+  /// Whether no number of a layer's result is below zero, so that a zero never beats it in a maximum.
+  func isNonNegative(_ layer: Int) -> Bool {
+    switch layers[layer].operation {
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    default: false
+    }
+  }
+
+  /// The layers that a layer's result is computed from, itself among them.
+  func ancestors(of layer: Int) -> Set<Int> {
+    var found: Set = [layer]
+    var waiting = [layer]
+    while let next = waiting.popLast() {
+      for input in layers[next].inputs where found.insert(input).inserted { waiting.append(input) }
+    }
+    return found
+  }
+
+  /// The layer, or what it was flattened from.
+  func unflattened(_ layer: Int) -> Int {
+    var layer = layer
+    while case .flatten = layers[layer].operation { layer = layers[layer].inputs[0] }
+    return layer
+  }
+
+  /// Whether a window, at some place where it comes to lie, covers nothing of an image: then there is no
+  /// maximum, and no mean without the padding.
+  func leavesImage(_ window: Window2D, on layer: Int) -> Bool {
+    let image = layers[layer].shape
+    guard image.rank == 4,
+      let shape = try? Operation.pooling(.maximum, window).resultShape(of: [image], at: "pooling")
+    else { return false }
+    let insets = window.insets(for: Extent2D(height: image[2], width: image[3]))
+    func leaves(
+      _ size: Int, _ count: Int, _ padding: Int, _ kernel: Int, _ stride: Int, _ dilation: Int
+    ) -> Bool {
+      (0..<count).contains { place in
+        let start = place * stride - padding
+        // The first tap that is not before the image.
+        let tap = start >= 0 ? 0 : (dilation - 1 - start) / dilation
+        return tap >= kernel || start + tap * dilation >= size
+      }
+    }
+    return leaves(
+      image[2], shape[2], insets.top, window.kernel.height, window.stride.height,
+      window.dilation.height)
+      || leaves(
+        image[3], shape[3], insets.left, window.kernel.width, window.stride.width,
+        window.dilation.width)
   }
 
   /// Removes what the output does not depend on. The input stays.
@@ -189,7 +240,7 @@ struct ONNXDraft {
   }
 }
 
-extension ONNXDraft.Layer {
+extension GraphDraft.Layer {
   fileprivate var isWeighted: Bool {
     switch operation {
     case .convolution, .dense: true
