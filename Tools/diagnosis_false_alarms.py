@@ -62,6 +62,8 @@ def draw(folder, recipe, stream, place, most):
     others = class_folders(folder, (shifted,)) if shifted else None
     names = stream.sample(sorted(photos), stream.randint(2, min(most, len(photos))))
     count = 4 if recipe == "four photos a class" else stream.choice([12, 20, 30])
+    # Some must be left to be new.
+    count = min([count] + [len(photos[name]) * 3 // 5 for name in names if others is None])
     train, new = [], []
     for name in names:
         drawn = stream.sample(photos[name], len(photos[name]))

@@ -102,7 +102,16 @@ def solved_head(net, data, contract, decay=1e-3):
     """A copy of the network with a head solved on the features of inference: what is to be had."""
     net = copy.deepcopy(net).eval()
     inputs, labels = all_features(net, contract, data[0]), data[1]
-    layer = nn.Linear(inputs.shape[1], head(net).out_features)
+    layer = solved_layer(inputs, labels, head(net).out_features, decay)
+    with torch.no_grad():
+        head(net).weight.copy_(layer.weight)
+        head(net).bias.copy_(layer.bias)
+    return net
+
+
+def solved_layer(inputs, labels, classes, decay=1e-3):
+    """A linear layer solved on features [N, D], which are standardised for it."""
+    layer = nn.Linear(inputs.shape[1], classes)
     spread = inputs.std(0).clamp_min(1e-6 * inputs.std().item() + 1e-12)
     centre = inputs.mean(0)
     scaled = (inputs - centre) / spread
@@ -117,10 +126,9 @@ def solved_head(net, data, contract, decay=1e-3):
 
     optimizer.step(closure)
     with torch.no_grad():
-        weight = layer.weight / spread
-        head(net).weight.copy_(weight)
-        head(net).bias.copy_(layer.bias - weight @ centre)
-    return net
+        layer.weight.div_(spread)
+        layer.bias.sub_(layer.weight @ centre)
+    return layer
 
 
 @torch.no_grad()

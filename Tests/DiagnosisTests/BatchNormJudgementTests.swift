@@ -253,6 +253,19 @@ extension BatchNormJudgementTests {
     #expect(more.isSkilled && more.prefersOther)
   }
 
+  /// Trained on labels drawn at random and asked about with new photos, it guesses in both phases, less
+  /// sure of itself on batch statistics.
+  @Test func aHeadThatGuessesIsNotAccusedForGuessingMoreModestly() {
+    var guessing = facts(
+      inference: 90, training: 116, unseen: (90, 116, 168),
+      preference: preference(running: (22, 168), anew: (24, 168)))
+    #expect(guessing.preference?.isSkilled == false)
+    #expect(judge(guessing).kind == .undertrained)
+    // One that knows something is.
+    guessing.preference = preference(running: (90, 168), anew: (116, 168))
+    #expect(judge(guessing).kind == .batchStatistics)
+  }
+
   @Test func photosThatLookDifferentMakeNoBatchNormProblem() {
     // Batch statistics help this head on dark photos, and a fresh head as much.
     let verdict = judge(

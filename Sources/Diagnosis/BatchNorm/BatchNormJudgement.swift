@@ -97,7 +97,8 @@ struct BatchNormJudge {
     let options: [(kind: BatchNormFinding, results: PhotoResults)] = [
       isRepairBetter ? facts.sampledRepaired.map { (.corruptedStatistics, $0) } : nil,
       betterInput.map { (.preprocessing, facts.inputs[$0].results) },
-      isPhaseWorse && !isForRunning ? (.batchStatistics, facts.sampledTraining) : nil,
+      isPhaseWorse && !isForRunning && isSkilled
+        ? (.batchStatistics, facts.sampledTraining) : nil,
     ].compactMap(\.self)
     // The most specific explanation that none after it clearly beats.
     for (index, option) in options.enumerated()
@@ -131,6 +132,10 @@ struct BatchNormJudge {
       && other.results.accuracy >= solved.accuracy - 0.1
       && other.results.loss < facts.training.loss
   }
+
+  /// Whether its head knows something. One that does not is less sure of its mistakes on batch statistics,
+  /// as their error blurs all answers, and so has the lower loss there.
+  private var isSkilled: Bool { facts.preference?.isSkilled ?? true }
 
   /// Its head was made for batch statistics, as a fresh head on both kinds of features tells.
   private var isHeadOfOtherStatistics: Bool {
