@@ -119,6 +119,10 @@ package enum Activation: String, Hashable, Sendable, Codable {
   case sigmoid
   /// x * P(X <= x) for a standard normal X: x / 2 * (1 + erf(x / sqrt(2))), the exact form.
   case gelu
+  /// x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): GELU by an approximation, another function.
+  case geluTanh
+  /// x * sigmoid(1.702 x): CLIP's approximation, another function again.
+  case quickGELU
 }
 
 /// Which number a pooling window keeps.
@@ -191,4 +195,10 @@ package enum Operation: Hashable, Sendable {
   case stochasticDepth(probability: Double)
   /// See ``Dense``.
   case dense(Dense)
+  /// See ``TokenSequence``.
+  case tokens(TokenSequence)
+  /// See ``Attention``.
+  case attention(Attention)
+  /// See ``TokenSelection``.
+  case selectTokens(TokenSelection)
 }

@@ -63,6 +63,10 @@ extension Node {
       ]
     case .channelScale(let layer):
       return [describe(layer.name, [layer.channels, 1, 1], .normScale)]
+    case .tokens(let layer):
+      return layer.parameterShapes.map { name, shape in
+        ParameterDescription(path: path.parent.appending(name), shape: shape, role: .bias)
+      }
     default: return []
     }
   }
