@@ -32,7 +32,7 @@ package struct Architecture: Sendable {
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, ConvNeXt.self, DenseNet.self, EfficientNet.self, EfficientNetLite.self,
     EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, RegNet.self,
-    ResNet.self, VGG.self,
+    ResNet.self, VGG.self, VisionTransformer.self,
   ]
 
   /// All known names.
