@@ -26,6 +26,7 @@ from parity_architectures import rounded
 from parity_network import procedural
 
 CLASSES = 20
+UNUSED = ("mask_token", "unused")
 IMAGES = 2
 SIDE, PATCH, WIDTH, DEPTH, HEADS, HIDDEN = 32, 8, 48, 2, 3, 96
 SIZES = [(32, 32), (48, 24)]
@@ -41,7 +42,7 @@ def value(path, shape):
         centre, spread = 0.0, math.sqrt(6 / math.prod(shape[1:]))
     else:
         centre, spread = 0.0, 0.2
-    # A scale is [C, 1, 1] in Thaw; the same numbers in the same order.
+    # Thaw may have other extents of one element; the numbers and their order are the same.
     return procedural(path, tuple(shape), centre, spread)
 
 
@@ -97,6 +98,31 @@ def transformers_name(path):
     raise KeyError(path)
 
 
+def tower_name(path):
+    """For CLIP's and SigLIP's vision towers."""
+    if path.startswith(("classifier.", "head.")):
+        return "head." + path.split(".")[1]
+    path = path.removeprefix("tower.").removeprefix("vision_model.")
+    known = {"embeddings.class_embedding": "cls_token",
+             "embeddings.position_embedding.weight": "pos_embed"}
+    if path in known:
+        return known[path]
+    for theirs, ours in [("embeddings.patch_embedding.", "patch_embed.proj."),
+                         ("pre_layrnorm.", "norm_pre."), ("post_layernorm.", "norm.")]:
+        if path.startswith(theirs):
+            return ours + path[len(theirs):]
+    if path.startswith("head."):
+        return "unused"
+    _, _, block, rest = path.split(".", 3)
+    for theirs, ours in [
+            ("self_attn.q_proj.", "attn.qkv#0."), ("self_attn.k_proj.", "attn.qkv#1."),
+            ("self_attn.v_proj.", "attn.qkv#2."), ("self_attn.out_proj.", "attn.proj."),
+            ("layer_norm1.", "norm1."), ("layer_norm2.", "norm2."), ("mlp.", "mlp.")]:
+        if rest.startswith(theirs):
+            return f"blocks.{block}.{ours}{rest[len(theirs):]}"
+    raise KeyError(path)
+
+
 def target(name):
     """Thaw's name of a parameter, and which third of it this is (None: all)."""
     if "#" not in name:
@@ -109,7 +135,7 @@ def fill(model, rename):
     with torch.no_grad():
         for path, tensor in model.named_parameters():
             name, third = target(rename(path))
-            if name == "mask_token":
+            if name in UNUSED:
                 continue
             if third is None:
                 tensor.copy_(value(name, tensor.shape))
@@ -123,7 +149,7 @@ def gradients(model, rename, loss):
     whole = {}
     for path, tensor in model.named_parameters():
         name, third = target(rename(path))
-        if name != "mask_token":
+        if name not in UNUSED:
             whole.setdefault(name, {})[third] = tensor.grad
     result = {}
     for name, parts in whole.items():
@@ -185,6 +211,35 @@ class Transformers(torch.nn.Module):
         return self.network(x, **self.options).logits
 
 
+class Siglip(Transformers):
+    def __init__(self):
+        import transformers
+
+        torch.nn.Module.__init__(self)
+        tower = transformers.SiglipVisionConfig(
+            hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=SIDE,
+            patch_size=PATCH, intermediate_size=HIDDEN)
+        config = transformers.SiglipConfig(vision_config=tower.to_dict(), num_labels=CLASSES)
+        self.network = transformers.SiglipForImageClassification(config)
+        self.options = {"interpolate_pos_encoding": True}
+
+
+class ClipTower(torch.nn.Module):
+    """CLIP's vision tower up to its pooled output, with a classifier of one's own behind it."""
+
+    def __init__(self):
+        super().__init__()
+        import transformers
+
+        self.tower = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(
+            hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=SIDE,
+            patch_size=PATCH, intermediate_size=HIDDEN))
+        self.head = torch.nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.tower(x, interpolate_pos_encoding=True).pooler_output)
+
+
 def wrapped(rename):
     return lambda path: rename(path.removeprefix("network."))
 
@@ -212,6 +267,9 @@ NETWORKS = {
     "transformers, DINOv2 with registers": (
         WIDE + "_reg4_scale_both", lambda: Transformers("Dinov2WithRegisters"),
         wrapped(transformers_name)),
+    "transformers, SigLIP": (
+        BASE + "_noclass_pos0_tanh_mean_cubic", Siglip, wrapped(tower_name)),
+    "CLIP": (BASE + "_eps1e-05_quick_pre_cubic", ClipTower, tower_name),
 }
 
 

@@ -9,6 +9,8 @@ package enum PositionResampling: String, Hashable, Sendable, Codable, CaseIterab
   case antialiased
   /// Four taps whatever the scale, a = -0.75. transformers.
   case cubic
+  /// The same as if the new grid were 0.1 patches larger. facebook's DINOv2.
+  case offset
   /// The same with the corners of both grids on top of each other. torchvision.
   case alignedCorners = "aligned_corners"
 
@@ -69,6 +71,9 @@ package enum PositionResampling: String, Hashable, Sendable, Codable, CaseIterab
       case .cubic:
         PositionResampling.interpolated(
           at: (Double(output) + 0.5) * Double(size) / Double(outputs) - 0.5, size)
+      case .offset:
+        PositionResampling.interpolated(
+          at: (Double(output) + 0.5) * Double(size) / (Double(outputs) + 0.1) - 0.5, size)
       case .alignedCorners:
         PositionResampling.interpolated(
           at: outputs > 1 ? Double(output) * Double(size - 1) / Double(outputs - 1) : 0, size)

@@ -42,8 +42,9 @@ struct TransformerFixture: Decodable {
 
 @Suite struct TransformerParityTests {
   static let networks = [
-    "timm", "timm, mean", "timm, registers", "torchvision", "transformers, DINOv2",
-    "transformers, DINOv2 with registers", "transformers, DeiT", "transformers, ViT",
+    "CLIP", "timm", "timm, mean", "timm, registers", "torchvision", "transformers, DINOv2",
+    "transformers, DINOv2 with registers", "transformers, DeiT", "transformers, SigLIP",
+    "transformers, ViT",
   ]
 
   @Test func theFixtureHoldsTheNetworksListed() {
@@ -138,6 +139,7 @@ struct TransformerFixture: Decodable {
       "vit_p16_g14x14_w384_d12_h6_m1536_noclass", "vit_p16_g14x14_w384_d12_h6_m1536_pos1",
       "vit_p16_g14x14_w384_d12_h6_m1536_reg0", "vit_p16_g14x14_w384_d12_h6_m1536_other",
       "vit_p16_g14x14_w999999999999_d12_h6_m1536", "vit_huge",
+      "vit_p1000000_g1000000x1000000_w384_d12_h6_m1536",
     ] { #expect(VisionTransformerShape(name: name) == nil, "\(name)") }
   }
 }

@@ -78,7 +78,8 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     builder.add("\(name).attention", .attention(Attention(channels: width, heads: heads)))
     builder.add("\(name).proj", matrix(width, width))
     if hasLayerScale {
-      builder.add("\(name).ls", .channelScale(ChannelScale(channels: width, name: "gamma")))
+      builder.add(
+        "\(name).ls", .channelScale(ChannelScale(channels: width, name: "gamma", isVector: true)))
     }
     let middle = builder.add("\(name).add1", .add, [builder.last, entry])
     builder.add("\(name).fc1", matrix(width, 3 * width))

@@ -81,7 +81,8 @@ package struct VisionTransformer: NetworkFamily {
 
   private func addScale(_ builder: inout GraphBuilder, _ path: ParameterPath) {
     guard shape.hasLayerScale else { return }
-    builder.add(path, .channelScale(ChannelScale(channels: shape.width, name: "gamma")))
+    builder.add(
+      path, .channelScale(ChannelScale(channels: shape.width, name: "gamma", isVector: true)))
   }
 
   /// A layer norm is a token's own, so behind the class token alone it costs next to nothing; for means
@@ -109,10 +110,9 @@ package struct VisionTransformer: NetworkFamily {
   }
 
   func path(ofPublished name: String) -> ParameterPath? {
-    ParameterPath(VisionTransformerNames.torchvision(name) ?? name)
+    keeps(name) ? ParameterPath(VisionTransformerNames.published(name)) : nil
   }
 
-  /// A network without it keeps no mask token; nor is a pooler, which transformers adds behind the
-  /// features, part of them.
+  /// A mask token stood for hidden patches in a training.
   func keeps(_ name: String) -> Bool { name != "mask_token" }
 }

@@ -65,7 +65,9 @@ package struct VisionTransformerShape: Hashable, Sendable {
   /// Whether such a network can be built: what comes from a file is checked here.
   package var isPossible: Bool {
     let sizes = [patch, grid.height, grid.width, width, depth, heads, hidden]
-    let isBounded = sizes.allSatisfy { (1...1_000_000).contains($0) }
+    let isBounded =
+      sizes.allSatisfy { (1...1_000_000).contains($0) }
+      && max(grid.height, grid.width) * patch <= 16_384
     return isBounded && width % heads == 0 && depth <= 1000 && (0...1000).contains(registers)
       && (0...registers + (hasClassToken ? 1 : 0)).contains(positioned) && epsilon > 0
       && epsilon.isFinite
@@ -111,6 +113,7 @@ extension VisionTransformerShape {
     switch resampling {
     case .antialiased: break
     case .cubic: parts.append("cubic")
+    case .offset: parts.append("offset")
     case .alignedCorners: parts.append("corners")
     }
     return parts.joined(separator: "_")
@@ -144,6 +147,7 @@ extension VisionTransformerShape {
     case "scale": hasLayerScale = true
     case "pre": isPreNormalized = true
     case "cubic": resampling = .cubic
+    case "offset": resampling = .offset
     case "corners": resampling = .alignedCorners
     default:
       if let pooling = Pooling(rawValue: part) {

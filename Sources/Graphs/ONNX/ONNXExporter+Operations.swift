@@ -18,7 +18,8 @@ extension ONNXExporter {
     case .activation(let function): return addActivation(node, function, inputs[0])
     case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
-      return emit("Mul", node, inputs + [try parameter(node, layer.name)])
+      return emit(
+        "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])
     case .add: return emit("Add", node, inputs)
     case .gate: return emit("Mul", node, inputs)
     case .concatenate: return emit("Concat", node, inputs, ["axis": .integer(1)])
