@@ -104,6 +104,11 @@ ALL = [
         thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="mobilenet_v2", batch=16,
         images=64, compares=True, limits={"relative": 1e-3}),
     Workload(
+        name="vit", title="ViT-S/16, 224, batch 16, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 1.3, "onnxruntime": 1.0},
+        network="vit_small_patch16_224", batch=16, images=32, compares=True,
+        limits={"relative": 1e-3}),
+    Workload(
         name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
         thaw="head", peers=torch("head_torch.py"), targets={}, images=1000,
         limits={"seconds": 3}),
@@ -119,6 +124,12 @@ ALL = [
     training(
         "resnet50-training-bn", "ResNet50 training step, batch norm in training",
         "resnet50", "training-bn", 1.15),
+    training(
+        "vit-all", "ViT-S/16 training step, everything trains",
+        "vit_small_patch16_224", "frozen-bn", None),
+    training(
+        "vit-late", "ViT-S/16, the last block and the head train, prefix cached",
+        "vit_small_patch16_224", "late", 1.2),
     training(
         "lite0-late", "EfficientNet-Lite0, the group `late` and the head train, prefix cached",
         "efficientnet_lite0", "late", None),

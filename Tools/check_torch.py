@@ -39,6 +39,7 @@ NETWORKS = {
     "resnet50": None, "vgg16_bn": None, "densenet121": None, "mobilenet_v2": None, "inception_v3": None,
     "convnext_tiny": None, "efficientnet_b0": "efficientnet_b0", "timm:tf_efficientnet_b0": "tf_efficientnet_b0",
     "timm:efficientnet_b0": "efficientnet_b0", "timm:tf_efficientnet_lite0": None,
+    "timm:vit_tiny_patch16_224": None, "timm:vit_small_patch16_224": None,
     "timm:mobilenetv2_100": None, "timm:convnext_tiny": None, "timm:vgg16": None, "timm:resnet18": None,
     "timm:legacy_xception": None,
 }

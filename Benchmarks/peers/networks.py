@@ -62,11 +62,25 @@ class MobileNetV2Trunk(torch.nn.Module):
         return self.network(pixels)
 
 
+class ViTSmallTrunk(torch.nn.Module):
+    """timm's ViT-S/16 from pixels to 384 features of the class token."""
+
+    def __init__(self):
+        super().__init__()
+        import timm
+
+        self.network = timm.create_model("vit_small_patch16_224", num_classes=0)
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
 FEATURES = {
-    "efficientnet_lite0": 1280, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280}
+    "efficientnet_lite0": 1280, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280,
+    "vit_small_patch16_224": 384}
 TRUNKS = {
     "efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk, "vgg16_pooled": VGG16Trunk,
-    "mobilenet_v2": MobileNetV2Trunk}
+    "mobilenet_v2": MobileNetV2Trunk, "vit_small_patch16_224": ViTSmallTrunk}
 
 
 def absorb_padding(network):

@@ -22,6 +22,7 @@ LATE = {
                            "network._blocks.14", "network._blocks.15", "network._conv_head",
                            "network._bn1"),
     "resnet50": ("network.layer4",),
+    "vit_small_patch16_224": ("network.blocks.11", "network.norm"),
 }
 
 options = contender.options()

@@ -48,7 +48,7 @@ package struct SameFunction {
       let isCommutative = node.operation == .add
       let key = Key(
         operation: name, inputs: isCommutative ? inputs.sorted() : inputs,
-        tensors: SameFunction.leaves(of: node.operation).map { source(node.path.appending($0)) })
+        tensors: SameFunction.parameters(of: node).map(source))
       let next = numbers.count
       let number = numbers[key] ?? next
       numbers[key] = number
@@ -59,12 +59,14 @@ package struct SameFunction {
 
   /// The parameters that an operation may have, whether or not it has all of them: a bias that is
   /// nowhere stored is one of zeros.
-  private static func leaves(of operation: Operation) -> [String] {
-    switch operation {
-    case .convolution, .dense, .layerNormalization: ["weight", "bias"]
-    case .batchNormalization: ["weight", "bias", "running_mean", "running_var"]
-    case .channelScale(let scale): [scale.name]
-    default: []
+  private static func parameters(of node: Node) -> [ParameterPath] {
+    func below(_ leaves: [String]) -> [ParameterPath] { leaves.map(node.path.appending) }
+    switch node.operation {
+    case .convolution, .dense, .layerNormalization: return below(["weight", "bias"])
+    case .batchNormalization: return below(["weight", "bias", "running_mean", "running_var"])
+    case .channelScale(let scale): return below([scale.name])
+    case .tokens: return node.parameters.map(\.path)
+    default: return []
     }
   }
 

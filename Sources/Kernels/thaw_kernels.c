@@ -41,6 +41,12 @@ typedef struct {
   void (*silu_backward)(const float *, const float *, float *, int64_t);
   void (*gelu)(const float *, float *, int64_t);
   void (*gelu_backward)(const float *, const float *, float *, int64_t);
+  void (*gelu_tanh)(const float *, float *, int64_t);
+  void (*gelu_tanh_backward)(const float *, const float *, float *, int64_t);
+  void (*quick_gelu)(const float *, float *, int64_t);
+  void (*quick_gelu_backward)(const float *, const float *, float *, int64_t);
+  void (*softmax)(float *, float, int64_t, int64_t);
+  void (*softmax_backward)(float *, const float *, float, int64_t, int64_t);
   void (*layer_norm)(
       const float *, const float *, const float *, float, int64_t, int64_t, float *);
   void (*layer_norm_backward)(
@@ -234,6 +240,27 @@ void thaw_gelu(const float *x, float *y, int64_t count) { table()->gelu(x, y, co
 
 void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count) {
   table()->gelu_backward(dy, x, dx, count);
+}
+
+void thaw_gelu_tanh(const float *x, float *y, int64_t count) { table()->gelu_tanh(x, y, count); }
+
+void thaw_gelu_tanh_backward(const float *dy, const float *x, float *dx, int64_t count) {
+  table()->gelu_tanh_backward(dy, x, dx, count);
+}
+
+void thaw_quick_gelu(const float *x, float *y, int64_t count) { table()->quick_gelu(x, y, count); }
+
+void thaw_quick_gelu_backward(const float *dy, const float *x, float *dx, int64_t count) {
+  table()->quick_gelu_backward(dy, x, dx, count);
+}
+
+void thaw_softmax(float *x, float scale, int64_t rows, int64_t columns) {
+  table()->softmax(x, scale, rows, columns);
+}
+
+void thaw_softmax_backward(
+    float *d, const float *p, float scale, int64_t rows, int64_t columns) {
+  table()->softmax_backward(d, p, scale, rows, columns);
 }
 
 void thaw_layer_norm(

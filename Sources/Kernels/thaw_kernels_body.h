@@ -475,6 +475,31 @@ static void NAME(gelu_backward)(const float *dy, const float *x, float *dx, int6
   }
 }
 
+// x * logistic(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3): 1 + tanh(u) = 2 logistic(2 u).
+static void NAME(gelu_tanh)(const float *x, float *y, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++)
+    y[i] = x[i] * NAME(logistic)(x[i] * (1.59576912f + 0.0713548162f * x[i] * x[i]));
+}
+
+static void NAME(gelu_tanh_backward)(const float *dy, const float *x, float *dx, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) {
+    float square = x[i] * x[i];
+    float s = NAME(logistic)(x[i] * (1.59576912f + 0.0713548162f * square));
+    dx[i] = dy[i] * s * (1 + x[i] * (1 - s) * (1.59576912f + 0.214064449f * square));
+  }
+}
+
+static void NAME(quick_gelu)(const float *x, float *y, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) y[i] = x[i] * NAME(logistic)(1.702f * x[i]);
+}
+
+static void NAME(quick_gelu_backward)(const float *dy, const float *x, float *dx, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) {
+    float s = NAME(logistic)(1.702f * x[i]);
+    dx[i] = dy[i] * s * (1 + 1.702f * x[i] * (1 - s));
+  }
+}
+
 // Philox-4x32-10 (Salmon et al. 2011), eight 16-bit numbers a block; many blocks at a time.
 static void NAME(keep_mask)(
     const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
@@ -710,6 +735,46 @@ static void NAME(layer_norm_backward)(
   }
 }
 
+// ---- Softmax ------------------------------------------------------------------------------------
+
+// Of one row: the largest element, the exponentials of the distances from it, their sum. NaN does not
+// win the comparison, but its exponential makes the sum NaN.
+static void NAME(softmax)(float *x, float scale, int64_t rows, int64_t columns) {
+  int64_t whole = columns / WIDTH * WIDTH;
+  for (int64_t row = 0; row < rows; row++, x += columns) {
+    VECTOR most = {0};
+    most += x[0];
+    for (int64_t i = 0; i < whole; i += WIDTH) {
+      VECTOR value = LOAD(x + i);
+      MASK above = value > most;
+      most = (VECTOR)((above & (MASK)value) | (~above & (MASK)most));
+    }
+    float largest = x[0];
+    for (int i = 0; i < WIDTH; i++) largest = most[i] > largest ? most[i] : largest;
+    for (int64_t i = whole; i < columns; i++) largest = x[i] > largest ? x[i] : largest;
+    IN_PLACE for (int64_t i = 0; i < columns; i++)
+      x[i] = NAME(exponential)(scale * (x[i] - largest));
+    VECTOR sums = {0}, none = {0};
+    for (int64_t i = 0; i < whole; i += WIDTH) sums += LOAD(x + i);
+    float sum = NAME(total)(sums, none, none, none);
+    for (int64_t i = whole; i < columns; i++) sum += x[i];
+    float inverse = 1 / sum;
+    for (int64_t i = 0; i < columns; i++) x[i] *= inverse;
+  }
+}
+
+static void NAME(softmax_backward)(
+    float *d, const float *p, float scale, int64_t rows, int64_t columns) {
+  int64_t whole = columns / WIDTH * WIDTH;
+  for (int64_t row = 0; row < rows; row++, d += columns, p += columns) {
+    VECTOR sums = {0}, none = {0};
+    for (int64_t i = 0; i < whole; i += WIDTH) sums += LOAD(d + i) * LOAD(p + i);
+    float sum = NAME(total)(sums, none, none, none);
+    for (int64_t i = whole; i < columns; i++) sum += d[i] * p[i];
+    IN_PLACE for (int64_t i = 0; i < columns; i++) d[i] = scale * p[i] * (d[i] - sum);
+  }
+}
+
 // ---- Order --------------------------------------------------------------------------------------
 
 static void NAME(transpose)(
@@ -736,7 +801,9 @@ static const kernel_table NAME(table) = {
     NAME(add), NAME(sum), NAME(rectify), NAME(rectify_backward), NAME(product), NAME(moments),
     NAME(gradient_moments), NAME(channel_sums), NAME(affine), NAME(affine_backward),
     NAME(transpose), NAME(scale), NAME(sigmoid), NAME(sigmoid_backward), NAME(silu),
-    NAME(silu_backward), NAME(gelu), NAME(gelu_backward), NAME(layer_norm),
+    NAME(silu_backward), NAME(gelu), NAME(gelu_backward), NAME(gelu_tanh),
+    NAME(gelu_tanh_backward), NAME(quick_gelu), NAME(quick_gelu_backward), NAME(softmax),
+    NAME(softmax_backward), NAME(layer_norm),
     NAME(layer_norm_backward), NAME(keep_mask)};
 
 #undef VECTOR

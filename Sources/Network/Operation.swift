@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawTensors
+
 /// A two-dimensional convolution (cross-correlation, as every framework means it).
 ///
 /// Parameters: `weight` [outputs, inputs / groups, kH, kW] (with `storesMatrix` [outputs, inputs]) and,
@@ -93,18 +95,25 @@ package struct LayerNormalization: Hashable, Sendable {
 
 /// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale").
 ///
-/// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it.
+/// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it, or with
+/// `isVector` [channels], as it is where tokens are scaled.
 ///
 /// - Source: Touvron et al. 2021, arXiv:2103.17239.
 package struct ChannelScale: Hashable, Sendable {
   package var channels: Int
   /// Last component of the parameter's path.
   package var name: String
+  /// Whether the parameter has one extent alone; nothing else differs.
+  package var isVector: Bool
   /// Describes a scale.
-  package init(channels: Int, name: String = "weight") {
+  package init(channels: Int, name: String = "weight", isVector: Bool = false) {
     self.channels = channels
     self.name = name
+    self.isVector = isVector
   }
+
+  /// Extents of the parameter.
+  package var shape: Shape { isVector ? [channels] : [channels, 1, 1] }
 }
 
 /// A function of one number.
@@ -119,6 +128,10 @@ package enum Activation: String, Hashable, Sendable, Codable {
   case sigmoid
   /// x * P(X <= x) for a standard normal X: x / 2 * (1 + erf(x / sqrt(2))), the exact form.
   case gelu
+  /// x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): GELU by an approximation, another function.
+  case geluTanh
+  /// x * sigmoid(1.702 x): CLIP's approximation, another function again.
+  case quickGELU
 }
 
 /// Which number a pooling window keeps.
@@ -191,4 +204,10 @@ package enum Operation: Hashable, Sendable {
   case stochasticDepth(probability: Double)
   /// See ``Dense``.
   case dense(Dense)
+  /// See ``TokenSequence``.
+  case tokens(TokenSequence)
+  /// See ``Attention``.
+  case attention(Attention)
+  /// See ``TokenSelection``.
+  case selectTokens(TokenSelection)
 }

@@ -62,7 +62,11 @@ extension Node {
         describe("bias", [layer.channels], .normShift),
       ]
     case .channelScale(let layer):
-      return [describe(layer.name, [layer.channels, 1, 1], .normScale)]
+      return [describe(layer.name, layer.shape, .normScale)]
+    case .tokens(let layer):
+      return layer.parameterShapes.map { name, shape in
+        ParameterDescription(path: path.parent.appending(name), shape: shape, role: .bias)
+      }
     default: return []
     }
   }

@@ -57,7 +57,23 @@ extension Node {
         throw mismatch("[N, \(layer.inputs)]", [input])
       }
       return [input[0], layer.outputs]
+    case .tokens(let layer):
+      let image = try imageInput(inputs, channels: layer.channels)
+      return [image[0], image[1], 1, layer.prefix + image[2] * image[3]]
+    case .attention(let layer):
+      let sequence = try imageInput(inputs, channels: 3 * layer.channels)
+      return [sequence[0], layer.channels, sequence[2], sequence[3]]
+    case .selectTokens(let selection): return try selected(inputs, selection)
     }
+  }
+
+  private func selected(_ inputs: [Shape], _ selection: TokenSelection) throws -> Shape {
+    let sequence = try imageInput(inputs, channels: nil)
+    let count = selection.count ?? sequence[3] - selection.first
+    guard sequence[2] == 1, count >= 1, selection.first + count <= sequence[3] else {
+      throw mismatch("[N, C, 1, at least \(selection.first + max(count, 1))]", inputs)
+    }
+    return [sequence[0], sequence[1], 1, count]
   }
 
   private func mismatch(_ expected: String, _ found: [Shape]) -> NetworkError {

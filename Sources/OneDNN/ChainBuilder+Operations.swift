@@ -35,6 +35,9 @@ extension ChainBuilder {
     case .adaptiveAveragePooling: try appendAdaptivePooling(fused.lead)
     case .flatten: try appendFlatten(fused.lead)
     case .dropout, .stochasticDepth: define(fused.result, as: tensor(of: fused.inputs[0]))
+    case .tokens(let layer): try appendTokens(fused.lead, layer)
+    case .attention(let layer): try appendAttention(fused.lead, layer)
+    case .selectTokens(let selection): try appendSelection(fused.lead, selection)
     }
   }
 

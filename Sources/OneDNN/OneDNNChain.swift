@@ -23,9 +23,37 @@ enum ChainOperand {
   case constant(OneDNNBlock, OneDNNLayout)
 }
 
+/// Work in a chain that the library has no kernel for. Immutable: many lanes run it at once.
+protocol ChainStep: AnyObject, Sendable {
+  /// For profiles.
+  var kernel: String { get }
+  /// Works on the memory of the instruction's arguments, in their order; returns a status.
+  func run(_ addresses: UnsafePointer<UnsafeMutableRawPointer?>) -> CInt
+}
+
+/// A step at an address of its own, as the C side keeps it.
+final class ChainStepBox {
+  let step: any ChainStep
+  init(_ step: any ChainStep) { self.step = step }
+}
+
 /// One kernel call.
 struct ChainInstruction {
-  let primitive: OneDNNPrimitive
+  /// What is called.
+  enum Work {
+    case primitive(OneDNNPrimitive)
+    case step(ChainStepBox)
+
+    /// The library's name of the kernel, or the step's own.
+    var kernel: String {
+      switch self {
+      case .primitive(let primitive): primitive.kernel
+      case .step(let box): box.step.kernel
+      }
+    }
+  }
+
+  let work: Work
   let arguments: [(role: Int, operand: ChainOperand)]
   let layer: ParameterPath
   /// For profiles and messages, for example `convolution`.
@@ -37,8 +65,24 @@ struct ChainInstruction {
   ) {
     self.operation = operation
     self.layer = layer
-    self.primitive = primitive
+    work = .primitive(primitive)
     self.arguments = arguments.map { (Int($0.0.rawValue) + $0.1, $0.2) }
+  }
+
+  /// A step on these arguments, in its own order.
+  init(
+    _ operation: String, _ layer: ParameterPath, _ step: any ChainStep, _ arguments: [ChainOperand]
+  ) {
+    self.operation = operation
+    self.layer = layer
+    work = .step(ChainStepBox(step))
+    self.arguments = arguments.map { (Int(THAW_DNNL_SOURCE.rawValue), $0) }
+  }
+
+  /// What the library's kernel needs while it runs; nil for a step, which has it among its arguments.
+  func scratchpad() throws(ExecutionError) -> OneDNNLayout? {
+    guard case .primitive(let primitive) = work else { return nil }
+    return try primitive.layout(THAW_DNNL_SCRATCHPAD)
   }
 
   /// The buffers it touches.
@@ -54,7 +98,7 @@ final class OneDNNChain {
   let handle: OpaquePointer
   /// Kept alive: the C side borrows their primitives, layouts and constants.
   let instructions: [ChainInstruction]
-  private let scratchpads: [OneDNNLayout]
+  private let scratchpads: [OneDNNLayout?]
   /// Memory of one lane.
   let arenaBytes: Int
 
@@ -74,9 +118,9 @@ final class OneDNNChain {
       lifetimes.append(.init(buffer: index, bytes: buffer.bytes, moments: first...last))
     }
     let layout = ArenaLayout(lifetimes)
-    scratchpads = try instructions.map { try $0.primitive.layout(THAW_DNNL_SCRATCHPAD) }
+    scratchpads = try instructions.map { try $0.scratchpad() }
     let scratchpadOffset = layout.bytes
-    arenaBytes = layout.bytes + (scratchpads.map(\.bytes).max() ?? 0)
+    arenaBytes = layout.bytes + (scratchpads.compactMap { $0?.bytes }.max() ?? 0)
     handle = try make("chain", nil) { [arenaBytes] in
       thaw_dnnl_chain_create($0, arenaBytes, inputBytes, outputBytes)
     }
@@ -84,17 +128,33 @@ final class OneDNNChain {
       var arguments = instruction.arguments.map { role, operand in
         OneDNNChain.argument(role, operand, buffers: buffers, offsets: layout.offsets)
       }
-      if scratchpad.bytes > 0 {
+      if let scratchpad, scratchpad.bytes > 0 {
         arguments.append(
           thaw_dnnl_argument(
             role: CInt(THAW_DNNL_SCRATCHPAD.rawValue), layout: scratchpad.handle,
             place: THAW_DNNL_IN_ARENA, offset: scratchpadOffset, address: nil))
       }
-      try check(
-        thaw_dnnl_chain_append(
-          handle, instruction.primitive.handle, arguments, CInt(arguments.count)),
-        instruction.operation, instruction.layer)
+      try append(instruction, arguments)
     }
+  }
+
+  private func append(
+    _ instruction: ChainInstruction, _ arguments: [thaw_dnnl_argument]
+  ) throws(ExecutionError) {
+    let status =
+      switch instruction.work {
+      case .primitive(let primitive):
+        thaw_dnnl_chain_append(handle, primitive.handle, arguments, CInt(arguments.count))
+      case .step(let box):
+        thaw_dnnl_chain_append_step(
+          handle,
+          { context, addresses in
+            guard let context, let addresses else { return CInt(THAW_DNNL_OUT_OF_MEMORY) }
+            return Unmanaged<ChainStepBox>.fromOpaque(context).takeUnretainedValue().step.run(
+              addresses)
+          }, Unmanaged.passUnretained(box).toOpaque(), arguments, CInt(arguments.count))
+      }
+    try check(status, instruction.operation, instruction.layer)
   }
 
   deinit { thaw_dnnl_chain_destroy(handle) }

@@ -89,7 +89,7 @@ extension OneDNNPlan {
     return zip(segments, times).flatMap { segment, seconds in
       zip(segment.chain.instructions, seconds).map {
         InstructionTime(
-          layer: $0.layer, operation: $0.operation, kernel: $0.primitive.kernel, seconds: $1)
+          layer: $0.layer, operation: $0.operation, kernel: $0.work.kernel, seconds: $1)
       }
     }
   }

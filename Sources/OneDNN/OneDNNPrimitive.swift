@@ -56,6 +56,8 @@ extension Activation {
     case .silu: THAW_DNNL_SILU
     case .sigmoid: THAW_DNNL_SIGMOID
     case .gelu: THAW_DNNL_GELU
+    case .geluTanh: THAW_DNNL_GELU_TANH
+    case .quickGELU: THAW_DNNL_QUICK_GELU
     }
   }
 }

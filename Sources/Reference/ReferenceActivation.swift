@@ -57,6 +57,16 @@ enum ReferenceFunctions {
     case .silu: for i in 0..<count { y[i] = Scalar(Double(x[i]) * sigmoid(Double(x[i]))) }
     case .sigmoid: for i in 0..<count { y[i] = Scalar(sigmoid(Double(x[i]))) }
     case .gelu: for i in 0..<count { y[i] = Scalar(Double(x[i]) * normal(Double(x[i]))) }
+    case .geluTanh:
+      for i in 0..<count {
+        let x = Double(x[i])
+        y[i] = Scalar(x * sigmoid(2 * tanhArgument(x)))
+      }
+    case .quickGELU:
+      for i in 0..<count {
+        let x = Double(x[i])
+        y[i] = Scalar(x * sigmoid(quickSlope * x))
+      }
     }
   }
 
@@ -88,11 +98,29 @@ enum ReferenceFunctions {
         let density = exp(-x * x / 2) / (2 * Double.pi).squareRoot()
         gradient[i] += Scalar(Double(outer[i]) * (normal(x) + x * density))
       }
+    case .geluTanh:
+      for i in 0..<count {
+        let x = Double(x[i])
+        let s = sigmoid(2 * tanhArgument(x))
+        let inner = 2 * (2 / Double.pi).squareRoot() * (1 + 3 * 0.044715 * x * x)
+        gradient[i] += Scalar(Double(outer[i]) * s * (1 + x * (1 - s) * inner))
+      }
+    case .quickGELU:
+      for i in 0..<count {
+        let x = Double(x[i])
+        let s = sigmoid(quickSlope * x)
+        gradient[i] += Scalar(Double(outer[i]) * s * (1 + quickSlope * x * (1 - s)))
+      }
     }
   }
 
   /// The probability of a standard normal variable below x. By erfc, whose relative accuracy holds
   /// where 1 + erf would cancel.
   private static func normal(_ x: Double) -> Double { erfc(-x / 2.0.squareRoot()) / 2 }
+  /// 1 + tanh(u) = 2 sigmoid(2 u).
+  private static func tanhArgument(_ x: Double) -> Double {
+    (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)
+  }
+  private static let quickSlope = 1.702
   private static func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
 }

@@ -92,6 +92,9 @@ extension ReferenceContext {
     case .dropout(let probability): return ReferenceDropout(probability, self)
     case .stochasticDepth(let probability): return ReferenceStochasticDepth(probability, self)
     case .dense(let layer): return ReferenceDense(layer, self)
+    case .tokens(let layer): return ReferenceTokens(layer, self)
+    case .attention(let layer): return ReferenceAttention(layer, self, scratch)
+    case .selectTokens(let selection): return ReferenceTokenSelection(selection, self)
     }
   }
 }

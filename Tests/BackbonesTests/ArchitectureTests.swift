@@ -37,8 +37,12 @@ import ThawTensors
     ("regnet_x_6_4gf", 26_209_256), ("regnet_x_12gf", 46_106_056),
     ("regnet_y_200mf", 3_162_996), ("regnet_y_600mf", 6_055_160),
     ("regnet_y_6_4gf", 30_583_252), ("regnet_y_12gf", 51_822_544),
-    ("xception", 22_855_952), ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992),
-    ("vgg19", 143_667_240),
+    ("xception", 22_855_952), ("vit_tiny_patch16_224", 5_717_416),
+    ("vit_small_patch16_224", 22_050_664),
+    ("vit_base_patch16_224", 86_567_656), ("vit_base_patch32_224", 88_224_232),
+    ("vit_b_16", 86_567_656), ("vit_b_32", 88_224_232), ("vit_l_16", 304_326_632),
+    ("vit_l_32", 306_535_400), ("deit_small_patch16_224", 22_050_664),
+    ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992), ("vgg19", 143_667_240),
     ("vgg19_bn", 143_678_248), ("vgg11", 132_863_336), ("vgg13_bn", 133_053_736),
   ])
   func parameterCountsAreThePublishedOnes(name: String, count: Int) throws {
@@ -75,6 +79,7 @@ import ThawTensors
     ("inception_v3", 75), ("inception_v3_keras", 75), ("mobilenet_v2", 32), ("densenet121", 29),
     ("efficientnet_lite4", 32), ("regnet_y_400mf", 32), ("efficientnet_v2_s", 32),
     ("mobilenetv1_050", 32), ("resnet50d", 32), ("resnext50_32x4d", 32), ("xception", 32),
+    ("vit_small_patch16_224", 16), ("vit_small_patch14_reg4_dinov2", 28), ("vit_b_32", 64),
   ])
   func theSmallestInputFitsAndSoDoesAnOddOne(name: String, size: Int) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 3, hidden: 8, dropout: 0.5))

@@ -69,6 +69,7 @@ import ThawTestSupport
   @Test(arguments: [
     ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
+    .activation(.geluTanh), .activation(.quickGELU),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
@@ -111,6 +112,13 @@ import ThawTestSupport
   @Test func modernNetwork() throws {
     let graph = TrainingNetworks.modern(stochasticDepth: 0.5)
     try expectGradients(graph, .procedural("image", shape: [3, 3, 16, 16]), within: 1e-6)
+  }
+
+  @Test(arguments: SmallTransformer.all)
+  func transformer(_ transformer: SmallTransformer) throws {
+    let (size, graph) = (transformer.size, transformer.graph)
+    try expectGradients(
+      graph, .procedural("image", shape: [2, 3, size.height, size.width]), within: 1e-6)
   }
 
   @Test func frozenLowerGroupsLeaveTheUpperGradientsRight() throws {

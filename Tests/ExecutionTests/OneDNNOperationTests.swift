@@ -128,7 +128,9 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
       graph, size: Extent2D(height: 27, width: 26), images: 1, absolute: 1e-4)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu], [true, false])
+  @Test(
+    arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU],
+    [true, false])
   func activationsAgreeWithPlainLoops(_ function: Activation, _ isFused: Bool) throws {
     let graph = Self.build("\(function)", channels: 20) {
       $0.add(
@@ -256,6 +258,11 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
     // The scale is folded, stochastic depth vanishes, and the addition is part of the convolution.
     let step = try #require(graph.fusedOperations.first { $0.lead.path == "0.fc2" })
     #expect(step.nodes.count == 4 && step.affine.map(\.path) == ["0"])
+  }
+
+  @Test(arguments: SmallTransformer.all)
+  func transformerAgreesWithPlainLoops(_ transformer: SmallTransformer) throws {
+    try Self.expectAgreement(transformer.graph, size: transformer.size, absolute: 1e-4)
   }
 
   @Test(arguments: [5, 16, 20], [Extent2D(1), Extent2D(3), Extent2D(height: 6, width: 4)])

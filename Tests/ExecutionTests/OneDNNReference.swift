@@ -19,7 +19,8 @@ enum NaiveNetwork {
     var values: [[Double]] = [input.elements.map(Double.init)]
     for node in graph.nodes.dropFirst() {
       func parameter(_ name: String) -> [Double]? {
-        parameters[node.path.appending(name)]?.elements.map(Double.init)
+        (parameters[node.path.appending(name)] ?? parameters[node.path.parent.appending(name)])?
+          .elements.map(Double.init)
       }
       let inputs = node.inputs.map { (values[$0.index], shapes[$0.index]) }
       values.append(result(node.operation, inputs, shapes[node.id.index], parameter))
@@ -80,6 +81,55 @@ enum NaiveNetwork {
           $0 + x[n * layer.inputs + $1] * weight[o * layer.inputs + $1]
         }
       }
+    case .tokens(let layer):
+      let before = (parameter("cls_token") ?? []) + (parameter("reg_token") ?? [])
+      return tokens(layer, x, shape, output, before, parameter("pos_embed") ?? [])
+    case .attention(let layer): return attention(layer, x, output)
+    case .selectTokens(let selection):
+      return positions(output).map { n, c, _, t in
+        x[(n * shape[1] + c) * shape[3] + selection.first + t]
+      }
+    }
+  }
+
+  private static func tokens(
+    _ layer: TokenSequence, _ x: [Double], _ shape: Shape, _ output: Shape, _ before: [Double],
+    _ position: [Double]
+  ) -> [Double] {
+    let patches = shape[2] * shape[3]
+    let matrix = layer.resampling.matrix(
+      from: layer.grid, to: Extent2D(height: shape[2], width: shape[3]))
+    let grid = layer.grid.count
+    return positions(output).map { n, c, _, t in
+      let patch = t - layer.prefix
+      guard patch >= 0 else {
+        return before[t * layer.channels + c]
+          + (t < layer.positioned ? position[t * layer.channels + c] : 0)
+      }
+      let own = (0..<grid).reduce(0.0) { sum, place in
+        let weight = matrix?[patch * grid + place] ?? (patch == place ? 1 : 0)
+        return sum + weight * position[(layer.positioned + place) * layer.channels + c]
+      }
+      return x[(n * layer.channels + c) * patches + patch] + own
+    }
+  }
+
+  private static func attention(_ layer: Attention, _ x: [Double], _ output: Shape) -> [Double] {
+    let tokens = output[3]
+    func value(_ n: Int, _ part: Int, _ channel: Int, _ token: Int) -> Double {
+      x[(n * 3 * layer.channels + part * layer.channels + channel) * tokens + token]
+    }
+    return positions(output).map { n, c, _, t in
+      let head = c / layer.width * layer.width
+      let scores = (0..<tokens).map { other in
+        exponential(
+          layer.scale
+            * (head..<head + layer.width).reduce(0.0) {
+              $0 + value(n, 0, $1, t) * value(n, 1, $1, other)
+            })
+      }
+      let sum = scores.reduce(0, +)
+      return (0..<tokens).reduce(0.0) { $0 + scores[$1] / sum * value(n, 2, c, $1) }
     }
   }
 
@@ -90,6 +140,8 @@ enum NaiveNetwork {
     case .silu: x / (1 + exponential(-x))
     case .sigmoid: 1 / (1 + exponential(-x))
     case .gelu: x / 2 * (1 + erf(x / 2.0.squareRoot()))
+    case .geluTanh: x / 2 * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+    case .quickGELU: x / (1 + exponential(-1.702 * x))
     }
   }
 

@@ -63,6 +63,7 @@ import ThawTestSupport
   @Test(arguments: [
     ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
+    .activation(.geluTanh), .activation(.quickGELU),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
@@ -93,6 +94,15 @@ import ThawTestSupport
     let pair = try TrainingPair(
       graph, freezing: FreezePlan(trainable: trainable), batch: 5, size: Extent2D(16))
     for count in [5, 2] { try pair.expectAgreement(images: count) }
+  }
+
+  /// Tokens, attention and what picks tokens, whole and with frozen parts.
+  @Test(arguments: SmallTransformer.all, [[0, 1, 2], [1, 2], [0], [2]])
+  func transformer(_ transformer: SmallTransformer, trainable: [Int]) throws {
+    let graph = transformer.graph
+    let pair = try TrainingPair(
+      graph, freezing: FreezePlan(trainable: trainable), batch: 4, size: transformer.size)
+    for count in [4, 3] { try pair.expectAgreement(images: count) }
   }
 
   @Test(arguments: BatchNormMode.allCases, [true, false])
@@ -219,6 +229,7 @@ private func expectAgreementWithKernels(of instructions: KernelInstructions) thr
   for graph in [
     TrainingNetworks.mobile, TrainingNetworks.bottlenecks, ParityNetworks.inception,
     TrainingNetworks.modern(), TrainingNetworks.gated(fromItself: true),
+    SmallTransformer.odd.graph,
   ] {
     // In the last one batch statistics divide by the spread of nearly equal rows: 1e-4 by rounding.
     let modes: [BatchNormMode] = graph.name == "inception" ? [.inference] : [.inference, .training]

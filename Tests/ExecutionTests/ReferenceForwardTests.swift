@@ -119,7 +119,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       planes.map { $0.max() ?? 0 }, relative: 1e-13)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu])
+  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU])
   func activationIsItsFormula(_ function: Activation) throws {
     let input = Tensor<Float>(
       [-800, -7, -1, -0.5, 0, 0.25, 1, 5.5, 6, 6.5, 90, 800], shape: [1, 1, 3, 4])
@@ -130,6 +130,9 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       case .silu: x / (1 + exp(-x))
       case .sigmoid: 1 / (1 + exp(-x))
       case .gelu: x / 2 * erfc(-x / 2.0.squareRoot())
+      case .geluTanh:
+        x / (1 + exp(-2 * (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+      case .quickGELU: x / (1 + exp(-1.702 * x))
       }
     }
     let graph = singleLayer(.activation(function), channels: 1)
@@ -137,7 +140,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
     expectClose(try infer(graph, input, in: Float.self).map(Double.init), expected, relative: 1e-6)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu])
+  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU])
   func notANumberIsNotHidden(_ function: Activation) throws {
     let input = Tensor<Float>([.nan, 1], shape: [1, 1, 1, 2])
     let output = try infer(singleLayer(.activation(function), channels: 1), input, in: Float.self)

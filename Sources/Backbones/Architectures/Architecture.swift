@@ -7,6 +7,8 @@ package struct Architecture: Sendable {
   /// For example `efficientnet_lite0`. A suffix says whose definition it is when it is not
   /// torchvision's or timm's: `resnet50_keras`.
   package let name: String
+  /// What was taken for granted of it when it was recognised, as a sentence; nil for nothing.
+  var remark: String?
   private let network: any NetworkFamily
 
   /// The architecture called `name`.
@@ -32,11 +34,15 @@ package struct Architecture: Sendable {
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, ConvNeXt.self, DenseNet.self, EfficientNet.self, EfficientNetLite.self,
     EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, RegNet.self,
-    ResNet.self, VGG.self, Xception.self,
+    ResNet.self, VGG.self, VisionTransformer.self, Xception.self,
   ]
 
   /// All known names.
   package static let names = families.flatMap { $0.names }
+
+  /// Those that a file's tensors are set against one by one. Vision transformers are not: their shape is
+  /// read from the tensors.
+  static let listed = families.filter { $0 != VisionTransformer.self }.flatMap { $0.names }
 
   /// Builds the network.
   package func graph(_ head: Head) -> Graph { network.graph(head: head) }

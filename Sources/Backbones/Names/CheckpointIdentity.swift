@@ -41,14 +41,19 @@ package struct CheckpointIdentity: Sendable {
   /// - Parameters:
   ///   - cards: where preprocessing and class names of known weights are from.
   ///   - architecture: only this one, when the user says which it is.
+  ///   - configuration: the `config.json` beside the file, for what tensors do not show.
   ///   - key: of several networks in the file the one below this prefix.
   /// - Throws: ``BackboneError`` when `architecture` is unknown; `CheckpointError` when the file can no
   ///   longer be read.
   package init(
     _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil,
-    key: String? = nil
+    key: String? = nil, configuration: JSONValue? = nil
   ) throws {
-    let known = try (architecture.map { [$0] } ?? Architecture.names).map(Architecture.init(named:))
+    let transformers = VisionTransformerIdentity.architectures(
+      in: checkpoint, configuration: configuration, key: key)
+    let known =
+      try architecture.map { [try Architecture(named: $0)] }
+      ?? (transformers.isEmpty ? Architecture.listed.map(Architecture.init(named:)) : transformers)
     let ranked = WeightFit.all(checkpoint, known, key: key)
     let top = ranked.first
     nearest = top
@@ -78,7 +83,7 @@ package struct CheckpointIdentity: Sendable {
       preprocessing = usual
       preprocessingReason =
         card.map { "as the card \($0.name) says; the file does not say it" }
-        ?? "usual for these weights; the file does not say it"
+        ?? CheckpointIdentity.usualReason(best?.architecture)
     }
   }
 
@@ -128,6 +133,7 @@ package struct CheckpointIdentity: Sendable {
   /// - Source: keras.applications' `preprocess_input` of each network; torchvision's and timm's
   ///   defaults.
   static func usualPreprocessing(of architecture: String, isKeras: Bool) -> Preprocessing {
+    if let shape = VisionTransformerShape(name: architecture) { return usual(shape) }
     let size = ["inception", "xception"].contains { architecture.hasPrefix($0) } ? 299 : 224
     if architecture.hasPrefix("efficientnet_lite") {
       return .efficientNetLite(inputSize: size)
@@ -145,6 +151,26 @@ package struct CheckpointIdentity: Sendable {
         architecture.hasPrefix("mobilenet") ? .tf() : .torch()
       }
     return keras(values, size)
+  }
+
+  /// DeiT's weights are of timm's ViT and have other numbers; no tensor shows which a file's are.
+  private static func usualReason(_ architecture: String?) -> String {
+    let shape = architecture.flatMap { VisionTransformerShape(name: $0) }
+    let isOpen = shape.map { !$0.hasLayerScale && $0.resampling == .antialiased } ?? false
+    return isOpen
+      ? "usual for ViT, where DeiT has ImageNet's mean and deviation (--card); the file does not say it"
+      : "usual for these weights; the file does not say it"
+  }
+
+  /// timm's and transformers' ViT have [-1, 1], torchvision's and DINOv2 ImageNet's mean and deviation.
+  private static func usual(_ shape: VisionTransformerShape) -> Preprocessing {
+    let size = shape.grid.height * shape.patch
+    if shape.resampling == .alignedCorners { return .torch(inputSize: size) }
+    let values: Preprocessing =
+      shape.hasLayerScale ? .torch(inputSize: size) : .tf(inputSize: size)
+    return Preprocessing(
+      inputSize: size, scale: values.scale, mean: values.mean, std: values.std,
+      interpolation: .bicubic, cropFraction: shape.hasLayerScale ? 1 : 0.9)
   }
 
   /// The geometry of `keras.utils.load_img(path, target_size=...)`: nearest pixel, both sides scaled.

@@ -15,7 +15,8 @@ struct ForeignNames: Sendable {
   let label: String
   /// Whether an architecture has such names.
   let holds: @Sendable (String) -> Bool
-  /// Our name for one of theirs; nil for a name that this library does not give.
+  /// Our name for one of theirs; empty for what the network does not need, nil for a name that this
+  /// library does not give.
   let translate: @Sendable (String) -> String?
   /// What these names leave open, as a sentence; nil for nothing.
   var remark: String?
@@ -65,6 +66,12 @@ struct ForeignNames: Sendable {
       // transformers pads as TensorFlow does and has its epsilon.
       holds: { $0.hasPrefix("mobilenet_v2") && $0.hasSuffix("_keras") },
       translate: { mobileNet.translate($0) }),
+    ForeignNames(
+      label: "transformers' names", holds: { $0.hasPrefix("vit_") || $0.hasPrefix("deit_") },
+      translate: VisionTransformerNames.transformers),
+    ForeignNames(
+      label: "the names of CLIP's and SigLIP's vision towers", holds: { $0.hasPrefix("vit_") },
+      translate: VisionTransformerNames.tower),
     ForeignNames(
       label: "transformers' names", holds: { $0.hasPrefix("regnet_y_") },
       translate: { (regNetGates + regNet).translate($0) }),

@@ -11,6 +11,8 @@ struct NamingScheme {
   let isChannelsLast: Bool
   /// What such names leave open, as a sentence; nil for nothing.
   var remark: String?
+  /// Whether what is left out on purpose is named as ignored.
+  var listsOmissions = false
   /// Our path for a stored name; nil for what is left out on purpose.
   let translate: (String) -> ParameterPath?
 
@@ -46,8 +48,11 @@ struct NamingScheme {
     ]
     for foreign in ForeignNames.all(for: architecture) {
       schemes.append(
-        NamingScheme(label: foreign.label, isChannelsLast: false, remark: foreign.remark) { name in
-          foreign.translate(name).map { ParameterPath($0) } ?? ParameterPath("?." + name)
+        NamingScheme(
+          label: foreign.label, isChannelsLast: false, remark: foreign.remark, listsOmissions: true
+        ) { name in
+          guard let own = foreign.translate(name) else { return ParameterPath("?." + name) }
+          return own.isEmpty ? nil : ParameterPath(own)
         })
     }
     if let timm = TimmNames.translation(for: architecture.name) {

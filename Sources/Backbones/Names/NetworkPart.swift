@@ -22,7 +22,9 @@ package struct NetworkPart: Sendable {
   /// The whole file as one network.
   static func whole(_ checkpoint: Checkpoint) -> NetworkPart {
     NetworkPart(
-      prefix: "", tensors: checkpoint.tensors.filter { !isCounter($0.name) }, outside: [])
+      prefix: "",
+      tensors: JoinedAttention.joining(checkpoint.tensors.filter { !isCounter($0.name) }),
+      outside: [])
   }
 
   /// The parts that may be networks: the whole first, then the larger ones; of equal ones those that
@@ -96,6 +98,12 @@ enum TrainingTraces {
 
   /// Whether the weights were trained without labels; then nothing in the file is a classifier.
   static func areUnlabelled(_ names: some Sequence<String>) -> Bool {
-    names.contains { name in unlabelled.contains { name.hasPrefix($0) || name.contains(".\($0)") } }
+    // SigLIP pools by attention in a head of its own, which ends like DINO's.
+    let isPooled = names.contains { $0.hasSuffix("head.probe") }
+    return names.contains { name in
+      unlabelled.contains { trace in
+        (name.hasPrefix(trace) || name.contains(".\(trace)")) && !(isPooled && trace == "head.mlp.")
+      }
+    }
   }
 }

@@ -16,6 +16,8 @@ package struct OriginalNames {
   /// The file's tensor of each parameter, in our order of axes.
   private let found: [ParameterPath: StoredTensor]
   private let constants: Parameters
+  /// What stands before the names of the network's tensors in the file.
+  private var prefix = ""
 
   /// Matches the file with the network.
   ///
@@ -28,6 +30,7 @@ package struct OriginalNames {
       throw BackboneError.noCounterpart(file: checkpoint.path.displayed, reason: complaint)
     }
     found = fit.found
+    prefix = fit.prefix
     constants = try fit.parameters(of: checkpoint)
   }
 
@@ -49,7 +52,17 @@ package struct OriginalNames {
     var replaced: [String: StoredTensor] = [:]
     for path in parameters.paths {
       guard let tensor = parameters[path] else { continue }
-      guard let fitted = found[path], let original = checkpoint[fitted.name] else {
+      if let fitted = found[path],
+        let parts = JoinedAttention.parts(of: prefix + fitted.name, in: checkpoint)
+      {
+        for (part, values) in zip(parts, try thirds(tensor, parts, path)) {
+          replaced[part.name] = StoredTensor(part.name, values)
+        }
+        continue
+      }
+      guard let fitted = found[path],
+        let original = checkpoint[prefix + fitted.name] ?? checkpoint[fitted.name]
+      else {
         // What the file leaves out, a scale of 1, must have stayed as it is.
         if let constant = constants[path], constant.shape == tensor.shape,
           constant.elements == tensor.elements
@@ -78,6 +91,18 @@ package struct OriginalNames {
     else { return tensor }
     let (elements, half) = (tensor.elements, shape.count)
     return Tensor((0..<half).map { elements[half + $0] - elements[$0] }, shape: shape)
+  }
+
+  /// Queries, keys and values, which the file has apart.
+  private func thirds(
+    _ tensor: Tensor<Float>, _ parts: [StoredTensor], _ path: ParameterPath
+  ) throws -> [Tensor<Float>] {
+    let count = parts[0].shape.count
+    guard tensor.count == 3 * count else { throw noPlace(path) }
+    let elements = tensor.elements
+    return parts.indices.map {
+      Tensor(elements[$0 * count..<($0 + 1) * count], shape: parts[$0].shape)
+    }
   }
 
   private func noPlace(_ path: ParameterPath) -> BackboneError {

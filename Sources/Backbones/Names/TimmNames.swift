@@ -142,6 +142,12 @@ extension Architecture {
     // RegNet otherwise.
     let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_"].contains { name.hasPrefix($0) }
     guard !isOurs, !isElsewhere, name != Architecture.onnxName else { return nil }
+    // transformers' features and its DeiT's second token are none of timm's.
+    if let shape = VisionTransformerShape(name: name),
+      shape.pooling == .classTokenAndMean || ![0, shape.tokens.prefix].contains(shape.positioned)
+    {
+      return nil
+    }
     let layers = TimmNames.layers(self, graph)
     var result: [ParameterPath: (name: String, shape: Shape)] = [:]
     for parameter in graph.parameters {

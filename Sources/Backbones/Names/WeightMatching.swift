@@ -57,13 +57,17 @@ struct WeightMatching {
       for parameter in node.parameters { needed[parameter.path] = (node, parameter) }
     }
     for tensor in part.tensors {
-      guard let path = scheme.translate(tensor.name) else { continue }
+      guard let path = scheme.translate(tensor.name) else {
+        if scheme.listsOmissions { ignored.append(part.prefix + tensor.name) }
+        continue
+      }
       place(tensor, at: path)
     }
     kerasModel = checkpoint.kerasModel
     if kerasModel?.poolsByMaximum == true {
       unfitting.append("the model's global pooling takes the maximum, the network's the mean")
     }
+    if let remark = architecture.remark { notes.append(remark) }
     matchHead()
     // PyTorch's files have every scale and shift: one that lacks is missing.
     if scheme.isChannelsLast { fillNormalization(backbone) }
@@ -95,12 +99,24 @@ struct WeightMatching {
     for tensor in part.outside where !outsideUsed.contains(tensor.name) {
       let isClassifier =
         tensor.shape.rank == 2 && tensor.shape[1] == features && !isUnlabelled
-        && WeightMatching.isHeadName(tensor.name)
+        && WeightMatching.isHeadName(beside(tensor.name))
       if isClassifier { unexpected.append(tensor.name) } else { ignored.append(tensor.name) }
     }
   }
 
   private static func top(_ name: String) -> Substring { name.prefix { $0 != "." } }
+
+  /// The name of a tensor outside of the part, without the wrapper that both lie in: of
+  /// `module.classifier.weight` beside `module.vit.` the last two components.
+  private func beside(_ name: String) -> String {
+    var outer = part.prefix.dropLast()
+    while let dot = outer.lastIndex(of: ".") {
+      let wrapper = outer[...dot]
+      if name.hasPrefix(wrapper) { return String(name.dropFirst(wrapper.count)) }
+      outer = outer[..<dot]
+    }
+    return name
+  }
 
   /// Features that the last layer reads.
   private var headInputs: Int {
@@ -230,7 +246,7 @@ struct WeightMatching {
     var layers = denseLayers(rest)
     if layers.isEmpty, !scheme.isChannelsLast {
       // A backbone in an attribute, the classifier beside it.
-      layers = denseLayers(part.outside.filter { WeightMatching.isHeadName($0.name) })
+      layers = denseLayers(part.outside.filter { WeightMatching.isHeadName(beside($0.name)) })
     }
     let chosen: [DenseLayer]
     if let only = layers.first, layers.count == 1, only.inputs == last.inputs {
@@ -289,8 +305,10 @@ struct WeightMatching {
   /// Names of what a training keeps beside its network.
   private static func isStranger(_ name: String) -> Bool {
     let first = top(name).lowercased()
-    return ["criterion", "loss", "metric", "acc", "center", "queue", "memory", "proto", "auroc"]
-      .contains { first.contains($0) }
+    return [
+      "criterion", "loss", "metric", "acc", "center", "queue", "memory", "proto", "auroc", "pooler",
+    ]
+    .contains { first.contains($0) }
   }
 
   /// Names that people give to a classifier.

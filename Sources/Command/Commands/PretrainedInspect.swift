@@ -59,7 +59,9 @@ struct PretrainedInspect: ParsableCommand {
       ?? (ModelFile.isModelFile(checkpoint)
         ? try InspectedFile(model: checkpoint)
         : try InspectedFile(
-          found, path, CheckpointIdentity(checkpoint, cards: cards, key: weightsKey)))
+          found, path,
+          CheckpointIdentity(
+            checkpoint, cards: cards, key: weightsKey, configuration: found.configuration)))
     try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
   }
 

@@ -32,6 +32,19 @@ extension ONNXExporter {
     return emit("Mul", node, [product, constant("constant.half", 0.5)])
   }
 
+  /// x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+  mutating func addTanhGELU(_ node: Node, _ input: String) -> String {
+    let square = step("Mul", node, "square", [input, input])
+    let cube = step("Mul", node, "cube", [square, input])
+    let small = step("Mul", node, "small", [cube, constant("constant.0.044715", 0.044715)])
+    let inner = step("Add", node, "inner", [input, small])
+    let factor = constant("constant.sqrt2overpi", (2 / Double.pi).squareRoot())
+    let tanh = step("Tanh", node, "tanh", [step("Mul", node, "argument", [inner, factor])])
+    let sum = step("Add", node, "sum", [tanh, constant("constant.1", 1)])
+    let product = step("Mul", node, "product", [input, sum])
+    return emit("Mul", node, [product, constant("constant.half", 0.5)])
+  }
+
   /// Windows of one size are an average pooling; others are a product with the matrix of each
   /// direction's means, from both sides.
   mutating func addAdaptivePooling(_ node: Node, _ target: Extent2D, _ input: String) -> String {
@@ -61,7 +74,7 @@ extension ONNXExporter {
 }
 
 extension Tensor<Float> {
-  fileprivate var transposed: Tensor<Float> {
+  var transposed: Tensor<Float> {
     let (rows, columns) = (shape[0], shape[1])
     return Tensor(shape: [columns, rows]) { target in
       for row in 0..<rows {

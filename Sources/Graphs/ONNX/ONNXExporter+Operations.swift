@@ -7,7 +7,8 @@ import ThawTensors
 extension ONNXExporter {
   /// Adds what `node` computes and returns the name of its result.
   mutating func add(_ node: Node) throws -> String {
-    let inputs = node.inputs.map(value)
+    if let result = try addToSequence(node) { return result }
+    let inputs = node.inputs.map { image(of: $0) }
     switch node.operation {
     case .input: return inputs.first ?? "input"
     case .convolution(let layer): return try addConvolution(node, layer, inputs)
@@ -17,7 +18,8 @@ extension ONNXExporter {
     case .activation(let function): return addActivation(node, function, inputs[0])
     case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
-      return emit("Mul", node, inputs + [try parameter(node, layer.name)])
+      return emit(
+        "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])
     case .add: return emit("Add", node, inputs)
     case .gate: return emit("Mul", node, inputs)
     case .concatenate: return emit("Concat", node, inputs, ["axis": .integer(1)])
@@ -35,6 +37,8 @@ extension ONNXExporter {
       let bias = layer.hasBias ? [try parameter(node, "bias")] : []
       return emit(
         "Gemm", node, inputs + [try parameter(node, "weight")] + bias, ["transB": .integer(1)])
+    case .tokens, .attention, .selectTokens:
+      preconditionFailure("'\(node.path)' makes a sequence, which addToSequence(_:) exports.")
     }
   }
 
@@ -198,7 +202,7 @@ extension ONNXExporter {
 
   // MARK: Activations
 
-  private mutating func addActivation(
+  mutating func addActivation(
     _ node: Node, _ function: Activation, _ input: String
   ) -> String {
     switch function {
@@ -207,6 +211,11 @@ extension ONNXExporter {
       let bounds = [constant("constant.0", 0), constant("constant.6", 6)]
       return emit("Clip", node, [input] + bounds)
     case .gelu: return addGELU(node, input)
+    case .geluTanh: return addTanhGELU(node, input)
+    case .quickGELU:
+      let scaled = step("Mul", node, "scaled", [input, constant("constant.1.702", 1.702)])
+      let gate = step("Sigmoid", node, "sigmoid", [scaled])
+      return emit("Mul", node, [input, gate])
     case .sigmoid: return emit("Sigmoid", node, [input])
     case .silu:
       let gate = step("Sigmoid", node, "sigmoid", [input])

@@ -184,6 +184,15 @@ package struct ONNXExporter {
     return name
   }
 
+  /// Adds one 64-bit integer without extents.
+  mutating func constant(_ name: String, integer: Int) -> String {
+    if initializerNames.insert(name).inserted {
+      let bytes = (0..<8).map { UInt8(truncatingIfNeeded: integer >> (8 * $0)) }
+      initializers.append(StoredTensor(name, .int64, [], bytes: bytes))
+    }
+    return name
+  }
+
   /// Adds a parameter of `node`, perhaps under another shape, and returns its name.
   mutating func parameter(_ node: Node, _ leaf: String, shape: Shape? = nil) throws -> String {
     let path = node.path.appending(leaf)

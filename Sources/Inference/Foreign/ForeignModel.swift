@@ -189,7 +189,8 @@ package struct ForeignModel {
     let path = checkpoint.path.displayed
     func identity(_ architecture: String?) throws -> CheckpointIdentity {
       try CheckpointIdentity(
-        checkpoint, cards: cards, architecture: architecture, key: reference.weightsKey)
+        checkpoint, cards: cards, architecture: architecture, key: reference.weightsKey,
+        configuration: file.configuration)
     }
     var found = try identity(card?.architecture ?? order)
     // What the file says of itself decides between networks that its tensors cannot tell apart.

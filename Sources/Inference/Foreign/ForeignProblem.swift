@@ -37,6 +37,11 @@ package struct ForeignProblem: Sendable {
         "the shapes of its tensors, in order, are \(order.architecture)'s, but the names are others"
         + " ('\(shown(first.stored))' where \(order.architecture) has '\(first.own)'). If it is that"
         + " network, say so with --rename-tensors; the predictions will show whether it was."
+    } else if let width = checkpoint.transformerWidthWithoutHeads(file.configuration) {
+      text =
+        "this is a vision transformer with tokens of \(width) channels. How many heads it has no tensor"
+        + " shows, and 64 channels a head, as in the published networks, do not divide them. Put its"
+        + " config.json beside it, with num_attention_heads, or export it as ONNX."
     } else if let foreign = ForeignProblem.foreignNetwork(file) {
       text =
         "this is \(foreign), a network that Thaw does not have. Export it as ONNX and give it that:"

@@ -78,10 +78,15 @@ void thaw_scale(float *target, const float *factors, int64_t count);
 void thaw_sigmoid(const float *x, float *y, int64_t count);
 void thaw_silu(const float *x, float *y, int64_t count);
 void thaw_gelu(const float *x, float *y, int64_t count);
+// x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), and x / (1 + e^(-1.702 x)). y may be x.
+void thaw_gelu_tanh(const float *x, float *y, int64_t count);
+void thaw_quick_gelu(const float *x, float *y, int64_t count);
 // dx = dy * the derivative at x. dx may be dy.
 void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
+void thaw_gelu_tanh_backward(const float *dy, const float *x, float *dx, int64_t count);
+void thaw_quick_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
 // factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
 // `threshold`, else `kept`. Number j is the j % 8th of block era * 2^32 + j / 8, low halves first; the
 // counter is (block, domain).
@@ -123,6 +128,13 @@ void thaw_layer_norm(
 void thaw_layer_norm_backward(
     const float *dy, const float *x, const float *gamma, float epsilon, int64_t rows,
     int64_t channels, bool accumulates, float *dx, double *gamma_sums, double *beta_sums);
+
+// The softmax of each row of x, [rows, columns], times `scale` before the exponential, in place.
+void thaw_softmax(float *x, float scale, int64_t rows, int64_t columns);
+// The gradient by x of that from d, the one by its result p, in place:
+// d = scale * p * (d - the row's sum of d * p).
+void thaw_softmax_backward(
+    float *d, const float *p, float scale, int64_t rows, int64_t columns);
 
 // ---- Order --------------------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ final class ActivationInstruction: TrainingInstructionBase, TrainingInstruction 
     case .silu: thaw_silu(x, y, Int64(count))
     case .sigmoid: thaw_sigmoid(x, y, Int64(count))
     case .gelu: thaw_gelu(x, y, Int64(count))
+    case .geluTanh: thaw_gelu_tanh(x, y, Int64(count))
+    case .quickGELU: thaw_quick_gelu(x, y, Int64(count))
     }
   }
 
@@ -45,6 +47,8 @@ final class ActivationInstruction: TrainingInstructionBase, TrainingInstruction 
     case .silu: thaw_silu_backward(outer, input.values(work), outer, count)
     case .sigmoid: thaw_sigmoid_backward(outer, input.values(work), outer, count)
     case .gelu: thaw_gelu_backward(outer, input.values(work), outer, count)
+    case .geluTanh: thaw_gelu_tanh_backward(outer, input.values(work), outer, count)
+    case .quickGELU: thaw_quick_gelu_backward(outer, input.values(work), outer, count)
     }
     pass(outer, to: 0, work)
   }

@@ -204,6 +204,9 @@ extension FusedOperation {
     case .dropout(let probability): return DropoutInstruction(probability, context)
     case .stochasticDepth(let probability): return StochasticDepthInstruction(probability, context)
     case .dense(let layer): return DenseInstruction(layer, context)
+    case .tokens(let layer): return TokensInstruction(layer, context)
+    case .attention(let layer): return AttentionInstruction(layer, context)
+    case .selectTokens(let selection): return TokenSelectionInstruction(selection, context)
     }
   }
 

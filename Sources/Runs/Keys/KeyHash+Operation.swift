@@ -30,7 +30,18 @@ extension KeyHash {
     case .dense(let dense):
       add("dense", dense.inputs, dense.outputs)
       add("bias", dense.hasBias)
+    case .tokens(let tokens): add(tokens)
+    case .attention(let attention): add("attention", attention.channels, attention.heads)
+    case .selectTokens(let selection):
+      add("select_tokens", selection.first, selection.count ?? -1)
     }
+  }
+
+  private mutating func add(_ tokens: TokenSequence) {
+    add("tokens", tokens.channels, tokens.grid.height, tokens.grid.width)
+    add("class_token", tokens.hasClassToken)
+    add("before", tokens.registers, tokens.positioned)
+    add("resampling", tokens.resampling.rawValue)
   }
 
   private mutating func add(_ convolution: Convolution2D) {
@@ -80,6 +91,8 @@ extension Activation {
     case .silu: "silu"
     case .sigmoid: "sigmoid"
     case .gelu: "gelu"
+    case .geluTanh: "gelu_tanh"
+    case .quickGELU: "quick_gelu"
     }
   }
 }

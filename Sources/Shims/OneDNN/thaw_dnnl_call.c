@@ -57,3 +57,12 @@ void thaw_dnnl_call_destroy(thaw_dnnl_call *call) {
   if (call->stream) dnnl_stream_destroy(call->stream);
   free(call);
 }
+
+int thaw_dnnl_multiply(
+    bool transposes_a, bool transposes_b, int64_t m, int64_t n, int64_t k, float alpha,
+    const float *a, int64_t a_stride, const float *b, int64_t b_stride, float beta, float *c,
+    int64_t c_stride) {
+  return dnnl_sgemm(
+      transposes_a ? 'T' : 'N', transposes_b ? 'T' : 'N', m, n, k, alpha, a, a_stride, b, b_stride,
+      beta, c, c_stride);
+}

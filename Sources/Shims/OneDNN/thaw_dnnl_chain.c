@@ -7,14 +7,21 @@
 #include "thaw_dnnl_internal.h"
 
 typedef struct {
-  dnnl_memory_t memory;
+  int argument;
   bool is_output;
 } bound_memory;
+
+// Either a primitive or a step with its context.
+typedef struct {
+  const thaw_dnnl_primitive *primitive;
+  thaw_dnnl_step step;
+  const void *context;
+} instruction;
 
 struct thaw_dnnl_chain {
   size_t arena_bytes, input_bytes, output_bytes;
   int instruction_count;
-  const thaw_dnnl_primitive **primitives;
+  instruction *instructions;
   int *first_argument;  // instruction_count + 1 elements
   int argument_count;
   thaw_dnnl_argument *arguments;  // of all instructions, one after the other
@@ -26,6 +33,7 @@ struct thaw_dnnl_lane {
   dnnl_stream_t stream;
   char *arena;
   dnnl_exec_arg_t *arguments;  // bound to the arena, in the chain's order
+  void **addresses;            // of the same
   bound_memory *moving;        // memories that point into the caller's buffers
   int moving_count;
   double *seconds;  // per instruction; NULL unless profiling
@@ -50,20 +58,19 @@ int thaw_dnnl_chain_create(
 
 void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain) {
   if (!chain) return;
-  free(chain->primitives);
+  free(chain->instructions);
   free(chain->first_argument);
   free(chain->arguments);
   free(chain);
 }
 
-int thaw_dnnl_chain_append(
-    thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
-    const thaw_dnnl_argument *arguments, int count) {
+static int append(
+    thaw_dnnl_chain *chain, instruction added, const thaw_dnnl_argument *arguments, int count) {
   size_t instructions = (size_t)chain->instruction_count + 1;
   size_t total = (size_t)chain->argument_count + (size_t)count;
-  void *grown = realloc(chain->primitives, instructions * sizeof *chain->primitives);
+  void *grown = realloc(chain->instructions, instructions * sizeof *chain->instructions);
   if (!grown) return dnnl_out_of_memory;
-  chain->primitives = grown;
+  chain->instructions = grown;
   grown = realloc(chain->first_argument, (instructions + 1) * sizeof *chain->first_argument);
   if (!grown) return dnnl_out_of_memory;
   chain->first_argument = grown;
@@ -71,25 +78,40 @@ int thaw_dnnl_chain_append(
   if (!grown) return dnnl_out_of_memory;
   chain->arguments = grown;
   memcpy(chain->arguments + chain->argument_count, arguments, (size_t)count * sizeof *arguments);
-  chain->primitives[chain->instruction_count++] = primitive;
+  chain->instructions[chain->instruction_count++] = added;
   chain->argument_count += count;
   chain->first_argument[chain->instruction_count] = chain->argument_count;
   return dnnl_success;
 }
 
-static int bind(thaw_dnnl_lane *lane, const thaw_dnnl_argument *argument, dnnl_exec_arg_t *bound) {
+int thaw_dnnl_chain_append(
+    thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
+    const thaw_dnnl_argument *arguments, int count) {
+  return append(chain, (instruction){.primitive = primitive}, arguments, count);
+}
+
+int thaw_dnnl_chain_append_step(
+    thaw_dnnl_chain *chain, thaw_dnnl_step step, const void *context,
+    const thaw_dnnl_argument *arguments, int count) {
+  return append(chain, (instruction){.step = step, .context = context}, arguments, count);
+}
+
+static int bind(thaw_dnnl_lane *lane, int index) {
+  const thaw_dnnl_argument *argument = &lane->chain->arguments[index];
+  dnnl_exec_arg_t *bound = &lane->arguments[index];
   dnnl_engine_t engine;
   int status = thaw_dnnl_engine(&engine);
   if (status != dnnl_success) return status;
   void *address = DNNL_MEMORY_NONE;
   if (argument->place == THAW_DNNL_IN_ARENA) address = lane->arena + argument->offset;
   if (argument->place == THAW_DNNL_AT_ADDRESS) address = (void *)argument->address;
+  lane->addresses[index] = address;
   bound->arg = thaw_dnnl_argument_index(argument->role);
   status = dnnl_memory_create(&bound->memory, &argument->layout->description, engine, address);
   if (status != dnnl_success) return status;
   if (argument->place == THAW_DNNL_AT_INPUT || argument->place == THAW_DNNL_AT_OUTPUT)
     lane->moving[lane->moving_count++] =
-        (bound_memory){bound->memory, argument->place == THAW_DNNL_AT_OUTPUT};
+        (bound_memory){index, argument->place == THAW_DNNL_AT_OUTPUT};
   return dnnl_success;
 }
 
@@ -103,9 +125,10 @@ int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain) {
   size_t count = chain->argument_count > 0 ? (size_t)chain->argument_count : 1;
   made->chain = chain;
   made->arguments = calloc(count, sizeof *made->arguments);
+  made->addresses = calloc(count, sizeof *made->addresses);
   made->moving = calloc(count, sizeof *made->moving);
   made->arena = thaw_dnnl_allocate(chain->arena_bytes);
-  if (!made->arguments || !made->moving || !made->arena) {
+  if (!made->arguments || !made->addresses || !made->moving || !made->arena) {
     status = dnnl_out_of_memory;
   } else {
     // Padding channels of blocked layouts must read as zero even before the first pass.
@@ -113,7 +136,7 @@ int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain) {
     status = dnnl_stream_create(&made->stream, engine, dnnl_stream_default_flags);
   }
   for (int i = 0; status == dnnl_success && i < chain->argument_count; i++)
-    status = bind(made, &chain->arguments[i], &made->arguments[i]);
+    status = bind(made, i);
   if (status != dnnl_success) {
     thaw_dnnl_lane_destroy(made);
     return status;
@@ -129,6 +152,7 @@ void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane) {
   if (lane->stream) dnnl_stream_destroy(lane->stream);
   thaw_dnnl_free(lane->arena);
   free(lane->arguments);
+  free(lane->addresses);
   free(lane->moving);
   free(lane);
 }
@@ -147,21 +171,25 @@ static int run_pass(
   for (int i = 0; i < lane->moving_count; i++) {
     bound_memory *moving = &lane->moving[i];
     void *address = moving->is_output ? output : (char *)input;
-    int status = dnnl_memory_set_data_handle_v2(moving->memory, address, lane->stream);
+    int status = dnnl_memory_set_data_handle_v2(
+        lane->arguments[moving->argument].memory, address, lane->stream);
     if (status != dnnl_success) return status;
+    lane->addresses[moving->argument] = address;
   }
-  for (int instruction = 0; instruction < chain->instruction_count; instruction++) {
-    int first = chain->first_argument[instruction];
+  for (int i = 0; i < chain->instruction_count; i++) {
+    const instruction *each = &chain->instructions[i];
+    int first = chain->first_argument[i];
     double start = lane->seconds ? now() : 0;
-    int status = dnnl_primitive_execute(
-        chain->primitives[instruction]->primitive, lane->stream,
-        chain->first_argument[instruction + 1] - first,
-        lane->arguments + first);
+    int status =
+        each->step ? each->step(each->context, lane->addresses + first)
+                   : dnnl_primitive_execute(
+                         each->primitive->primitive, lane->stream,
+                         chain->first_argument[i + 1] - first, lane->arguments + first);
     if (status != dnnl_success) {
-      *failed_instruction = instruction;
+      *failed_instruction = i;
       return status;
     }
-    if (lane->seconds) lane->seconds[instruction] += now() - start;
+    if (lane->seconds) lane->seconds[i] += now() - start;
   }
   return dnnl_stream_wait(lane->stream);
 }

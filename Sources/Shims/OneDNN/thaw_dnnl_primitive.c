@@ -13,6 +13,8 @@ static dnnl_alg_kind_t algorithm_of(thaw_dnnl_function function, float *alpha, f
     case THAW_DNNL_SILU: *alpha = 1; return dnnl_eltwise_swish;
     case THAW_DNNL_SIGMOID: return dnnl_eltwise_logistic;
     case THAW_DNNL_GELU: return dnnl_eltwise_gelu_erf;
+    case THAW_DNNL_GELU_TANH: return dnnl_eltwise_gelu_tanh;
+    case THAW_DNNL_QUICK_GELU: *alpha = 1.702f; return dnnl_eltwise_swish;
     default: return dnnl_eltwise_relu;
   }
 }
@@ -198,7 +200,7 @@ int thaw_dnnl_pooling(
 int thaw_dnnl_activation(
     thaw_dnnl_primitive **primitive, thaw_dnnl_function function, const thaw_dnnl_layout *data) {
   *primitive = NULL;
-  if (function > THAW_DNNL_GELU) return dnnl_invalid_arguments;
+  if (function > THAW_DNNL_QUICK_GELU) return dnnl_invalid_arguments;
   float alpha, beta;
   dnnl_alg_kind_t algorithm = algorithm_of(function, &alpha, &beta);
   dnnl_eltwise_desc_t operation;

@@ -103,6 +103,8 @@ typedef enum {
   THAW_DNNL_SILU,
   THAW_DNNL_SIGMOID,
   THAW_DNNL_GELU,        // exact, by the error function
+  THAW_DNNL_GELU_TANH,   // approximated by the hyperbolic tangent
+  THAW_DNNL_QUICK_GELU,  // x * sigmoid(1.702 x)
   THAW_DNNL_ACCUMULATE,  // adds what the destination held before
   THAW_DNNL_ADD          // adds another tensor, `operand`
 } thaw_dnnl_function;
@@ -225,6 +227,12 @@ void thaw_dnnl_chain_destroy(thaw_dnnl_chain *chain);
 int thaw_dnnl_chain_append(
     thaw_dnnl_chain *chain, const thaw_dnnl_primitive *primitive,
     const thaw_dnnl_argument *arguments, int count);
+// What an instruction does that is no primitive: works on the memory of its arguments, in their order.
+typedef int (*thaw_dnnl_step)(const void *context, void *const *addresses);
+// Appends such an instruction; the chain borrows `context`. The roles of its arguments do not matter.
+int thaw_dnnl_chain_append_step(
+    thaw_dnnl_chain *chain, thaw_dnnl_step step, const void *context,
+    const thaw_dnnl_argument *arguments, int count);
 // Makes memory for one pass through a complete chain, which must outlive it.
 int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain);
 void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane);
@@ -240,6 +248,13 @@ int thaw_dnnl_lanes_run(
 // Adds up wall time per instruction from now on into `seconds`, one element each; NULL stops. For
 // measurement only: it reads the clock around every instruction.
 void thaw_dnnl_lane_profile(thaw_dnnl_lane *lane, double *seconds);
+
+// c [m, n] = alpha * op(a) [m, k] * op(b) [k, n] + beta * c, all row major with these distances between
+// rows; op transposes where asked. On the calling thread's team, which is of one thread in a lane.
+int thaw_dnnl_multiply(
+    bool transposes_a, bool transposes_b, int64_t m, int64_t n, int64_t k, float alpha,
+    const float *a, int64_t a_stride, const float *b, int64_t b_stride, float beta, float *c,
+    int64_t c_stride);
 
 // Memory on a 64-byte boundary, on huge pages where the system offers them; NULL when there is none.
 void *thaw_dnnl_allocate(size_t bytes);

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ThawNetwork
+
+/// Everything in which vision transformers of one build differ.
+package struct VisionTransformerShape: Hashable, Sendable {
+  /// What the classifier reads.
+  package enum Pooling: String, Hashable, Sendable {
+    /// The class token behind the last layer norm: ViT, DeiT, DINOv2 in timm.
+    case classToken = "token"
+    /// The mean of the patches behind it.
+    case mean
+    /// The mean of the patches, and a layer norm behind that: timm's `fc_norm`.
+    case normalizedMean = "fcnorm"
+    /// Class token and mean of the patches side by side: transformers' and facebook's DINOv2.
+    case classTokenAndMean = "both"
+  }
+
+  /// Side of a patch, in pixels.
+  package var patch: Int
+  /// Patches that the positions were learned for.
+  package var grid: Extent2D
+  /// Channels of a token.
+  package var width: Int
+  /// Blocks.
+  package var depth: Int
+  /// Heads of an attention; divides ``width``.
+  package var heads: Int
+  /// Channels between a block's two dense layers.
+  package var hidden: Int
+  package var hasClassToken = true
+  package var registers = 0
+  /// Tokens before the patches that have a position.
+  package var positioned = 1
+  /// Of the layer norms.
+  package var epsilon = 1e-6
+  package var activation = Activation.gelu
+  /// Whether each branch ends with a channel scale.
+  package var hasLayerScale = false
+  /// Whether a layer norm stands before the blocks and the patches have no bias: CLIP.
+  package var isPreNormalized = false
+  package var pooling = Pooling.classToken
+  package var resampling = PositionResampling.antialiased
+
+  /// A ViT as timm builds it, four times the width between the dense layers.
+  package init(patch: Int, grid: Extent2D, width: Int, depth: Int, heads: Int, hidden: Int? = nil) {
+    self.patch = patch
+    self.grid = grid
+    self.width = width
+    self.depth = depth
+    self.heads = heads
+    self.hidden = hidden ?? 4 * width
+  }
+
+  /// The sequence of tokens.
+  package var tokens: TokenSequence {
+    TokenSequence(
+      channels: width, grid: grid, hasClassToken: hasClassToken, registers: registers,
+      positioned: positioned, resampling: resampling)
+  }
+
+  /// Features that the classifier reads.
+  package var features: Int { pooling == .classTokenAndMean ? 2 * width : width }
+
+  /// Whether such a network can be built: what comes from a file is checked here.
+  package var isPossible: Bool {
+    let sizes = [patch, grid.height, grid.width, width, depth, heads, hidden]
+    let isBounded =
+      sizes.allSatisfy { (1...1_000_000).contains($0) }
+      && max(grid.height, grid.width) * patch <= 16_384
+    return isBounded && width % heads == 0 && depth <= 1000 && (0...1000).contains(registers)
+      && (0...registers + (hasClassToken ? 1 : 0)).contains(positioned) && epsilon > 0
+      && epsilon.isFinite
+      && (hasClassToken || ![.classToken, .classTokenAndMean].contains(pooling))
+  }
+}
+
+extension VisionTransformerShape {
+  /// The shape of a published name, or of one that spells it out; nil for any other.
+  package init?(name: String) {
+    if let known = VisionTransformerShape.published.first(where: { $0.name == name }) {
+      self = known.shape
+    } else if let alias = VisionTransformerShape.aliases[name] {
+      self.init(name: alias)
+    } else {
+      self.init(spelled: name)
+    }
+  }
+
+  /// The published name of this shape, else one that spells it out.
+  package var name: String {
+    VisionTransformerShape.published.first { $0.shape == self }?.name ?? spelled
+  }
+
+  /// Every number of the shape in one name: `vit_p16_g14x14_w384_d12_h6_m1536`, then what differs from
+  /// timm's ViT (`noclass`, `reg4`, `pos0`, `eps1e-12`, `gelu_tanh`, `scale`, `pre`, `mean`, `cubic`).
+  package var spelled: String {
+    var parts = [
+      "vit", "p\(patch)", "g\(grid)", "w\(width)", "d\(depth)", "h\(heads)", "m\(hidden)",
+    ]
+    if !hasClassToken { parts.append("noclass") }
+    if registers > 0 { parts.append("reg\(registers)") }
+    if positioned != 1 { parts.append("pos\(positioned)") }
+    if epsilon != 1e-6 { parts.append("eps\(epsilon)") }
+    switch activation {
+    case .geluTanh: parts.append("tanh")
+    case .quickGELU: parts.append("quick")
+    default: break
+    }
+    if hasLayerScale { parts.append("scale") }
+    if isPreNormalized { parts.append("pre") }
+    if pooling != .classToken { parts.append(pooling.rawValue) }
+    switch resampling {
+    case .antialiased: break
+    case .cubic: parts.append("cubic")
+    case .offset: parts.append("offset")
+    case .alignedCorners: parts.append("corners")
+    }
+    return parts.joined(separator: "_")
+  }
+
+  /// Reads what ``spelled`` writes; nil for anything else.
+  package init?(spelled name: String) {
+    let parts = name.split(separator: "_").map(String.init)
+    guard parts.count >= 7, parts[0] == "vit" else { return nil }
+    func number(_ index: Int, _ letter: Character) -> Int? {
+      parts[index].first == letter ? Int(parts[index].dropFirst()) : nil
+    }
+    let grid = parts[2].dropFirst().split(separator: "x").compactMap { Int($0) }
+    guard let patch = number(1, "p"), parts[2].first == "g", grid.count == 2,
+      let width = number(3, "w"), let depth = number(4, "d"), let heads = number(5, "h"),
+      let hidden = number(6, "m")
+    else { return nil }
+    self.init(
+      patch: patch, grid: Extent2D(height: grid[0], width: grid[1]), width: width, depth: depth,
+      heads: heads, hidden: hidden)
+    for part in parts.dropFirst(7) where !apply(part) { return nil }
+    // One shape has one name.
+    guard isPossible, spelled == name else { return nil }
+  }
+
+  private mutating func apply(_ part: String) -> Bool {
+    switch part {
+    case "noclass": hasClassToken = false
+    case "tanh": activation = .geluTanh
+    case "quick": activation = .quickGELU
+    case "scale": hasLayerScale = true
+    case "pre": isPreNormalized = true
+    case "cubic": resampling = .cubic
+    case "offset": resampling = .offset
+    case "corners": resampling = .alignedCorners
+    default:
+      if let pooling = Pooling(rawValue: part) {
+        self.pooling = pooling
+      } else if part.hasPrefix("reg"), let count = Int(part.dropFirst(3)) {
+        registers = count
+      } else if part.hasPrefix("pos"), let count = Int(part.dropFirst(3)) {
+        positioned = count
+      } else if part.hasPrefix("eps"), let value = Double(part.dropFirst(3)) {
+        epsilon = value
+      } else {
+        return false
+      }
+    }
+    return true
+  }
+}
+
+extension VisionTransformerShape {
+  /// The networks that have a name of their own.
+  package static let published: [(name: String, shape: VisionTransformerShape)] =
+    timm + torchvision + dino
+
+  /// Other names of the same networks: DeiT is a ViT that was trained otherwise.
+  static let aliases = [
+    "deit_tiny_patch16_224": "vit_tiny_patch16_224",
+    "deit_small_patch16_224": "vit_small_patch16_224",
+    "deit_base_patch16_224": "vit_base_patch16_224",
+    "deit_base_patch16_384": "vit_base_patch16_384",
+    "vit_small_patch16_dinov1": "vit_small_patch16_224",
+  ]
+
+  /// Width, blocks and heads by size.
+  private static let sizes: [(name: String, letter: String, width: Int, depth: Int, heads: Int)] = [
+    ("tiny", "t", 192, 12, 3), ("small", "s", 384, 12, 6), ("base", "b", 768, 12, 12),
+    ("large", "l", 1024, 24, 16),
+  ]
+
+  private static let timm = sizes.flatMap { size in
+    [(16, 224), (16, 384), (32, 224), (32, 384), (8, 224)].compactMap {
+      patch, side -> (String, VisionTransformerShape)? in
+      // As timm has them.
+      if size.name == "tiny" && patch != 16 || size.name == "large" && patch == 8 { return nil }
+      return (
+        "vit_\(size.name)_patch\(patch)_\(side)",
+        VisionTransformerShape(
+          patch: patch, grid: Extent2D(side / patch), width: size.width, depth: size.depth,
+          heads: size.heads)
+      )
+    }
+  }
+
+  private static let torchvision = sizes.flatMap { size in
+    [16, 32].compactMap { patch -> (String, VisionTransformerShape)? in
+      guard ["b", "l"].contains(size.letter) else { return nil }
+      var shape = VisionTransformerShape(
+        patch: patch, grid: Extent2D(224 / patch), width: size.width, depth: size.depth,
+        heads: size.heads)
+      shape.resampling = .alignedCorners
+      return ("vit_\(size.letter)_\(patch)", shape)
+    }
+  }
+
+  private static let dino = sizes.flatMap { size in
+    [0, 4].compactMap { registers -> (String, VisionTransformerShape)? in
+      guard size.name != "tiny" else { return nil }
+      var shape = VisionTransformerShape(
+        patch: 14, grid: Extent2D(37), width: size.width, depth: size.depth, heads: size.heads)
+      shape.hasLayerScale = true
+      shape.registers = registers
+      shape.positioned = registers == 0 ? 1 : 0
+      let suffix = registers == 0 ? "dinov2" : "reg\(registers)_dinov2"
+      return ("vit_\(size.name)_patch14_\(suffix)", shape)
+    }
+  }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
+
+/// Which vision transformers the tensors of a checkpoint may be.
+///
+/// Widths, blocks, patches and positions are in the tensors' shapes, so such networks are not looked for
+/// in a list. What no tensor shows is the number of heads, the layer norms' epsilon and the activation:
+/// `config.json` says them, or they are those of the family (64 channels a head), and that is noted.
+struct VisionTransformerIdentity {
+  /// Whose names a file has.
+  enum Library {
+    case timm
+    case facebook
+    case torchvision
+    case transformers
+    /// CLIP's and SigLIP's vision towers, transformers' names or OpenAI's.
+    case tower
+  }
+
+  /// The architectures that are promising, best first; usually none or one.
+  ///
+  /// - Parameter configuration: the `config.json` beside the file.
+  static func architectures(
+    in checkpoint: Checkpoint, configuration: JSONValue?, key: String?
+  ) -> [Architecture] {
+    var found: [Architecture] = []
+    for part in NetworkPart.all(checkpoint, key: key) {
+      guard let identity = VisionTransformerIdentity(part, configuration),
+        identity.shape.isPossible, !found.contains(where: { $0.name == identity.shape.name }),
+        var architecture = try? Architecture(named: identity.shape.name)
+      else { continue }
+      architecture.remark = identity.remark
+      found.append(architecture)
+    }
+    return found
+  }
+
+  /// The width of a vision transformer of which neither tensors nor `configuration` say how many heads it
+  /// has; nil for any other checkpoint.
+  static func widthWithoutHeads(in checkpoint: Checkpoint, configuration: JSONValue?) -> Int? {
+    NetworkPart.all(checkpoint).lazy.compactMap {
+      VisionTransformerIdentity($0, configuration)?.shape
+    }.first { $0.heads == 0 }?.width
+  }
+
+  let shape: VisionTransformerShape
+  /// What was taken for granted, as a sentence; nil for nothing.
+  let remark: String?
+
+  private init?(_ part: NetworkPart, _ configuration: JSONValue?) {
+    let names = Set(part.tensors.map(\.name))
+    guard let library = VisionTransformerIdentity.library(names) else { return nil }
+    var shapes: [String: Shape] = [:]
+    for tensor in part.tensors {
+      let path = VisionTransformerIdentity.path(of: tensor.name, library) ?? tensor.name
+      shapes[path] = tensor.shape
+    }
+    guard var shape = VisionTransformerIdentity.sizes(shapes) else { return nil }
+    guard
+      shape.read(shapes, of: library, distilled: names.contains("embeddings.distillation_token"))
+    else { return nil }
+    if library == .transformers, shape.hasLayerScale,
+      (part.tensors + part.outside).contains(where: {
+        $0.shape.rank == 2 && $0.shape[1] == 2 * shape.width
+          && $0.name.hasSuffix("classifier.weight")
+      })
+    {
+      shape.pooling = .classTokenAndMean
+    }
+    if library == .tower {
+      // transformers' classifier reads the patches' mean: behind SigLIP's last layer norm, but before
+      // CLIP's. And SigLIP's features are pooled by an attention that cannot be computed here.
+      let isClassified = (part.tensors + part.outside).contains {
+        $0.name == "classifier.weight" || $0.name.hasSuffix(".classifier.weight")
+      }
+      let isComputable =
+        shape.hasClassToken ? !isClassified : isClassified || !names.contains("head.probe")
+      guard isComputable else { return nil }
+    }
+    remark = shape.apply(configuration)
+    self.shape = shape
+  }
+
+  private static func library(_ names: Set<String>) -> Library? {
+    if names.contains("embeddings.patch_embeddings.projection.weight") { return .transformers }
+    if names.contains("embeddings.patch_embedding.weight")
+      || names.contains("conv1.weight") && names.contains("positional_embedding")
+    {
+      return .tower
+    }
+    if names.contains("conv_proj.weight"), names.contains("class_token") { return .torchvision }
+    guard names.contains("patch_embed.proj.weight"), names.contains("pos_embed") else { return nil }
+    let isFacebook = names.contains("mask_token") || names.contains("register_tokens")
+    return isFacebook ? .facebook : .timm
+  }
+
+  private static func path(of name: String, _ library: Library) -> String? {
+    switch library {
+    case .timm: name
+    case .facebook, .torchvision: VisionTransformerNames.published(name)
+    case .transformers: VisionTransformerNames.transformers(name)
+    case .tower: VisionTransformerNames.tower(name)
+    }
+  }
+
+  /// What shapes say outright; heads of 64 channels, to be corrected.
+  private static func sizes(_ shapes: [String: Shape]) -> VisionTransformerShape? {
+    guard let patches = shapes["patch_embed.proj.weight"], patches.rank == 4, patches[1] == 3,
+      patches[2] == patches[3], patches.count > 0, let hidden = shapes["blocks.0.mlp.fc1.weight"],
+      hidden.rank == 2,
+      hidden[1] == patches[0]
+    else { return nil }
+    var depth = 0
+    while shapes["blocks.\(depth).norm1.weight"] != nil { depth += 1 }
+    let width = patches[0]
+    // Where heads of 64 do not divide the width, 0 stands for an unknown number.
+    let heads = width % 64 == 0 ? width / 64 : 0
+    return VisionTransformerShape(
+      patch: patches[2], grid: Extent2D(0), width: width, depth: depth, heads: heads,
+      hidden: hidden[0])
+  }
+}
+
+extension VisionTransformerShape {
+  /// Reads what tokens there are and what is added to them; false when the positions fit no square.
+  fileprivate mutating func read(
+    _ shapes: [String: Shape], of library: VisionTransformerIdentity.Library, distilled: Bool
+  ) -> Bool {
+    hasClassToken = shapes["cls_token"] != nil
+    if let tokens = shapes["reg_token"], tokens.rank == 3 { registers = tokens[1] }
+    hasLayerScale = shapes["blocks.0.ls1.gamma"] != nil
+    isPreNormalized = shapes["norm_pre.weight"] != nil
+    if shapes["fc_norm.weight"] != nil {
+      pooling = .normalizedMean
+    } else if !hasClassToken {
+      pooling = .mean
+    }
+    guard let positions = shapes["pos_embed"], (2...3).contains(positions.rank) else {
+      return false
+    }
+    let prefix = registers + (hasClassToken ? 1 : 0)
+    // timm gives every token before the patches a position or none, the others the class token.
+    let candidates =
+      switch library {
+      case .timm: registers > 0 ? [0, prefix] : [prefix, 0]
+      default: [distilled ? prefix : min(prefix, 1)]
+      }
+    for count in candidates {
+      let patches = positions[positions.rank - 2] - count
+      let side = Int(Double(max(patches, 0)).squareRoot().rounded())
+      guard side > 0, side * side == patches else { continue }
+      (positioned, grid) = (count, Extent2D(side))
+      follow(library)
+      return true
+    }
+    return false
+  }
+
+  /// How a library normalises, and resamples positions.
+  private mutating func follow(_ library: VisionTransformerIdentity.Library) {
+    switch library {
+    case .timm: if isPreNormalized { epsilon = 1e-5 }
+    case .facebook: resampling = registers > 0 ? .antialiased : .offset
+    case .torchvision: resampling = .alignedCorners
+    case .tower:
+      resampling = .cubic
+      // CLIP has the layer norm before the blocks, SigLIP has not.
+      epsilon = isPreNormalized ? 1e-5 : 1e-6
+      activation = isPreNormalized ? .quickGELU : .geluTanh
+    case .transformers:
+      if hasLayerScale {
+        resampling = registers > 0 ? .antialiased : .cubic
+      } else {
+        (resampling, epsilon) = (.cubic, 1e-12)
+      }
+    }
+  }
+
+  /// Takes over what `config.json` says; returns what it leaves to be assumed.
+  fileprivate mutating func apply(_ configuration: JSONValue?) -> String? {
+    let configuration = configuration?["vision_config"] ?? configuration
+    let stated =
+      configuration?["num_attention_heads"]?.integer
+      ?? configuration?["model_args"]?["num_heads"]?.integer
+    if let value = configuration?["layer_norm_eps"]?.double { epsilon = value }
+    switch configuration?["hidden_act"]?.text {
+    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": activation = .geluTanh
+    case "quick_gelu": activation = .quickGELU
+    case "gelu": activation = .gelu
+    default: break
+    }
+    if configuration?["architecture"]?.text?.contains("quickgelu") == true {
+      activation = .quickGELU
+    }
+    if let sides = configuration?["image_size"]?.integers, sides.count == 2,
+      sides.allSatisfy({ (1...100_000).contains($0) })
+    {
+      let grid = Extent2D(height: sides[0] / patch, width: sides[1] / patch)
+      if grid.count == self.grid.count { self.grid = grid }
+    }
+    if configuration?["global_pool"]?.text == "avg", pooling == .classToken { pooling = .mean }
+    if let stated {
+      heads = stated
+      return nil
+    }
+    if let name = configuration?["architecture"]?.text,
+      let known = VisionTransformerShape(name: name),
+      known.width == width
+    {
+      heads = known.heads
+      return nil
+    }
+    return
+      "\(heads) heads are assumed, 64 channels each, as in the published networks of this family:"
+      + " no tensor shows it"
+  }
+}
+
+extension Checkpoint {
+  /// The width of a vision transformer whose number of heads is not known; nil for anything else.
+  ///
+  /// - Parameter configuration: the `config.json` beside the file.
+  package func transformerWidthWithoutHeads(_ configuration: JSONValue?) -> Int? {
+    VisionTransformerIdentity.widthWithoutHeads(in: self, configuration: configuration)
+  }
+}

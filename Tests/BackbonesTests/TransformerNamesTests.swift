@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+import ThawBackbones
+import ThawCheckpoints
+import ThawNetwork
+import ThawTensors
+import ThawTestSupport
+
+@Suite struct TransformerNamesTests {
+  private static let heads = #"{"num_attention_heads": 3}"#
+
+  /// What no classifier reads: a mask token, and SigLIP's pooling by attention.
+  private static func isUnused(_ name: String) -> Bool {
+    name.hasSuffix("mask_token") || name.contains("vision_model.head.")
+  }
+
+  /// The fixture's tensors, each element a number of its own, below `prefix`.
+  private func checkpoint(
+    _ fixture: TransformerFixture, prefix: String = "", leavingOut out: Set<String> = []
+  ) -> Checkpoint {
+    let names = fixture.tensors.keys.filter { !out.contains($0) }.sorted()
+    let tensors = names.map { name in
+      StoredTensor(
+        prefix + name,
+        Tensor<Float>.procedural(ParameterPath(name), shape: Shape(fixture.tensors[name] ?? [])))
+    }
+    return Checkpoint(tensors: tensors, metadata: [:], format: .safetensors, path: "model")
+  }
+
+  private func identity(
+    _ checkpoint: Checkpoint, _ configuration: String? = heads
+  ) throws -> CheckpointIdentity {
+    try CheckpointIdentity(
+      checkpoint, cards: [], configuration: try configuration.map { try JSONValue(parsing: $0) })
+  }
+
+  @Test(arguments: TransformerParityTests.networks, ["", "module."])
+  func everyTensorOfTheRealNetworkHasItsPlace(_ key: String, prefix: String) throws {
+    let fixture = try #require(TransformerFixture.all[key])
+    let found = try identity(checkpoint(fixture, prefix: prefix))
+    let best = try #require(found.best)
+    #expect(best.complaint == nil)
+    #expect(best.architecture == fixture.name && found.certainty == .sure)
+    #expect(best.head == Head(classes: TransformerFixture.classes))
+    #expect(best.ignored.allSatisfy(Self.isUnused) && best.notes.isEmpty)
+    #expect(best.ignored.count == fixture.tensors.keys.count(where: Self.isUnused))
+  }
+
+  /// Queries, keys and values lie below each other; everything else is what it was.
+  @Test func apartStoredQueriesKeysAndValuesAreJoined() throws {
+    let fixture = try #require(TransformerFixture.all["transformers, ViT"])
+    let checkpoint = checkpoint(fixture)
+    let best = try #require(try identity(checkpoint).best)
+    let parameters = try best.parameters(of: checkpoint)
+    let base = "vit.encoder.layer.1.attention.attention"
+    let parts = try ["query", "key", "value"].flatMap {
+      try #require(checkpoint["\(base).\($0).weight"]).floats().elements
+    }
+    #expect(try parameters.tensor("blocks.1.attn.qkv.weight").elements == parts)
+    let out = try #require(checkpoint["vit.encoder.layer.1.attention.output.dense.weight"])
+    #expect(try parameters.tensor("blocks.1.attn.proj.weight").elements == out.floats().elements)
+  }
+
+  @Test(arguments: TransformerParityTests.networks)
+  func weightsGoBackUnderTheirOwnNames(_ key: String) throws {
+    let fixture = try #require(TransformerFixture.all[key])
+    let checkpoint = checkpoint(fixture)
+    let fit = try #require(try identity(checkpoint).best)
+    let original = try OriginalNames(checkpoint, Architecture(named: fit.architecture))
+    var parameters = try fit.parameters(of: checkpoint)
+    for path in parameters.paths {
+      let tensor = try parameters.tensor(path)
+      parameters[path] = Tensor(tensor.elements.map { 2 * $0 }, shape: tensor.shape)
+    }
+    let back = try original.tensors(parameters)
+    #expect(back.map(\.name) == checkpoint.names)
+    for (tensor, stored) in zip(back, checkpoint.tensors) {
+      let isKept = Self.isUnused(stored.name)
+      let expected = try stored.floats().elements.map { isKept ? $0 : 2 * $0 }
+      #expect(try tensor.floats().elements == expected && tensor.shape == stored.shape)
+    }
+  }
+
+  @Test func timmTakesTheNamesOfItsOwnNetworks() throws {
+    for key in ["timm", "timm, registers", "timm, mean"] {
+      let fixture = try #require(TransformerFixture.all[key])
+      let names = try #require(try Architecture(named: fixture.name).timmTensors(fixture.graph()))
+      #expect(
+        Dictionary(uniqueKeysWithValues: names.values.map { ($0.name, $0.shape.extents) })
+          == fixture.tensors)
+    }
+  }
+
+  @Test func facebooksNamesAreDINOv2sWithItsOwnResampling() throws {
+    let graph = try #require(VisionTransformerShape(name: "vit_small_patch14_dinov2"))
+    for registers in [0, 4] {
+      var shape = graph
+      (shape.registers, shape.depth) = (registers, 2)
+      let network = try Architecture(named: shape.name).graph(Head(classes: 1))
+      var tensors = network.parameters.filter { !$0.path.description.hasPrefix("head.") }.map {
+        let name = $0.path.description.replacingOccurrences(
+          of: "reg_token", with: "register_tokens")
+        return StoredTensor(name, Tensor<Float>(zeros: $0.shape))
+      }
+      tensors.append(StoredTensor("mask_token", Tensor<Float>(zeros: [1, 384])))
+      let found = try identity(
+        Checkpoint(tensors: tensors, metadata: [:], format: .torchZip, path: "model"), nil)
+      let best = try #require(found.best)
+      #expect(best.isComplete && best.head == nil)
+      let name = try #require(VisionTransformerShape(name: best.architecture))
+      #expect(name.registers == registers && name.positioned == 1 && name.hasLayerScale)
+      #expect(name.resampling == (registers == 0 ? .offset : .antialiased))
+      #expect(best.notes.contains { $0.contains("6 heads are assumed") })
+    }
+  }
+
+  @Test func anUnknownNumberOfHeadsIsNotGuessed() throws {
+    let fixture = try #require(TransformerFixture.all["timm"])
+    let checkpoint = checkpoint(fixture)
+    #expect(try identity(checkpoint, nil).best == nil)
+    #expect(checkpoint.transformerWidthWithoutHeads(nil) == 48)
+    let stated = try JSONValue(parsing: Self.heads)
+    #expect(checkpoint.transformerWidthWithoutHeads(stated) == nil)
+    // Heads that do not divide the width are no network, nor are those of a hostile file.
+    for stated in ["7", "0", "-3", "9223372036854775807"] {
+      let text = #"{"num_attention_heads": \#(stated), "image_size": [9223372036854775807, 2]}"#
+      #expect(try identity(checkpoint, text).best == nil)
+    }
+  }
+
+  @Test func configurationSaysEpsilonActivationAndGrid() throws {
+    let fixture = try #require(TransformerFixture.all["transformers, ViT"])
+    let best = try identity(
+      checkpoint(fixture),
+      #"{"num_attention_heads": 6, "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu", "#
+        + #""image_size": [16, 64]}"#
+    ).best
+    let architecture = try #require(best).architecture
+    let shape = try #require(VisionTransformerShape(name: architecture))
+    #expect(shape.heads == 6 && shape.epsilon == 1e-5 && shape.activation == .quickGELU)
+    #expect(shape.grid == Extent2D(height: 2, width: 8))
+  }
+
+  @Test func aMissingTensorIsNamed() throws {
+    let fixture = try #require(TransformerFixture.all["transformers, DINOv2"])
+    let name = "dinov2.encoder.layer.1.attention.attention.key.weight"
+    let best = try #require(try identity(checkpoint(fixture, leavingOut: [name])).best)
+    #expect(best.missing == ["blocks.1.attn.qkv.weight"] && !best.isComplete)
+  }
+}
