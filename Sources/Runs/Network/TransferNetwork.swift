@@ -29,7 +29,7 @@ struct TransferNetwork {
     let backbone = try PretrainedBackbone(card, from: context.pretrained)
     var graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     graph.precision = context.precision(of: recipe)
-    self.init(
+    try self.init(
       card, recipe, graph,
       .freezing(
         to: -1, of: graph, frozenBatchNorm: recipe.head.frozenBatchNorm ?? .inference),
@@ -46,15 +46,18 @@ struct TransferNetwork {
       Head(recipe.head, classes: classes.count))
     graph.precision = context.precision(of: recipe)
     try parameters.validate(for: graph)
-    self.init(card, recipe, graph, try plan(graph), parameters)
+    try self.init(card, recipe, graph, try plan(graph), parameters)
   }
 
   private init(
     _ card: BackboneCard, _ recipe: Recipe, _ graph: Graph, _ plan: FreezePlan,
     _ parameters: Parameters
-  ) {
-    self.init(
-      card, recipe.image.contract(card.preprocessing), graph, plan, parameters)
+  ) throws {
+    let contract = recipe.image.contract(card.preprocessing)
+    try graph.requireWholePatches(
+      [contract.inputSize] + recipe.train.sizes + recipe.fineTune.train.sizes
+        + recipe.fineTune.phases.compactMap(\.size))
+    self.init(card, contract, graph, plan, parameters)
   }
 
   private init(
