@@ -25,8 +25,13 @@ import ThawTestSupport
     #expect(
       ControlGroup(membership: "0::/app.slice/job\n", root: root)
         == ControlGroup(processors: 1.5, memory: 2_147_483_648))
-    // The same group as a container sees it.
+    // Looser limits above it change nothing.
     try write("400000 100000\n", "cpu.max")
+    try write("4294967296\n", "app.slice/memory.max")
+    #expect(
+      ControlGroup(membership: "0::/app.slice/job\n", root: root)
+        == ControlGroup(processors: 1.5, memory: 2_147_483_648))
+    // The same group as a container sees it.
     let inside = ControlGroup(membership: "0::/", root: root)
     #expect(inside.processors == 4 && inside.memory == nil)
     // A path of the host that a container does not see.
