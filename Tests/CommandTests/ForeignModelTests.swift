@@ -199,6 +199,32 @@ struct ForeignModelTests {
     #expect(remarks.contains { $0.contains("'red' is predicted as 'blue'") })
   }
 
+  /// Three classes behind a head that is sure of nothing stand on the wrong sides by accident.
+  @Test(arguments: [1, 0.01] as [Float])
+  func exchangedClassesAreNamedOfAHeadThatKnowsThem(scale: Float) throws {
+    let fitted = try Workspace.fitted.get()
+    let model = try CheckpointReader.read(fitted.workspace.file("run/model.safetensors"))
+    let name = "scaled-\(scale).safetensors"
+    let tensors = try model.tensors.map { tensor in
+      guard tensor.name.hasPrefix("classifier") else { return tensor }
+      let elements = try tensor.floats().elements.map { $0 * scale }
+      return StoredTensor(tensor.name, Tensor(elements, shape: tensor.shape))
+    }
+    try SafetensorsWriter.write(
+      fitted.workspace.file(name), tensors,
+      metadata: ["classes": #"["red", "green stripes 🌿", "blue"]"#])
+    let evaluated = try fitted.workspace.thaw(
+      "evaluate", "--model", name, "--data", "photos", "--json")
+    #expect(evaluated.status == 0, "\(evaluated.stderr)")
+    #expect(evaluated.stderr.contains("another order than the outputs") == (scale == 1))
+    let diagnosed = try fitted.workspace.thaw(
+      "diagnose", "batchnorm", "--model", name, "--data", "photos", "--quick", "--no-fixes",
+      "--json")
+    #expect(diagnosed.status == 0, "\(diagnosed.stderr)")
+    let kind = try json(diagnosed.stdout)["kind"] as? String
+    #expect((kind == "label_order") == (scale == 1), "\(kind ?? "")")
+  }
+
   @Test func whatIsMissingIsDrawnOnlyWhenAsked() throws {
     let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))
     try SafetensorsWriter.write(

@@ -128,12 +128,18 @@ package struct BatchNormExamination {
     Dictionary(uniqueKeysWithValues: moved.map { (names[$0.key], names[$0.value]) })
   }
 
-  /// Which classes answer to another name in both phases or clearly in one of them.
+  /// Which classes answer to another name in both phases or clearly in one of them, and surely so.
   private static func assignment(
     _ labels: [Int], _ running: PhaseOutput, _ switched: PhaseOutput, seed: UInt64
   ) -> [Int: Int] {
-    let predictions = [running, switched].map { $0.logits.largestColumns() }
-    return LabelAssignment.clear(labels: labels, predictions: predictions, seed: seed)?.moved ?? [:]
+    let phases = [running, switched]
+    let predictions = phases.map { $0.logits.largestColumns() }
+    guard
+      let best = LabelAssignment.clear(labels: labels, predictions: predictions, seed: seed)
+    else { return [:] }
+    let named = labels.map { best.moved[$0] ?? $0 }
+    let loss = phases.map { PhotoResults($0, labels: named).loss }.min() ?? .infinity
+    return LabelAssignment.isKnowledge(loss: loss, labels: labels) ? best.moved : [:]
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import ThawTensors
 
 /// Whether predictions would be right under other names: the best one-to-one assignment of the
@@ -67,6 +68,21 @@ package struct LabelAssignment: Sendable, Equatable {
       if chance.accuracy >= best.accuracy { return nil }
     }
     return best
+  }
+
+  /// Whether a network knows its classes under other names, rather than telling them apart by accident.
+  ///
+  /// A head that was hardly trained is a random direction through features that separate the classes:
+  /// of two or three classes it often has most on the wrong sides. But it is sure of nothing, so that
+  /// under the names that suit it best its loss is still that of guessing.
+  ///
+  /// - Parameter loss: mean loss under the other names.
+  package static func isKnowledge(loss: Double, labels: [Int]) -> Bool {
+    let shares = Dictionary(grouping: labels, by: \.self).values.map {
+      Double($0.count) / Double(labels.count)
+    }
+    let guessing = shares.reduce(0) { $0 - $1 * log($1) }
+    return loss < 0.85 * guessing
   }
 
   /// The column for each row such that the sum of the chosen weights is largest; at least as many

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import ThawConsole
 import ThawDiagnosis
 import ThawTraining
@@ -29,7 +30,9 @@ struct ClassOrderRemarks {
     }
     let (labels, predictions) = ClassOrderRemarks.samples(evaluation)
     let names = evaluation.perClass.map(\.name)
-    if let best = LabelAssignment.clear(labels: labels, predictions: [predictions], seed: 0) {
+    if let best = LabelAssignment.clear(labels: labels, predictions: [predictions], seed: 0),
+      !ClassOrderRemarks.isUnsure(evaluation)
+    {
       let moved = best.moved.sorted { $0.key < $1.key }.prefix(6).map {
         "'\(names[$0.key])' is predicted as '\(names[$0.value])'"
       }
@@ -45,6 +48,17 @@ struct ClassOrderRemarks {
           + " the preprocessing is wrong. See: thaw diagnose batchnorm")
     }
     findings = sentences
+  }
+
+  /// Whether a network of two or three classes is no surer of anything than one that guesses: its head
+  /// was hardly trained, and has the classes on the wrong sides by accident.
+  ///
+  /// Sure answers under other names cost much more than guessing.
+  private static func isUnsure(_ evaluation: Evaluation) -> Bool {
+    let shares = evaluation.perClass.map { Double($0.count) / Double(evaluation.count) }
+      .filter { $0 > 0 }
+    let guessing = shares.reduce(0) { $0 - $1 * log($1) }
+    return shares.count <= 3 && abs(evaluation.loss - guessing) < 0.1 * guessing
   }
 
   /// The confusion matrix as samples.
