@@ -164,4 +164,24 @@ import ThawTensors
       labels: [3, 3, 3, 3, 7, 7, 7], predictions: [9, 9, 9, 9, 7, 7, 7])
     #expect(moved.moved == [3: 9])
   }
+
+  /// Half of the photos in each of two classes: guessing costs log 2.
+  @Test func onlySureAnswersAreKnowledge() {
+    let labels = (0..<40).map { $0 % 2 }
+    #expect(LabelAssignment.isKnowledge(loss: 0.3, labels: labels))
+    #expect(LabelAssignment.isKnowledge(loss: 0.55, labels: labels))
+    #expect(!LabelAssignment.isKnowledge(loss: 0.62, labels: labels))
+    #expect(!LabelAssignment.isKnowledge(loss: 0.693, labels: labels))
+  }
+}
+
+@Suite struct KeptHeadTests {
+  /// A fix that keeps the old head, whose own number is biased, must be expected to do about as well as
+  /// the best whose number is fair.
+  @Test func aKeptHeadDoesNotWinOverANewOneThatDoesFarBetter() {
+    #expect(!BatchNormFixes.isAboutAsGood(0.4, as: [0.3, 0.93]))
+    #expect(!BatchNormFixes.isAboutAsGood(0.85, as: [0.93]))
+    #expect(BatchNormFixes.isAboutAsGood(0.9, as: [0.3, 0.93]))
+    #expect(BatchNormFixes.isAboutAsGood(0.4, as: []))
+  }
 }

@@ -37,7 +37,11 @@ extension BatchNormFixes {
       return file + "Or load the running statistics of \(names) again from the original checkpoint."
     case .preprocessing:
       let name = judgement.betterInput.map { examination.inputs.results[$0].name } ?? ""
-      return file + "Prepare photos as '\(name)': it belongs to the weights."
+      guard fix?.name == "head" else {
+        return file + "Prepare photos as '\(name)': it belongs to the weights."
+      }
+      return file + "It has a head for photos prepared as declared, which new photos are told apart"
+        + " by better. Or keep the head and prepare photos as '\(name)', as those it learned."
     case .labelOrder:
       return file + "Put the class names in the order the network was trained with; match labels by"
         + " name."

@@ -107,8 +107,13 @@ extension BatchNormFixes {
   private func isExpectedToWin(_ name: String, _ names: [String]) -> Bool {
     guard let outcome = outcomes[name] else { return false }
     let expected = outcome.expected.map { Outcome.merit(of: $0, judged.labels) } ?? outcome.merit
-    let honest = names.filter { outcomes[$0]?.bias == nil }.map(merit).max() ?? -.infinity
-    return expected >= honest - 2 * BatchNormFixes.accuracyOfBelonging
+    return BatchNormFixes.isAboutAsGood(
+      expected, as: names.filter { outcomes[$0]?.bias == nil }.map(merit))
+  }
+
+  /// Whether a merit is at most twice ``accuracyOfBelonging`` below the best of others; true without any.
+  package static func isAboutAsGood(_ merit: Double, as others: [Double]) -> Bool {
+    merit >= (others.max() ?? -.infinity) - 2 * accuracyOfBelonging
   }
 
   /// Whether a fix beats the network as it is, as far as that can be said.
@@ -120,6 +125,11 @@ extension BatchNormFixes {
       return lead.mean > max(BatchNormFixes.accuracyOfChange, lead.error)
     }
     if judgement.kind.isBatchNormProblem { return true }
+    // Prepared as its head learned, the network does about what a new head does on the same features.
+    if name != "contract-and-head", let prepared = outcomes["contract-and-head"] {
+      let lead = fix.lead(over: prepared)
+      return lead.mean > max(BatchNormFixes.accuracyOfChange, lead.error)
+    }
     // What a head gets of photos that it has not seen it will get of others; what the network gets of
     // photos that it learned is the most it will get.
     let pair = PairedLosses(first: asItIs.results, second: fix.results)
