@@ -25,6 +25,11 @@ package enum DatasetError: Error, Sendable, Equatable {
   case mixedLayout(FilePath, splits: [String], others: [String])
   /// What was taken for class folders all hold the same folders: those are more likely the classes.
   case sharedFolders(FilePath, outer: [String], inner: [String])
+  /// Split folders that hold photos and no classes, and nothing else that could be one.
+  case splitsWithoutClasses(FilePath, splits: [String])
+  /// A folder that is called like a split among what are otherwise class folders; `classes` are those that it
+  /// holds, too.
+  case splitAmongClasses(FilePath, split: String, classes: [String], others: [String])
   /// Two folders for one split, such as `val` and `valid`.
   case repeatedSplit(Split, [BytePath])
   /// Split folders, but none to train on.
@@ -102,6 +107,18 @@ extension DatasetError: CustomStringConvertible {
           : "those are probably the classes and the outer folders parts of the data. Name the parts"
             + " train, valid and test, or put their photos together.")
         + " If the outer folders are the classes after all, say --layout classes."
+    case .splitsWithoutClasses(let root, let splits):
+      "\(root.displayed): \(listed(splits.map { "'\($0)'" })) are parts of the data by their names, and hold"
+        + " photos but no folder for each class. Name the labels in a table (--labels TABLE, or a"
+        + " metadata.csv with file_name and label in each of them), or put the photos of a class in a folder"
+        + " of its name. If these folders are the classes after all, say --layout classes."
+    case .splitAmongClasses(let root, let split, let classes, let others):
+      "\(root.displayed): '\(split)' is part of the data by its name"
+        + (classes.isEmpty
+          ? ", and stands beside the classes \(listed(others, limit: 3))."
+          : " and holds \(listed(classes.map { "'\($0)'" }, limit: 3)) like the folders beside it.")
+        + " Put the classes into a folder 'train' beside '\(split)', or move '\(split)' away. If it is a"
+        + " class after all, say --layout classes."
     case .repeatedSplit(let split, let paths):
       "two folders for the \(split.rawValue) split: \(listed(paths)). Merge them."
     case .noTrainingFolder(let root):

@@ -52,6 +52,49 @@ import ThawTestSupport
     #expect(scan.layout == .classes && scan.files.count == 3)
   }
 
+  @Test(arguments: [
+    ["train", "test"], ["train", "val", "test"], ["train2017", "val2017"], ["train", "test1"],
+    ["images/train", "images/val"],
+  ])
+  func splitFoldersOfLoosePhotosAreNoClasses(folders: [String]) throws {
+    let data = try PhotoFolder()
+    for folder in folders { try data.addPhoto("\(folder)/1.jpg") }
+    let error = #expect(throws: DatasetError.self) { try data.scan() }
+    guard case .splitsWithoutClasses = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(error?.description.contains("--labels TABLE") == true)
+    guard folders[0].allSatisfy({ $0 != "/" }) else { return }
+    #expect(try data.scan { $0.layout = .classes }.classes.count == folders.count)
+  }
+
+  @Test func aSplitAmongClassesIsRefused() throws {
+    let nested = try PhotoFolder()
+    for path in ["ant/1.jpg", "bee/1.jpg", "test/ant/2.jpg", "test/bee/2.jpg"] {
+      try nested.addPhoto(path)
+    }
+    #expect(
+      throws: DatasetError.splitAmongClasses(
+        nested.root, split: "test", classes: ["ant", "bee"], others: ["ant", "bee"])
+    ) { try nested.scan() }
+    #expect(try nested.scan { $0.layout = .classes }.classes == ["ant", "bee", "test"])
+    let flat = try PhotoFolder()
+    for path in ["ant/1.jpg", "bee/1.jpg", "test/2.jpg"] { try flat.addPhoto(path) }
+    let error = #expect(throws: DatasetError.self) { try flat.scan() }
+    #expect(
+      error?.description.contains("stands beside the classes 'ant', 'bee'") == true
+        || error?.description.contains("stands beside the classes ant, bee") == true)
+  }
+
+  @Test func photosToBeLabelledAreNoClass() throws {
+    let data = try PhotoFolder()
+    for path in ["ant/1.jpg", "bee/1.jpg", "unlabelled/2.jpg"] { try data.addPhoto(path) }
+    let scan = try data.scan()
+    #expect(scan.classes == ["ant", "bee"] && count(.unlabelledFolder, scan) == 1)
+    #expect(try data.scan { $0.layout = .classes }.classes == ["ant", "bee", "unlabelled"])
+  }
+
   @Test func splitFoldersBesideClassesAreAmbiguousUnlessTheLayoutIsGiven() throws {
     let data = try PhotoFolder()
     for path in ["train/a/1.jpg", "train/b/1.jpg", "valid/a/2.jpg", "valid/b/2.jpg", "more/3.jpg"] {

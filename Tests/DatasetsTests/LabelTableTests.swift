@@ -61,6 +61,53 @@ import ThawFiles
     #expect(quoted.classes == ["a, \"0\"", "a, \"1\""], "names without an ending are found too")
   }
 
+  /// As datasets on Hugging Face have them: a table in the folder of each split.
+  @Test func tablesOfSplitsAreOneTable() throws {
+    let data = try PhotoFolder()
+    for split in ["train", "test"] {
+      var text = "file_name,label\n"
+      for number in 0..<6 {
+        try data.addPhoto("\(split)/\(number).jpg")
+        text += "\(number).jpg,\(number % 2 == 0 ? "ant" : "bee")\n"
+      }
+      try AtomicFile.write(data.root.pushing(FilePath("\(split)/metadata.csv")), text: text)
+    }
+    let table = try LabelTable(parts: SplitTables.parts(of: data.root), columns: .init())
+    let scan = try TableScanner.scan(data.root, table: table, options: .init())
+    #expect(scan.classes == ["ant", "bee"] && scan.layout == .splits && scan.bad.isEmpty)
+    #expect(scan.notes.isEmpty, "the tables are no files that were left out")
+    #expect(
+      Dictionary(grouping: scan.files, by: \.split).mapValues(\.count) == [.train: 6, .test: 6])
+    #expect(table.description.hasSuffix("splits by the folders 'test', 'train'"))
+  }
+
+  /// Whatever the column is called, and where no column is, by the folders of the paths.
+  @Test(arguments: ["phase", "Usage", "dataset", "train_test", "is_train", ""])
+  func splitsThatATableStatesAreHeeded(column: String) throws {
+    let data = try PhotoFolder()
+    var text = "path,label\(column.isEmpty ? "" : ",")\(column)\n"
+    for number in 0..<12 {
+      let split = number < 8 ? "train" : "test"
+      let name = column.isEmpty ? "\(split)/\(number).jpg" : "\(number).jpg"
+      try data.addPhoto(name)
+      let cell = column == "is_train" ? ",\(number < 8 ? 1 : 0)" : column.isEmpty ? "" : ",\(split)"
+      text += "\(name),\(number % 2 == 0 ? "ant" : "bee")\(cell)\n"
+    }
+    let scan = try scan(data, text)
+    #expect(
+      Dictionary(grouping: scan.files, by: \.split).mapValues(\.count) == [.train: 8, .test: 4])
+  }
+
+  @Test func columnsThatSayNothingOfSplitsAreNamedAsNotUsed() throws {
+    let data = try photos()
+    let text =
+      "path,label,camera\n"
+      + (0..<12).map { "images/\($0).jpg,\($0 % 2),\($0 < 6 ? "train" : "phone")\n" }.joined()
+    #expect(try scan(data, text).files.allSatisfy { $0.split == nil })
+    let file = data.run.pushing(FilePath("labels.csv"))
+    #expect(try LabelTable(contentsOf: file).description.hasSuffix("not used: 'camera'"))
+  }
+
   @Test func labelsThatDifferOnlyInBlanksAreNamed() throws {
     let table = rows().replacing("3.jpg,bee", with: "3.jpg,bee ")
     let scan = try scan(photos(), table)

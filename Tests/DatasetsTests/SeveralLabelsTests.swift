@@ -290,4 +290,32 @@ import ThawFiles
     }
     #expect(error?.description.contains("images/0.jpg = images/copy.jpg") == true)
   }
+
+  /// As CelebA's attributes are written: where nothing is 0, -1 is no.
+  @Test func minusOneIsNoWhereNothingIsZero() throws {
+    let table = Self.table("path,third,even") { number in
+      "images/\(number).jpg,\(number % 3 == 0 ? 1 : -1),\(number % 2 == 0 ? 1 : -1)"
+    }
+    let scan = try scan(photos(), table)
+    #expect(scan.files.allSatisfy { $0.labels?.unknown.isEmpty == true })
+    #expect(scan.files.count { $0.labels?.present.contains("third") == true } == 4)
+  }
+
+  /// With a 0 anywhere -1 is uncertain, as radiologists write it.
+  @Test func minusOneIsUnknownBesideZero() throws {
+    let table = Self.table("path,third,even") { number in
+      "images/\(number).jpg,\(number % 3 - 1),\(number % 2)"
+    }
+    let scan = try scan(photos(), table)
+    #expect(scan.files.count { $0.labels?.unknown == ["third"] } == 4)
+  }
+
+  /// A class that every labelled photo has cannot be learned, nor judged.
+  @Test func aColumnThatNeverSaysNoIsRefused() throws {
+    let table = Self.table("path,third,even") { number in
+      "images/\(number).jpg,\(number % 3 == 0 ? "1" : ""),\(number % 2)"
+    }
+    let error = #expect(throws: DatasetError.self) { try scan(photos(), table) }
+    #expect(error?.description.contains("the column 'third' says of no photo") == true)
+  }
 }

@@ -6,8 +6,8 @@ enum LabelColumns {
   case name(Int)
   /// Several names in one cell.
   case list(Int, LabelSeparator)
-  /// A column a class, with 0 or 1.
-  case indicators([Int])
+  /// A column a class, with 0 or 1; or with 1 and -1, where -1 is no.
+  case indicators([Int], hasMinusForNo: Bool = false)
 
   /// Whether a photo may have several labels by this form alone.
   var isSeveral: Bool { if case .name = self { false } else { true } }
@@ -36,7 +36,7 @@ enum LabelColumns {
         places.append(try LabelTable.place(header, name, [], "of the labels"))
       }
       self = .indicators(places)
-      try checkIndicators(header, columns)
+      try checkIndicators(table, columns)
       return
     }
     let place: Int
@@ -46,7 +46,7 @@ enum LabelColumns {
       let found = Self.indicators(table, others: others)
       guard columns.labels.isEmpty, columns.guessesIndicators, found.count > 1 else { throw error }
       self = .indicators(found)
-      try checkIndicators(header, columns)
+      try checkIndicators(table, columns)
       return
     }
     let isPlural = Self.plurals.contains(header[place].lowercased())
@@ -75,10 +75,29 @@ enum LabelColumns {
     }
   }
 
-  /// A column a class, and a separator that nothing is separated by.
-  private func checkIndicators(
-    _ header: [String], _ columns: LabelTable.Columns
+  /// A column a class: whether -1 is no there, whether every class has photos without it, and a separator that
+  /// nothing is separated by.
+  private mutating func checkIndicators(
+    _ table: LabelTable.Table, _ columns: LabelTable.Columns
   ) throws(LabelTableFlaw) {
+    let (header, places) = (table.header, places)
+    let cells = places.map { place in table.rows.map { $0.cells[place].trimmed } }
+    let hasNo = cells.map { $0.contains { Indicator($0, isStrict: false) == .no } }
+    let hasMinus = cells.contains { $0.contains { Indicator.isMinusOne($0) } }
+    if !hasNo.contains(true), hasMinus {
+      self = .indicators(places, hasMinusForNo: true)
+    } else if let bare = zip(places, zip(cells, hasNo)).first(where: { _, column in
+      !column.1 && column.0.contains { Indicator($0, isStrict: false) == .yes }
+        && column.0.contains { Indicator($0, isStrict: false) == .unknown }
+    }) {
+      throw LabelTableFlaw(
+        line: nil,
+        problem:
+          "the column '\(header[bare.0])' says of no photo that it has not that label: all that"
+          + " are not 1 are empty or -1, which is unknown. What every labelled photo has cannot be"
+          + " learned. Write 0 where a photo has not the label, or leave the column out with"
+          + " --table-columns label=A,label=B")
+    }
     let names = places.map { header[$0] }
     if let twice = Dictionary(grouping: names, by: \.self).filter({ $0.value.count > 1 }).keys.min()
     {
@@ -97,9 +116,10 @@ enum LabelColumns {
     case .name(let column): "labels by '\(header[column])'"
     case .list(let column, let separator):
       "several labels a photo by '\(header[column])', \(separator.text)"
-    case .indicators(let columns):
+    case .indicators(let columns, let hasMinusForNo):
       "several labels a photo by the \(columns.count) columns "
         + listed(columns.map { "'\(header[$0])'" }, limit: 20)
+        + (hasMinusForNo ? ", where -1 is taken for no, as nothing is 0" : "")
     }
   }
 
@@ -107,7 +127,7 @@ enum LabelColumns {
   var places: [Int] {
     switch self {
     case .name(let column), .list(let column, _): [column]
-    case .indicators(let columns): columns
+    case .indicators(let columns, _): columns
     }
   }
 
@@ -147,10 +167,12 @@ enum LabelColumns {
           problem: "'\(word)' among the labels; leave the cell empty for a photo without any")
       }
       return LabelSet(present: names)
-    case .indicators(let columns):
+    case .indicators(let columns, let hasMinusForNo):
       var (present, unknown): ([String], [String]) = ([], [])
       for column in columns {
-        switch Indicator(row.cells[column], isStrict: false) {
+        let cell = row.cells[column]
+        if hasMinusForNo, Indicator.isMinusOne(cell) { continue }
+        switch Indicator(cell, isStrict: false) {
         case .yes: present.append(header[column])
         case .no: break
         case .unknown: unknown.append(header[column])
@@ -171,6 +193,9 @@ enum LabelColumns {
 /// What a cell says of one class.
 enum Indicator {
   case yes, no, unknown
+
+  /// Whether a cell is -1: uncertain beside 0 and 1, no where there is no 0.
+  static func isMinusOne(_ cell: String) -> Bool { ["-1", "-1.0"].contains(cell.trimmed) }
 
   /// - Parameter isStrict: whether words count only where they can mean nothing else.
   init?(_ cell: String, isStrict: Bool) {

@@ -13,7 +13,7 @@ extension LabelTable {
     init(_ table: Table, _ columns: Columns) throws(LabelTableFlaw) {
       header = table.header
       path = try LabelTable.place(header, columns.path, Places.pathNames, "of the photos")
-      split = try SplitColumn(table, columns.split)
+      split = try SplitColumn(table, columns.split, path: path)
       group =
         columns.group == nil
         ? nil : try LabelTable.place(header, columns.group, [], "of the groups")
@@ -25,10 +25,10 @@ extension LabelTable {
       description =
         "photos by '\(header[path])', \(labels.description(header))"
         + (split.map { split in
-          ", splits by " + listed(split.places.map { "'\(table.header[$0])'" })
+          ", splits by " + split.description(header)
         } ?? "")
         + (group.map { ", groups by '\(table.header[$0])'" } ?? "")
-        + (labels.isSeveral && !rest.isEmpty ? "; not used: \(listed(rest, limit: 5))" : "")
+        + (rest.isEmpty ? "" : "; not used: \(listed(rest, limit: 5))")
     }
 
     private static let pathNames = [
@@ -71,6 +71,8 @@ extension LabelTable {
     private enum Kind {
       case names(Int)
       case flags([(place: Int, split: Split)])
+      /// The folder that a photo's path begins with.
+      case folders(path: Int)
     }
 
     /// Its columns.
@@ -78,11 +80,20 @@ extension LabelTable {
       switch kind {
       case .names(let place): [place]
       case .flags(let flags): flags.map(\.place)
+      case .folders: []
       }
     }
 
+    /// For people.
+    func description(_ header: [String]) -> String {
+      if case .folders(let path) = kind { return "the folders in '\(header[path])'" }
+      return listed(places.map { "'\(header[$0])'" })
+    }
+
     private static let names = ["split", "set", "subset", "partition"]
-    private static let flagNames: [(String, Split)] = [("is_valid", .valid), ("is_test", .test)]
+    private static let flagNames: [(String, Split)] = [
+      ("is_valid", .valid), ("is_test", .test), ("is_train", .train), ("is_training_image", .train),
+    ]
 
     /// The columns that are flags of splits by name and by every cell, and so no labels, whatever says
     /// the splits.
@@ -96,13 +107,25 @@ extension LabelTable {
       }
     }
 
-    init?(_ table: Table, _ wanted: String?) throws(LabelTableFlaw) {
+    /// - Parameter path: the column of the photos.
+    init?(_ table: Table, _ wanted: String?, path: Int) throws(LabelTableFlaw) {
       let header = table.header.map { $0.lowercased() }
       let isNamed = header.contains { Self.names.contains($0) }
       if wanted == nil, !isNamed {
         let flags = Self.flags(table)
-        guard !flags.isEmpty else { return nil }
-        kind = .flags(flags)
+        let telling = header.indices.filter {
+          $0 != path && Self.areSplits(table.rows.map(\.cells), $0)
+        }
+        if !flags.isEmpty {
+          kind = .flags(flags)
+        } else if telling.count == 1 {
+          // Whatever it is called: `phase`, `Usage`, `dataset`.
+          kind = .names(telling[0])
+        } else if Self.areSplits(table.rows.map { [Self.folder($0.cells[path])] }, 0) {
+          kind = .folders(path: path)
+        } else {
+          return nil
+        }
         return
       }
       let found = try LabelTable.place(table.header, wanted, Self.names, "of the splits")
@@ -112,6 +135,25 @@ extension LabelTable {
           || table.rows.contains(where: { SplitName(folderName: $0.cells[found].trimmed) != nil })
       else { return nil }
       kind = .names(found)
+    }
+
+    /// Whether every cell of a column is the name of a split, and at least two occur, one of them to train
+    /// on.
+    private static func areSplits(_ rows: [[String]], _ column: Int) -> Bool {
+      var found: Set<Split> = []
+      for row in rows {
+        guard let split = SplitName(folderName: row[column].trimmed)?.split else { return false }
+        found.insert(split)
+      }
+      return found.count > 1 && found.contains(.train)
+    }
+
+    /// The outermost folder of a path; empty for a name alone.
+    private static func folder(_ path: String) -> String {
+      let parts = path.trimmed.split(whereSeparator: { $0 == "/" || $0 == "\\" }).filter {
+        $0 != "."
+      }
+      return parts.count > 1 ? String(parts[0]) : ""
     }
 
     private static func flagValue(_ cell: String) -> Bool? {
@@ -126,12 +168,18 @@ extension LabelTable {
       let place: Int
       switch kind {
       case .names(let column): place = column
+      case .folders(let path):
+        let name = Self.folder(row.cells[path])
+        return SplitName(folderName: name)?.split ?? .train
       case .flags(let flags):
         let set = flags.filter { Self.flagValue(row.cells[$0.place]) == true }
         guard set.count < 2 else {
-          throw LabelTableFlaw(line: row.line, problem: "both is_valid and is_test")
+          throw LabelTableFlaw(
+            line: row.line, problem: "two of is_train, is_valid and is_test at once")
         }
-        return set.first?.split ?? .train
+        // What is not to be trained on, and nothing else is said of, judges at the end.
+        let saysTraining = flags.contains { $0.split == .train }
+        return set.first?.split ?? (saysTraining ? .test : .train)
       }
       let text = row.cells[place].trimmed
       guard let found = SplitName(folderName: text)?.split else {

@@ -41,9 +41,13 @@ package struct LabelTable: Sendable {
     var isSpeltOtherwise = false
     let split: Split?
     let group: String?
+    /// The table it is in, where that is made of several.
+    var file: FilePath?
   }
 
   package let file: FilePath
+  /// Further files that it was read from.
+  let others: [FilePath]
   let rows: [Row]
   /// Whether every row may name several classes; false where a row names one.
   let rowsAreSets: Bool
@@ -83,9 +87,10 @@ package struct LabelTable: Sendable {
       }
       guard !rows.isEmpty else { throw LabelTableFlaw(line: nil, problem: "it has no rows") }
       (self.file, self.rows, description) = (file, rows, places.description)
+      others = []
       rowsAreSets = places.labels.isSeveral && columns.count != .single
       count = columns.count
-      if case .indicators(let columns) = places.labels {
+      if case .indicators(let columns, _) = places.labels {
         namedClasses = columns.map { table.header[$0] }
       } else {
         namedClasses = []

@@ -78,7 +78,8 @@ struct MergedRows {
   private static func mismatch(
     _ table: LabelTable, _ row: LabelTable.Row, _ problem: String
   ) -> DatasetError {
-    .mismatchedTable(table.file, line: row.line, problem: "'\(row.path)' has \(problem)")
+    .mismatchedTable(
+      row.file ?? table.file, line: row.line, problem: "'\(row.path)' has \(problem)")
   }
 
   private static func contradiction(

@@ -23,7 +23,7 @@ package enum TableScanner {
     do throws(FileError) { status = try PhotoFiles.status(of: root) } catch {
       throw .notAFolder(root, error.reason)
     }
-    walker.passOver(table.file)
+    for file in [table.file] + table.others { walker.passOver(file) }
     let present = walker.photos(below: BytePath(bytes: []), status)
     var files: [ScannedFile] = []
     var bad = walker.bad
@@ -37,7 +37,8 @@ package enum TableScanner {
         bad.append(
           BadFile(
             path: BytePath(row.path),
-            reason: "named in line \(row.line) of \(table.file.displayed), but not there"))
+            reason:
+              "named in line \(row.line) of \((row.file ?? table.file).displayed), but not there"))
         continue
       }
       named.append((path, status, row))

@@ -66,7 +66,10 @@ extension Manifest {
     }
     let mixed = groups.filter { $0.kinds.contains(.acrossClasses) }
     if !mixed.isEmpty {
-      lines.append("\(counted(mixed.count, "picture")) in several classes: \(examples(mixed))")
+      lines.append(
+        "\(counted(mixed.count, "picture")) in several classes: \(examples(mixed)). Where a class is the"
+          + " mirror image of another, train with --augmentation none: mirrored photos would be taught the"
+          + " wrong label")
     }
     return lines
   }
@@ -102,7 +105,11 @@ extension Manifest {
   /// Classes whose held-out photos are far from the share that was asked for.
   private var shareWarnings: [String] {
     guard let fractions else { return [] }
-    let totals = Split.allCases.map(counts).reduce([Int](repeating: 0, count: classes.count)) {
+    // Photos that folders or a table hold out are not shared out.
+    let shared = [
+      (Split.train, 1), (.valid, fractions.valid), (.test, fractions.test),
+    ].filter { $0.1 > 0 }.map(\.0)
+    let totals = shared.map(counts).reduce([Int](repeating: 0, count: classes.count)) {
       zip($0, $1).map(+)
     }
     return [(Split.valid, fractions.valid), (.test, fractions.test)].compactMap { split, share in

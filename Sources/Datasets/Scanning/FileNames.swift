@@ -27,7 +27,8 @@ package enum FileNames {
   package static func isPhoto(_ path: FilePath) -> Bool {
     if promisesImage(BytePath(path).lastComponent) { return true }
     switch format(of: path) {
-    case .none, .some(.unknown), .some(.pdf): return false
+    // Texts may begin like a PNM.
+    case .none, .some(.unknown), .some(.pdf), .some(.pnm): return false
     case .some: return true
     }
   }

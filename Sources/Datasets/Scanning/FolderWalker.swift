@@ -35,8 +35,8 @@ struct FolderWalker {
   private(set) var exhaustion: FileError?
   private var barriers: Set<FileIdentity> = []
   private let canonicalRoot: FilePath
-  /// A file that is known, and neither a photo nor to be noted.
-  private var known: FileIdentity?
+  /// Files that are known, and neither photos nor to be noted.
+  private var known: Set<FileIdentity> = []
 
   init(root: FilePath) {
     self.root = root
@@ -55,7 +55,7 @@ struct FolderWalker {
 
   /// Neither takes `file` for a photo nor notes it: the table of labels.
   mutating func passOver(_ file: FilePath) {
-    known = (try? PhotoFiles.status(of: file)).map(FileIdentity.init)
+    if let status = try? PhotoFiles.status(of: file) { known.insert(FileIdentity(status)) }
   }
 
   mutating func note(_ kind: ScanNote.Kind, _ path: BytePath) { notes.add(kind, path) }
@@ -84,7 +84,7 @@ struct FolderWalker {
       while let next = folders.popLast() {
         for entry in readable(next) {
           switch entry {
-          case .file(_, let status) where FileIdentity(status) == known: break
+          case .file(_, let status) where known.contains(FileIdentity(status)): break
           case .file(let path, let status): if isPhoto(path) { found.append((path, status)) }
           case .folder(let path, let status, true): links.append((path, status))
           case .folder(let path, let status, false):

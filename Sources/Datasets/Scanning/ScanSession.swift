@@ -39,7 +39,9 @@ struct ScanSession {
     let arrangement = try arrangement(of: top)
     let layout = arrangement.layout
     let classes =
-      if layout == .classes { classFolders(top, nil) } else { try splitFolders(top, arrangement) }
+      if layout == .classes { classFolders(labelled(top), nil) } else {
+        try splitFolders(top, arrangement)
+      }
     try checkNames(classes)
     for entry in classes { walker.protect(entry.folder.status) }
     var files: [ScannedFile] = []
@@ -129,15 +131,47 @@ struct ScanSession {
       folder.splitName?.split.map { (folder: folder, split: $0) }
     }
     if let layout = options.layout { return Arrangement(layout: layout, splits: splits) }
-    guard !splits.isEmpty else { return Arrangement(layout: .classes) }
+    guard !splits.isEmpty else {
+      try refuseFlatSplits(top)
+      return Arrangement(layout: .classes)
+    }
     let others = top.filter { folder in
       !chosen.contains { $0.path == folder.path } && folder.splitName?.purpose != .unlabelled
         && folder.splitName?.rest != rest && holdsPhotos(folder)
     }
     if others.isEmpty { return Arrangement(layout: .splits, splits: splits) }
-    if Set(splits.map(\.split)).count == 1 { return Arrangement(layout: .classes) }
+    if Set(splits.map(\.split)).count == 1 {
+      try refuseSplit(splits[0].folder, among: others)
+      return Arrangement(layout: .classes)
+    }
     throw .mixedLayout(
       walker.root, splits: splits.map(\.folder.name), others: others.map(\.name))
+  }
+
+  /// Stops where folders that hold photos alone are called like splits: all of them, or one that photos are
+  /// held out in. Nobody labelled those, or a table says the labels.
+  private func refuseFlatSplits(_ top: [Folder]) throws(DatasetError) {
+    let filled = top.filter { $0.splitName?.purpose != .unlabelled && holdsPhotos($0) }
+    let flat = filled.filter { $0.splitName?.split != nil && !holdsFolders($0) }
+    if flat.count == filled.count, Set(flat.map { $0.splitName?.split }).count > 1 {
+      throw .splitsWithoutClasses(walker.root, splits: flat.map(\.name).sorted())
+    }
+    let held = flat.first { $0.splitName?.rest == [] && $0.splitName?.split != .train }
+    if let held, filled.count > 1 {
+      throw .splitAmongClasses(
+        walker.root, split: held.name, classes: [],
+        others: filled.filter { $0.path != held.path }.map(\.name))
+    }
+  }
+
+  /// Stops where a folder that is called like a split holds folders of its neighbours' names.
+  private func refuseSplit(_ split: Folder, among others: [Folder]) throws(DatasetError) {
+    var probe = self
+    let inner = Set((try probe.folders(in: split.path)).map { $0.name.trimmed })
+    let shared = others.map { $0.name.trimmed }.filter(inner.contains)
+    guard !shared.isEmpty else { return }
+    throw .splitAmongClasses(
+      walker.root, split: split.name, classes: shared, others: others.map(\.name))
   }
 
   private func holdsFolders(_ folder: Folder) -> Bool {
@@ -175,6 +209,18 @@ struct ScanSession {
       throw .noTrainingFolder(walker.root)
     }
     return result
+  }
+
+  /// The folders that stand for classes: none of photos that somebody is to label, unless every folder was
+  /// said to be one.
+  private mutating func labelled(_ top: [Folder]) -> [Folder] {
+    guard options.layout == nil else { return top }
+    let aside = top.filter {
+      $0.splitName?.purpose == .unlabelled && $0.splitName?.rest.isEmpty == true
+    }
+    guard top.count - aside.count > 1 else { return top }
+    for folder in aside { walker.note(.unlabelledFolder, folder.path) }
+    return top.filter { folder in !aside.contains { $0.path == folder.path } }
   }
 
   /// The class folders of a split, which may lie in a folder of their own: `seg_train/seg_train`,

@@ -60,12 +60,15 @@ struct PhotoSource {
     // Flags of what was photographed when are no classes only because they lie there.
     var columns = columns
     columns.guessesIndicators = false
-    guard settings.layout == .auto,
-      let file = ["metadata.csv", "metadata.jsonl"].map({ folder.appending($0) })
-        .first(where: PhotoFiles.exists)
-    else { return nil }
-    do { return try LabelTable(contentsOf: file, columns: columns) } catch {
-      guard case .badTable(_, _, let problem) = error else { throw error }
+    guard settings.layout == .auto else { return nil }
+    let whole = SplitTables.inside(folder)
+    let parts = whole == nil ? SplitTables.parts(of: folder) : []
+    guard whole != nil || !parts.isEmpty else { return nil }
+    do {
+      if let whole { return try LabelTable(contentsOf: whole, columns: columns) }
+      return try LabelTable(parts: parts, columns: columns)
+    } catch {
+      guard case .badTable(let file, _, let problem) = error else { throw error }
       console?.warn("\(file.displayed) is not used: \(problem). The folders are the labels.")
       return nil
     }
