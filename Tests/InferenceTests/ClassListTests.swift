@@ -19,6 +19,27 @@ struct ClassListTests {
     #expect(names("\n\n") == nil)
   }
 
+  @Test func numbersBehindNamesAreTheirOutputs() {
+    #expect(names("plane 2\ncat 1\ntruck 0\n") == ["truck", "cat", "plane"])
+    #expect(names("cat,1\ndog,2\n") == ["cat", "dog"])
+    #expect(names("big dog\t1\ncat=0\n") == ["cat", "big dog"])
+    // These are their names.
+    #expect(names("type 1\ntype 2\n") == ["type 1", "type 2"])
+    #expect(names("cat 3\ndog 7\n") == ["cat 3", "dog 7"])
+  }
+
+  @Test func blanksAndMarksOfEditorsAreNoPartOfNames() {
+    #expect(names("\u{FEFF}cat\n dog \n") == ["cat", "dog"])
+    #expect(names("\u{FEFF}[\"cat\", \"dog\"]") == ["cat", "dog"])
+  }
+
+  @Test func listsInsideDocumentsAreFound() {
+    #expect(names(#"{"id2label": {"0": "cat", "1": "dog"}}"#) == ["cat", "dog"])
+    #expect(names(#"{"0": ["n02", "cat"], "1": ["n01", "dog"]}"#) == ["cat", "dog"])
+    #expect(names(#"[{"id": 2, "name": "dog"}, {"id": 1, "name": "cat"}]"#) == ["cat", "dog"])
+    #expect(names(#"{"cat": 1, "dog": 2}"#) == ["cat", "dog"], "counted from 1")
+  }
+
   @Test func listsAndMappingsInEitherDirectionAreRead() {
     #expect(names(#"["cat", "dog"]"#) == ["cat", "dog"])
     #expect(names(#"{"dog": 1, "cat": 0}"#) == ["cat", "dog"])

@@ -12,21 +12,25 @@ package struct ClassList: Sendable, Equatable {
   package let origin: String
 
   /// The list in a text: one name a line, lines with `#` left out, or JSON. A number before every name
-  /// (`0 cat`, `1: dog`) is its output and is taken off.
+  /// (`0 cat`, `1: dog`) or behind it (`cat 0`, `dog,1`) is its output and is taken off. Blanks around
+  /// names, and the mark that some editors begin a file with, are no part of them.
   ///
   /// - Returns: nil when nothing is in it.
   package init?(text: String, origin: String) {
+    var text = text
+    if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
     let start = text.first { !$0.isWhitespace }
     if start == "{" || start == "[", let json = try? JSONValue(parsing: text) {
-      guard let names = ClassList.names(json) else { return nil }
+      guard let names = ClassList.names(json) ?? ClassList.all(in: json, place: origin).first?.names
+      else { return nil }
       self.init(names: names, origin: origin)
       return
     }
-    let lines = text.split(whereSeparator: \.isNewline).map(String.init).filter {
-      !$0.hasPrefix("#") && $0.contains { !$0.isWhitespace }
-    }
+    let lines = text.split(whereSeparator: \.isNewline).map { String($0).withoutOuterBlanks }
+      .filter { !$0.hasPrefix("#") && !$0.isEmpty }
     guard !lines.isEmpty else { return nil }
-    self.init(names: ClassList.withoutNumbers(lines) ?? lines, origin: origin)
+    let numbered = ClassList.withoutNumbers(lines) ?? ClassList.withoutNumbersBehind(lines)
+    self.init(names: numbered ?? lines, origin: origin)
   }
 
   package init(names: [String], origin: String) {
@@ -52,6 +56,25 @@ package struct ClassList: Sendable, Equatable {
     guard let first = byNumber.keys.min(), first == 0 || first == 1 else { return nil }
     let names = (first..<first + lines.count).compactMap { byNumber[$0] }
     return names.count == lines.count ? names : nil
+  }
+
+  /// The names without the outputs behind them; nil unless every line ends with its own.
+  ///
+  /// Names such as `type 1`, `type 2` are names, not numbered ones.
+  static func withoutNumbersBehind(_ lines: [String]) -> [String]? {
+    var pairs: [(Int, String)] = []
+    for line in lines {
+      let digits = String(line.reversed().prefix { ("0"..."9").contains($0) }.reversed())
+      let rest = line.dropLast(digits.count)
+      guard let number = Int(digits), let separator = rest.last,
+        separator.isWhitespace || ":,;=|".contains(separator)
+      else { return nil }
+      let name = rest.reversed().drop { $0.isWhitespace || ":,;=|".contains($0) }.reversed()
+      guard !name.isEmpty else { return nil }
+      pairs.append((number, String(name)))
+    }
+    guard Set(pairs.map(\.1)).count == pairs.count else { return nil }
+    return ordered(pairs)
   }
 
   /// A file of class names in the folder that a model's file is in.
@@ -116,14 +139,21 @@ package struct ClassList: Sendable, Equatable {
   static func names(_ json: JSONValue) -> [String]? {
     let names: [String]?
     switch json {
-    case .array: names = json.texts
+    case .array(let elements):
+      // `[{"id": 0, "name": "cat"}, …]`, as detectors' files have categories.
+      let pairs = elements.compactMap { element -> (Int, String)? in
+        guard let id = element["id"]?.integer, let name = element["name"]?.text else { return nil }
+        return (id, name)
+      }
+      names = !elements.isEmpty && pairs.count == elements.count ? ordered(pairs) : json.texts
     case .object(let members):
       let outputs = members.compactMap(\.value.integer)
       if outputs.count == members.count {
         names = ordered(zip(outputs, members.map(\.name)))
       } else {
         let keys = members.compactMap { Int($0.name) }
-        let values = members.compactMap(\.value.text)
+        // Keras's list of ImageNet says a synset and a name.
+        let values = members.compactMap { $0.value.text ?? $0.value.texts?.last }
         guard keys.count == members.count, values.count == members.count else { return nil }
         names = ordered(zip(keys, values))
       }
@@ -135,10 +165,21 @@ package struct ClassList: Sendable, Equatable {
     return names
   }
 
-  /// Names by their outputs; nil unless those are 0, 1, 2, ….
+  /// Names by their outputs; nil unless those are 0, 1, 2, …, or 1, 2, 3, …, which count the same outputs
+  /// from 1.
   private static func ordered(_ pairs: some Sequence<(Int, String)>) -> [String]? {
     let sorted = pairs.sorted { $0.0 < $1.0 }
-    guard sorted.enumerated().allSatisfy({ $0.element.0 == $0.offset }) else { return nil }
+    guard let first = sorted.first?.0, first == 0 || first == 1,
+      sorted.enumerated().allSatisfy({ $0.element.0 == $0.offset + first })
+    else { return nil }
     return sorted.map(\.1)
+  }
+}
+
+extension String {
+  /// Without white space at either end.
+  fileprivate var withoutOuterBlanks: String {
+    let start = drop(while: \.isWhitespace)
+    return String(start.reversed().drop(while: \.isWhitespace).reversed())
   }
 }

@@ -68,7 +68,11 @@ struct ForeignClasses {
   /// The names in the user's file.
   private func chosen(_ count: Int) throws -> Found? {
     guard let file = reference.classNames else { return nil }
-    let text = String(decoding: try FileSystem.read(file, limit: 1 << 20), as: UTF8.self)
+    guard let text = String(validating: try FileSystem.read(file, limit: 1 << 20), as: UTF8.self)
+    else {
+      throw PipelineError.data(
+        "\(file.displayed): it is not UTF-8, so that names would be damaged. Save it as UTF-8.")
+    }
     let names = ClassList(text: text, origin: file.displayed)?.names ?? []
     guard names.count == count, Set(names).count == count else {
       throw PipelineError.data(
