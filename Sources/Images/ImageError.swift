@@ -65,7 +65,9 @@ package enum ImageError: Error, Sendable, Equatable, CustomStringConvertible {
     case .missingColourLibrary:
       "Install the package and build again (make), or train with --color-profiles ignore."
     case .unsupportedVariant: "Convert it to an ordinary JPEG or PNG."
-    case .tooLarge: "Scale it down, or raise the limit with --max-pixels (image: {max_pixels: …})."
+    case .tooLarge:
+      "Scale it down, or raise the limit of a run with --max-pixels (image: {max_pixels: …}); a model keeps"
+        + " the one of its run."
     case .tooManyScans: "Save it again as a baseline JPEG."
     case .changedMeanwhile: "Run again when nothing writes to the file any more."
     case .outOfMemory: "Scale it down or free memory."

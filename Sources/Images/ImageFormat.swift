@@ -19,7 +19,7 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   /// AVIF, decoded to its primary image.
   case avif
   /// Known by signature but not decoded.
-  case jpegXL, jpeg2000, pdf
+  case jpegXL, jpeg2000, pdf, pnm, icon, photoshop
   /// Nothing known; the first bytes, at most 8, for the message.
   case unknown(firstBytes: [UInt8])
 
@@ -59,7 +59,7 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
   package var isSupported: Bool {
     switch self {
     case .jpeg, .png, .webp, .gif, .bmp, .tiff, .heic, .avif: true
-    case .jpegXL, .jpeg2000, .pdf, .unknown: false
+    case .jpegXL, .jpeg2000, .pdf, .pnm, .icon, .photoshop, .unknown: false
     }
   }
 
@@ -86,6 +86,9 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
     case .jpegXL: "djxl IN.jxl OUT.png"
     case .jpeg2000: "opj_decompress -i IN.jp2 -o OUT.png"
     case .pdf: "pdftoppm -png IN.pdf OUT"
+    case .pnm: "pnmtopng IN.ppm > OUT.png"
+    case .icon: "convert 'IN.ico[0]' OUT.png"
+    case .photoshop: "convert 'IN.psd[0]' OUT.png"
     }
   }
 
@@ -114,17 +117,25 @@ package enum ImageFormat: Hashable, Sendable, CustomStringConvertible {
     case .jpegXL: "JPEG XL"
     case .jpeg2000: "JPEG 2000"
     case .pdf: "PDF"
+    case .pnm: "PNM (PPM, PGM or PBM)"
+    case .icon: "icon (ICO)"
+    case .photoshop: "Photoshop document (PSD)"
     case .unknown(let bytes): "unknown format (starts with \(ImageFormat.quote(bytes)))"
     }
   }
 
-  private static let signatures: [(Int, String, ImageFormat)] = [
-    (0, "\u{FF}\u{D8}", .jpeg), (1, "PNG", .png), (0, "GIF8", .gif),
-    (0, "II*\u{0}", .tiff), (0, "MM\u{0}*", .tiff), (0, "II+\u{0}", .tiff),
-    (0, "\u{FF}\u{0A}", .jpegXL), (4, "JXL \u{0D}\u{0A}", .jpegXL),
-    (4, "jP  \u{0D}\u{0A}", .jpeg2000),
-    (0, "%PDF", .pdf), (0, "BM", .bmp),
-  ]
+  private static let signatures: [(Int, String, ImageFormat)] =
+    [
+      (0, "\u{FF}\u{D8}", .jpeg), (1, "PNG", .png), (0, "GIF8", .gif),
+      (0, "II*\u{0}", .tiff), (0, "MM\u{0}*", .tiff), (0, "II+\u{0}", .tiff),
+      (0, "\u{FF}\u{0A}", .jpegXL), (4, "JXL \u{0D}\u{0A}", .jpegXL),
+      (4, "jP  \u{0D}\u{0A}", .jpeg2000),
+      (0, "%PDF", .pdf), (0, "BM", .bmp), (0, "\u{0}\u{0}\u{1}\u{0}", .icon),
+      (0, "8BPS", .photoshop),
+    ]
+    + "123456".flatMap { digit in
+      ["\n", " ", "\r", "\t"].map { (0, "P\(digit)\($0)", ImageFormat.pnm) }
+    }
 
   // Signatures are written as text of code points below 256, one a byte.
   private static func has(_ text: String, in bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool

@@ -166,7 +166,7 @@ extension RecipeKey where Section == Recipe.Train {
   }
   package static var cycleLength: RecipeKey {
     RecipeKey(
-      "cycle_length", from: 1, .whole(1...100_000), option: "cycle-length", idle: cycles,
+      "cycle_length", from: 4, .whole(1...100_000), option: "cycle-length", idle: cycles,
       "Epochs of the first cycle of `sgdr` and `warm_restarts`.", write: schedule.write
     ) { train, length in
       train.schedule =
@@ -175,7 +175,7 @@ extension RecipeKey where Section == Recipe.Train {
   }
   package static var cycleMult: RecipeKey {
     RecipeKey(
-      "cycle_mult", from: 1, .whole(1...100_000), option: "cycle-mult", idle: cycles,
+      "cycle_mult", from: 2, .whole(1...100_000), option: "cycle-mult", idle: cycles,
       "Factor from one cycle's length to the next.", write: schedule.write
     ) { train, factor in
       train.schedule =

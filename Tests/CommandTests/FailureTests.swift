@@ -30,6 +30,32 @@ struct FailureTests {
       ])
   }
 
+  /// What is read is never written over, and what cannot be written is refused before anything is computed.
+  @Test func predictionsAreNotWrittenOverTheModelOrAPhoto() throws {
+    let workspace = try Workspace(classes: ["red"], count: 1)
+    let fitted = try Workspace.fitted.get().workspace
+    let model = try FileSystem.read(fitted.file("run/model.safetensors"), limit: 1 << 28)
+    try AtomicFile.write(workspace.file("m.safetensors"), bytes: model)
+    let photo = "photos/red/0.png"
+    for (output, message) in [
+      ("m.safetensors", "which would be lost"), (photo, "which would be lost"),
+      ("nowhere/p.txt", "there is no folder nowhere"), ("photos", "is a folder"),
+    ] {
+      let outcome = try workspace.start([
+        "predict", "--model", "m.safetensors", photo, "--output", output,
+      ]).wait()
+      #expect(outcome.status == 64 && outcome.stderr.contains(message), "\(outcome.stderr)")
+    }
+    #expect(try FileSystem.read(workspace.file("m.safetensors"), limit: 1 << 28) == model)
+    let written = try workspace.start([
+      "predict", "--model", "m.safetensors", photo, "--output", "p.txt",
+    ]).wait()
+    #expect(written.status == 0, "\(written.stderr)")
+    let logits = try workspace.start(["predict", "--model", "m.safetensors", photo, "--logits"])
+      .wait()
+    #expect(logits.status == 64 && logits.stderr.contains("--logits has no effect without --json"))
+  }
+
   @Test func oneCorruptPhotoDoesNotStopPredictions() throws {
     let fitted = try Workspace.fitted.get().workspace
     let workspace = try Workspace(classes: ["mixed"], count: 3)
@@ -211,6 +237,10 @@ struct FailureTests {
     let outcome = try workspace.start(command).wait()
     #expect(outcome.status == 65)
     #expect(outcome.stderr.contains("does not know 'rouge'"))
+    let astray = try workspace.start(command + ["--rename", "rouge=crimson"]).wait()
+    #expect(
+      astray.status == 65 && astray.stderr.contains("--rename rouge=crimson: the model"),
+      "\(astray.stderr)")
     let renamed = try workspace.start(command + ["--rename", "rouge=red"]).wait().json()
     #expect(renamed["count"].int == 6)
     #expect(renamed["confusion"].array.count == 3)

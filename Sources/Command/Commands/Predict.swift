@@ -47,12 +47,17 @@ struct Predict: ParsableCommand {
 
   func validate() throws {
     guard top >= 1 else { throw ValidationError("--top is \(top), expected at least 1.") }
+    guard !logits || global.json || format == .json else {
+      throw ValidationError(
+        "--logits has no effect without --json: the other formats leave them out.")
+    }
     if global.json, let format, format != .json {
       throw ValidationError("--json and --format \(format.rawValue) contradict each other.")
     }
   }
 
   func run() throws {
+    if let output { try OutputCheck.check(output, inputs: images + [FilePath(model)]) }
     let session = Session(global)
     var settings = Recipe().evaluate
     try testTime.apply(to: &settings)

@@ -10,7 +10,8 @@ extension HTMLReport {
     guard let words else { return "" }
     let few: Markup = words.isFew ? " few" : ""
     let lines = [
-      words.basis, words.crossValidation, words.pictures, words.interval, words.smallClasses,
+      words.basis, words.guessing, words.crossValidation, words.pictures, words.interval,
+      words.smallClasses,
     ].compactMap { $0 }
     return """
       <div class="headline" id="result"><p class="figure\(few)">\(words.figure)</p>\

@@ -151,10 +151,20 @@ package struct ResultWords: Sendable {
   package var caution: String? {
     let isChosenBy = evaluation.split == Split.valid.rawValue && validationChose
     let lines = [
-      isFew ? plain : nil, isChosenBy ? "These are validation photos: \(chosenBy)." : nil,
+      isFew ? plain : nil, guessing, isChosenBy ? "These are validation photos: \(chosenBy)." : nil,
       crossValidation,
     ].compactMap(\.self)
     return lines.isEmpty ? nil : lines.joined(separator: "\n")
+  }
+
+  /// That one answer for every photo would do as well; nil where it would not, or where nothing else was
+  /// to be told apart.
+  package var guessing: String? {
+    guard !evaluation.severalLabels, evaluation.perClass.count(where: { $0.count > 0 }) > 1,
+      let most = evaluation.perClass.max(by: { $0.count < $1.count }), correct <= most.count
+    else { return nil }
+    return "Answering '\(most.name)' whatever the photo shows gets \(Format.grouped(most.count)) of"
+      + " \(Format.grouped(count)) right: so far it tells these classes apart no better than that."
   }
 
   /// How many different pictures the photos show; nil when each shows its own.

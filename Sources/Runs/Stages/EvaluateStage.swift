@@ -74,7 +74,9 @@ package struct EvaluateStage {
     let tta = try classifier.views(of: tta)
     let truth = Truth(classifier.classNames, renaming, photos.scan)
     let unknown = names.filter { truth.column(of: $0) == nil }
-    guard unknown.isEmpty else { throw unknownClasses(unknown, data.folder, classifier) }
+    guard unknown.isEmpty else {
+      throw unknownClasses(unknown, data.folder, classifier, renaming: renaming)
+    }
     if !truth.unjudged.isEmpty {
       context.console.warn(
         "the table has no column for \(truth.unjudged.map { "'\($0)'" }.joined(separator: ", ")):"
@@ -149,10 +151,15 @@ package struct EvaluateStage {
   }
 
   private func unknownClasses(
-    _ unknown: [String], _ data: FilePath, _ classifier: Classifier
+    _ unknown: [String], _ data: FilePath, _ classifier: Classifier, renaming: [String: String]
   ) -> PipelineError {
     let known = classifier.classNames
     let shown = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", …" : "")
+    if let name = unknown.first(where: { renaming[$0] != nil }), let wanted = renaming[name] {
+      return .data(
+        "--rename \(name)=\(wanted): the model \(classifier.source) has no '\(wanted)'. It knows \(shown)."
+      )
+    }
     return .data(
       "\(data.displayed): the model \(classifier.source) does not know"
         + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)."
