@@ -26,6 +26,9 @@ package struct ModelReference: Sendable {
   package let renamesTensors: Bool
   /// Whether parameters that a foreign checkpoint lacks are drawn at random.
   package let allowsMissing: Bool
+  /// Whether running statistics of a foreign checkpoint that nothing can be computed with are taken for lost
+  /// rather than refused.
+  package var replacesLostStatistics = false
   /// Class folders of the data at hand, sorted; they name the classes when nothing else does.
   package private(set) var folders: [String] = []
 

@@ -12,6 +12,8 @@ package enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
   case missingParameters([ParameterPath])
   /// A parameter holds NaN or infinite values.
   case nonFiniteParameter(ParameterPath, count: Int)
+  /// Running variances of a batch norm that are negative by more than its epsilon, or 0 without one.
+  case unusableVariance(ParameterPath, count: Int)
   /// Batch statistics over a single value per channel: the variance is zero and the gradient vanishes.
   case degenerateBatch(layer: ParameterPath)
   /// No layer group has this name.
@@ -29,7 +31,14 @@ package enum NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
       "\(paths.count) tensors are missing: \(NetworkError.list(paths))."
         + " Check that the weights belong to this architecture."
     case .nonFiniteParameter(let path, let count):
-      "tensor '\(path)' has \(count) values that are NaN or infinite. Fetch the weights again."
+      "tensor '\(path)' has \(count) values that are NaN or infinite: the training diverged or overflowed (in half"
+        + " precision, perhaps), or the file is damaged. "
+        + (path.description.contains("running_")
+          ? "thaw diagnose batchnorm can put running statistics right."
+          : "Take an earlier checkpoint, or fetch the file again.")
+    case .unusableVariance(let path, let count):
+      "tensor '\(path)' has \(count) variances below 0, which no training leaves: the file is damaged, or a"
+        + " converter mixed tensors up. thaw diagnose batchnorm can put running statistics right."
     case .degenerateBatch(let layer):
       "layer '\(layer)': batch statistics need more than one value per channel."
         + " Use a batch of at least 2 or BatchNormMode.inference."

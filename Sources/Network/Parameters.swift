@@ -126,6 +126,32 @@ package struct Parameters: Sendable, Equatable {
       let bad = tensor.withUnsafeElements { $0.count { !$0.isFinite } }
       guard bad == 0 else { throw NetworkError.nonFiniteParameter(parameter.path, count: bad) }
     }
+    for node in graph.nodes {
+      guard case .batchNormalization(let layer) = node.operation else { continue }
+      let path = node.path.appending("running_var")
+      let bad = try tensor(path).elements.count { Double($0) + layer.epsilon <= 0 }
+      guard bad == 0 else { throw NetworkError.unusableVariance(path, count: bad) }
+    }
+  }
+
+  /// Puts means of 0 and variances of 1 in place of running statistics that nothing can be computed with:
+  /// not finite, or a variance that is negative by more than epsilon. Statistics of a layer go together.
+  ///
+  /// - Returns: the batch norms whose statistics were lost, in order of computation.
+  package mutating func replaceLostStatistics(of graph: Graph) -> [ParameterPath] {
+    graph.nodes.compactMap { node in
+      guard case .batchNormalization(let layer) = node.operation else { return nil }
+      let paths = (node.path.appending("running_mean"), node.path.appending("running_var"))
+      guard let mean = self[paths.0], let variance = self[paths.1] else { return nil }
+      let isLost =
+        mean.elements.contains { !$0.isFinite }
+        || variance.elements.contains { !$0.isFinite || Double($0) + layer.epsilon <= 0 }
+      guard isLost else { return nil }
+      self[paths.0] = Tensor([Float](repeating: 0, count: mean.elements.count), shape: mean.shape)
+      self[paths.1] = Tensor(
+        [Float](repeating: 1, count: variance.elements.count), shape: variance.shape)
+      return node.path
+    }
   }
 }
 

@@ -225,6 +225,29 @@ struct ForeignModelTests {
     #expect((kind == "label_order") == (scale == 1), "\(kind ?? "")")
   }
 
+  /// Statistics that overflowed in a training are refused by file and tensor, except by who can mend them.
+  @Test(arguments: [Float.nan, -1]) func lostStatisticsAreDiagnosedAndNotComputedWith(value: Float)
+    throws
+  {
+    let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))
+    let tensors = whole.tensors.map { tensor in
+      guard tensor.name.hasSuffix("running_var") else { return tensor }
+      let lost = [Float](repeating: value, count: tensor.shape.count)
+      return StoredTensor(tensor.name, Tensor(lost, shape: tensor.shape))
+    }
+    try SafetensorsWriter.write(workspace.file("lost.safetensors"), tensors)
+    let refused = try workspace.thaw("predict", "--model", "lost.safetensors", "photos/red/0.png")
+    #expect(refused.status == 65)
+    #expect(refused.stderr.contains("lost.safetensors: tensor 'bn1.running_var'"))
+    #expect(refused.stderr.contains("thaw diagnose batchnorm can put running statistics right"))
+    let diagnosed = try workspace.thaw(
+      "diagnose", "batchnorm", "--model", "lost.safetensors", "--data", "photos", "--quick",
+      "--no-fixes", "--json")
+    #expect(diagnosed.status == 0, "\(diagnosed.stderr)")
+    #expect(diagnosed.stderr.contains("They are taken for lost"))
+    #expect(try json(diagnosed.stdout)["kind"] as? String == "initial_statistics")
+  }
+
   @Test func whatIsMissingIsDrawnOnlyWhenAsked() throws {
     let whole = try CheckpointReader.read(workspace.file("foreign.safetensors"))
     try SafetensorsWriter.write(

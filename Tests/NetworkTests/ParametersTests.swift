@@ -62,6 +62,23 @@ import ThawTensors
     }
   }
 
+  /// What no training leaves and no root can be taken of.
+  @Test func variancesBelowZeroAreCounted() throws {
+    var parameters = Parameters.procedural(for: graph)
+    let path: ParameterPath = "layer1.0.bn.running_var"
+    parameters[path] = Tensor([1, -0.5, -2, 0], shape: [4])
+    #expect(throws: NetworkError.unusableVariance(path, count: 2)) {
+      try parameters.validate(for: graph)
+    }
+    #expect(parameters.replaceLostStatistics(of: graph) == ["layer1.0.bn"])
+    try parameters.validate(for: graph)
+    #expect(parameters[path]?.elements == [1, 1, 1, 1])
+    #expect(parameters["layer1.0.bn.running_mean"]?.elements == [0, 0, 0, 0])
+    #expect(parameters.replaceLostStatistics(of: graph).isEmpty)
+    parameters["layer1.0.bn.running_mean"] = Tensor([1, .nan, 0, 0], shape: [4])
+    #expect(parameters.replaceLostStatistics(of: graph) == ["layer1.0.bn"])
+  }
+
   @Test func pathsHaveParentsAndLeaves() {
     let path: ParameterPath = "layer4.1.bn2.running_mean"
     #expect(path.leaf == "running_mean" && path.parent == "layer4.1.bn2")

@@ -59,9 +59,9 @@ extension ForeignModel {
   private func stored(
     _ graph: Graph, _ parameters: Parameters, _ preprocessing: Preprocessing, _ record: ModelRecord
   ) throws -> StoredModel {
-    try parameters.validate(for: graph)
     return StoredModel(
-      graph: graph, parameters: parameters, preprocessing: preprocessing, record: record)
+      graph: graph, parameters: try usable(parameters, for: graph), preprocessing: preprocessing,
+      record: record)
   }
 
   /// How photos are prepared: the file's arithmetic, behind what the user says was done before it;

@@ -140,10 +140,31 @@ package struct ForeignModel {
     var parameters = try weights(fit, checkpoint)
     var graph = try fit.graph()
     if let concat { (graph, parameters) = try concat.network(fit, parameters) }
-    try parameters.validate(for: graph)
+    parameters = try usable(parameters, for: graph)
     return Network(
       fit: fit, graph: graph, parameters: parameters, preprocessing: preprocessing,
       classes: classes, activation: activation)
+  }
+
+  /// The parameters of a network that can be computed; where that is asked for with running statistics that are
+  /// lost replaced.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` naming the file and the tensor.
+  func usable(_ parameters: Parameters, for graph: Graph) throws -> Parameters {
+    var parameters = parameters
+    let path = file.checkpoint.path.displayed
+    if reference.replacesLostStatistics {
+      let lost = parameters.replaceLostStatistics(of: graph)
+      if !lost.isEmpty {
+        context.console.warn(
+          "\(path): the running statistics of \(lost.count) batch norms (\(lost[0]) first) are NaN, infinite"
+            + " or negative variances. They are taken for lost: 0 and 1 stand in their place.")
+      }
+    }
+    do { try parameters.validate(for: graph) } catch let error as NetworkError {
+      throw PipelineError.data("\(path): \(error)")
+    }
+    return parameters
   }
 
   /// Refuses a whole pickled module whose layers say that it computes something else.

@@ -76,8 +76,10 @@ package struct DiagnoseBatchNormStage {
       }
       items = try training + unseen(items, among: training, data.folder, trainingData)
     }
-    let network = try model.labelled(by: Set(items.map(\.className))).load(context: context)
-      .withSoftmax(context: context)
+    var wanted = model.labelled(by: Set(items.map(\.className)))
+    // Whose statistics are lost is who needs the diagnosis most.
+    wanted.replacesLostStatistics = true
+    let network = try wanted.load(context: context).withSoftmax(context: context)
     return try diagnose(network, items, of: data.folder, options)
   }
 
