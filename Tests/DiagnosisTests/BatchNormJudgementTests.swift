@@ -280,6 +280,40 @@ extension BatchNormJudgementTests {
     #expect(verdict.kind == .otherEpsilon)
     #expect(verdict.verdict.contains("99.0\u{A0}% instead of 20.0\u{A0}%"))
     #expect(judge(facts(inference: 196, training: 160, otherEpsilon: 197)).kind == .healthy)
+    // One that guesses with either knows nothing of epsilons, and a run's file says its own.
+    #expect(judge(facts(inference: 10, training: 12, otherEpsilon: 24)).kind != .otherEpsilon)
+    var own = facts(inference: 40, training: 45, otherEpsilon: 198)
+    own.recordedMode = .inference
+    #expect(judge(own).kind != .otherEpsilon)
+  }
+
+  /// Photos may happen to suit batch statistics better; a run that recorded that its head learned on running
+  /// ones did so.
+  @Test func whatARunRecordsIsWhatItsHeadWasMadeFor() {
+    var facts = facts(
+      inference: 100, training: 110, preference: preference(running: (100, 150), anew: (140, 150)))
+    #expect(judge(facts).kind == .batchStatistics)
+    facts.recordedMode = .inference
+    #expect(judge(facts).kind != .batchStatistics)
+  }
+
+  /// Channels whose statistics are nearly the same fit each other's: no damage, however strange.
+  @Test func channelsThatAreAlikeAreNoDamage() {
+    func layers(spread: Double) -> [BatchNormFacts.Layer] {
+      (0..<10).map { index in
+        let means = (0..<32).map { Double($0 % 5) * (index == 9 ? spread : 1) }
+        let data = index == 9 ? Array(means.dropFirst(3) + means.prefix(3)) : means
+        let shift = LayerShift(
+          ChannelMoments(count: 100, mean: data, variance: data.map { _ in 1 }),
+          runningMean: means.map { Float($0) }, runningVariance: means.map { _ in 1 }, epsilon: 0)
+        return BatchNormFacts.Layer(
+          path: ParameterPath("bn\(index)"), group: 0, own: shift, asRun: shift, isInitial: false)
+      }
+    }
+    #expect(BatchNormFacts.suspects(layers(spread: 1)) == [9])
+    #expect(BatchNormFacts.areBeyondDoubt([9], in: layers(spread: 1)) == [9])
+    #expect(BatchNormFacts.suspects(layers(spread: 0.1)).isEmpty)
+    #expect(BatchNormFacts.areBeyondDoubt([9], in: layers(spread: 0.1)).isEmpty)
   }
 
   @Test func nothingIsConcludedFromAHandfulOfPhotos() {

@@ -123,7 +123,10 @@ struct BatchNormJudge {
   /// With another usual epsilon its own head does much better, better than on batch statistics and as
   /// well as one that was solved as things are.
   private var isOtherEpsilon: Bool {
-    guard let other = facts.otherEpsilon, let solved = facts.solved else { return false }
+    // The model file of a run says which epsilon it was trained with.
+    guard facts.recordedMode == nil, let other = facts.otherEpsilon, let solved = facts.solved,
+      isSkilled(other.results)
+    else { return false }
     let pair = PairedLosses(first: other.asItIs, second: other.results)
     let isSure = pair.sigma > 2.5 || pair.difference > 3 * pair.standardError
     let isMuch =
@@ -133,13 +136,21 @@ struct BatchNormJudge {
       && other.results.loss < facts.training.loss
   }
 
+  /// Whether photos are told apart better than by guessing, by four standard errors.
+  private func isSkilled(_ results: PhotoResults) -> Bool {
+    let (chance, count) = (facts.chance, Double(max(results.isRight.count, 1)))
+    return results.accuracy - chance > 4 * (max(chance * (1 - chance), 1e-9) / count).squareRoot()
+  }
+
   /// Whether its head knows something. One that does not is less sure of its mistakes on batch statistics,
   /// as their error blurs all answers, and so has the lower loss there.
   private var isSkilled: Bool { facts.preference?.isSkilled ?? true }
 
   /// Its head was made for batch statistics, as a fresh head on both kinds of features tells.
   private var isHeadOfOtherStatistics: Bool {
-    facts.preference?.prefersOther ?? false || isHeadOfSmallBatches
+    // What a run records is what its head was trained on, whatever photos happen to suit better.
+    guard facts.recordedMode != .inference else { return false }
+    return facts.preference?.prefersOther ?? false || isHeadOfSmallBatches
   }
 
   /// A poor head does better in batches of a few photos than in inference: that is where it learned.
