@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import SystemPackage
+import Testing
+import ThawCheckpoints
+import ThawFiles
+import ThawTestSupport
+
+/// Calibration, sets, unknown photos, vectors and explanations through the command.
+struct AnswersTests {
+  private let fitted: Workspace
+  private let workspace: Workspace
+  private let model: String
+
+  init() throws {
+    fitted = try Workspace.fitted.get().workspace
+    workspace = try Workspace(count: 3)
+    model = fitted.file("run/model.safetensors").string
+  }
+
+  private func predict(_ more: String...) throws -> Outcome {
+    try workspace.start(["predict", "--model", model] + more).wait()
+  }
+
+  /// The model with another temperature, one that nobody can overlook.
+  private func withTemperature(_ value: Double) throws -> String {
+    let (record, parameters) = try ModelFile.read(fitted.file("run/model.safetensors"))
+    let former = try #require(record.temperature)
+    var changed = record
+    changed.calibration = record.calibration?.replacingOccurrences(
+      of: "\"value\":\(former)", with: "\"value\":\(value)")
+    #expect(changed.temperature == value)
+    try ModelFile.write(workspace.file("other.safetensors"), changed, parameters)
+    return "other.safetensors"
+  }
+
+  /// A photo of noise, unlike the workspaces' stripes.
+  private func writeNoise() throws {
+    try workspace.addPhoto("noise", kind: 7, number: 3, named: "strange.png")
+  }
+
+  // MARK: Calibration
+
+  @Test func evaluationSaysHowFarProbabilitiesCanBeBelieved() throws {
+    let json = try Workspace.fitted.get().evaluation.json()
+    let calibration = json["calibration"]
+    let temperature = try #require(calibration["temperature"]["value"].double)
+    let record = try ModelFile.read(fitted.file("run/model.safetensors")).record
+    #expect(record.temperature == temperature && temperature > 0.1 && temperature < 10)
+    #expect(json["split"].string == "test" && calibration["same_photos"].bool == false)
+    for side in ["before", "after"] {
+      let bins = calibration[side]["bins"].array
+      #expect(bins.count == 15 && calibration[side]["ece"].double != nil)
+      #expect(bins.reduce(0) { $0 + ($1["count"].int ?? 0) } == json["count"].int)
+    }
+    #expect(calibration["after"]["loss"].double == json["loss"].double)
+    #expect(calibration["sets"].array.compactMap { $0["asked"].double } == [0.8, 0.9, 0.95])
+    #expect(
+      try fitted.text("run/report.html").contains("How far its probabilities can be believed"))
+    let text = try workspace.thaw(
+      "evaluate", "--model", model, "--data", fitted.file("photos").string)
+    #expect(text.stdout.contains("expected calibration error"), "\(text.stdout)")
+  }
+
+  @Test func predictionsAreTheLogitsDividedByTheTemperature() throws {
+    let hot = try withTemperature(2.5)
+    let answers = try workspace.thaw("predict", "--model", hot, "photos", "--logits", "--json")
+    for (one, other) in zip(
+      try answers.json().array, try predict("photos", "--logits", "--json").json().array)
+    {
+      #expect(one["label"].string == other["label"].string)
+      #expect(one["logits"].array.map(\.double) == other["logits"].array.map(\.double))
+      let logits = one["logits"].array.compactMap(\.double).map { $0 / 2.5 }
+      let largest = logits.max() ?? 0
+      let sum = logits.reduce(0) { $0 + exp($1 - largest) }
+      #expect(abs((one["probability"].double ?? 0) - 1 / sum) < 1e-5)
+      #expect(abs((one["probability"].double ?? 0) - (other["probability"].double ?? 0)) > 1e-4)
+    }
+  }
+
+  @Test(arguments: [[], ["--preprocessing"], ["--results", "probabilities"]])
+  func anExportedGraphIsCalibratedToo(_ options: [String]) throws {
+    let hot = try withTemperature(2.5)
+    let exported = try workspace.start(
+      ["export", "--model", hot, "--output", "out.onnx", "--json"] + options
+    ).wait().json()
+    #expect(exported["temperature"].double == 2.5)
+    let graph = try ONNXReader.read(workspace.file("out.onnx"), externalData: .refused).graph
+    let division = try #require(
+      graph.nodes.first { $0.operation == "Div" && $0.inputs[0] == "logits" })
+    let softmax = try #require(graph.nodes.last { $0.operation == "Softmax" })
+    #expect(softmax.inputs == division.outputs && softmax.outputs == ["probabilities"])
+    let divisor = graph.initializers.first { $0.name == division.inputs[1] }
+    #expect(try divisor?.floats().elements == [2.5])
+    let (expected, found) = (
+      try workspace.thaw("predict", "--model", hot, "photos", "--json").json().array,
+      try workspace.thaw("predict", "--model", "out.onnx", "photos", "--json").json().array
+    )
+    #expect(expected.count == 6 && found.count == 6)
+    for (one, other) in zip(expected, found) {
+      #expect(one["label"].string == other["label"].string)
+      #expect(abs((one["probability"].double ?? 0) - (other["probability"].double ?? 1)) < 1e-4)
+      #expect(one["unknown"].bool == other["unknown"].bool)
+    }
+  }
+
+  @Test func aModelOfAnEarlierVersionAnswersAsItDid() throws {
+    let (record, parameters) = try ModelFile.read(fitted.file("run/model.safetensors"))
+    var former = record
+    (former.calibration, former.unknown) = (nil, nil)
+    try ModelFile.write(workspace.file("former.safetensors"), former, parameters)
+    let expected = try predict("photos", "--logits", "--json").json().array
+    let found = try workspace.thaw(
+      "predict", "--model", "former.safetensors", "photos", "--logits", "--json"
+    ).json().array
+    for (one, other) in zip(expected, found) {
+      #expect(one["label"].string == other["label"].string)
+      #expect(other["logits"].array.map(\.double) == one["logits"].array.map(\.double))
+      let logits = other["logits"].array.compactMap(\.double)
+      let largest = logits.max() ?? 0
+      let sum = logits.reduce(0) { $0 + exp($1 - largest) }
+      #expect(abs((other["probability"].double ?? 0) - 1 / sum) < 1e-5)
+      #expect(!other["unknown"].isThere && !other["set"].isThere)
+    }
+    for option in [["--coverage", "0.9"], ["--unknown", "flag"], ["--unknown", "label"]] {
+      let refused = try workspace.start(
+        ["predict", "--model", "former.safetensors", "photos"] + option
+      ).wait()
+      #expect(refused.status == 64 && refused.errors.count == 1, "\(refused.stderr)")
+    }
+  }
+
+  // MARK: Sets
+
+  @Test func aSetBeginsWithTheLabelAndGrows() throws {
+    func sets(_ coverage: String) throws -> [[String]] {
+      try predict("photos", "--coverage", coverage, "--json").json().array.map {
+        let set = $0["set"].array.compactMap(\.string)
+        #expect(set.first == $0["label"].string)
+        return set
+      }
+    }
+    let (small, large) = (try sets("0.5"), try sets("0.999"))
+    for (one, other) in zip(small, large) {
+      #expect(one.count >= 1 && other.starts(with: one))
+      // So few validation photos promise no 0.999.
+      #expect(other.count == 3)
+    }
+    #expect(
+      try predict("photos", "--coverage", "0.999").stderr.contains("promise a coverage of at most"))
+    #expect(try predict("photos", "--coverage", "0.5").stdout.contains("set: "))
+    #expect(
+      try predict("photos", "--coverage", "0.5", "--format", "csv").stdout.contains(",set\r\n"))
+    for wrong in ["0", "1", "90"] {
+      #expect(try predict("photos", "--coverage", wrong).status == 64)
+    }
+  }
+
+  // MARK: Unknown photos
+
+  @Test func unknownPhotosAreFlaggedLabelledOrLeft() throws {
+    try writeNoise()
+    let flagged = try predict("photos", "--json").json().array
+    for one in flagged {
+      let score = try #require(one["unknown_score"].double)
+      let threshold = try #require(one["unknown_threshold"].double)
+      #expect(one["unknown"].bool == (score > threshold) && one["label"].isThere)
+    }
+    let labelled = try predict("photos", "--unknown", "label", "--json").json().array
+    for (one, other) in zip(flagged, labelled) {
+      let isUnknown = one["unknown"].bool == true
+      #expect(other["label"].string == (isUnknown ? "unknown" : one["label"].string))
+      #expect(other["probability"].isThere != isUnknown)
+    }
+    let off = try predict("photos", "--unknown", "off", "--json").json().array
+    #expect(off.allSatisfy { !$0["unknown"].isThere && !$0["unknown_score"].isThere })
+    let csv = try predict("photos", "--unknown", "flag", "--format", "csv").stdout
+    #expect(csv.hasPrefix("path,label,probability,unknown,unknown_score\r\n"))
+    #expect(try predict("photos", "--format", "csv").stdout.hasPrefix("path,label,probability\r\n"))
+  }
+
+  @Test func manyPhotosLikeThoseOfTrainingPass() throws {
+    let all = try workspace.thaw(
+      "predict", "--model", model, fitted.file("photos").string, "--json"
+    ).json().array
+    #expect(all.count { $0["unknown"].bool == false } * 10 >= all.count * 7)
+  }
+}
