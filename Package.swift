@@ -249,6 +249,12 @@ let package = Package(
         "Training",
       ], libraries: [systemPackage]),
     tests(
+      of: "Answers",
+      [
+        "Answers", "Backbones", "Checkpoints", "Console", "Execution", "Files", "Images",
+        "Inference", "Network", "OneDNN", "Reference", "Tensors",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
       of: "Runs",
       [
         "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution",

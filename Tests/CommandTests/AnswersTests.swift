@@ -186,4 +186,63 @@ struct AnswersTests {
     ).json().array
     #expect(all.count { $0["unknown"].bool == false } * 10 >= all.count * 7)
   }
+
+  // MARK: Vectors
+
+  @Test func vectorsAreTheSameInEveryFormatAndTheLibrarys() throws {
+    let names = ["vectors.npy", "vectors.csv", "lines.jsonl"]
+    for name in names {
+      let json = try workspace.thaw(
+        "embed", "--model", model, "photos", "--output", name, "--json"
+      ).json()
+      #expect(
+        json["count"].int == 6 && json["length"].int == 1280 && json["failures"].array.isEmpty)
+    }
+    let array = try CheckpointReader.read(workspace.file("vectors.npy")).tensors[0].floats()
+    #expect(array.shape == [6, 1280])
+    let lines = try workspace.text("lines.jsonl").split(separator: "\n").map {
+      try JSON(String($0))
+    }
+    let list = try workspace.text("vectors.jsonl").split(separator: "\n").map {
+      try JSON(String($0))
+    }
+    let rows = try workspace.text("vectors.csv").split(separator: "\r\n").dropFirst()
+    for (index, line) in lines.enumerated() {
+      let own = Array(array.elements[(index * 1280)..<((index + 1) * 1280)])
+      #expect(line["vector"].array.compactMap(\.double).map { Float($0) } == own)
+      let cells = rows[rows.startIndex + index].split(separator: ",")
+      #expect(cells.dropFirst(2).compactMap { Float($0) } == own)
+      #expect(list[index]["sha256"].string == line["sha256"].string)
+      let path = try #require(line["path"].string)
+      #expect(
+        line["sha256"].string == SHA256.hexadecimal(of: try workspace.read(path)))
+    }
+  }
+
+  @Test func similarPhotosAreOfOneKindInFolderAndVectors() throws {
+    try workspace.thaw("embed", "--model", model, "photos", "--output", "all.npy").succeeded()
+    let arguments = ["similar", "photos/red/0.png", "--model", model, "--top", "2", "--json"]
+    let folder = try workspace.start(arguments + ["--in", "photos", "--sheet", "sheet.jpg"]).wait()
+    let file = try workspace.start(arguments + ["--in", "all.npy"]).wait()
+    let (one, other) = (try folder.json(), try file.json())
+    let matches = one["answers"][0]["matches"].array
+    #expect(matches.count == 2 && one["searched"].int == 6)
+    #expect(
+      matches.map { $0["path"].string }
+        == other["answers"][0]["matches"].array.map { $0["path"].string })
+    for match in matches {
+      #expect(match["path"].string?.contains("/red/") == true)
+      #expect(match["path"].string != "photos/red/0.png")
+    }
+    #expect(try workspace.read("sheet.jpg").starts(with: [0xFF, 0xD8]))
+    // Vectors of another layer have another length.
+    try workspace.thaw(
+      "embed", "--model", model, "photos", "--output", "early.npy", "--layer", "bn1"
+    ).succeeded()
+    let refused = try workspace.start(arguments + ["--in", "early.npy"]).wait()
+    #expect(refused.status == 65 && refused.stderr.contains("another --layer"), "\(refused.stderr)")
+    let wrong = try workspace.thaw(
+      "embed", "--model", model, "photos", "--output", "x.npy", "--layer", "nowhere")
+    #expect(wrong.status == 64 && wrong.stderr.contains("has no layer 'nowhere'"))
+  }
 }
