@@ -19,7 +19,7 @@ struct RootCommand: ParsableCommand {
     version: "thaw \(thawVersion)",
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
-      FindLearningRate.self, FineTune.self, Predict.self, Embed.self, Similar.self,
+      FindLearningRate.self, FineTune.self, Predict.self, Explain.self, Embed.self, Similar.self,
       Export.self, Report.self, Augment.self, Diagnose.self, Doctor.self,
     ])
 

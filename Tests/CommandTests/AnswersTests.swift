@@ -245,4 +245,38 @@ struct AnswersTests {
       "embed", "--model", model, "photos", "--output", "x.npy", "--layer", "nowhere")
     #expect(wrong.status == 64 && wrong.stderr.contains("has no layer 'nowhere'"))
   }
+
+  // MARK: Explanations
+
+  @Test(arguments: ["hirescam", "gradcam", "occlusion"])
+  func explanationsAreOverlaysASheetAndNumbers(_ method: String) throws {
+    let json = try workspace.thaw(
+      "explain", "--model", model, "photos/red", "--output", "why", "--method", method, "--json"
+    ).json()
+    #expect(json["method"].string == method && json["explanations"].array.count == 3)
+    let predicted = try predict("photos/red", "--json").json().array
+    for (one, other) in zip(json["explanations"].array, predicted) {
+      #expect(one["label"].string == other["label"].string)
+      #expect(abs((one["probability"].double ?? 0) - (other["probability"].double ?? 1)) < 1e-4)
+      let overlay = try FileSystem.read(workspace.file(one["overlay"].string ?? ""))
+      #expect(overlay.starts(with: [0x89, 0x50, 0x4E, 0x47]))
+      let rows = one["map"].array
+      #expect(rows.count > 1 && rows.allSatisfy { $0.array.count == rows.count })
+    }
+    #expect(try workspace.read("why/sheet.jpg").starts(with: [0xFF, 0xD8]))
+    #expect(try JSON(workspace.text("why/explanations.json"))["explanations"].array.count == 3)
+  }
+
+  @Test func anotherClassCanBeExplainedAndAWrongOneIsNamed() throws {
+    let json = try workspace.thaw(
+      "explain", "--model", model, "photos/red", "--output", "why", "--class", "blue", "--check",
+      "--json"
+    ).json()
+    for one in json["explanations"].array {
+      #expect(one["label"].string == "blue" && one["occlusion_correlation"].double != nil)
+    }
+    let wrong = try workspace.thaw(
+      "explain", "--model", model, "photos/red", "--output", "why", "--class", "pink")
+    #expect(wrong.status == 64 && wrong.stderr.contains("has no class 'pink'"))
+  }
 }
