@@ -131,6 +131,13 @@ let package = Package(
         "Graphs", "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
+      "Answers",
+      [
+        "Archives", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Images",
+        "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room(
       "Diagnosis",
       [
         "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
@@ -145,7 +152,7 @@ let package = Package(
     room(
       "Runs",
       [
-        "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Diagnosis",
+        "Answers", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Diagnosis",
         "Execution", "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes",
         "Reference", "Reports", "Tensors", "Training",
       ], libraries: [systemPackage]),
@@ -153,15 +160,17 @@ let package = Package(
     .target(
       name: "Thaw",
       dependencies: targets([
-        "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
+        "Answers", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Images",
         "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors", "Training",
       ]) + [logging, systemPackage],
       swiftSettings: [.enableUpcomingFeature("InternalImportsByDefault")]),
     .executableTarget(
       name: "ThawCommand",
       dependencies: [
-        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration", "ThawConsole",
-        "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages", "ThawInference",
+        "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
+        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
+        "ThawInference",
         "ThawNetwork",
         "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawTraining", argumentParser, systemPackage,
@@ -237,7 +246,14 @@ let package = Package(
       of: "Inference",
       [
         "Inference", "Backbones", "Checkpoints", "Console", "Files", "Images", "Network", "Tensors",
+        "Training",
       ], libraries: [systemPackage]),
+    tests(
+      of: "Answers",
+      [
+        "Answers", "Backbones", "Checkpoints", "Console", "Execution", "Files", "Images",
+        "Inference", "Network", "OneDNN", "Reference", "Tensors",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
     tests(
       of: "Runs",
       [

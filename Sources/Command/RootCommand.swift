@@ -19,8 +19,8 @@ struct RootCommand: ParsableCommand {
     version: "thaw \(thawVersion)",
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
-      FindLearningRate.self, FineTune.self, Predict.self, Export.self, Report.self, Augment.self,
-      Diagnose.self, Doctor.self,
+      FindLearningRate.self, FineTune.self, Predict.self, Explain.self, Embed.self, Similar.self,
+      Export.self, Report.self, Augment.self, Diagnose.self, Doctor.self,
     ])
 
   static func main() {

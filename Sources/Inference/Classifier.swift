@@ -38,10 +38,14 @@ package final class Classifier {
   package let training: TrainingSettings
   /// The network itself, for diagnosis; of several models the first.
   package let model: StoredModel
+  /// What makes its probabilities say how often answers are right; nil when it has none.
+  package let calibration: ModelCalibration?
+  /// What tells photos that are unlike its training photos; nil when it has none, and of several models.
+  package let unknown: UnknownScore?
   /// That it is computed in other numbers here than it was trained with; nil when it is not.
   private let precisionNote: String?
   /// One for each model that takes part.
-  private let plans: [any InferencePlan]
+  private let plans: [SplitPlan]
   private let threads: Int
 
   /// What became of one photo.
@@ -62,9 +66,14 @@ package final class Classifier {
 
   /// Loads the models of one training, which answer together: snapshots.
   ///
-  /// - Parameter files: at least one.
+  /// - Parameters:
+  ///   - files: at least one.
+  ///   - whole: the model of the training, whose file says how to calibrate them together; nil for the
+  ///     first.
   /// - Throws: as for one; ``PipelineError/data(_:)`` when their classes or preprocessing differ.
-  package convenience init(ensemble files: [FilePath], compiler: Compiler, threads: Int) throws {
+  package convenience init(
+    ensemble files: [FilePath], of whole: FilePath? = nil, compiler: Compiler, threads: Int
+  ) throws {
     precondition(!files.isEmpty, "A classifier needs a model file.")
     let models = try files.map { try StoredModel(modelFile: $0) }
     let first = models[0]
@@ -77,7 +86,10 @@ package final class Classifier {
         "\(file.displayed): has other classes or another preprocessing than"
           + " \(files[0].displayed). Only models of one training answer together.")
     }
-    try self.init(models, source: files[0].displayed, compiler: compiler, threads: threads)
+    let calibrating = try whole.map { try ModelFile.read($0).record }
+    try self.init(
+      models, source: files[0].displayed, calibratedBy: calibrating, compiler: compiler,
+      threads: threads)
   }
 
   /// The untouched pretrained network of a card, with its own classes.
@@ -95,18 +107,20 @@ package final class Classifier {
 
   /// Compiles models that were read and answer together; at least one.
   ///
-  /// - Throws: `NetworkError`, `ExecutionError`.
-  package init(_ models: [StoredModel], source: String, compiler: Compiler, threads: Int) throws {
+  /// - Parameter calibrating: the record that says how to calibrate them; nil for the first's.
+  /// - Throws: `NetworkError`, `ExecutionError`; ``PipelineError/data(_:)`` for a damaged calibration.
+  package init(
+    _ models: [StoredModel], source: String, calibratedBy calibrating: ModelRecord? = nil,
+    compiler: Compiler, threads: Int
+  ) throws {
     model = models[0]
+    calibration = try ModelCalibration(of: calibrating ?? model.record, source: source)
+    unknown = models.count == 1 ? try UnknownScore(of: model.record, source: source) : nil
     classNames = model.record.classNames
     preprocessing = model.preprocessing
     training = TrainingSettings(of: model.record)
     self.source = source
-    plans = try models.map {
-      try compiler.compileInference(
-        $0.graph, parameters: $0.parameters, microBatch: OneDNNEngine.recommendedMicroBatch,
-        size: Extent2D($0.preprocessing.inputSize))
-    }
+    plans = try models.map { try SplitPlan($0, compiler: compiler) }
     self.threads = threads
     let computed = compiler.inferenceEngine.computed(model.graph.precision)
     precisionNote =
@@ -119,6 +133,9 @@ package final class Classifier {
 
   /// See ``StoredModel/ownRecord``.
   package var record: ModelRecord? { model.ownRecord }
+
+  /// How many numbers the head gets of a photo; nil when nothing comes before it.
+  package var featureCount: Int? { plans[0].featureCount }
 
   /// How many models answer together.
   package var memberCount: Int { plans.count }
@@ -146,10 +163,14 @@ package final class Classifier {
   ///
   /// A photo that cannot be used does not stop the others.
   ///
-  /// - Parameter progress: called with the number of photos done so far.
+  /// - Parameters:
+  ///   - onFeatures: called for each photo that can be used with its position and the features of its
+  ///     first view at the head's input, by the first model.
+  ///   - progress: called with the number of photos done so far.
   /// - Throws: ``PipelineError/interrupted``, `ExecutionError`.
   package func classify(
     _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
+    onFeatures: ((Int, UnsafeBufferPointer<Float>) throws -> Void)? = nil,
     progress: (Int) -> Void = { _ in }
   ) throws -> [Outcome] {
     let perPhoto = views.count * preprocessing.elementCount
@@ -162,6 +183,11 @@ package final class Classifier {
       let reasons = try prepare(part, views: views, into: pixels)
       let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * perPhoto)])
       let logits = try plans.map { try run($0, on: input, rows: part.count * views.count) }
+      for (index, reason) in reasons.enumerated() where reason == nil {
+        try plans[0].withFeatures(ofRow: index * views.count) {
+          try onFeatures?(start + index, $0)
+        }
+      }
       for (index, reason) in reasons.enumerated() {
         outcomes.append(
           reason.map(Outcome.unusable) ?? outcome(of: rows(index, views.count, logits)))
@@ -188,7 +214,7 @@ package final class Classifier {
 
   /// One logit a class, [rows, classes].
   private func run(
-    _ plan: any InferencePlan, on pixels: UnsafeBufferPointer<Float>, rows: Int
+    _ plan: SplitPlan, on pixels: UnsafeBufferPointer<Float>, rows: Int
   ) throws -> Tensor<Float> {
     let outputs = outputActivation.outputs(classes: classNames.count)
     let logits = try Tensor<Float>(shape: [rows, outputs]) { try plan.run(pixels, into: $0) }
@@ -200,9 +226,17 @@ package final class Classifier {
     _ paths: [FilePath], views: [TestTimeView] = [.plain(.center)],
     into pixels: AlignedStorage<Float>
   ) throws -> [String?] {
+    try Classifier.prepare(
+      paths, by: preprocessing, views: views, threads: threads, into: pixels)
+  }
+
+  /// See ``prepare(_:views:into:)``.
+  package static func prepare(
+    _ paths: [FilePath], by preprocessing: Preprocessing,
+    views: [TestTimeView] = [.plain(.center)], threads: Int, into pixels: AlignedStorage<Float>
+  ) throws -> [String?] {
     let perPhoto = views.count * preprocessing.elementCount
     let reasons = Mutex([String?](repeating: nil, count: paths.count))
-    let preprocessing = preprocessing
     try forEachIndex(below: paths.count, threads: threads) { index in
       let target = UnsafeMutableBufferPointer(
         rebasing: pixels.elements[(index * perPhoto)..<((index + 1) * perPhoto)])

@@ -87,7 +87,7 @@ package struct ModelReference: Sendable {
     case .model(let path):
       return try Classifier(
         ensemble: snapshots ? SnapshotModels.members(of: path) : [path],
-        compiler: context.compiler, threads: context.threads)
+        of: snapshots ? path : nil, compiler: context.compiler, threads: context.threads)
     case .card:
       try refuseSnapshots("a pretrained network")
       let card = try context.pretrained.card(named: text)

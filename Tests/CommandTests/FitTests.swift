@@ -74,7 +74,10 @@ struct FitTests {
       "--top", "2"
     ).json()
     #expect(json.array.count == 13)
-    #expect(json[0].keys == ["label", "path", "probability", "top"])
+    #expect(
+      json[0].keys == [
+        "label", "path", "probability", "top", "unknown", "unknown_score", "unknown_threshold",
+      ])
     #expect(json[0]["path"].string == "photos/red/0.png")
     #expect(json[0]["top"].array.count == 2)
     #expect(json[0]["top"][0].keys == ["label", "probability"])

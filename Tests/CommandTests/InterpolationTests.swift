@@ -42,7 +42,9 @@ import ThawTraining
       let isOnTheLine = kept == start.interpolated(towards: end, share: Float(share))
       #expect(!endIsKept || isOnTheLine, "at \(rate)")
       let judged = try workspace.thaw("evaluate", "--run", "run", "--split", "valid", "--json")
-      #expect(abs((try judged.json()["loss"].double ?? 0) - loss) < 1e-5 * max(loss, 1))
+      #expect(
+        abs((try judged.json()["calibration"]["before"]["loss"].double ?? 0) - loss) < 1e-5
+          * max(loss, 1))
     }
     // The last rate was absurd: the model it started from is kept, and the report says so.
     #expect(try model(workspace, "run/model.safetensors") == start)

@@ -72,7 +72,8 @@ struct ClassifierTests {
         let context = StageContext(
           console: Console(isQuiet: true), threads: threads, pretrained: store)
         let (predictions, failures) = try PredictStage(context: context).predict(
-          [tiny.photos], model: ModelReference(model.string), top: 2, tta: look, withLogits: true)
+          [tiny.photos], model: ModelReference(model.string),
+          options: .withLogits(top: 2, tta: look))
         #expect(failures.isEmpty && predictions.count == 24)
         let classifier = try tiny.classifier(workers: 2, views: views, model: model)
         for prediction in predictions {

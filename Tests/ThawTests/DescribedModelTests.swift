@@ -38,7 +38,7 @@ struct DescribedModelTests {
   private func predictions(_ model: ModelReference) throws -> [[Float]] {
     let photos = Self.fixtures.appending("keras/photos/a")
     return try PredictStage(context: context).predict(
-      [photos], model: model, top: 3, withLogits: true
+      [photos], model: model, options: .withLogits(top: 3)
     ).predictions.map { $0.logits ?? [] }
   }
 

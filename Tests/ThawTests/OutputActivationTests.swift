@@ -57,7 +57,7 @@ struct OutputActivationTests {
 
   private func predict(_ model: FilePath) throws -> [PredictStage.Prediction] {
     try PredictStage(context: context).predict(
-      [tiny.photos], model: ModelReference(model.string), top: 2, withLogits: true
+      [tiny.photos], model: ModelReference(model.string), options: .withLogits(top: 2)
     ).predictions
   }
 

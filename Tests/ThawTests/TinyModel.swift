@@ -5,6 +5,8 @@ import SystemPackage
 import Testing
 import Thaw
 import ThawFiles
+import ThawRecipes
+import ThawRuns
 import ThawTestSupport
 import ThawTinyBackbone
 
@@ -83,4 +85,13 @@ enum SlowPhoto {
 extension Classification {
   /// The logits and probabilities as bits: equal only if nothing at all differs.
   var bits: [UInt32] { (logits + probabilities).map(\.bitPattern) }
+}
+
+extension PredictStage.Options {
+  /// So many classes and the logits, as `thaw predict --logits` gives them.
+  static func withLogits(top: Int, tta: Recipe.TestTime = Recipe.TestTime()) -> Self {
+    var options = PredictStage.Options()
+    (options.top, options.tta, options.withLogits) = (top, tta, true)
+    return options
+  }
 }

@@ -21,6 +21,8 @@ import ThawTensors
 /// | `thaw.preprocessing` | JSON, the preprocessing contract |
 /// | `thaw.freezing` | JSON: `trainable_groups`, `frozen_batch_norm`, `trainable_batch_norm` |
 /// | `thaw.training` | JSON, the training record |
+/// | `thaw.calibration` | JSON: the temperature of its logits, and scores for sets of labels; may be absent |
+/// | `thaw.unknown` | JSON: what tells photos that are unlike its training photos; may be absent |
 /// | `thaw.structure` | only of imported networks: the graph, an ONNX file in Base64 without weights |
 /// | `thaw.crc32` | checksum, 8 hexadecimal digits |
 ///

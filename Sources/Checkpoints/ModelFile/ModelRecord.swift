@@ -26,6 +26,11 @@ package struct ModelRecord: Sendable, Equatable {
   package var training: String
   /// The structure of a network that is not built by its architecture's name; opaque here.
   package var structure: String?
+  /// What makes its probabilities calibrated, and sets of labels, as a JSON document; nil when nothing was
+  /// calibrated. Opaque here but for ``temperature``.
+  package var calibration: String?
+  /// What tells photos that are unlike the training photos, as a JSON document; opaque here.
+  package var unknown: String?
   /// Further texts by name, such as a licence. Names do not begin with `thaw.`.
   package var notes: [String: String]
 
@@ -34,9 +39,11 @@ package struct ModelRecord: Sendable, Equatable {
     thawVersion: String, architecture: String, classNames: [String],
     outputActivation: OutputActivation = .softmax, thresholds: [Float] = [], preprocessing: String,
     precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}",
-    structure: String? = nil,
+    structure: String? = nil, calibration: String? = nil, unknown: String? = nil,
     notes: [String: String] = [:]
   ) {
+    self.calibration = calibration
+    self.unknown = unknown
     self.thawVersion = thawVersion
     self.architecture = architecture
     self.classNames = classNames
@@ -88,6 +95,9 @@ extension ModelRecord {
     metadata["thaw.freezing"] = ModelRecord.json(freezing).serialized
     metadata["thaw.training"] = training
     if let structure { metadata["thaw.structure"] = structure }
+    // A Thaw that does not know them gives the same labels, with the probabilities that it always gave.
+    if let calibration { metadata["thaw.calibration"] = calibration }
+    if let unknown { metadata["thaw.unknown"] = unknown }
     if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
     return metadata
   }
@@ -120,7 +130,8 @@ extension ModelRecord {
       preprocessing: try text("preprocessing"),
       precision: try ModelRecord.precision(metadata["thaw.precision"]),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
-      structure: metadata["thaw.structure"],
+      structure: metadata["thaw.structure"], calibration: metadata["thaw.calibration"],
+      unknown: metadata["thaw.unknown"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
     try validate()
   }
@@ -157,7 +168,12 @@ extension ModelRecord {
     guard !architecture.isEmpty else {
       throw ModelRecordError(kind: .malformed, reason: "the architecture has no name")
     }
-    for (name, document) in [("preprocessing", preprocessing), ("training", training)] {
+    let documents = [
+      ("preprocessing", preprocessing), ("training", training), ("calibration", calibration),
+      ("unknown", unknown),
+    ]
+    for (name, document) in documents {
+      guard let document else { continue }
       do throws(JSONError) { _ = try JSONValue(parsing: document) } catch {
         throw ModelRecordError(
           kind: .malformed, reason: "thaw.\(name) is not JSON: \(error.reason) at \(error.offset)")
@@ -195,6 +211,14 @@ extension ModelRecord {
         nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
     }
     return precision
+  }
+
+  // MARK: Calibration
+
+  /// What logits are divided by where a photo is looked at once; nil when that was not calibrated.
+  package var temperature: Double? {
+    guard let calibration, let json = try? JSONValue(parsing: calibration) else { return nil }
+    return json["temperature"]?["value"]?.double
   }
 
   // MARK: Freezing

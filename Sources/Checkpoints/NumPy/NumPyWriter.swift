@@ -101,6 +101,9 @@ package enum NumPyWriter {
     return NumPyReader.magic + [1, 0] + bytes(text.utf8.count, 2) + Array(text.utf8)
   }
 
+  /// What precedes the elements of a Float32 array on its own, a `.npy` file, in row-major order.
+  package static func header(ofFloats extents: [Int]) -> [UInt8] { header("<f4", extents) }
+
   private static func type(of elements: ElementType) -> String? {
     switch elements {
     case .float64: "<f8"

@@ -166,7 +166,7 @@ package struct StoredTensor: Sendable {
 
   /// Calls `body` with all little-endian bytes in row-major order, piece by piece where that saves
   /// memory.
-  func forEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) throws(CheckpointError) {
+  package func forEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) throws(CheckpointError) {
     switch contents {
     case .floats(let tensor) where order == nil:
       tensor.withUnsafeElements { body(UnsafeRawBufferPointer($0)) }

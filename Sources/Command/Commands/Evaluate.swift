@@ -83,9 +83,30 @@ extension Evaluation {
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
     if let pictures = words.pictures { lines.append(pictures) }
+    if let calibration { lines += calibration.lines }
     lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
     if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
     if let caution { lines.append(caution + "\n") }
     return lines.joined(separator: "\n")
+  }
+}
+
+extension CalibrationResult {
+  /// How far probabilities can be believed, and what sets of labels keep of their promise.
+  fileprivate var lines: [String] {
+    let error = "expected calibration error"
+    var lines = [
+      "\(error) \(Format.percent(after.expectedError)), before calibration"
+        + " \(Format.percent(before.expectedError)) (temperature \(Format.fixed(temperature.value, 3)))"
+        + (isOfSamePhotos ? "; these photos chose it" : "")
+    ]
+    if let nine = sets.first(where: { $0.asked == 0.9 }) {
+      lines.append(
+        "sets for a coverage of 90 %: \(Format.percent(nine.coverage)) contain the label, with"
+          + " \(Format.fixed(nine.size, 2)) labels on average"
+          + (nine.ownHalves ? " (each half of the photos judged by the other)" : ""))
+    }
+    if let caution { lines.append(caution) }
+    return lines
   }
 }

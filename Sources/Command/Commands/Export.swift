@@ -107,6 +107,11 @@ struct Export: ParsableCommand {
     let outputs =
       exported.outputActivation == .softmax ? "" : ", \(exported.outputActivation.summary)"
     lines.append("  classes: \(exported.classNames.count)\(outputs)")
+    if let temperature = exported.temperature {
+      lines.append(
+        "  calibrated: probabilities are those of the logits divided by"
+          + " \(Format.fixed(temperature, 3))")
+    }
     return lines.joined(separator: "\n")
   }
 }

@@ -34,6 +34,19 @@ struct Predict: ParsableCommand {
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "Also give a set of labels that contains the right one with this probability, such as 0.9.",
+      valueName: "probability"))
+  var coverage: Double?
+
+  @Option(
+    help: """
+      Photos that are unlike anything the model was trained on: label them 'unknown', flag them beside \
+      their label, or off (default: flag, where the model can tell).
+      """)
+  var unknown: PredictStage.UnknownPhotos?
+
   @Option(help: "text, json or csv.")
   var format: Format?
 
@@ -51,6 +64,9 @@ struct Predict: ParsableCommand {
       throw ValidationError(
         "--logits has no effect without --json: the other formats leave them out.")
     }
+    if let coverage, !(coverage > 0 && coverage < 1) {
+      throw ValidationError("--coverage is \(coverage), expected above 0 and below 1, such as 0.9.")
+    }
     if global.json, let format, format != .json {
       throw ValidationError("--json and --format \(format.rawValue) contradict each other.")
     }
@@ -61,9 +77,11 @@ struct Predict: ParsableCommand {
     let session = Session(global)
     var settings = Recipe().evaluate
     try testTime.apply(to: &settings)
+    var options = PredictStage.Options()
+    (options.top, options.tta, options.withLogits) = (top, settings.tta, logits)
+    (options.coverage, options.unknown) = (coverage, unknown)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
-      images, model: foreign.reference(model, snapshots: settings.snapshots), top: top,
-      tta: settings.tta, withLogits: logits)
+      images, model: foreign.reference(model, snapshots: settings.snapshots), options: options)
     let result: PrintedResult =
       switch global.json ? .json : format ?? .text {
       case .json: .document(try JSONText.of(predictions) + "\n")
@@ -79,29 +97,54 @@ struct Predict: ParsableCommand {
   }
 
   private func csv(_ predictions: [PredictStage.Prediction]) -> String {
-    var table = CSVWriter(header: ["path", "label", "probability"])
+    let saysUnknown = unknown == .flag || unknown == .label
+    var table = CSVWriter(
+      header: ["path", "label", "probability"] + (saysUnknown ? ["unknown", "unknown_score"] : [])
+        + (coverage == nil ? [] : ["set"]))
     for one in predictions {
-      if let label = one.label, let probability = one.probability {
-        table.append([one.path, label, "\(probability)"])
+      let more =
+        (saysUnknown
+          ? [one.unknown.map { $0 ? "1" : "0" } ?? "", one.unknownScore.map { "\($0)" } ?? ""] : [])
+        + (coverage == nil ? [] : [(one.set ?? []).joined(separator: "|")])
+      if let label = one.label {
+        table.append([one.path, label, one.probability.map { "\($0)" } ?? ""] + more)
       }
       // Several labels: a row for each, and an empty one for a photo that has none.
       guard let labels = one.labels else { continue }
-      for label in labels { table.append([one.path, label.label, "\(label.probability)"]) }
-      if labels.isEmpty { table.append([one.path, "", ""]) }
+      for label in labels { table.append([one.path, label.label, "\(label.probability)"] + more) }
+      if labels.isEmpty { table.append([one.path, "", ""] + more) }
     }
     return table.text
   }
 
   /// One line a photo: a line end in a class's name is written out.
   private func lines(_ predictions: [PredictStage.Prediction]) -> String {
-    predictions.map { one in
-      if let labels = one.labels {
-        let found = labels.isEmpty ? "no label; most probable: " : ""
-        return "\(one.path)  \(found)\(text(labels.isEmpty ? Array(one.top.prefix(1)) : labels))\n"
-      }
-      return "\(one.path)  "
-        + text(one.top.filter { $0.probability >= 0.001 || $0.label == one.label }) + "\n"
-    }.joined()
+    predictions.map { one in "\(one.path)  \(answer(one))\(remarks(one))\n" }.joined()
+  }
+
+  private func answer(_ one: PredictStage.Prediction) -> String {
+    if one.unknown == true, unknown == .label {
+      return "\(PredictStage.unknownLabel); most probable: \(text(Array(one.top.prefix(1))))"
+    }
+    if let labels = one.labels {
+      let found = labels.isEmpty ? "no label; most probable: " : ""
+      return found + text(labels.isEmpty ? Array(one.top.prefix(1)) : labels)
+    }
+    return text(one.top.filter { $0.probability >= 0.001 || $0.label == one.label })
+  }
+
+  private func remarks(_ one: PredictStage.Prediction) -> String {
+    var remarks = ""
+    if let set = one.set, let coverage {
+      let share = ThawConsole.Format.percent(coverage, separator: " ")
+      remarks += "; \(share) set: \(set.map { VisibleText.escape($0) }.joined(separator: " or "))"
+    }
+    if one.unknown == true, let score = one.unknownScore, let threshold = one.unknownThreshold {
+      remarks +=
+        "; unlike anything it was trained on (score \(ThawConsole.Format.fixed(Double(score), 2)), 19 of 20"
+        + " validation photos are below \(ThawConsole.Format.fixed(Double(threshold), 2)))"
+    }
+    return remarks
   }
 
   private func text(_ ranked: [PredictStage.Ranked]) -> String {
@@ -111,3 +154,5 @@ struct Predict: ParsableCommand {
     }.joined(separator: ", ")
   }
 }
+
+extension PredictStage.UnknownPhotos: ExpressibleByArgument {}

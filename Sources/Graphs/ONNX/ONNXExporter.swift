@@ -33,6 +33,9 @@ package struct ONNXExporter {
     package var results = Results.both
     /// What makes the probabilities. Those of a single sigmoid are [N, 1], of the second class.
     package var activation = OutputActivation.softmax
+    /// What logits are divided by in front of the softmax; nil for a model that is not calibrated. The
+    /// logits that leave the graph are as they were.
+    package var temperature: Double?
     /// The defaults.
     package init() {}
   }
@@ -58,6 +61,9 @@ package struct ONNXExporter {
     return ONNXModel(producer: producer, metadata: texts, graph: exporter.finished())
   }
 
+  /// How the division of the logits is called, and its result.
+  static let temperature = "calibration.temperature"
+  static let scaled = "calibration.logits"
   /// How the nodes of the preprocessing are called, and its result.
   static let preprocessingPrefix = "preprocessing."
   static let normalised = "preprocessing.normalised"
@@ -109,7 +115,13 @@ package struct ONNXExporter {
     guard options.results != .logits else { return }
     switch options.activation {
     case .softmax:
-      emit("Softmax", "probabilities", ["logits"], ["axis": .integer(1)], result: "probabilities")
+      var source = "logits"
+      if let temperature = options.temperature {
+        let divisor = constant(ONNXExporter.temperature, temperature)
+        source = emit(
+          "Div", ONNXExporter.temperature, [source, divisor], result: ONNXExporter.scaled)
+      }
+      emit("Softmax", "probabilities", [source], ["axis": .integer(1)], result: "probabilities")
     case .independentSigmoids, .singleSigmoid:
       emit("Sigmoid", "probabilities", ["logits"], result: "probabilities")
     }

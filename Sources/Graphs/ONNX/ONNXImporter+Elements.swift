@@ -48,6 +48,22 @@ extension ONNXImporter {
     try set(node, .dropout(probability: Double(probability)), [input])
   }
 
+  /// The division by which Thaw calibrates: the record says it too, and whoever reads the file divides.
+  mutating func calibratedLogits(_ node: ONNXNode) throws {
+    let input = try image(node)
+    let said = try ModelRecord(model, file: file)?.temperature
+    guard let divisor = try constant(node, 1), divisor.shape.count == 1, let said,
+      let found = try numbers(divisor).elements.first, abs(Double(found) - said) <= 1e-5 * said
+    else {
+      throw failure(
+        node,
+        "it divides the logits by another number than the temperature in the metadata,"
+          + " \(said.map { "\($0)" } ?? "none"). Export the model again")
+    }
+    // Not by `set`: no layer is to be called by it.
+    for output in node.outputs { values[output] = .image(input) }
+  }
+
   mutating func softmax(_ node: ONNXNode) throws {
     let input = try image(node)
     let shape = draft[input.layer].shape

@@ -40,6 +40,9 @@ extension ONNXImporter {
     case "Clip": try clip(node)
     case "Dropout": try dropout(node)
     case "Softmax": try softmax(node)
+    case "Div"
+    where model.metadata["thaw.calibration"] != nil && node.outputs == [ONNXExporter.scaled]:
+      try calibratedLogits(node)
     case "Add", "Mul", "Sub", "Div": try elementwise(node)
     case "Concat": try concatenation(node)
     case "Constant": try constantNode(node)

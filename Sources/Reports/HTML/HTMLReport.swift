@@ -76,7 +76,8 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, earlierSection, photosSection, confusionSection, suspectsSection,
+      evaluationSection, earlierSection, photosSection, confusionSection, calibrationSection,
+      suspectsSection,
       diagnosisSection, batchNormSection, usageSection, dataSection, augmentationSection,
       trainingSection, detailsSection,
     ]

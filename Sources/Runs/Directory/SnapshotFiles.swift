@@ -53,8 +53,7 @@ struct SnapshotFiles {
     try RunModel.write(
       TrainedNetwork(
         parameters: parameters, outcome: outcome, time: TrainingTime(photos: 0, seconds: 0)),
-      to: path, key: key, run, network: network, isHeadAlone: isHeadAlone,
-      choosesThresholds: false)
+      to: [path], key: key, run, network: network, isHeadAlone: isHeadAlone, isWhole: false)
   }
 
   /// Removes the snapshots of other trainings, and damaged ones.

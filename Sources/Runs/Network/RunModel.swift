@@ -5,20 +5,23 @@ import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
 import ThawFiles
+import ThawImages
 import ThawInference
 import ThawNetwork
 import ThawRecipes
+import ThawTensors
 import ThawTraining
 
 /// A model file of a run: what was trained, under the key of everything it depends on.
 struct RunModel {
-  /// Writes a model file.
+  /// Writes a model file under each of some names.
   ///
-  /// - Parameter choosesThresholds: whether, where photos may have several labels, the validation photos
-  ///   choose from which probability on a photo has each; otherwise that is a half.
+  /// - Parameter isWhole: whether it is the model of a training, so that the validation photos choose what
+  ///   its answers need: thresholds where photos may have several labels, the calibration where they have
+  ///   one, and what is unlike the training photos. Otherwise thresholds are a half.
   static func write(
-    _ trained: TrainedNetwork, to path: FilePath, key: String, _ run: OpenRun,
-    network: TransferNetwork, isHeadAlone: Bool, choosesThresholds: Bool = true
+    _ trained: TrainedNetwork, to paths: [FilePath], key: String, _ run: OpenRun,
+    network: TransferNetwork, isHeadAlone: Bool, isWhole: Bool = true
   ) throws {
     let (recipe, manifest) = (run.recipe, run.manifest)
     let counts = Dictionary(
@@ -31,14 +34,88 @@ struct RunModel {
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
       outputActivation: manifest.outputActivation,
-      thresholds: choosesThresholds ? try thresholds(trained.parameters, run) : [],
+      thresholds: isWhole ? try thresholds(trained.parameters, run) : [],
       preprocessing: network.preprocessing.json,
       precision: run.context.computedPrecision(of: recipe),
       freezing: network.plan,
       training: try training.json(), structure: try network.structure(trained.parameters))
     record.notes["license"] = network.card.license
-    try FileSystem.createDirectory(path.removingLastComponent())
-    try ModelFile.write(path, record, trained.parameters.restricted(to: network.graph))
+    if isWhole {
+      record.calibration = try calibration(
+        trained.parameters, key: key, isHeadAlone: isHeadAlone, run)?.json()
+      record.unknown = try unknown(trained.parameters, run)?.json()
+    }
+    for path in paths {
+      try FileSystem.createDirectory(path.removingLastComponent())
+      try ModelFile.write(path, record, trained.parameters.restricted(to: network.graph))
+    }
+  }
+
+  /// What the validation photos say of the probabilities: for one look, and for the looks and snapshots that
+  /// the recipe evaluates with. Nil without validation photos, and where photos may have several labels.
+  ///
+  /// - Parameter key: of the training, whose snapshots lie in the run.
+  private static func calibration(
+    _ parameters: Parameters, key: String, isHeadAlone: Bool, _ run: OpenRun
+  ) throws -> ModelCalibration? {
+    let photos = run.manifest.records(in: .valid)
+    guard !photos.isEmpty, case .single(let labels) = SampleLabels(of: photos, in: run.manifest)
+    else { return nil }
+    let independent = run.manifest.pictures(of: photos)
+    func fitted(_ look: TestTimeAugmentation, _ models: [Parameters]) throws
+      -> ModelCalibration.Fitted
+    {
+      let members = try models.map {
+        try RunEvaluation.logits(of: photos, by: $0, views: look.views, run)
+      }
+      return ModelCalibration.Fitted(
+        look, members: members, labels: labels, independent: independent)
+    }
+    var all = [try fitted(.crops(count: 1), [parameters])]
+    let settings = run.recipe.evaluate
+    guard settings.tta.count > 1 || settings.snapshots else { return ModelCalibration(all) }
+    let look = settings.tta.views(
+      of: run.recipe.augmentation(isHeadAlone: isHeadAlone), seed: run.recipe.seed)
+    if settings.tta.count > 1 { all.append(try fitted(look, [parameters])) }
+    if settings.snapshots {
+      let files = try SnapshotModels.all(in: run.directory.checkpoints).filter {
+        try TrainingRecord.read($0)?.key == key
+      }
+      if !files.isEmpty {
+        all.append(try fitted(look, files.map { try ModelFile.read($0).parameters }))
+      }
+    }
+    return ModelCalibration(all)
+  }
+
+  /// What tells photos that are unlike the training photos; nil without validation photos, and for networks
+  /// that are their head alone or hand it more than ``UnknownScore/mostFeatures``.
+  private static func unknown(_ parameters: Parameters, _ run: OpenRun) throws -> UnknownScore? {
+    let validation = run.manifest.records(in: .valid)
+    let training = run.manifest.sample(of: .train, atMost: UnknownScore.mostPhotos)
+    guard !validation.isEmpty, training.count > 1 else { return nil }
+    let network = try TransferNetwork(
+      run.recipe, trained: parameters, classes: run.manifest.classes, context: run.context)
+    guard network.graph.headInput == network.partition.cut else { return nil }
+    let store = try FeatureStore(network, of: run)
+    guard store.rowLength <= UnknownScore.mostFeatures else { return nil }
+    // What is judged is never rounded; training photos are read as training read them.
+    let trained = try FeatureStore(
+      network, of: run, precision: FeaturePrecision(run.recipe.cache))
+    _ = try store.fill(validation)
+    _ = try trained.fill(training)
+    func features(_ store: FeatureStore, _ photos: [Manifest.Record]) throws -> Tensor<Float> {
+      CachedFeatures(
+        clean: try store.matrix(photos), labels: .single([Int](repeating: 0, count: photos.count))
+      ).tensor
+    }
+    let indices = Dictionary(
+      uniqueKeysWithValues: run.manifest.classes.enumerated().map { ($1, $0) })
+    return UnknownScore.fitted(
+      try features(trained, training),
+      // Photos of several labels lie in no class of their own: they are one cloud.
+      labels: training.map { run.manifest.severalLabels ? 0 : indices[$0.className] ?? 0 },
+      validation: try features(store, validation))
   }
 
   /// See ``LabelThresholds``; empty where each photo has one label, and without validation photos.
@@ -81,5 +158,22 @@ extension OpenRun {
   /// How long a training took; 0 when that was not noted.
   func time(of training: TrainingRecord) -> TrainingTime {
     TrainingTime(in: directory, key: training.key) ?? TrainingTime(photos: 0, seconds: 0)
+  }
+}
+
+extension Manifest {
+  /// At most so many photos of a split, evenly of all classes; of each those whose contents have the lowest
+  /// hashes, so that the same photos always give the same ones.
+  fileprivate func sample(of split: Split, atMost limit: Int) -> [Record] {
+    var groups: [String: [Record]] = [:]
+    for record in records(in: split) { groups[record.className, default: []].append(record) }
+    let sorted = groups.keys.sorted().compactMap { groups[$0]?.sorted { $0.sha256 < $1.sha256 } }
+    var chosen: [Record] = []
+    for rank in 0..<(sorted.map(\.count).max() ?? 0) {
+      for group in sorted where rank < group.count && chosen.count < limit {
+        chosen.append(group[rank])
+      }
+    }
+    return chosen
   }
 }

@@ -84,8 +84,8 @@ package struct EvaluateStage {
     }
     let progress = context.console.progress("Evaluating", total: photos.files.count)
     let outcomes = try classifier.classify(
-      photos.files.map { $0.path.resolved(in: data.folder) }, views: tta.views
-    ) { progress.update(completed: $0) }
+      photos.files.map { $0.path.resolved(in: data.folder) }, views: tta.views,
+      progress: { progress.update(completed: $0) })
     progress.finish()
     var (logits, judged): ([Tensor<Float>], [ScannedFile]) = ([], [])
     var bad = photos.scan.bad.map(\.description)
@@ -108,7 +108,8 @@ package struct EvaluateStage {
     let members = all.chunks(of: tta.views.count)
     var evaluation = try Evaluation(
       split: photos.name, classNames: classifier.classNames, members: members, tta: tta,
-      labels: truth.labels(of: judged), thresholds: classifier.thresholds)
+      labels: truth.labels(of: judged), thresholds: classifier.thresholds,
+      calibration: classifier.calibration)
     let order = ClassOrderRemarks(
       evaluation, assumed: classifier.model.record.notes[StoredModel.assumedOrder])
     evaluation.remarks = [order.assumption].compactMap(\.self) + order.findings

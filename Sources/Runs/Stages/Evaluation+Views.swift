@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ThawImages
+import ThawInference
 package import ThawNetwork
 package import ThawTensors
 import ThawTraining
@@ -13,11 +14,31 @@ extension Evaluation {
   /// - Parameters:
   ///   - members: for each model, the logits of all photos for each view, [photos, classes].
   ///   - thresholds: where photos may have several labels, from which probability on they have each.
+  ///   - calibration: of the model; nil where it has none.
+  ///   - isOfSamePhotos: whether the calibration was chosen by these photos.
   init(
     split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
-    labels: SampleLabels, thresholds: [Float]
+    labels: SampleLabels, thresholds: [Float], calibration: ModelCalibration?,
+    isOfSamePhotos: Bool = false
   ) throws {
     let only = members.count == 1 && tta.views.count == 1 ? members.first?.first : nil
+    let look = ModelCalibration.Look(tta, snapshots: members.count > 1)
+    if case .single(let labels) = labels, let fitted = calibration?.fitted(for: look)?.fitted {
+      let plain = tta.probabilities(of: members)
+      let calibrated = fitted.temperature.probabilities(of: plain)
+      try self.init(
+        split: split, classNames: classNames, probabilities: calibrated, labels: labels)
+      self.calibration = CalibrationResult(
+        temperature: fitted.temperature, look: fitted.look.name, isOfSamePhotos: isOfSamePhotos,
+        before: Reliability(plain, labels: labels),
+        after: Reliability(calibrated, labels: labels),
+        sets: ConformalSets.usualCoverages.compactMap { asked in
+          isOfSamePhotos
+            ? SetCoverage(halvesOf: calibrated, labels: labels, asked: asked)
+            : SetCoverage(fitted.sets, calibrated, labels: labels, asked: asked)
+        })
+      return
+    }
     switch (labels, only) {
     case (.single(let labels), let logits?):
       try self.init(split: split, classNames: classNames, logits: logits, labels: labels)

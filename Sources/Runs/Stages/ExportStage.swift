@@ -66,6 +66,8 @@ package struct ExportStage {
     package let classNames: [String]
     /// What makes probabilities of the logits.
     package let outputActivation: OutputActivation
+    /// What logits are divided by in front of it; nil of a model that is not calibrated.
+    package let temperature: Double?
   }
 
   /// Writes `model` to `output`: complete, or not at all. A file that is there already is replaced, but
@@ -92,6 +94,10 @@ package struct ExportStage {
     case .onnx:
       var options = options
       options.activation = stored.record.outputActivation
+      if stored.record.outputActivation == .softmax {
+        options.temperature = try ModelCalibration(of: stored.record, source: model.text)?
+          .temperature.value
+      }
       let exported = try ONNXExporter.model(
         of: stored.graph, stored.parameters, preprocessing: stored.preprocessing,
         metadata: try stored.record.onnxMetadata(for: output), options: options,
@@ -205,7 +211,7 @@ package struct ExportStage {
       path: output.displayed, format: format, architecture: stored.record.architecture,
       bytes: try FileStatus(of: output).size, tensors: tensors, inputs: inputs, outputs: outputs,
       preprocessing: stored.preprocessing.description, classNames: stored.record.classNames,
-      outputActivation: stored.record.outputActivation)
+      outputActivation: stored.record.outputActivation, temperature: stored.record.temperature)
   }
 }
 

@@ -87,7 +87,7 @@ package struct FineTuneStage {
     try trained.time.write(
       to: run.directory, key: tuning.key, threads: run.context.threads)
     try RunModel.write(
-      trained, to: run.directory.model, key: tuning.key, run, network: start.network,
+      trained, to: [run.directory.model], key: tuning.key, run, network: start.network,
       isHeadAlone: false)
     try snapshots.removeOthers()
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()

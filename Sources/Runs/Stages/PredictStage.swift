@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+package import ThawAnswers
 import ThawCheckpoints
 import ThawConsole
-import ThawDatasets
 import ThawFiles
 import ThawImages
 package import ThawInference
@@ -39,118 +39,181 @@ package struct PredictStage {
     package let top: [Ranked]
     /// One a class, of the first view; only when asked for.
     package let logits: [Float]?
+    /// Whether the photo is unlike anything that the model was trained on; nil when that is not known of
+    /// the model, or was not to be said.
+    package let unknown: Bool?
+    /// How unlike it is, and from where on it is called so; see ``UnknownScore``.
+    package let unknownScore: Float?
+    package let unknownThreshold: Float?
+    /// The labels among which the right one is with the coverage that was asked for, the most probable
+    /// first; nil when none was.
+    package let set: [String]?
   }
 
-  /// A photo without a prediction.
-  package struct Failure: Sendable {
-    /// As displayed.
-    package let path: String
-    /// Why.
-    package let reason: String
+  /// What becomes of photos that are unlike anything the model was trained on.
+  package enum UnknownPhotos: String, Sendable, CaseIterable {
+    /// Their label is `unknown`.
+    case label
+    /// They keep their label, and it is said.
+    case flag
+    /// Nothing is said.
+    case off
   }
+
+  /// What is asked besides the classes.
+  package struct Options: Sendable {
+    /// How many classes to rank.
+    package var top = 5
+    /// Several looks at each photo.
+    package var tta = Recipe.TestTime()
+    /// Whether logits are given.
+    package var withLogits = false
+    /// How often the set of labels is to contain the right one, above 0 and below 1; nil for no sets.
+    package var coverage: Double?
+    /// See ``UnknownPhotos``; nil for a flag where the model can tell.
+    package var unknown: UnknownPhotos?
+
+    package init() {}
+  }
+
+  /// The label of a photo that is unlike anything the model was trained on.
+  package static let unknownLabel = "unknown"
+
+  /// A photo without a prediction.
+  package typealias Failure = FoundPhotos.Failure
 
   /// Predicts photos and, recursively, folders of photos.
   ///
-  /// - Parameters:
-  ///   - top: how many classes to rank.
-  ///   - tta: several looks at each photo.
   /// - Returns: predictions in the order of the arguments, and the photos that have none.
-  /// - Throws: what loading the model throws; ``PipelineError/interrupted``.
+  /// - Throws: what loading the model throws; ``PipelineError/usage(_:)`` for what this model cannot say;
+  ///   ``PipelineError/interrupted``.
   package func predict(
-    _ inputs: [FilePath], model: ModelReference, top: Int,
-    tta: Recipe.TestTime = Recipe.TestTime(), withLogits: Bool = false
+    _ inputs: [FilePath], model: ModelReference, options: Options = Options()
   ) throws -> (predictions: [Prediction], failures: [Failure]) {
     let classifier = try model.load(context: context)
-    let tta = try classifier.views(of: tta)
-    var failures: [Failure] = []
-    var others: [FilePath] = []
-    let paths = inputs.flatMap { photos(at: $0, &failures, &others) }
-    if !others.isEmpty {
-      let examples = others.prefix(3).map(\.displayed).joined(separator: ", ")
-      context.console.warn(
-        "\(others.count == 1 ? "1 file is no image" : "\(others.count) files are no images"): \(examples)"
-          + (others.count > 3 ? " and \(others.count - 3) more" : ""))
-    }
-    guard !paths.isEmpty || !failures.isEmpty else {
-      throw PipelineError.data(
-        "\(inputs.map(\.displayed).joined(separator: ", ")): no photo was found.")
-    }
+    let tta = try classifier.views(of: options.tta)
+    let answering = try Answering(classifier, tta, options)
+    for note in answering.notes { context.console.warn(note) }
+    let found = try FoundPhotos(inputs, console: context.console)
+    let paths = found.paths
+    var failures = found.failures
     let progress = context.console.progress("Predicting", total: paths.count)
-    let outcomes = try classifier.classify(paths, views: tta.views) {
-      progress.update(completed: $0)
-    }
+    var scores = [Float?](repeating: nil, count: paths.count)
+    let outcomes = try classifier.classify(
+      paths, views: tta.views,
+      onFeatures: { scores[$0] = answering.unknown?.score($1) },
+      progress: { progress.update(completed: $0) })
     progress.finish()
     var predictions: [Prediction] = []
-    for (path, outcome) in zip(paths, outcomes) {
+    for (index, outcome) in outcomes.enumerated() {
+      let path = paths[index].displayed
       switch outcome {
-      case .unusable(let reason): failures.append(Failure(path: path.displayed, reason: reason))
+      case .unusable(let reason): failures.append(Failure(path: path, reason: reason))
       case .logits(let logits):
-        predictions.append(
-          prediction(
-            path, logits,
-            tta.probabilities(
-              of: logits.members(views: tta.views.count), by: classifier.outputActivation),
-            classifier.model.record, top: top, withLogits: withLogits))
+        predictions.append(answering.prediction(path, logits, score: scores[index]))
       }
     }
     return (predictions, failures)
   }
+}
 
-  private func prediction(
-    _ path: FilePath, _ logits: Tensor<Float>, _ combined: Tensor<Float>, _ model: ModelRecord,
-    top: Int, withLogits: Bool
-  ) -> Prediction {
-    let probabilities = Array(combined.elements)
-    let names = model.classNames
+/// How one model's logits become the answers that were asked for.
+private struct Answering {
+  let unknown: UnknownScore?
+  /// What holds with a reservation, as sentences.
+  private(set) var notes: [String] = []
+  private let record: ModelRecord
+  private let look: TestTimeAugmentation
+  private let fitted: ModelCalibration.Fitted?
+  private let options: PredictStage.Options
+
+  /// - Throws: ``PipelineError/usage(_:)`` when something is asked that the model cannot say.
+  init(
+    _ classifier: Classifier, _ look: TestTimeAugmentation, _ options: PredictStage.Options
+  ) throws {
+    record = classifier.model.record
+    self.look = look
+    self.options = options
+    let own = ModelCalibration.Look(look, snapshots: classifier.memberCount > 1)
+    let found = classifier.calibration?.fitted(for: own)
+    fitted = found?.fitted
+    unknown = options.unknown == .off ? nil : classifier.unknown
+    if let found, !found.isExact {
+      notes.append(
+        "\(classifier.source): its probabilities are calibrated for \(found.fitted.look.name), and the same"
+          + " temperature is used for \(own.name). The recipe's evaluate.tta and evaluate.snapshots have a"
+          + " training calibrate it.")
+    }
+    if let coverage = options.coverage { try check(coverage, classifier) }
+    if let handling = options.unknown, handling != .off {
+      guard classifier.unknown != nil else {
+        throw PipelineError.usage(
+          "\(classifier.source) does not say what is unlike its training photos"
+            + (classifier.memberCount > 1 ? ", several models together cannot" : "")
+            + ". Models that thaw train or fine-tune makes with validation photos do; leave --unknown out."
+        )
+      }
+      if handling == .label, record.classNames.contains(PredictStage.unknownLabel) {
+        throw PipelineError.usage(
+          "\(classifier.source) has a class '\(PredictStage.unknownLabel)' of its own. Use --unknown flag."
+        )
+      }
+    }
+  }
+
+  private mutating func check(_ coverage: Double, _ classifier: Classifier) throws(PipelineError) {
+    guard !record.outputActivation.allowsSeveralLabels else {
+      throw .usage(
+        "\(classifier.source) gives several labels a photo; a set that contains the label is for models of"
+          + " one. Leave --coverage out.")
+    }
+    guard let sets = fitted?.sets else {
+      throw .usage(
+        "\(classifier.source) has no scores for sets of labels: they come from the validation photos of a"
+          + " training by thaw train or fine-tune. Leave --coverage out.")
+    }
+    if sets.limit(coverage: coverage) == .infinity {
+      notes.append(
+        "\(sets.photos) validation photos promise a coverage of at most"
+          + " \(Format.percent(sets.largestCoverage)), less than the \(Format.percent(coverage)) asked for:"
+          + " each set has all labels.")
+    }
+  }
+
+  /// The answer for one photo.
+  ///
+  /// - Parameters:
+  ///   - logits: [models * views, classes].
+  ///   - score: see ``UnknownScore``.
+  func prediction(
+    _ path: String, _ logits: Tensor<Float>, score: Float?
+  ) -> PredictStage.Prediction {
+    let plain = look.probabilities(
+      of: logits.members(views: look.views.count), by: record.outputActivation)
+    let probabilities = (fitted?.temperature.probabilities(of: plain) ?? plain).elements
+    let names = record.classNames
     // Equal probabilities keep the order of the classes.
     let order = probabilities.indices.sorted {
       (probabilities[$1], $0) < (probabilities[$0], $1)
     }
-    let ranked = order.prefix(max(top, 1)).map {
-      Ranked(label: names[$0], probability: probabilities[$0])
+    func ranked(_ index: Int) -> PredictStage.Ranked {
+      PredictStage.Ranked(label: names[index], probability: probabilities[index])
     }
-    let isExclusive = !model.outputActivation.allowsSeveralLabels
-    let labels = model.labels(of: probabilities).map {
-      Ranked(label: names[$0], probability: probabilities[$0])
-    }
-    return Prediction(
-      path: path.displayed, label: isExclusive ? ranked[0].label : nil,
-      probability: isExclusive ? ranked[0].probability : nil, labels: isExclusive ? nil : labels,
-      top: ranked, logits: withLogits ? Array(logits.elements.prefix(names.count)) : nil)
-  }
-
-  /// The file itself, or the photos in a folder or an archive and those below. What cannot be looked at is a failure,
-  /// and hides nothing else.
-  private func photos(
-    at path: FilePath, _ failures: inout [Failure], _ others: inout [FilePath]
-  ) -> [FilePath] {
-    var found: [FilePath] = []
-    do throws(FileError) {
-      let kind = try PhotoFiles.status(of: path).kind
-      guard kind == .directory || PhotoFiles.isArchive(path) else { return [path] }
-      for name in try PhotoFiles.list(path) {
-        found += photos(atEntry: path.appending(name), &failures, &others)
-      }
-    } catch {
-      failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
-    }
-    return found
-  }
-
-  /// What an entry of a folder gives; links to folders are not followed.
-  private func photos(
-    atEntry path: FilePath, _ failures: inout [Failure], _ others: inout [FilePath]
-  ) -> [FilePath] {
-    if FileNames.isIgnored(BytePath(path).lastComponent) { return [] }
-    do throws(FileError) {
-      if try PhotoFiles.status(of: path, followingLinks: false).kind == .directory {
-        return photos(at: path, &failures, &others)
-      }
-      if FileNames.isPhoto(path) { return [path] }
-      others.append(path)
-    } catch {
-      failures.append(Failure(path: path.displayed, reason: error.reason.text(error.operation)))
-    }
-    return []
+    let isExclusive = !record.outputActivation.allowsSeveralLabels
+    let isUnknown = score.flatMap { score in unknown.map { $0.isUnknown(score) } }
+    let isRelabelled = isUnknown == true && options.unknown == .label
+    let best = ranked(order[0])
+    return PredictStage.Prediction(
+      path: path,
+      label: !isExclusive ? nil : isRelabelled ? PredictStage.unknownLabel : best.label,
+      probability: isExclusive && !isRelabelled ? best.probability : nil,
+      labels: isExclusive ? nil : isRelabelled ? [] : record.labels(of: probabilities).map(ranked),
+      top: order.prefix(max(options.top, 1)).map(ranked),
+      logits: options.withLogits ? Array(logits.elements.prefix(names.count)) : nil,
+      unknown: isUnknown, unknownScore: score,
+      unknownThreshold: score.flatMap { _ in unknown?.threshold },
+      set: options.coverage.flatMap { coverage in
+        fitted?.sets.set(of: probabilities, coverage: coverage).map { names[$0] }
+      })
   }
 }

@@ -50,11 +50,16 @@ struct RunEvaluation {
       try RunEvaluation.logits(of: photos, by: file, views: views.views, run)
     }
     labels = SampleLabels(of: records, in: manifest)
-    thresholds = try ModelFile.read(file).record.thresholdsOfClasses
-    probabilities = views.probabilities(of: members, by: manifest.outputActivation)
+    let record = try ModelFile.read(file).record
+    thresholds = record.thresholdsOfClasses
+    let calibration = try ModelCalibration(of: record, source: file.displayed)
+    let plain = views.probabilities(of: members, by: manifest.outputActivation)
+    let look = ModelCalibration.Look(views, snapshots: members.count > 1)
+    probabilities =
+      calibration?.fitted(for: look)?.fitted.temperature.probabilities(of: plain) ?? plain
     var evaluation = try Evaluation(
       split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels,
-      thresholds: thresholds)
+      thresholds: thresholds, calibration: calibration, isOfSamePhotos: chosen == .valid)
     let pictures = manifest.pictures(of: records)
     if pictures < records.count { evaluation.independent = pictures }
     self.evaluation = evaluation

@@ -93,10 +93,9 @@ package struct TrainStage {
     let trained = try solve(network, key: key)
     try run.verify()
     try trained.time.write(to: run.directory, key: key, threads: run.context.threads)
-    for path in [run.directory.model, run.directory.headModel] {
-      try RunModel.write(
-        trained, to: path, key: key, run, network: network, isHeadAlone: network.keepsStatistics)
-    }
+    try RunModel.write(
+      trained, to: [run.directory.model, run.directory.headModel], key: key, run, network: network,
+      isHeadAlone: network.keepsStatistics)
     try TrainerCheckpoint(run.directory, key: key).remove()
     if replaces, !isFineTunedNext {
       run.context.console.warn(

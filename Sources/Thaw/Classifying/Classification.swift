@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawTraining
+
 /// What a classifier says about one photo.
 public struct Classification: Sendable, Hashable {
   /// A class and how probable it is.
@@ -10,10 +12,23 @@ public struct Classification: Sendable, Hashable {
     public let probability: Float
   }
 
+  /// How unlike the photos of the model's training a photo is.
+  public struct Likeness: Sendable, Hashable {
+    /// Unitless, at least 0: a squared distance from the nearest class, about 1 for photos like those of
+    /// the training.
+    public let score: Float
+    /// Above it a photo is unlike anything the model was trained on: 19 of 20 of its validation photos
+    /// are below.
+    public let threshold: Float
+    /// Whether the photo is unlike anything the model was trained on.
+    public var isUnknown: Bool { score > threshold }
+  }
+
   /// The names of all classes, in the order of ``probabilities`` and ``logits``.
   public let classNames: [String]
   /// One a class, in 0...1, combined over the classifier's views: the softmax of the logits, summing to
-  /// 1 but for rounding; of a model that ``allowsSeveralLabels`` the sigmoid of each.
+  /// 1 but for rounding, calibrated where the model says how, so that of answers with a probability of 0.8
+  /// about four of five are right; of a model that ``allowsSeveralLabels`` the sigmoid of each.
   public let probabilities: [Float]
   /// One a class, of the first view (the photo's centre), without a unit: what the network computes
   /// in front of the softmax or the sigmoids. Those of a network with one output x are 0 and x.
@@ -25,8 +40,29 @@ public struct Classification: Sendable, Hashable {
   /// it is ``index`` alone.
   public let labelIndices: [Int]
 
+  /// How unlike the photos of the training this one is; nil for a model that does not know.
+  public let likeness: Likeness?
+  /// What sets of labels go by; nil for a model that has none.
+  private let sets: ConformalSets?
+
   /// The position of the most probable class; of equals the first.
   public let index: Int
+
+  /// The labels among which the right one is with a probability of `coverage`, the most probable first; at
+  /// least one.
+  ///
+  /// It holds on average over photos like the validation photos of the training.
+  ///
+  /// - Parameter coverage: above 0 and below 1.
+  /// - Returns: nil for a model that has no such sets: one of several labels, or trained elsewhere or
+  ///   without validation photos. All labels when the validation photos were too few to promise so much.
+  public func set(coverage: Double) -> [Candidate]? {
+    precondition(
+      coverage > 0 && coverage < 1, "A coverage is above 0 and below 1, not \(coverage).")
+    return sets?.set(of: probabilities, coverage: coverage).map {
+      Candidate(label: classNames[$0], probability: probabilities[$0])
+    }
+  }
 
   /// The most probable class; of equals the first.
   public var label: String { classNames[index] }
@@ -51,8 +87,10 @@ public struct Classification: Sendable, Hashable {
   /// Collects them; one number a class, at least one class.
   init(
     classNames: [String], probabilities: [Float], logits: [Float], labelIndices: [Int],
-    allowsSeveralLabels: Bool
+    allowsSeveralLabels: Bool, sets: ConformalSets? = nil, likeness: Likeness? = nil
   ) {
+    self.sets = sets
+    self.likeness = likeness
     self.labelIndices = labelIndices
     self.allowsSeveralLabels = allowsSeveralLabels
     self.classNames = classNames

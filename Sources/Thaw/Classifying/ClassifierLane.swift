@@ -123,12 +123,21 @@ final class ClassifierLane: @unchecked Sendable {
         Tensor(Array(logits.elements[range]), shape: [rows.count, outputs]), by: activation)
       let combined = network.looks.probabilities(
         of: ofViews.members(views: rows.count), by: activation)
-      let probabilities = Array(combined.elements)
+      let calibrated =
+        network.calibration?.temperature.probabilities(of: combined) ?? combined
+      let probabilities = calibrated.elements
       answer.classification = Classification(
         classNames: network.record.classNames, probabilities: probabilities,
         logits: Array(ofViews.elements.prefix(network.record.classNames.count)),
         labelIndices: network.record.labels(of: probabilities),
-        allowsSeveralLabels: activation.allowsSeveralLabels)
+        allowsSeveralLabels: activation.allowsSeveralLabels, sets: network.calibration?.sets,
+        likeness: network.unknown.map { unknown in
+          let length = head.inputStride
+          let start = rows.lowerBound * length
+          return Classification.Likeness(
+            score: unknown.score(features.elements[start..<(start + length)]),
+            threshold: unknown.threshold)
+        })
     }
     return answer
   }

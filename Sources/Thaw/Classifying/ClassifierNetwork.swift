@@ -21,6 +21,10 @@ struct ClassifierNetwork: Sendable {
   var classNames: [String] { record.classNames }
   let preprocessing: Preprocessing
   let looks: TestTimeAugmentation
+  /// What makes its probabilities say how often answers are right; nil when it has none.
+  let calibration: ModelCalibration.Fitted?
+  /// What tells photos that are unlike its training photos; nil when it has none.
+  let unknown: UnknownScore?
   /// Whether what is drawn follows from a photo's contents.
   let drawsAugmentation: Bool
   private let graph: Graph
@@ -45,10 +49,13 @@ struct ClassifierNetwork: Sendable {
     record = model.record
     preprocessing = model.preprocessing
     (graph, parameters) = (model.graph, model.parameters)
-    let partition = Partition(graph, freezing: .freezing(to: -1, of: graph))
-    cut = partition.prefix.isEmpty || partition.suffix.isEmpty ? nil : partition.cut
+    cut = graph.headInput
     drawsAugmentation = configuration.views.drawsAugmentation
     looks = try configuration.views.looks(of: model, path)
+    calibration = try ModelCalibration(of: record, source: path.string)?
+      .fitted(for: ModelCalibration.Look(looks, snapshots: false))?.fitted
+    let unknown = try UnknownScore(of: record, source: path.string)
+    self.unknown = cut == nil ? nil : unknown
   }
 
   /// How many numbers the head gets; nil when nothing comes before it.

@@ -71,6 +71,9 @@ package struct Evaluation: Sendable, Equatable, Codable {
   package var remarks: [String] = []
   /// What new heads make of photos they have not seen; nil where nobody has tried.
   package var crossValidation: HeldOut?
+  /// How well the probabilities say how often answers are right, before and after calibration, and what
+  /// sets of labels keep of their promise; nil for a model that is not calibrated.
+  package var calibration: CalibrationResult?
 
   /// How many samples were judged, each by something that had not seen it.
   package struct HeldOut: Sendable, Equatable, Codable {
@@ -98,7 +101,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case split, count, accuracy, loss, auc, confusion, independent, remarks
+    case split, count, accuracy, loss, auc, confusion, independent, remarks, calibration
     case macroF1 = "macro_f1"
     case perClass = "per_class"
     case crossValidation = "cross_validation"
@@ -234,6 +237,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     independent = try container.decodeIfPresent(Int.self, forKey: .independent)
     remarks = try container.decodeIfPresent([String].self, forKey: .remarks) ?? []
     crossValidation = try container.decodeIfPresent(HeldOut.self, forKey: .crossValidation)
+    calibration = try container.decodeIfPresent(CalibrationResult.self, forKey: .calibration)
     if let coOccurrence {
       guard count > 0, !perClass.isEmpty, independent.map({ $0 > 0 }) ?? true,
         (0...1).contains(accuracy), perClass.allSatisfy({ $0.counts != nil }),
@@ -277,6 +281,7 @@ package struct Evaluation: Sendable, Equatable, Codable {
     try container.encodeIfPresent(independent, forKey: .independent)
     if !remarks.isEmpty { try container.encode(remarks, forKey: .remarks) }
     try container.encodeIfPresent(crossValidation, forKey: .crossValidation)
+    try container.encodeIfPresent(calibration, forKey: .calibration)
   }
 
   static func check(

@@ -15,6 +15,11 @@ void thaw_dgemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_
                 const double *a, int64_t lda, const double *b, int64_t ldb, double beta, double *c,
                 int64_t ldc);
 
+/// Eigenvalues, ascending, and eigenvectors of a symmetric matrix of `n` rows, whose lower triangle in
+/// column order is read; vector i replaces the elements from i * n on. Returns LAPACK's status: 0 is done,
+/// above 0 not converged; -1000 when there is no memory.
+int32_t thaw_dsyevd(int32_t n, double *matrix, double *values);
+
 /// Number of threads of OpenBLAS's own pool.
 void thaw_blas_set_threads(int32_t count);
 

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+package import SystemPackage
+import ThawArchives
+import ThawCheckpoints
+import ThawConsole
+import ThawFiles
+import ThawTensors
+
+/// Vectors of photos in a file: a NumPy array and a list beside it, a table, or JSON lines.
+///
+/// `NAME.npy` is a Float32 array [photos, length]; `NAME.jsonl` beside it has a line for each row,
+/// `{"path": …, "sha256": …}`. As CSV the columns are `path, sha256, f0, f1, …`; as JSON lines each has a
+/// `vector` besides. The hash is that of the photo's file.
+package struct VectorFile: Sendable {
+  /// How vectors are written.
+  package enum Format: String, Sendable, CaseIterable, Encodable {
+    case npy, csv, jsonl
+  }
+
+  /// Whose vector a row is.
+  package struct Row: Sendable, Equatable, Codable {
+    /// As it was named.
+    package let path: String
+    /// Of the photo's contents, hexadecimal.
+    package let sha256: String
+
+    package init(path: String, sha256: String) { (self.path, self.sha256) = (path, sha256) }
+  }
+
+  /// The list that lies beside an array.
+  package static func list(beside array: FilePath) -> FilePath {
+    var path = array
+    path.extension = "jsonl"
+    return path
+  }
+
+  // MARK: Writing
+
+  /// Writes vectors, complete or not at all; of an array the list first.
+  ///
+  /// - Parameter vectors: [rows, length], row after row.
+  /// - Throws: `FileError`.
+  package static func write(
+    _ path: FilePath, _ format: Format, rows: [Row], vectors: [Float], length: Int
+  ) throws {
+    precondition(vectors.count == rows.count * length, "Every row has a vector.")
+    switch format {
+    case .npy:
+      let lines = try rows.map { try line($0) }.joined()
+      try AtomicFile.write(list(beside: path), text: lines)
+      try AtomicFile.write(path) { file in
+        try file.append(NumPyWriter.header(ofFloats: [rows.count, length]))
+        try vectors.withUnsafeBytes { try file.append($0) }
+      }
+    case .csv:
+      var table = CSVWriter(header: ["path", "sha256"] + (0..<length).map { "f\($0)" })
+      for (index, row) in rows.enumerated() {
+        let own = vectors[(index * length)..<((index + 1) * length)]
+        table.append([row.path, row.sha256] + own.map { "\($0)" })
+      }
+      try AtomicFile.write(path, text: table.text)
+    case .jsonl:
+      try AtomicFile.write(path) { file in
+        for (index, row) in rows.enumerated() {
+          let own = vectors[(index * length)..<((index + 1) * length)]
+          let numbers = own.map { "\($0)" }.joined(separator: ",")
+          let text = try line(row).dropLast(2) + ",\"vector\":[\(numbers)]}\n"
+          try file.append(Array(text.utf8))
+        }
+      }
+    }
+  }
+
+  private static func line(_ row: Row) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(row), as: UTF8.self) + "\n"
+  }
+
+  // MARK: Reading
+
+  /// Whose the rows of the array are.
+  package let rows: [Row]
+  /// Numbers in a vector.
+  package let length: Int
+  private let tensor: StoredTensor
+
+  /// Opens an array with its list; the vectors stay in the file.
+  ///
+  /// - Throws: `CheckpointError`, `FileError`; ``PipelineError/data(_:)`` when the two do not fit.
+  package init(_ path: FilePath) throws {
+    guard path.extension == "npy" else {
+      throw PipelineError.data(
+        "\(path.displayed): vectors are searched in a .npy file with its list beside it. Write one:"
+          + " thaw embed --model MODEL PHOTOS --output vectors.npy")
+    }
+    let checkpoint = try CheckpointReader.read(path)
+    guard let tensor = checkpoint.tensors.first, checkpoint.tensors.count == 1,
+      tensor.shape.rank == 2, tensor.elementType == .float32, tensor.shape[1] > 0
+    else {
+      throw PipelineError.data(
+        "\(path.displayed): a Float32 array [photos, length] is expected, found"
+          + " \(checkpoint.tensors.map { "\($0.elementType.rawValue) \($0.shape)" }.joined(separator: ", "))."
+      )
+    }
+    let list = VectorFile.list(beside: path)
+    let lines = String(decoding: try FileSystem.read(list), as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: true)
+    let decoder = JSONDecoder()
+    rows = try lines.enumerated().map { number, line in
+      guard let row = try? decoder.decode(Row.self, from: Data(line.utf8)) else {
+        throw PipelineError.data(
+          "\(list.displayed):\(number + 1): a path and a sha256 are expected.")
+      }
+      return row
+    }
+    guard rows.count == tensor.shape[0] else {
+      throw PipelineError.data(
+        "\(list.displayed): has \(rows.count) lines for the \(tensor.shape[0]) rows of"
+          + " \(path.displayed). Write both anew: thaw embed")
+    }
+    length = tensor.shape[1]
+    self.tensor = tensor
+  }
+
+  /// Calls `body` with all vectors in order, in blocks of whole rows; never more than a few megabytes are in
+  /// memory.
+  ///
+  /// - Throws: `CheckpointError`.
+  package func forEachBlock(_ body: (UnsafeBufferPointer<Float>) -> Void) throws {
+    let rowsInBlock = max((1 << 22) / (4 * length), 1)
+    let block = AlignedStorage<Float>(count: rowsInBlock * length)
+    let capacity = 4 * rowsInBlock * length
+    let target = UnsafeMutableRawBufferPointer(block.elements)
+    var filled = 0
+    try tensor.forEachPiece { piece in
+      var start = 0
+      while start < piece.count {
+        let count = min(piece.count - start, capacity - filled)
+        target[filled..<(filled + count)].copyBytes(from: piece[start..<(start + count)])
+        (start, filled) = (start + count, filled + count)
+        guard filled == capacity else { continue }
+        body(UnsafeBufferPointer(block.elements))
+        filled = 0
+      }
+    }
+    if filled > 0 { body(UnsafeBufferPointer(rebasing: block.elements[..<(filled / 4)])) }
+  }
+}

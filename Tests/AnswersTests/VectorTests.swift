@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import SystemPackage
+import Testing
+import ThawAnswers
+import ThawConsole
+import ThawFiles
+import ThawTestSupport
+
+struct VectorTests {
+  /// Numbers without a pattern.
+  private static func vectors(_ count: Int, length: Int) -> [[Float]] {
+    (0..<count).map { row in
+      (0..<length).map { Float((row * 7919 + $0 * 104_729) % 2003) / 1000 - 1 }
+    }
+  }
+
+  @Test func theNearestAreThoseOfAnExhaustiveSearch() throws {
+    let (all, queries) = (Self.vectors(97, length: 12), Self.vectors(5, length: 12).reversed())
+    func cosine(_ a: [Float], _ b: [Float]) -> Double {
+      func dot(_ a: [Float], _ b: [Float]) -> Double {
+        zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+      }
+      return dot(a, b) / (dot(a, a) * dot(b, b)).squareRoot()
+    }
+    var nearest = NearestVectors(to: Array(queries), limit: 4)
+    for block in [0..<40, 40..<41, 41..<97] {
+      all[block].flatMap { $0 }.withUnsafeBufferPointer { nearest.add($0) }
+    }
+    for (query, matches) in zip(queries, nearest.matches) {
+      let scores = all.map { cosine(query, $0) }
+      let expected = scores.indices.sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(4)
+      #expect(matches.map(\.row) == Array(expected))
+      for match in matches {
+        #expect(abs(Double(match.similarity) - scores[match.row]) < 1e-5)
+      }
+    }
+  }
+
+  @Test func aVectorOfZerosIsNearNothing() {
+    var nearest = NearestVectors(to: [[1, 0]], limit: 3)
+    [Float](arrayLiteral: 0, 0, -1, 0, 2, 0).withUnsafeBufferPointer { nearest.add($0) }
+    #expect(nearest.matches[0].map(\.row) == [2, 0, 1])
+    #expect(nearest.matches[0].map(\.similarity) == [1, 0, -1])
+  }
+
+  @Test func anArrayIsReadAsItWasWrittenBlockByBlock() throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path.appending("vectors.npy")
+    // More than one block of four megabytes.
+    let (count, length) = (2100, 1024)
+    let elements = (0..<(count * length)).map { Float($0 % 8191) - 4000 }
+    let rows = (0..<count).map { VectorFile.Row(path: "ä \"\($0)\".png", sha256: "\($0)") }
+    try VectorFile.write(path, .npy, rows: rows, vectors: elements, length: length)
+    let file = try VectorFile(path)
+    #expect(file.rows == rows && file.length == length)
+    var read: [Float] = []
+    var blocks = 0
+    try file.forEachBlock {
+      read += $0; blocks += 1
+    }
+    #expect(read == elements && blocks > 1)
+    // A list that is not the array's is refused.
+    try AtomicFile.write(VectorFile.list(beside: path), text: "{\"path\":\"a\",\"sha256\":\"b\"}\n")
+    #expect(throws: PipelineError.self) { try VectorFile(path) }
+  }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+import ThawTensors
+import ThawTraining
+
+struct CalibrationTests {
+  /// Logits of `count` samples whose labels follow the probabilities at `temperature`.
+  static func samples(
+    _ count: Int, classes: Int, temperature: Double, seed: UInt64 = 1
+  ) -> (logits: Tensor<Float>, labels: [Int]) {
+    var state = seed
+    func uniform() -> Double {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Double(state >> 11) / Double(1 << 53)
+    }
+    var (logits, labels): ([Float], [Int]) = ([], [])
+    for _ in 0..<count {
+      let row = (0..<classes).map { _ in 6 * (uniform() - 0.5) }
+      let shares = row.map { exp($0 / temperature) }
+      var rest = uniform() * shares.reduce(0, +)
+      var label = 0
+      while label < classes - 1, rest > shares[label] {
+        rest -= shares[label]
+        label += 1
+      }
+      logits += row.map { Float($0) }
+      labels.append(label)
+    }
+    return (Tensor(logits, shape: [count, classes]), labels)
+  }
+
+  @Test(arguments: [0.5, 1.0, 2.5])
+  func theTemperatureThatMadeTheLabelsIsFound(_ temperature: Double) {
+    let (logits, labels) = Self.samples(8000, classes: 5, temperature: temperature)
+    let fitted = Temperature.fitted(logits, labels: labels)
+    #expect(abs(fitted.value / temperature - 1) < 0.06, "\(fitted.value)")
+    #expect(!fitted.isOfFew && fitted.photos == 8000)
+    // No temperature near it has a smaller loss, but for the prior's share.
+    func loss(_ value: Double) -> Double {
+      Reliability(
+        Temperature(value: value, photos: 1).probabilities(ofLogits: logits), labels: labels
+      ).loss
+    }
+    #expect(loss(fitted.value) < loss(fitted.value * 1.05))
+    #expect(loss(fitted.value) < loss(fitted.value / 1.05))
+  }
+
+  @Test func calibrationLowersTheErrorOfOtherSamples() {
+    let (logits, labels) = Self.samples(4000, classes: 4, temperature: 3, seed: 5)
+    let (others, truth) = Self.samples(4000, classes: 4, temperature: 3, seed: 6)
+    let fitted = Temperature.fitted(logits, labels: labels)
+    let before = Reliability(Probabilities.softmax(others), labels: truth)
+    let after = Reliability(fitted.probabilities(ofLogits: others), labels: truth)
+    #expect(before.expectedError > 0.15 && after.expectedError < 0.03, "\(after.expectedError)")
+    #expect(after.loss < before.loss)
+    #expect(after.bins.reduce(0) { $0 + $1.count } == 4000)
+  }
+
+  @Test func fewPhotosStayNearOne() {
+    // Two right answers would call for a temperature of 0, two sure mistakes for an endless one.
+    let sure = Tensor<Float>([9, 0, 0, 9], shape: [2, 2])
+    let right = Temperature.fitted(sure, labels: [0, 1])
+    let wrong = Temperature.fitted(sure, labels: [1, 0])
+    #expect(right.value < 1.0001 && right.value > 0.9 && right.isOfFew)
+    #expect(wrong.value > 1.3 && wrong.value < Temperature(value: 9.9, photos: 1).value)
+    // The same photo ten times says no more than once.
+    let often = Tensor<Float>(
+      Array(repeating: [Float(4), 0], count: 10).flatMap { $0 }, shape: [10, 2])
+    let once = Temperature.fitted(
+      Tensor<Float>([4, 0], shape: [1, 2]), labels: [1])
+    let counted = Temperature.fitted(
+      often, labels: [Int](repeating: 1, count: 10), independent: 1)
+    #expect(abs(once.value - counted.value) < 1e-6)
+    #expect(Temperature.fitted(often, labels: [Int](repeating: 1, count: 10)).value > once.value)
+  }
+
+  @Test func answersNeverChange() {
+    // Neighbouring numbers, which a large temperature brings together.
+    let half = Float(0.5)
+    let rows: [[Float]] = [
+      [half.nextDown, half], [half, half], [half.nextUp, half], [0.2, 0.4, Float(0.4).nextUp],
+      [1, 0, 0], [0, .leastNonzeroMagnitude, 0],
+    ]
+    for value in [0.1, 0.7, 3, 10] {
+      for row in rows {
+        let tensor = Tensor<Float>(row, shape: [1, row.count])
+        let result = Temperature(value: value, photos: 1).probabilities(of: tensor)
+        #expect(Probabilities.predictions(result) == Probabilities.predictions(tensor), "\(row)")
+        #expect(abs(result.elements.reduce(0, +) - 1) < 1e-5)
+      }
+    }
+  }
+
+  @Test func probabilitiesAreThoseOfTheDividedLogits() {
+    let (logits, _) = Self.samples(50, classes: 7, temperature: 1, seed: 9)
+    let temperature = Temperature(value: 1.7, photos: 1)
+    let ofLogits = temperature.probabilities(ofLogits: logits)
+    let divided = Tensor<Float>(
+      logits.elements.map { Float(Double($0) / 1.7) }, shape: logits.shape)
+    let ofAnswers = temperature.probabilities(of: Probabilities.softmax(logits))
+    for (index, expected) in Probabilities.softmax(divided).elements.enumerated() {
+      #expect(abs(ofLogits[index] - expected) < 1e-6 && abs(ofAnswers[index] - expected) < 1e-6)
+    }
+  }
+
+  @Test func setsContainTheTruthAsOftenAsAsked() {
+    let (logits, labels) = Self.samples(3000, classes: 6, temperature: 2, seed: 11)
+    let (others, truth) = Self.samples(4000, classes: 6, temperature: 2, seed: 12)
+    // Far too sure probabilities: the promise does not need good ones.
+    let sets = ConformalSets(Probabilities.softmax(logits), labels: labels)
+    for asked in [0.8, 0.9, 0.95] {
+      let found = SetCoverage(sets, Probabilities.softmax(others), labels: truth, asked: asked)
+      #expect(abs(found.coverage - asked) < 0.02, "\(asked): \(found.coverage)")
+      #expect(found.size > 1 && found.size < 6 && !found.ownHalves && found.photos == 4000)
+      let own = SetCoverage(halvesOf: Probabilities.softmax(others), labels: truth, asked: asked)
+      #expect(own.map { abs($0.coverage - asked) < 0.02 && $0.ownHalves } == true)
+    }
+  }
+
+  @Test func setsAreNeverEmptyAndGrowWithTheCoverage() throws {
+    let (logits, labels) = Self.samples(99, classes: 6, temperature: 2, seed: 13)
+    let probabilities = Probabilities.softmax(logits)
+    let sets = ConformalSets(probabilities, labels: labels)
+    let row = Array(probabilities.elements[0..<6])
+    var former: [Int] = []
+    for asked in [0.01, 0.5, 0.8, 0.9, 0.95, 0.99] {
+      let set = sets.set(of: row, coverage: asked)
+      #expect(!set.isEmpty && set.starts(with: former))
+      former = set
+    }
+    // 99 photos promise 0.99 and no more: all labels are the set then.
+    #expect(sets.limit(coverage: 0.99) == sets.scores.last)
+    #expect(sets.limit(coverage: 0.995) == .infinity && sets.largestCoverage == 0.99)
+    #expect(sets.set(of: row, coverage: 0.995).count == 6)
+    let written = try JSONEncoder().encode(sets)
+    #expect(try JSONDecoder().decode(ConformalSets.self, from: written) == sets)
+  }
+
+  @Test func manyScoresAreThinnedOnTheSafeSide() {
+    let (logits, labels) = Self.samples(7001, classes: 5, temperature: 2, seed: 14)
+    let probabilities = Probabilities.softmax(logits)
+    let thinned = ConformalSets(probabilities, labels: labels)
+    #expect(thinned.scores.count == 2000 && thinned.photos == 7001)
+    let found = SetCoverage(thinned, probabilities, labels: labels, asked: 0.9)
+    #expect(found.coverage >= 0.9 && found.coverage < 0.903)
+  }
+
+  @Test(arguments: [
+    #"{"value": 0, "photos": 3}"#, #"{"value": 1e9, "photos": 3}"#, #"{"photos": 3}"#,
+  ])
+  func impossibleTemperaturesAreRefused(_ text: String) {
+    #expect(throws: (any Error).self) {
+      try JSONDecoder().decode(Temperature.self, from: Data(text.utf8))
+    }
+  }
+}
