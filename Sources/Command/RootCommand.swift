@@ -20,7 +20,7 @@ struct RootCommand: ParsableCommand {
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, Predict.self, Export.self, Report.self, Augment.self,
-      Diagnose.self, Doctor.self,
+      Diagnose.self, Doctor.self, SearchCommand.self, CrossValidate.self,
     ])
 
   static func main() {

@@ -77,7 +77,8 @@ package struct HTMLReport: Sendable {
   private var sections: [Section] {
     let all: [Section?] = [
       evaluationSection, earlierSection, photosSection, confusionSection, suspectsSection,
-      diagnosisSection, batchNormSection, usageSection, dataSection, augmentationSection,
+      crossValidationSection, diagnosisSection, batchNormSection, usageSection, dataSection,
+      augmentationSection,
       trainingSection, detailsSection,
     ]
     return all.compactMap { $0 }
