@@ -22,7 +22,7 @@ PREFIX ?= /usr/local
 export DESTDIR
 
 .DEFAULT_GOAL := all
-.PHONY: all setup build demo-data pretrained prepare cache find-lr train fine-tune tuned evaluate tta diagnose predict export \
+.PHONY: all setup build demo-data pretrained prepare cache find-lr search train fine-tune tuned evaluate tta diagnose predict export \
   report test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
@@ -51,6 +51,10 @@ cache: prepare pretrained
 # Suggests a learning rate for the head; changes nothing.
 find-lr: cache
 	$(THAW) find-lr --run $(RUN) $(OPTIONS)
+
+# Tries many heads and says which is best; OPTIONS="--apply" takes it. OPTIONS="--minutes 5 --at-most latency_ms=20"
+search: cache
+	$(THAW) search --run $(RUN) $(OPTIONS)
 
 train: cache
 	$(THAW) train --run $(RUN) $(OPTIONS)

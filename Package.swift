@@ -156,6 +156,13 @@ let package = Package(
         "Execution", "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes",
         "Reference", "Reports", "Tensors", "Training",
       ], libraries: [systemPackage]),
+    room(
+      "Search",
+      [
+        "Backbones", "Configuration", "Console", "Datasets", "Diagnosis", "Execution", "Files",
+        "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Tensors",
+        "Training",
+      ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -173,7 +180,7 @@ let package = Package(
         "ThawInference",
         "ThawNetwork",
         "ThawRecipes", "ThawReports",
-        "ThawRuns", "ThawTraining", argumentParser, systemPackage,
+        "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),
 
@@ -182,7 +189,7 @@ let package = Package(
       name: "thaw-bench",
       dependencies: [
         "ThawBackbones", "ThawCheckpoints", "ThawDatasets", "ThawExecution", "ThawImages",
-        "ThawNetwork", "ThawOneDNN", "ThawReference", "ThawTensors", "ThawTraining",
+        "ThawNetwork", "ThawOneDNN", "ThawReference", "ThawSearch", "ThawTensors", "ThawTraining",
         argumentParser, systemPackage,
       ],
       path: "Benchmarks/thaw-bench"),
@@ -261,6 +268,12 @@ let package = Package(
         "Files", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    tests(
+      of: "Search",
+      [
+        "Search", "Backbones", "Configuration", "Console", "Datasets", "Files", "Images",
+        "Inference", "Recipes", "Reports", "Runs", "Tensors", "Training",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",

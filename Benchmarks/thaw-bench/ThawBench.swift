@@ -11,7 +11,8 @@ struct ThawBench: ParsableCommand {
     abstract: "Measures Thaw: by itself, or as one contender of Benchmarks/driver.py.",
     subcommands: [
       Features.self, JPEGFiles.self, HeadTraining.self, TrainingSteps.self, MakePhotos.self,
-      Profile.self, NearDuplicatePhotos.self, CardSpeeds.self, Version.self,
+      Profile.self, NearDuplicatePhotos.self, CardSpeeds.self, SearchSamplers.self,
+      Version.self,
     ])
 }
 

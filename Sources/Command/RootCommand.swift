@@ -19,8 +19,9 @@ struct RootCommand: ParsableCommand {
     version: "thaw \(thawVersion)",
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
-      FindLearningRate.self, FineTune.self, Predict.self, Explain.self, Embed.self, Similar.self,
-      Export.self, Report.self, Augment.self, Diagnose.self, Doctor.self,
+      FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
+      Explain.self, Embed.self, Similar.self, Export.self, Report.self, Augment.self,
+      Diagnose.self, Doctor.self,
     ])
 
   static func main() {

@@ -2,10 +2,13 @@
 
 import ArgumentParser
 import SystemPackage
+import ThawConsole
 import ThawFiles
+import ThawInference
 import ThawRecipes
 import ThawReports
 import ThawRuns
+import ThawSearch
 import ThawTraining
 
 /// `thaw fit`
@@ -28,6 +31,12 @@ struct Fit: ParsableCommand {
   )
   var minutes: Double?
 
+  @Option(
+    help:
+      "Judge every photo once by a head that has not seen it, in so many parts; says what more photos would bring. (default: not)"
+  )
+  var folds: Int?
+
   @OptionGroup(title: "Several looks, several models", visibility: .hidden) var testTime:
     TestTimeOptions
   @OptionGroup var recipe: RecipeOptions
@@ -37,6 +46,7 @@ struct Fit: ParsableCommand {
     if let minutes, !(minutes > 0 && minutes.isFinite) {
       throw ValidationError("--minutes: '\(minutes)' is not a number above 0.")
     }
+    if let folds { try CrossValidate.check(folds) }
   }
 
   func run() throws {
@@ -46,6 +56,7 @@ struct Fit: ParsableCommand {
     var recipe = try recipe.resolved(
       run: directory, seed: global.seed, console: session.console)
     try testTime.apply(to: &recipe.evaluate)
+    recipe.backbone = try chosenBackbone(recipe, directory, context)
     let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
       data, recipe: recipe, requests: self.recipe.requests, minutes: minutes,
@@ -54,8 +65,41 @@ struct Fit: ParsableCommand {
         guard !global.json && !global.quiet && !$0.unchanged else { return }
         session.console.show($0.text)
       }, onPlan: { session.console.show($0.text) })
+    guard let folds else {
+      return try session.print(result, text: result.text(recipe.evaluate.tta))
+    }
+    session.console.head("\nJudging every photo once")
+    let open = try OpenRun(directory, context: context)
+    let judged = try CrossValidationStage(open, folds: folds).judge()
+    _ = try ReportStage(open).write()
     try session.print(
-      result, text: result.text(recipe.evaluate.tta))
+      CrossValidatedFit(fit: result, crossValidation: judged),
+      text: result.text(recipe.evaluate.tta) + "\n\n" + judged.text)
+  }
+
+  /// The recipe's pretrained network, or for `auto` the one of those whose weights are here that serves the
+  /// photos best.
+  private func chosenBackbone(
+    _ recipe: Recipe, _ directory: RunDirectory, _ context: StageContext
+  ) throws -> String {
+    guard recipe.backbone == "auto" else { return recipe.backbone }
+    let store = context.pretrained
+    let names = try store.cards().filter { store.hasWeights(of: $0) }.map(\.name).sorted()
+    guard let first = names.first else {
+      throw PipelineError.usage(
+        "--backbone auto chooses among networks whose weights are here, and there are none. Fetch some:"
+          + " thaw pretrained fetch NAME")
+    }
+    guard names.count > 1 else { return first }
+    var scratch = recipe
+    scratch.backbone = first
+    _ = try PrepareStage(directory, context: context).prepare(
+      data, recipe: scratch, requests: self.recipe.requests)
+    let run = try OpenRun(directory, context: context)
+    let rows = try BackboneComparison(run).compare(names)
+    let choice = BackboneComparison.choice(rows) ?? first
+    context.console.say(BackboneComparison.text(rows) + "Taken: \(choice)")
+    return choice
   }
 
   /// The stages that a person sees, numbered.
@@ -71,6 +115,20 @@ struct Fit: ParsableCommand {
       guard let index = titles.firstIndex(where: { $0.0 == part }) else { return nil }
       return "\n\(index + 1)/\(titles.count) \(titles[index].1)"
     }
+  }
+}
+
+/// What `thaw fit --folds --json` prints: what it prints without, and `cross_validation`.
+private struct CrossValidatedFit: Encodable {
+  let fit: FitStage.Summary
+  let crossValidation: CrossValidationResult
+
+  private enum CodingKeys: String, CodingKey { case crossValidation }
+
+  func encode(to encoder: any Encoder) throws {
+    try fit.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(crossValidation, forKey: .crossValidation)
   }
 }
 

@@ -77,8 +77,8 @@ package struct HTMLReport: Sendable {
   private var sections: [Section] {
     let all: [Section?] = [
       evaluationSection, earlierSection, photosSection, confusionSection, calibrationSection,
-      suspectsSection,
-      diagnosisSection, batchNormSection, usageSection, dataSection, augmentationSection,
+      crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,
+      dataSection, augmentationSection,
       trainingSection, detailsSection,
     ]
     return all.compactMap { $0 }

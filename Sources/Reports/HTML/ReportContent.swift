@@ -43,6 +43,8 @@ package struct ReportContent: Sendable {
   package var preprocessing: PreprocessingDiagnosis?
   /// What `thaw diagnose fit` found.
   package var fit: FitFindings?
+  /// What `thaw cross-validate` found.
+  package var crossValidation: CrossValidationResult?
   /// Small PNG or JPEG files of photos, by the path that results name them with; a photo without
   /// one, or with other bytes, is shown as "no preview".
   package var thumbnails: [String: [UInt8]] = [:]

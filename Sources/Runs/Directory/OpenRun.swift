@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import SystemPackage
+package import SystemPackage
 import ThawCheckpoints
 package import ThawConsole
 package import ThawDatasets
@@ -112,12 +112,12 @@ package struct OpenRun: Sendable {
   /// Makes sure that the directory is still the one that was locked, before a result is written.
   ///
   /// - Throws: `FileError` when it was removed meanwhile.
-  func verify() throws { try lock.verify() }
+  package func verify() throws { try lock.verify() }
 
   /// Writes a result as JSON, complete or not at all.
   ///
   /// - Throws: `FileError`.
-  func write(_ result: some Encodable, to path: FilePath) throws {
+  package func write(_ result: some Encodable, to path: FilePath) throws {
     try verify()
     try AtomicFile.write(path, text: try JSONText.of(result) + "\n")
   }

@@ -67,6 +67,18 @@ package struct RunDirectory: Sendable {
   /// The photos with the most suspicious labels, as one picture.
   package var labelSheet: FilePath { place(of: .labelSheet) }
   package var report: FilePath { place(of: .report) }
+  /// What heads make of photos that they have not seen.
+  package var crossValidation: FilePath { place(of: .crossValidation) }
+  /// The same, a row a photo.
+  package var heldOutPredictions: FilePath { place(of: .heldOutPredictions) }
+  /// What a search has measured, a line each.
+  package var searchJournal: FilePath { place(of: .searchJournal) }
+  /// The result of the last search.
+  package var search: FilePath { place(of: .search) }
+  /// The same as a page.
+  package var searchPage: FilePath { place(of: .searchPage) }
+  /// The recipe that won.
+  package var searchedRecipe: FilePath { place(of: .searchedRecipe) }
   /// A look at the photos before training.
   package var photosPage: FilePath { place(of: .photosPage) }
 
@@ -92,6 +104,12 @@ package struct RunDirectory: Sendable {
     case labelTable = "diagnosis_fit.csv"
     case labelSheet = "diagnosis_fit.png"
     case report = "report.html"
+    case crossValidation = "cross_validation.json"
+    case heldOutPredictions = "cross_validation.csv"
+    case searchJournal = "search.jsonl"
+    case search = "search.json"
+    case searchPage = "search.html"
+    case searchedRecipe = "search.yml"
     case photosPage = "photos.html"
   }
 

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawDatasets
-import ThawTensors
-import ThawTraining
+package import ThawDatasets
+package import ThawTensors
+package import ThawTraining
 
 /// Cached rows with their labels, as the trainer wants them.
-struct CachedFeatures: FeatureSource {
+package struct CachedFeatures: FeatureSource {
   /// One row a photo, without augmentation.
   private let clean: FeatureMatrix
   /// The same photos under augmented views: epoch e trains on view e modulo their number.
   private let training: [FeatureMatrix]
-  let labels: SampleLabels
+  package let labels: SampleLabels
 
-  init(clean: FeatureMatrix, training: [FeatureMatrix] = [], labels: SampleLabels) {
+  package init(clean: FeatureMatrix, training: [FeatureMatrix] = [], labels: SampleLabels) {
     self.clean = clean
     self.training = training
     self.labels = labels
   }
 
-  var count: Int { labels.count }
-  var stride: Int { clean.rowLength }
-  var targetRows: TargetRows? { labels.rows }
+  package var count: Int { labels.count }
+  package var stride: Int { clean.rowLength }
+  package var targetRows: TargetRows? { labels.rows }
 
-  func label(_ index: Int) -> Int { labels.label(index) }
+  package func label(_ index: Int) -> Int { labels.label(index) }
 
-  func copyFeatures(
+  package func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
   ) {
     var matrix = clean
@@ -36,7 +36,7 @@ struct CachedFeatures: FeatureSource {
   }
 
   /// All rows without augmentation, [count, stride].
-  var tensor: Tensor<Float> {
+  package var tensor: Tensor<Float> {
     Tensor(shape: [count, stride]) { clean.copy(0..<count, into: $0) }
   }
 }

@@ -3,18 +3,19 @@
 import Glibc
 import SystemPackage
 import ThawConsole
-import ThawDatasets
+package import ThawDatasets
 import ThawExecution
 import ThawFiles
-import ThawImages
+package import ThawImages
 import ThawInference
 import ThawOneDNN
 import ThawTensors
 import ThawTraining
 
 /// The features of a run's photos at the network's cut: computed once, then read from the cache.
-struct FeatureStore {
-  let rowLength: Int
+package struct FeatureStore {
+  /// Numbers of one photo.
+  package let rowLength: Int
   private let network: TransferNetwork
   private let root: FilePath
   private let cache: FeatureCache
@@ -25,7 +26,7 @@ struct FeatureStore {
   /// Opens the cache of `network` in the run.
   ///
   /// - Parameter precision: of the numbers on the disk; what is judged is never rounded.
-  init(
+  package init(
     _ network: TransferNetwork, of run: OpenRun, precision: FeaturePrecision = .float32
   ) throws {
     self.network = network
@@ -57,7 +58,7 @@ struct FeatureStore {
   }
 
   /// The features of `records`, one row for each, under `view`.
-  func matrix(_ records: [Manifest.Record], view: TestTimeView = .plain(.center)) throws
+  package func matrix(_ records: [Manifest.Record], view: TestTimeView = .plain(.center)) throws
     -> FeatureMatrix
   {
     try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
@@ -80,7 +81,7 @@ struct FeatureStore {
   /// Computes the rows that are missing; returns how many photos were read.
   ///
   /// Interrupted at any moment, it continues where it was: rows are added every few batches.
-  func fill(
+  package func fill(
     _ records: [Manifest.Record], views: [TestTimeView] = [.plain(.center)]
   ) throws -> Int {
     var groups: [[TestTimeView]: [Manifest.Record]] = [:]

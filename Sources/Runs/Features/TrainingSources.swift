@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawDatasets
+package import ThawDatasets
 import ThawExecution
 import ThawFiles
 import ThawImages
 import ThawInference
 import ThawOneDNN
-import ThawRecipes
+package import ThawRecipes
 import ThawTraining
 
 /// What a network with a given cut trains on, and what it is judged by after each epoch.
@@ -124,7 +124,8 @@ struct TrainingSourceMaker {
 }
 
 extension FeaturePrecision {
-  init(_ precision: Recipe.CachePrecision) {
+  /// That of the recipe.
+  package init(_ precision: Recipe.CachePrecision) {
     self = precision == .float16 ? .float16 : .float32
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawDatasets
+package import ThawDatasets
 import ThawInference
 
 extension KeyHash {
@@ -14,7 +14,7 @@ extension KeyHash {
 
 extension Manifest {
   /// A hash of which photos there are, and what each is used for.
-  var photosKey: String {
+  package var photosKey: String {
     var hash = KeyHash("photos", version: 1)
     hash.add(photosOf: self)
     return hash.key

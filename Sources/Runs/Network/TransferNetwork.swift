@@ -1,32 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawBackbones
+package import ThawBackbones
 import ThawCheckpoints
 import ThawDatasets
-import ThawExecution
+package import ThawExecution
 import ThawFiles
-import ThawImages
-import ThawInference
-import ThawNetwork
+package import ThawImages
+package import ThawInference
+package import ThawNetwork
 import ThawOneDNN
-import ThawRecipes
-import ThawTensors
+package import ThawRecipes
+package import ThawTensors
 import ThawTraining
 
 /// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
-struct TransferNetwork {
-  let card: BackboneCard
-  let preprocessing: Preprocessing
-  let graph: Graph
-  let plan: FreezePlan
-  let partition: Partition
+package struct TransferNetwork {
+  /// The pretrained network's.
+  package let card: BackboneCard
+  /// How photos become its input.
+  package let preprocessing: Preprocessing
+  /// With its head.
+  package let graph: Graph
+  /// What trains.
+  package let plan: FreezePlan
+  /// Where features are cached.
+  package let partition: Partition
   /// Of the whole graph.
-  let parameters: Parameters
+  package let parameters: Parameters
 
   /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
   init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
-    let backbone = try PretrainedBackbone(card, from: context.pretrained)
+    try self.init(
+      recipe, on: try PretrainedBackbone(card, from: context.pretrained), classes: classes,
+      context: context)
+  }
+
+  /// The same on weights that are in memory already.
+  ///
+  /// - Parameter backbone: of the card that the recipe names.
+  package init(
+    _ recipe: Recipe, on backbone: PretrainedBackbone, classes: [String], context: StageContext
+  ) throws {
+    let card = backbone.card
     var graph = try backbone.graph(head: Head(recipe.head, classes: classes.count))
     graph.precision = context.precision(of: recipe)
     try self.init(
@@ -92,15 +108,15 @@ struct TransferNetwork {
   }
 
   /// Side of the input image.
-  var size: Extent2D { Extent2D(preprocessing.inputSize) }
+  package var size: Extent2D { Extent2D(preprocessing.inputSize) }
 
   /// The path of the last dense layer.
-  var classifier: ParameterPath { graph.output.path }
+  package var classifier: ParameterPath { graph.output.path }
 
   /// The logits of cached features, by the code that prediction runs behind the cut.
   ///
   /// Shapes: `features` [n, …] of the cut; result [n, classes].
-  func logits(
+  package func logits(
     of features: Tensor<Float>, parameters: Parameters, compiler: Compiler
   ) throws -> Tensor<Float> {
     try compiler.compileInference(

@@ -93,6 +93,7 @@ struct RunReport {
     content.batchNorm = diagnosis("batchnorm", limit: 1 << 24)
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
+    content.crossValidation = crossValidation
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
     content.thumbnails = thumbnails(
       answers.all.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
@@ -148,6 +149,15 @@ struct RunReport {
       thumbnails[record.path.description] = try? Thumbnail.jpeg(of: bytes, longerSide: 160)
     }
     return thumbnails
+  }
+
+  /// The last cross-validation, unless the photos have changed since.
+  private var crossValidation: CrossValidationResult? {
+    guard let bytes = try? FileSystem.read(run.crossValidation, limit: 1 << 24) else { return nil }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    let result = try? decoder.decode(CrossValidationResult.self, from: Data(bytes))
+    return result?.key == manifest.photosKey ? result : nil
   }
 
   /// The last result of a diagnosis; nil when there is none, or one of another version.

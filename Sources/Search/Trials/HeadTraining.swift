@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import ThawBackbones
+import ThawConsole
+package import ThawDatasets
+import ThawExecution
+package import ThawImages
+import ThawInference
+package import ThawNetwork
+import ThawOneDNN
+package import ThawRecipes
+package import ThawRuns
+package import ThawTensors
+import ThawTraining
+
+/// Trains heads of a run on some of its photos and answers for others, from cached features and without
+/// leaving a file.
+///
+/// With the same photos, settings and seed a head is the one that `thaw train` makes.
+package final class HeadTraining {
+  /// The run whose photos and settings they are.
+  package let run: OpenRun
+  private var backbones: [String: PretrainedBackbone] = [:]
+  /// The caches that hold every photo's features already, by what they depend on.
+  private var stores: [String: FeatureStore] = [:]
+
+  /// Trains heads of `run`.
+  package init(_ run: OpenRun) { self.run = run }
+
+  /// The network of a recipe with a fresh head; weights are read once.
+  package func network(_ recipe: Recipe) throws -> TransferNetwork {
+    if backbones[recipe.backbone] == nil {
+      let card = try run.context.pretrained.card(named: recipe.backbone)
+      backbones[recipe.backbone] = try PretrainedBackbone(card, from: run.context.pretrained)
+    }
+    guard let backbone = backbones[recipe.backbone] else { throw PipelineError.interrupted }
+    return try TransferNetwork(
+      recipe, on: backbone, classes: run.manifest.classes, context: run.context)
+  }
+
+  /// Features that are in the cache for `records`, computed where they are missing.
+  ///
+  /// - Parameter views: of each photo; the plain one by itself.
+  package func store(
+    _ network: TransferNetwork, _ recipe: Recipe, filledWith records: [Manifest.Record],
+    views: [TestTimeView] = [.plain(.center)]
+  ) throws -> FeatureStore {
+    let size = network.preprocessing.inputSize
+    let key = "\(recipe.backbone) \(size) \(recipe.precision) \(recipe.cache)"
+    let store =
+      try stores[key]
+      ?? FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
+    stores[key] = store
+    _ = try store.fill(records, views: views)
+    return store
+  }
+
+  /// A head trained on `training`: the whole network's weights.
+  ///
+  /// - Parameter validation: photos that choose the epoch and stop the training early; none for all epochs.
+  /// - Throws: ``SearchFailure`` when these settings cannot train, or diverge.
+  package func train(
+    _ network: TransferNetwork, _ recipe: Recipe, on training: [Manifest.Record],
+    validation: [Manifest.Record] = []
+  ) throws -> Parameters {
+    let (settings, manifest) = (recipe.train, run.manifest)
+    try HeadTraining.check(recipe, network)
+    let views = settings.cachedViews(seed: recipe.seed)
+    let store = try store(network, recipe, filledWith: training + validation)
+    if !views.isEmpty { _ = try store.fill(training, views: views) }
+    let matrices = try views.map { try store.matrix(training, view: $0) }
+    let labels = SampleLabels(of: training, in: manifest)
+    let source = CachedFeatures(
+      clean: try matrices.first ?? store.matrix(training), training: matrices, labels: labels)
+    do {
+      if settings.solver == .lbfgs { return try solve(network, recipe, source) }
+      let held = CachedFeatures(
+        clean: try store.matrix(validation), labels: SampleLabels(of: validation, in: manifest))
+      return try descend(network, recipe, source, held)
+    } catch let error as TrainingError {
+      throw SearchFailure("\(error)")
+    }
+  }
+
+  /// The logits of a trained network, [records, classes].
+  package func logits(
+    _ network: TransferNetwork, _ recipe: Recipe, _ parameters: Parameters,
+    of records: [Manifest.Record]
+  ) throws -> Tensor<Float> {
+    let store = try store(network, recipe, filledWith: records)
+    let source = CachedFeatures(
+      clean: try store.matrix(records), labels: SampleLabels(of: records, in: run.manifest))
+    return try network.logits(
+      of: source.tensor, parameters: parameters, compiler: run.context.compiler)
+  }
+
+  private static func check(_ recipe: Recipe, _ network: TransferNetwork) throws {
+    if recipe.train.solver == .lbfgs, recipe.head.hidden != nil {
+      throw SearchFailure("The solver lbfgs trains a head without a hidden layer.")
+    }
+    if recipe.train.augmentation.isActive, recipe.train.views == .fresh,
+      recipe.train.solver != .lbfgs
+    {
+      throw PipelineError.usage(
+        "a search trains heads on cached features, and train.views is fresh. Set it to a number.")
+    }
+    if network.plan.frozenBatchNorm.movesRunningStatistics || network.partition.prefix.isEmpty {
+      throw PipelineError.usage(
+        "a search trains heads on cached features, and head.frozen_batch_norm has the whole network"
+          + " run in training. Set it to inference.")
+    }
+    guard recipe.train.sizes.isEmpty else {
+      throw PipelineError.usage(
+        "a search trains heads at one input size, and train.sizes has several. Leave it out.")
+    }
+  }
+
+  private func solve(
+    _ network: TransferNetwork, _ recipe: Recipe, _ source: CachedFeatures
+  ) throws -> Parameters {
+    let classes = run.manifest.classes.count
+    let solver = LogisticRegression(
+      regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
+      classWeights: recipe.train.weights(source.labels, classes: classes), seed: recipe.seed)
+    let model = try solver.fit(
+      source, classes: classes, onSolve: { try run.context.checkInterruption() })
+    var parameters = network.parameters
+    parameters[network.classifier.appending("weight")] = model.weight
+    parameters[network.classifier.appending("bias")] = model.bias
+    return parameters
+  }
+
+  private func descend(
+    _ network: TransferNetwork, _ recipe: Recipe, _ source: CachedFeatures, _ held: CachedFeatures
+  ) throws -> Parameters {
+    let settings = recipe.train
+    let context = run.context
+    let schedule = try settings.schedule(
+      ofHead: network.graph, size: network.preprocessing.inputSize,
+      frozenBatchNorm: recipe.head.frozenBatchNorm)
+    let training = try PhasedTraining(
+      schedule,
+      configuration: settings.configuration(
+        samples: source.count, hasValidation: held.count > 0, seed: recipe.seed),
+      graph: network.graph, parameters: network.parameters,
+      loss: settings.loss(source.labels, classes: run.manifest.classes.count)
+    ) { phase, parameters in
+      PhaseSetting(
+        plan: try context.compiler.compileSuffix(
+          network.graph, partition: network.partition, parameters: parameters,
+          freezing: phase.plan, batch: min(settings.batch, source.count) + 1, size: network.size),
+        training: source, validation: held.count > 0 ? held : nil)
+    }
+    let result = try training.run(TrainerHooks(isCancelled: { context.isInterrupted() }))
+    guard result.outcome != .cancelled else { throw PipelineError.interrupted }
+    return training.parameters
+  }
+}
