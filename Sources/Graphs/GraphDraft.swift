@@ -74,7 +74,8 @@ struct GraphDraft {
   /// Whether no number of a layer's result is below zero, so that a zero never beats it in a maximum.
   func isNonNegative(_ layer: Int) -> Bool {
     switch layers[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid), .activation(.hardSigmoid):
+      true
     default: false
     }
   }

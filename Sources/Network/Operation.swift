@@ -117,7 +117,7 @@ package struct ChannelScale: Hashable, Sendable {
 }
 
 /// A function of one number.
-package enum Activation: String, Hashable, Sendable, Codable {
+package enum Activation: String, Hashable, Sendable, Codable, CaseIterable {
   /// max(x, 0).
   case relu
   /// min(max(x, 0), 6).
@@ -132,6 +132,13 @@ package enum Activation: String, Hashable, Sendable, Codable {
   case geluTanh
   /// x * sigmoid(1.702 x): CLIP's approximation, another function again.
   case quickGELU
+  /// min(max(x + 3, 0), 6) / 6, a sigmoid of straight lines.
+  ///
+  /// - Source: Howard et al. 2019, arXiv:1905.02244; PyTorch's. Keras 2's function of that name has
+  ///   another slope.
+  case hardSigmoid
+  /// x * min(max(x + 3, 0), 6) / 6, of the same source.
+  case hardSwish
 }
 
 /// Which number a pooling window keeps.

@@ -37,6 +37,10 @@ import ThawTensors
     ("regnet_x_6_4gf", 26_209_256), ("regnet_x_12gf", 46_106_056),
     ("regnet_y_200mf", 3_162_996), ("regnet_y_600mf", 6_055_160),
     ("regnet_y_6_4gf", 30_583_252), ("regnet_y_12gf", 51_822_544),
+    ("mobilenet_v3_large", 5_483_032), ("mobilenet_v3_small", 2_542_856),
+    ("mobilenetv3_large_100", 5_483_032), ("mobilenetv3_large_075", 3_993_528),
+    ("mobilenetv3_small_100", 2_542_856), ("mobilenetv3_small_075", 2_041_872),
+    ("mobilenetv3_small_050", 1_593_224), ("tf_mobilenetv3_small_075", 2_041_872),
     ("xception", 22_855_952), ("vit_tiny_patch16_224", 5_717_416),
     ("vit_small_patch16_224", 22_050_664),
     ("vit_base_patch16_224", 86_567_656), ("vit_base_patch32_224", 88_224_232),
@@ -78,7 +82,8 @@ import ThawTensors
     ("vgg16", 32), ("vgg19_bn_pooled", 32), ("resnet50_keras", 32), ("cifar_resnet20", 4),
     ("inception_v3", 75), ("inception_v3_keras", 75), ("mobilenet_v2", 32), ("densenet121", 29),
     ("efficientnet_lite4", 32), ("regnet_y_400mf", 32), ("efficientnet_v2_s", 32),
-    ("mobilenetv1_050", 32), ("resnet50d", 32), ("resnext50_32x4d", 32), ("xception", 32),
+    ("mobilenet_v3_large", 32), ("mobilenetv3_small_050", 32), ("mobilenetv1_050", 32),
+    ("resnet50d", 32), ("resnext50_32x4d", 32), ("xception", 32),
     ("vit_small_patch16_224", 16), ("vit_small_patch14_reg4_dinov2", 28), ("vit_b_32", 64),
   ])
   func theSmallestInputFitsAndSoDoesAnOddOne(name: String, size: Int) throws {

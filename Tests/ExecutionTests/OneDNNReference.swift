@@ -142,6 +142,8 @@ enum NaiveNetwork {
     case .gelu: x / 2 * (1 + erf(x / 2.0.squareRoot()))
     case .geluTanh: x / 2 * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
     case .quickGELU: x / (1 + exponential(-1.702 * x))
+    case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
+    case .hardSwish: x * min(max(x / 6 + 0.5, 0), 1)
     }
   }
 

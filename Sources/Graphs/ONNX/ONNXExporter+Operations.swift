@@ -217,6 +217,10 @@ extension ONNXExporter {
       let gate = step("Sigmoid", node, "sigmoid", [scaled])
       return emit("Mul", node, [input, gate])
     case .sigmoid: return emit("Sigmoid", node, [input])
+    case .hardSwish: return emit("HardSwish", node, [input])
+    case .hardSigmoid:
+      return emit(
+        "HardSigmoid", node, [input], ["alpha": .float(1 / 6), "beta": .float(0.5)])
     case .silu:
       let gate = step("Sigmoid", node, "sigmoid", [input])
       return emit("Mul", node, [input, gate])

@@ -28,6 +28,18 @@ extension ONNXImporter {
     }
   }
 
+  /// min(max(alpha x + beta, 0), 1), of which one slope is known.
+  mutating func hardSigmoid(_ node: ONNXNode) throws {
+    let (alpha, beta) = (node.float("alpha") ?? 0.2, node.float("beta") ?? 0.5)
+    guard abs(alpha - 1 / 6) < 1e-6, beta == 0.5 else {
+      throw failure(
+        node,
+        "x / 6 + 0.5 between 0 and 1 is known here (alpha 1/6, as PyTorch and Keras 3 have it), found"
+          + " alpha \(alpha) and beta \(beta)")
+    }
+    try set(node, .activation(.hardSigmoid), [image(node)])
+  }
+
   mutating func dropout(_ node: ONNXNode) throws {
     let input = try image(node)
     var probability = node.float("ratio") ?? 0.5
@@ -94,10 +106,10 @@ extension ONNXImporter {
       }
       try set(node, .add, [left, right])
     case "Mul":
-      if case .activation(.sigmoid) = second.operation, second.inputs == [left.layer] {
-        try set(node, .activation(.silu), [left])
-      } else if case .activation(.sigmoid) = first.operation, first.inputs == [right.layer] {
-        try set(node, .activation(.silu), [right])
+      if let swish = draft.swish(left.layer, right.layer) {
+        let input = Image(layer: swish.of, layout: left.layout)
+        try set(node, .activation(swish.function), [input])
+        if swish.factor != 1 { try multiply(node, by: swish.factor) }
       } else if first.shape.rank == 4, second.shape == [1, first.shape[1], 1, 1] {
         try set(node, .gate, [left, right])
       } else if first.shape.rank == 4, first.shape == [1, second.shape[1], 1, 1] {
@@ -107,6 +119,14 @@ extension ONNXImporter {
       }
     default: throw failure(node, "a difference or a quotient of two images is not known here")
     }
+  }
+
+  /// The node's result so far times one number.
+  private mutating func multiply(_ node: ONNXNode, by factor: Float) throws {
+    guard let name = node.outputs.first, case .image(let image)? = values[name] else { return }
+    try shift(
+      ONNXNode("Mul", name: node.name, inputs: [], outputs: node.outputs), image,
+      by: StoredTensor("", Tensor([factor], shape: [1])))
   }
 
   /// An image and a constant: the bias of the layer before, or a scale and a shift of each channel.
@@ -119,7 +139,16 @@ extension ONNXImporter {
           + " first")
     }
     let values = try perChannel(node, tensor, input)
-    if node.operation == "Add", takesBias(input) {
+    if tensor.shape.count == 1, ["Mul", "Div"].contains(node.operation) {
+      let factor = node.operation == "Mul" ? Double(values[0]) : 1 / Double(values[0])
+      if let hard = draft.hardActivation(input.layer, times: factor) {
+        let source = Image(layer: hard.of, layout: input.layout)
+        return try set(node, .activation(hard.function), [source])
+      }
+    }
+    // The 3 of a hard-sigmoid stays apart, so that it is recognised.
+    let isHard = tensor.shape.count == 1 && values[0] == 3
+    if node.operation == "Add", !isHard, takesBias(input) {
       try addBias(node, input, values)
       return
     }

@@ -9,7 +9,7 @@ extension ONNXImporter {
   static let supported = [
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
     "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool",
-    "GlobalMaxPool", "Identity",
+    "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity",
     "LayerNormalization", "LinearClassifier", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax",
     "ReduceMean", "Relu",
     "Reshape", "Shape",
@@ -37,6 +37,8 @@ extension ONNXImporter {
     case "ReduceMax": try reduction(node, .globalMaximumPooling)
     case "Relu": try set(node, .activation(.relu), [image(node)])
     case "Sigmoid": try set(node, .activation(.sigmoid), [image(node)])
+    case "HardSwish": try set(node, .activation(.hardSwish), [image(node)])
+    case "HardSigmoid": try hardSigmoid(node)
     case "Clip": try clip(node)
     case "Dropout": try dropout(node)
     case "Softmax": try softmax(node)

@@ -28,6 +28,11 @@ extension ATenTranslator {
     case "silu", "silu_":
       let input = try value(call, "self")
       try emit("Mul", call, [input, step("Sigmoid", call, "sigmoid", [input])])
+    case "hardswish", "hardswish_": try emit("HardSwish", call, [try value(call, "self")])
+    case "hardsigmoid", "hardsigmoid_":
+      try emit(
+        "HardSigmoid", call, [try value(call, "self")],
+        ["alpha": .float(1 / 6), "beta": .float(0.5)])
     case "gelu":
       try emit(
         "Gelu", call, [try value(call, "self")],

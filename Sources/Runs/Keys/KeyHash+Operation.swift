@@ -93,6 +93,8 @@ extension Activation {
     case .gelu: "gelu"
     case .geluTanh: "gelu_tanh"
     case .quickGELU: "quick_gelu"
+    case .hardSigmoid: "hard_sigmoid"
+    case .hardSwish: "hard_swish"
     }
   }
 }
