@@ -58,7 +58,8 @@ def fill(model, scales, rename=lambda path: path):
         for prefix, module in model.named_modules():
             tensors = dict(module.named_parameters(recurse=False))
             tensors |= dict(module.named_buffers(recurse=False))
-            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm))
+            is_norm = is_norm or type(module).__name__ == "GlobalResponseNorm"
             for name, tensor in tensors.items():
                 if name == "num_batches_tracked":
                     continue
@@ -293,6 +294,7 @@ NETWORKS = {
     "efficientnet_v2_s": torchvision("efficientnet_v2_s", FUSED, stochastic_depth_prob=0.0),
     "mobilenetv1_100": timm_network("mobilenetv1_100", {}),
     "xception": timm_network("legacy_xception", XCEPTION),
+    "convnextv2_atto": timm_network("convnextv2_atto", {}),
     "mobilenet_v3_large": torchvision("mobilenet_v3_large", MOBILE),
     "mobilenet_v3_small": torchvision("mobilenet_v3_small", MOBILE_SMALL),
     "mobilenetv3_large_100": timm_network("mobilenetv3_large_100", MOBILE_TIMM),
@@ -307,7 +309,7 @@ NETWORKS = {
 }
 GRADIENTS = ["vgg16_pooled", "resnet50", "cifar_resnet20", "densenet121", "mobilenet_v2", "inception_v3",
              "efficientnet_lite0", "resnext50_32x4d", "resnet18d", "regnet_y_400mf",
-             "efficientnet_v2_s", "mobilenetv1_100", "xception", "mobilenet_v3_small"]
+             "efficientnet_v2_s", "mobilenetv1_100", "xception", "mobilenet_v3_small", "convnextv2_atto"]
 
 
 def images(size):

@@ -93,6 +93,24 @@ package struct LayerNormalization: Hashable, Sendable {
   }
 }
 
+/// Lets the channels of an image compete: each is strengthened by its share of all of them.
+///
+/// y[n,c,h,w] = x[n,c,h,w] * (1 + weight[c] * g[n,c] / (mean of g[n,:] + epsilon)) + bias[c], with g[n,c]
+/// the Euclidean norm of x[n,c,:,:]. Parameters: `weight` and `bias` [channels], 0 when a training begins.
+/// Nothing depends on the rest of the batch.
+///
+/// - Source: Woo et al. 2023, arXiv:2301.00808; timm's `GlobalResponseNorm`.
+package struct ResponseNormalization: Hashable, Sendable {
+  package var channels: Int
+  /// Added to the mean of the norms.
+  package var epsilon: Double
+  /// Describes a response normalisation; the default epsilon is ConvNeXt V2's.
+  package init(channels: Int, epsilon: Double = 1e-6) {
+    self.channels = channels
+    self.epsilon = epsilon
+  }
+}
+
 /// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale").
 ///
 /// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it, or with
@@ -177,6 +195,8 @@ package enum Operation: Hashable, Sendable {
   case activation(Activation)
   /// See ``LayerNormalization``.
   case layerNormalization(LayerNormalization)
+  /// See ``ResponseNormalization``.
+  case responseNormalization(ResponseNormalization)
   /// See ``ChannelScale``.
   case channelScale(ChannelScale)
   /// Element-wise sum of two inputs of equal shape.

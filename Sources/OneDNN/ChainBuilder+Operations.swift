@@ -17,6 +17,7 @@ extension ChainBuilder {
     case .convolution(let layer): try appendConvolution(fused, layer, at: index)
     case .dense(let layer): try appendDense(fused, layer, at: index)
     case .batchNormalization, .channelScale: try appendAffine(fused, at: index)
+    case .responseNormalization(let layer): try appendResponse(fused.lead, layer)
     case .layerNormalization(let layer): try appendLayerNormalization(fused.lead, layer, at: index)
     case .activation(let function):
       let data = tensor(of: fused.inputs[0])

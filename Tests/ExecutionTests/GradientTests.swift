@@ -77,6 +77,7 @@ import ThawTestSupport
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
     .layerNormalization(LayerNormalization(channels: 4)),
     .channelScale(ChannelScale(channels: 4)),
+    .responseNormalization(ResponseNormalization(channels: 4)),
   ])
   func operation(_ operation: ThawNetwork.Operation) throws {
     let (graph, input) = try behindConvolution(operation)

@@ -70,6 +70,7 @@ import ThawTestSupport
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
     .layerNormalization(LayerNormalization(channels: 20)),
     .channelScale(ChannelScale(channels: 20)),
+    .responseNormalization(ResponseNormalization(channels: 20)),
   ])
   func operation(_ operation: ThawNetwork.Operation) throws {
     let graph = around(operation)

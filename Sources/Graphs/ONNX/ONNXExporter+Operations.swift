@@ -17,6 +17,8 @@ extension ONNXExporter {
       return try addBatchNormalization(node, layer, inputs)
     case .activation(let function): return addActivation(node, function, inputs[0])
     case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
+    case .responseNormalization(let layer):
+      return try addResponseNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
       return emit(
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])

@@ -13,6 +13,9 @@ extension KeyHash {
     case .layerNormalization(let norm):
       add("layer_normalization", norm.channels)
       add("epsilon", norm.epsilon)
+    case .responseNormalization(let norm):
+      add("response_normalization", norm.channels)
+      add("epsilon", norm.epsilon)
     case .channelScale(let scale):
       add("channel_scale", scale.channels)
       add("name", scale.name)
