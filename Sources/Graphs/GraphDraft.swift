@@ -147,7 +147,10 @@ struct GraphDraft {
   var parameters: Parameters {
     var result = Parameters()
     for layer in layers {
-      for (leaf, tensor) in layer.tensors { result[layer.path.appending(leaf)] = tensor }
+      // What a sequence begins with lies beside its node.
+      var path = layer.path
+      if case .tokens = layer.operation { path = path.parent }
+      for (leaf, tensor) in layer.tensors { result[path.appending(leaf)] = tensor }
     }
     return result
   }

@@ -49,6 +49,11 @@ extension GraphDraft {
     for (input, gates) in [(left, right), (right, left)] {
       switch layers[gates].operation {
       case .activation(.sigmoid) where layers[gates].inputs == [input]: return (.silu, input, 1)
+      case .activation(.sigmoid)
+      where layers[gates].inputs.first.map({
+        isAffine($0, scale: 1.702, shift: 0) && layers[$0].inputs == [input]
+      }) == true:
+        return (.quickGELU, input, 1)
       case .activation(.hardSigmoid) where layers[gates].inputs == [input]:
         return (.hardSwish, input, 1)
       default: if shiftedRectifier(gates) == input { return (.hardSwish, input, 6) }

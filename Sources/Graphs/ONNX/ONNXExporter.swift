@@ -33,6 +33,9 @@ package struct ONNXExporter {
     package var results = Results.both
     /// What makes the probabilities. Those of a single sigmoid are [N, 1], of the second class.
     package var activation = OutputActivation.softmax
+    /// Whether dense layers over tokens keep their matrices as they are, [outputs, inputs]: not a file for
+    /// others, but a structure whose parameters are kept apart.
+    package var keepsMatrices = false
     /// The defaults.
     package init() {}
   }

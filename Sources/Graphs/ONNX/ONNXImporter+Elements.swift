@@ -217,28 +217,35 @@ extension ONNXImporter {
   }
 
   /// Whether the layer that makes `input` has no bias yet and nothing else sees its result.
-  private func takesBias(_ input: Image) -> Bool {
-    switch draft[input.layer].operation {
+  private func takesBias(_ input: Image) -> Bool { takesBias(input.layer) }
+
+  func takesBias(_ index: Int) -> Bool {
+    switch draft[index].operation {
     case .dense(let layer) where !layer.hasBias: break
     case .convolution(let layer) where !layer.hasBias: break
     default: return false
     }
-    guard let only = names[input.layer], only.count == 1 else { return false }
+    guard let only = names[index], only.count == 1 else { return false }
     return users[only[0]] == 1
   }
 
   private mutating func addBias(_ node: ONNXNode, _ input: Image, _ values: [Float]) throws {
-    switch draft[input.layer].operation {
+    setBias(input.layer, values)
+    set(node, .image(input))
+  }
+
+  /// Gives the layer a bias.
+  mutating func setBias(_ index: Int, _ values: [Float]) {
+    switch draft[index].operation {
     case .dense(var layer):
       layer.hasBias = true
-      draft[input.layer].operation = .dense(layer)
+      draft[index].operation = .dense(layer)
     case .convolution(var layer):
       layer.hasBias = true
-      draft[input.layer].operation = .convolution(layer)
+      draft[index].operation = .convolution(layer)
     default: return
     }
-    draft[input.layer].tensors["bias"] = Tensor(values, shape: [values.count])
-    set(node, .image(input))
+    draft[index].tensors["bias"] = Tensor(values, shape: [values.count])
   }
 
   mutating func concatenation(_ node: ONNXNode) throws {

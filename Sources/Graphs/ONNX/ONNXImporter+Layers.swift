@@ -22,12 +22,15 @@ extension ONNXImporter {
     guard node.domain.isEmpty || node.domain == "ai.onnx" else {
       throw failure(node, ONNXAdvice.domain(node.domain))
     }
+    if try constantArithmetic(node) { return }
+    if try translateSequence(node) { return }
     switch node.operation {
     case "Conv": try convolution(node)
     case "BatchNormalization": try batchNormalization(node)
     case "LayerNormalization": try layerNormalization(node)
-    case "Gelu" where node.text("approximate") ?? "none" == "none":
-      try set(node, .activation(.gelu), [image(node)])
+    case "Gelu":
+      let isExact = node.text("approximate") ?? "none" == "none"
+      try set(node, .activation(isExact ? .gelu : .geluTanh), [image(node)])
     case "Gemm": try gemm(node)
     case "MatMul": try product(node)
     case "MaxPool", "AveragePool": try pooling(node)
