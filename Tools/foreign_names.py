@@ -4,11 +4,12 @@
 
     python Tools/foreign_names.py Tests/BackbonesTests/Fixtures/names
 
-Needs torch, transformers, efficientnet-pytorch, fastai and torchvision.
+Needs torch, transformers, efficientnet-pytorch, fastai, timm and torchvision.
 """
 import sys
 from pathlib import Path
 
+import timm
 import torch
 import torchvision
 import transformers as tr
@@ -40,6 +41,13 @@ def main():
     write("sequential_resnet18", torch.nn.Sequential(
         *list(torchvision.models.resnet18(num_classes=3).children())[:-1], torch.nn.Flatten(),
         torch.nn.Linear(512, 3)).state_dict())
+    write("torchvision_mobilenet_v3_small",
+          torchvision.models.mobilenet_v3_small(num_classes=3).state_dict())
+    write("transformers_convnextv2_atto", tr.ConvNextV2ForImageClassification(tr.ConvNextV2Config(
+        hidden_sizes=[40, 80, 160, 320], depths=[2, 2, 6, 2], num_labels=3)).state_dict())
+    write("timm_convnextv2_atto", timm.create_model("convnextv2_atto", num_classes=3).state_dict())
+    write("timm_mobilenetv3_large_100",
+          timm.create_model("mobilenetv3_large_100", num_classes=3).state_dict())
     write("fastai_resnet18", create_vision_model(
         torchvision.models.resnet18, 3, pretrained=False).state_dict())
 

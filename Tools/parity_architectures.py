@@ -58,7 +58,8 @@ def fill(model, scales, rename=lambda path: path):
         for prefix, module in model.named_modules():
             tensors = dict(module.named_parameters(recurse=False))
             tensors |= dict(module.named_buffers(recurse=False))
-            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            is_norm = isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.LayerNorm))
+            is_norm = is_norm or type(module).__name__ == "GlobalResponseNorm"
             for name, tensor in tensors.items():
                 if name == "num_batches_tracked":
                     continue
@@ -115,6 +116,10 @@ LITE = {"bn3.weight": 0.5}
 XCEPTION = {"rep.8.weight": 0.15, "rep.5.weight": 0.4, "rep.4.weight": 0.4, "skipbn.weight": 0.5,
             "bn4.weight": 0.3}
 REGNET = {"f.c.1.weight": 0.25}
+MOBILE = {"block.3.1.weight": 0.5}
+MOBILE_SMALL = {"block.1.1.weight": 1.3}
+MOBILE_TIMM = {"bn3.weight": 0.6, "bn2.weight": 1.2}
+MOBILE_TIMM_SMALL = {"bn2.weight": 1.25}
 FUSED = {"block.3.1.weight": 0.6} | {
     f"features.{stage}.{index}.block.1.1.weight": 0.35 for stage in (2, 3) for index in range(4)}
 
@@ -289,6 +294,12 @@ NETWORKS = {
     "efficientnet_v2_s": torchvision("efficientnet_v2_s", FUSED, stochastic_depth_prob=0.0),
     "mobilenetv1_100": timm_network("mobilenetv1_100", {}),
     "xception": timm_network("legacy_xception", XCEPTION),
+    "convnextv2_atto": timm_network("convnextv2_atto", {}),
+    "mobilenet_v3_large": torchvision("mobilenet_v3_large", MOBILE),
+    "mobilenet_v3_small": torchvision("mobilenet_v3_small", MOBILE_SMALL),
+    "mobilenetv3_large_100": timm_network("mobilenetv3_large_100", MOBILE_TIMM),
+    **{name: timm_network(name, MOBILE_TIMM_SMALL) for name in (
+        "mobilenetv3_small_075", "tf_mobilenetv3_small_100")},
     **{f"resnet{depth}_keras": keras(f"ResNet{depth}", keras_resnet, RESIDUAL)
        for depth in (50, 101, 152)},
     "mobilenet_v2_keras": keras("MobileNetV2", keras_mobilenet, INVERTED),
@@ -298,7 +309,7 @@ NETWORKS = {
 }
 GRADIENTS = ["vgg16_pooled", "resnet50", "cifar_resnet20", "densenet121", "mobilenet_v2", "inception_v3",
              "efficientnet_lite0", "resnext50_32x4d", "resnet18d", "regnet_y_400mf",
-             "efficientnet_v2_s", "mobilenetv1_100", "xception"]
+             "efficientnet_v2_s", "mobilenetv1_100", "xception", "mobilenet_v3_small", "convnextv2_atto"]
 
 
 def images(size):

@@ -74,7 +74,8 @@ struct GraphDraft {
   /// Whether no number of a layer's result is below zero, so that a zero never beats it in a maximum.
   func isNonNegative(_ layer: Int) -> Bool {
     switch layers[layer].operation {
-    case .activation(.relu), .activation(.relu6), .activation(.sigmoid): true
+    case .activation(.relu), .activation(.relu6), .activation(.sigmoid), .activation(.hardSigmoid):
+      true
     default: false
     }
   }
@@ -146,7 +147,10 @@ struct GraphDraft {
   var parameters: Parameters {
     var result = Parameters()
     for layer in layers {
-      for (leaf, tensor) in layer.tensors { result[layer.path.appending(leaf)] = tensor }
+      // What a sequence begins with lies beside its node.
+      var path = layer.path
+      if case .tokens = layer.operation { path = path.parent }
+      for (leaf, tensor) in layer.tensors { result[path.appending(leaf)] = tensor }
     }
     return result
   }

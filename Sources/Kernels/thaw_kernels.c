@@ -45,6 +45,10 @@ typedef struct {
   void (*gelu_tanh_backward)(const float *, const float *, float *, int64_t);
   void (*quick_gelu)(const float *, float *, int64_t);
   void (*quick_gelu_backward)(const float *, const float *, float *, int64_t);
+  void (*hard_sigmoid)(const float *, float *, int64_t);
+  void (*hard_sigmoid_backward)(const float *, const float *, float *, int64_t);
+  void (*hard_swish)(const float *, float *, int64_t);
+  void (*hard_swish_backward)(const float *, const float *, float *, int64_t);
   void (*softmax)(float *, float, int64_t, int64_t);
   void (*softmax_backward)(float *, const float *, float, int64_t, int64_t);
   void (*layer_norm)(
@@ -252,6 +256,20 @@ void thaw_quick_gelu(const float *x, float *y, int64_t count) { table()->quick_g
 
 void thaw_quick_gelu_backward(const float *dy, const float *x, float *dx, int64_t count) {
   table()->quick_gelu_backward(dy, x, dx, count);
+}
+
+void thaw_hard_sigmoid(const float *x, float *y, int64_t count) {
+  table()->hard_sigmoid(x, y, count);
+}
+
+void thaw_hard_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count) {
+  table()->hard_sigmoid_backward(dy, x, dx, count);
+}
+
+void thaw_hard_swish(const float *x, float *y, int64_t count) { table()->hard_swish(x, y, count); }
+
+void thaw_hard_swish_backward(const float *dy, const float *x, float *dx, int64_t count) {
+  table()->hard_swish_backward(dy, x, dx, count);
 }
 
 void thaw_softmax(float *x, float scale, int64_t rows, int64_t columns) {

@@ -500,6 +500,28 @@ static void NAME(quick_gelu_backward)(const float *dy, const float *x, float *dx
   }
 }
 
+static inline float NAME(hard_gate)(float x) {
+  return x <= -3 ? 0 : x >= 3 ? 1 : x * (1.0f / 6) + 0.5f;
+}
+
+static void NAME(hard_sigmoid)(const float *x, float *y, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) y[i] = NAME(hard_gate)(x[i]);
+}
+
+static void NAME(hard_sigmoid_backward)(const float *dy, const float *x, float *dx, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++)
+    dx[i] = x[i] <= -3 || x[i] >= 3 ? 0 : dy[i] * (1.0f / 6);
+}
+
+static void NAME(hard_swish)(const float *x, float *y, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++) y[i] = x[i] * NAME(hard_gate)(x[i]);
+}
+
+static void NAME(hard_swish_backward)(const float *dy, const float *x, float *dx, int64_t count) {
+  IN_PLACE for (int64_t i = 0; i < count; i++)
+    dx[i] = dy[i] * (x[i] <= -3 ? 0 : x[i] >= 3 ? 1 : x[i] * (1.0f / 3) + 0.5f);
+}
+
 // Philox-4x32-10 (Salmon et al. 2011), eight 16-bit numbers a block; many blocks at a time.
 static void NAME(keep_mask)(
     const uint32_t key[2], const uint32_t domain[2], uint32_t era, int64_t first, int64_t count,
@@ -802,7 +824,8 @@ static const kernel_table NAME(table) = {
     NAME(gradient_moments), NAME(channel_sums), NAME(affine), NAME(affine_backward),
     NAME(transpose), NAME(scale), NAME(sigmoid), NAME(sigmoid_backward), NAME(silu),
     NAME(silu_backward), NAME(gelu), NAME(gelu_backward), NAME(gelu_tanh),
-    NAME(gelu_tanh_backward), NAME(quick_gelu), NAME(quick_gelu_backward), NAME(softmax),
+    NAME(gelu_tanh_backward), NAME(quick_gelu), NAME(quick_gelu_backward), NAME(hard_sigmoid),
+    NAME(hard_sigmoid_backward), NAME(hard_swish), NAME(hard_swish_backward), NAME(softmax),
     NAME(softmax_backward), NAME(layer_norm),
     NAME(layer_norm_backward), NAME(keep_mask)};
 

@@ -93,6 +93,24 @@ package struct LayerNormalization: Hashable, Sendable {
   }
 }
 
+/// Lets the channels of an image compete: each is strengthened by its share of all of them.
+///
+/// y[n,c,h,w] = x[n,c,h,w] * (1 + weight[c] * g[n,c] / (mean of g[n,:] + epsilon)) + bias[c], with g[n,c]
+/// the Euclidean norm of x[n,c,:,:]. Parameters: `weight` and `bias` [channels], 0 when a training begins.
+/// Nothing depends on the rest of the batch.
+///
+/// - Source: Woo et al. 2023, arXiv:2301.00808; timm's `GlobalResponseNorm`.
+package struct ResponseNormalization: Hashable, Sendable {
+  package var channels: Int
+  /// Added to the mean of the norms.
+  package var epsilon: Double
+  /// Describes a response normalisation; the default epsilon is ConvNeXt V2's.
+  package init(channels: Int, epsilon: Double = 1e-6) {
+    self.channels = channels
+    self.epsilon = epsilon
+  }
+}
+
 /// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale").
 ///
 /// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it, or with
@@ -117,7 +135,7 @@ package struct ChannelScale: Hashable, Sendable {
 }
 
 /// A function of one number.
-package enum Activation: String, Hashable, Sendable, Codable {
+package enum Activation: String, Hashable, Sendable, Codable, CaseIterable {
   /// max(x, 0).
   case relu
   /// min(max(x, 0), 6).
@@ -132,6 +150,13 @@ package enum Activation: String, Hashable, Sendable, Codable {
   case geluTanh
   /// x * sigmoid(1.702 x): CLIP's approximation, another function again.
   case quickGELU
+  /// min(max(x + 3, 0), 6) / 6, a sigmoid of straight lines.
+  ///
+  /// - Source: Howard et al. 2019, arXiv:1905.02244; PyTorch's. Keras 2's function of that name has
+  ///   another slope.
+  case hardSigmoid
+  /// x * min(max(x + 3, 0), 6) / 6, of the same source.
+  case hardSwish
 }
 
 /// Which number a pooling window keeps.
@@ -170,6 +195,8 @@ package enum Operation: Hashable, Sendable {
   case activation(Activation)
   /// See ``LayerNormalization``.
   case layerNormalization(LayerNormalization)
+  /// See ``ResponseNormalization``.
+  case responseNormalization(ResponseNormalization)
   /// See ``ChannelScale``.
   case channelScale(ChannelScale)
   /// Element-wise sum of two inputs of equal shape.

@@ -61,6 +61,11 @@ extension Node {
         describe("weight", [layer.channels], .normScale),
         describe("bias", [layer.channels], .normShift),
       ]
+    case .responseNormalization(let layer):
+      return [
+        describe("weight", [layer.channels], .normScale),
+        describe("bias", [layer.channels], .normShift),
+      ]
     case .channelScale(let layer):
       return [describe(layer.name, layer.shape, .normScale)]
     case .tokens(let layer):

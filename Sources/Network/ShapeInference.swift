@@ -33,6 +33,8 @@ extension Node {
       return try channelInput(inputs, channels: layer.channels)
     case .layerNormalization(let layer):
       return try channelInput(inputs, channels: layer.channels)
+    case .responseNormalization(let layer):
+      return try imageInput(inputs, channels: layer.channels)
     case .channelScale(let layer): return try imageInput(inputs, channels: layer.channels)
     case .activation, .dropout, .stochasticDepth: return try onlyInput(inputs)
     case .add: return try sum(inputs)

@@ -200,13 +200,14 @@ extension ChainBuilder {
       } else {
         try OneDNNLayout(lead.output, lead.order, lead.layer, of: lead.element)
       }
-    let epilogue = fused.epilogue.map { epilogue in
+    let epilogue = fused.epilogue.flatMap { epilogue in
       switch epilogue {
-      case .activation(let function): thaw_dnnl_epilogue(function: function.function, operand: nil)
+      case .activation(let function):
+        function.functions.map { thaw_dnnl_epilogue(function: $0, operand: nil) }
       case .addition:
         attachment == .inPlace
-          ? thaw_dnnl_epilogue(function: THAW_DNNL_ACCUMULATE, operand: nil)
-          : thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: residual?.handle)
+          ? [thaw_dnnl_epilogue(function: THAW_DNNL_ACCUMULATE, operand: nil)]
+          : [thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: residual?.handle)]
       }
     }
     return try lead.make(destination, epilogue)
@@ -229,9 +230,7 @@ extension ChainBuilder {
       arguments.append(
         (THAW_DNNL_BIAS, 0, try constant(bias, as: bias.shape, in: layout, lead.layer)))
     }
-    let addition = fused.epilogue.firstIndex {
-      if case .addition = $0 { true } else { false }
-    }
+    let addition = fused.additionPlace
     let residual = fused.residual.map(tensor(of:))
     if attachment == .separate, let addition, let residual {
       arguments.append((THAW_DNNL_EPILOGUE_SOURCE, addition, .tensor(residual)))
@@ -259,5 +258,19 @@ extension ChainBuilder {
         try appendAddition(data, tensor(of: other), into: data, fused.lead.path)
       }
     }
+  }
+}
+
+extension FusedOperation {
+  /// The place of the residual addition among the kernel's functions; nil where there is none.
+  fileprivate var additionPlace: Int? {
+    var place = 0
+    for step in epilogue {
+      switch step {
+      case .addition: return place
+      case .activation(let function): place += function.functions.count
+      }
+    }
+    return nil
   }
 }

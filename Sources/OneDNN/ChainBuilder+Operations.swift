@@ -17,6 +17,7 @@ extension ChainBuilder {
     case .convolution(let layer): try appendConvolution(fused, layer, at: index)
     case .dense(let layer): try appendDense(fused, layer, at: index)
     case .batchNormalization, .channelScale: try appendAffine(fused, at: index)
+    case .responseNormalization(let layer): try appendResponse(fused.lead, layer)
     case .layerNormalization(let layer): try appendLayerNormalization(fused.lead, layer, at: index)
     case .activation(let function):
       let data = tensor(of: fused.inputs[0])
@@ -53,13 +54,17 @@ extension ChainBuilder {
   mutating func appendActivation(
     _ function: Activation, _ data: ChainTensor, into target: ChainTensor, _ layer: ParameterPath
   ) throws {
-    let primitive = try OneDNNPrimitive("activation \(function)", layer) {
-      thaw_dnnl_activation($0, function.function, data.layout.handle)
+    var source = data
+    for part in function.functions {
+      let primitive = try OneDNNPrimitive("activation \(function)", layer) {
+        thaw_dnnl_activation($0, part, source.layout.handle)
+      }
+      append(
+        ChainInstruction(
+          "activation", layer, primitive,
+          [(THAW_DNNL_SOURCE, 0, .tensor(source)), (THAW_DNNL_DESTINATION, 0, .tensor(target))]))
+      source = target
     }
-    append(
-      ChainInstruction(
-        "activation", layer, primitive,
-        [(THAW_DNNL_SOURCE, 0, .tensor(data)), (THAW_DNNL_DESTINATION, 0, .tensor(target))]))
   }
 
   /// target = first + second; `target` has the first's layout and may be `first`.

@@ -39,7 +39,9 @@ extension ChainBuilder {
     let layout = try OneDNNLayout(scale.shape, like: data.layout, path)
     var epilogue = [thaw_dnnl_epilogue(function: THAW_DNNL_ADD, operand: layout.handle)]
     for case .activation(let function) in fused.epilogue {
-      epilogue.append(thaw_dnnl_epilogue(function: function.function, operand: nil))
+      for part in function.functions {
+        epilogue.append(thaw_dnnl_epilogue(function: part, operand: nil))
+      }
     }
     let primitive = try ifAvailable {
       try OneDNNPrimitive("batch normalization", path) {

@@ -8,13 +8,13 @@ import ThawTensors
 
 extension ChainBuilder {
   /// The result of `node` as rows of channels, in Float32: attention and what surrounds it sum long rows.
-  private mutating func rows(of node: NodeID, for layer: ParameterPath) throws -> ChainTensor {
+  mutating func rows(of node: NodeID, for layer: ParameterPath) throws -> ChainTensor {
     try reordered(
       tensor(of: node), to: try OneDNNLayout(shape(of: node), THAW_DNNL_CHANNELS_LAST, layer),
       layer)
   }
 
-  private mutating func makeRows(for node: Node) throws -> ChainTensor {
+  mutating func makeRows(for node: Node) throws -> ChainTensor {
     makeTensor(try OneDNNLayout(shape(of: node.id), THAW_DNNL_CHANNELS_LAST, node.path))
   }
 
@@ -224,7 +224,7 @@ private final class SelectionStep: ChainStep {
 
 extension UnsafePointer<UnsafeMutableRawPointer?> {
   /// Argument `index` as numbers.
-  fileprivate func floats(_ index: Int) -> UnsafeMutablePointer<Float>? {
+  func floats(_ index: Int) -> UnsafeMutablePointer<Float>? {
     self[index]?.assumingMemoryBound(to: Float.self)
   }
 }

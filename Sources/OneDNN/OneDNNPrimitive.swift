@@ -48,16 +48,18 @@ final class OneDNNPrimitive {
 }
 
 extension Activation {
-  /// oneDNN's name for it.
-  var function: thaw_dnnl_function {
+  /// The functions of oneDNN that are it, one after the other; 2.6 has no hard-sigmoid.
+  var functions: [thaw_dnnl_function] {
     switch self {
-    case .relu: THAW_DNNL_RELU
-    case .relu6: THAW_DNNL_RELU6
-    case .silu: THAW_DNNL_SILU
-    case .sigmoid: THAW_DNNL_SIGMOID
-    case .gelu: THAW_DNNL_GELU
-    case .geluTanh: THAW_DNNL_GELU_TANH
-    case .quickGELU: THAW_DNNL_QUICK_GELU
+    case .relu: [THAW_DNNL_RELU]
+    case .relu6: [THAW_DNNL_RELU6]
+    case .silu: [THAW_DNNL_SILU]
+    case .sigmoid: [THAW_DNNL_SIGMOID]
+    case .gelu: [THAW_DNNL_GELU]
+    case .geluTanh: [THAW_DNNL_GELU_TANH]
+    case .quickGELU: [THAW_DNNL_QUICK_GELU]
+    case .hardSigmoid: [THAW_DNNL_HARD_LINE, THAW_DNNL_UNIT_CLIP]
+    case .hardSwish: [THAW_DNNL_HARD_SWISH]
     }
   }
 }

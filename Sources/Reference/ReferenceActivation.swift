@@ -37,6 +37,11 @@ extension ReferenceActivation {
         let x = input.values[i]
         kinks.add(x <= 0 ? 0 : x >= limit ? 2 : 1)
       }
+    case .hardSigmoid, .hardSwish:
+      for i in 0..<pass.count * output.stride {
+        let x = input.values[i]
+        kinks.add(x <= -3 ? 0 : x >= 3 ? 2 : 1)
+      }
     default: break
     }
   }
@@ -67,12 +72,17 @@ enum ReferenceFunctions {
         let x = Double(x[i])
         y[i] = Scalar(x * sigmoid(quickSlope * x))
       }
+    case .hardSigmoid: for i in 0..<count { y[i] = Scalar(hardSigmoid(Double(x[i]))) }
+    case .hardSwish:
+      for i in 0..<count { y[i] = Scalar(Double(x[i]) * hardSigmoid(Double(x[i]))) }
     }
   }
 
-  /// dx[i] += f'(x[i]) * dy[i]. At their kinks relu and relu6 have the derivative 0.
+  /// dx[i] += f'(x[i]) * dy[i]. At their kinks relu, relu6 and hard-sigmoid have the derivative 0,
+  /// hard-swish has that of the outer side: 0 and 1.
   ///
-  /// - Source: PyTorch's `threshold_backward` and `hardtanh_backward`.
+  /// - Source: PyTorch's `threshold_backward`, `hardtanh_backward`, `hardsigmoid_backward` and
+  ///   `hardswish_backward`.
   @specialized(where Scalar == Float)
   @specialized(where Scalar == Double)
   static func addGradient<Scalar: BLASScalar>(
@@ -111,6 +121,15 @@ enum ReferenceFunctions {
         let s = sigmoid(quickSlope * x)
         gradient[i] += Scalar(Double(outer[i]) * s * (1 + quickSlope * x * (1 - s)))
       }
+    case .hardSigmoid:
+      for i in 0..<count {
+        gradient[i] += x[i] <= -3 || x[i] >= 3 ? 0 : Scalar(Double(outer[i]) / 6)
+      }
+    case .hardSwish:
+      for i in 0..<count {
+        let x = Double(x[i])
+        gradient[i] += Scalar(Double(outer[i]) * (x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5))
+      }
     }
   }
 
@@ -123,4 +142,7 @@ enum ReferenceFunctions {
   }
   private static let quickSlope = 1.702
   private static func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+  private static func hardSigmoid(_ x: Double) -> Double {
+    x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6
+  }
 }

@@ -74,6 +74,7 @@ extension ReferenceContext {
     case .batchNormalization(let layer): return ReferenceBatchNormalization(layer, self)
     case .activation(let function): return ReferenceActivation(function, self)
     case .layerNormalization(let layer): return ReferenceLayerNormalization(layer, self)
+    case .responseNormalization(let layer): return ReferenceResponseNormalization(layer, self)
     case .channelScale: return ReferenceChannelScale(self)
     case .add: return ReferenceAddition(self)
     case .gate: return ReferenceGate(self)

@@ -41,6 +41,7 @@ struct NameMappingTests {
     ("timm_convnext_tiny", .torchZip, "convnext_tiny"),
     ("timm_tf_efficientnet_lite0", .torchZip, "efficientnet_lite0"),
     ("torchvision_resnet18", .torchZip, "resnet18"),
+    ("torchvision_mobilenet_v3_small", .torchZip, "mobilenet_v3_small"),
   ])
   func everyWeightFindsItsPlaceAndNoOtherNetworkFits(
     _ list: String, _ format: CheckpointFormat, _ architecture: String
@@ -50,7 +51,17 @@ struct NameMappingTests {
     #expect(identity.best?.architecture == architecture)
     #expect(identity.best?.complaint == nil)
     #expect(identity.certainty == .sure)
-    #expect(identity.best?.head == Head(classes: list == "torchvision_resnet18" ? 10 : 1000))
+    let classes = ["torchvision_resnet18": 10, "torchvision_mobilenet_v3_small": 3]
+    #expect(identity.best?.head == Head(classes: classes[list] ?? 1000))
+  }
+
+  /// timm's port of TensorFlow's weights pads otherwise and has another epsilon: no tensor shows which.
+  @Test func timmsMobileNetV3IsTheOneThatItTrained() throws {
+    let checkpoint = try Self.checkpoint("timm_mobilenetv3_large_100", format: .safetensors)
+    let identity = try CheckpointIdentity(checkpoint, cards: [])
+    #expect(identity.best?.architecture == "mobilenetv3_large_100")
+    #expect(identity.best?.complaint == nil && identity.best?.head == Head(classes: 3))
+    #expect(identity.rivals == ["tf_mobilenetv3_large_100"])
   }
 
   /// The stored name that each of some parameters is read from.

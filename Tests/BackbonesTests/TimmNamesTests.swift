@@ -10,6 +10,8 @@ struct TimmNamesTests {
     ("timm_mobilenet_v2", "mobilenet_v2"), ("timm_vgg16", "vgg16"),
     ("timm_efficientnet_b0", "efficientnet_b0"), ("timm_convnext_tiny", "convnext_tiny"),
     ("timm_tf_efficientnet_lite0", "efficientnet_lite0"),
+    ("timm_convnextv2_atto", "convnextv2_atto"),
+    ("timm_mobilenetv3_large_100", "mobilenetv3_large_100"),
   ])
   func everyTensorHasTimmsNameAndShape(_ list: String, _ name: String) throws {
     let checkpoint = try NameMappingTests.checkpoint(list, format: .safetensors)
@@ -18,7 +20,12 @@ struct TimmNamesTests {
         "\($0.name) \($0.shape)"
       })
     let architecture = try Architecture(named: name)
-    let theirs = try #require(architecture.timmTensors(architecture.graph(Head(classes: 1000))))
+    let classes = try #require(
+      checkpoint.tensors.first { ["classifier.bias", "head.fc.bias"].contains($0.name) }
+        ?? checkpoint.tensors.last
+    ).shape[0]
+    let theirs = try #require(
+      architecture.timmTensors(architecture.graph(Head(classes: classes))))
     let found = Set(theirs.values.map { "\($0.name) \($0.shape)" })
     #expect(found.symmetricDifference(expected).isEmpty)
     #expect(theirs.count == expected.count)

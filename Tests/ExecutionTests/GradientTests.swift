@@ -3,6 +3,7 @@
 import Testing
 import ThawExecution
 import ThawNetwork
+import ThawOneDNN
 import ThawReference
 import ThawTensors
 import ThawTestSupport
@@ -69,12 +70,14 @@ import ThawTestSupport
   @Test(arguments: [
     ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
-    .activation(.geluTanh), .activation(.quickGELU),
+    .activation(.geluTanh), .activation(.quickGELU), .activation(.hardSigmoid),
+    .activation(.hardSwish),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
     .layerNormalization(LayerNormalization(channels: 4)),
     .channelScale(ChannelScale(channels: 4)),
+    .responseNormalization(ResponseNormalization(channels: 4)),
   ])
   func operation(_ operation: ThawNetwork.Operation) throws {
     let (graph, input) = try behindConvolution(operation)
@@ -160,25 +163,45 @@ import ThawTestSupport
     #expect(plan.gradient(of: "zero.weight")?.elements == [3])
   }
 
-  @Test func kinksHaveNoSlope() throws {
-    for (function, inputs) in [(Activation.relu, [0.0, 1]), (.relu6, [0, 1, 6])] {
+  private static let kinks: [(Activation, [Double], [Double])] = [
+    (.relu, [0, 1], [0, 1]), (.relu6, [0, 1, 6], [0, 1, 0]),
+    (.hardSigmoid, [-3, 0, 3], [0, 1 / 6.0, 0]),
+    (.hardSwish, [-4, -3, 0, 3, 4], [0, 0, 0.5, 1, 1]),
+  ]
+
+  /// The slopes that PyTorch has at the kinks, on both engines.
+  @Test(arguments: kinks)
+  func slopesAtKinksAreThoseOfPyTorch(
+    _ function: Activation, _ inputs: [Double], _ slopes: [Double]
+  ) throws {
+    for (value, slope) in zip(inputs, slopes) {
       var builder = GraphBuilder(name: "kink", inputChannels: 1)
-      let norm = BatchNormalization(channels: 1, hasScale: false)
-      builder.add("norm", .batchNormalization(norm))
+      builder.add(
+        "conv", .convolution(Convolution2D(inputs: 1, outputs: 1, window: Window2D(kernel: 1))))
       builder.add("act", .activation(function))
       builder.add("flatten", .flatten)
       let graph = builder.build()
-      for value in inputs {
-        let plan: ReferenceTrainingPlan<Double> = try trainingPlan(
-          graph, freezing: everything(in: graph, .training), batch: 2, size: Extent2D(1))
-        // Two equal values normalise to exactly 0, the shift is then the activation's input.
-        var parameters = plan.exportParameters()
-        parameters["norm.bias"] = Tensor([Float(value)], shape: [1])
-        try plan.importParameters(parameters)
-        _ = try plan.forward(scalars: [3, 3], step: StepIdentity(seed: 0, step: 0))
-        plan.backward(scalars: [1, 1])
-        #expect(plan.gradient(of: "norm.bias")?.elements == [value == 1 ? 2 : 0])
+      // Of an input of 1 the weight is what the activation sees, to the bit.
+      let parameters = Parameters(["conv.weight": Tensor([Float(value)], shape: [1, 1, 1, 1])])
+      let plan: ReferenceTrainingPlan<Double> = try trainingPlan(
+        graph, freezing: everything(in: graph), batch: 2, size: Extent2D(1))
+      try plan.importParameters(parameters)
+      _ = try plan.forward(scalars: [1, 1], step: StepIdentity(seed: 0, step: 0))
+      plan.backward(scalars: [1, 1])
+      let found = try #require(plan.gradient(of: "conv.weight")?.elements[0])
+      #expect(abs(Double(found) - 2 * slope) < 1e-6, "\(function) at \(value)")
+      let fast = try OneDNNEngine(training: ReferenceEngine<Float>()).compileTraining(
+        graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
+        parameters: parameters, freezing: everything(in: graph), batch: 2, size: Extent2D(1))
+      var output: [Float] = [0, 0]
+      try output.withUnsafeMutableBufferPointer { result in
+        try [Float(1), 1].withUnsafeBufferPointer {
+          try fast.forward($0, step: StepIdentity(seed: 0, step: 0), into: result)
+        }
       }
+      try [Float(1), 1].withUnsafeBufferPointer { try fast.backward($0) }
+      let own = try #require(fast.gradient(of: "conv.weight")?.elements[0])
+      #expect(abs(Double(own) - 2 * slope) < 1e-6, "\(function) at \(value) on oneDNN")
     }
   }
 }

@@ -129,8 +129,7 @@ struct OneDNNConvolutionCase: Sendable, CustomTestStringConvertible {
   }
 
   @Test(
-    arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU],
-    [true, false])
+    arguments: Activation.allCases, [true, false])
   func activationsAgreeWithPlainLoops(_ function: Activation, _ isFused: Bool) throws {
     let graph = Self.build("\(function)", channels: 20) {
       $0.add(

@@ -51,6 +51,8 @@ enum NaiveNetwork {
     case .gate:
       let plane = x.count / inputs[1].0.count
       return x.indices.map { x[$0] * inputs[1].0[$0 / plane] }
+    case .responseNormalization(let layer):
+      return response(layer, x, shape, parameter("weight") ?? [], parameter("bias") ?? [])
     case .channelScale(let layer):
       let (plane, scale) = (shape[2] * shape[3], parameter(layer.name) ?? [])
       return x.indices.map { x[$0] * scale[$0 / plane % layer.channels] }
@@ -142,6 +144,24 @@ enum NaiveNetwork {
     case .gelu: x / 2 * (1 + erf(x / 2.0.squareRoot()))
     case .geluTanh: x / 2 * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
     case .quickGELU: x / (1 + exponential(-1.702 * x))
+    case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
+    case .hardSwish: x * min(max(x / 6 + 0.5, 0), 1)
+    }
+  }
+
+  private static func response(
+    _ layer: ResponseNormalization, _ x: [Double], _ shape: Shape, _ weight: [Double],
+    _ bias: [Double]
+  ) -> [Double] {
+    let plane = shape[2] * shape[3]
+    let norms = (0..<x.count / plane).map { row in
+      x[row * plane..<(row + 1) * plane].reduce(0) { $0 + $1 * $1 }.squareRoot()
+    }
+    return x.indices.map { index in
+      let (row, channel) = (index / plane, index / plane % layer.channels)
+      let own = norms[(row - channel)..<(row - channel + layer.channels)]
+      let mean = own.reduce(0, +) / Double(layer.channels)
+      return x[index] * (1 + weight[channel] * norms[row] / (mean + layer.epsilon)) + bias[channel]
     }
   }
 

@@ -63,12 +63,14 @@ import ThawTestSupport
   @Test(arguments: [
     ThawNetwork.Operation.globalAveragePooling, .globalMaximumPooling, .activation(.relu),
     .activation(.relu6), .activation(.silu), .activation(.sigmoid), .activation(.gelu),
-    .activation(.geluTanh), .activation(.quickGELU),
+    .activation(.geluTanh), .activation(.quickGELU), .activation(.hardSigmoid),
+    .activation(.hardSwish),
     .dropout(probability: 0.4), .dropout(probability: 0), .stochasticDepth(probability: 0.6),
     .adaptiveAveragePooling(Extent2D(height: 3, width: 2)),
     .adaptiveAveragePooling(Extent2D(height: 5, width: 9)),
     .layerNormalization(LayerNormalization(channels: 20)),
     .channelScale(ChannelScale(channels: 20)),
+    .responseNormalization(ResponseNormalization(channels: 20)),
   ])
   func operation(_ operation: ThawNetwork.Operation) throws {
     let graph = around(operation)

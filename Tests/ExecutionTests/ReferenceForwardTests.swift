@@ -119,10 +119,10 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       planes.map { $0.max() ?? 0 }, relative: 1e-13)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU])
+  @Test(arguments: Activation.allCases)
   func activationIsItsFormula(_ function: Activation) throws {
     let input = Tensor<Float>(
-      [-800, -7, -1, -0.5, 0, 0.25, 1, 5.5, 6, 6.5, 90, 800], shape: [1, 1, 3, 4])
+      [-800, -7, -3, -1, -0.5, 0, 0.25, 1, 3, 5.5, 6, 6.5, 90, 2.5, 800], shape: [1, 1, 3, 5])
     let expected = input.elements.map(Double.init).map { x in
       switch function {
       case .relu: max(x, 0)
@@ -133,6 +133,8 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
       case .geluTanh:
         x / (1 + exp(-2 * (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
       case .quickGELU: x / (1 + exp(-1.702 * x))
+      case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
+      case .hardSwish: x * min(max(x / 6 + 0.5, 0), 1)
       }
     }
     let graph = singleLayer(.activation(function), channels: 1)
@@ -140,7 +142,7 @@ struct PoolingCase: Sendable, CustomTestStringConvertible {
     expectClose(try infer(graph, input, in: Float.self).map(Double.init), expected, relative: 1e-6)
   }
 
-  @Test(arguments: [Activation.relu, .relu6, .silu, .sigmoid, .gelu, .geluTanh, .quickGELU])
+  @Test(arguments: Activation.allCases)
   func notANumberIsNotHidden(_ function: Activation) throws {
     let input = Tensor<Float>([.nan, 1], shape: [1, 1, 1, 2])
     let output = try infer(singleLayer(.activation(function), channels: 1), input, in: Float.self)

@@ -32,9 +32,10 @@ package struct Architecture: Sendable {
 
   /// Every family of networks, one file each.
   static let families: [any NetworkFamily.Type] = [
-    CIFARResNet.self, ConvNeXt.self, DenseNet.self, EfficientNet.self, EfficientNetLite.self,
-    EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, RegNet.self,
-    ResNet.self, VGG.self, VisionTransformer.self, Xception.self,
+    CIFARResNet.self, ConvNeXt.self, ConvNeXtV2.self, DenseNet.self, EfficientNet.self,
+    EfficientNetLite.self,
+    EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, MobileNetV3.self,
+    RegNet.self, ResNet.self, VGG.self, VisionTransformer.self, Xception.self,
   ]
 
   /// All known names.

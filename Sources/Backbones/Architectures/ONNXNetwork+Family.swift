@@ -94,6 +94,7 @@ package enum ONNXStructure {
   ) throws -> String {
     var options = ONNXExporter.Options()
     options.results = .logits
+    options.keepsMatrices = true
     var model = try ONNXExporter.model(
       of: graph, parameters, preprocessing: preprocessing, options: options)
     model.graph.initializers.removeAll { parameters[ParameterPath($0.name)] != nil }

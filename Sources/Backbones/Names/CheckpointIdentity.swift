@@ -142,7 +142,9 @@ package struct CheckpointIdentity: Sendable {
     if architecture.hasPrefix("inception") {
       return isKeras ? keras(.tf(), size) : .tf(inputSize: size)
     }
-    if architecture == "xception" { return .tf(inputSize: size) }
+    if architecture == "xception" || architecture.hasPrefix("tf_mobilenetv3") {
+      return .tf(inputSize: size)
+    }
     guard isKeras else { return .torch(inputSize: size) }
     let values: Preprocessing =
       if architecture.hasPrefix("vgg") || architecture.hasPrefix("resnet") {

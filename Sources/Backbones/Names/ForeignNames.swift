@@ -62,6 +62,12 @@ struct ForeignNames: Sendable {
       label: "mmpretrain's names", holds: isConvNeXt,
       translate: { convNeXtLab.translate($0) }),
     ForeignNames(
+      label: "transformers' names", holds: { $0.hasPrefix("convnextv2_") },
+      translate: { convNeXtV2.translate($0) }),
+    ForeignNames(
+      label: "the names of ConvNeXt's authors", holds: { $0.hasPrefix("convnextv2_") },
+      translate: { convNeXtV2Authors.translate($0) }),
+    ForeignNames(
       label: "transformers' names",
       // transformers pads as TensorFlow does and has its epsilon.
       holds: { $0.hasPrefix("mobilenet_v2") && $0.hasSuffix("_keras") },
@@ -139,6 +145,30 @@ struct ForeignNames: Sendable {
     "stages.#.#.pwconv2.*": "features.{0*2+1}.{1}.block.5.*",
     "stages.#.#.gamma": "features.{0*2+1}.{1}.layer_scale",
     "norm.*": "classifier.0.*",
+  ])
+
+  private static let convNeXtV2 = [NamePattern]([
+    "embeddings.patch_embeddings.*": "stem.0.*",
+    "embeddings.layernorm.*": "stem.1.*",
+    "encoder.stages.#.downsampling_layer.#.*": "stages.{0}.downsample.{1}.*",
+    "encoder.stages.#.layers.#.dwconv.*": "stages.{0}.blocks.{1}.conv_dw.*",
+    "encoder.stages.#.layers.#.layernorm.*": "stages.{0}.blocks.{1}.norm.*",
+    "encoder.stages.#.layers.#.pwconv1.*": "stages.{0}.blocks.{1}.mlp.fc1.*",
+    "encoder.stages.#.layers.#.grn.*": "stages.{0}.blocks.{1}.mlp.grn.*",
+    "encoder.stages.#.layers.#.pwconv2.*": "stages.{0}.blocks.{1}.mlp.fc2.*",
+    "layernorm.*": "head.norm.*",
+  ])
+
+  private static let convNeXtV2Authors = [NamePattern]([
+    "downsample_layers.0.#.*": "stem.{0}.*",
+    "downsample_layers.#.#.*": "stages.{0}.downsample.{1}.*",
+    "stages.#.#.dwconv.*": "stages.{0}.blocks.{1}.conv_dw.*",
+    "stages.#.#.norm.*": "stages.{0}.blocks.{1}.norm.*",
+    "stages.#.#.pwconv1.*": "stages.{0}.blocks.{1}.mlp.fc1.*",
+    "stages.#.#.grn.gamma": "stages.{0}.blocks.{1}.mlp.grn.weight",
+    "stages.#.#.grn.beta": "stages.{0}.blocks.{1}.mlp.grn.bias",
+    "stages.#.#.pwconv2.*": "stages.{0}.blocks.{1}.mlp.fc2.*",
+    "norm.*": "head.norm.*",
   ])
 
   private static let convNeXtLab = [NamePattern]([

@@ -18,8 +18,9 @@ package struct ModuleSettings: Sendable {
   private static let activations: [String: Activation?] = [
     "ReLU": .relu, "ReLU6": .relu6, "SiLU": .silu, "Swish": .silu, "Sigmoid": .sigmoid,
     "GELU": .gelu, "Tanh": nil, "LeakyReLU": nil, "PReLU": nil, "RReLU": nil, "ELU": nil,
-    "SELU": nil, "CELU": nil, "Hardtanh": nil, "Hardswish": nil, "HardSwish": nil,
-    "Hardsigmoid": nil, "HardSigmoid": nil, "Mish": nil, "Softplus": nil, "Softsign": nil,
+    "SELU": nil, "CELU": nil, "Hardtanh": nil, "Hardswish": .hardSwish, "HardSwish": .hardSwish,
+    "Hardsigmoid": .hardSigmoid, "HardSigmoid": .hardSigmoid, "Mish": nil, "Softplus": nil,
+    "Softsign": nil,
     "GLU": nil, "LogSigmoid": nil, "Threshold": nil, "QuickGELU": nil, "Hardshrink": nil,
     "Softshrink": nil, "Tanhshrink": nil,
   ]

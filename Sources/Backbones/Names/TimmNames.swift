@@ -64,7 +64,7 @@ extension TimmNames {
         zip(ours, theirs).map { ($0.path.description, $1.path.description) },
         uniquingKeysWith: { first, _ in first })
     }
-    if name.hasPrefix("convnext") {
+    if name.hasPrefix("convnext_") {
       return inverted(convNeXtLayers) { architecture.path(of: $0, naming: .published)?.description }
     }
     guard let translate = translation(for: name) else { return [:] }
@@ -139,8 +139,10 @@ extension Architecture {
   package func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
     let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
     // timm has torchvision's EfficientNetV2 with TensorFlow's padding only, and counts the blocks of
-    // RegNet otherwise.
-    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_"].contains { name.hasPrefix($0) }
+    // RegNet otherwise; its MobileNetV3 has another epsilon than torchvision's.
+    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_", "mobilenet_v3_"].contains {
+      name.hasPrefix($0)
+    }
     guard !isOurs, !isElsewhere, name != Architecture.onnxName else { return nil }
     // transformers' features and its DeiT's second token are none of timm's.
     if let shape = VisionTransformerShape(name: name),

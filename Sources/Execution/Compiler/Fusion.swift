@@ -70,7 +70,7 @@ extension Activation {
   package var isRectifier: Bool {
     switch self {
     case .relu, .relu6: true
-    case .silu, .sigmoid, .gelu, .geluTanh, .quickGELU: false
+    case .silu, .sigmoid, .gelu, .geluTanh, .quickGELU, .hardSigmoid, .hardSwish: false
     }
   }
 }

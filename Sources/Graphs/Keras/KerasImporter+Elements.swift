@@ -8,7 +8,7 @@ extension KerasImporter {
   /// What the functions of one number are called by Keras.
   private static let functions: [String: Activation] = [
     "relu": .relu, "relu6": .relu6, "swish": .silu, "silu": .silu, "sigmoid": .sigmoid,
-    "gelu": .gelu,
+    "gelu": .gelu, "hard_swish": .hardSwish, "hard_silu": .hardSwish, "hard_sigmoid": .hardSigmoid,
   ]
 
   /// `image` with the activation that `layer` names.
@@ -41,6 +41,11 @@ extension KerasImporter {
         throw failure(layer, "a softmax at each pixel is no classifier's")
       }
       return .probabilities(image)
+    case "hard_sigmoid" where checkpoint.metadata["keras.version"]?.hasPrefix("3") == false:
+      throw failure(
+        layer,
+        "Keras 2's hard_sigmoid is 0.2 x + 0.5 between 0 and 1, here it is x / 6 + 0.5 as in Keras 3"
+      )
     default:
       guard let function = KerasImporter.functions[name] else {
         throw failure(
@@ -144,12 +149,13 @@ extension KerasImporter {
     guard inputs.count == 2 else {
       throw failure(layer, "it multiplies \(inputs.count) values, two are known here")
     }
+    if let swish = draft.swish(inputs[0].layer, inputs[1].layer) {
+      let image = try add(layer, .activation(swish.function), [Image(swish.of)])
+      let factor = Double(swish.factor)
+      return factor == 1
+        ? .image(image) : try affine(layer, .image(image), scale: [factor], offset: [0])
+    }
     for (left, right) in [(inputs[0], inputs[1]), (inputs[1], inputs[0])] {
-      if case .activation(.sigmoid) = draft[right.layer].operation,
-        draft[right.layer].inputs == [left.layer]
-      {
-        return .image(try add(layer, .activation(.silu), [left]))
-      }
       if shape(left).rank == 4, shape(right) == [1, shape(left)[1], 1, 1] {
         return .image(try add(layer, .gate, [left, right]))
       }

@@ -23,7 +23,8 @@ extension KerasImporter {
     case "flip", "reverse": return try flip(layer, operands)
     case "cast", "converttotensor": return try cast(layer, operands)
     case "identity", "stopgradient", "dropout": return try only(operands, layer)
-    case "relu", "relu6", "silu", "swish", "sigmoid", "softmax", "gelu":
+    case "relu", "relu6", "silu", "swish", "sigmoid", "softmax", "gelu", "hardsigmoid", "hardsilu",
+      "hardswish":
       return try function1(layer, operands, function.lowercased())
     case "mean", "reducemean": return try mean(layer, operands)
     case "reshape", "flatten": return try flattening(layer, operands)

@@ -137,6 +137,11 @@ extension KerasImporter {
       let shifts = offset.repeated(shape[1])
     else { throw failure(layer, "a factor and a shift of a row of features are not known here") }
     if zip(factors, shifts).allSatisfy({ $0 == 1 && $1 == 0 }) { return .image(input) }
+    if scale.count == 1, offset == [0],
+      let hard = draft.hardActivation(input.layer, times: scale[0])
+    {
+      return .image(try add(layer, .activation(hard.function), [Image(hard.of)]))
+    }
     let point = Convolution2D(
       inputs: shape[1], outputs: shape[1], window: Window2D(kernel: 1), groups: shape[1],
       hasBias: true)

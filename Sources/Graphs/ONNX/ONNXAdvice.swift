@@ -13,8 +13,11 @@ enum ONNXAdvice {
         + " torch.jit.script; with tf2onnx, a model without tf.cond and tf.while_loop."
     case "Resize", "Upsample":
       "Resize photos before the network: leave the layer out of the exported model."
-    case "LSTM", "GRU", "RNN", "Attention", "MultiHeadAttention":
-      "Only convolutional networks are imported from ONNX."
+    case "Attention", "MultiHeadAttention":
+      "Attention is read where it is written out: export with an operation set before 23, as with"
+        + " torch.onnx.export(..., opset_version=18)."
+    case "LSTM", "GRU", "RNN":
+      "Convolutional networks and vision transformers are imported from ONNX, no recurrent ones."
     case "NonMaxSuppression", "RoiAlign":
       "That is a detector's; export its backbone with a classifier."
     case "BitShift", "DecodeJpeg", "StringNormalizer":

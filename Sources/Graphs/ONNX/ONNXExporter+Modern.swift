@@ -21,6 +21,27 @@ extension ONNXExporter {
     return emit("Transpose", node, [normal], ["perm": .integers([0, 3, 1, 2])])
   }
 
+  /// x + bias + weight * x * g / (mean of g + epsilon), g the norm of each channel.
+  mutating func addResponseNormalization(
+    _ node: Node, _ layer: ResponseNormalization, _ input: String
+  ) throws -> String {
+    let extents: Shape = [layer.channels, 1, 1]
+    let (weight, bias) = (
+      try parameter(node, "weight", shape: extents), try parameter(node, "bias", shape: extents)
+    )
+    let norms = step(
+      "ReduceL2", node, "norms", [input], ["axes": .integers([2, 3]), "keepdims": .integer(1)])
+    let mean = step(
+      "ReduceMean", node, "mean", [norms], ["axes": .integers([1]), "keepdims": .integer(1)])
+    let shifted = step(
+      "Add", node, "shifted", [mean, constant("\(node.path).epsilon", layer.epsilon)])
+    let share = step("Div", node, "share", [norms, shifted])
+    let product = step("Mul", node, "product", [input, share])
+    let scaled = step("Mul", node, "scaled", [product, weight])
+    let moved = step("Add", node, "moved", [scaled, bias])
+    return emit("Add", node, [input, moved])
+  }
+
   /// x * (1 + erf(x / sqrt(2))) / 2 in the form that ONNX Runtime recognises; the operation set has
   /// no operation for it yet.
   mutating func addGELU(_ node: Node, _ input: String) -> String {

@@ -17,6 +17,8 @@ extension ONNXExporter {
       return try addBatchNormalization(node, layer, inputs)
     case .activation(let function): return addActivation(node, function, inputs[0])
     case .layerNormalization(let layer): return try addLayerNormalization(node, layer, inputs[0])
+    case .responseNormalization(let layer):
+      return try addResponseNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
       return emit(
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])
@@ -217,6 +219,10 @@ extension ONNXExporter {
       let gate = step("Sigmoid", node, "sigmoid", [scaled])
       return emit("Mul", node, [input, gate])
     case .sigmoid: return emit("Sigmoid", node, [input])
+    case .hardSwish: return emit("HardSwish", node, [input])
+    case .hardSigmoid:
+      return emit(
+        "HardSigmoid", node, [input], ["alpha": .float(1 / 6), "beta": .float(0.5)])
     case .silu:
       let gate = step("Sigmoid", node, "sigmoid", [input])
       return emit("Mul", node, [input, gate])

@@ -67,6 +67,11 @@ extension ONNXExporter {
   private mutating func addLinear(
     _ node: Node, _ layer: Convolution2D, _ input: String
   ) throws -> String {
+    if options.keepsMatrices {
+      let bias = layer.hasBias ? [try parameter(node, "bias")] : []
+      return emit(
+        "Gemm", node, [input, try parameter(node, "weight")] + bias, ["transB": .integer(1)])
+    }
     let weight = try parameters.tensor(node.path.appending("weight")).transposed
     let name = constant("\(node.path).weight", weight)
     guard layer.hasBias else { return emit("MatMul", node, [input, name]) }

@@ -36,6 +36,9 @@ package struct ONNXExporter {
     /// What logits are divided by in front of the softmax; nil for a model that is not calibrated. The
     /// logits that leave the graph are as they were.
     package var temperature: Double?
+    /// Whether dense layers over tokens keep their matrices as they are, [outputs, inputs]: not a file for
+    /// others, but a structure whose parameters are kept apart.
+    package var keepsMatrices = false
     /// The defaults.
     package init() {}
   }

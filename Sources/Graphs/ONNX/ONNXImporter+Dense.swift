@@ -67,7 +67,7 @@ extension ONNXImporter {
   }
 
   /// A matrix as [outputs, inputs]; made once for each constant.
-  private mutating func rows(_ weight: StoredTensor, isTransposed: Bool) throws -> Tensor<Float> {
+  mutating func rows(_ weight: StoredTensor, isTransposed: Bool) throws -> Tensor<Float> {
     let matrix = try numbers(weight)
     if isTransposed { return matrix }
     let key = weight.name + "\u{0}transposed"

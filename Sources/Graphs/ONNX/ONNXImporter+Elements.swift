@@ -28,6 +28,18 @@ extension ONNXImporter {
     }
   }
 
+  /// min(max(alpha x + beta, 0), 1), of which one slope is known.
+  mutating func hardSigmoid(_ node: ONNXNode) throws {
+    let (alpha, beta) = (node.float("alpha") ?? 0.2, node.float("beta") ?? 0.5)
+    guard abs(alpha - 1 / 6) < 1e-6, beta == 0.5 else {
+      throw failure(
+        node,
+        "x / 6 + 0.5 between 0 and 1 is known here (alpha 1/6, as PyTorch and Keras 3 have it), found"
+          + " alpha \(alpha) and beta \(beta)")
+    }
+    try set(node, .activation(.hardSigmoid), [image(node)])
+  }
+
   mutating func dropout(_ node: ONNXNode) throws {
     let input = try image(node)
     var probability = node.float("ratio") ?? 0.5
@@ -110,10 +122,10 @@ extension ONNXImporter {
       }
       try set(node, .add, [left, right])
     case "Mul":
-      if case .activation(.sigmoid) = second.operation, second.inputs == [left.layer] {
-        try set(node, .activation(.silu), [left])
-      } else if case .activation(.sigmoid) = first.operation, first.inputs == [right.layer] {
-        try set(node, .activation(.silu), [right])
+      if let swish = draft.swish(left.layer, right.layer) {
+        let input = Image(layer: swish.of, layout: left.layout)
+        try set(node, .activation(swish.function), [input])
+        if swish.factor != 1 { try multiply(node, by: swish.factor) }
       } else if first.shape.rank == 4, second.shape == [1, first.shape[1], 1, 1] {
         try set(node, .gate, [left, right])
       } else if first.shape.rank == 4, first.shape == [1, second.shape[1], 1, 1] {
@@ -123,6 +135,14 @@ extension ONNXImporter {
       }
     default: throw failure(node, "a difference or a quotient of two images is not known here")
     }
+  }
+
+  /// The node's result so far times one number.
+  private mutating func multiply(_ node: ONNXNode, by factor: Float) throws {
+    guard let name = node.outputs.first, case .image(let image)? = values[name] else { return }
+    try shift(
+      ONNXNode("Mul", name: node.name, inputs: [], outputs: node.outputs), image,
+      by: StoredTensor("", Tensor([factor], shape: [1])))
   }
 
   /// An image and a constant: the bias of the layer before, or a scale and a shift of each channel.
@@ -135,7 +155,16 @@ extension ONNXImporter {
           + " first")
     }
     let values = try perChannel(node, tensor, input)
-    if node.operation == "Add", takesBias(input) {
+    if tensor.shape.count == 1, ["Mul", "Div"].contains(node.operation) {
+      let factor = node.operation == "Mul" ? Double(values[0]) : 1 / Double(values[0])
+      if let hard = draft.hardActivation(input.layer, times: factor) {
+        let source = Image(layer: hard.of, layout: input.layout)
+        return try set(node, .activation(hard.function), [source])
+      }
+    }
+    // The 3 of a hard-sigmoid stays apart, so that it is recognised.
+    let isHard = tensor.shape.count == 1 && values[0] == 3
+    if node.operation == "Add", !isHard, takesBias(input) {
       try addBias(node, input, values)
       return
     }
@@ -204,28 +233,35 @@ extension ONNXImporter {
   }
 
   /// Whether the layer that makes `input` has no bias yet and nothing else sees its result.
-  private func takesBias(_ input: Image) -> Bool {
-    switch draft[input.layer].operation {
+  private func takesBias(_ input: Image) -> Bool { takesBias(input.layer) }
+
+  func takesBias(_ index: Int) -> Bool {
+    switch draft[index].operation {
     case .dense(let layer) where !layer.hasBias: break
     case .convolution(let layer) where !layer.hasBias: break
     default: return false
     }
-    guard let only = names[input.layer], only.count == 1 else { return false }
+    guard let only = names[index], only.count == 1 else { return false }
     return users[only[0]] == 1
   }
 
   private mutating func addBias(_ node: ONNXNode, _ input: Image, _ values: [Float]) throws {
-    switch draft[input.layer].operation {
+    setBias(input.layer, values)
+    set(node, .image(input))
+  }
+
+  /// Gives the layer a bias.
+  mutating func setBias(_ index: Int, _ values: [Float]) {
+    switch draft[index].operation {
     case .dense(var layer):
       layer.hasBias = true
-      draft[input.layer].operation = .dense(layer)
+      draft[index].operation = .dense(layer)
     case .convolution(var layer):
       layer.hasBias = true
-      draft[input.layer].operation = .convolution(layer)
+      draft[index].operation = .convolution(layer)
     default: return
     }
-    draft[input.layer].tensors["bias"] = Tensor(values, shape: [values.count])
-    set(node, .image(input))
+    draft[index].tensors["bias"] = Tensor(values, shape: [values.count])
   }
 
   mutating func concatenation(_ node: ONNXNode) throws {

@@ -9,7 +9,7 @@ extension ONNXImporter {
   static let supported = [
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
     "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool",
-    "GlobalMaxPool", "Identity",
+    "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity",
     "LayerNormalization", "LinearClassifier", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax",
     "ReduceMean", "Relu",
     "Reshape", "Shape",
@@ -22,12 +22,15 @@ extension ONNXImporter {
     guard node.domain.isEmpty || node.domain == "ai.onnx" else {
       throw failure(node, ONNXAdvice.domain(node.domain))
     }
+    if try constantArithmetic(node) { return }
+    if try translateSequence(node) { return }
     switch node.operation {
     case "Conv": try convolution(node)
     case "BatchNormalization": try batchNormalization(node)
     case "LayerNormalization": try layerNormalization(node)
-    case "Gelu" where node.text("approximate") ?? "none" == "none":
-      try set(node, .activation(.gelu), [image(node)])
+    case "Gelu":
+      let isExact = node.text("approximate") ?? "none" == "none"
+      try set(node, .activation(isExact ? .gelu : .geluTanh), [image(node)])
     case "Gemm": try gemm(node)
     case "MatMul": try product(node)
     case "MaxPool", "AveragePool": try pooling(node)
@@ -37,6 +40,8 @@ extension ONNXImporter {
     case "ReduceMax": try reduction(node, .globalMaximumPooling)
     case "Relu": try set(node, .activation(.relu), [image(node)])
     case "Sigmoid": try set(node, .activation(.sigmoid), [image(node)])
+    case "HardSwish": try set(node, .activation(.hardSwish), [image(node)])
+    case "HardSigmoid": try hardSigmoid(node)
     case "Clip": try clip(node)
     case "Dropout": try dropout(node)
     case "Softmax": try softmax(node)

@@ -109,6 +109,7 @@ extension ONNXImporter {
     guard let name = node.outputs.first else { return }
     values[name] = value
     if case .image(let image) = value { names[image.layer, default: []].append(name) }
+    if case .view(let view) = value { names[view.layer, default: []].append(name) }
   }
 
   /// Adds a layer that keeps the order of the dimensions.

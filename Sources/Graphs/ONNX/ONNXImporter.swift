@@ -52,6 +52,12 @@ struct ONNXImporter {
     case labels(Image)
     /// A constant of texts.
     case texts([String])
+    /// A sequence of tokens, or an image in other dimensions.
+    case view(SequenceView)
+    /// Patches that are about to become a sequence.
+    case patches(Patches)
+    /// Products of queries and keys.
+    case scores(Scores)
   }
 
   let model: ONNXModel
@@ -136,7 +142,7 @@ struct ONNXImporter {
     for (name, texts) in model.graph.texts { values[name] = .texts(texts) }
     values[inputName] = .image(
       Image(layer: 0, layout: inputLayout, isInteger: inputType?.isFloatingPoint == false))
-    var nodes = try sorted()
+    var nodes = LayerNormPatterns(try sorted(), model.graph.initializers).rewritten
     names[0] = [inputName]
     if nodes.contains(where: { $0.outputs == [ONNXExporter.normalised] }),
       model.metadata["thaw.format"] != nil
@@ -154,10 +160,7 @@ struct ONNXImporter {
     let patterns = GELUPatterns(nodes, model.graph.initializers)
     for (index, node) in nodes.enumerated() where !patterns.inner.contains(index) {
       if let name = patterns.inputs[index] {
-        guard case .image(let image)? = values[name], image.padding == nil else {
-          throw failure(node, "its input is not computed from the image")
-        }
-        try set(node, .activation(.gelu), [image])
+        try activate(node, patterns.functions[index] ?? .gelu, on: name)
       } else {
         try translate(node)
       }
@@ -165,6 +168,19 @@ struct ONNXImporter {
     try finish()
     try checkSize()
     return draft
+  }
+
+  /// An activation that the file spells out in several nodes, of which `node` is the last.
+  private mutating func activate(
+    _ node: ONNXNode, _ function: Activation, on name: String
+  ) throws {
+    let single = ONNXNode(node.operation, name: node.name, inputs: [name], outputs: node.outputs)
+    switch values[name] {
+    case .view?, .patches?: try activateTokens(single, function)
+    case .image(let image)? where image.padding == nil:
+      try set(node, .activation(function), [image])
+    default: throw failure(node, "its input is not computed from the image")
+    }
   }
 
   /// Refuses a file that repeats its tensors beyond measure.

@@ -11,6 +11,8 @@ struct ATenCall {
   let name: String
   /// The first result; nil when it makes no tensor.
   let result: String?
+  /// All results that are tensors.
+  let results: [String]
   private var arguments: [String: JSONValue] = [:]
 
   init?(_ json: JSONValue) {
@@ -23,6 +25,9 @@ struct ATenCall {
     result =
       output?["as_tensor"]?["name"]?.text
       ?? output?["as_tensors"]?.elements?.first?["name"]?.text
+    results =
+      output?["as_tensors"]?.elements?.compactMap { $0["name"]?.text }
+      ?? (json["outputs"]?.elements ?? []).compactMap { $0["as_tensor"]?["name"]?.text }
     name = json["name"]?.text ?? result ?? operation
     for input in json["inputs"]?.elements ?? [] {
       if let name = input["name"]?.text { arguments[name] = input["arg"] }

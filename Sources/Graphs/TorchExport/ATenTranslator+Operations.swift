@@ -12,7 +12,16 @@ extension ATenTranslator {
 
   /// Adds the operations that a call is.
   mutating func translate(_ call: ATenCall) throws {
+    if follows(call) { return }
     switch call.operation {
+    case "scaled_dot_product_attention": try attention(call)
+    case "transpose": try transpose(call)
+    case "unflatten":
+      try emit(
+        "Reshape", call, [try value(call, "self")], ["shape": .integers(try unflattened(call))])
+    case "select": try select(call)
+    case "unbind": try unbind(call)
+    case "chunk", "split", "split_with_sizes": try split(call)
     case "conv2d", "convolution", "_convolution": try convolution(call)
     case "batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
       "native_batch_norm":
@@ -28,6 +37,18 @@ extension ATenTranslator {
     case "silu", "silu_":
       let input = try value(call, "self")
       try emit("Mul", call, [input, step("Sigmoid", call, "sigmoid", [input])])
+    case "tanh", "tanh_": try emit("Tanh", call, [try value(call, "self")])
+    case "pow":
+      guard let exponent = call.number("exponent") else {
+        throw failure(call, "an exponent that is a number is expected")
+      }
+      let power = constant(call, "exponent", Tensor([Float(exponent)], shape: []))
+      try emit("Pow", call, [try value(call, "self"), power])
+    case "hardswish", "hardswish_": try emit("HardSwish", call, [try value(call, "self")])
+    case "hardsigmoid", "hardsigmoid_":
+      try emit(
+        "HardSigmoid", call, [try value(call, "self")],
+        ["alpha": .float(1 / 6), "beta": .float(0.5)])
     case "gelu":
       try emit(
         "Gelu", call, [try value(call, "self")],
@@ -67,6 +88,11 @@ extension ATenTranslator {
       try dropout(call)
     case "constant_pad_nd", "pad": try pad(call)
     case "expand", "expand_as", "view_as":
+      if let stored = stored(try value(call, "self")), stored.shape.rank == 3,
+        stored.shape[0] == 1, call.operation == "expand"
+      {
+        return try emit("Identity", call, [try value(call, "self")])
+      }
       guard let old = call.tensor("self").flatMap(extents), let new = call.result.flatMap(extents),
         old == new
       else { throw failure(call, "an image is not repeated or given another shape here") }
@@ -96,8 +122,8 @@ extension ATenTranslator {
 
   private static func obstacle(_ call: ATenCall) -> String {
     switch call.operation {
-    case "scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu", "bmm":
-      "attention is not imported from a program. Give the weights: torch.save(model.state_dict(), ...)"
+    case "_scaled_dot_product_flash_attention_for_cpu", "bmm", "baddbmm":
+      "attention is imported as scaled_dot_product_attention, before a program is decomposed. Give the weights: torch.save(model.state_dict(), ...)"
     case "native_group_norm", "group_norm", "instance_norm":
       "networks here have no such normalisation"
     case let name where !call.target.hasPrefix("torch.ops.aten."):
@@ -165,7 +191,7 @@ extension ATenTranslator {
     let weight = try value(call, "weight")
     let bias = call.has("bias") ? [try value(call, "bias")] : []
     let input = try value(call, "input")
-    if let rank = call.tensor("input").flatMap(extents)?.count, rank == 4 {
+    if let rank = call.tensor("input").flatMap(extents)?.count, rank >= 3 {
       guard let matrix = stored(weight), matrix.shape.rank == 2 else {
         throw failure(call, "its weight is no constant matrix")
       }

@@ -7,6 +7,10 @@ extension ATenTranslator {
   mutating func flatten(_ call: ATenCall) throws {
     let end = call.integer("end_dim") ?? -1
     let rank = call.tensor("self").flatMap(extents)?.count ?? 4
+    if call.integer("start_dim") == 2, rank == 4, end == -1 || end == 3 {
+      return try emit(
+        "Reshape", call, [try value(call, "self")], ["shape": .integers([0, 0, -1])])
+    }
     guard call.integer("start_dim") ?? 0 == 1, end == -1 || end == rank - 1 else {
       throw failure(call, "an image becomes a row from dimension 1 on, to the last")
     }
@@ -50,8 +54,18 @@ extension ATenTranslator {
     try emit("Gather", call, [try value(call, "self"), order], ["axis": .integer(1)])
   }
 
-  /// x[:]
+  /// x[:], or some tokens of a sequence.
   mutating func slice(_ call: ATenCall) throws {
+    if call.tensor("self").flatMap(extents)?.count == 3, call.integer("dim") ?? 0 == 1,
+      call.integer("step") ?? 1 == 1
+    {
+      return try emit(
+        "Slice", call, [try value(call, "self")],
+        [
+          "starts": .integers([call.integer("start") ?? 0]),
+          "ends": .integers([call.integer("end") ?? Int.max]), "axes": .integers([1]),
+        ])
+    }
     guard call.integer("start") ?? 0 == 0, call.integer("end") ?? Int.max >= 1 << 31,
       call.integer("step") ?? 1 == 1
     else { throw failure(call, "a part of an image is not known here") }

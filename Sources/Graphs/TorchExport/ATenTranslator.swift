@@ -14,6 +14,9 @@ package struct ATenTranslator {
   private var names: [String: String] = [:]
   private var nodes: [ONNXNode] = []
   private var initializers: [StoredTensor] = []
+  /// Values that count from 0 or more, and masks that hide nothing: made of no photo, and of no use here.
+  var counts: Set<String> = []
+  var openMasks: Set<String> = []
 
   /// The program as an ONNX model, in memory.
   ///
@@ -134,6 +137,18 @@ package struct ATenTranslator {
     nodes.append(
       ONNXNode(
         operation, name: call.name, inputs: inputs, outputs: [result], attributes: attributes))
+  }
+
+  /// Adds an operation of which the call's result `index` is one.
+  mutating func emit(
+    _ operation: String, _ call: ATenCall, resultAt index: Int, _ inputs: [String],
+    _ attributes: [String: ONNXAttribute]
+  ) throws {
+    guard call.results.indices.contains(index) else { throw failure(call, "a result is missing") }
+    nodes.append(
+      ONNXNode(
+        operation, name: "\(call.name).\(index)", inputs: inputs, outputs: [call.results[index]],
+        attributes: attributes))
   }
 
   /// Adds an operation on the way to the call's result, and returns its result's name.

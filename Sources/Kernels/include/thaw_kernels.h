@@ -81,12 +81,18 @@ void thaw_gelu(const float *x, float *y, int64_t count);
 // x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), and x / (1 + e^(-1.702 x)). y may be x.
 void thaw_gelu_tanh(const float *x, float *y, int64_t count);
 void thaw_quick_gelu(const float *x, float *y, int64_t count);
+// min(max(x / 6 + 1/2, 0), 1), and x times that. NaN stays NaN. y may be x.
+void thaw_hard_sigmoid(const float *x, float *y, int64_t count);
+void thaw_hard_swish(const float *x, float *y, int64_t count);
 // dx = dy * the derivative at x. dx may be dy.
 void thaw_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_silu_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_gelu_tanh_backward(const float *dy, const float *x, float *dx, int64_t count);
 void thaw_quick_gelu_backward(const float *dy, const float *x, float *dx, int64_t count);
+// At x = -3 and x = 3 the slope is that of the outer side, 0 or 1, as in PyTorch.
+void thaw_hard_sigmoid_backward(const float *dy, const float *x, float *dx, int64_t count);
+void thaw_hard_swish_backward(const float *dy, const float *x, float *dx, int64_t count);
 // factors[i] = 0 where number `first` + i of a Philox-4x32-10 stream of 16-bit numbers is below
 // `threshold`, else `kept`. Number j is the j % 8th of block era * 2^32 + j / 8, low halves first; the
 // counter is (block, domain).

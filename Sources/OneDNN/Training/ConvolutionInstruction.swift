@@ -69,7 +69,7 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
       layer: path, input: input.shape, output: output.shape, weightShape: weightShape,
       window: try layer.window.descriptor(for: input.image, output: output.image, path),
       hasBias: layer.hasBias || affine != nil, hasResidual: residual != nil,
-      rectifier: rectifier?.function, needsData: output.hasGradient && input.hasGradient,
+      rectifier: rectifier?.functions.first, needsData: output.hasGradient && input.hasGradient,
       needsWeights: output.hasGradient && weight.gradient != nil, lanes: lanes)
     self.description = description
     whole = try ConvolutionKernels(description, images: context.passImages, like: nil)

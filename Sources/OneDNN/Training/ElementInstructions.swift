@@ -31,6 +31,8 @@ final class ActivationInstruction: TrainingInstructionBase, TrainingInstruction 
     case .gelu: thaw_gelu(x, y, Int64(count))
     case .geluTanh: thaw_gelu_tanh(x, y, Int64(count))
     case .quickGELU: thaw_quick_gelu(x, y, Int64(count))
+    case .hardSigmoid: thaw_hard_sigmoid(x, y, Int64(count))
+    case .hardSwish: thaw_hard_swish(x, y, Int64(count))
     }
   }
 
@@ -49,6 +51,8 @@ final class ActivationInstruction: TrainingInstructionBase, TrainingInstruction 
     case .gelu: thaw_gelu_backward(outer, input.values(work), outer, count)
     case .geluTanh: thaw_gelu_tanh_backward(outer, input.values(work), outer, count)
     case .quickGELU: thaw_quick_gelu_backward(outer, input.values(work), outer, count)
+    case .hardSigmoid: thaw_hard_sigmoid_backward(outer, input.values(work), outer, count)
+    case .hardSwish: thaw_hard_swish_backward(outer, input.values(work), outer, count)
     }
     pass(outer, to: 0, work)
   }

@@ -158,7 +158,7 @@ extension Activation {
     switch self {
     case .relu: THAW_RELU
     case .relu6: THAW_RELU6
-    case .silu, .sigmoid, .gelu, .geluTanh, .quickGELU: nil
+    case .silu, .sigmoid, .gelu, .geluTanh, .quickGELU, .hardSigmoid, .hardSwish: nil
     }
   }
 }

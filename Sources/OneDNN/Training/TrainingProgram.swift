@@ -188,6 +188,7 @@ extension FusedOperation {
       return NormalizationInstruction(layer, context, residual: residual, rectifier: rectifier)
     case .activation(let function): return ActivationInstruction(function, context)
     case .layerNormalization(let layer): return LayerNormalizationInstruction(layer, context)
+    case .responseNormalization(let layer): return ResponseInstruction(layer, context)
     case .channelScale:
       return ChannelScaleInstruction(context, residual: residual, rectifier: rectifier)
     case .add: return AdditionInstruction(context, rectifier: rectifier)

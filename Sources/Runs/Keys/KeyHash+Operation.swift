@@ -13,6 +13,9 @@ extension KeyHash {
     case .layerNormalization(let norm):
       add("layer_normalization", norm.channels)
       add("epsilon", norm.epsilon)
+    case .responseNormalization(let norm):
+      add("response_normalization", norm.channels)
+      add("epsilon", norm.epsilon)
     case .channelScale(let scale):
       add("channel_scale", scale.channels)
       add("name", scale.name)
@@ -93,6 +96,8 @@ extension Activation {
     case .gelu: "gelu"
     case .geluTanh: "gelu_tanh"
     case .quickGELU: "quick_gelu"
+    case .hardSigmoid: "hard_sigmoid"
+    case .hardSwish: "hard_swish"
     }
   }
 }

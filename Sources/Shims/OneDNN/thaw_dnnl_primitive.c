@@ -15,6 +15,12 @@ static dnnl_alg_kind_t algorithm_of(thaw_dnnl_function function, float *alpha, f
     case THAW_DNNL_GELU: return dnnl_eltwise_gelu_erf;
     case THAW_DNNL_GELU_TANH: return dnnl_eltwise_gelu_tanh;
     case THAW_DNNL_QUICK_GELU: *alpha = 1.702f; return dnnl_eltwise_swish;
+    case THAW_DNNL_HARD_SWISH: return dnnl_eltwise_hardswish;
+    case THAW_DNNL_HARD_LINE:
+      *alpha = 1.0f / 6;
+      *beta = 0.5f;
+      return dnnl_eltwise_linear;
+    case THAW_DNNL_UNIT_CLIP: *beta = 1; return dnnl_eltwise_clip;
     default: return dnnl_eltwise_relu;
   }
 }
@@ -200,7 +206,7 @@ int thaw_dnnl_pooling(
 int thaw_dnnl_activation(
     thaw_dnnl_primitive **primitive, thaw_dnnl_function function, const thaw_dnnl_layout *data) {
   *primitive = NULL;
-  if (function > THAW_DNNL_QUICK_GELU) return dnnl_invalid_arguments;
+  if (function > THAW_DNNL_UNIT_CLIP) return dnnl_invalid_arguments;
   float alpha, beta;
   dnnl_alg_kind_t algorithm = algorithm_of(function, &alpha, &beta);
   dnnl_eltwise_desc_t operation;

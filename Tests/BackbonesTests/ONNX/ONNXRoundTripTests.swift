@@ -30,7 +30,10 @@ import ThawTestSupport
 
   /// Exported and read back, a network computes what it did: bit for bit, unless batch norms were
   /// folded.
-  @Test(arguments: ["efficientnet_lite0", "resnet18", "mobilenet_v2", "densenet121"])
+  @Test(arguments: [
+    "efficientnet_lite0", "resnet18", "mobilenet_v2", "densenet121", "mobilenet_v3_small",
+    "mobilenetv3_small_050",
+  ])
   func aNetworkSurvivesExportAndImport(name: String) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 5, dropout: 0.2))
     let parameters = Parameters.procedural(for: graph)

@@ -105,6 +105,9 @@ typedef enum {
   THAW_DNNL_GELU,        // exact, by the error function
   THAW_DNNL_GELU_TANH,   // approximated by the hyperbolic tangent
   THAW_DNNL_QUICK_GELU,  // x * sigmoid(1.702 x)
+  THAW_DNNL_HARD_SWISH,  // x * min(max(x / 6 + 1/2, 0), 1)
+  THAW_DNNL_HARD_LINE,   // x / 6 + 1/2
+  THAW_DNNL_UNIT_CLIP,   // min(max(x, 0), 1)
   THAW_DNNL_ACCUMULATE,  // adds what the destination held before
   THAW_DNNL_ADD          // adds another tensor, `operand`
 } thaw_dnnl_function;
