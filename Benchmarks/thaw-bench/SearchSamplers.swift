@@ -15,10 +15,10 @@ struct SearchSamplers: ParsableCommand {
   @Option(help: "Seeds, from 0.") var seeds = 15
 
   /// A function whose least value is 0.
-  private struct Problem {
+  private struct Problem: Sendable {
     let name: String
     let space: SearchSpace
-    let regret: ([String: Double], String) -> Double
+    let regret: @Sendable ([String: Double], String) -> Double
   }
 
   func run() throws {

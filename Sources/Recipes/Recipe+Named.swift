@@ -31,11 +31,13 @@ extension Recipe {
     return result
   }
 
-  /// The value of a key as a file would write it; nil for an unknown key.
+  /// The value of a key as a file would write it, a text without its quotes; nil for an unknown key.
   package func text(of name: String) -> String? {
-    Recipe.key(named: name).flatMap { key in
+    let text = Recipe.key(named: name).flatMap { key in
       key.write(self) ?? key.document(self)?.replacing("`", with: "")
     }
+    guard let text, text.count > 1, text.hasPrefix("\""), text.hasSuffix("\"") else { return text }
+    return String(text.dropFirst().dropLast())
   }
 
   private static func key(named name: String) -> RecipeKey<Recipe>? {

@@ -186,7 +186,7 @@ struct SearchCommandTests {
     taken.succeeded()
     #expect(taken.stderr.contains("Taken: "))
     let recipe = try workspace.text("auto/recipe.yml")
-    #expect(recipe.contains("backbone: tiny") || recipe.contains("backbone: dull"))
+    #expect(recipe.contains("backbone: \"tiny\"") || recipe.contains("backbone: \"dull\""))
   }
 
   @Test func fitJudgesInFoldsAndTheReportShowsIt() throws {
