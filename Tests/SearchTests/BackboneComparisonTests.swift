@@ -2,9 +2,8 @@
 
 import Foundation
 import Testing
+import ThawSearch
 import ThawTensors
-
-@testable import ThawSearch
 
 /// Which features serve best.
 struct BackboneComparisonTests {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+import ThawSearch
 import ThawTensors
-
-@testable import ThawSearch
 
 /// Trials must find a planted optimum sooner than chance does, and than a well-known sampler.
 struct CoarseToFineTests {

@@ -2,9 +2,8 @@
 
 import Foundation
 import Testing
+import ThawSearch
 import ThawTensors
-
-@testable import ThawSearch
 
 /// What twice the photos would bring.
 struct LearningCurveTests {

@@ -3,9 +3,8 @@
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawSearch
 import ThawTestSupport
-
-@testable import ThawSearch
 
 /// A search that is killed goes on to the same end.
 struct SearchJournalTests {

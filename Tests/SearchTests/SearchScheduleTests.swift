@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Testing
+import ThawSearch
 import ThawTestSupport
-
-@testable import ThawSearch
 
 /// What is measured next, and who wins.
 struct SearchScheduleTests {

@@ -4,9 +4,8 @@ import Foundation
 import Testing
 import ThawConfiguration
 import ThawRecipes
+import ThawSearch
 import ThawTestSupport
-
-@testable import ThawSearch
 
 /// What a search may change.
 struct SearchSpaceTests {

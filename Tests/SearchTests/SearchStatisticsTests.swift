@@ -2,9 +2,8 @@
 
 import Testing
 import ThawReports
+import ThawSearch
 import ThawTensors
-
-@testable import ThawSearch
 
 /// Importance, intervals, folds, and what the page shows.
 struct SearchStatisticsTests {

@@ -2,9 +2,8 @@
 
 import Foundation
 import Testing
+import ThawSearch
 import ThawTensors
-
-@testable import ThawSearch
 
 /// A search for a known optimum, without a network.
 struct SyntheticObjective: SearchObjective {

@@ -34,6 +34,16 @@ package struct BackboneComparison {
     /// Whether it may yet be the best.
     package var isKept: Bool
 
+    /// Collects what was measured.
+    package init(
+      name: String, accuracy: Double, gap: ClosedBounds, logME: Double, featuresPerSecond: Double?,
+      latency: Double, size: Double, isKept: Bool
+    ) {
+      (self.name, self.accuracy, self.gap, self.logME) = (name, accuracy, gap, logME)
+      (self.featuresPerSecond, self.latency) = (featuresPerSecond, latency)
+      (self.size, self.isKept) = (size, isKept)
+    }
+
     private enum CodingKeys: String, CodingKey {
       case name, accuracy, gap, featuresPerSecond, isKept
       case logME = "logme"
@@ -46,6 +56,8 @@ package struct BackboneComparison {
   package struct ClosedBounds: Sendable, Equatable, Encodable {
     package let lower: Double
     package let upper: Double
+
+    package init(lower: Double, upper: Double) { (self.lower, self.upper) = (lower, upper) }
   }
 
   private let run: OpenRun
@@ -157,7 +169,7 @@ package struct BackboneComparison {
   }
 
   /// The difference of two shares of the same photos, photo by photo.
-  static func gap(_ first: [Bool], _ second: [Bool]) -> ClosedBounds {
+  package static func gap(_ first: [Bool], _ second: [Bool]) -> ClosedBounds {
     let differences = zip(first, second).map { ($0 ? 1.0 : 0) - ($1 ? 1.0 : 0) }
     let count = Double(max(differences.count, 1))
     let mean = differences.reduce(0, +) / count

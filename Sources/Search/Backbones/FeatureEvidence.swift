@@ -72,12 +72,12 @@ package enum FeatureEvidence {
 }
 
 /// Eigenvalues and eigenvectors of small symmetric matrices.
-enum SymmetricEigen {
+package enum SymmetricEigen {
   /// Turns pairs of rows and columns until nothing is left beside the diagonal (cyclic Jacobi).
   ///
   /// - Parameter matrix: symmetric; destroyed.
   /// - Returns: the values, and the vectors as columns: `vectors[row][index]`.
-  static func jacobi(_ matrix: inout [[Double]]) -> (values: [Double], vectors: [[Double]]) {
+  package static func jacobi(_ matrix: inout [[Double]]) -> (values: [Double], vectors: [[Double]]) {
     let count = matrix.count
     // Rows of this are the vectors: rows lie together in memory.
     var vectors = (0..<count).map { row in (0..<count).map { $0 == row ? 1.0 : 0 } }

@@ -186,7 +186,7 @@ package struct CrossValidationStage {
   }
 
   /// For people: `Twice the photos would bring about 2 points.`
-  static func conclusion(_ gain: LearningCurve.Estimate?) -> String {
+  package static func conclusion(_ gain: LearningCurve.Estimate?) -> String {
     guard let gain else { return "There are too few photos to say what more of them would bring." }
     func points(_ share: Double) -> String { Format.fixed(100 * share, 1) }
     let range = "(between \(points(gain.lower)) and \(points(gain.upper)))"

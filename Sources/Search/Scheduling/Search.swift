@@ -37,7 +37,7 @@ package struct Search {
   /// How it is measured.
   package let objective: any SearchObjective
   /// Seconds from any origin.
-  var clock: () -> Double = ProgressLine.monotonicSeconds
+  package var clock: () -> Double = ProgressLine.monotonicSeconds
 
   /// A search.
   package init(

@@ -25,7 +25,7 @@ package struct SearchTrial: Sendable {
   package var rung: Int? { measurements.isEmpty ? nil : measurements.count - 1 }
 
   /// The trials of a journal by number.
-  static func all(in entries: [SearchEntry]) -> [SearchTrial] {
+  package static func all(in entries: [SearchEntry]) -> [SearchTrial] {
     var trials: [SearchTrial] = []
     for entry in entries {
       if entry.id == trials.count {
