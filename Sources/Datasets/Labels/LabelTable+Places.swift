@@ -11,7 +11,8 @@ extension LabelTable {
     private let group: Int?
 
     init(_ table: Table, _ columns: Columns) throws(LabelTableFlaw) {
-      header = table.header
+      let header = table.header
+      self.header = header
       path = try LabelTable.place(header, columns.path, Places.pathNames, "of the photos")
       split = try SplitColumn(table, columns.split, path: path)
       group =
