@@ -83,14 +83,20 @@ import ThawTestSupport
     #expect(
       try ModuleSettings(whole + [Self.module("1", "Tanh")], fit).summary
         == "'1' is Tanh, which occurs nowhere in resnet18")
+    // What stands before it prepares photos; what stands behind it is judged.
+    let wrapped = [Self.module("", "Sequential"), Self.module("transform", "Normalize")]
+    #expect(try ModuleSettings(wrapped + whole.dropFirst(), fit).contradictions.isEmpty)
+    #expect(
+      try ModuleSettings(whole + [Self.module("1", "ReLU")], fit).summary
+        == "'1' is ReLU behind the classifier's dense layers")
     // A classifier of its own behind the network is read by its tensors.
     #expect(try ModuleSettings(whole + [Self.module("1.2", "Tanh")], fit).contradictions.isEmpty)
   }
 
   /// A sigmoid at the end of everything makes the probabilities; elsewhere it is a stranger.
   @Test func aSigmoidAtTheEndIsNoContradiction() throws {
-    let fit = try Self.fit("resnet18")
-    let head = [Self.module("fc", "Sequential"), Self.module("fc.1", "Sigmoid")]
+    let fit = try Self.fit(dense: Self.single)
+    let head = Self.head(["Linear", "Sigmoid"])
     let settings = try ModuleSettings(Self.usual + head, fit)
     #expect(settings.endsWithSigmoid && settings.contradictions.isEmpty)
     let within = try ModuleSettings(head + Self.usual, fit)
@@ -119,6 +125,91 @@ import ThawTestSupport
       }
       #expect(try ModuleSettings(placed(own), fit).contradictions.isEmpty, "\(name)")
       #expect(try ModuleSettings(placed(other), fit).contradictions.count == 1, "\(name)")
+    }
+  }
+
+  // MARK: The classifier
+
+  /// A fit whose classifier's dense layers are the given ones, behind resnet18's 512 features.
+  private static func fit(dense: [(String, Int, Int)]) throws -> WeightFit {
+    let graph = try Architecture(named: "resnet18").graph(Head(classes: 3))
+    var tensors = graph.parameters.filter { !$0.path.description.hasPrefix("fc.") }.map {
+      StoredTensor($0.path.description, Tensor(zeros: $0.shape))
+    }
+    for (path, inputs, outputs) in dense {
+      tensors.append(StoredTensor("\(path).weight", Tensor(zeros: [outputs, inputs])))
+      tensors.append(StoredTensor("\(path).bias", Tensor(zeros: [outputs])))
+    }
+    let checkpoint = Checkpoint(
+      tensors: tensors, metadata: [:], format: .torchZip, path: "m.pth")
+    return try #require(
+      try CheckpointIdentity(checkpoint, cards: [], architecture: "resnet18").best)
+  }
+
+  private static let single: [(String, Int, Int)] = [("fc.0", 512, 3)]
+  private static let hidden: [(String, Int, Int)] = [("fc.0", 512, 64), ("fc.2", 64, 3)]
+
+  private static func head(_ classes: [String]) -> [PickledModule] {
+    [module("fc", "Sequential")]
+      + classes.enumerated().map { module("fc.\($0.offset)", $0.element) }
+  }
+
+  @Test func aClassifierAsAssumedIsNoContradiction() throws {
+    for classes in [["Linear"], ["Linear", "Softmax"], ["Linear", "Dropout", "Identity"]] {
+      let settings = try ModuleSettings(
+        Self.usual + Self.head(classes), Self.fit(dense: Self.single))
+      #expect(settings.contradictions.isEmpty, "\(classes): \(settings.contradictions)")
+    }
+    let drop = try ModuleSettings(
+      Self.usual + Self.head(["Flatten", "Dropout", "Linear"]),
+      Self.fit(dense: [("fc.2", 512, 3)]))
+    #expect(drop.contradictions.isEmpty)
+    let two = try ModuleSettings(
+      Self.usual + Self.head(["Linear", "ReLU", "Linear"]), Self.fit(dense: Self.hidden))
+    #expect(two.contradictions.isEmpty)
+    let plain = try ModuleSettings(
+      Self.usual + [Self.module("fc", "Linear")], Self.fit(dense: [("fc", 512, 3)]))
+    #expect(plain.contradictions.isEmpty)
+  }
+
+  private static let others: [([(String, Int, Int)], [String], String)] = [
+    (single, ["Linear", "ReLU"], "'fc.1' is ReLU behind the classifier's dense layers"),
+    (single, ["Linear", "BatchNorm1d"], "'fc.1' is BatchNorm1d behind"),
+    ([("fc.1", 512, 3)], ["L2Norm", "Linear"], "'fc.0' is L2Norm before"),
+    (hidden, ["Linear", "Dropout", "Linear"], "'fc.2' follows 'fc.0' without a ReLU"),
+    (hidden, ["Linear", "GELU", "Linear"], "'fc.1' is GELU, not relu"),
+  ]
+
+  @Test(arguments: others)
+  func aClassifierOfOtherLayersIsRefused(
+    _ dense: [(String, Int, Int)], _ classes: [String], _ expected: String
+  ) throws {
+    let settings = try ModuleSettings(
+      Self.usual + Self.head(classes), Self.fit(dense: dense))
+    #expect(settings.summary?.contains(expected) == true, "\(settings.summary ?? "none")")
+  }
+
+  @Test func classesOfTheirOwnAndOtherPoolingsAreRefused() throws {
+    func summary(_ modules: [PickledModule], _ dense: [(String, Int, Int)]) throws -> String {
+      try ModuleSettings(modules, Self.fit(dense: dense)).summary ?? "none"
+    }
+    func own(_ path: String, _ name: String) -> PickledModule {
+      PickledModule(path: path, className: "models.heads.\(name)", settings: [:])
+    }
+    let cosine = try summary(Self.usual + [own("fc", "Cosine")], [("fc", 512, 3)])
+    #expect(cosine.contains("'fc' is models.heads.Cosine, not PyTorch's Linear"))
+    let gate = try summary(
+      Self.usual + [own("fc", "Gate"), Self.module("fc.a", "Linear")], [("fc.a", 512, 3)])
+    #expect(gate.contains("'fc' is Gate, a class of its own"))
+    let axis = try summary(
+      Self.usual + Self.head(["Linear"])
+        + [Self.module("fc.1", "Softmax", ["dim": .integer(0)])], Self.single)
+    #expect(axis.contains("'fc.1' is a Softmax over axis 0, not 1"))
+    let pooled = Self.usual.filter { $0.path != "avgpool" }
+    for name in ["AdaptiveMaxPool2d", "AdaptiveAvgMaxPool2d", "FastAdaptiveMaxPool", "GeM"] {
+      let found = try summary(
+        pooled + [Self.module("avgpool", name), Self.module("fc", "Linear")], [("fc", 512, 3)])
+      #expect(found.contains("'avgpool' is \(name)"), "\(found)")
     }
   }
 }

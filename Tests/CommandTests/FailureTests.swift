@@ -258,8 +258,9 @@ struct FailureTests {
       #expect(try workspace.start(["--help"], shell: shell).wait().status == 74)
     }
     let gone = try workspace.start(predict + ["--output", "no/such/folder"]).wait()
-    #expect(gone.status == 74)
-    #expect(gone.stderr.contains("error: no/such/folder: cannot create: No such file"))
+    #expect(gone.status == 64)
+    #expect(
+      gone.stderr.contains("error: no/such/folder: there is no folder no/such. Make it first."))
   }
 
   @Test func aDeviceNamedAsOutputStaysADevice() throws {

@@ -59,4 +59,56 @@ struct ClassListTests {
     #expect(lists.map(\.names) == [["x", "y"], ["a", "b"], ["p", "q"]])
     #expect(lists[1].origin == "'class_to_idx' in the file")
   }
+
+  @Test func whatPythonPrintsIsRead() throws {
+    func found(_ text: String) throws -> [String]? {
+      ClassList.all(in: .object([JSONMember("names", .string(text))]), place: "here").first?.names
+    }
+    #expect(
+      try found("{0: 'zebra', 1: 'ant', 2: \"queen's bee\"}") == ["zebra", "ant", "queen's bee"])
+    #expect(try found("{2: 'bee', 0: 'zebra', 1: 'ant'}") == ["zebra", "ant", "bee"])
+    #expect(try found("['zebra', 'it\\'s',]") == ["zebra", "it's"])
+    #expect(try found("{'zebra': 1, 'ant': 0}") == ["ant", "zebra"])
+    #expect(try found(#"["zebra", "ant"]"#) == ["zebra", "ant"])
+    for text in ["{0: 'a', 3: 'b'}", "{0: 'a'", "{0: open('x')}", "[a, b]", "['a'] + ['b']", "x"] {
+      #expect(try found(text) == nil, "\(text)")
+    }
+  }
+
+  @Test func classesThatAreNumbersHaveTheseNames() throws {
+    let data = try JSONValue(parsing: #"{"classes": [3, 7, 5], "labels": [4, 2]}"#)
+    #expect(ClassList.all(in: data, place: "the file").map(\.names) == [["3", "7", "5"]])
+  }
+
+  private func unreadable(_ data: String, leftOut: [String] = []) throws -> [String] {
+    var around = CheckpointSurroundings()
+    around.data = try JSONValue(parsing: data)
+    around.leftOut = leftOut
+    return ForeignFile(
+      Checkpoint(
+        tensors: [], metadata: ["names": "zebra;ant"], format: .torchZip, path: "m.pth",
+        surroundings: around)
+    ).unreadableClassLists
+  }
+
+  @Test func listsThatCannotBeReadAreNotPassedOver() throws {
+    #expect(
+      try unreadable(#"{"class_to_idx": {"zebra": 0, "ant": 3}}"#) == ["'class_to_idx' in the file"]
+    )
+    #expect(try unreadable(#"{"a": {"classes": "zebra,ant"}}"#) == ["'classes' in the file"])
+    #expect(try unreadable(#"{"classes": ["ant", "ant"]}"#) == ["'classes' in the file"])
+    #expect(
+      try unreadable("null", leftOut: ["'classes' (numpy._core.multiarray._reconstruct)"]) == [
+        "'classes' (numpy._core.multiarray._reconstruct) in the file"
+      ])
+    // A number of classes, labels of photos, a name of a run, what is read.
+    for data in [
+      #"{"classes": 3}"#, #"{"labels": [0, 0, 1]}"#, #"{"names": "run 1"}"#,
+      #"{"class_to_idx": {"zebra": 0, "ant": 1}}"#,
+      #"{"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}"#,
+    ] {
+      #expect(try unreadable(data).isEmpty, "\(data)")
+    }
+    #expect(try unreadable("null", leftOut: ["'optimizer' (numpy.ndarray)"]).isEmpty)
+  }
 }

@@ -112,6 +112,19 @@ struct ForeignFileTests {
     for text in [changed, less, more, strange] { #expect(!text.contains("--card")) }
   }
 
+  @Test func batchNormsWithoutStatisticsOrWithoutScalesAreNamed() throws {
+    let text = try problem(
+      try resNet { name, shape in
+        name.hasSuffix("running_mean") || name.hasSuffix("running_var") ? nil : (name, shape)
+      })
+    #expect(text.contains("track_running_stats=False"), "\(text)")
+    #expect(text.contains("thaw diagnose batchnorm") && text.contains("--allow-missing"))
+    #expect(!text.contains("drawn at random"))
+    // A mean alone is lost, not left out.
+    let mean = try problem(try resNet { $0 == "layer2.0.bn1.running_mean" ? nil : ($0, $1) })
+    #expect(mean.contains("drawn at random") && !mean.contains("track_running_stats"))
+  }
+
   @Test func anotherNameForEveryLayerIsRecognisedByTheShapes() throws {
     var number = 0
     let renamed = try resNet { name, shape in

@@ -2,11 +2,13 @@
 
 import SystemPackage
 import Testing
+import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawFiles
 import ThawImages
 import ThawInference
+import ThawNetwork
 import ThawTensors
 import ThawTestSupport
 
@@ -113,5 +115,103 @@ struct StatedContractTests {
           """))
       #expect(found.resizeTarget == target)
     }
+  }
+
+  private static let photos = """
+    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25], "resample": 2,
+    """
+
+  @Test(arguments: [
+    (#""size": {"height": 200, "width": 224}"#, "size is 200 x 224"),
+    (
+      #""size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 200}"#,
+      "crop_size is 224 x 200"
+    ),
+    (#""size": {"height": 224, "width": 224}, "do_resize": false"#, "do_resize is false"),
+    (
+      #""size": {"shortest_edge": 224}, "do_flip_channel_order": true"#,
+      "do_flip_channel_order is true, which Thaw does not do"
+    ),
+    (#""size": {"shortest_edge": 224}, "do_pad": true"#, "do_pad is true"),
+    (#""size": {"longest_edge": 224}"#, #"size is {"longest_edge":224}"#),
+    (#""do_normalize": true"#, "size is not there"),
+  ])
+  func stepsThatThawDoesNotTakeAreRefused(_ rest: String, _ expected: String) throws {
+    let error = #expect(throws: PipelineError.self) {
+      try contract("preprocessor_config.json", "{\(rest), \(Self.photos.dropLast())}")
+    }
+    #expect(error?.description.contains(expected) == true, "\(error?.description ?? "none")")
+    #expect(error?.description.contains("--card") == true)
+  }
+
+  @Test func whatChangesNothingIsNoStep() throws {
+    let found = try contract(
+      "preprocessor_config.json",
+      """
+      {\(Self.photos) "do_convert_rgb": true, "do_reduce_labels": false, "do_pad": false,
+       "do_flip_channel_order": null, "size": {"height": 224, "width": 224}}
+      """)
+    #expect(found?.inputSize == 224)
+    let single = try contract(
+      "preprocessor_config.json",
+      #"{"image_mean": 0.5, "image_std": 0.25, "size": {"height": 96, "width": 96}}"#)
+    #expect(single?.mean == [0.5, 0.5, 0.5] && single?.std == [0.25, 0.25, 0.25])
+  }
+
+  @Test(arguments: ["[3, 160, 192]", "[1, 224, 224]", "[224]", "224"])
+  func timmsInputIsASquareOfThreeChannels(_ size: String) throws {
+    let json = """
+      {"pretrained_cfg": {"input_size": \(size), "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.4, 0.3]}}
+      """
+    #expect(throws: PipelineError.self) { try contract("config.json", json) }
+  }
+
+  @Test func aFileThatCannotBeReadIsNotPassedOver() throws {
+    let error = #expect(throws: PipelineError.self) {
+      try contract("preprocessor_config.json", "{\"size\": ")
+    }
+    #expect(
+      error?.description.contains("preprocessor_config.json beside it cannot be read") == true)
+  }
+
+  /// timm's models within transformers have timm's words in the processor's file.
+  @Test func timmsWordsInAProcessorsFileAreRead() throws {
+    let found = try contract(
+      "preprocessor_config.json",
+      """
+      {"image_processor_type": "TimmWrapperImageProcessor", "architecture": "resnet18",
+       "pretrained_cfg": {"input_size": [3, 160, 160], "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.4, 0.3], "crop_pct": 1.0}}
+      """)
+    #expect(found?.inputSize == 160 && found?.std == [0.5, 0.4, 0.3])
+  }
+
+  /// A wrapper that normalises its input keeps the numbers as buffers beside the network.
+  @Test(arguments: [(1.0, 1 / 255.0), (255.0, 1.0)])
+  func buffersBesideTheNetworkAreTheContract(_ range: Float, _ scale: Double) throws {
+    let graph = try Architecture(named: "resnet18").graph(Head(classes: 3))
+    func checkpoint(_ others: [StoredTensor]) -> Checkpoint {
+      Checkpoint(
+        tensors: graph.parameters.map {
+          StoredTensor("model." + $0.path.description, Tensor(zeros: $0.shape))
+        } + others, metadata: [:], format: .torchZip, path: "m.pth")
+    }
+    func contract(_ others: [StoredTensor]) throws -> Preprocessing? {
+      let checkpoint = checkpoint(others)
+      let identity = try CheckpointIdentity(checkpoint, cards: [], architecture: "resnet18")
+      let fit = try #require(identity.best)
+      return StatedContract(
+        buffersOf: checkpoint, fit, usual: identity.preprocessing)?.preprocessing
+    }
+    let mean = StoredTensor(
+      "mean", Tensor([0.5 * range, 0.25 * range, 0.75 * range], shape: [1, 3, 1, 1]))
+    let std = StoredTensor(
+      "std", Tensor([0.5 * range, 0.25 * range, 0.125 * range], shape: [1, 3, 1, 1]))
+    let found = try #require(try contract([mean, std]))
+    #expect(found.scale == scale)
+    #expect(found.mean == [0.5, 0.25, 0.75].map { $0 * Double(range) })
+    #expect(found.std == [0.5, 0.25, 0.125].map { $0 * Double(range) })
+    #expect(try contract([mean]) == nil)
+    #expect(try contract([]) == nil)
   }
 }

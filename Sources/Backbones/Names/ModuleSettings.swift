@@ -40,6 +40,12 @@ package struct ModuleSettings: Sendable {
     }
     let ending = ModuleSettings.ending(modules, own)
     endsWithSigmoid = ending != nil
+    if fit.head != nil {
+      let head = ModuleHead(modules, own, fit, graph, ending: ending)
+      for flaw in head.flaws where judged.insert(flaw.path).inserted {
+        found.append("'\(flaw.path)' \(flaw.text)")
+      }
+    }
     let others = modules.filter { !judged.contains($0.path) && $0 != ending }
     found += ModuleSettings.strangers(
       others.filter { ($0.path + ".").hasPrefix(fit.prefix) }
@@ -82,7 +88,7 @@ package struct ModuleSettings: Sendable {
   }
 
   /// Where the file has the module that a layer is.
-  private static func path(of node: Node, _ fit: WeightFit) -> String {
+  static func path(of node: Node, _ fit: WeightFit) -> String {
     for leaf in ["weight", "running_mean"] {
       guard let name = fit.source(of: node.path.appending(leaf)),
         let dot = name.lastIndex(of: ".")
@@ -194,7 +200,7 @@ package struct ModuleSettings: Sendable {
       } else if ["MaxPool2d", "AvgPool2d"].contains(name) {
         isKnown = pools.contains(name)
       } else {
-        isKnown = !name.hasPrefix("BlurPool")
+        isKnown = !name.hasPrefix("BlurPool") && !ModuleHead.poolsOtherwise(name)
       }
       guard !isKnown, seen.insert(name).inserted else { return nil }
       return "'\(module.path)' is \(name), which occurs nowhere in \(graph.name)"

@@ -38,6 +38,8 @@ struct WeightMatching {
   private var needed: [ParameterPath: (node: Node, parameter: ParameterDescription)] = [:]
   /// Tensors that are not in the backbone, perhaps the classifier's.
   private var rest: [StoredTensor] = []
+  /// What lies between the features and the logits.
+  private var surroundings = HeadSurroundings()
 
   /// - Parameters:
   ///   - part: the tensors that are set against the network.
@@ -69,8 +71,7 @@ struct WeightMatching {
     }
     if let remark = architecture.remark { notes.append(remark) }
     matchHead()
-    // PyTorch's files have every scale and shift: one that lacks is missing.
-    if scheme.isChannelsLast { fillNormalization(backbone) }
+    fillNormalization(backbone)
     let order = backbone.flatMap(\.parameters).map(\.path)
     missing += order.filter { found[$0] == nil && constants[$0] == nil }.map(\.description)
     neededCount += order.count
@@ -90,7 +91,7 @@ struct WeightMatching {
       let isClassifier =
         tensor.shape.rank == 2 && tensor.shape[1] == features && !otherHead.contains(tensor.name)
         && !isUnlabelled && !WeightMatching.isStranger(tensor.name)
-      if isInside || isClassifier {
+      if isInside || isClassifier || surroundings.holds(tensor) {
         unexpected.append(part.prefix + tensor.name)
       } else if !otherHead.contains(tensor.name) {
         ignored.append(part.prefix + tensor.name)
@@ -100,7 +101,12 @@ struct WeightMatching {
       let isClassifier =
         tensor.shape.rank == 2 && tensor.shape[1] == features && !isUnlabelled
         && WeightMatching.isHeadName(beside(tensor.name))
-      if isClassifier { unexpected.append(tensor.name) } else { ignored.append(tensor.name) }
+      let isBetween = surroundings.holds(tensor.renamed(beside(tensor.name)))
+      if isClassifier || isBetween {
+        unexpected.append(tensor.name)
+      } else {
+        ignored.append(tensor.name)
+      }
     }
   }
 
@@ -199,14 +205,18 @@ struct WeightMatching {
     }
   }
 
-  // MARK: What Keras leaves out
+  // MARK: What is left out
 
-  /// A batch norm without gamma or beta, as `scale=False` makes it, is one with 1 or 0.
+  /// A batch norm without gamma or beta, as Keras's `scale=False` makes it, is one with 1 or 0, and so is
+  /// one of PyTorch's without both, as `affine=False` makes it. There one alone is missing.
   private mutating func fillNormalization(_ backbone: [Node]) {
     var count = 0
     for node in backbone {
       guard case .batchNormalization = node.operation,
-        found[node.path.appending("running_mean")] != nil
+        found[node.path.appending("running_mean")] != nil,
+        scheme.isChannelsLast
+          || found[node.path.appending("weight")] == nil
+            && found[node.path.appending("bias")] == nil
       else { continue }
       for parameter in node.parameters where found[parameter.path] == nil {
         switch parameter.role {
@@ -264,6 +274,12 @@ struct WeightMatching {
     }
     splitSingleOutput()
     guard let head else { return }
+    let isOutside = chosen.contains { layer in
+      part.outside.contains { $0.name == layer.weight.name }
+    }
+    surroundings = HeadSurroundings(
+      layers: chosen.map { isOutside ? beside($0.name) : $0.name }, isBesidePart: isOutside,
+      widths: Set([last.inputs] + chosen.dropLast().map(\.outputs)))
     let own = architecture.graph(head)
     let nodes = own.nodes.filter { node in
       if case .dense = node.operation { node.group == own.groups.count - 1 } else { false }
@@ -303,7 +319,7 @@ struct WeightMatching {
   }
 
   /// Names of what a training keeps beside its network.
-  private static func isStranger(_ name: String) -> Bool {
+  static func isStranger(_ name: String) -> Bool {
     let first = top(name).lowercased()
     return [
       "criterion", "loss", "metric", "acc", "center", "queue", "memory", "proto", "auroc", "pooler",

@@ -24,6 +24,6 @@ package struct PickledModule: Sendable, Equatable {
   /// Attributes that say what a layer of PyTorch's computes.
   static let keys = [
     "eps", "stride", "padding", "dilation", "groups", "kernel_size", "ceil_mode",
-    "count_include_pad", "approximate", "padding_mode",
+    "count_include_pad", "approximate", "padding_mode", "dim",
   ]
 }

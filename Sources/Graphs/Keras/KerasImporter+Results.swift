@@ -59,7 +59,15 @@ extension KerasImporter {
       throw failure(
         "the model was trained to predict numbers (loss \(Printable(name))), not classes")
     case .classes where outputs > 1: return Ending(activation: .softmax, count: outputs)
-    case .labels:
+    case .labels(let isOfLogits):
+      if !isOfLogits {
+        notes.append(
+          "the last layer has no activation, but the loss reads its outputs as probabilities"
+            + " (from_logits is not set): Keras answers with the outputs as they are. Here the sigmoid"
+            + " of an output is taken for the probability; if the model was trained so, outputs of 0 to"
+            + " 1 are it already and give other numbers here. Set activation=\"sigmoid\" or"
+            + " from_logits=True in Keras and save again to be certain")
+      }
       return Ending(
         activation: outputs == 1 ? .singleSigmoid : .independentSigmoids, count: outputs)
     default:
@@ -120,8 +128,8 @@ extension KerasImporter {
 enum KerasLoss: Equatable {
   /// One class of several.
   case classes
-  /// A question for each output.
-  case labels
+  /// A question for each output; whether the loss itself applies the sigmoid.
+  case labels(isOfLogits: Bool)
   /// No class at all; the loss's name.
   case number(String)
   case unknown
@@ -133,7 +141,7 @@ enum KerasLoss: Equatable {
     if plain.contains("categoricalcrossentropy") || plain.contains("categoricalfocal") {
       self = .classes
     } else if plain.contains("binary") {
-      self = .labels
+      self = .labels(isOfLogits: loss?["config"]?["from_logits"] == .boolean(true))
     } else if plain.hasPrefix("mean") || ["mse", "mae", "huber", "logcosh"].contains(plain) {
       self = .number(name)
     } else {

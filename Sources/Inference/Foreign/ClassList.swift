@@ -98,6 +98,47 @@ package struct ClassList: Sendable, Equatable {
 
   // MARK: In data
 
+  /// Names that are numbers, `[3, 7, 5]`, where the key can stand for nothing but classes.
+  private static func numbers(_ key: String, _ json: JSONValue) -> [String]? {
+    guard ["classes", "class_names", "classnames", "label_names", "target_names"].contains(key),
+      let all = json.integers, all.count >= 2, Set(all).count == all.count
+    else { return nil }
+    return all.map(String.init)
+  }
+
+  /// Places in plain data, four levels deep, whose key is one for names of classes and that hold none that
+  /// can be read; a number is one of classes.
+  static func unreadable(in data: JSONValue, place: String) -> [String] {
+    var found: [String] = []
+    var level: [JSONValue] = [data]
+    for _ in 0..<4 {
+      var next: [JSONValue] = []
+      for case .object(let members) in level where members.count < 10_000 {
+        for member in members {
+          switch member.value {
+          case .null, .boolean, .integer, .number: continue
+          // A single word is the name of a file or of a run.
+          case .string(let text) where !text.contains(where: { "[{,".contains($0) }): continue
+          default: break
+          }
+          if isKey(member.name) {
+            // Numbers are the labels of the photos, or were read as names.
+            if names(member.value) == nil, member.value.integers == nil {
+              found.append("'\(member.name)' in \(place)")
+            }
+          } else if case .object = member.value {
+            next.append(member.value)
+          }
+        }
+      }
+      level = Array(next.prefix(200))
+    }
+    return found
+  }
+
+  /// Whether programs keep names of classes under this key.
+  static func isKey(_ name: String) -> Bool { keys.contains(name.lowercased()) }
+
   /// Keys under which programs keep names of classes.
   private static let keys: Set = [
     "class_to_idx", "class_to_index", "classes_to_idx", "class2idx", "class_to_id", "label2id",
@@ -118,7 +159,8 @@ package struct ClassList: Sendable, Equatable {
       for case .object(let members) in level where members.count < 10_000 {
         for member in members {
           let key = member.name.lowercased()
-          if keys.contains(key), let names = names(member.value), isTelling(names) {
+          let names = keys.contains(key) ? names(member.value) ?? numbers(key, member.value) : nil
+          if let names, isTelling(names) {
             found.append(ClassList(names: names, origin: "'\(member.name)' in \(place)"))
           } else if case .object = member.value {
             next.append(member.value)
@@ -146,6 +188,10 @@ package struct ClassList: Sendable, Equatable {
         return (id, name)
       }
       names = !elements.isEmpty && pairs.count == elements.count ? ordered(pairs) : json.texts
+    case .string(let text):
+      guard let json = (try? JSONValue(parsing: text)) ?? PythonNames.json(text) else { return nil }
+      if case .string = json { return nil }
+      return self.names(json)
     case .object(let members):
       let outputs = members.compactMap(\.value.integer)
       if outputs.count == members.count {

@@ -32,6 +32,11 @@ package struct ForeignActivation: Sendable, Equatable {
     }
   }
 
+  /// Whether a configuration says that the outputs are numbers.
+  static func isRegression(_ configuration: JSONValue) -> Bool {
+    configuration["problem_type"]?.text == "regression"
+  }
+
   /// What says that a photo may have several classes; nil when nothing does.
   private static func stated(_ file: ForeignFile) -> String? {
     if let configuration = file.configuration, let key = key(in: configuration) {

@@ -42,6 +42,13 @@ struct ForeignClasses {
         "\(path): classes \(shown)\(count > 10 ? ", …" : ""), from \(own.origin).")
       return Found(names: own.names, isAssumed: false, origin: own.origin)
     }
+    let unread = file.unreadableClassLists.first
+    if let unread, !reference.folders.isEmpty || count == 1000 {
+      throw PipelineError.data(
+        "\(path): \(unread) seems to name its classes, but not in a way that Thaw reads, and another order"
+          + " is not assumed where the file has one. Say the names with --class-names FILE, one a line in"
+          + " the order of the outputs.")
+    }
     if reference.folders.count == count {
       let shown = reference.folders.prefix(10).joined(separator: ", ")
       context.console.warn(
@@ -60,8 +67,11 @@ struct ForeignClasses {
           + " classes with --class-names FILE, one a line in the order of the outputs.")
     }
     context.console.warn(
-      "\(path): the file does not name its \(count) classes; they are numbered. Give"
-        + " --class-names FILE to name them.")
+      "\(path): "
+        + (unread.map {
+          "\($0) seems to name its \(count) classes, but not in a way that Thaw reads; they are numbered."
+        } ?? "the file does not name its \(count) classes; they are numbered.")
+        + " Give --class-names FILE to name them.")
     return Found(names: (0..<count).map { "class \($0)" }, isAssumed: true, origin: "numbers")
   }
 
@@ -126,14 +136,35 @@ extension ForeignFile {
         lists.append(ClassList(names: names, origin: "fastai's vocabulary in the file"))
       }
     }
-    // safetensors keeps texts: some hold a list.
-    let members = checkpoint.metadata.sorted { $0.key < $1.key }.compactMap { key, text in
-      (try? JSONValue(parsing: text)).map { JSONMember(key, $0) }
-    }
-    lists += ClassList.all(in: .object(members), place: "the file's metadata")
+    lists += ClassList.all(in: metadata, place: "the file's metadata")
     if let configuration {
       lists += ClassList.all(in: configuration, place: "config.json beside it")
     }
     return lists + (labels.map { [$0] } ?? [])
+  }
+
+  /// The texts that safetensors and ONNX keep: some hold a list.
+  private var metadata: JSONValue {
+    .object(
+      checkpoint.metadata.sorted { $0.key < $1.key }.map { key, text in
+        JSONMember(key, (try? JSONValue(parsing: text)) ?? .string(text))
+      })
+  }
+
+  /// What is called as names of classes are and holds none that can be read: an array of NumPy's, outputs
+  /// with gaps between them, two classes of one name.
+  package var unreadableClassLists: [String] {
+    var found: [String] = []
+    if let around = checkpoint.surroundings {
+      found += ClassList.unreadable(in: around.data, place: "the file")
+      for entry in around.leftOut where entry.contains("(numpy") || entry.contains(".set)") {
+        let name = entry.dropFirst().prefix { $0 != "'" }
+        if ClassList.isKey(String(name)) { found.append("\(entry) in the file") }
+      }
+    }
+    if let configuration {
+      found += ClassList.unreadable(in: configuration, place: "config.json beside it")
+    }
+    return found + ClassList.unreadable(in: metadata, place: "the file's metadata")
   }
 }

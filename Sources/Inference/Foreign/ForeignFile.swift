@@ -20,6 +20,8 @@ package struct ForeignFile {
   package let labels: ClassList?
   /// What was found beside the weights and not used, as sentences.
   package let remarks: [String]
+  /// Names of files beside the weights that are there and cannot be read.
+  let unreadable: [String]
 
   /// Opens a file or a folder.
   ///
@@ -41,12 +43,13 @@ package struct ForeignFile {
     processor = try ForeignFile.json(place, "preprocessor_config.json", &remarks)
     labels = ClassList.beside(place)
     self.remarks = remarks
+    unreadable = ForeignFile.unreadable(remarks)
   }
 
   /// A checkpoint that is read already, with nothing beside it.
   package init(_ checkpoint: Checkpoint) {
     self.checkpoint = checkpoint
-    (configuration, processor, labels, remarks) = (nil, nil, nil, [])
+    (configuration, processor, labels, remarks, unreadable) = (nil, nil, nil, [], [])
   }
 
   /// A graph that is read already, with the small files beside it.
@@ -61,6 +64,7 @@ package struct ForeignFile {
     processor = try ForeignFile.json(place, "preprocessor_config.json", &remarks)
     labels = ClassList.beside(file: checkpoint.path)
     self.remarks = remarks
+    unreadable = ForeignFile.unreadable(remarks)
   }
 
   /// The weights that a folder holds, by their usual names; nil when none is there.
@@ -146,8 +150,16 @@ package struct ForeignFile {
       return nil
     }
     let json = try? JSONValue(parsing: String(decoding: bytes, as: UTF8.self))
-    if json == nil { remarks.append("\(name) beside it is not JSON that can be read") }
+    if json == nil { remarks.append(name + unreadableRemark) }
     return json
+  }
+
+  private static let unreadableRemark = " beside it is not JSON that can be read"
+
+  private static func unreadable(_ remarks: [String]) -> [String] {
+    remarks.filter { $0.hasSuffix(unreadableRemark) }.map {
+      String($0.dropLast(unreadableRemark.count))
+    }
   }
 
   /// The library that wrote it, as far as that shows; nil otherwise.

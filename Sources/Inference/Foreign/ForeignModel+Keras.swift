@@ -86,7 +86,9 @@ extension ForeignModel {
       throw PipelineError.data(
         "\(path): the file does not say how its photos were prepared. Give what it was trained with:"
           + " --preprocessing unit (0 to 1), tf (-1 to 1), torch, caffe or raw (0 to 255), or a"
-          + " --card that has the same.")
+          + " --card that has the same. For an export, where --preprocessing is another thing, import it"
+          + " first: thaw pretrained import \(checkpoint.path.quoted) --preprocessing unit --name NAME."
+      )
     }
     guard let contract = network.preprocessing(usual) else {
       throw PipelineError.data("\(path): the model's own arithmetic with pixels is no contract.")

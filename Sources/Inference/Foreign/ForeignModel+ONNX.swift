@@ -68,7 +68,9 @@ extension ForeignModel {
     throw PipelineError.data(
       "\(checkpoint.path.displayed): the file does not say how photos are prepared for it. Give what"
         + " it was trained with: --preprocessing torch, tf, caffe, unit (0 to 1) or raw (0 to 255),"
-        + " or a --card that has the same.")
+        + " or a --card that has the same. For an export, where --preprocessing is another thing, import"
+        + " it first: thaw pretrained import \(checkpoint.path.quoted) --preprocessing unit --name NAME."
+    )
   }
 }
 

@@ -99,7 +99,8 @@ package struct ForeignModel {
     let pickled = checkpoint.surroundings?.normalization
     let stated =
       try named == nil
-      ? StatedContract(file) ?? StatedContract(pickled, usual: recognised.preprocessing) : nil
+      ? StatedContract(file) ?? StatedContract(pickled, usual: recognised.preprocessing)
+        ?? StatedContract(buffersOf: checkpoint, fit, usual: recognised.preprocessing) : nil
     let contract = named?.preprocessing ?? stated?.preprocessing ?? recognised.preprocessing
     guard let preprocessing = contract else {
       throw PipelineError.data("\(path): its preprocessing is not known. Name a card with --card.")
@@ -107,6 +108,7 @@ package struct ForeignModel {
     let reason =
       named.map { "as the card \($0.name) says" } ?? stated?.reason ?? recognised.reason
     try checkModules(fit)
+    try checkConfiguration(fit)
     let matched = fit.missing.isEmpty ? "all \(fit.matched)" : "\(fit.matched) of \(fit.needed)"
     let concat = ConcatPoolHead(checkpoint, fit)
     let count = fit.head?.classes ?? concat?.classes
@@ -115,6 +117,12 @@ package struct ForeignModel {
         + (concat == nil ? "" : " with fastai's classifier")
         + ", \(count.map { "\($0) classes" } ?? "no classifier"). Photos as"
         + " \(preprocessing.description), \(reason).")
+    for name in fit.ignored where ForeignSummary.isTemperature(name) {
+      context.console.warn(
+        "\(path): '\(name)' in the file is taken for a temperature or a scale of the outputs, by which"
+          + " they are not divided or multiplied here: the order of the classes stays, the"
+          + " probabilities may differ.")
+    }
     for line in ForeignSummary(file, fit, recognised.otherParts, head: concat).lines {
       context.console.say("\(path): \(line).")
     }
@@ -175,13 +183,33 @@ package struct ForeignModel {
         + " computes something else with them: \(found). \(ForeignSummary.exportAdvice).")
   }
 
+  /// Refuses weights whose config.json says that the network computes something else, or no classes.
+  private func checkConfiguration(_ fit: WeightFit) throws {
+    guard let configuration = file.configuration else { return }
+    let path = file.checkpoint.path.displayed
+    if fit.head != nil, ForeignActivation.isRegression(configuration) {
+      throw PipelineError.data(
+        "\(path): its config.json says problem_type 'regression': the outputs are numbers, not classes,"
+          + " and no probabilities can be made of them.")
+    }
+    let found = try StatedArithmetic(configuration, fit).contradictions
+    guard !found.isEmpty else { return }
+    throw PipelineError.data(
+      "\(path): its tensors are \(fit.architecture)'s, but config.json beside it says that the network"
+        + " computes something else with them: \(found.prefix(4).joined(separator: "; "))."
+        + " \(ForeignSummary.exportAdvice).")
+  }
+
   private var modules: [PickledModule] { file.checkpoint.surroundings?.modules ?? [] }
 
   private func weights(_ fit: WeightFit, _ checkpoint: Checkpoint) throws -> Parameters {
     guard !fit.missing.isEmpty else { return try fit.parameters(of: checkpoint) }
+    let fate =
+      ForeignProblem.lacksStatisticsAlone(fit)
+      ? "become 0 (means) and 1 (variances)" : "are drawn at random"
     context.console.warn(
-      "\(checkpoint.path.displayed): \(fit.missing.count) parameters are not in the file and are drawn"
-        + " at random (--allow-missing): \(fit.missing.prefix(10).joined(separator: ", "))"
+      "\(checkpoint.path.displayed): \(fit.missing.count) parameters are not in the file and \(fate)"
+        + " (--allow-missing): \(fit.missing.prefix(10).joined(separator: ", "))"
         + (fit.missing.count > 10 ? ", …" : "") + ".")
     return try fit.parameters(of: checkpoint, drawingMissing: 0)
   }

@@ -82,7 +82,14 @@ package struct ForeignProblem: Sendable {
     add("unexpected", fit.unexpected)
     add("unfitting", fit.unfitting)
     let advice: String
-    if fit.unexpected.isEmpty && fit.unfitting.isEmpty {
+    if ForeignProblem.lacksStatisticsAlone(fit) {
+      advice =
+        " These are the statistics of batch norms, which PyTorch does not keep with"
+        + " track_running_stats=False: it then normalises by each batch, in prediction, too, so that the"
+        + " answer for a photo depends on the others beside it. With --allow-missing the means become 0"
+        + " and the variances 1, which is another network; what that makes of the predictions shows"
+        + " thaw diagnose batchnorm --model MODEL --data PHOTOS --allow-missing."
+    } else if fit.unexpected.isEmpty && fit.unfitting.isEmpty {
       advice =
         " Save the whole network's state_dict(), or let what is missing be drawn at random with"
         + " --allow-missing."
@@ -98,6 +105,14 @@ package struct ForeignProblem: Sendable {
     }
     return "the tensors do not fit \(fit.architecture), the nearest architecture (\(fit.matched) of"
       + " \(fit.needed) parameters are there): \(parts.joined(separator: "; "))." + advice
+  }
+
+  /// Whether means and variances of batch norms are all that is missing, and nothing else is wrong.
+  static func lacksStatisticsAlone(_ fit: WeightFit) -> Bool {
+    let means = fit.missing.count { $0.hasSuffix(".running_mean") }
+    let variances = fit.missing.count { $0.hasSuffix(".running_var") }
+    return fit.unexpected.isEmpty && fit.unfitting.isEmpty && means > 0 && means == variances
+      && means + variances == fit.missing.count
   }
 
   /// A network that is known by name only: what `config.json` says, or what gives it away.

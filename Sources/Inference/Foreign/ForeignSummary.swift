@@ -58,6 +58,12 @@ package struct ForeignSummary {
     self.lines = lines
   }
 
+  /// Whether a tensor is called as what divides or multiplies the outputs of a classifier.
+  static func isTemperature(_ name: String) -> Bool {
+    let last = name.split(separator: ".").last.map { $0.lowercased() } ?? ""
+    return ["temperature", "temp", "tau", "logit_scale", "log_temperature", "scale"].contains(last)
+  }
+
   /// How a network is saved with what it computes.
   static let exportAdvice =
     "What it computes is kept by torch.export.save(torch.export.export(model.eval(), (example,)),"

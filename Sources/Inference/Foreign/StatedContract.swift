@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ThawBackbones
 package import ThawCheckpoints
 import ThawConsole
 package import ThawImages
+import ThawTensors
 
 /// How photos are prepared according to the files beside a model: timm's `pretrained_cfg` in
 /// `config.json`, or transformers' `preprocessor_config.json`.
@@ -20,6 +22,11 @@ package struct StatedContract {
   /// - Throws: ``PipelineError/data(_:)`` for a contract that Thaw cannot keep: another kernel than
   ///   bilinear, bicubic or nearest, photos without antialiasing.
   package init?(_ file: ForeignFile) throws {
+    if let name = file.unreadable.first {
+      throw PipelineError.data(
+        "\(file.checkpoint.path.displayed): \(name) beside it cannot be read, so how photos are prepared"
+          + " is not known. Mend it, or name a card with the same preprocessing with --card.")
+    }
     try self.init(
       processor: file.processor, configuration: file.configuration,
       path: file.checkpoint.path.displayed)
@@ -27,10 +34,10 @@ package struct StatedContract {
 
   /// The same from what the two files hold.
   package init?(processor: JSONValue?, configuration: JSONValue?, path: String) throws {
-    if let processor, let contract = try StatedContract.transformers(processor, path) {
-      preprocessing = contract
+    if let processor, processor["pretrained_cfg"] == nil {
+      preprocessing = try StatedContract.transformers(processor, path)
       reason = "as preprocessor_config.json says"
-    } else if let configuration,
+    } else if let configuration = processor ?? configuration,
       let contract = try StatedContract.timm(configuration, path)
     {
       preprocessing = contract
@@ -52,11 +59,49 @@ package struct StatedContract {
       + " weights"
   }
 
+  /// What buffers called `mean` and `std` beside the network say: a wrapper that normalises its input. Nil
+  /// without three numbers each.
+  package init?(buffersOf checkpoint: Checkpoint, _ fit: WeightFit, usual: Preprocessing?) {
+    func values(_ names: Set<String>) -> [Double]? {
+      let found = fit.ignored.filter { name in
+        name.split(separator: ".").last.map { names.contains($0.lowercased()) } == true
+      }
+      guard let name = found.first, found.count == 1,
+        let tensor = checkpoint.tensors.first(where: { $0.name == name }),
+        tensor.shape.count == 3, let floats = try? tensor.floats().elements
+      else { return nil }
+      return floats.map { Double($0) }
+    }
+    guard let usual, let mean = values(["mean", "pixel_mean", "image_mean", "_mean"]),
+      let std = values(["std", "pixel_std", "image_std", "_std"]),
+      std.allSatisfy({ $0 > 0 && $0.isFinite }), mean.allSatisfy(\.isFinite)
+    else { return nil }
+    // Deviations of samples of 0 to 255 are dozens.
+    let scale = std.contains { $0 > 2 } ? 1 : 1.0 / 255
+    preprocessing = usual.withValues(
+      of: Preprocessing(
+        inputSize: usual.inputSize, scale: scale, mean: mean, std: std,
+        interpolation: usual.interpolation, cropFraction: usual.cropFraction))
+    reason =
+      "normalised by 'mean' and 'std' beside the network in the file; the size and how photos are cut"
+      + " are usual for these weights"
+  }
+
   private static func timm(_ json: JSONValue, _ path: String) throws -> Preprocessing? {
     let values = json["pretrained_cfg"] ?? json
-    guard let mean = values["mean"]?.doubles, let std = values["std"]?.doubles,
-      let size = values["input_size"]?.integers?.last
+    // A configuration of another library, which says nothing of photos.
+    guard json["pretrained_cfg"] != nil || values["mean"] != nil && values["input_size"] != nil
     else { return nil }
+    guard let mean = numbers(values["mean"]), let std = numbers(values["std"]),
+      let extents = values["input_size"]?.integers, let size = extents.last
+    else {
+      throw unclear(path, "config.json", "mean, std and input_size are not there, or no numbers")
+    }
+    guard extents.count == 3, extents[1] == size, extents[0] == 3 else {
+      throw unclear(
+        path, "config.json",
+        "input_size is \(extents); Thaw's networks read three channels of a square")
+    }
     let rule: ResizeRule
     switch values["crop_mode"]?.text ?? "center" {
     case "center": rule = .shorterSide
@@ -72,7 +117,54 @@ package struct StatedContract {
       fraction: values["crop_pct"]?.double ?? 0.875, rule, path)
   }
 
-  private static func transformers(_ json: JSONValue, _ path: String) throws -> Preprocessing? {
+  /// Three numbers, or one that stands for all channels.
+  private static func numbers(_ json: JSONValue?) -> [Double]? {
+    if let one = json?.double { return [one, one, one] }
+    return json?.doubles
+  }
+
+  private static func unclear(_ path: String, _ file: String, _ what: String) -> PipelineError {
+    .data(
+      "\(path): how photos are prepared cannot be taken from \(file) beside it: \(what). Name a card"
+        + " whose preprocessing is near enough with --card.")
+  }
+
+  /// Refuses what a processor does with photos and Thaw does not.
+  private static func checkSteps(_ json: JSONValue, _ path: String) throws {
+    let known: Set = [
+      "do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb",
+      "do_reduce_labels",
+    ]
+    guard case .object(let members) = json else {
+      throw unclear(path, "preprocessor_config.json", "it is no mapping")
+    }
+    for member in members where member.name.hasPrefix("do_") {
+      let (name, value) = (member.name, member.value)
+      if name == "do_resize", value == .boolean(false) {
+        throw unclear(
+          path, "preprocessor_config.json",
+          "do_resize is false, so photos keep their size, and Thaw's networks read squares of one size"
+        )
+      }
+      if !known.contains(name), value != .boolean(false), value != .null {
+        throw unclear(
+          path, "preprocessor_config.json", "\(name) is \(value.serialized), which Thaw does not do"
+        )
+      }
+    }
+    for key in ["size", "crop_size"] {
+      if let height = json[key]?["height"]?.integer, let width = json[key]?["width"]?.integer,
+        height != width
+      {
+        throw unclear(
+          path, "preprocessor_config.json",
+          "\(key) is \(height) x \(width), and Thaw's networks read squares")
+      }
+    }
+  }
+
+  private static func transformers(_ json: JSONValue, _ path: String) throws -> Preprocessing {
+    try checkSteps(json, path)
     let kind = json["image_processor_type"]?.text ?? json["feature_extractor_type"]?.text ?? ""
     guard json["antialias"] != .boolean(false) else {
       throw PipelineError.data(
@@ -80,9 +172,18 @@ package struct StatedContract {
           + " Name a card whose preprocessing is near enough with --card.")
     }
     let normalizes = json["do_normalize"] != .boolean(false)
-    let mean = normalizes ? json["image_mean"]?.doubles : [0, 0, 0]
-    var std = normalizes ? json["image_std"]?.doubles : [1, 1, 1]
-    guard let mean, let shape = Shape(json, kind) else { return nil }
+    let mean = normalizes ? numbers(json["image_mean"]) : [0, 0, 0]
+    var std = normalizes ? numbers(json["image_std"]) : [1, 1, 1]
+    guard let mean, std != nil else {
+      throw unclear(
+        path, "preprocessor_config.json", "image_mean or image_std is not there, or no numbers")
+    }
+    guard let shape = Shape(json, kind) else {
+      throw unclear(
+        path, "preprocessor_config.json",
+        "size is \(json["size"]?.serialized ?? "not there"), from which the side of a photo does not"
+          + " follow")
+    }
     if kind.hasPrefix("EfficientNet") {
       guard json["rescale_offset"] != .boolean(true) else {
         throw PipelineError.data(
@@ -92,7 +193,7 @@ package struct StatedContract {
       // With its top the processor divides by the deviation twice.
       if json["include_top"] != .boolean(false) { std = std?.map { $0 * $0 } }
     }
-    guard let std else { return nil }
+    guard let std else { throw unclear(path, "preprocessor_config.json", "image_std is missing") }
     // Versions of transformers differ in which pixel is the nearest.
     guard json["resample"] != .integer(0) else {
       throw PipelineError.data(

@@ -54,6 +54,31 @@ import ThawTestSupport
     #expect(try activation("flipped.keras") == .independentSigmoids)
   }
 
+  /// A loss of probabilities behind a layer without an activation: Keras answers with the outputs.
+  @Test(arguments: [
+    (#"{"loss": "binary_crossentropy"}"#, true),
+    (#"{"loss": {"class_name": "BinaryCrossentropy", "config": {"from_logits": false}}}"#, true),
+    (#"{"loss": {"class_name": "BinaryCrossentropy", "config": {"from_logits": true}}}"#, false),
+  ])
+  func aLossOfProbabilitiesBehindLogitsIsSaid(_ compilation: String, _ isSaid: Bool) throws {
+    let plain = try KerasFixture.changed("single.keras") { json in
+      json.mapped { one in
+        guard let settings = one["config"], settings["activation"]?.text == "sigmoid",
+          settings["units"]?.integer == 1
+        else { return one }
+        return one.setting("config", settings.setting("activation", .string("linear")))
+      }
+    }
+    var model = try #require(plain.kerasModel)
+    model.compilation = try JSONValue(parsing: compilation)
+    let network = try Self.network(
+      Checkpoint(
+        tensors: plain.tensors, metadata: plain.metadata, format: plain.format, path: plain.path,
+        kerasModel: model))
+    #expect(network.outputActivation == .singleSigmoid)
+    #expect(network.notes.contains { $0.contains("from_logits is not set") } == isSaid)
+  }
+
   @Test func arithmeticWithPixelsIsTheContract() throws {
     let flipped = try Self.network(KerasFixture.checkpoint("flipped.keras"))
     let contract = try #require(flipped.preprocessing(.kerasGeometry(16)))
