@@ -240,8 +240,9 @@ struct ForeignModelTests {
     #expect(refused.status == 65)
     #expect(refused.stderr.contains("lost.safetensors: tensor 'bn1.running_var'"))
     #expect(refused.stderr.contains("thaw diagnose batchnorm can put running statistics right"))
+    let photos = try Workspace(count: 8).file("photos").string
     let diagnosed = try workspace.thaw(
-      "diagnose", "batchnorm", "--model", "lost.safetensors", "--data", "photos", "--quick",
+      "diagnose", "batchnorm", "--model", "lost.safetensors", "--data", photos, "--quick",
       "--no-fixes", "--json")
     #expect(diagnosed.status == 0, "\(diagnosed.stderr)")
     #expect(diagnosed.stderr.contains("They are taken for lost"))

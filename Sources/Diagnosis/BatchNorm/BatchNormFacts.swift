@@ -216,20 +216,17 @@ package struct BatchNormFacts: Sendable {
     let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
     let standOut = layers.indices.filter {
       layers[$0].own.severity > 0.12 && excess[$0] > 3
-        || layers[$0].own.severity > 0.025 && strangeness[$0] > 0.5
+        || layers[$0].own.severity > 0.01 && strangeness[$0] > 0.5
     }
     return Array(standOut.sorted { excess[$0] > excess[$1] }.prefix(4))
   }
 
   /// Those of `suspects` that no dataset explains, whether or not they cost accuracy.
-  ///
-  /// Below a severity of 0.04 the channels of a layer are so much alike that each fits the statistics of
-  /// any other: their order says nothing, and costs nothing.
   package static func areBeyondDoubt(_ suspects: [Int], in layers: [Layer]) -> [Int] {
     let (excess, strangeness) = (excess(of: layers), strangeness(of: layers))
     return suspects.filter {
       layers[$0].own.severity > 0.45 && excess[$0] > 6
-        || layers[$0].own.severity > 0.04 && strangeness[$0] > 0.6
+        || layers[$0].own.severity > 0.015 && strangeness[$0] > 0.6
     }
   }
 

@@ -26,7 +26,7 @@ package struct LayerShift: Sendable, Equatable, Codable {
   package let divergenceOfWorstTenth: Double
   /// Mean of ln(1 + divergence) over the channels: large when many channels are off or a few by much.
   package let severity: Double
-  /// ``severity`` over what it is when every channel is compared with the statistics of another one:
+  /// ``severity``, less what chance makes of so few values, over what it is when every channel is compared with the statistics of another one:
   /// near 0 when each channel knows its own, near 1 when they might as well be anybody's. 0 for fewer
   /// than eight channels. A strange dataset moves the channels but leaves the pattern; statistics that
   /// were mixed up, overwritten or scaled do not have it.
@@ -76,7 +76,9 @@ package struct LayerShift: Sendable, Equatable, Codable {
     divergenceOfWorstTenth = LayerShift.quantile(0.9, of: divergences)
     let count = Double(divergences.count)
     severity = divergences.reduce(0) { $0 + log1p($1) } / count
-    strangeness = channels < 8 ? 0 : severity / max(mixed, 1e-9)
+    // The divergence of n values' own mean and variance is 1/n by chance; those of one photo go together.
+    let chance = 4 / Double(max(moments.count, 1))
+    strangeness = channels < 8 ? 0 : max(severity - chance, 0) / max(mixed, 1e-9)
     shareOfBadChannels = Double(divergences.count { $0 > 1 }) / count
     let worst = divergences.indices.max { divergences[$0] < divergences[$1] } ?? 0
     worstChannel = worst

@@ -97,25 +97,28 @@ struct RunModel {
     let network = try TransferNetwork(
       run.recipe, trained: parameters, classes: run.manifest.classes, context: run.context)
     guard network.graph.headInput == network.partition.cut else { return nil }
-    let store = try FeatureStore(network, of: run)
-    guard store.rowLength <= UnknownScore.mostFeatures else { return nil }
-    // What is judged is never rounded; training photos are read as training read them.
-    let trained = try FeatureStore(
-      network, of: run, precision: FeaturePrecision(run.recipe.cache))
-    _ = try store.fill(validation)
-    _ = try trained.fill(training)
-    func features(_ store: FeatureStore, _ photos: [Manifest.Record]) throws -> Tensor<Float> {
-      CachedFeatures(
+    // One after the other: a cache is held by who reads it.
+    func features(_ photos: [Manifest.Record], _ precision: FeaturePrecision) throws
+      -> Tensor<Float>?
+    {
+      let store = try FeatureStore(network, of: run, precision: precision)
+      guard store.rowLength <= UnknownScore.mostFeatures else { return nil }
+      _ = try store.fill(photos)
+      return CachedFeatures(
         clean: try store.matrix(photos), labels: .single([Int](repeating: 0, count: photos.count))
       ).tensor
     }
+    // What is judged is never rounded; training photos are read as training read them.
+    guard let judged = try features(validation, .float32),
+      let trained = try features(training, FeaturePrecision(run.recipe.cache))
+    else { return nil }
     let indices = Dictionary(
       uniqueKeysWithValues: run.manifest.classes.enumerated().map { ($1, $0) })
     return UnknownScore.fitted(
-      try features(trained, training),
+      trained,
       // Photos of several labels lie in no class of their own: they are one cloud.
       labels: training.map { run.manifest.severalLabels ? 0 : indices[$0.className] ?? 0 },
-      validation: try features(store, validation))
+      validation: judged)
   }
 
   /// See ``LabelThresholds``; empty where each photo has one label, and without validation photos.

@@ -77,7 +77,8 @@ package enum SymmetricEigen {
   ///
   /// - Parameter matrix: symmetric; destroyed.
   /// - Returns: the values, and the vectors as columns: `vectors[row][index]`.
-  package static func jacobi(_ matrix: inout [[Double]]) -> (values: [Double], vectors: [[Double]]) {
+  package static func jacobi(_ matrix: inout [[Double]]) -> (values: [Double], vectors: [[Double]])
+  {
     let count = matrix.count
     // Rows of this are the vectors: rows lie together in memory.
     var vectors = (0..<count).map { row in (0..<count).map { $0 == row ? 1.0 : 0 } }

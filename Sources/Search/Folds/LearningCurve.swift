@@ -80,7 +80,8 @@ package struct LearningCurve: Sendable {
   }
 
   /// The error at `size` of the curve that fits best, by least squares; never more than the last error.
-  package static func extrapolate(_ sizes: [Double], _ errors: [Double], to size: Double) -> Double {
+  package static func extrapolate(_ sizes: [Double], _ errors: [Double], to size: Double) -> Double
+  {
     var best = (square: Double.infinity, value: errors[errors.count - 1])
     for step in 1...19 {
       let power = 0.05 + 0.05 * Double(step)

@@ -115,7 +115,9 @@ import ThawTestSupport
     var sample = ONNXImportTests.plain()
     sample.nodes.removeLast(3)
     sample.constants.removeLast(2)
-    for name in ["scale", "shift", "mean", "spread"] { sample.constant("bn.\(name)", [384]) }
+    for name in ["scale", "shift", "mean"] { sample.constant("bn.\(name)", [384]) }
+    let spread = [Float](repeating: 0.5, count: 384)
+    sample.constants.append(StoredTensor("bn.spread", Tensor(spread, shape: [384])))
     sample.constant("wide.weight", [4, 384])
     sample.add("Transpose", ["r"], "t", ["perm": .integers([0, 2, 3, 1])])
     sample.add("Flatten", ["t"], "flat")
