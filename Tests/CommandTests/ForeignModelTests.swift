@@ -240,10 +240,12 @@ struct ForeignModelTests {
     #expect(refused.status == 65)
     #expect(refused.stderr.contains("lost.safetensors: tensor 'bn1.running_var'"))
     #expect(refused.stderr.contains("thaw diagnose batchnorm can put running statistics right"))
-    let photos = try Workspace(count: 8).file("photos").string
-    let diagnosed = try workspace.thaw(
-      "diagnose", "batchnorm", "--model", "lost.safetensors", "--data", photos, "--quick",
-      "--no-fixes", "--json")
+    let others = try Workspace(count: 8)
+    let diagnosed = try withExtendedLifetime(others) {
+      try workspace.thaw(
+        "diagnose", "batchnorm", "--model", "lost.safetensors", "--data",
+        others.file("photos").string, "--quick", "--no-fixes", "--json")
+    }
     #expect(diagnosed.status == 0, "\(diagnosed.stderr)")
     #expect(diagnosed.stderr.contains("They are taken for lost"))
     #expect(try json(diagnosed.stdout)["kind"] as? String == "initial_statistics")
