@@ -49,12 +49,11 @@ package struct SearchStage {
   package func search() throws -> SearchResult {
     let rows = try comparison()
     let (schedule, key) = try self.schedule(choosing: rows?.filter(\.isKept).map(\.name) ?? [])
-    let (journal, isOther) = try SearchJournal.open(run.directory.searchJournal, key: key)
+    let (journal, former) = try SearchJournal.open(run.directory.searchJournal, key: key)
     let console = run.context.console
-    if isOther {
+    if let former {
       console.say(
-        "The run has a search under other settings; its journal is now"
-          + " \(SearchJournal.former(run.directory.searchJournal).displayed).")
+        "The run has a search under other settings; its journal is now \(former.displayed).")
     }
     if journal.cutLines > 0 {
       console.warn(
@@ -64,7 +63,15 @@ package struct SearchStage {
     var whole = schedule
     whole.rungs = objective.rungs
     // The recipe as it was when the search began.
-    if let first = journal.entries.first { whole.start = first.parameters }
+    if let first = journal.entries.first {
+      if let start = schedule.start, !journal.entries.contains(where: { $0.parameters == start }) {
+        console.warn(
+          "The recipe has changed since the search began and is none of its trials. 'The recipe' means the"
+            + " former one here; to search around the new one, remove"
+            + " \(run.directory.searchJournal.displayed).")
+      }
+      whole.start = first.parameters
+    }
     console.say(statement(objective))
     let trials = try measure(Search(whole, journal, objective))
     try run.verify()
@@ -123,12 +130,19 @@ package struct SearchStage {
     _ best: SearchResult.Best, _ journal: SearchJournal, _ objective: HeadObjective
   ) throws -> Bool {
     let clock = ContinuousClock.now
-    guard let measurement = try objective.test(best.parameters) else { return false }
-    try journal.append(
-      SearchEntry(
-        .test, id: best.id, rung: objective.rungs - 1, parameters: best.parameters,
-        measurement: measurement, costs: best.limits,
-        seconds: clock.duration(to: .now) / .seconds(1)))
+    var entry = SearchEntry(
+      .test, id: best.id, rung: objective.rungs - 1, parameters: best.parameters)
+    entry.costs = best.limits
+    do {
+      guard let measurement = try objective.test(best.parameters) else { return false }
+      entry.measurement = measurement
+    } catch let failure as SearchFailure {
+      // The result stands without it.
+      run.context.console.warn("The test photos could not judge the winner: \(failure.description)")
+      entry.problem = failure.description
+    }
+    entry.seconds = clock.duration(to: .now) / .seconds(1)
+    try journal.append(entry)
     return true
   }
 
@@ -227,6 +241,9 @@ package struct SearchStage {
     try run.write(result, to: run.directory.search)
     if result.best != nil {
       try AtomicFile.write(run.directory.searchedRecipe, text: try winner(result).yaml)
+    } else if FileSystem.exists(run.directory.searchedRecipe) {
+      // That of an earlier search did not win this one.
+      try FileSystem.remove(run.directory.searchedRecipe)
     }
     let page = SearchPage(result.page(schedule.sampler.space, title: run.recipe.name))
     try AtomicFile.write(run.directory.searchPage, text: page.html)

@@ -86,9 +86,17 @@ struct SearchJournalTests {
     let path = directory.path.appending("journal")
     _ = try search(path, trials: 3)
     let old = try FileSystem.read(path)
-    let (journal, isOther) = try SearchJournal.open(path, key: "another")
-    #expect(isOther && journal.entries.isEmpty)
-    #expect(try FileSystem.read(SearchJournal.former(path)) == old)
+    let (journal, former) = try SearchJournal.open(path, key: "another")
+    #expect(journal.entries.isEmpty)
+    #expect(try FileSystem.read(try #require(former)) == old)
+    // Neither that one nor one whose first line is damaged is lost.
+    _ = try SearchJournal.open(path, key: "third")
+    #expect(try FileSystem.read(try #require(former)) == old)
+    var damaged = old
+    damaged[3] ^= 1
+    try AtomicFile.write(path, bytes: damaged)
+    let (_, kept) = try SearchJournal.open(path, key: "k")
+    #expect(try FileSystem.read(try #require(kept)) == damaged)
   }
 }
 

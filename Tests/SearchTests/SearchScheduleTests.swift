@@ -96,6 +96,26 @@ struct SearchScheduleTests {
     #expect(schedule.next(after: trials, count: 3) == nil)
   }
 
+  /// One that diverges with other seeds is not judged by the seed with which it did not; and a single
+  /// repetition proves nothing.
+  @Test func whatDivergesOrWasRepeatedOnceIsNoCertainWinner() throws {
+    var entries = trial(0, [0.80]) + trial(1, [0.95]) + trial(2, [0.90])
+    for (id, accuracy) in [(0, 0.80), (1, 0.99), (2, 0.88)] {
+      entries.append(
+        SearchEntry(
+          .repetition, id: id, repetition: 1, parameters: [:], measurement: measurement(accuracy)))
+    }
+    var failed = SearchEntry(.repetition, id: 1, repetition: 2, parameters: [:])
+    failed.problem = "It diverged."
+    entries.append(failed)
+    var schedule = schedule(rungs: 1)
+    schedule.start = ["x": .number(0), "y": .number(0.5)]
+    let result = SearchResult(
+      SearchTrial.all(in: entries), schedule, folds: 5, recipe: "", isComplete: true)
+    #expect(result.best?.id == 2 && result.finalists.map(\.id) == [2, 0])
+    #expect(result.remarks.contains { $0.contains("may as well be chance") })
+  }
+
   @Test func trialsThatAnsweredAlikeAreOneFinalist() {
     var schedule = schedule(rungs: 1)
     (schedule.finalists, schedule.repetitions) = (2, 1)

@@ -85,6 +85,12 @@ struct SearchCommand: ParsableCommand {
     let stage = SearchStage(run, try options())
     let result = try stage.search()
     guard apply else { return try session.print(result, text: result.text(directory)) }
+    if result.best?.id == 0, FileSystem.exists(run.directory.model) {
+      session.console.warn(
+        "--apply changes nothing: the best of all trials is the recipe as it was when the search began."
+      )
+      return try session.print(result, text: result.text(directory))
+    }
     let applied = run.with(try stage.winner(result))
     try applied.context.pretrained.provide(
       try applied.context.pretrained.card(named: applied.recipe.backbone))

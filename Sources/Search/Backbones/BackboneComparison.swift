@@ -100,7 +100,7 @@ package struct BackboneComparison {
   private func subset() -> [Manifest.Record] {
     let records = run.manifest.records.filter { $0.split != .test }
     guard records.count > limit else { return records }
-    let parts = max(records.count / limit, 2)
+    let parts = (records.count + limit - 1) / limit
     let assignment = FoldAssignment(
       of: records, in: run.manifest, count: parts, seed: run.recipe.seed)
     return records.indices.filter { assignment.folds[$0] <= 0 }.map { records[$0] }
@@ -138,19 +138,26 @@ package struct BackboneComparison {
       return row.firstIndex(of: highest) == labels[photo]
     }
     return Judged(
-      name: name, correct: correct, logME: evidence(features, labels, classes),
+      name: name, correct: correct, logME: try evidence(features, labels, classes, of: name),
       speed: computed < 32 ? nil : Double(computed) / seconds,
       costs: try NetworkCosts(network, run.context))
   }
 
   /// LogME of at most 300 photos, evenly taken.
-  private func evidence(_ features: Tensor<Float>, _ labels: [Int], _ classes: Int) -> Double {
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` for features that are not finite.
+  private func evidence(
+    _ features: Tensor<Float>, _ labels: [Int], _ classes: Int, of name: String
+  ) throws -> Double {
     let step = max((labels.count + 299) / 300, 1)
     let rows = Array(stride(from: 0, to: labels.count, by: step))
     let width = features.shape[1]
-    return FeatureEvidence.logME(
-      rows.map { row in (0..<width).map { Double(features[row * width + $0]) } },
-      labels: rows.map { labels[$0] }, classes: classes)
+    guard
+      let score = FeatureEvidence.logME(
+        rows.map { row in (0..<width).map { Double(features[row * width + $0]) } },
+        labels: rows.map { labels[$0] }, classes: classes)
+    else { throw PipelineError.data("the features of \(name) are not finite.") }
+    return score
   }
 
   private static func rows(_ judged: [Judged]) -> [Row] {

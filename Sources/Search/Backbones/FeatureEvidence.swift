@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import ThawTensors
 
 /// LogME: how probable labels are under a linear model of features, without training one.
 ///
@@ -12,20 +13,22 @@ import Glibc
 ///   arXiv:2102.11005, algorithm 3.
 package enum FeatureEvidence {
   /// The score of features [n][d] for labels of `0..<classes`; n of a few hundred, because the time grows with
-  /// its cube.
-  package static func logME(_ features: [[Double]], labels: [Int], classes: Int) -> Double {
+  /// its cube. Nil for features that are not finite.
+  package static func logME(_ features: [[Double]], labels: [Int], classes: Int) -> Double? {
     let count = features.count
-    var gram = features.map { row in
+    let gram = features.flatMap { row in
       features.map { other in zip(row, other).reduce(0) { $0 + $1.0 * $1.1 } }
     }
-    let (values, vectors) = SymmetricEigen.jacobi(&gram)
+    guard let (values, vectors) = LinearAlgebra.symmetricEigen(gram, size: count) else {
+      return nil
+    }
     let width = features.first?.count ?? 0
-    let kept = values.indices.filter { values[$0] > 1e-10 * (values.max() ?? 0) }
+    let kept = values.indices.filter { values[$0] > 1e-10 * (values.first ?? 0) }
     let squares = kept.map { values[$0] }
     let scores = (0..<classes).map { index -> Double in
       let target = labels.map { $0 == index ? 1.0 : 0.0 }
       let projected = kept.map { column in
-        let sum = (0..<count).reduce(0) { $0 + vectors[$1][column] * target[$1] }
+        let sum = (0..<count).reduce(0) { $0 + vectors[column * count + $1] * target[$1] }
         return sum * sum
       }
       let outside = max(target.reduce(0) { $0 + $1 * $1 } - projected.reduce(0, +), 0)
@@ -68,56 +71,5 @@ package enum FeatureEvidence {
       width / 2 * log(alpha) + count / 2 * log(beta) - determinant / 2 - beta / 2 * residual
       - alpha / 2 * weights - count / 2 * log(2 * Double.pi)
     return total / count
-  }
-}
-
-/// Eigenvalues and eigenvectors of small symmetric matrices.
-package enum SymmetricEigen {
-  /// Turns pairs of rows and columns until nothing is left beside the diagonal (cyclic Jacobi).
-  ///
-  /// - Parameter matrix: symmetric; destroyed.
-  /// - Returns: the values, and the vectors as columns: `vectors[row][index]`.
-  package static func jacobi(_ matrix: inout [[Double]]) -> (values: [Double], vectors: [[Double]])
-  {
-    let count = matrix.count
-    // Rows of this are the vectors: rows lie together in memory.
-    var vectors = (0..<count).map { row in (0..<count).map { $0 == row ? 1.0 : 0 } }
-    let size = matrix.reduce(0) { $0 + $1.reduce(0) { $0 + $1 * $1 } }
-    for _ in 0..<30 {
-      var rest = 0.0
-      for row in 0..<count {
-        for column in 0..<row { rest += matrix[row][column] * matrix[row][column] }
-      }
-      if rest <= 1e-20 * size { break }
-      for p in 0..<count {
-        for q in (p + 1)..<max(count, p + 1) {
-          let off = matrix[p][q]
-          guard off * off > 1e-26 * size / Double(count * count) else { continue }
-          let theta = (matrix[q][q] - matrix[p][p]) / (2 * off)
-          let t = (theta < 0 ? -1 : 1) / (abs(theta) + (theta * theta + 1).squareRoot())
-          let c = 1 / (t * t + 1).squareRoot()
-          turn(&matrix, p, q, c, t * c)
-          for index in 0..<count {
-            let (a, b) = (matrix[index][p], matrix[index][q])
-            matrix[index][p] = c * a - t * c * b
-            matrix[index][q] = t * c * a + c * b
-          }
-          turn(&vectors, p, q, c, t * c)
-        }
-      }
-    }
-    let columns = (0..<count).map { row in (0..<count).map { vectors[$0][row] } }
-    return ((0..<count).map { matrix[$0][$0] }, columns)
-  }
-
-  /// Rows p and q become c p - s q and s p + c q.
-  private static func turn(
-    _ rows: inout [[Double]], _ p: Int, _ q: Int, _ c: Double, _ s: Double
-  ) {
-    for index in rows[p].indices {
-      let (a, b) = (rows[p][index], rows[q][index])
-      rows[p][index] = c * a - s * b
-      rows[q][index] = s * a + c * b
-    }
   }
 }

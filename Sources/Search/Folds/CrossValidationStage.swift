@@ -33,16 +33,24 @@ package struct CrossValidationStage {
     var trained: [Int] = []
   }
 
+  /// Whether photos can be judged so, which is known once they were looked at.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)`` where photos may have several labels.
+  package static func check(severalLabels: Bool) throws {
+    guard !severalLabels else {
+      throw PipelineError.usage(
+        "cross-validation compares classes of which a photo has one; here it may have several. Leave"
+          + " --folds out; thaw evaluate judges the validation photos.")
+    }
+  }
+
   /// Judges all training and validation photos; writes `cross_validation.json` and `.csv`.
   ///
   /// - Throws: ``PipelineError/usage(_:)`` for settings that are not of a head on cached features;
   ///   ``PipelineError/interrupted``.
   package func judge() throws -> CrossValidationResult {
     let manifest = run.manifest
-    guard !manifest.severalLabels else {
-      throw PipelineError.usage(
-        "cross-validation compares classes of which a photo has one; here it may have several.")
-    }
+    try CrossValidationStage.check(severalLabels: manifest.severalLabels)
     let records = manifest.records.filter { $0.split != .test }
     let assignment = FoldAssignment(
       of: records, in: manifest, count: folds, seed: run.recipe.seed)
@@ -170,7 +178,8 @@ package struct CrossValidationStage {
           photos: Int((2 * sizes[sizes.count - 1]).rounded()), accuracy: $0.accuracy.value,
           lower: $0.accuracy.lower, upper: $0.accuracy.upper)
       }, conclusion: CrossValidationStage.conclusion(doubled?.gain),
-      key: manifest.photosKey, predictions: run.directory.heldOutPredictions.string)
+      key: manifest.crossValidationKey(run.recipe),
+      predictions: run.directory.heldOutPredictions.string)
   }
 
   private func classes(

@@ -24,22 +24,25 @@ package final class SearchJournal {
     var version = 1
   }
 
-  /// Opens or creates the journal of the search named `key`; one of another search is put aside first,
-  /// as `NAME.former`.
+  /// Opens or creates the journal of the search named `key`; one of another search, or one that does not say
+  /// which, is put aside first, under the first free of the names `NAME.former`, `NAME.former2` and so on.
   ///
-  /// - Returns: also whether that was so.
+  /// - Returns: also where that is.
   /// - Throws: `FileError`.
-  package static func open(_ path: FilePath, key: String) throws -> (SearchJournal, isOther: Bool) {
+  package static func open(_ path: FilePath, key: String) throws -> (
+    SearchJournal, former: FilePath?
+  ) {
     let bytes = FileSystem.exists(path) ? try FileSystem.read(path) : []
     var lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
     // What follows the last line feed is no line.
     let tail = lines.popLast() ?? []
     let header: Header? = lines.first.flatMap(SearchJournal.decode)
     guard let header, header == Header(search: key) else {
-      let isOther = header != nil
-      if isOther { try FileSystem.move(path, to: SearchJournal.former(path)) }
+      // A first line that was not finished is of nothing measured.
+      let former = lines.isEmpty ? nil : SearchJournal.former(path)
+      if let former { try FileSystem.move(path, to: former) }
       try AtomicFile.write(path, text: try SearchJournal.line(Header(search: key)))
-      return (try SearchJournal(path, [], cutLines: 0), isOther)
+      return (try SearchJournal(path, [], cutLines: 0), former)
     }
     var (entries, length) = ([SearchEntry](), lines[0].count + 1)
     for line in lines.dropFirst() {
@@ -48,12 +51,17 @@ package final class SearchJournal {
       length += line.count + 1
     }
     let cut = lines.count - 1 - entries.count + (tail.isEmpty ? 0 : 1)
-    return (try SearchJournal(path, entries, cutLines: cut, keeping: length), false)
+    return (try SearchJournal(path, entries, cutLines: cut, keeping: length), nil)
   }
 
-  /// Where the journal of another search is put.
+  /// Where the journal of another search is put: no earlier one is written over.
   package static func former(_ path: FilePath) -> FilePath {
-    FilePath(path.string + ".former")
+    var (number, place) = (1, FilePath(path.string + ".former"))
+    while FileSystem.exists(place) {
+      number += 1
+      place = FilePath("\(path.string).former\(number)")
+    }
+    return place
   }
 
   private init(

@@ -4,7 +4,8 @@
 package struct MeanInterval: Sendable, Equatable, Encodable {
   /// Of the repetitions.
   package let mean: Double
-  /// 95 % confidence, by Student's distribution; the mean itself for a single one.
+  /// 95 % confidence, by Student's distribution: of other seeds and folds, not of other photos. The mean itself
+  /// for a single one, which says nothing of how sure it is.
   package let lower: Double
   /// See ``lower``.
   package let upper: Double
@@ -30,6 +31,7 @@ package struct MeanInterval: Sendable, Equatable, Encodable {
       12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
       2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
     ]
-    return freedom < 1 ? 0 : freedom <= table.count ? table[freedom - 1] : 2.05
+    // Beyond the table a little too wide.
+    return freedom < 1 ? 0 : table[min(freedom, table.count) - 1]
   }
 }

@@ -97,7 +97,9 @@ package struct SearchResult: Encodable, Sendable {
     finalists = SearchResult.finalists(trials, schedule)
     let winner =
       finalists.first.map { trials[$0.id] }
-      ?? schedule.ranking(trials).first { $0.rung != nil && schedule.isAllowed($0) }
+      ?? schedule.ranking(trials).first {
+        $0.rung != nil && $0.problem == nil && schedule.isAllowed($0)
+      }
     let finalist = finalists.first
     best = winner.flatMap { winner in
       value(winner).map { metric in
@@ -119,10 +121,17 @@ package struct SearchResult: Encodable, Sendable {
     func values(_ trial: SearchTrial) -> [Int: Double] {
       trial.repetitions.compactMapValues(metric.value(of:))
     }
-    let contenders = schedule.contenders(trials).filter { !values($0).isEmpty }
+    // What diverges with some seeds is not judged by those with which it did not.
+    let contenders = schedule.contenders(trials).filter {
+      !values($0).isEmpty && $0.failedRepetitions.isEmpty
+    }
+    // All by the same seeds, also where time ran out among them.
+    let numbers = contenders.map { Set(values($0).keys) }
+    let shared = numbers.dropFirst().reduce(numbers.first ?? []) { $0.intersection($1) }
+    guard !shared.isEmpty else { return [] }
     let start = contenders.first { schedule.start != nil && $0.id == 0 }.map(values)
     return contenders.map { trial in
-      let own = values(trial)
+      let own = values(trial).filter { shared.contains($0.key) }
       let gains = start.map { start in
         own.sorted { $0.key < $1.key }.compactMap { number, value in
           start[number].map { metric.merit(value) - metric.merit($0) }
@@ -158,7 +167,7 @@ package struct SearchResult: Encodable, Sendable {
     var remarks: [String] = []
     if best.id == 0 {
       remarks.append("Nothing that was tried is better than the recipe as it is.")
-    } else if let gain = best.gain, gain.lower <= 0 {
+    } else if best.gain.map({ $0.count < 2 || $0.lower <= 0 }) ?? true {
       remarks.append(
         "The winner and the recipe as it is cannot be told apart: the difference may as well be chance."
       )
