@@ -62,6 +62,8 @@ struct Fit: ParsableCommand {
       data, recipe: recipe, requests: self.recipe.requests, minutes: minutes,
       onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
+        // Not only when everything is trained.
+        if folds != nil { try CrossValidationStage.check(severalLabels: $0.severalLabels) }
         guard !global.json && !global.quiet && !$0.unchanged else { return }
         session.console.show($0.text)
       }, onPlan: { session.console.show($0.text) })
@@ -146,7 +148,7 @@ extension FitStage.Summary {
     return """
       \(lines)
 
-      \(evaluate.text(look, caution: caution))
+      \(evaluate.text(look, caution: caution, isFirstLook: true))
       \(places)
 
       Try it:      thaw predict --model \(ShellWord.quote(model)) PHOTO

@@ -2,6 +2,7 @@
 
 package import ThawDatasets
 import ThawInference
+package import ThawRecipes
 
 extension KeyHash {
   /// Nothing where photos have one label each.
@@ -17,6 +18,19 @@ extension Manifest {
   package var photosKey: String {
     var hash = KeyHash("photos", version: 1)
     hash.add(photosOf: self)
+    return hash.key
+  }
+}
+
+extension Manifest {
+  /// A hash of what a cross-validation of heads depends on: the photos, and what the recipe says of the network,
+  /// of how photos are prepared and of how heads are trained.
+  package func crossValidationKey(_ recipe: Recipe) -> String {
+    var hash = KeyHash("cross-validation", version: 1)
+    hash.add(photosOf: self)
+    hash.add(
+      "settings",
+      list: recipe.values(of: ["", "image", "head", "train"]).map { "\($0.name): \($0.value)" })
     return hash.key
   }
 }

@@ -141,7 +141,8 @@ private struct Answering {
     if let found, !found.isExact {
       notes.append(
         "\(classifier.source): its probabilities are calibrated for \(found.fitted.look.name), and the same"
-          + " temperature is used for \(own.name). The recipe's evaluate.tta and evaluate.snapshots have a"
+          + " temperature\(options.coverage == nil ? " is" : " and sets, which promise nothing then, are")"
+          + " used for \(own.name). The recipe's evaluate.tta and evaluate.snapshots have a"
           + " training calibrate it.")
     }
     if let coverage = options.coverage { try check(coverage, classifier) }

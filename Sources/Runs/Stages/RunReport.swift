@@ -151,13 +151,13 @@ struct RunReport {
     return thumbnails
   }
 
-  /// The last cross-validation, unless the photos have changed since.
+  /// The last cross-validation, unless the photos or the settings of its heads have changed since.
   private var crossValidation: CrossValidationResult? {
     guard let bytes = try? FileSystem.read(run.crossValidation, limit: 1 << 24) else { return nil }
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     let result = try? decoder.decode(CrossValidationResult.self, from: Data(bytes))
-    return result?.key == manifest.photosKey ? result : nil
+    return result?.key == manifest.crossValidationKey(recipe) ? result : nil
   }
 
   /// The last result of a diagnosis; nil when there is none, or one of another version.
