@@ -66,7 +66,8 @@ extension ONNXImporter {
     guard case .scores(var scores)? = values[node.inputs[0]], !scores.areWeights else {
       throw failure(node, "a softmax over the keys of an attention is expected")
     }
-    let axis = node.integer("axis") ?? -1
+    // Before operation set 13 the default is another axis.
+    let axis = node.integer("axis") ?? (version < 13 ? 1 : -1)
     guard axis == -1 || axis == scores.leading.count + 1 else {
       throw failure(node, "a softmax over the keys, the last axis, is expected")
     }
@@ -205,7 +206,10 @@ extension ONNXImporter {
       let number = Double(try numbers(tensor)[0])
       let factor = node.operation == "Mul" ? number : 1 / number
       guard factor.isFinite else { throw failure(node, "a division by zero") }
-      if let hard = draft.hardActivation(view.layer, times: factor), view.scale == 1 {
+      let (tokens, channels) = shape(of: view)
+      if let hard = draft.hardActivation(view.layer, times: factor), view.scale == 1,
+        view.isOfTokens(tokens, channels: channels)
+      {
         view.layer = hard.of
         return try setTokenwise(node, .activation(hard.function), view)
       }

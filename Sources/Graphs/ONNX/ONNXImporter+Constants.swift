@@ -35,6 +35,9 @@ extension ONNXImporter {
     let isWhole = inputs.allSatisfy(\.isWhole) && node.operation != "Sqrt"
     guard results.allSatisfy(\.isFinite) else { throw failure(node, "it divides by zero") }
     if isWhole {
+      guard results.allSatisfy({ abs($0) < 1e15 }) else {
+        throw failure(node, "its numbers are too large for extents")
+      }
       set(node, .extents(results.map { .size(Int($0)) }))
     } else {
       let shape: Shape = count == 1 ? [] : [count]
@@ -68,7 +71,8 @@ extension ONNXImporter {
     case .extents(let list)?:
       var numbers: [Double] = []
       for case .size(let size) in list { numbers.append(Double(size)) }
-      return numbers.count == list.count && abs(numbers.max() ?? 0) < 1e15 ? (numbers, true) : nil
+      return numbers.count == list.count && numbers.allSatisfy { abs($0) < 1e15 }
+        ? (numbers, true) : nil
     case .constant(let tensor)? where tensor.shape.count <= 64 && tensor.shape.rank <= 1:
       if let whole = try tensor.smallIntegers() { return (whole.map(Double.init), true) }
       guard tensor.elementType.isFloatingPoint else { return nil }

@@ -65,7 +65,7 @@ extension ONNXImporter {
     }
   }
 
-  private func castTarget(_ node: ONNXNode) throws -> ElementType {
+  func castTarget(_ node: ONNXNode) throws -> ElementType {
     if node.operation == "CastLike" {
       guard node.inputs.count == 2, case .constant(let tensor)? = values[node.inputs[1]] else {
         return .float32

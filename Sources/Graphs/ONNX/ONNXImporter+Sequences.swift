@@ -44,7 +44,13 @@ extension ONNXImporter {
     }
     guard isSequence else { return false }
     switch node.operation {
-    case "Identity", "Cast": try identity(node)
+    case "Identity": try identity(node)
+    case "Cast":
+      guard try castTarget(node).isFloatingPoint else {
+        throw failure(
+          node, "it makes integers of numbers of tokens, which rounds them; that is not known here")
+      }
+      try identity(node)
     case "Dropout": try sequenceDropout(node)
     case "Shape": try sequenceShape(node)
     case "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze": try rearrange(node)
@@ -202,8 +208,11 @@ extension ONNXImporter {
 
   /// A result; a row of features again where it is one token of each photo.
   mutating func setRows(_ node: ONNXNode, _ view: SequenceView) throws {
-    guard view.axes.count == 2, view.axes[0] == batchFactors, shape(of: view).tokens == 1,
-      draft[view.layer].shape.rank == 4
+    let (tokens, channels) = shape(of: view)
+    // All channels in their order, or it is no row yet.
+    guard view.axes.count == 2, view.axes[0] == batchFactors, tokens == 1,
+      view.axes[1] == SequenceView.channels(channels), view.firstChannel == 0,
+      view.firstToken == 0, view.scale == 1, draft[view.layer].shape.rank == 4
     else { return setSequence(node, view) }
     let layer = try draft.add(layerName(node) + ".flatten", .flatten, [view.layer])
     set(node, .image(Image(layer: layer, layout: .row)))
@@ -245,7 +254,7 @@ extension ONNXImporter {
     let axes = try integers(node, 1, attribute: "axes") ?? []
     let places = axes.map { $0 < 0 ? $0 + view.axes.count : $0 }
     let (tokens, channels) = shape(of: view)
-    guard view.firstChannel == 0, view.channelCount == channels,
+    guard !places.isEmpty, view.firstChannel == 0, view.channelCount == channels,
       places.allSatisfy(view.axes.indices.contains),
       Set(places).count == places.count,
       places.flatMap({ view.axes[$0] }).allSatisfy({ $0.axis == .token }),

@@ -120,6 +120,9 @@ extension ONNXImporter {
       let (index, isScalar) = try gatherIndex(node)
       let extent = SequenceView.extent(view.axes[axis]) ?? 0
       let step = index < 0 ? index + extent : index
+      guard (0..<max(extent, 1)).contains(step) else {
+        throw failure(node, "step \(index) of \(extent) does not exist")
+      }
       var result = try part(axis, step..<step + 1)
       if isScalar { result.axes.remove(at: axis) }
       try setRows(node, try rowsMaterialized(result, node))
@@ -131,7 +134,9 @@ extension ONNXImporter {
       let parts =
         try integers(node, 1, attribute: "split")
         ?? [Int](repeating: extent / max(count, 1), count: count)
-      guard parts.count == count, parts.reduce(0, +) == extent, parts.allSatisfy({ $0 > 0 }) else {
+      guard parts.count == count, parts.allSatisfy({ $0 > 0 && $0 <= extent }),
+        parts.reduce(0, +) == extent
+      else {
         throw failure(node, "\(extent) steps are not split into \(parts.prefix(9))")
       }
       var start = 0
@@ -210,6 +215,10 @@ extension ONNXImporter {
           node, "before the patches tokens of the file are expected, [1, n, \(channels)] each")
       }
       before += try numbers(tensor).elements
+    }
+    guard patches.positioned == 0 || before.isEmpty else {
+      throw failure(
+        node, "tokens are put before others that have their positions already; not known here")
     }
     patches.before = before + patches.before
     set(node, .patches(patches))

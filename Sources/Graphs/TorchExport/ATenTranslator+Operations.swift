@@ -89,7 +89,9 @@ extension ATenTranslator {
     case "constant_pad_nd", "pad": try pad(call)
     case "expand", "expand_as", "view_as":
       if let stored = stored(try value(call, "self")), stored.shape.rank == 3,
-        stored.shape[0] == 1, call.operation == "expand"
+        stored.shape[0] == 1, call.operation == "expand",
+        let new = call.result.flatMap(extents), new.count == 3, new[1] == stored.shape[1],
+        new[2] == stored.shape[2]
       {
         return try emit("Identity", call, [try value(call, "self")])
       }
