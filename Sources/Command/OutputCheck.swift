@@ -16,15 +16,31 @@ enum OutputCheck {
     }
     guard let there = try? FileStatus(of: output) else { return }
     guard there.kind != .directory else {
-      throw .usage("\(output.displayed) is a folder. Give --output the name of a file.")
+      throw .usage("\(output.displayed) is a folder. Give the name of a file.")
     }
-    for input in inputs {
-      guard let status = try? FileStatus(of: input),
-        (status.device, status.inode) == (there.device, there.inode), there.kind == .regular
-      else { continue }
+    for input in inputs where there.kind == .regular && isSame(output, input) {
       throw .usage(
-        "\(output.displayed) is \(input.displayed) itself, which would be lost. Give --output another name."
-      )
+        "\(output.displayed) is \(input.displayed) itself, which would be lost. Give another name.")
     }
+  }
+
+  /// - Parameter photos: files and folders of photos, among which no image is to be written: it would lie
+  ///   among them the next time, or replace one.
+  /// - Throws: ``PipelineError/usage(_:)`` when `folder` is one of those folders, or below one.
+  static func check(folder: FilePath, isApartFrom photos: [FilePath]) throws(PipelineError) {
+    guard let place = (folder.isEmpty ? "." : folder).canonical else { return }
+    for input in photos {
+      guard let other = input.canonical, place.starts(with: other) else { continue }
+      throw .usage(
+        "\(folder.isEmpty ? "." : folder.displayed) is where the photos of \(input.displayed) are: what is"
+          + " written would lie among them, or over them. Give another folder.")
+    }
+  }
+
+  private static func isSame(_ one: FilePath, _ other: FilePath) -> Bool {
+    guard let first = try? FileStatus(of: one), let second = try? FileStatus(of: other) else {
+      return false
+    }
+    return (first.device, first.inode) == (second.device, second.inode)
   }
 }

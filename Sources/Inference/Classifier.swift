@@ -122,6 +122,11 @@ package final class Classifier {
     self.source = source
     plans = try models.map { try SplitPlan($0, compiler: compiler) }
     self.threads = threads
+    if let unknown, unknown.featureCount != plans[0].featureCount {
+      throw PipelineError.data(
+        "\(source): its table of unknown photos is for \(unknown.featureCount) features, the head gets"
+          + " \(plans[0].featureCount ?? 0). The file is damaged; train again.")
+    }
     let computed = compiler.inferenceEngine.computed(model.graph.precision)
     precisionNote =
       computed == model.graph.precision

@@ -5,6 +5,7 @@ import SystemPackage
 import Testing
 import ThawCheckpoints
 import ThawFiles
+import ThawTensors
 import ThawTestSupport
 
 /// Calibration, sets, unknown photos, vectors and explanations through the command.
@@ -244,6 +245,55 @@ struct AnswersTests {
     let wrong = try workspace.thaw(
       "embed", "--model", model, "photos", "--output", "x.npy", "--layer", "nowhere")
     #expect(wrong.status == 64 && wrong.stderr.contains("has no layer 'nowhere'"))
+  }
+
+  /// Of the same width, and not of the same network.
+  @Test func vectorsOfAnotherModelAreRefused() throws {
+    let (record, parameters) = try ModelFile.read(fitted.file("run/model.safetensors"))
+    var other = parameters
+    for path in parameters.paths where path.description.hasSuffix("conv_pw.weight") {
+      guard let tensor = parameters[path] else { continue }
+      other[path] = Tensor(Array(tensor.elements.reversed()), shape: tensor.shape)
+    }
+    #expect(other != parameters)
+    var changed = record
+    changed.unknown = nil
+    try ModelFile.write(workspace.file("other.safetensors"), changed, other)
+    try workspace.thaw("embed", "--model", "other.safetensors", "photos", "--output", "o.npy")
+      .succeeded()
+    let refused = try workspace.thaw(
+      "similar", "photos/red/0.png", "--model", model, "--in", "o.npy")
+    #expect(
+      refused.status == 65 && refused.stderr.contains("are of another model"), "\(refused.stderr)")
+  }
+
+  @Test func copiesOfAPhotoTakeNoPlaces() throws {
+    let bytes = try workspace.read("photos/red/0.png")
+    for name in ["a", "b", "c", "d"] {
+      try AtomicFile.write(workspace.file("photos/red/copy-\(name).png"), bytes: bytes)
+    }
+    let found = try workspace.thaw(
+      "similar", "photos/red/0.png", "--model", model, "--in", "photos", "--top", "3", "--json"
+    ).json()
+    #expect(found["answers"][0]["matches"].array.count == 3)
+  }
+
+  /// What is written goes neither over photos nor among them, nor over another file.
+  @Test func resultsAreNotWrittenOverWhatIsRead() throws {
+    let before = try workspace.read("photos/red/0.png")
+    for arguments in [
+      ["similar", "photos/red/1.png", "--in", "photos", "--sheet", "photos/red/0.png"],
+      ["similar", "photos/red/0.png", "--in", "photos", "--sheet", "photos/sheet.png"],
+      ["explain", "photos/red", "--output", "photos/red"],
+      ["explain", "photos/red/0.png", "--output", "photos/red"],
+      ["embed", "photos", "--output", "photos.npy"],
+    ] {
+      try AtomicFile.write(workspace.file("photos.jsonl"), text: "precious\n")
+      let outcome = try workspace.start(arguments + ["--model", model]).wait()
+      #expect(outcome.status == 64, "\(arguments): \(outcome.stderr)")
+    }
+    #expect(try workspace.read("photos/red/0.png") == before)
+    #expect(try workspace.text("photos.jsonl") == "precious\n")
   }
 
   // MARK: Explanations

@@ -194,7 +194,8 @@ private struct Mapper {
   private let occlusion: OcclusionMap?
   private let whole: Classifier?
   var layer: String? { evidence?.layer.description }
-  var isExact: Bool { evidence?.isExact ?? false }
+  /// Whether values and bias add up to the logit; slopes that were averaged over positions first need not.
+  var isExact: Bool { method == .hirescam && evidence?.isExact ?? false }
 
   struct Mapped {
     let heat: HeatMap

@@ -65,9 +65,25 @@ package struct SimilarStage {
     let queries = own.rows.indices.map {
       Array(own.elements[($0 * length)..<(($0 + 1) * length)])
     }
-    // One more, for the photo itself.
-    var nearest = NearestVectors(to: queries, limit: count + 1)
-    let (rows, failures) = try search(collection, extractor, &nearest)
+    // A photo of the collection, whose vector there is known to be this model's or not.
+    let probe = try probe(collection, extractor)
+    // More, for the photo itself; once again where the collection has more copies of it than that.
+    var nearest = NearestVectors(to: queries + (probe.map { [$0] } ?? []), limit: count + 1)
+    var (rows, failures) = try search(collection, extractor, &nearest)
+    let sought = Set(own.rows.map(\.sha256))
+    let copies =
+      Dictionary(grouping: rows.map(\.sha256).filter(sought.contains), by: \.self)
+      .values.map(\.count).max() ?? 0
+    if copies > 1 {
+      nearest = NearestVectors(to: queries + (probe.map { [$0] } ?? []), limit: count + copies)
+      (rows, failures) = try search(collection, extractor, &nearest)
+    }
+    if probe != nil, (nearest.matches[queries.count].first?.similarity ?? 0) < 0.995 {
+      throw PipelineError.data(
+        "\(collection.displayed): its vectors are not what the model makes of the same photos at"
+          + " '\(extractor.layer)'. They are of another model or another --layer: make them anew with thaw embed."
+      )
+    }
     let answers = own.rows.enumerated().map { index, row in
       let others = nearest.matches[index].filter { rows[$0.row].sha256 != row.sha256 }
       return Answer(
@@ -88,10 +104,35 @@ package struct SimilarStage {
       sheet: sheet?.displayed)
   }
 
+  /// What the model makes of a photo that a file of vectors lists, to hold against them; nil for a folder, whose
+  /// vectors are made now, and where none of the first photos is at hand, which is said.
+  private func probe(
+    _ collection: FilePath, _ extractor: FeatureExtractor
+  ) throws -> [Float]? {
+    guard try isFileOfVectors(collection) else { return nil }
+    for row in try VectorFile(collection).rows.prefix(100) {
+      let path = FilePath(row.path)
+      guard let bytes = try? PhotoFiles.read(path, limit: 1 << 30),
+        SHA256.hexadecimal(of: bytes) == row.sha256
+      else { continue }
+      let found = try FoundPhotos([path], console: context.console)
+      let vectors = try PhotoVectors(found, extractor, console: context.console)
+      if !vectors.elements.isEmpty { return vectors.elements }
+    }
+    context.console.warn(
+      "\(collection.displayed): its first photos are not where it says, so that nobody can tell whether its"
+        + " vectors are of this model.")
+    return nil
+  }
+
+  private func isFileOfVectors(_ collection: FilePath) throws -> Bool {
+    try PhotoFiles.status(of: collection).kind == .regular && !PhotoFiles.isArchive(collection)
+  }
+
   private func search(
     _ collection: FilePath, _ extractor: FeatureExtractor, _ nearest: inout NearestVectors
   ) throws -> (rows: [VectorFile.Row], failures: [FoundPhotos.Failure]) {
-    if try PhotoFiles.status(of: collection).kind == .regular, !PhotoFiles.isArchive(collection) {
+    if try isFileOfVectors(collection) {
       let file = try VectorFile(collection)
       guard file.length == extractor.length else {
         throw PipelineError.data(

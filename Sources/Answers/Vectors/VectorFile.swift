@@ -48,6 +48,7 @@ package struct VectorFile: Sendable {
     precondition(vectors.count == rows.count * length, "Every row has a vector.")
     switch format {
     case .npy:
+      try checkList(list(beside: path))
       let lines = try rows.map { try line($0) }.joined()
       try AtomicFile.write(list(beside: path), text: lines)
       try AtomicFile.write(path) { file in
@@ -70,6 +71,20 @@ package struct VectorFile: Sendable {
           try file.append(Array(text.utf8))
         }
       }
+    }
+  }
+
+  /// A file that lies where the list of an array goes is only written over when it is such a list.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)``.
+  static func checkList(_ path: FilePath) throws {
+    guard FileSystem.exists(path) else { return }
+    let first = try FileSystem.read(path, limit: 1 << 30).prefix { $0 != 0x0A }
+    let members = (try? JSONSerialization.jsonObject(with: Data(first))) as? [String: Any]
+    guard Set((members ?? [:]).keys) == ["path", "sha256"] else {
+      throw PipelineError.usage(
+        "\(path.displayed) is there and no list of an array's photos, which would be written there. Give"
+          + " --output another name.")
     }
   }
 

@@ -46,6 +46,7 @@ struct Embed: ParsableCommand {
   }
 
   func run() throws {
+    try OutputCheck.check(output, inputs: images + [FilePath(model)])
     let session = Session(global)
     let result = try EmbedStage(context: try session.context()).embed(
       images, model: foreign.reference(model), layer: layer, to: output, format ?? .npy)

@@ -70,7 +70,9 @@ extension Evaluation {
   /// - Parameters:
   ///   - look: how each photo was looked at.
   ///   - caution: what speaks against the number; nil when nothing does.
-  func text(_ look: Recipe.TestTime, caution: String?) -> String {
+  ///   - isFirstLook: whether somebody sees the result of a training for the first time: how far
+  ///     probabilities can be believed stands in the report then.
+  func text(_ look: Recipe.TestTime, caution: String?, isFirstLook: Bool = false) -> String {
     guard let whole = self.matrix else { return labelsText(look, caution: caution) }
     let matrix = whole.restricted(to: whole.present)
     let interval = accuracyInterval
@@ -83,7 +85,7 @@ extension Evaluation {
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
     if let pictures = words.pictures { lines.append(pictures) }
-    if let calibration { lines += calibration.lines }
+    if let calibration, !isFirstLook { lines += calibration.lines }
     lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
     if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
     if let caution { lines.append(caution + "\n") }
@@ -94,11 +96,10 @@ extension Evaluation {
 extension CalibrationResult {
   /// How far probabilities can be believed, and what sets of labels keep of their promise.
   fileprivate var lines: [String] {
-    let error = "expected calibration error"
     var lines = [
-      "\(error) \(Format.percent(after.expectedError)), before calibration"
-        + " \(Format.percent(before.expectedError)) (temperature \(Format.fixed(temperature.value, 3)))"
-        + (isOfSamePhotos ? "; these photos chose it" : "")
+      "probabilities are off by \(Format.percent(after.expectedError)) on average, before calibration by"
+        + " \(Format.percent(before.expectedError)) (expected calibration error; temperature"
+        + " \(Format.fixed(temperature.value, 3))\(isOfSamePhotos ? ", which these photos chose" : ""))"
     ]
     if let nine = sets.first(where: { $0.asked == 0.9 }) {
       lines.append(

@@ -53,6 +53,16 @@ struct Explain: ParsableCommand {
   }
 
   func run() throws {
+    // Of a photo the folder that it is in.
+    let places = images.map {
+      (try? FileStatus(of: $0))?.kind == .directory ? $0 : $0.removingLastComponent()
+    }
+    try OutputCheck.check(folder: output, isApartFrom: places.filter { !$0.isEmpty })
+    for image in images where image.removingLastComponent().isEmpty {
+      guard output.canonical != FilePath(".").canonical else {
+        throw ValidationError("--output is where \(image.string) is. Give another folder.")
+      }
+    }
     let session = Session(global)
     var options = ExplainStage.Options()
     (options.method, options.className, options.checksByOcclusion) = (method, className, check)

@@ -110,7 +110,7 @@ struct Export: ParsableCommand {
     if let temperature = exported.temperature {
       lines.append(
         "  calibrated: probabilities are those of the logits divided by"
-          + " \(Format.fixed(temperature, 3))")
+          + " \(Format.fixed(temperature, 3)), in the graph where it gives probabilities")
     }
     return lines.joined(separator: "\n")
   }

@@ -49,6 +49,10 @@ struct Similar: ParsableCommand {
   }
 
   func run() throws {
+    if let sheet {
+      try OutputCheck.check(sheet, inputs: images + [collection, FilePath(model)])
+      try OutputCheck.check(folder: sheet.removingLastComponent(), isApartFrom: [collection])
+    }
     let session = Session(global)
     let found = try SimilarStage(context: try session.context()).similar(
       to: images, in: collection, model: foreign.reference(model), count: top, layer: layer,

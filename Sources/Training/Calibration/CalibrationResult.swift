@@ -36,7 +36,6 @@ package struct CalibrationResult: Sendable, Equatable, Codable {
   package var caution: String? {
     guard temperature.isOfFew else { return nil }
     return
-      "Only \(temperature.photos) validation photos chose the temperature, so it was kept near 1 and says"
-      + " little."
+      "Only \(temperature.photos) validation photos chose the temperature: it is uncertain."
   }
 }

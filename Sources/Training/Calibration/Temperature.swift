@@ -12,7 +12,7 @@ package import ThawTensors
 package struct Temperature: Sendable, Equatable, Codable {
   /// What logits are divided by, unitless, above 0.
   package let value: Double
-  /// Photos that chose it.
+  /// Photos that chose it; several of one picture count once.
   package let photos: Int
 
   /// With fewer photos the number says little; it then stays close to 1.
@@ -69,7 +69,8 @@ package struct Temperature: Sendable, Equatable, Codable {
       if abs(step - point) < 1e-12 { break }
       point = step
     }
-    return Temperature(value: exp(point), photos: labels.count)
+    return Temperature(
+      value: exp(point), photos: min(independent ?? labels.count, labels.count))
   }
 
   /// First and second derivative by u = log T of the weighted sum of losses plus the prior's share.
