@@ -31,11 +31,14 @@ struct PhotoSheet {
 
   /// Writes rows of photos; one that cannot be read leaves a grey square.
   ///
+  /// - Returns: how many squares are grey.
   /// - Throws: ``PipelineError/usage(_:)`` for a name that is neither JPEG nor PNG; `FileError`.
-  func write(_ rows: [[FilePath]], to output: FilePath) throws {
+  func write(_ rows: [[FilePath]], to output: FilePath) throws -> Int {
     let grey = RGBColor(red: 200, green: 200, blue: 200)
     let blank = RGBImage(size: PixelSize(width: side, height: side), filledWith: grey)
-    try write(pictures: rows.map { $0.map { (try? square($0)) ?? blank } }, to: output)
+    let pictures = rows.map { $0.map { try? square($0) } }
+    try write(pictures: pictures.map { $0.map { $0 ?? blank } }, to: output)
+    return pictures.reduce(0) { $0 + $1.count { $0 == nil } }
   }
 
   /// Writes rows of pictures, each resized to the sheet's squares.

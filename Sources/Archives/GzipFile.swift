@@ -23,13 +23,26 @@ package enum GzipFile {
   }
 
   private static func unnamedFile(_ source: ByteSource) throws(FormatError) -> OpenFile {
-    let folder = getenv("TMPDIR").map { FilePath(String(cString: $0)) } ?? "/tmp"
+    let folder = folder
     let path = folder.appending("thaw-\(getpid())-\(UInt64.random(in: 0 ... .max))")
     do throws(FileError) {
       let file = try OpenFile(path, O_RDWR | O_CREAT | O_EXCL, "create")
       try FileSystem.remove(path)
       return file
-    } catch { throw FormatError(error) }
+    } catch { throw cannotUnpack(source, error) }
+  }
+
+  private static var folder: FilePath {
+    getenv("TMPDIR").map { FilePath(String(cString: $0)) } ?? "/tmp"
+  }
+
+  /// The archive is sound; the place where it is unpacked is not.
+  private static func cannotUnpack(_ source: ByteSource, _ error: FileError) -> FormatError {
+    let reason = error.reason.text(error.operation)
+    return FormatError(
+      source.path, .unreadable,
+      "is unpacked to a file in \(folder.displayed), and there Thaw \(reason.hasSuffix(".") ? String(reason.dropLast()) : reason);"
+        + " TMPDIR can name another folder")
   }
 
   private static func unpack(
@@ -59,7 +72,7 @@ package enum GzipFile {
             source.path, .tooLarge, "its \(source.count) bytes would become more than \(limit)",
             at: read + used)
         }
-        try write(output, made, to: file)
+        try write(output, made, to: file, of: source)
         // The library may hold more than there was room for.
         isFull = made == output.count && !member.hasEnded
       }
@@ -72,7 +85,7 @@ package enum GzipFile {
   }
 
   private static func write(
-    _ bytes: [UInt8], _ count: Int, to file: OpenFile
+    _ bytes: [UInt8], _ count: Int, to file: OpenFile, of source: ByteSource
   ) throws(FormatError) {
     var failure: FileError?
     bytes.withUnsafeBytes { bytes in
@@ -80,7 +93,7 @@ package enum GzipFile {
         try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
       } catch { failure = error }
     }
-    if let failure { throw FormatError(failure) }
+    if let failure { throw cannotUnpack(source, failure) }
   }
 
   /// One stream of compressed data.

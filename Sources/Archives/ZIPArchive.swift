@@ -13,6 +13,8 @@ package struct ZIPArchive {
     package let name: String
     /// As it is stored.
     package let nameBytes: [UInt8]
+    /// In UTF-8, see ``ZIPName``; bytes that no encoding explains stay as they are.
+    package let unicodeName: [UInt8]
     package let checksum: UInt32
     /// Size of the contents in bytes.
     package let size: Int

@@ -167,7 +167,8 @@ struct ZIPDirectory {
         at: place)
     }
     return ZIPArchive.Entry(
-      name: name, nameBytes: nameBytes, checksum: checksum, size: numbers[1],
+      name: name, nameBytes: nameBytes,
+      unicodeName: ZIPName.unicode(nameBytes, extra: extra), checksum: checksum, size: numbers[1],
       storedSize: numbers[0], isDeflated: method == 8,
       // Systems 3 and 19 are Unix and macOS.
       mode: system == 3 || system == 19 ? UInt16(attributes >> 16) : 0,

@@ -22,9 +22,21 @@ struct NearMisses {
     if let found = unknownCommand { return "Error: \(found)\(usage)" }
     let known = Self.options(of: path)
     guard let option = given.first(where: { !known.contains($0) && !Self.always.contains($0) })
-    else { return message + usage }
+    else { return (negativeValue(message) ?? message) + usage }
     let advice = advice(on: option, known)
     return "Error: Unknown option '\(option)'.\(advice.isEmpty ? "" : " \(advice)")\(usage)"
+  }
+
+  /// For an option whose value begins with a minus, so that the parser takes it for another option.
+  private func negativeValue(_ message: String) -> String? {
+    guard message.hasPrefix("Error: Missing value for "),
+      let place = arguments.indices.dropLast().first(where: {
+        message.contains("'\(arguments[$0]) ") && Double(arguments[$0 + 1]) != nil
+      })
+    else { return nil }
+    let (option, value) = (arguments[place], arguments[place + 1])
+    return "Error: \(option): the value '\(value)' begins like an option. If it is meant, write"
+      + " \(option)=\(value)"
   }
 
   /// The message and the usage of the command that the line names; what is refused only when a command

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import SystemPackage
+import ThawConsole
 import ThawFiles
 import ThawRecipes
 import ThawRuns
@@ -29,6 +30,12 @@ struct NetworkOptions: ParsableArguments {
     var result = try run.startingRecipe(recipe?.foundRecipeFile())
     if let seed { result.seed = seed }
     return result
+  }
+
+  /// Says which keys of the file that `--recipe` names change nothing.
+  func warnOfIdleKeys(_ result: Recipe, console: Console) {
+    guard let recipe else { return }
+    for sentence in result.keysWithoutEffect { console.warn("\(recipe.displayed): \(sentence).") }
   }
 
   /// Changes what was given.

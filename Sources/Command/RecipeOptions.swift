@@ -55,6 +55,7 @@ struct RecipeOptions: ParsableArguments {
     try network.head.refuseIdle(result, stages: stages)
     result = try result.checked()
     for remark in remarks { console.say(remark) }
+    network.warnOfIdleKeys(result, console: console)
     return result
   }
 }

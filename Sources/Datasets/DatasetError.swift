@@ -194,7 +194,7 @@ extension DatasetError: CustomStringConvertible {
       "\(file.displayed)\(line.map { ":\($0)" } ?? ""): \(problem)."
     case .badArchive(let file, let problem):
       "\(file.displayed): \(problem)."
-        + (problem.contains("Unpack")
+        + (problem.contains("Unpack") || problem.contains("TMPDIR")
           ? "" : " Unpack it with a program you trust and name the folder.")
     case .badGrouping(let text, let problem):
       "--group-by \(text): \(problem). Give 'folder', a column of the table of labels, or a pattern on"

@@ -81,6 +81,11 @@ extension FilePath {
 }
 
 extension FilePath {
+  /// The path as it is, for what programs read; see ``displayed`` where its bytes are no UTF-8.
+  package var exact: String {
+    withPlatformString { String(validating: String.bytes(of: $0), as: UTF8.self) } ?? displayed
+  }
+
   /// As a word of a command that somebody may copy into a shell.
   package var quoted: String { ShellWord.quote(withPlatformString { String.bytes(of: $0) }) }
 }

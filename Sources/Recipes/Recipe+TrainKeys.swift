@@ -47,23 +47,28 @@ extension RecipeKey where Section == Recipe.Train {
       }, "Of `sgd` (`auto`: 0.9) and `rmsprop` (`auto`: 0).")
   }
   package static var nesterov: RecipeKey {
-    RecipeKey("nesterov", \.nesterov, .truth, "Nesterov's form of the momentum, for `sgd`.")
+    RecipeKey(
+      "nesterov", \.nesterov, .truth, idle: { only([.sgd], $0) },
+      "Nesterov's form of the momentum, for `sgd`.")
   }
   package static var beta1: RecipeKey {
     RecipeKey(
-      "beta1", \.beta1, .number(0...0.99999), "Running mean of `adam` and `adamw`, bias-corrected.")
+      "beta1", \.beta1, .number(0...0.99999), idle: { only([.adam, .adamw], $0) },
+      "Running mean of `adam` and `adamw`, bias-corrected.")
   }
   package static var beta2: RecipeKey {
     RecipeKey(
-      "beta2", \.beta2, .number(0...0.9999999),
+      "beta2", \.beta2, .number(0...0.9999999), idle: { only([.adam, .adamw], $0) },
       "Running mean square of `adam` and `adamw`, bias-corrected.")
   }
   package static var alpha: RecipeKey {
-    RecipeKey("alpha", \.alpha, .number(0...0.9999999), "Running mean square of `rmsprop`.")
+    RecipeKey(
+      "alpha", \.alpha, .number(0...0.9999999), idle: { only([.rmsprop], $0) },
+      "Running mean square of `rmsprop`.")
   }
   package static var epsilon: RecipeKey {
     RecipeKey(
-      "epsilon", \.epsilon, .number(1e-30...1),
+      "epsilon", \.epsilon, .number(1e-30...1), idle: { only([.adam, .adamw, .rmsprop], $0) },
       "Added to the divisor of `adam`, `adamw` and `rmsprop`.")
   }
   package static var weightDecay: RecipeKey {
@@ -73,12 +78,12 @@ extension RecipeKey where Section == Recipe.Train {
   }
   package static var weightDecayKind: RecipeKey {
     RecipeKey(
-      "weight_decay_kind", \.weightDecayKind, .choice,
+      "weight_decay_kind", \.weightDecayKind, .choice, idle: undecayed,
       "In the gradient (`l2`), or apart from it; `auto` is `decoupled` for `adamw`.")
   }
   package static var decaysBiasesAndNorms: RecipeKey {
     RecipeKey(
-      "decay_biases_and_norms", \.decaysBiasesAndNorms, .truth,
+      "decay_biases_and_norms", \.decaysBiasesAndNorms, .truth, idle: undecayed,
       "Whether biases and norms are pulled too.")
   }
   package static var gradientClip: RecipeKey {
@@ -96,6 +101,7 @@ extension RecipeKey where Section == Recipe.Train {
   package static var regularization: RecipeKey {
     RecipeKey(
       "regularization", \.regularization, .number(1e-9...1e9, or: "auto"),
+      idle: { only([.lbfgs], $0) },
       "Inverse strength C for `lbfgs`; `auto` cross-validates.")
   }
   package static var schedule: RecipeKey {
@@ -144,6 +150,20 @@ extension RecipeKey where Section == Recipe.Train {
     RecipeKey(
       "patience", \.patience, .whole(0...100_000), option: "patience", idle: convex,
       "Epochs without a lower validation loss before a phase stops; 0 never.")
+  }
+
+  /// Why a key that only some solvers read has no effect with another.
+  @Sendable private static func only(
+    _ solvers: [Recipe.Train.Solver], _ train: Recipe.Train
+  ) -> String? {
+    guard !solvers.contains(train.solver) else { return nil }
+    let names = solvers.map(\.rawValue).joined(separator: ", ")
+    return "the solver is \(train.solver.rawValue), and it is for \(names)"
+  }
+
+  /// Why nothing is to be said about a decay.
+  @Sendable private static func undecayed(_ train: Recipe.Train) -> String? {
+    convex(train) ?? (train.weightDecay == 0 ? "weight_decay is 0" : nil)
   }
 
   /// Why `lbfgs` has no use for what steps have.

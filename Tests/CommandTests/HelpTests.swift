@@ -137,6 +137,7 @@ struct HelpTests {
     (["zzzz"], "All of them: thaw --help"), (["predict", "--run", "r", "x"], "mean '--model'?"),
     (["diagnose", "--run", "r"], "Say which: 'thaw diagnose batchnorm', 'thaw diagnose "),
     (["predict", "--valid", "0.1", "x"], "belongs to thaw fit"),
+    (["fit", "x", "--seed", "-1"], "write --seed=-1"),
     (["export", "--seeds", "1", "--data", "x"], "Did you mean '--seed'?"),
     // What is refused only when the command runs is told with that command's usage.
     (["predict", "--model", "m", "x", "--tta", "0"], "Usage: thaw predict "),

@@ -85,6 +85,29 @@ import ThawTestSupport
     return zip.bytes
   }
 
+  @Test func namesOfOtherSystemsBecomeUnicode() throws {
+    let bytes = zip { zip in
+      // "Käfer" by Windows, and by an archiver that writes UTF-8 beside the old name.
+      zip.add("", Array("FAKE 4 3 z".utf8))
+      zip.entries[2].storedName = [0x4B, 0x84] + Array("fer/1.pnm".utf8)
+      zip.add("", Array("FAKE 4 3 w".utf8))
+      let old = [0xFF] + Array("/2.pnm".utf8)
+      zip.entries[3].storedName = old
+      let name = Array("łąka/2.pnm".utf8)
+      let length = UInt16(5 + name.count)
+      let head: [UInt8] = [0x75, 0x70, UInt8(length & 0xFF), UInt8(length >> 8), 1]
+      let checksum = ZIPBytes.checksum(old)
+      zip.entries[3].extra =
+        head + (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * UInt32($0))) } + name
+    }
+    let folder = try TemporaryDirectory()
+    let file = folder.path.appending("photos.zip")
+    try AtomicFile.write(file, bytes: bytes)
+    let scan = try scan(file)
+    #expect(scan.classes == ["Käfer", "a", "b", "łąka"])
+    #expect(scan.files.count == 4)
+  }
+
   @Test func hostileZipsGiveOneClearLine() throws {
     for name in ["../x.pnm", "a/../../x.pnm", "/etc/passwd", "a\\x.pnm"] {
       #expect(try refusal(zip { $0.add(name, []) }).contains("refuses the zip entry name"))

@@ -8,6 +8,26 @@ import ThawRecipes
 import ThawTraining
 
 struct RecipeTests {
+  @Test func keysWithoutEffectAreNamed() throws {
+    let text = """
+      train: {solver: lbfgs, epochs: 7, beta1: 0.5, class_weights: balanced}
+      fine_tune: {enabled: true, solver: adamw, nesterov: true, regularization: 3, beta2: 0.9}
+      """
+    let recipe = try Recipe(yaml: text, file: "r.yml")
+    #expect(
+      recipe.keysWithoutEffect == [
+        "train.epochs: 7 has no effect: lbfgs solves the head at once, without steps and epochs",
+        "train.beta1: 0.5 has no effect: the solver is lbfgs, and it is for adam, adamw",
+        "fine_tune.nesterov: true has no effect: the solver is adamw, and it is for sgd",
+        "fine_tune.regularization: 3.0 has no effect: the solver is adamw, and it is for lbfgs",
+      ])
+    // What a run writes has every key.
+    #expect(try Recipe(yaml: Recipe().yaml, file: "r.yml").keysWithoutEffect == [])
+    var waiting = recipe
+    waiting.fineTune.enabled = false
+    #expect(waiting.keysWithoutEffect.count == 2)
+  }
+
   @Test func everyFieldSurvivesTheWayThroughYAML() throws {
     var recipe = Recipe()
     recipe.name = #"my "photos" \ 🌿: #1"#

@@ -8,6 +8,10 @@ package struct ZIPBytes {
     package var flags: UInt16 = 0
     package var method: UInt16 = 0
     package var localName: String?
+    /// The name as it is stored, when it is not UTF-8.
+    package var storedName: [UInt8]?
+    /// Fields beside the name in the directory.
+    package var extra: [UInt8] = []
     package var directoryChecksum: UInt32?
     package var directorySize: UInt32?
     /// Size that is claimed for the contents after decompression.
@@ -57,7 +61,8 @@ package struct ZIPBytes {
       let offset = entry.directoryOffset ?? UInt32(file.count)
       let checksum = ZIPBytes.checksum(entry.contents)
       let size = UInt32(entry.contents.count)
-      let local = Array((entry.localName ?? entry.name).utf8)
+      let stored = entry.storedName ?? Array(entry.name.utf8)
+      let local = entry.localName.map { Array($0.utf8) } ?? stored
       file += littleEndian(UInt32(0x0403_4B50)) + [20, 0] + littleEndian(entry.flags)
       file += littleEndian(entry.method) + [0, 0, 0, 0] + littleEndian(checksum)
       file += littleEndian(size)
@@ -68,8 +73,9 @@ package struct ZIPBytes {
       directory += littleEndian(entry.method) + [0, 0, 0, 0]
       directory += littleEndian(entry.directoryChecksum ?? checksum) + littleEndian(listed)
       directory +=
-        littleEndian(entry.plainSize ?? listed) + littleEndian(UInt16(entry.name.utf8.count))
-      directory += [UInt8](repeating: 0, count: 12) + littleEndian(offset) + entry.name.utf8
+        littleEndian(entry.plainSize ?? listed) + littleEndian(UInt16(stored.count))
+      directory += littleEndian(UInt16(entry.extra.count)) + [UInt8](repeating: 0, count: 10)
+      directory += littleEndian(offset) + stored + entry.extra
     }
     return file + directory + end(file.count, directory.count)
   }

@@ -119,6 +119,25 @@ struct CalibrationTests {
     }
   }
 
+  @Test func copiesOfAPictureStayInOneHalf() throws {
+    // Each picture twice, its class never the most probable one: a copy in the other half would say where
+    // to find it.
+    let (logits, labels) = Self.samples(40, classes: 6, temperature: 2, seed: 14)
+    let rows = (0..<40).flatMap { Array(logits.elements[($0 * 6)..<($0 * 6 + 6)]) }
+    let twice = Probabilities.softmax(Tensor(rows + rows, shape: [80, 6]))
+    let pairs = (0..<40).map { [$0, $0 + 40] }
+    let kept = try #require(
+      SetCoverage(halvesOf: twice, labels: labels + labels, sameness: pairs, asked: 0.9))
+    let single = try #require(
+      SetCoverage(halvesOf: Probabilities.softmax(logits), labels: labels, asked: 0.9))
+    #expect(kept.photos == 80)
+    // The same halves, each of its photos twice: only the number of photos differs.
+    #expect(abs(kept.coverage - single.coverage) < 0.06 && abs(kept.size - single.size) < 0.6)
+    #expect(
+      SetCoverage(halvesOf: twice, labels: labels + labels, sameness: [Array(0..<80)], asked: 0.9)
+        == nil)
+  }
+
   @Test func setsAreNeverEmptyAndGrowWithTheCoverage() throws {
     let (logits, labels) = Self.samples(99, classes: 6, temperature: 2, seed: 13)
     let probabilities = Probabilities.softmax(logits)

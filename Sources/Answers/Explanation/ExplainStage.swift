@@ -125,8 +125,8 @@ package struct ExplainStage {
           : temperature?.probabilities(ofLogits: logits) ?? Probabilities.softmax(logits)
         explanations.append(
           Explanation(
-            path: path.displayed, label: names[map.index], probability: probabilities[map.index],
-            overlay: output.appending(name).displayed, map: map.rows,
+            path: path.exact, label: names[map.index], probability: probabilities[map.index],
+            overlay: output.appending(name).exact, map: map.rows,
             peak: Place(x: peak.x, y: peak.y), peakInPhoto: photo.place(peak),
             occlusionCorrelation: map.occlusionCorrelation))
       } catch let error as PipelineError { throw error } catch {

@@ -72,7 +72,7 @@ struct PhotoVectors {
       case .success(let vector):
         let bytes = try PhotoFiles.read(path, limit: 1 << 30)
         rows.append(
-          VectorFile.Row(path: path.displayed, sha256: SHA256.hexadecimal(of: bytes)))
+          VectorFile.Row(path: path.exact, sha256: SHA256.hexadecimal(of: bytes)))
         paths.append(path)
         elements += vector
       }

@@ -94,10 +94,15 @@ package struct SimilarStage {
         })
     }
     if let sheet {
-      try PhotoSheet(stored.preprocessing, side: 160).write(
+      let missing = try PhotoSheet(stored.preprocessing, side: 160).write(
         answers.enumerated().map { index, answer in
           [own.paths[index]] + answer.matches.map { FilePath($0.path) }
         }, to: sheet)
+      if missing > 0 {
+        context.console.warn(
+          "\(sheet.displayed): \(counted(missing, "photo")) cannot be read where the vectors say, and"
+            + " \(missing == 1 ? "is a grey square" : "are grey squares").")
+      }
     }
     return Found(
       answers: answers, searched: rows.count, failures: own.failures + failures,

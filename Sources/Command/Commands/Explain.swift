@@ -75,7 +75,7 @@ struct Explain: ParsableCommand {
     ]
     for one in result.explanations.prefix(20) {
       lines.append(
-        "  \(one.path)  \(one.label) \(Format.percent(Double(one.probability), separator: " ")), heat at"
+        "  \(VisibleText.escape(one.path))  \(VisibleText.escape(one.label)) \(Format.percent(Double(one.probability), separator: " ")), heat at"
           + " (\(Int(one.peakInPhoto.x)), \(Int(one.peakInPhoto.y)))"
           + (one.occlusionCorrelation.map { ", occlusion \(Format.fixed($0, 2))" } ?? ""))
     }

@@ -119,7 +119,8 @@ struct Predict: ParsableCommand {
 
   /// One line a photo: a line end in a class's name is written out.
   private func lines(_ predictions: [PredictStage.Prediction]) -> String {
-    predictions.map { one in "\(one.path)  \(answer(one))\(remarks(one))\n" }.joined()
+    predictions.map { one in "\(VisibleText.escape(one.path))  \(answer(one))\(remarks(one))\n" }
+      .joined()
   }
 
   private func answer(_ one: PredictStage.Prediction) -> String {

@@ -58,8 +58,10 @@ struct Similar: ParsableCommand {
       to: images, in: collection, model: foreign.reference(model), count: top, layer: layer,
       sheet: sheet)
     let lines = found.answers.flatMap { answer in
-      ["\(answer.path)  (of \(counted(found.searched, "photo")))"]
-        + answer.matches.map { "  \(Format.fixed(Double($0.similarity), 4))  \($0.path)" }
+      ["\(VisibleText.escape(answer.path))  (of \(counted(found.searched, "photo")))"]
+        + answer.matches.map {
+          "  \(Format.fixed(Double($0.similarity), 4))  \(VisibleText.escape($0.path))"
+        }
     }
     try session.print(found, text: lines.joined(separator: "\n"))
     try failures(found.failures)

@@ -22,7 +22,9 @@ struct Train: ParsableCommand {
   func run() throws {
     let session = Session(global)
     let prepared = try session.open(directory)
-    let run = prepared.with(try resolved())
+    let recipe = try resolved()
+    network.warnOfIdleKeys(recipe, console: session.console)
+    let run = prepared.with(recipe)
     try run.requireValidationPhotos(forPatience: training.patience != nil)
     run.saySeedOfSplit()
     try run.saveRecipe()

@@ -159,7 +159,7 @@ final class PhotoArchive: Sendable {
         // Unix's kinds of files: links and devices.
         let kind = entry.mode & 0xF000
         let isFolder = entry.nameBytes.last == 0x2F
-        let place = try place(entry.nameBytes, in: zip.source)
+        let place = try place(entry.unicodeName, in: zip.source)
         if isFolder {
           try addFolder(place, zip.source)
         } else if kind != 0, kind != 0x8000 {

@@ -16,10 +16,11 @@ extension Evaluation {
   ///   - thresholds: where photos may have several labels, from which probability on they have each.
   ///   - calibration: of the model; nil where it has none.
   ///   - isOfSamePhotos: whether the calibration was chosen by these photos.
+  ///   - sameness: the photos that show one picture; nil where each is of its own.
   init(
     split: String, classNames: [String], members: [[Tensor<Float>]], tta: TestTimeAugmentation,
     labels: SampleLabels, thresholds: [Float], calibration: ModelCalibration?,
-    isOfSamePhotos: Bool = false
+    isOfSamePhotos: Bool = false, sameness: [[Int]]? = nil
   ) throws {
     let only = members.count == 1 && tta.views.count == 1 ? members.first?.first : nil
     let look = ModelCalibration.Look(tta, snapshots: members.count > 1)
@@ -34,7 +35,7 @@ extension Evaluation {
         after: Reliability(calibrated, labels: labels),
         sets: ConformalSets.usualCoverages.compactMap { asked in
           isOfSamePhotos
-            ? SetCoverage(halvesOf: calibrated, labels: labels, asked: asked)
+            ? SetCoverage(halvesOf: calibrated, labels: labels, sameness: sameness, asked: asked)
             : SetCoverage(fitted.sets, calibrated, labels: labels, asked: asked)
         })
       return

@@ -27,7 +27,7 @@ package struct PredictStage {
 
   /// The prediction for one photo.
   package struct Prediction: Encodable, Sendable {
-    /// As displayed.
+    /// As it was given or found, exactly.
     package let path: String
     /// The most probable class; nil of a model that gives several labels a photo.
     package let label: String?
@@ -106,11 +106,11 @@ package struct PredictStage {
     progress.finish()
     var predictions: [Prediction] = []
     for (index, outcome) in outcomes.enumerated() {
-      let path = paths[index].displayed
       switch outcome {
-      case .unusable(let reason): failures.append(Failure(path: path, reason: reason))
+      case .unusable(let reason):
+        failures.append(Failure(path: paths[index].displayed, reason: reason))
       case .logits(let logits):
-        predictions.append(answering.prediction(path, logits, score: scores[index]))
+        predictions.append(answering.prediction(paths[index].exact, logits, score: scores[index]))
       }
     }
     return (predictions, failures)

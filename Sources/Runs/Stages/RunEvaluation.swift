@@ -57,11 +57,12 @@ struct RunEvaluation {
     let look = ModelCalibration.Look(views, snapshots: members.count > 1)
     probabilities =
       calibration?.fitted(for: look)?.fitted.temperature.probabilities(of: plain) ?? plain
+    let pictures = manifest.sameness(of: records)
     var evaluation = try Evaluation(
       split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels,
-      thresholds: thresholds, calibration: calibration, isOfSamePhotos: chosen == .valid)
-    let pictures = manifest.pictures(of: records)
-    if pictures < records.count { evaluation.independent = pictures }
+      thresholds: thresholds, calibration: calibration, isOfSamePhotos: chosen == .valid,
+      sameness: pictures)
+    if pictures.count < records.count { evaluation.independent = pictures.count }
     self.evaluation = evaluation
   }
 

@@ -134,12 +134,17 @@ package struct SetCoverage: Sendable, Equatable, Codable {
   /// Measures on the photos themselves: sets calibrated on every second one judge the others, and the
   /// other way round.
   ///
-  /// - Returns: nil for a single photo.
-  package init?(halvesOf probabilities: Tensor<Float>, labels: [Int], asked: Double) {
-    guard labels.count > 1 else { return nil }
+  /// - Parameter sameness: the photos that show one picture, which stay in one half; nil where each is of
+  ///   its own.
+  /// - Returns: nil for a single picture.
+  package init?(
+    halvesOf probabilities: Tensor<Float>, labels: [Int], sameness: [[Int]]? = nil, asked: Double
+  ) {
+    let pictures = sameness ?? labels.indices.map { [$0] }
+    guard pictures.count > 1 else { return nil }
     let (classes, elements) = (probabilities.shape[1], probabilities.elements)
     func half(_ parity: Int) -> (Tensor<Float>, [Int]) {
-      let rows = labels.indices.filter { $0 % 2 == parity }
+      let rows = pictures.indices.filter { $0 % 2 == parity }.flatMap { pictures[$0] }
       let own = rows.flatMap { elements[($0 * classes)..<(($0 + 1) * classes)] }
       return (Tensor(own, shape: [rows.count, classes]), rows.map { labels[$0] })
     }
