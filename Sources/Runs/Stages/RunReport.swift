@@ -41,6 +41,7 @@ struct RunReport {
   let look: (views: Recipe.TestTime, snapshots: Bool)
   let model: ModelRecord
   private let entries: [MetricsFile.Entry]
+  private let shownCosts: CostResult?
 
   var run: RunDirectory { open.directory }
   var recipe: Recipe { open.recipe }
@@ -59,6 +60,7 @@ struct RunReport {
     entries = try MetricsFile(run).entries()
     // Photos that nothing was chosen by come first, then the evaluation with the most views.
     let shown = entries.max { ($0.trust, $0.tta) < ($1.trust, $1.tta) }
+    shownCosts = shown?.result.costs
     look = (shown?.look ?? recipe.evaluate.tta, shown?.snapshots ?? recipe.evaluate.snapshots)
     result = try RunEvaluation(
       open, split: shown.flatMap { Split(rawValue: $0.result.split) }, tta: look.views,
@@ -82,6 +84,8 @@ struct RunReport {
     if evaluation.split == Split.valid.rawValue, record.isOf(open.manifest) {
       evaluation.crossValidation = entries.compactMap(\.result.crossValidation).first
     }
+    // Nobody computes them anew: the table of costs is not the run's.
+    evaluation.costs = shownCosts
     content.evaluation = evaluation
     content.looks = looks
     content.comparison = try comparison()
