@@ -8,6 +8,7 @@ struct Diagnose: ParsableCommand {
     commandName: "diagnose",
     abstract: "Find out why a network does not do what it should.",
     subcommands: [
-      DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseGradients.self,
+      DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseErrors.self,
+      DiagnoseGradients.self,
     ])
 }

@@ -76,7 +76,8 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, earlierSection, photosSection, confusionSection, decisionsSection,
+      evaluationSection, earlierSection, photosSection, errorsSection, confusionSection,
+      decisionsSection,
       calibrationSection,
       crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,
       dataSection, augmentationSection,

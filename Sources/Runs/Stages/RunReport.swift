@@ -98,9 +98,16 @@ struct RunReport {
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
     content.crossValidation = crossValidation
+    // Of the model and the photos of now alone.
+    let errors: ErrorAnalysis? = diagnosis("errors", limit: 1 << 24)
+    content.errors = errors?.key == record.key && record.isOf(manifest) ? errors : nil
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
+    let ambiguous = Set(content.errors?.mostAmbiguous.map(\.path) ?? [])
     content.thumbnails = thumbnails(
-      answers.all.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
+      answers.all.map(\.record)
+        + manifest.records.filter {
+          suspects.contains("\($0.path)") || ambiguous.contains("\($0.path)")
+        })
     if content.network?.isAugmented == true {
       content.augmented = augmented(content.network?.keptSettings ?? recipe.train)
     }
