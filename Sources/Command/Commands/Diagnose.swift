@@ -9,6 +9,7 @@ struct Diagnose: ParsableCommand {
     abstract: "Find out why a network does not do what it should.",
     subcommands: [
       DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseErrors.self,
+      DiagnoseShortcuts.self,
       DiagnoseGradients.self,
     ])
 }
