@@ -41,11 +41,11 @@ struct ThresholdTests {
   }
 
   @Test func aLowThresholdAnswersThoughAnotherIsMoreProbable() throws {
-    let json = try predict("--threshold", "red=0.0000001", "--json").json().array
+    let json = try predict("--threshold", "red=1e-30", "--json").json().array
     #expect(json.allSatisfy { $0["label"].string == "red" && $0["undecided"].bool == false })
     #expect(json.contains { $0["top"][0]["label"].string == "blue" })
     #expect(
-      try predict("--threshold", "red=0.0000001").stdout.contains("by its threshold; all: blue"))
+      try predict("--threshold", "red=1e-30").stdout.contains("by its threshold; all: blue"))
   }
 
   @Test(arguments: [
@@ -76,7 +76,7 @@ struct ThresholdTests {
     let index = try #require(record.classNames.firstIndex(of: "red"))
     #expect(abs(Double(record.thresholds[index]) - threshold) < 1e-6)
     let said = try predict()
-    #expect(said.stderr.contains("chosen for a precision of 90.0 %"), "\(said.stderr)")
+    #expect(said.stderr.contains("chosen for a precision of 90.0"), "\(said.stderr)")
     #expect(try predict("--json").json().array.allSatisfy { $0["undecided"].isThere })
     // The exported graph keeps them, and so does evaluation.
     try workspace.thaw("export", "--model", "model.safetensors", "--output", "m.onnx").succeeded()
