@@ -90,10 +90,12 @@ struct DecisionTests {
   }
 
   @Test func aCurveEndsWhereAllAreFound() throws {
-    let evaluation = try Evaluation(
-      split: "valid", classNames: ["cat", "dog"],
-      probabilities: Tensor(scores.flatMap { [$0, 1 - $0] }, shape: [10, 2]),
-      labels: isPositive.map { $0 ? 0 : 1 })
+    let probabilities = Tensor(scores.flatMap { [$0, 1 - $0] }, shape: [10, 2])
+    let labels = isPositive.map { $0 ? 0 : 1 }
+    var evaluation = try Evaluation(
+      split: "valid", classNames: ["cat", "dog"], probabilities: probabilities, labels: labels)
+    #expect(evaluation.curves.isEmpty)
+    evaluation.drawCurves(probabilities, .single(labels))
     let curve = try #require(evaluation.curves.first)
     #expect(curve.name == "cat" && curve.positives == 5 && curve.points.count == 6)
     #expect(curve.points[0].precision == 1 && curve.points[0].recall == 0.2)

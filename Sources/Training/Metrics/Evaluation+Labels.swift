@@ -98,7 +98,6 @@ extension Evaluation {
     meanAveragePrecision = Evaluation.mean(perClass.compactMap(\.averagePrecision))
     microF1 = all.f1 ?? 0
     coOccurrence = targets.coOccurrence
-    curves = PrecisionRecallCurve.all(scores, targets, classNames: names)
   }
 
   private static func mean(_ values: [Double]) -> Double? {

@@ -77,8 +77,9 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// How well the probabilities say how often answers are right, before and after calibration, and what
   /// sets of labels keep of their promise; nil for a model that is not calibrated.
   package var calibration: CalibrationResult?
-  /// Precision against recall of each class that some samples have and others not; empty with many classes.
-  package internal(set) var curves: [PrecisionRecallCurve] = []
+  /// Precision against recall of each class that some samples have and others not; empty with many classes,
+  /// and until ``drawCurves(_:_:)``.
+  package private(set) var curves: [PrecisionRecallCurve] = []
   /// What thresholds make of the samples, where each has one label and the model has thresholds; everything
   /// else is of the most probable class.
   package var decisions: DecisionResult?
@@ -196,7 +197,19 @@ package struct Evaluation: Sendable, Equatable, Codable {
         f1: $0.f1 ?? 0)
     }
     confusion = matrix.counts
-    curves = PrecisionRecallCurve.all(scores, labels: labels, classNames: classNames)
+  }
+
+  /// Adds the curves of the classes, which sort all samples once for each.
+  ///
+  /// - Parameter probabilities: [n, classes], of the samples that were judged.
+  package mutating func drawCurves(_ probabilities: Tensor<Float>, _ labels: SampleLabels) {
+    let names = perClass.map(\.name)
+    switch labels {
+    case .single(let labels):
+      curves = PrecisionRecallCurve.all(probabilities, labels: labels, classNames: names)
+    case .several(let rows):
+      curves = PrecisionRecallCurve.all(probabilities, rows, classNames: names)
+    }
   }
 
   /// Whether samples may have several labels.
