@@ -23,7 +23,7 @@ export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr search train fine-tune tuned evaluate tta diagnose predict export \
-  report test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
+  report review test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -81,6 +81,10 @@ predict: tuned
 export: tuned
 	$(THAW) export --model $(RUN)/model.safetensors --to onnx --preprocessing --output $(RUN)/model.onnx $(OPTIONS)
 
+# Doubtful photos in the browser: keep, relabel, drop. Ctrl-C ends it; `make` then trains with what was decided.
+review: train
+	$(THAW) review --run $(RUN) $(OPTIONS)
+
 report: tta
 	$(THAW) report --run $(RUN) $(OPTIONS)
 
@@ -90,6 +94,8 @@ diagnose: train
 	$(THAW) diagnose preprocessing --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose errors --run $(RUN) $(OPTIONS)
+	$(THAW) diagnose shortcuts --run $(RUN) $(OPTIONS)
 
 test: setup
 	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests

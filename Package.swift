@@ -163,6 +163,14 @@ let package = Package(
         "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    room(
+      "Review",
+      [
+        "Answers", "Checkpoints", "Console", "Datasets", "Diagnosis", "Execution", "Files",
+        "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Search",
+        "Tensors",
+        "Training",
+      ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -179,7 +187,7 @@ let package = Package(
         "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
         "ThawInference",
         "ThawNetwork",
-        "ThawRecipes", "ThawReports",
+        "ThawRecipes", "ThawReports", "ThawReview",
         "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),

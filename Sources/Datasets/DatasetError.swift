@@ -15,6 +15,8 @@ package enum DatasetError: Error, Sendable, Equatable {
   case emptyClass(String, bad: [BadFile])
   /// A class that the run has and the folder or the table has no more.
   case classGone(String)
+  /// A photo was given a class in the review that no photo has any more.
+  case reviewedClassIsMissing(String, BytePath)
   /// Classes with fewer different photos than their split needs, all of them.
   case tooFewImages([Shortage], needed: Int)
   /// The same photos in folders of several classes: the paths of each.
@@ -144,6 +146,9 @@ extension DatasetError: CustomStringConvertible {
         .joined(separator: ", ")
         + "; a split needs \(needed) that no other class has (photos of one picture or one group count as"
         + " one: --near-duplicates, --group-by). Add photos or remove the folders."
+    case .reviewedClassIsMissing(let name, let path):
+      "\(path): the review gave it the class '\(name)', which no folder or table has. Make the folder"
+        + " again, or look at the photo anew: thaw review"
     case .classGone(let name):
       "class '\(name)' of this run has no photos any more, and its classes are what the network answers."
         + " Put photos back, or prepare into another --run."

@@ -28,8 +28,8 @@ package final class Classifier {
   package let classNames: [String]
   /// What makes probabilities of the logits.
   package var outputActivation: OutputActivation { model.record.outputActivation }
-  /// From which probability on a photo has each class, with independent sigmoids.
-  package var thresholds: [Float] { model.record.thresholdsOfClasses }
+  /// From which probability on a photo is given each class.
+  package let thresholds: ModelThresholds
   /// How photos become tensors.
   package let preprocessing: Preprocessing
   /// The card or file it came from, for messages.
@@ -115,6 +115,7 @@ package final class Classifier {
   ) throws {
     model = models[0]
     calibration = try ModelCalibration(of: calibrating ?? model.record, source: source)
+    thresholds = try ModelThresholds(of: calibrating ?? model.record, source: source)
     unknown = models.count == 1 ? try UnknownScore(of: model.record, source: source) : nil
     classNames = model.record.classNames
     preprocessing = model.preprocessing

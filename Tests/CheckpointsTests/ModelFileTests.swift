@@ -76,9 +76,9 @@ struct ModelFileTests {
   }
 
   @Test func laterFormatsAreRefusedByName() throws {
-    let error = try #require(try changed { $0["thaw.format"] = "3" })
+    let error = try #require(try changed { $0["thaw.format"] = "4" })
     #expect(error.kind == .refused)
-    #expect(error.description.contains("refuses model file format '3'"))
+    #expect(error.description.contains("refuses model file format '4'"))
   }
 
   /// What was written before there was a choice is a softmax, in the same bytes; anything else has a
@@ -101,13 +101,26 @@ struct ModelFileTests {
     #expect(try ModelFile.read(path).record == several)
   }
 
+  /// A version that does not know them would answer with the most probable class, silently.
+  @Test func thresholdsOfOneLabelHaveAFormatOfTheirOwn() throws {
+    var decided = record
+    decided.thresholds = [0, 0.25, 0.9]
+    decided.thresholdChoice = "[]"
+    try ModelFile.write(path, decided, parameters)
+    let metadata = try CheckpointReader.read(path).metadata
+    #expect(metadata["thaw.format"] == "3" && metadata["thaw.output_activation"] == "softmax")
+    #expect(try ModelFile.read(path).record == decided)
+    decided.thresholdChoice = "{"
+    #expect(throws: CheckpointError.self) { try ModelFile.write(path, decided, parameters) }
+  }
+
   @Test func impossibleOutputsAreRefused() throws {
     var bad = record
     bad.outputActivation = .singleSigmoid
     let three = #expect(throws: CheckpointError.self) { try ModelFile.write(path, bad, parameters) }
     #expect(three?.description.contains("two classes apart, 3 are named") == true)
     bad.outputActivation = .softmax
-    bad.thresholds = [0.5, 0.5, 0.5]
+    bad.thresholds = [0.5, 0.5]
     #expect(throws: CheckpointError.self) { try ModelFile.write(path, bad, parameters) }
     bad.outputActivation = .independentSigmoids
     for thresholds: [Float] in [[0.5], [0.5, 2, 0.5], [0.5, .nan, 0.5]] {

@@ -75,6 +75,9 @@ final class ThawProcess {
     return try #require(FileHandle(forWritingAtPath: path))
   }
 
+  /// What it has written to stdout so far.
+  var stdout: String { text("stdout") }
+
   /// What it has written to stderr so far.
   var stderr: String { text("stderr") }
 

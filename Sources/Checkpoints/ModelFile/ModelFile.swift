@@ -12,12 +12,13 @@ import ThawTensors
 /// | entry | content |
 /// |---|---|
 /// | `format` | `pt`: names and shapes are PyTorch's |
-/// | `thaw.format` | version of this layout: `1`, or `2` when the outputs are no softmax |
+/// | `thaw.format` | version of this layout: `1`, `2` when the outputs are no softmax, or `3` when thresholds decide on one label |
 /// | `thaw.version` | version of Thaw that wrote it |
 /// | `thaw.architecture` | for example `efficientnet_lite0` |
 /// | `thaw.class_names` | JSON array in the order of the logits |
-/// | `thaw.output_activation` | only in version 2: `independent_sigmoids` or `single_sigmoid` |
-/// | `thaw.thresholds` | JSON array, from which probability on a photo has a class; only of the former |
+/// | `thaw.output_activation` | only from version 2 on: `independent_sigmoids`, `single_sigmoid` or `softmax` |
+/// | `thaw.thresholds` | JSON array, from which probability on a photo is given each class; one label a photo: 0 for a class without, absent when none has one |
+/// | `thaw.threshold_choice` | JSON: for what thresholds were chosen, by which photos, and what they are worth; may be absent |
 /// | `thaw.preprocessing` | JSON, the preprocessing contract |
 /// | `thaw.freezing` | JSON: `trainable_groups`, `frozen_batch_norm`, `trainable_batch_norm` |
 /// | `thaw.training` | JSON, the training record |

@@ -13,9 +13,11 @@ package struct ModelRecord: Sendable, Equatable {
   package var classNames: [String]
   /// What makes probabilities of the logits.
   package var outputActivation: OutputActivation
-  /// With independent sigmoids: from which probability on a photo has each class, in 0...1. Empty for a
-  /// half each.
+  /// From which probability on a photo is given each class, in 0...1. Empty with independent sigmoids for a
+  /// half each, otherwise where the most probable class is the answer; 0 there for a class without.
   package var thresholds: [Float]
+  /// How thresholds were chosen, as a JSON document; nil when nobody chose them. Opaque here.
+  package var thresholdChoice: String?
   /// The preprocessing contract as a JSON document; opaque here.
   package var preprocessing: String
   /// In which numbers the network is computed in inference.
@@ -37,7 +39,8 @@ package struct ModelRecord: Sendable, Equatable {
   /// Collects the fields.
   package init(
     thawVersion: String, architecture: String, classNames: [String],
-    outputActivation: OutputActivation = .softmax, thresholds: [Float] = [], preprocessing: String,
+    outputActivation: OutputActivation = .softmax, thresholds: [Float] = [],
+    thresholdChoice: String? = nil, preprocessing: String,
     precision: Precision = .float32, freezing: FreezePlan = .inference, training: String = "{}",
     structure: String? = nil, calibration: String? = nil, unknown: String? = nil,
     notes: [String: String] = [:]
@@ -49,6 +52,7 @@ package struct ModelRecord: Sendable, Equatable {
     self.classNames = classNames
     self.outputActivation = outputActivation
     self.thresholds = thresholds
+    self.thresholdChoice = thresholdChoice
     self.preprocessing = preprocessing
     self.precision = precision
     self.freezing = freezing
@@ -70,6 +74,8 @@ extension ModelRecord {
   /// another precision than Float32: a Thaw that knows only the first would answer otherwise, silently.
   private static let firstVersion = "1"
   private static let secondVersion = "2"
+  /// Version 3 has thresholds of its classes although a photo has one label.
+  private static let thirdVersion = "3"
 
   private static let prefix = "thaw."
 
@@ -80,14 +86,18 @@ extension ModelRecord {
     var metadata = ["format": "pt"]
     for (name, text) in notes { metadata[name] = text }
     let isFirst = outputActivation == .softmax && precision == .float32
-    metadata["thaw.format"] = isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
-    if !isFirst {
+    let decides = !outputActivation.allowsSeveralLabels && !thresholds.isEmpty
+    metadata["thaw.format"] =
+      decides
+      ? ModelRecord.thirdVersion : isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
+    if !isFirst || decides {
       metadata["thaw.output_activation"] = outputActivation.rawValue
     }
     if !thresholds.isEmpty {
       metadata["thaw.thresholds"] =
         JSONValue.array(thresholds.map { .number(Double($0.description) ?? 0) }).serialized
     }
+    if let thresholdChoice { metadata["thaw.threshold_choice"] = thresholdChoice }
     metadata["thaw.version"] = thawVersion
     metadata["thaw.architecture"] = architecture
     metadata["thaw.class_names"] = JSONValue.strings(classNames).serialized
@@ -109,12 +119,14 @@ extension ModelRecord {
       return text
     }
     let format = try text("format")
-    let known = [ModelRecord.firstVersion, ModelRecord.secondVersion]
+    let known = [
+      ModelRecord.firstVersion, ModelRecord.secondVersion, ModelRecord.thirdVersion,
+    ]
     guard known.contains(format) else {
       throw ModelRecordError(
         kind: .refused,
         reason: "refuses model file format \(quoted(format)), this version of Thaw reads"
-          + " \(known.joined(separator: " and "))",
+          + " \(known.joined(separator: ", "))",
         nextStep: "Use the version of Thaw that wrote it.")
     }
     let names = try text("class_names")
@@ -127,6 +139,7 @@ extension ModelRecord {
       outputActivation: try ModelRecord.activation(
         format == ModelRecord.firstVersion ? nil : try text("output_activation")),
       thresholds: try ModelRecord.thresholds(metadata["thaw.thresholds"]),
+      thresholdChoice: metadata["thaw.threshold_choice"],
       preprocessing: try text("preprocessing"),
       precision: try ModelRecord.precision(metadata["thaw.precision"]),
       freezing: try ModelRecord.freezing(try text("freezing")), training: try text("training"),
@@ -157,12 +170,12 @@ extension ModelRecord {
     }
     guard
       thresholds.isEmpty
-        || outputActivation == .independentSigmoids && thresholds.count == classNames.count
+        || thresholds.count == classNames.count
           && thresholds.allSatisfy({ (0...1).contains($0) })
     else {
       throw ModelRecordError(
         kind: .malformed,
-        reason: "thresholds are one a class, in 0 to 1, and only of independent sigmoids; found"
+        reason: "thresholds are one a class, in 0 to 1; found"
           + " \(thresholds.count) for \(classNames.count) classes")
     }
     guard !architecture.isEmpty else {
@@ -170,7 +183,7 @@ extension ModelRecord {
     }
     let documents = [
       ("preprocessing", preprocessing), ("training", training), ("calibration", calibration),
-      ("unknown", unknown),
+      ("unknown", unknown), ("threshold_choice", thresholdChoice),
     ]
     for (name, document) in documents {
       guard let document else { continue }

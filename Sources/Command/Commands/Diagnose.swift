@@ -8,6 +8,8 @@ struct Diagnose: ParsableCommand {
     commandName: "diagnose",
     abstract: "Find out why a network does not do what it should.",
     subcommands: [
-      DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseGradients.self,
+      DiagnoseBatchNorm.self, DiagnosePreprocessing.self, DiagnoseFit.self, DiagnoseErrors.self,
+      DiagnoseShortcuts.self,
+      DiagnoseGradients.self,
     ])
 }

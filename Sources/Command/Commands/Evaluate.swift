@@ -25,6 +25,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
+  @OptionGroup(title: "Thresholds and costs") var thresholds: ThresholdOptions
+
   @OptionGroup var renaming: RenamingOptions
 
   @Option(
@@ -46,16 +48,19 @@ struct Evaluate: ParsableCommand {
     let run = try subject.directory.map { try OpenRun($0, context: context) }
     var settings = run?.recipe.evaluate ?? Recipe().evaluate
     try testTime.apply(to: &settings)
+    let decisions = EvaluateStage.Decisions(
+      thresholds: try thresholds.request(), stores: thresholds.storeThresholds,
+      costs: thresholds.costs)
     let result: Evaluation
     if let run {
       result = try stage.evaluate(
-        run, split: split, tta: settings.tta, snapshots: settings.snapshots)
+        run, split: split, tta: settings.tta, snapshots: settings.snapshots, decisions: decisions)
     } else if case .model(let model, let data) = try subject.subject(
       snapshots: settings.snapshots)
     {
       result = try stage.evaluate(
         model, data: data, split: split, tta: settings.tta, renaming: try renaming.names(),
-        policy: onBadImage ?? .stop)
+        policy: onBadImage ?? .stop, decisions: decisions)
     } else {
       throw ValidationError("Give either --run RUN, or --model FILE with --data DIR.")
     }
@@ -88,6 +93,7 @@ extension Evaluation {
     if let calibration, !isFirstLook { lines += calibration.lines }
     lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
     if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
+    lines += decisionLines
     if let caution { lines.append(caution + "\n") }
     return lines.joined(separator: "\n")
   }

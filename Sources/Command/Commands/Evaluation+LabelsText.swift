@@ -24,7 +24,7 @@ extension Evaluation {
         + " \(Format.fixed(microF1 ?? 0, 3))" + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
     if let pictures = words.pictures { lines.append(pictures) }
-    lines += ["", labelsTable]
+    lines += ["", labelsTable] + decisionLines
     if let caution { lines.append(caution + "\n") }
     return lines.joined(separator: "\n")
   }

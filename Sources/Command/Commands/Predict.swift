@@ -4,6 +4,7 @@ import ArgumentParser
 import SystemPackage
 import ThawConsole
 import ThawFiles
+import ThawInference
 import ThawRecipes
 import ThawRuns
 
@@ -47,6 +48,14 @@ struct Predict: ParsableCommand {
       """)
   var unknown: PredictStage.UnknownPhotos?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Answer CLASS from this probability on, in place of the model's own threshold; may be repeated. A \
+      photo whose most probable class misses its threshold is 'undecided'; 0 takes a threshold away.
+      """, valueName: "CLASS=P"))
+  var threshold: [String] = []
+
   @Option(help: "text, json or csv.")
   var format: Format?
 
@@ -59,6 +68,7 @@ struct Predict: ParsableCommand {
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
+    _ = try ThresholdOptions.given(threshold)
     guard top >= 1 else { throw ValidationError("--top is \(top), expected at least 1.") }
     guard !logits || global.json || format == .json else {
       throw ValidationError(
@@ -80,6 +90,7 @@ struct Predict: ParsableCommand {
     var options = PredictStage.Options()
     (options.top, options.tta, options.withLogits) = (top, settings.tta, logits)
     (options.coverage, options.unknown) = (coverage, unknown)
+    options.thresholds.given = try ThresholdOptions.given(threshold)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
       images, model: foreign.reference(model, snapshots: settings.snapshots), options: options)
     let result: PrintedResult =
@@ -126,6 +137,15 @@ struct Predict: ParsableCommand {
   private func answer(_ one: PredictStage.Prediction) -> String {
     if one.unknown == true, unknown == .label {
       return "\(PredictStage.unknownLabel); most probable: \(text(Array(one.top.prefix(1))))"
+    }
+    if one.undecided == true, one.label == ModelThresholds.undecidedLabel {
+      return "\(ModelThresholds.undecidedLabel); most probable: \(text(Array(one.top.prefix(1))))"
+    }
+    if let label = one.label, let probability = one.probability, label != one.top.first?.label {
+      // Thresholds decided for another than the most probable class.
+      return VisibleText.escape(label)
+        + " \(ThawConsole.Format.percent(Double(probability), separator: " ")) by its threshold; all: "
+        + text(one.top.filter { $0.probability >= 0.001 })
     }
     if let labels = one.labels {
       let found = labels.isEmpty ? "no label; most probable: " : ""

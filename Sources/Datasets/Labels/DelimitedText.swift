@@ -4,17 +4,17 @@
 /// around those that need them.
 ///
 /// - Source: RFC 4180; what separates the cells is what occurs most in the first line.
-struct DelimitedText {
+package struct DelimitedText {
   /// A row and the line of the text it begins in, from 1.
-  struct Row {
-    let line: Int
-    let cells: [String]
+  package struct Row {
+    package let line: Int
+    package let cells: [String]
   }
 
-  let rows: [Row]
+  package let rows: [Row]
 
   /// - Throws: a text that says what is wrong and in which line.
-  init(_ text: String) throws(LabelTableFlaw) {
+  package init(_ text: String) throws(LabelTableFlaw) {
     var scalars = Array(text.unicodeScalars)
     if scalars.first == "\u{FEFF}" { scalars.removeFirst() }
     let first = scalars.prefix { $0 != "\n" && $0 != "\r" }
@@ -67,10 +67,12 @@ struct DelimitedText {
   }
 }
 
-/// What is wrong with a table of labels, and where.
+/// What is wrong with a table, and where.
 package struct LabelTableFlaw: Error, Sendable, Equatable {
   /// From 1; nil when it is the table as a whole.
   package let line: Int?
   /// What was found, and what was expected.
   package let problem: String
+
+  package init(line: Int?, problem: String) { (self.line, self.problem) = (line, problem) }
 }

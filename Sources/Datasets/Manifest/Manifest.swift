@@ -35,6 +35,14 @@ package struct Manifest: Sendable, Equatable, Codable {
     /// The classes that it has.
     package var classNames: [String] { labels?.present ?? [className] }
 
+    /// The same photo under another class, where photos have one label.
+    package func named(_ className: String) -> Record {
+      Record(
+        path: path, className: className, labels: nil, split: split, group: group, sha256: sha256,
+        size: size, modified: modified, width: width, height: height, format: format,
+        warnings: warnings)
+    }
+
     private enum CodingKeys: String, CodingKey {
       case path, split, group, sha256, size, modified, width, height, format, warnings, labels
       case className = "class"

@@ -102,7 +102,7 @@ extension BytePath: Codable {
 
 /// Printable ASCII as it is; `%`, blanks, control characters and everything else as `%` and two
 /// lower-case hexadecimal digits.
-func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
+package func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
   var result = ""
   for byte in bytes {
     if byte > 0x20 && byte < 0x7F && byte != 0x25 {
@@ -115,7 +115,7 @@ func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
 }
 
 /// The inverse of ``percentEncoded(_:)``; nil when an escape is cut or not hexadecimal.
-func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
+package func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
   var result: [UInt8] = []
   var iterator = text.makeIterator()
   while let byte = iterator.next() {

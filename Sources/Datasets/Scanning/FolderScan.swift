@@ -49,6 +49,13 @@ package struct ScannedFile: Sendable, Hashable {
       classDepth: classDepth, labels: labels)
   }
 
+  /// The same file under another class.
+  func named(_ className: String) -> ScannedFile {
+    ScannedFile(
+      path: path, className: className, split: split, status: status, group: group,
+      classDepth: classDepth, labels: labels)
+  }
+
   /// The classes that it has.
   package var classNames: [String] { labels?.present ?? [className] }
 }
@@ -68,7 +75,7 @@ package struct FolderScan: Sendable {
   /// The classes of those, as far as folders or a table say them.
   package var classesOfBad: [BytePath: String] = [:]
   /// What was left aside.
-  package let notes: [ScanNote]
+  package internal(set) var notes: [ScanNote]
   /// What was assumed about the labels, for people.
   package var remarks: [String] = []
   /// What may be wrong with the labels, for people.

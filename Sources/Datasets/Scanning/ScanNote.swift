@@ -40,6 +40,8 @@ package struct ScanNote: Sendable, Hashable, Codable, CustomStringConvertible {
     case outerFolder
     /// Photos that are in several classes, left out.
     case contradictingLabel
+    /// Photos that somebody looked at and left out.
+    case droppedInReview
   }
 
   /// What was met.
@@ -81,6 +83,7 @@ extension ScanNote.Kind {
     case .ungrouped: "photo\(plural) without a group, each on its own"
     case .outerFolder: "folder\(plural) around all the others entered"
     case .contradictingLabel: "photo\(plural) under several labels left out"
+    case .droppedInReview: "photo\(plural) left out in the review"
     }
   }
 }

@@ -60,7 +60,8 @@ extension ScanNote {
   /// Whether it says nothing about the photos: no image was left out and no label is in doubt.
   fileprivate var isHarmless: Bool {
     switch kind {
-    case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder:
+    case .ignored, .otherFile, .otherFolder, .emptyFolder, .notRegular, .linkLoop, .outerFolder,
+      .droppedInReview:
       true
     case .unsupportedFormat, .looseImage, .leftOutFolder, .unlabelledFolder, .linkOutside,
       .nearDuplicate, .lookAlike, .unlisted, .labelSpelling, .ungrouped, .contradictingLabel:

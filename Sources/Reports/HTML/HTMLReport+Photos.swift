@@ -65,7 +65,7 @@ extension HTMLReport {
           + " unusual: look.", cards))
   }
 
-  private func gallery(_ text: String, _ cards: [Markup]) -> Markup {
+  func gallery(_ text: String, _ cards: [Markup]) -> Markup {
     """
     <p>\(text)</p>
     <ul class="gallery">\(Markup.joined(cards))</ul>
@@ -74,7 +74,7 @@ extension HTMLReport {
   }
 
   /// A photo with its path below what is said about it.
-  private func card(_ path: String, labelled label: String, _ text: Markup) -> Markup {
+  func card(_ path: String, labelled label: String, _ text: Markup) -> Markup {
     let image = picture(
       content.thumbnails[path] ?? [], "Photo labelled \(label): \(fileName(path))")
     return """

@@ -76,7 +76,9 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, earlierSection, photosSection, confusionSection, calibrationSection,
+      evaluationSection, earlierSection, photosSection, errorsSection, confusionSection,
+      decisionsSection,
+      calibrationSection,
       crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,
       dataSection, augmentationSection,
       trainingSection, detailsSection,

@@ -66,6 +66,22 @@ package struct RunDirectory: Sendable {
   package var labelTable: FilePath { place(of: .labelTable) }
   /// The photos with the most suspicious labels, as one picture.
   package var labelSheet: FilePath { place(of: .labelSheet) }
+  /// One row a photo of the last `thaw diagnose errors`: the answer, and its tags.
+  package var errorTable: FilePath { place(of: .errorTable) }
+  /// The photos with a tag, as one picture.
+  package func errorSheet(_ tag: String) -> FilePath {
+    path.appending(Family.errorSheet.name(tag))
+  }
+  /// Removes the sheets of an earlier analysis, which may have had other tags.
+  package func removeErrorSheets() throws(FileError) {
+    for name in try FileSystem.list(path) where Family.errorSheet.contains(name.string) {
+      try FileSystem.remove(path.appending(name))
+    }
+  }
+  /// What people decided about photos, a line each, in the order in which they did.
+  package var review: FilePath { place(of: .review) }
+  /// Files that were moved because of that, to undo it.
+  package var reviewMoves: FilePath { place(of: .reviewMoves) }
   package var report: FilePath { place(of: .report) }
   /// What heads make of photos that they have not seen.
   package var crossValidation: FilePath { place(of: .crossValidation) }
@@ -103,6 +119,9 @@ package struct RunDirectory: Sendable {
     case predictions = "predictions.csv"
     case labelTable = "diagnosis_fit.csv"
     case labelSheet = "diagnosis_fit.png"
+    case errorTable = "diagnosis_errors.csv"
+    case review = "review.tsv"
+    case reviewMoves = "review_moves.tsv"
     case report = "report.html"
     case crossValidation = "cross_validation.json"
     case heldOutPredictions = "cross_validation.csv"
@@ -115,11 +134,12 @@ package struct RunDirectory: Sendable {
 
   /// Files that stages write of which there may be several.
   private enum Family: CaseIterable {
-    case diagnosis, snapshot
+    case diagnosis, snapshot, errorSheet
 
     private var ends: (prefix: String, suffix: String) {
       switch self {
       case .diagnosis: ("diagnosis_", ".json")
+      case .errorSheet: ("diagnosis_errors_", ".png")
       case .snapshot: ("snapshot-", ".safetensors")
       }
     }

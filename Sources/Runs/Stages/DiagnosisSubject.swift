@@ -12,7 +12,7 @@ package enum DiagnosisSubject: Sendable {
   /// The subject ready to be looked at: of a run, under its lock.
   ///
   /// - Throws: errors of ``OpenRun``.
-  func open(context: StageContext) throws -> OpenSubject {
+  package func open(context: StageContext) throws -> OpenSubject {
     switch self {
     case .run(let directory): .run(try OpenRun(directory, context: context))
     case .model(let model, let data): .model(model, data: data, context)

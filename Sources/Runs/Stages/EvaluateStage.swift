@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import SystemPackage
+package import SystemPackage
 import ThawCheckpoints
 import ThawConsole
 package import ThawDatasets
@@ -20,6 +20,23 @@ package struct EvaluateStage {
   /// Uses the context's threads and console.
   package init(context: StageContext) { self.context = context }
 
+  /// What is asked besides the numbers of the most probable class.
+  package struct Decisions: Sendable {
+    /// Thresholds, or what they are chosen for.
+    package var thresholds: ThresholdRequest
+    /// Whether the thresholds become the model's.
+    package var stores: Bool
+    /// A table of what answers cost; nil for none.
+    package var costs: FilePath?
+
+    package init(
+      thresholds: ThresholdRequest = ThresholdRequest(), stores: Bool = false,
+      costs: FilePath? = nil
+    ) {
+      (self.thresholds, self.stores, self.costs) = (thresholds, stores, costs)
+    }
+  }
+
   /// Judges the model of a run on its own manifest, from cached features.
   ///
   /// Writes `metrics.json` and `predictions.csv`.
@@ -28,14 +45,26 @@ package struct EvaluateStage {
   ///   - split: nil for the test split if there is one, else the validation split.
   ///   - tta: several looks at each photo; nil for the recipe's.
   ///   - snapshots: averages the models at the ends of the training's cycles; nil for the recipe's.
+  ///   - decisions: thresholds are chosen by the validation photos, whatever split is judged.
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func evaluate(
-    _ run: OpenRun, split: Split?, tta: Recipe.TestTime? = nil, snapshots: Bool? = nil
+    _ run: OpenRun, split: Split?, tta: Recipe.TestTime? = nil, snapshots: Bool? = nil,
+    decisions: Decisions = Decisions()
   ) throws -> Evaluation {
     let settings = run.recipe.evaluate
     let (tta, snapshots) = (tta ?? settings.tta, snapshots ?? settings.snapshots)
-    let results = try RunEvaluation(run, split: split, tta: tta, snapshots: snapshots)
+    let costs = try decisions.matrix(run.manifest.classes, isSeveral: run.manifest.severalLabels)
+    var results = try RunEvaluation(run, split: split, tta: tta, snapshots: snapshots)
+    if !decisions.thresholds.isEmpty {
+      let thresholds = try chosen(decisions.thresholds, results, run, tta, snapshots)
+      results = try results.with(thresholds)
+      if decisions.stores { try store(thresholds, in: run.directory.model) }
+    }
     var evaluation = results.evaluation
+    if let costs, case .single(let labels) = results.labels {
+      evaluation.costs = CostResult(
+        costs, results.probabilities, labels: labels, independent: evaluation.independent)
+    }
     if evaluation.split == Split.valid.rawValue,
       let model = try run.finishedTraining(run.directory.model), model.isOf(run.manifest)
     {
@@ -49,6 +78,51 @@ package struct EvaluateStage {
     let loss = try MetricsFile(run.directory).add(evaluation, tta: tta, snapshots: snapshots)
     if let loss { context.console.warn(loss) }
     return evaluation
+  }
+
+  /// The thresholds that are asked for, chosen by the run's validation photos.
+  private func chosen(
+    _ request: ThresholdRequest, _ results: RunEvaluation, _ run: OpenRun,
+    _ tta: Recipe.TestTime, _ snapshots: Bool
+  ) throws -> ModelThresholds {
+    let source = run.directory.model.displayed
+    guard !request.wanted.isEmpty else {
+      return try request.thresholds(changing: results.thresholds, source: source)
+    }
+    let isValidation = results.evaluation.split == Split.valid.rawValue
+    guard isValidation || !run.manifest.records(in: .valid).isEmpty else {
+      throw PipelineError.data(
+        "\(run.directory.path.displayed): has no validation photos, by which thresholds are chosen. Give"
+          + " numbers with --threshold, or hold some out: thaw prepare \(run.manifest.root.filePath.quoted)"
+          + " --run \(run.directory.path.quoted) --valid 0.2")
+    }
+    let choosing =
+      isValidation
+      ? results : try RunEvaluation(run, split: .valid, tta: tta, snapshots: snapshots)
+    return try request.thresholds(
+      changing: results.thresholds, choosing.probabilities, choosing.labels,
+      split: Split.valid.rawValue, look: choosing.look,
+      independent: choosing.evaluation.independentCount, source: source)
+  }
+
+  /// Writes thresholds into a model file; everything else in it stays.
+  private func store(_ thresholds: ModelThresholds, in file: FilePath) throws {
+    let checkpoint = try CheckpointReader.read(file)
+    guard ModelFile.isModelFile(checkpoint), checkpoint.metadata["thaw.crc32"] != nil else {
+      throw PipelineError.usage(
+        "\(file.displayed) is no model file of Thaw, so thresholds cannot be stored in it. Leave"
+          + " --store-thresholds out and give them to each prediction: thaw predict --threshold")
+    }
+    var (record, parameters) = try ModelFile.read(checkpoint)
+    let counters = checkpoint.tensors.map { ParameterPath($0.name) }.filter {
+      $0.leaf == "num_batches_tracked"
+    }
+    try thresholds.store(in: &record)
+    try ModelFile.write(file, record, parameters, counters: counters)
+    context.console.say(
+      thresholds.chosen.isEmpty
+        ? "\(file.displayed): has no thresholds any more."
+        : "\(file.displayed): predictions go by these thresholds from now on.")
   }
 
   /// Judges a model on photos that it may never have seen.
@@ -65,12 +139,14 @@ package struct EvaluateStage {
   package func evaluate(
     _ model: ModelReference, data: LabelledPhotos, split: Split?,
     tta: Recipe.TestTime = Recipe.TestTime(), renaming: [String: String],
-    policy: Recipe.Data.BadImagePolicy
+    policy: Recipe.Data.BadImagePolicy, decisions: Decisions = Decisions()
   ) throws -> Evaluation {
     let photos = try labelledPhotos(in: data, split: split)
     let names = Set(photos.files.flatMap(\.classNames)).sorted()
     let classifier = try model.labelled(by: names).load(context: context)
     try checkKind(of: classifier, photos.scan, data.folder)
+    let costs = try decisions.matrix(
+      classifier.classNames, isSeveral: classifier.outputActivation.allowsSeveralLabels)
     let tta = try classifier.views(of: tta)
     let truth = Truth(classifier.classNames, renaming, photos.scan)
     let unknown = names.filter { truth.column(of: $0) == nil }
@@ -106,10 +182,30 @@ package struct EvaluateStage {
     }
     let all = Tensor.transposed(logits, views: classifier.memberCount * tta.views.count)
     let members = all.chunks(of: tta.views.count)
+    let labels = truth.labels(of: judged)
+    let look = ModelCalibration.Look(tta, snapshots: members.count > 1)
+    let plain = tta.probabilities(of: members, by: classifier.outputActivation)
+    let probabilities =
+      classifier.calibration?.fitted(for: look)?.fitted.temperature.probabilities(of: plain)
+      ?? plain
+    let thresholds = try decisions.thresholds.thresholds(
+      changing: classifier.thresholds, probabilities, labels, split: photos.name, look: look,
+      independent: judged.count, source: classifier.source)
+    if decisions.stores {
+      guard members.count == 1 else {
+        throw PipelineError.usage(
+          "--store-thresholds writes into one model, and several answer here. Leave --snapshots out."
+        )
+      }
+      try store(thresholds, in: model.path)
+    }
     var evaluation = try Evaluation(
       split: photos.name, classNames: classifier.classNames, members: members, tta: tta,
-      labels: truth.labels(of: judged), thresholds: classifier.thresholds,
-      calibration: classifier.calibration)
+      labels: labels, thresholds: thresholds.values, calibration: classifier.calibration)
+    evaluation.apply(thresholds, probabilities, labels)
+    if let costs, case .single(let labels) = labels {
+      evaluation.costs = CostResult(costs, probabilities, labels: labels)
+    }
     let order = ClassOrderRemarks(
       evaluation, assumed: classifier.model.record.notes[StoredModel.assumedOrder])
     evaluation.remarks = [order.assumption].compactMap(\.self) + order.findings
@@ -165,6 +261,27 @@ package struct EvaluateStage {
       "\(data.displayed): the model \(classifier.source) does not know"
         + " \(unknown.map { "'\($0)'" }.joined(separator: ", ")). It knows \(shown)."
         + " Rename the folders or labels, or pass --rename NAME=CLASS.")
+  }
+}
+
+extension EvaluateStage.Decisions {
+  /// The table of costs, if there is one.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)`` where photos may have several labels; `FileError`;
+  ///   ``PipelineError/data(_:)`` with the line that is wrong.
+  fileprivate func matrix(_ classNames: [String], isSeveral: Bool) throws -> CostMatrix? {
+    guard let costs else { return nil }
+    guard !isSeveral else {
+      throw PipelineError.usage(
+        "--costs is for photos of one label: what several labels together cost no table of classes says."
+          + " Leave it out.")
+    }
+    let text = String(decoding: try FileSystem.read(costs, limit: 1 << 26), as: UTF8.self)
+    do { return try CostMatrix(table: text, classNames: classNames) } catch {
+      throw PipelineError.data(
+        "\(costs.displayed)\(error.line.map { ":\($0)" } ?? ""): \(error.problem). Expected a first row"
+          + " of class names, and for each class a row that begins with its name.")
+    }
   }
 }
 

@@ -60,6 +60,21 @@ extension Evaluation {
   }
 }
 
+extension Evaluation {
+  /// Adds the curves of the classes, what thresholds make of the photos where they decide on one label, and how
+  /// they were chosen.
+  mutating func apply(
+    _ thresholds: ModelThresholds, _ probabilities: Tensor<Float>, _ labels: SampleLabels
+  ) {
+    drawCurves(probabilities, labels)
+    self.thresholds = thresholds.chosen.isEmpty ? nil : thresholds.chosen
+    guard thresholds.decides, case .single(let labels) = labels else { return }
+    decisions = DecisionResult(
+      thresholds.rule, probabilities, labels: labels, classNames: thresholds.classNames,
+      independent: independent)
+  }
+}
+
 extension TestTimeAugmentation {
   /// The mean over models of what each says about its views.
   ///

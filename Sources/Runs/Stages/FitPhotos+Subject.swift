@@ -3,11 +3,11 @@
 import ThawCheckpoints
 import ThawConsole
 import ThawDatasets
-import ThawDiagnosis
+package import ThawDiagnosis
 import ThawExecution
 import ThawFiles
 import ThawImages
-import ThawInference
+package import ThawInference
 import ThawNetwork
 import ThawOneDNN
 import ThawTensors
@@ -15,7 +15,7 @@ import ThawTraining
 
 extension FitPhotos {
   /// Reads the photos of `subject`; those of a run come from its cache.
-  init(_ subject: OpenSubject, _ classifier: Classifier) throws {
+  package init(_ subject: OpenSubject, _ classifier: Classifier) throws {
     switch subject {
     case .run(let run): try self.init(run, classifier)
     case .model(_, let data, let context):

@@ -3,12 +3,12 @@
 import SystemPackage
 import ThawConsole
 import ThawDatasets
-import ThawDiagnosis
+package import ThawDiagnosis
 import ThawFiles
-import ThawInference
+package import ThawInference
 
 /// What a diagnosis looks at, while it looks.
-enum OpenSubject {
+package enum OpenSubject {
   /// A run, which nobody changes meanwhile.
   case run(OpenRun)
   /// Any model and photos.
@@ -18,7 +18,7 @@ enum OpenSubject {
   ///
   /// - Throws: errors of the model, and of the photos whose folders may name its classes;
   ///   ``PipelineError/data(_:)`` for a model of several labels a photo.
-  func classifier() throws -> Classifier {
+  package func classifier() throws -> Classifier {
     switch self {
     case .run(let run): return try run.classifier().withSoftmax(context: run.context)
     case .model(let model, let data, let context):
@@ -31,7 +31,7 @@ enum OpenSubject {
   /// All photos in a fixed order; labels are taken from class folders where there are some.
   ///
   /// - Throws: `DatasetError`, `FileError`, ``PipelineError/data(_:)`` when there is no photo.
-  func photos() throws -> [SubjectPhoto] {
+  package func photos() throws -> [SubjectPhoto] {
     switch self {
     case .run(let run): run.photos
     case .model(_, let data, let context): try OpenSubject.photos(in: data, context.console)
@@ -41,9 +41,17 @@ enum OpenSubject {
   /// Keeps the result of `thaw diagnose KIND` in the run, if it is one.
   ///
   /// - Throws: `FileError`.
-  func keep(_ result: some Encodable, of kind: String) throws {
+  package func keep(_ result: some Encodable, of kind: String) throws {
     guard case .run(let run) = self else { return }
     try run.write(result, to: run.directory.diagnosis(kind))
+  }
+
+  /// Where the photos are, as messages show it.
+  package var rootName: String {
+    switch self {
+    case .run(let run): run.manifest.root.description
+    case .model(_, let data, _): data.folder.displayed
+    }
   }
 
   private static func photos(
@@ -83,7 +91,7 @@ enum OpenSubject {
 
 extension OpenRun {
   /// Every photo of the manifest, in its order.
-  var photos: [SubjectPhoto] {
+  package var photos: [SubjectPhoto] {
     let root = manifest.root.filePath
     return manifest.records.map {
       SubjectPhoto(

@@ -29,7 +29,8 @@ package struct PredictStage {
   package struct Prediction: Encodable, Sendable {
     /// As it was given or found, exactly.
     package let path: String
-    /// The most probable class; nil of a model that gives several labels a photo.
+    /// The most probable class, or what thresholds decide for; nil of a model that gives several labels a
+    /// photo.
     package let label: String?
     package let probability: Float?
     /// The classes whose probability reaches their threshold, best first, perhaps none; nil of a model
@@ -48,6 +49,9 @@ package struct PredictStage {
     /// The labels among which the right one is with the coverage that was asked for, the most probable
     /// first; nil when none was.
     package let set: [String]?
+    /// Whether no class reaches what the model's thresholds ask of it, so that the label is
+    /// ``undecidedLabel``; nil of a model without thresholds, or of several labels a photo.
+    package let undecided: Bool?
   }
 
   /// What becomes of photos that are unlike anything the model was trained on.
@@ -72,6 +76,8 @@ package struct PredictStage {
     package var coverage: Double?
     /// See ``UnknownPhotos``; nil for a flag where the model can tell.
     package var unknown: UnknownPhotos?
+    /// In place of the model's, or besides them.
+    package var thresholds = ThresholdRequest()
 
     package init() {}
   }
@@ -94,6 +100,7 @@ package struct PredictStage {
     let tta = try classifier.views(of: options.tta)
     let answering = try Answering(classifier, tta, options)
     for note in answering.notes { context.console.warn(note) }
+    for note in answering.thresholdNotes { context.console.say(note) }
     let found = try FoundPhotos(inputs, console: context.console)
     let paths = found.paths
     var failures = found.failures
@@ -123,9 +130,11 @@ private struct Answering {
   /// What holds with a reservation, as sentences.
   private(set) var notes: [String] = []
   private let record: ModelRecord
+  private let thresholds: ModelThresholds
   private let look: TestTimeAugmentation
   private let fitted: ModelCalibration.Fitted?
   private let options: PredictStage.Options
+  private let memberCount: Int
 
   /// - Throws: ``PipelineError/usage(_:)`` when something is asked that the model cannot say.
   init(
@@ -134,10 +143,19 @@ private struct Answering {
     record = classifier.model.record
     self.look = look
     self.options = options
-    let own = ModelCalibration.Look(look, snapshots: classifier.memberCount > 1)
+    memberCount = classifier.memberCount
+    let own = ModelCalibration.Look(look, snapshots: memberCount > 1)
     let found = classifier.calibration?.fitted(for: own)
     fitted = found?.fitted
     unknown = options.unknown == .off ? nil : classifier.unknown
+    thresholds = try options.thresholds.thresholds(
+      changing: classifier.thresholds, source: classifier.source)
+    if thresholds.decides, record.classNames.contains(ModelThresholds.undecidedLabel) {
+      throw PipelineError.usage(
+        "\(classifier.source) has thresholds, and a class '\(ModelThresholds.undecidedLabel)', which is"
+          + " what photos below every threshold are called. Take the thresholds away: --threshold"
+          + " CLASS=0 for each.")
+    }
     if let found, !found.isExact {
       notes.append(
         "\(classifier.source): its probabilities are calibrated for \(found.fitted.look.name), and the same"
@@ -160,6 +178,14 @@ private struct Answering {
         )
       }
     }
+  }
+
+  /// The thresholds that are no training's, as sentences.
+  var thresholdNotes: [String] {
+    let own = ModelCalibration.Look(look, snapshots: memberCount > 1)
+    let notes = thresholds.notes(look: own)
+    return notes.isEmpty
+      ? [] : ["Labels are given by thresholds: \(notes.joined(separator: "; "))."]
   }
 
   private mutating func check(_ coverage: Double, _ classifier: Classifier) throws(PipelineError) {
@@ -203,18 +229,24 @@ private struct Answering {
     let isExclusive = !record.outputActivation.allowsSeveralLabels
     let isUnknown = score.flatMap { score in unknown.map { $0.isUnknown(score) } }
     let isRelabelled = isUnknown == true && options.unknown == .label
-    let best = ranked(order[0])
+    let own = thresholds.labels(of: probabilities)
+    let isUndecided = isExclusive && own.isEmpty
+    let best = ranked(own.first ?? order[0])
+    let hasLabel = isExclusive && !isRelabelled && !isUndecided
     return PredictStage.Prediction(
       path: path,
-      label: !isExclusive ? nil : isRelabelled ? PredictStage.unknownLabel : best.label,
-      probability: isExclusive && !isRelabelled ? best.probability : nil,
-      labels: isExclusive ? nil : isRelabelled ? [] : record.labels(of: probabilities).map(ranked),
+      label: !isExclusive
+        ? nil
+        : isRelabelled
+          ? PredictStage.unknownLabel : isUndecided ? ModelThresholds.undecidedLabel : best.label,
+      probability: hasLabel ? best.probability : nil,
+      labels: isExclusive ? nil : isRelabelled ? [] : own.map(ranked),
       top: order.prefix(max(options.top, 1)).map(ranked),
       logits: options.withLogits ? Array(logits.elements.prefix(names.count)) : nil,
       unknown: isUnknown, unknownScore: score,
       unknownThreshold: score.flatMap { _ in unknown?.threshold },
       set: options.coverage.flatMap { coverage in
         fitted?.sets.set(of: probabilities, coverage: coverage).map { names[$0] }
-      })
+      }, undecided: thresholds.decides ? isUndecided : nil)
   }
 }

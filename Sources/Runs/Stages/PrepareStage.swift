@@ -72,6 +72,8 @@ package struct PrepareStage {
     package let unchanged: Bool
     /// What became of an earlier split that was made otherwise; nil when there was none.
     package let newSplit: NewSplit?
+    /// What people decided about photos in `thaw review`; nil when nobody did.
+    package let reviewed: ReviewDecisions.Applied?
     /// What deserves a look.
     package let warnings: [String]
   }
@@ -99,8 +101,8 @@ package struct PrepareStage {
     let lock = try run.lock()
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
-    let verification = try verify(
-      scan, recipe.image.reading, again: requests.contains(.verifyContents))
+    let (verification, reviewed) = try reviewed(
+      verify(scan, recipe.image.reading, again: requests.contains(.verifyContents)))
     try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)
     let existing = try existingManifest(of: scan)
     var builder = ManifestBuilder()
@@ -134,7 +136,8 @@ package struct PrepareStage {
     if manifest != existing || !FileSystem.exists(run.photosPage) {
       try AtomicFile.write(run.photosPage, text: page(look, manifest).html)
     }
-    return summary(manifest, verification, look, unchanged: manifest == existing, newSplit)
+    return summary(
+      manifest, verification, look, unchanged: manifest == existing, newSplit, reviewed)
   }
 
   /// `auto` is decided once: a run that goes on elsewhere computes as it began.
@@ -152,6 +155,21 @@ package struct PrepareStage {
       "Precision: \(result.precision.rawValue), as this"
         + (FileSystem.exists(run.recipe) ? " run began." : " processor computes fastest."))
     return result
+  }
+
+  /// The photos as `review.tsv` says they are; the files stay what they are.
+  private func reviewed(
+    _ verification: DatasetVerification
+  ) throws -> (DatasetVerification, ReviewDecisions.Applied?) {
+    let decisions = try ReviewDecisions(contentsOf: run.review)
+    guard !decisions.all.isEmpty else { return (verification, nil) }
+    let (result, applied) = try decisions.applied(to: verification)
+    context.console.say(
+      "\(run.review.displayed): \(counted(applied.relabelled, "photo")) under another class,"
+        + " \(applied.dropped) left out, \(applied.kept) as they are."
+        + (applied.withoutPhoto > 0
+          ? " \(applied.withoutPhoto) of its decisions are about photos that are not there." : ""))
+    return (result, applied)
   }
 
   /// Puts away what was trained on an earlier split, before the new one is written: at no moment does a
@@ -244,7 +262,7 @@ package struct PrepareStage {
 
   private func summary(
     _ manifest: Manifest, _ verification: DatasetVerification, _ look: DataLook, unchanged: Bool,
-    _ newSplit: Summary.NewSplit?
+    _ newSplit: Summary.NewSplit?, _ reviewed: ReviewDecisions.Applied?
   ) -> Summary {
     let counts = Split.allCases.map(manifest.counts)
     let classes = manifest.classes.indices.map { index in
@@ -265,7 +283,7 @@ package struct PrepareStage {
       severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
       leftOut: leftOut, look: look, page: run.photosPage.displayed, unchanged: unchanged,
-      newSplit: newSplit, warnings: manifest.warnings)
+      newSplit: newSplit, reviewed: reviewed, warnings: manifest.warnings)
   }
 }
 

@@ -17,8 +17,10 @@ struct RunEvaluation {
   let classes: [String]
   let records: [Manifest.Record]
   let labels: SampleLabels
-  /// With several labels a photo: from which probability on it has each class.
-  let thresholds: [Float]
+  /// From which probability on a photo is given each class.
+  let thresholds: ModelThresholds
+  /// How photos were looked at.
+  let look: ModelCalibration.Look
   /// [photos, classes], averaged over the views.
   let probabilities: Tensor<Float>
 
@@ -51,18 +53,42 @@ struct RunEvaluation {
     }
     labels = SampleLabels(of: records, in: manifest)
     let record = try ModelFile.read(file).record
-    thresholds = record.thresholdsOfClasses
+    thresholds = try ModelThresholds(of: record, source: file.displayed)
     let calibration = try ModelCalibration(of: record, source: file.displayed)
     let plain = views.probabilities(of: members, by: manifest.outputActivation)
-    let look = ModelCalibration.Look(views, snapshots: members.count > 1)
+    look = ModelCalibration.Look(views, snapshots: members.count > 1)
     probabilities =
       calibration?.fitted(for: look)?.fitted.temperature.probabilities(of: plain) ?? plain
     let pictures = manifest.sameness(of: records)
     var evaluation = try Evaluation(
       split: chosen.rawValue, classNames: classes, members: members, tta: views, labels: labels,
-      thresholds: thresholds, calibration: calibration, isOfSamePhotos: chosen == .valid,
+      thresholds: thresholds.values, calibration: calibration, isOfSamePhotos: chosen == .valid,
       sameness: pictures)
     if pictures.count < records.count { evaluation.independent = pictures.count }
+    evaluation.apply(thresholds, probabilities, labels)
+    self.evaluation = evaluation
+    judging = (members, views, calibration, pictures)
+  }
+
+  /// What ``evaluation`` was made of.
+  private let judging: ([[Tensor<Float>]], TestTimeAugmentation, ModelCalibration?, [[Int]])
+
+  /// The same answers under other thresholds.
+  func with(_ thresholds: ModelThresholds) throws -> RunEvaluation {
+    try RunEvaluation(self, thresholds)
+  }
+
+  private init(_ other: RunEvaluation, _ thresholds: ModelThresholds) throws {
+    (classes, records, labels) = (other.classes, other.records, other.labels)
+    (look, probabilities, judging) = (other.look, other.probabilities, other.judging)
+    self.thresholds = thresholds
+    let (members, views, calibration, pictures) = other.judging
+    var evaluation = try Evaluation(
+      split: other.evaluation.split, classNames: classes, members: members, tta: views,
+      labels: labels, thresholds: thresholds.values, calibration: calibration,
+      isOfSamePhotos: other.evaluation.split == Split.valid.rawValue, sameness: pictures)
+    evaluation.independent = other.evaluation.independent
+    evaluation.apply(thresholds, probabilities, labels)
     self.evaluation = evaluation
   }
 
@@ -124,7 +150,7 @@ struct RunEvaluation {
         } ?? 0
       ]
     }
-    return classes.indices.filter { probability(row, $0) >= thresholds[$0] }
+    return classes.indices.filter { probability(row, $0) >= thresholds.values[$0] }
   }
 
   /// Whether every answer about a photo is right; what nobody knows is not looked at.
@@ -133,7 +159,7 @@ struct RunEvaluation {
     case .single(let labels): return answers(row) == [labels[row]]
     case .several(let rows):
       return classes.indices.allSatisfy { column in
-        let answer = probability(row, column) >= thresholds[column]
+        let answer = probability(row, column) >= thresholds.values[column]
         return rows.label(row, column).map { $0 == answer } ?? true
       }
     }
@@ -146,14 +172,22 @@ struct RunEvaluation {
   /// label, the answer and its probability.
   var csv: String {
     if let rows = labels.rows { return csv(rows) }
+    // What thresholds decide has a column where they do.
+    let rule = thresholds.decides ? thresholds.rule : nil
     var table = CSVWriter(
-      header: ["path", "split", "label", "prediction", "probability", "label_probability"])
+      header: ["path", "split", "label", "prediction", "probability", "label_probability"]
+        + (rule == nil ? [] : ["decision"]))
     for (row, predicted) in predictions.enumerated() {
-      table.append([
-        records[row].path.description, evaluation.split, classes[labels.label(row)],
-        classes[predicted], "\(probability(row, predicted))",
-        "\(probability(row, labels.label(row)))",
-      ])
+      table.append(
+        [
+          records[row].path.description, evaluation.split, classes[labels.label(row)],
+          classes[predicted], "\(probability(row, predicted))",
+          "\(probability(row, labels.label(row)))",
+        ]
+          + (rule.map { rule in
+            let answer = rule.answer(classes.indices.map { probability(row, $0) })
+            return [answer.map { classes[$0] } ?? ModelThresholds.undecidedLabel]
+          } ?? []))
     }
     return table.text
   }
@@ -167,8 +201,8 @@ struct RunEvaluation {
         table.append([
           records[row].path.description, evaluation.split, name,
           rows.label(row, column).map { $0 ? "1" : "0" } ?? "",
-          probability >= thresholds[column] ? "1" : "0", "\(probability)",
-          "\(thresholds[column])",
+          probability >= thresholds.values[column] ? "1" : "0", "\(probability)",
+          "\(thresholds.values[column])",
         ])
       }
     }

@@ -41,6 +41,7 @@ struct RunReport {
   let look: (views: Recipe.TestTime, snapshots: Bool)
   let model: ModelRecord
   private let entries: [MetricsFile.Entry]
+  private let shownCosts: CostResult?
 
   var run: RunDirectory { open.directory }
   var recipe: Recipe { open.recipe }
@@ -59,6 +60,7 @@ struct RunReport {
     entries = try MetricsFile(run).entries()
     // Photos that nothing was chosen by come first, then the evaluation with the most views.
     let shown = entries.max { ($0.trust, $0.tta) < ($1.trust, $1.tta) }
+    shownCosts = shown?.result.costs
     look = (shown?.look ?? recipe.evaluate.tta, shown?.snapshots ?? recipe.evaluate.snapshots)
     result = try RunEvaluation(
       open, split: shown.flatMap { Split(rawValue: $0.result.split) }, tta: look.views,
@@ -82,6 +84,8 @@ struct RunReport {
     if evaluation.split == Split.valid.rawValue, record.isOf(open.manifest) {
       evaluation.crossValidation = entries.compactMap(\.result.crossValidation).first
     }
+    // Nobody computes them anew: the table of costs is not the run's.
+    evaluation.costs = shownCosts
     content.evaluation = evaluation
     content.looks = looks
     content.comparison = try comparison()
@@ -94,9 +98,16 @@ struct RunReport {
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
     content.crossValidation = crossValidation
+    // Of the model and the photos of now alone.
+    let errors: ErrorAnalysis? = diagnosis("errors", limit: 1 << 24)
+    content.errors = errors?.key == record.key && record.isOf(manifest) ? errors : nil
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
+    let ambiguous = Set(content.errors?.mostAmbiguous.map(\.path) ?? [])
     content.thumbnails = thumbnails(
-      answers.all.map(\.record) + manifest.records.filter { suspects.contains("\($0.path)") })
+      answers.all.map(\.record)
+        + manifest.records.filter {
+          suspects.contains("\($0.path)") || ambiguous.contains("\($0.path)")
+        })
     if content.network?.isAugmented == true {
       content.augmented = augmented(content.network?.keptSettings ?? recipe.train)
     }

@@ -37,7 +37,7 @@ public struct Classification: Sendable, Hashable {
   public let allowsSeveralLabels: Bool
   /// The positions of the classes that the photo has, the most probable first: those whose probability
   /// reaches the class's threshold in the model, perhaps none. Of a model that gives one label a photo
-  /// it is ``index`` alone.
+  /// it is ``index`` alone, or none when the photo ``isUndecided``.
   public let labelIndices: [Int]
 
   /// How unlike the photos of the training this one is; nil for a model that does not know.
@@ -45,8 +45,16 @@ public struct Classification: Sendable, Hashable {
   /// What sets of labels go by; nil for a model that has none.
   private let sets: ConformalSets?
 
-  /// The position of the most probable class; of equals the first.
+  /// The position of the answer: the most probable class, of equals the first, or the one that the model's
+  /// thresholds decide for.
   public let index: Int
+
+  /// Whether the model, which gives one label a photo, has thresholds that no class reaches: its
+  /// ``label`` is then ``undecidedLabel``, and ``index`` the most probable class.
+  public var isUndecided: Bool { !allowsSeveralLabels && labelIndices.isEmpty }
+
+  /// What a photo is called for which no class reaches what the model asks of it.
+  public static let undecidedLabel = "undecided"
 
   /// The labels among which the right one is with a probability of `coverage`, the most probable first; at
   /// least one.
@@ -64,10 +72,11 @@ public struct Classification: Sendable, Hashable {
     }
   }
 
-  /// The most probable class; of equals the first.
-  public var label: String { classNames[index] }
+  /// The answer: the most probable class, or what the model's thresholds decide for, which may be
+  /// ``undecidedLabel``.
+  public var label: String { isUndecided ? Self.undecidedLabel : classNames[index] }
 
-  /// The probability of ``label``, in 0...1.
+  /// The probability of the class at ``index``, in 0...1.
   public var probability: Float { probabilities[index] }
 
   /// The classes that the photo has, see ``labelIndices``.
@@ -96,6 +105,9 @@ public struct Classification: Sendable, Hashable {
     self.classNames = classNames
     self.probabilities = probabilities
     self.logits = logits
-    index = probabilities.indices.max { probabilities[$0] < probabilities[$1] } ?? 0
+    let mostProbable = probabilities.indices.max {
+      (probabilities[$0], $1) < (probabilities[$1], $0)
+    }
+    index = (allowsSeveralLabels ? nil : labelIndices.first) ?? mostProbable ?? 0
   }
 }

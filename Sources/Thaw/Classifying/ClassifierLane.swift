@@ -129,7 +129,7 @@ final class ClassifierLane: @unchecked Sendable {
       answer.classification = Classification(
         classNames: network.record.classNames, probabilities: probabilities,
         logits: Array(ofViews.elements.prefix(network.record.classNames.count)),
-        labelIndices: network.record.labels(of: probabilities),
+        labelIndices: network.thresholds.labels(of: probabilities),
         allowsSeveralLabels: activation.allowsSeveralLabels, sets: network.calibration?.sets,
         likeness: network.unknown.map { unknown in
           let length = head.inputStride

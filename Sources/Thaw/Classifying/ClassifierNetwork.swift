@@ -23,6 +23,8 @@ struct ClassifierNetwork: Sendable {
   let looks: TestTimeAugmentation
   /// What makes its probabilities say how often answers are right; nil when it has none.
   let calibration: ModelCalibration.Fitted?
+  /// From which probability on a photo is given each class.
+  let thresholds: ModelThresholds
   /// What tells photos that are unlike its training photos; nil when it has none.
   let unknown: UnknownScore?
   /// Whether what is drawn follows from a photo's contents.
@@ -54,6 +56,7 @@ struct ClassifierNetwork: Sendable {
     looks = try configuration.views.looks(of: model, path)
     calibration = try ModelCalibration(of: record, source: path.string)?
       .fitted(for: ModelCalibration.Look(looks, snapshots: false))?.fitted
+    thresholds = try ModelThresholds(of: record, source: path.string)
     let unknown = try UnknownScore(of: record, source: path.string)
     self.unknown = cut == nil ? nil : unknown
   }

@@ -11,6 +11,9 @@ package import ThawTensors
 /// Where photos may have several labels there is no confusion of one class with another. In its place
 /// stand `mean_average_precision, micro_f1, co_occurrence`, for each class `average_precision, auc,
 /// threshold, counts`; `accuracy` is the share of photos with exactly the right labels.
+///
+/// `precision_recall` are the curves of the classes, `thresholds` and `decisions` what thresholds make of
+/// the samples, `costs` what the mistakes cost.
 package struct Evaluation: Sendable, Equatable, Codable {
   /// The numbers of one class; 0 where ``ConfusionMatrix/ClassMetrics`` is undefined.
   package struct ClassResult: Sendable, Equatable, Codable {
@@ -74,6 +77,16 @@ package struct Evaluation: Sendable, Equatable, Codable {
   /// How well the probabilities say how often answers are right, before and after calibration, and what
   /// sets of labels keep of their promise; nil for a model that is not calibrated.
   package var calibration: CalibrationResult?
+  /// Precision against recall of each class that some samples have and others not; empty with many classes,
+  /// and until ``drawCurves(_:_:)``.
+  package private(set) var curves: [PrecisionRecallCurve] = []
+  /// What thresholds make of the samples, where each has one label and the model has thresholds; everything
+  /// else is of the most probable class.
+  package var decisions: DecisionResult?
+  /// The thresholds that were applied: how they were chosen.
+  package var thresholds: [ChosenThreshold]?
+  /// What the mistakes cost; nil when nobody said what costs how much.
+  package var costs: CostResult?
 
   /// How many samples were judged, each by something that had not seen it.
   package struct HeldOut: Sendable, Equatable, Codable {
@@ -102,6 +115,8 @@ package struct Evaluation: Sendable, Equatable, Codable {
 
   private enum CodingKeys: String, CodingKey {
     case split, count, accuracy, loss, auc, confusion, independent, remarks, calibration
+    case decisions, thresholds, costs
+    case curves = "precision_recall"
     case macroF1 = "macro_f1"
     case perClass = "per_class"
     case crossValidation = "cross_validation"
@@ -184,6 +199,19 @@ package struct Evaluation: Sendable, Equatable, Codable {
     confusion = matrix.counts
   }
 
+  /// Adds the curves of the classes, which sort all samples once for each.
+  ///
+  /// - Parameter probabilities: [n, classes], of the samples that were judged.
+  package mutating func drawCurves(_ probabilities: Tensor<Float>, _ labels: SampleLabels) {
+    let names = perClass.map(\.name)
+    switch labels {
+    case .single(let labels):
+      curves = PrecisionRecallCurve.all(probabilities, labels: labels, classNames: names)
+    case .several(let rows):
+      curves = PrecisionRecallCurve.all(probabilities, rows, classNames: names)
+    }
+  }
+
   /// Whether samples may have several labels.
   package var severalLabels: Bool { coOccurrence != nil }
 
@@ -238,6 +266,10 @@ package struct Evaluation: Sendable, Equatable, Codable {
     remarks = try container.decodeIfPresent([String].self, forKey: .remarks) ?? []
     crossValidation = try container.decodeIfPresent(HeldOut.self, forKey: .crossValidation)
     calibration = try container.decodeIfPresent(CalibrationResult.self, forKey: .calibration)
+    curves = try container.decodeIfPresent([PrecisionRecallCurve].self, forKey: .curves) ?? []
+    decisions = try container.decodeIfPresent(DecisionResult.self, forKey: .decisions)
+    thresholds = try container.decodeIfPresent([ChosenThreshold].self, forKey: .thresholds)
+    costs = try container.decodeIfPresent(CostResult.self, forKey: .costs)
     if let coOccurrence {
       guard count > 0, !perClass.isEmpty, independent.map({ $0 > 0 }) ?? true,
         (0...1).contains(accuracy), perClass.allSatisfy({ $0.counts != nil }),
@@ -282,6 +314,10 @@ package struct Evaluation: Sendable, Equatable, Codable {
     if !remarks.isEmpty { try container.encode(remarks, forKey: .remarks) }
     try container.encodeIfPresent(crossValidation, forKey: .crossValidation)
     try container.encodeIfPresent(calibration, forKey: .calibration)
+    if !curves.isEmpty { try container.encode(curves, forKey: .curves) }
+    try container.encodeIfPresent(thresholds, forKey: .thresholds)
+    try container.encodeIfPresent(decisions, forKey: .decisions)
+    try container.encodeIfPresent(costs, forKey: .costs)
   }
 
   static func check(

@@ -30,33 +30,15 @@ package enum LabelThresholds {
   static func chosen(scores: [Float], isPositive: [Bool]) -> Float {
     let positives = isPositive.count { $0 }
     guard positives >= fewest, scores.count - positives >= fewest else { return ordinary }
-    let order = scores.indices.sorted { scores[$0] > scores[$1] }
     var best: (f1: Double, threshold: Float) = (-1, ordinary)
-    var (found, start) = (0, 0)
-    while start < order.count {
-      var end = start
-      while end < order.count, scores[order[end]] == scores[order[start]] {
-        if isPositive[order[end]] { found += 1 }
-        end += 1
-      }
-      let below = end < order.count ? scores[order[end]] : 0
-      let threshold = threshold(from: below, to: scores[order[start]])
-      let f1 = 2 * Double(found) / Double(end + positives)
-      if f1 > best.f1
-        || f1 == best.f1 && abs(threshold - ordinary) < abs(best.threshold - ordinary)
+    for point in OperatingPoint.all(scores: scores, isPositive: isPositive) {
+      if point.f1 > best.f1
+        || point.f1 == best.f1 && abs(point.threshold - ordinary) < abs(best.threshold - ordinary)
       {
-        best = (f1, threshold)
+        best = (point.f1, point.threshold)
       }
-      start = end
     }
     return best.threshold
-  }
-
-  /// A threshold above `lower` and not above `upper`: a half if that is one.
-  private static func threshold(from lower: Float, to upper: Float) -> Float {
-    if lower < ordinary, ordinary <= upper { return ordinary }
-    let middle = lower + (upper - lower) / 2
-    return middle > lower ? middle : upper
   }
 }
 
