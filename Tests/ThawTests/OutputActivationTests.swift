@@ -112,8 +112,10 @@ struct OutputActivationTests {
 
   /// Thresholds of one label hold in the library as they do in the command, from an exported file too.
   @Test func thresholdsOfOneLabelDecide() async throws {
-    var (record, parameters) = try ModelFile.read(tiny.model)
-    for (thresholds, wanted) in [([1, 0], "undecided"), ([0, 1e-30], "red")] as [([Float], String)] {
+    let (original, parameters) = try ModelFile.read(tiny.model)
+    var record = original
+    for (thresholds, wanted) in [([1, 0], "undecided"), ([0, 1e-30], "red")] as [([Float], String)]
+    {
       record.thresholds = thresholds
       let model = directory.path.appending("decided.safetensors")
       try ModelFile.write(model, record, parameters)
