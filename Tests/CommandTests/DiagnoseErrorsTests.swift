@@ -137,6 +137,7 @@ struct DiagnoseErrorsTests {
     let marked = try #require(classes.first { $0["name"].string == "marked" })
     #expect(marked["goes_by_border"].bool == true, "\(marked)")
     #expect((marked["border_decides"]["share"].double ?? 0) > 0.8)
+    #expect(marked["excess"]["place"].string == "lower right corner", "\(marked["excess"])")
     #expect(json["verdict"].string?.contains("goes by the border") == true)
     #expect(marked["border_heat"]["mean"].double != nil)
     #expect(json["grey_answer"].string != nil)

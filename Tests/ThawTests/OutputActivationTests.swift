@@ -110,6 +110,32 @@ struct OutputActivationTests {
     }
   }
 
+  /// Thresholds of one label hold in the library as they do in the command, from an exported file too.
+  @Test func thresholdsOfOneLabelDecide() async throws {
+    let (original, parameters) = try ModelFile.read(tiny.model)
+    var record = original
+    for (thresholds, wanted) in [([1, 0], "undecided"), ([0, 1e-30], "red")] as [([Float], String)]
+    {
+      record.thresholds = thresholds
+      let model = directory.path.appending("decided.safetensors")
+      try ModelFile.write(model, record, parameters)
+      let output = directory.path.appending("decided.onnx")
+      _ = try ExportStage(context: context).export(
+        ModelReference(model.string), to: .onnx, output: output)
+      for file in [model, output] {
+        let classifier = try tiny.classifier(workers: 1, model: file)
+        let answers = try predict(file)
+        #expect(answers.contains { $0.label == wanted && $0.top[0].label == "blue" })
+        for one in answers {
+          let answer = try await classifier.classify(contentsOf: one.path)
+          #expect(answer.label == one.label && answer.isUndecided == one.undecided)
+          #expect(answer.labels.isEmpty == answer.isUndecided)
+          #expect(answer.isUndecided || answer.probability == one.probability)
+        }
+      }
+    }
+  }
+
   /// With thresholds that nothing and everything reaches.
   @Test func aPhotoMayHaveNoLabelOrAll() throws {
     #expect(try predict(several(thresholds: [1, 1])).allSatisfy { $0.labels?.isEmpty == true })

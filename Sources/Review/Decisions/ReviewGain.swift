@@ -136,8 +136,9 @@ package struct ReviewGain: Sendable, Encodable, Equatable {
       + " \(share(correctAfter)) with the decided ones (\(gained) won, \(lost) lost; loss"
       + " \(Format.fixed(lossBefore, 4)) and \(Format.fixed(lossAfter, 4))). \(judgement)"
       + (changedValidation > 0
-        ? " Under the former labels the first head had \(share(correctUnderFormerLabels)): the"
-          + " \(changedValidation) validation photos with another label change what is measured."
+        ? " Under the former labels the first head had \(share(correctUnderFormerLabels)):"
+          + " \(counted(changedValidation, "validation photo")) relabelled or left out, so that something"
+          + " else is measured."
         : "")
   }
 }

@@ -16,7 +16,8 @@ final class LoopbackListener: Sendable {
   private let descriptor: Int32
   private static let threads = 16
   /// A browser opens connections that it may never use.
-  private static let firstByteSeconds = 3
+  private static let firstByteSeconds = 1
+  private static let silenceSeconds = 3
   private static let wholeRequestSeconds = 10.0
 
   /// - Parameter port: 0 for any free one.
@@ -75,11 +76,8 @@ final class LoopbackListener: Sendable {
   private static func serve(
     _ connection: Int32, _ answer: (HTTPRequest, [UInt8]) -> HTTPResponse
   ) {
-    var limit = timeval(tv_sec: firstByteSeconds, tv_usec: 0)
-    let size = socklen_t(MemoryLayout<timeval>.size)
-    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
-    limit.tv_sec = 10
-    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+    setLimit(SO_RCVTIMEO, firstByteSeconds, of: connection)
+    setLimit(SO_SNDTIMEO, 10, of: connection)
     let response: HTTPResponse
     do throws(HTTPRequest.Refusal) {
       guard let (request, body) = try read(connection) else { return }
@@ -94,6 +92,12 @@ final class LoopbackListener: Sendable {
     for _ in 0..<32 where recv(connection, &rest, rest.count, 0) > 0 {}
   }
 
+  private static func setLimit(_ option: Int32, _ seconds: Int, of connection: Int32) {
+    var limit = timeval(tv_sec: seconds, tv_usec: 0)
+    setsockopt(
+      connection, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+  }
+
   /// Nil for a connection that was never used.
   private static func read(
     _ connection: Int32
@@ -104,6 +108,7 @@ final class LoopbackListener: Sendable {
     func more() throws(HTTPRequest.Refusal) -> Bool {
       let count = recv(connection, &buffer, buffer.count, 0)
       guard count > 0 else { return false }
+      if bytes.isEmpty { setLimit(SO_RCVTIMEO, silenceSeconds, of: connection) }
       bytes += buffer[..<count]
       guard start.duration(to: .now) < .seconds(wholeRequestSeconds) else {
         throw HTTPRequest.Refusal(status: 408, reason: "the request came too slowly")

@@ -215,7 +215,14 @@ private struct ShortcutWork {
         name: name, count: rows.count, borderHeat: mean(\.border), cornerHeat: mean(\.corners),
         unusualHeat: usual.flatMap { usual in mean { $0.outside(usual) } },
         hottest: hottest.map { PhotoParts.names[$0] },
-        hottestShare: hottest.flatMap { ninths?[$0] }, recall: share(rows, plain),
+        hottestShare: hottest.flatMap { ninths?[$0] },
+        excess: own.flatMap { own in
+          ShortcutDiagnosis.Excess(
+            own.map(\.ninths),
+            (heat ?? []).indices.filter { labels[$0] != index }.compactMap {
+              heat?[$0].values.isEmpty == false ? heat?[$0].ninths : nil
+            })
+        }, recall: share(rows, plain),
         recallCentreHidden: share(rows, withoutCentre),
         recallBorderHidden: share(rows, withoutBorder),
         centreDecides: centre, borderDecides: border,

@@ -29,6 +29,41 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
     }
   }
 
+  /// A place where a class has more heat than the others have.
+  package struct Excess: Sendable, Equatable, Codable {
+    /// Of the nine.
+    package let place: String
+    /// Mean share of the class's heat there, and of the others'.
+    package let own: Double
+    package let others: Double
+    /// By how many standard errors they differ.
+    package let sigma: Double
+
+    /// Whether that is worth a look: beyond what nine places of many classes show by chance, and not tiny.
+    package var isClear: Bool { sigma > 4 && own - others > 0.02 }
+
+    /// The place with the largest difference; nil without two maps on either side.
+    init?(_ own: [[Double]], _ others: [[Double]]) {
+      guard own.count > 1, others.count > 1 else { return nil }
+      func moments(_ rows: [[Double]], _ place: Int) -> (mean: Double, error: Double) {
+        let values = rows.map { $0[place] }
+        let mean = values.reduce(0, +) / Double(values.count)
+        let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+        return (mean, squares / Double(values.count - 1) / Double(values.count))
+      }
+      let places = (0..<9).map { place -> (own: Double, others: Double, sigma: Double) in
+        let (one, other) = (moments(own, place), moments(others, place))
+        let error = max((one.error + other.error).squareRoot(), 1e-9)
+        return (one.mean, other.mean, (one.mean - other.mean) / error)
+      }
+      guard let best = places.indices.max(by: { places[$0].sigma < places[$1].sigma }) else {
+        return nil
+      }
+      place = PhotoParts.names[best]
+      (self.own, self.others, sigma) = places[best]
+    }
+  }
+
   /// One class.
   package struct ClassLook: Sendable, Equatable, Codable {
     package let name: String
@@ -44,6 +79,8 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
     /// The part of the photo, of nine, with the most heat, and its share.
     package let hottest: String?
     package let hottestShare: Double?
+    /// Where it differs most from the others; nil where the network has no map.
+    package let excess: Excess?
     /// Its photos that are answered rightly: whole, with the inner half grey, with the outer half grey.
     package let recall: ErrorAnalysis.Share
     package let recallCentreHidden: ErrorAnalysis.Share
@@ -96,13 +133,26 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
 
   private static func verdict(_ classes: [ClassLook]) -> String {
     let suspects = classes.filter(\.goesByBorder)
+    let places = classes.compactMap { one in
+      one.excess.flatMap { excess in
+        excess.isClear && excess.place != "middle"
+          ? "'\(VisibleText.escape(one.name))' in the \(excess.place)"
+            + " (\(Format.percent(excess.own)) against \(Format.percent(excess.others)))"
+          : nil
+      }
+    }
+    let hint =
+      places.isEmpty
+      ? ""
+      : " More heat than the other classes have \(places.joined(separator: ", and ")): look what is there, with"
+        + " thaw explain."
     guard let first = suspects.max(by: { $0.borderDecides.share < $1.borderDecides.share }) else {
       let isJudged = classes.contains {
         $0.borderDecides.of >= fewest && $0.centreDecides.of >= fewest
       }
       return isJudged
-        ? "No class goes by the border of the photos more than by their middle."
-        : "Too few photos are answered rightly to say what the classes go by."
+        ? "No class goes by the border of the photos more than by their middle." + hint
+        : "Too few photos are answered rightly to say what the classes go by." + hint
     }
     let place = first.hottest.map { "; its heat is mostly in the \($0)" } ?? ""
     let others = suspects.filter { $0.name != first.name }.map {
@@ -115,6 +165,6 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
       + (others.isEmpty
         ? "" : " So \(others.count == 1 ? "does" : "do") \(others.joined(separator: ", ")).")
       + " If the object is in the middle, that is a shortcut: look for marks, dates, frames or a background that"
-      + " goes with the class, and crop them off or photograph all classes alike."
+      + " goes with the class, and crop them off or photograph all classes alike." + hint
   }
 }
