@@ -27,14 +27,15 @@ struct PredictionServer {
   /// - Throws: `ImageClassifierError`; ``ListenError``.
   func run() async throws {
     Self.raiseFileLimit()
-    let shelf = try load()
+    let folder = try settings.similar.map { try PhotoFolder($0) }
+    let shelf = try await load(folder)
     let metrics = Metrics()
     let responder = Responder(
       shelf: shelf, settings: settings,
       access: Access(token: settings.token, host: settings.host, others: settings.allowedHosts),
       bodies: BodyReader(
         limit: settings.maximumBody, total: max(8 * settings.maximumBody, 256 << 20)),
-      metrics: metrics, logger: logger)
+      metrics: metrics, folder: folder, logger: logger)
     if settings.token == nil, !Access.isLoopback(settings.host) {
       logger.warning(
         "everyone who reaches this machine may ask: give a token with --token-file",
@@ -78,7 +79,7 @@ struct PredictionServer {
           maxHeaderFieldSize: 8 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
   }
 
-  private func load() throws -> ModelShelf {
+  private func load(_ folder: PhotoFolder?) async throws -> ModelShelf {
     var configuration = ImageClassifier.Configuration()
     configuration.workers = settings.threads
     configuration.capacity = settings.queue
@@ -86,10 +87,18 @@ struct PredictionServer {
     configuration.batchDelay = .milliseconds(settings.latencyMilliseconds)
     configuration.maximumPixels = settings.maximumPixels
     configuration.logger = logger
-    return ModelShelf(
-      models: try settings.models.map {
-        try ServedModel(name: $0.name, path: $0.path, configuration: configuration)
-      })
+    var models: [ServedModel] = []
+    for reference in settings.models {
+      let model = try await ServedModel(
+        name: reference.name, path: reference.path, configuration: configuration, folder: folder)
+      if let similar = model.current.similar, similar.unusable > 0 {
+        logger.warning(
+          "photos that cannot be used are not compared with",
+          metadata: ["count": .stringConvertible(similar.unusable), "model": "\(model.name)"])
+      }
+      models.append(model)
+    }
+    return ModelShelf(models: models)
   }
 
   /// Says that photos may come.

@@ -28,6 +28,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Seconds for a request to arrive, and to be answered.") var timeout = Settings()
     .timeoutSeconds
   @Option(help: "Connections at once.") var connections = Settings().connections
+  @Option(help: "Folder of photos to compare with.") var similar: String?
   @Flag(help: "One JSON document on stdout once it listens.") var json = false
   @Flag(help: "Log warnings and errors only.") var quiet = false
 
@@ -67,6 +68,7 @@ struct ServeCommand: AsyncParsableCommand {
     (settings.latencyMilliseconds, settings.batch, settings.queue) = (latencyMs, batch, queue)
     settings.threads = threads ?? ImageClassifier.Configuration().workers
     (settings.timeoutSeconds, settings.connections) = (timeout, connections)
+    settings.similar = similar
     let level: Logger.Level = quiet ? .warning : .info
     LoggingSystem.bootstrap { JSONLog(label: $0, level: level) }
     do { try await PredictionServer(settings, printsJSON: json).run() } catch {
@@ -119,7 +121,7 @@ struct ServeCommand: AsyncParsableCommand {
 enum Failure {
   /// One `error:` line, and 65 for a model that cannot be used, 74 for an address that cannot be listened on.
   static func exit(_ error: any Error) -> Never {
-    let isModel = error is ImageClassifierError
+    let isModel = error is ImageClassifierError || error is FolderError
     FileHandle.standardError.write(Data("error: \(error)\n".utf8))
     Foundation.exit(isModel ? 65 : 74)
   }

@@ -23,6 +23,8 @@ struct Settings: Sendable {
   var threads = 1
   /// Seconds that a request may take to arrive, and again to be answered.
   var timeoutSeconds = 30
+  /// A folder of photos that others are compared with.
+  var similar: String?
   /// Connections at once.
   var connections = 2048
 }

@@ -89,6 +89,7 @@ struct AccessTests {
     let policy = try #require(page.headers["content-security-policy"])
     #expect(policy.hasPrefix("default-src 'none';") && !policy.contains("unsafe"))
     #expect(page.headers["x-content-type-options"] == "nosniff")
+    #expect(page.headers["cross-origin-resource-policy"] == "same-origin")
     for path in ["/", "/page.js", "/page.css"] {
       let text = try server.ask(path).text
       #expect(

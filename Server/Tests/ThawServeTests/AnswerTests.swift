@@ -197,6 +197,52 @@ struct AnswerTests {
     #expect(plain["heat_map"] == nil && plain["label"] as? String == "blue")
   }
 
+  @Test func similarPhotosAreThoseOfTheSimilarCommand() throws {
+    let trained = try Trained.shared
+    let folder = trained.folder.appendingPathComponent("photos")
+    let broken = trained.folder.appendingPathComponent("with-broken")
+    try FileManager.default.copyItem(at: folder, to: broken)
+    try Data("no photo".utf8).write(to: broken.appendingPathComponent("a.jpg"))
+    let server = try TestServer(["--similar", broken.path, trained.model])
+    #expect(server.logged.contains("photos that cannot be used"))
+    let found = try Built.run(
+      Built.thaw,
+      [
+        "similar", "--model", trained.model, trained.url("red", 4).path, "--in", folder.path,
+        "--top", "3",
+        "--json",
+      ])
+    #expect(found.status == 0, "\(found.stderr)")
+    let document = try JSONSerialization.jsonObject(with: found.stdout) as? [String: Any]
+    let answers = try #require(document?["answers"] as? [[String: Any]])
+    let expected = try #require(answers[0]["matches"] as? [[String: Any]])
+    let photo = try trained.photo("red", 4)
+    let own = try #require(
+      try server.ask("POST", "/predict?similar=3", body: photo).json()["similar"]
+        as? [[String: Any]])
+    #expect(own.count == 3)
+    for (one, other) in zip(own, expected) {
+      let path = try #require(one["path"] as? String)
+      #expect((other["path"] as? String)?.hasSuffix(path) == true, "\(path)")
+      let (mine, its) = (one["similarity"] as? Double ?? 0, other["similarity"] as? Double ?? 1)
+      #expect(abs(mine - its) < 1e-6)
+      let file = try server.ask("/similar/\(try #require(one["index"] as? Int))")
+      #expect(file.status == 200 && file.headers["content-type"] == "image/jpeg")
+      #expect(file.body == Array(try Data(contentsOf: broken.appendingPathComponent(path))))
+    }
+    // What is no photo has no vector, and is not handed out.
+    for path in [
+      "/similar/0", "/similar/-1", "/similar/999", "/similar/x", "/similar/+1",
+      "/similar/..%2f..%2fetc",
+    ] {
+      #expect(try server.ask(path).status == 404, "\(path)")
+    }
+    for folder in ["/nowhere", trained.folder.appendingPathComponent("run/cache").path] {
+      let outcome = try Built.run(Built.server, ["--similar", folder, trained.model])
+      #expect(outcome.status == 65 && outcome.stderr.contains("--similar"), "\(outcome.stderr)")
+    }
+  }
+
   @Test func aFormIsTheSamePhotoWithItsName() throws {
     let trained = try Trained.shared
     let server = try TestServer([trained.model])

@@ -46,7 +46,8 @@ struct BadInputTests {
     try expect(422, "POST", "/predict", [], Array(photo.prefix(300)))
     for query in [
       "top=0", "top=x", "coverage=1", "coverage=nan", "unknown=maybe", "heat_map=yes", "class=red",
-      "heat_map=map&class=green", "tops=3", "top=1&top=2", "top=%", "logits=2",
+      "heat_map=map&class=green", "tops=3", "top=1&top=2", "top=%", "logits=2", "similar=3",
+      "similar=-1",
     ] { try expect(400, "POST", "/predict?\(query)", [], photo) }
   }
 

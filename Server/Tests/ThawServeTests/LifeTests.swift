@@ -148,4 +148,20 @@ struct LifeTests {
     let (status, message) = try outcome([trained.model, "--port", "\(server.port)"])
     #expect(status == 74 && message.contains("cannot listen"), "\(status) \(message)")
   }
+
+  @Test func aMissingServerIsSaidWithTheWayToBuildIt() throws {
+    let trained = try Trained.shared
+    let alone = trained.folder.appendingPathComponent("alone")
+    try FileManager.default.createDirectory(at: alone, withIntermediateDirectories: true)
+    let thaw = alone.appendingPathComponent("thaw")
+    try FileManager.default.copyItem(at: Built.thaw, to: thaw)
+    let without = try Built.run(thaw, ["serve", trained.model], environment: ["PATH": "/nowhere"])
+    #expect(without.status == 64 && without.stderr.contains("make server"), "\(without.stderr)")
+    // Beside the command, as an installation has it.
+    try FileManager.default.copyItem(
+      at: Built.server, to: alone.appendingPathComponent("thaw-serve"))
+    let with = try Built.run(
+      thaw, ["serve", "/nowhere.safetensors"], environment: ["PATH": "/nowhere"])
+    #expect(with.status == 65 && with.stderr.contains("nowhere.safetensors"), "\(with.stderr)")
+  }
 }

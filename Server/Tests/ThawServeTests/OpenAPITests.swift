@@ -10,7 +10,9 @@ struct OpenAPITests {
   private let version: String
 
   init() throws {
-    server = try TestServer([Trained.shared.model])
+    let trained = try Trained.shared
+    server = try TestServer(
+      ["--similar", trained.folder.appendingPathComponent("photos/red").path, trained.model])
     document = try server.ask("/openapi.json").json()
     version = try #require(
       (try server.ask("/v2/models/run").json()["versions"] as? [String])?.first)
@@ -31,6 +33,7 @@ struct OpenAPITests {
       for (method, operation) in methods {
         let real = path.replacingOccurrences(of: "{model}", with: "run")
           .replacingOccurrences(of: "{version}", with: version)
+          .replacingOccurrences(of: "{index}", with: "0")
         let answer =
           method == "get"
           ? try server.ask(real)
@@ -54,11 +57,13 @@ struct OpenAPITests {
 
   @Test func predictionsWithEverythingAreAsItSays() throws {
     let answer = try server.ask(
-      "POST", "/predict?logits=1&coverage=0.5&heat_map=overlay&unknown=flag&top=1",
+      "POST", "/predict?logits=1&coverage=0.5&heat_map=overlay&unknown=flag&top=1&similar=2",
       body: Trained.shared.photo("red", 0))
     let json = try answer.json()
     check(json, try #require(schema("Prediction")), "/predict")
-    for key in ["logits", "set", "heat_map", "unknown", "unknown_score", "label", "probability"] {
+    for key in [
+      "logits", "set", "heat_map", "unknown", "unknown_score", "label", "probability", "similar",
+    ] {
       #expect(json[key] != nil, "\(key)")
     }
     check(try server.ask("/nothing").json(), try #require(schema("Error")), "/nothing")
@@ -68,7 +73,7 @@ struct OpenAPITests {
     #expect(try server.ask("/v2/models").status == 404)
     let operation = try #require(paths["/predict"]?["post"])
     let names = (operation["parameters"] as? [[String: Any]])?.compactMap { $0["name"] as? String }
-    #expect(names == ["top", "coverage", "unknown", "heat_map", "class", "logits"])
+    #expect(names == ["top", "coverage", "unknown", "heat_map", "class", "logits", "similar"])
     let error = try server.ask("POST", "/predict?x=1", body: [1]).text
     for name in names ?? [] { #expect(error.contains(name), "\(name)") }
   }

@@ -70,6 +70,13 @@ struct Serve: ParsableCommand {
   @Option(help: "Connections at once; further ones wait.")
   var connections = 2048
 
+  @Option(
+    help: ArgumentHelp(
+      "Photos, such as those of the training, among which the page shows the most similar ones.",
+      valueName: "folder"),
+    completion: .directory)
+  var similar: String?
+
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
@@ -104,6 +111,7 @@ struct Serve: ParsableCommand {
       "\(queue)", "--timeout", "\(timeout)", "--connections", "\(connections)",
     ]
     if let tokenFile { list += ["--token-file", tokenFile] }
+    if let similar { list += ["--similar", similar] }
     for name in allowHost { list += ["--allow-host", name] }
     if let threads = global.threads { list += ["--threads", "\(threads)"] }
     if global.json { list.append("--json") }

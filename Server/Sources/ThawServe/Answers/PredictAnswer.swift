@@ -14,6 +14,13 @@ struct PredictAnswer: Encodable {
     }
   }
 
+  struct Similar: Encodable {
+    /// Below `/similar/`.
+    let index: Int
+    let path: String
+    let similarity: Float
+  }
+
   struct Evidence: Encodable {
     struct Area: Encodable { let x, y, width, height: Double }
 
@@ -41,6 +48,7 @@ struct PredictAnswer: Encodable {
   let unknownThreshold: Float?
   let set: [String]?
   let heatMap: Evidence?
+  let similar: [Similar]?
 
   /// The label of a photo that is unlike anything the model was trained on.
   static let unknownLabel = "unknown"
@@ -62,19 +70,25 @@ struct PredictAnswer: Encodable {
           "The model \(name) has a class '\(unknownLabel)' of its own. Use unknown=flag.")
       }
     }
+    if options.similar > 0, model.similar == nil {
+      throw Refusal.bad(
+        "The server has no photos to compare with: start it with --similar FOLDER, or leave similar out."
+      )
+    }
     if let label = options.className, !model.classifier.classNames.contains(label) {
       throw Refusal.bad("The model \(name) has no class '\(label.prefix(100))'.")
     }
   }
 
   init(
-    _ answer: Classification, _ explanation: Explanation?, _ options: QueryOptions, path: String?,
-    model: ServedModel.Current, name: String
+    _ answer: Classification, _ explanation: Explanation?, similar: [Similar]?,
+    _ options: QueryOptions, path: String?, model: ServedModel.Current, name: String
   ) {
     let likeness = options.unknown == .off ? nil : answer.likeness
     let isRelabelled = likeness?.isUnknown == true && options.unknown == .label
     let isExclusive = !answer.allowsSeveralLabels
     self.path = path
+    self.similar = similar
     self.model = name
     modelVersion = model.version
     label = !isExclusive ? nil : isRelabelled ? Self.unknownLabel : answer.label

@@ -21,6 +21,8 @@ struct QueryOptions {
   /// The class whose evidence is shown; nil for the most probable one.
   var className: String?
   var withLogits = false
+  /// How many of the most similar photos are wanted.
+  var similar = 0
 
   /// - Parameter query: names and values, decoded; each name once.
   /// - Throws: ``Refusal``, 400: what is not understood is never ignored.
@@ -42,6 +44,12 @@ struct QueryOptions {
             "coverage is '\(value.prefix(40))', expected above 0 and below 1, such as 0.9.")
         }
         coverage = share
+      case "similar":
+        guard let count = Int(value), (0...100).contains(count) else {
+          throw Refusal.bad(
+            "similar is '\(value.prefix(40))', expected a whole number from 0 to 100.")
+        }
+        similar = count
       case "unknown": unknown = try Self.choice(name, value)
       case "heat_map": heatMap = try Self.choice(name, value)
       case "class": className = value
@@ -52,7 +60,7 @@ struct QueryOptions {
         withLogits = flag
       default:
         throw Refusal.bad(
-          "'\(name.prefix(40))' is no option. There are top, coverage, unknown, heat_map, class and logits."
+          "'\(name.prefix(40))' is no option. There are top, coverage, unknown, heat_map, class, logits and similar."
         )
       }
     }

@@ -17,11 +17,25 @@ extension Responder {
       let explanation =
         body.options.heatMap == .none
         ? nil : try await current.classifier.explanation(of: photo, for: body.options.className)
+      let similar = try await similar(to: body, current)
       metrics.answered(
         model: model.name, photos: 1, unknown: answer.likeness?.isUnknown == true ? 1 : 0)
       return .json(
         PredictAnswer(
-          answer, explanation, body.options, path: body.name, model: current, name: model.name))
+          answer, explanation, similar: similar, body.options, path: body.name, model: current,
+          name: model.name))
+    }
+  }
+
+  private func similar(
+    to body: PhotoBody, _ current: ServedModel.Current
+  ) async throws -> [PredictAnswer.Similar]? {
+    guard body.options.similar > 0, let photos = current.similar, let folder else { return nil }
+    let vector = try await current.classifier.embedding(of: Photo(body.photo))
+    guard vector.allSatisfy(\.isFinite) else { return [] }
+    return photos.matches(vector, of: body.photo, count: body.options.similar).map {
+      PredictAnswer.Similar(
+        index: $0.index, path: folder.files[$0.index], similarity: $0.similarity)
     }
   }
 

@@ -16,9 +16,11 @@ struct Responder: HTTPResponder {
   let access: Access
   let bodies: BodyReader
   let metrics: Metrics
+  let folder: PhotoFolder?
   let logger: Logger
 
   private static let requestID = HTTPField.Name("X-Request-ID")
+  private static let resourcePolicy = HTTPField.Name("Cross-Origin-Resource-Policy")
 
   /// The answer to one request, with its id, its line in the log and its place in the metrics.
   func respond(to request: Request, context: ServeContext) async throws -> Response {
@@ -47,6 +49,8 @@ struct Responder: HTTPResponder {
     }
     if let name = Self.requestID { response.headers[name] = id }
     response.headers[.xContentTypeOptions] = "nosniff"
+    // Pages of other sites may not even show what is here.
+    if let name = Self.resourcePolicy { response.headers[name] = "same-origin" }
     response.headers[.cacheControl] = "no-store"
     end(request, label, status: response.status.code, start, context, logger)
     return response
@@ -110,6 +114,7 @@ struct Responder: HTTPResponder {
       return .bytes(
         Array(metrics.text(models: shelf.models, bytesHeld: bodies.bytesHeld).utf8),
         type: "text/plain; version=0.0.4; charset=utf-8")
+    case .similar(let index): return try similarPhoto(index)
     case .models: return .json(shelf.models.map(ModelSummary.init))
     case .live: return .json(["live": true])
     case .ready: return .json(["ready": true])
@@ -123,6 +128,14 @@ struct Responder: HTTPResponder {
           name: "thaw-serve", version: shelf.models[0].current.classifier.description.thawVersion,
           extensions: ["binary_tensor_data"]))
     }
+  }
+
+  /// A photo of the folder that others are compared with.
+  private func similarPhoto(_ index: Int) throws -> Response {
+    guard let folder, folder.files.indices.contains(index), let bytes = folder.bytes(index),
+      let type = PhotoFolder.mediaType(bytes)
+    else { throw Refusal.missing("There is no such photo, or none that a browser shows.") }
+    return .bytes(bytes, type: type)
   }
 
   /// - Throws: ``Refusal``, 404.

@@ -8,6 +8,8 @@ enum Route: Equatable {
   case openAPI
   case metrics
   case models
+  /// A photo of the folder that others are compared with.
+  case similar(Int)
   case live
   case ready
   case server
@@ -34,6 +36,9 @@ enum Route: Equatable {
     case ["models"]: self = .models
     case ["predict"]: self = .predict(nil)
     case _ where parts.count == 2 && parts[0] == "predict": self = .predict(parts[1])
+    case _ where parts.count == 2 && parts[0] == "similar":
+      guard let index = Int(parts[1]), "\(index)" == parts[1] else { throw Self.unknown }
+      self = .similar(index)
     case ["v2", "health", "live"]: self = .live
     case ["v2", "health", "ready"]: self = .ready
     case ["v2"]: self = .server
@@ -71,6 +76,7 @@ enum Route: Equatable {
     case .openAPI: "/openapi.json"
     case .metrics: "/metrics"
     case .models: "/models"
+    case .similar: "/similar/{index}"
     case .live: "/v2/health/live"
     case .ready: "/v2/health/ready"
     case .server: "/v2"

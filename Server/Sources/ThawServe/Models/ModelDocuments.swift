@@ -44,6 +44,7 @@ struct ModelSummary: Encodable {
   let calibrated: Bool
   let unknown: Bool
   let sets: Bool
+  let similar: Bool
   /// Why the file that is there now is not the one that answers.
   let problem: String?
 
@@ -61,6 +62,7 @@ struct ModelSummary: Encodable {
     calibrated = description.isCalibrated
     unknown = description.knowsLikeness
     sets = description.hasSets
+    similar = current.similar != nil
     problem = current.problem
   }
 }

@@ -58,24 +58,9 @@ struct ModelWatch: Service {
       var seen = shelf.models.map { FileIdentity($0.path) }
       while !Task.isCancelled {
         for (index, model) in shelf.models.enumerated() where model.isWatched {
-          let (change, identity) = await Self.refresh(model, seen[index])
-          seen[index] = identity
-          tell(model, change)
+          tell(model, await model.refresh(before: &seen[index]))
         }
         do { try await Task.sleep(for: .seconds(1)) } catch { return }
-      }
-    }
-  }
-
-  /// On a thread of its own: loading takes seconds, which tasks must not.
-  private static func refresh(
-    _ model: ServedModel, _ before: FileIdentity?
-  ) async -> (ServedModel.Change, FileIdentity?) {
-    await withCheckedContinuation { continuation in
-      Thread.detachNewThread {
-        var identity = before
-        let change = model.refresh(before: &identity)
-        continuation.resume(returning: (change, identity))
       }
     }
   }

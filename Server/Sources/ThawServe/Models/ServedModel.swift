@@ -13,6 +13,8 @@ final class ServedModel: Sendable {
     /// The first digits of its file's hash.
     let version: String
     let loaded: Date
+    /// The photos that others are compared with; nil when there are none.
+    let similar: SimilarPhotos?
     /// Why the file that is there now cannot be used; nil while this is that file.
     var problem: String?
   }
@@ -20,15 +22,20 @@ final class ServedModel: Sendable {
   let name: String
   let path: String
   private let configuration: ImageClassifier.Configuration
+  private let folder: PhotoFolder?
   private let state: Mutex<(current: Current, identity: FileIdentity?)>
 
   /// Loads it.
   ///
-  /// - Throws: `ImageClassifierError`.
-  init(name: String, path: String, configuration: ImageClassifier.Configuration) throws {
+  /// - Parameter folder: photos that others are compared with.
+  /// - Throws: `ImageClassifierError`; ``FolderError``.
+  init(
+    name: String, path: String, configuration: ImageClassifier.Configuration, folder: PhotoFolder?
+  ) async throws {
     (self.name, self.path, self.configuration) = (name, path, configuration)
+    self.folder = folder
     let identity = FileIdentity(path)
-    state = Mutex((try Self.load(path, configuration), identity))
+    state = Mutex((try await Self.load(path, configuration, folder), identity))
   }
 
   /// Whoever asked keeps what it got to the end, whatever comes in its place.
@@ -38,12 +45,29 @@ final class ServedModel: Sendable {
   var isWatched: Bool { state.withLock { $0.identity != nil } }
 
   private static func load(
-    _ path: String, _ configuration: ImageClassifier.Configuration
-  ) throws -> Current {
-    let classifier = try ImageClassifier(contentsOf: path, configuration: configuration)
+    _ path: String, _ configuration: ImageClassifier.Configuration, _ folder: PhotoFolder?
+  ) async throws -> Current {
+    let classifier = try await Self.onThread {
+      try ImageClassifier(contentsOf: path, configuration: configuration)
+    }
+    var similar: SimilarPhotos?
+    if let folder {
+      similar = try await SimilarPhotos(
+        folder, by: classifier, atOnce: min(configuration.capacity, 4 * configuration.maximumBatch))
+    }
     return Current(
-      classifier: classifier, version: String((classifier.description.fileHash ?? "1").prefix(12)),
-      loaded: .now)
+      classifier: classifier,
+      version: String((classifier.description.fileHash ?? "1").prefix(12)), loaded: .now,
+      similar: similar)
+  }
+
+  /// On a thread of its own: loading takes seconds, which tasks must not.
+  private static func onThread<Value: Sendable>(
+    _ body: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+    }
   }
 
   /// What a look at the file led to.
@@ -57,8 +81,8 @@ final class ServedModel: Sendable {
 
   /// Looks at the file, and takes it when it is another one than before and has not changed since `before`.
   ///
-  /// Loading takes up to seconds, on the calling thread; meanwhile and when it fails, the old model answers.
-  func refresh(before: inout FileIdentity?) -> Change {
+  /// While it is loaded, and when it cannot be, the old model answers.
+  func refresh(before: inout FileIdentity?) async -> Change {
     let now = FileIdentity(path)
     let known = state.withLock { $0.identity }
     guard known != nil, now != known else {
@@ -73,7 +97,7 @@ final class ServedModel: Sendable {
       return fail("the file is gone", now: FileIdentity.gone)
     }
     do {
-      let loaded = try Self.load(path, configuration)
+      let loaded = try await Self.load(path, configuration, folder)
       guard FileIdentity(path) == now else { return .unsettled }
       state.withLock { $0 = (loaded, now) }
       return .reloaded(version: loaded.version)

@@ -5,6 +5,8 @@ let token = "";
 let current = null;
 let turn = 0;
 let address = null;
+let comparing = new Set();
+let thumbnails = [];
 
 function say(text, isBad = false) {
   part("state").textContent = text;
@@ -32,6 +34,7 @@ async function loadModels() {
     const models = await answerOf(await ask("models"));
     const select = part("model");
     const chosen = select.value;
+    comparing = new Set(models.filter((model) => model.similar).map((model) => model.name));
     select.replaceChildren(...models.map((model) => {
       const option = document.createElement("option");
       option.value = model.name;
@@ -60,6 +63,7 @@ async function classify(file, chosenClass = null) {
   say("Looking at " + (file.name || "the photo") + " …");
   const query = new URLSearchParams({ top: "5", heat_map: "overlay" });
   if (chosenClass !== null) query.set("class", chosenClass);
+  if (comparing.has(part("model").value)) query.set("similar", "6");
   const path = "predict/" + encodeURIComponent(part("model").value);
   try {
     let response = await ask(path + "?" + query, { method: "POST", body: file });
@@ -99,6 +103,7 @@ function show(file, answer) {
     part("heat").alt = "the part that the network sees, bright where something speaks for " + heat.label;
     part("heat-text").textContent = "What speaks for " + heat.label;
   }
+  showSimilar(answer.similar || []);
   part("top").replaceChildren(...answer.top.map((one) => {
     const row = document.createElement("tr");
     const name = row.insertCell();
@@ -118,6 +123,29 @@ function show(file, answer) {
   }));
   part("result").hidden = false;
   say("Answered by " + answer.model + ", version " + answer.model_version + ".");
+}
+
+// Photos come with the token, which the browser would not send for an address in src.
+function showSimilar(photos) {
+  for (const old of thumbnails) URL.revokeObjectURL(old);
+  thumbnails = [];
+  const own = turn;
+  part("similar").hidden = photos.length === 0;
+  part("similar-photos").replaceChildren(...photos.map((photo) => {
+    const item = document.createElement("li");
+    const image = document.createElement("img");
+    image.alt = photo.path;
+    const name = document.createElement("span");
+    name.textContent = photo.path + ", " + photo.similarity.toFixed(2);
+    item.append(image, name);
+    ask("similar/" + photo.index).then(async (response) => {
+      if (!response.ok || own !== turn) return;
+      const shown = URL.createObjectURL(await response.blob());
+      thumbnails.push(shown);
+      image.src = shown;
+    }).catch(() => {});
+    return item;
+  }));
 }
 
 part("file").addEventListener("change", (event) => classify(event.target.files[0]));
