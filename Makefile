@@ -17,13 +17,14 @@ IMAGES ?= $(DATA)
 BACKBONE := $(shell sed -n 's/^backbone: *//p' $(PIPELINE))
 THAW := .build/release/thaw
 OPTIONS ?=
+SWIFT := Package.swift Sources Tests Server/Package.swift Server/Sources Server/Tests/Package.swift Server/Tests/ThawServeTests
 # Where `make install` puts the command; DESTDIR goes before it, for packagers.
 PREFIX ?= /usr/local
 export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr search train fine-tune tuned evaluate tta diagnose predict export \
-  report review test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
+  report review server serve test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -85,6 +86,14 @@ export: tuned
 review: train
 	$(THAW) review --run $(RUN) $(OPTIONS)
 
+# The HTTP server, a package of its own below this one.
+server: setup
+	THAW_FOUND=$$(Tools/found.sh) swift build -c release --package-path Server
+
+# Answers photos at http://127.0.0.1:8080 by the run's model, until Ctrl-C.
+serve: tuned server
+	$(THAW) serve $(RUN)/model.safetensors $(OPTIONS)
+
 report: tta
 	$(THAW) report --run $(RUN) $(OPTIONS)
 
@@ -140,17 +149,17 @@ deb: package
 
 # What a reviewer runs: format, import rules, build, tests, data races.
 check: setup
-	swift format lint --strict --recursive Package.swift Sources Tests
+	swift format lint --strict --recursive $(SWIFT)
 	Tools/check-imports.sh
 	$(MAKE) --no-print-directory test
 	$(MAKE) --no-print-directory threads
 
 format:
-	swift format --in-place --recursive Package.swift Sources Tests
+	swift format --in-place --recursive $(SWIFT)
 
 # Rebuilds the test fixtures that come from PyTorch and Pillow; needs a network once.
 fixtures:
 	Tools/fixtures.sh
 
 clean:
-	rm -rf .build .build-tsan .build-static .build-docs Fuzzing/.build runs
+	rm -rf .build .build-tsan .build-static .build-docs Fuzzing/.build Server/.build Server/Tests/.build runs

@@ -294,7 +294,8 @@ let package = Package(
     tests(
       of: "Thaw",
       [
-        "Backbones", "Checkpoints", "Console", "Files", "Images", "Inference", "Network", "Recipes",
+        "Answers", "Backbones", "Checkpoints", "Console", "Files", "Images", "Inference", "Network",
+        "Recipes",
         "Runs", "Tensors",
       ],
       libraries: ["Thaw", "ThawTinyBackbone", "thaw-test-tool", logging, systemPackage]),

@@ -11,7 +11,12 @@ package final class Monitor: @unchecked Sendable {
     mutex.initialize(to: pthread_mutex_t())
     condition.initialize(to: pthread_cond_t())
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
+    // Waiting for so long must not depend on who sets the clock.
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -31,6 +36,17 @@ package final class Monitor: @unchecked Sendable {
   /// Inside ``sync(_:)``: lets the others in until one calls ``wakeAll()``. Returns for no reason
   /// now and then, so ask again.
   package func wait() { pthread_cond_wait(condition, mutex) }
+
+  /// Inside ``sync(_:)``: the same, for `duration` at the most.
+  package func wait(atMost duration: Duration) {
+    var end = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &end)
+    let (seconds, attoseconds) = max(duration, .zero).components
+    let nanoseconds = end.tv_nsec + Int(attoseconds / 1_000_000_000)
+    end.tv_sec += Int(clamping: min(seconds, 1 << 31)) + nanoseconds / 1_000_000_000
+    end.tv_nsec = nanoseconds % 1_000_000_000
+    pthread_cond_timedwait(condition, mutex, &end)
+  }
 
   /// Inside ``sync(_:)``: makes the waiting threads look again.
   package func wakeAll() { pthread_cond_broadcast(condition) }

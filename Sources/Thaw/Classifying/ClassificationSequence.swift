@@ -114,7 +114,7 @@ public struct ClassificationSequence: AsyncSequence, Sendable {
           flight.add(
             Task { [classifier] in
               defer { withExtendedLifetime(classifier) {} }
-              return try await pool.answer(photo, .classification, isBounded: false).classification
+              return try await pool.answer(photo, .classification, .free).classification
             })
         } catch {
           failure = error

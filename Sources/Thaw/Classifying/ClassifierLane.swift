@@ -9,10 +9,19 @@ import ThawRuns
 import ThawTensors
 import ThawTraining
 
+/// What one worker thread answers photos with.
+protocol PhotoLane: AnyObject, Sendable {
+  /// The most photos it takes at once.
+  var maximumPhotos: Int { get }
+
+  /// Answers jobs, at most ``maximumPhotos``; those that nobody wants any more are passed over.
+  func answer(_ jobs: [PhotoJob])
+}
+
 /// What one worker thread computes with: the compiled network and the memory for one batch.
 ///
 /// Takes no memory of its own after it was made. One thread uses it at a time.
-final class ClassifierLane: @unchecked Sendable {
+final class ClassifierLane: PhotoLane, @unchecked Sendable {
   /// The most photos it takes at once.
   let maximumPhotos: Int
   private let network: ClassifierNetwork
@@ -111,6 +120,7 @@ final class ClassifierLane: @unchecked Sendable {
   private func result(_ question: Question, _ rows: Range<Int>) -> PhotoAnswer {
     var answer = PhotoAnswer()
     switch question {
+    case .explanation: break
     case .embedding:
       let length = head.inputStride
       answer.embedding = Array(

@@ -49,7 +49,9 @@ struct ClassifierNetwork: Sendable {
         "\(path): these weights end with the features, they have no classifier. Train one.")
     }
     record = model.record
-    preprocessing = model.preprocessing
+    var reading = model.preprocessing.reading
+    reading.maximumPixels = min(reading.maximumPixels, configuration.maximumPixels)
+    preprocessing = model.preprocessing.with(reading)
     (graph, parameters) = (model.graph, model.parameters)
     cut = graph.headInput
     drawsAugmentation = configuration.views.drawsAugmentation
@@ -59,6 +61,12 @@ struct ClassifierNetwork: Sendable {
     thresholds = try ModelThresholds(of: record, source: path.string)
     let unknown = try UnknownScore(of: record, source: path.string)
     self.unknown = cut == nil ? nil : unknown
+  }
+
+  /// The same as a model, with the limits of its photos.
+  var model: StoredModel {
+    StoredModel(
+      graph: graph, parameters: parameters, preprocessing: preprocessing, record: record)
   }
 
   /// How many numbers the head gets; nil when nothing comes before it.

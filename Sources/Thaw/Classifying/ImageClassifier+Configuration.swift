@@ -2,6 +2,7 @@
 
 public import Logging
 public import SystemPackage
+import ThawImages
 import ThawInference
 import ThawOneDNN
 
@@ -22,6 +23,12 @@ extension ImageClassifier {
     /// The largest number of waiting photos that a worker takes at once, at least 1. More read the
     /// weights of dense layers less often; fewer answer sooner.
     public var maximumBatch = 8
+    /// How long a photo may wait for others to be computed with when fewer than ``maximumBatch`` are there;
+    /// by default not at all: what waits anyway, because all workers are busy, is taken together.
+    public var batchDelay = Duration.zero
+    /// Photos with more pixels (width times height, by their header) are refused before memory is taken
+    /// for them; at least 1.
+    public var maximumPixels = DecodeOptions.defaultMaximumPixels
     /// Which looks at a photo become one answer.
     public var views = Views.center
     /// For a checkpoint trained elsewhere: the card whose architecture and preprocessing it has; nil
@@ -45,6 +52,8 @@ extension ImageClassifier {
       precondition(workers >= 1, "A classifier needs at least 1 worker, not \(workers).")
       precondition(capacity >= 1, "At least 1 photo must be allowed to wait, not \(capacity).")
       precondition(maximumBatch >= 1, "A worker takes at least 1 photo, not \(maximumBatch).")
+      precondition(maximumPixels >= 1, "A photo has at least 1 pixel, not \(maximumPixels).")
+      precondition(batchDelay >= .zero, "A photo waits for no time or some, not \(batchDelay).")
     }
   }
 }

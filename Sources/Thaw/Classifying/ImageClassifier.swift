@@ -26,8 +26,11 @@ public final class ImageClassifier: Sendable {
   public let inputSize: Int
   /// How many numbers an embedding has; nil when the model is its head alone.
   public let embeddingLength: Int?
+  /// What else the model's file says about it.
+  public let description: Description
 
   let pool: WorkerPool
+  let explainer: Explainer
 
   /// Reads and compiles a model: what `--model` takes on the command line.
   ///
@@ -43,11 +46,15 @@ public final class ImageClassifier: Sendable {
     let network: ClassifierNetwork
     do {
       network = try ClassifierNetwork(path, configuration)
-      pool = try WorkerPool(network, configuration)
+      pool = try WorkerPool(
+        network.lanes(configuration.workers, maximumBatch: configuration.maximumBatch),
+        configuration)
     } catch { throw .unusableModel("\(error)") }
     classNames = network.classNames
     inputSize = network.preprocessing.inputSize
     embeddingLength = network.embeddingLength
+    description = Description(network, path)
+    explainer = Explainer(network, path, configuration)
   }
 
   /// Reads and compiles a model: what `--model` takes on the command line.
@@ -61,14 +68,28 @@ public final class ImageClassifier: Sendable {
     try self.init(contentsOf: FilePath(path), configuration: configuration)
   }
 
-  deinit { pool.abandon() }
+  deinit {
+    pool.abandon()
+    explainer.abandon()
+  }
 
   /// Classifies a photo.
   ///
   /// - Throws: ``ImageClassifierError``: `unusablePhoto`, `overloaded`, `closed` or `failed`;
   ///   `CancellationError` when the task is cancelled.
   public func classify(_ photo: Photo) async throws -> Classification {
-    try await pool.answer(photo, .classification, isBounded: true).classification
+    try await pool.answer(photo, .classification, .bounded).classification
+  }
+
+  /// Classifies several photos that are accepted together or not at all, and returns the answers in their
+  /// order: a photo that cannot be used does not affect the others.
+  ///
+  /// - Throws: ``ImageClassifierError/overloaded(waiting:capacity:)`` when not all of them may wait, `closed`;
+  ///   `CancellationError` when the task is cancelled.
+  public func answers(
+    to photos: [Photo]
+  ) async throws -> [Result<Classification, ImageClassifierError>] {
+    try await pool.answers(photos, .classification).map { $0.map(\.classification) }
   }
 
   /// Classifies the image file that `bytes` holds; see ``classify(_:)-(Photo)``.
@@ -99,10 +120,13 @@ public final class ImageClassifier: Sendable {
   /// - Throws: ``ImageClassifierError``, also `noEmbedding`; `CancellationError`.
   public func embedding(of photo: Photo) async throws -> [Float] {
     guard embeddingLength != nil else { throw ImageClassifierError.noEmbedding }
-    return try await pool.answer(photo, .embedding, isBounded: true).embedding
+    return try await pool.answer(photo, .embedding, .bounded).embedding
   }
 
   /// Refuses further photos, answers those that were accepted, and returns once the worker threads
   /// have ended. May be called more than once.
-  public func close() async { await pool.close() }
+  public func close() async {
+    await pool.close()
+    await explainer.close()
+  }
 }

@@ -19,13 +19,18 @@ public enum ImageClassifierError: Error, Sendable, Equatable, CustomStringConver
   case closed
   /// The model has no embedding: nothing comes before its head.
   case noEmbedding
+  /// What speaks for a class cannot be shown: no such class, or a network that gradients show nothing of.
+  case noExplanation(String)
   /// A kernel failed while computing, for example for want of memory.
   case failed(String)
 
   /// What, expected against found, next step.
   public var description: String {
     switch self {
-    case .unusableModel(let text), .unusablePhoto(let text), .failed(let text): text
+    case .unusableModel(let text): text
+    case .unusablePhoto(let text): text
+    case .noExplanation(let text): text
+    case .failed(let text): text
     case .overloaded(let waiting, let capacity):
       "\(waiting) photos are waiting already, \(capacity) may. Try again later, or raise the"
         + " capacity or the number of workers."

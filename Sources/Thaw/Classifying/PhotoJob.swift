@@ -3,9 +3,11 @@
 import Synchronization
 
 /// What a caller wants to know about a photo.
-enum Question: Sendable {
+enum Question: Sendable, Equatable {
   case classification
   case embedding
+  /// What speaks for the class at this position, nil for the most probable one.
+  case explanation(Int?)
 }
 
 /// What a worker found out about a photo; what was not asked for is empty.
@@ -14,6 +16,7 @@ struct PhotoAnswer: Sendable {
     classNames: [""], probabilities: [0], logits: [0], labelIndices: [0],
     allowsSeveralLabels: false)
   var embedding: [Float] = []
+  var explanation: Explanation?
 }
 
 /// A photo on its way through the queue, and the task that waits for it.
@@ -33,6 +36,8 @@ final class PhotoJob: Sendable {
 
   let photo: Photo
   let question: Question
+  /// When it was asked.
+  let start = ContinuousClock.now
   private let state = Mutex(State.new)
 
   init(_ photo: Photo, _ question: Question) {

@@ -7,32 +7,78 @@ final class PhotoQueue: @unchecked Sendable {
   private let monitor = Monitor()
   private let capacity: Int
   private let workers: Int
+  /// How long a photo waits for others.
+  private let delay: Duration
   // Below: under the monitor.
   private var bounded = 0
   private var jobs: [(job: PhotoJob, isBounded: Bool)] = []
+  private var counts = ImageClassifier.Statistics()
   private var isClosed = false
 
+  /// How a job is let in.
+  enum Admission {
+    /// Refused when the queue is full.
+    case bounded
+    /// One that a place was kept for, by ``PhotoQueue/reserve(_:)``.
+    case reserved
+    /// Always.
+    case free
+  }
+
   /// A queue for so many workers; `capacity` bounded jobs may wait.
-  init(capacity: Int, workers: Int) {
+  init(capacity: Int, workers: Int, delay: Duration) {
     self.capacity = capacity
+    self.delay = delay
     self.workers = workers
   }
 
   /// Puts a job at the end.
   ///
-  /// - Parameter isBounded: whether it counts towards the capacity.
-  /// - Throws: ``ImageClassifierError/overloaded(waiting:capacity:)``, `closed`.
-  func add(_ job: PhotoJob, isBounded: Bool) throws {
+  /// - Throws: ``ImageClassifierError/overloaded(waiting:capacity:)``, `closed`; a place that was kept for it
+  ///   is then given back.
+  func add(_ job: PhotoJob, _ admission: Admission) throws {
     try monitor.sync {
+      if admission == .reserved { bounded -= 1 }
       if isClosed { throw ImageClassifierError.closed }
-      if isBounded && bounded >= capacity {
-        throw ImageClassifierError.overloaded(waiting: bounded, capacity: capacity)
-      }
-      if isBounded { bounded += 1 }
-      jobs.append((job, isBounded))
+      if admission == .bounded { try checkRoom(for: 1) }
+      if admission != .free { bounded += 1 }
+      jobs.append((job, admission != .free))
       monitor.wakeAll()
     }
   }
+
+  /// Keeps places for `count` jobs, or for none; each is used by ``add(_:_:)`` or given back by
+  /// ``release()``.
+  ///
+  /// - Throws: ``ImageClassifierError/overloaded(waiting:capacity:)``, `closed`.
+  func reserve(_ count: Int) throws {
+    try monitor.sync {
+      if isClosed { throw ImageClassifierError.closed }
+      try checkRoom(for: count)
+      bounded += count
+    }
+  }
+
+  /// Gives back a place that was kept.
+  func release() { monitor.sync { bounded -= 1 } }
+
+  private func checkRoom(for count: Int) throws {
+    guard count <= capacity - bounded else {
+      throw ImageClassifierError.overloaded(waiting: bounded, capacity: capacity)
+    }
+  }
+
+  /// What has been taken so far, and how many wait.
+  var statistics: ImageClassifier.Statistics {
+    monitor.sync {
+      var result = counts
+      result.waiting = jobs.count
+      return result
+    }
+  }
+
+  /// Counts the time that a worker spent on a batch.
+  func count(busy: Duration) { monitor.sync { counts.busy += busy } }
 
   /// Takes a job out that nobody wants any more; nothing happens when a worker has it already.
   func remove(_ job: PhotoJob) {
@@ -43,15 +89,22 @@ final class PhotoQueue: @unchecked Sendable {
   }
 
   /// The next photos for one worker, its share of those that wait but at most `maximum`; blocks while
-  /// there are none. Nil when the queue is closed and empty: the worker's end.
+  /// there are none, and while the first of fewer than `maximum` may still wait for others. Nil when the queue is closed and empty: the worker's end.
   func take(upTo maximum: Int) -> [PhotoJob]? {
     monitor.sync {
-      while jobs.isEmpty && !isClosed { monitor.wait() }
-      guard !jobs.isEmpty else { return nil }
+      while true {
+        while jobs.isEmpty && !isClosed { monitor.wait() }
+        guard let first = jobs.first else { return nil }
+        let rest = delay == .zero ? .zero : delay - first.job.start.duration(to: .now)
+        if isClosed || jobs.count >= maximum || rest <= .zero { break }
+        monitor.wait(atMost: rest)
+      }
       let count = min((jobs.count + workers - 1) / workers, maximum)
       let taken = jobs[..<count]
       jobs.removeFirst(count)
       bounded -= taken.count { $0.isBounded }
+      counts.photos += count
+      counts.batches += 1
       return taken.map(\.job)
     }
   }

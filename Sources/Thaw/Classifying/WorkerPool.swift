@@ -44,16 +44,19 @@ final class WorkerPool: Sendable {
     }
   }
 
-  /// Makes working memory for every worker and starts them.
+  /// Starts a worker for each lane, at least one.
   ///
-  /// - Throws: what compiling the network throws; `DatasetError` when no thread can be started.
-  init(_ network: ClassifierNetwork, _ configuration: ImageClassifier.Configuration) throws {
-    let lanes = try network.lanes(configuration.workers, maximumBatch: configuration.maximumBatch)
-    let queue = PhotoQueue(capacity: configuration.capacity, workers: lanes.count)
+  /// - Throws: `DatasetError` when no thread can be started.
+  init(_ lanes: [any PhotoLane], _ configuration: ImageClassifier.Configuration) throws {
+    let queue = PhotoQueue(
+      capacity: configuration.capacity, workers: lanes.count, delay: configuration.batchDelay)
     let ending = End(workers: lanes.count)
     threads = try WorkerThreads(count: lanes.count) { number in
       let lane = lanes[number]
-      while let jobs = queue.take(upTo: lane.maximumPhotos) { lane.answer(jobs) }
+      while let jobs = queue.take(upTo: lane.maximumPhotos) {
+        let busy = ContinuousClock().measure { lane.answer(jobs) }
+        queue.count(busy: busy)
+      }
       ending.workerEnded()
     }
     usualReadAhead = 2 * lanes.count * lanes[0].maximumPhotos
@@ -62,17 +65,47 @@ final class WorkerPool: Sendable {
     for _ in threads.count..<lanes.count { ending.workerEnded() }
   }
 
+  /// Photos answered so far, and those that wait.
+  var statistics: ImageClassifier.Statistics { queue.statistics }
+
+  /// Waits for the answers to several photos that are let in together or not at all.
+  func answers(
+    _ photos: [Photo], _ question: Question
+  ) async throws -> [Result<PhotoAnswer, ImageClassifierError>] {
+    try queue.reserve(photos.count)
+    // Every place that was kept is used or given back by its task, so all are waited for, cancelled or not.
+    let tasks = photos.map { photo in Task { try await answer(photo, question, .reserved) } }
+    return try await withTaskCancellationHandler {
+      var results: [Result<PhotoAnswer, ImageClassifierError>] = []
+      var wasCancelled = false
+      for task in tasks {
+        switch await task.result {
+        case .success(let answer): results.append(.success(answer))
+        case .failure(let error as ImageClassifierError): results.append(.failure(error))
+        case .failure: wasCancelled = true
+        }
+      }
+      if wasCancelled { throw CancellationError() }
+      return results
+    } onCancel: {
+      for task in tasks { task.cancel() }
+    }
+  }
+
   /// Waits for the answer to one photo.
   ///
-  /// - Parameter isBounded: whether a full queue refuses it.
+  /// - Parameter admission: whether a full queue refuses it.
   func answer(
-    _ photo: Photo, _ question: Question, isBounded: Bool
+    _ photo: Photo, _ question: Question, _ admission: PhotoQueue.Admission
   ) async throws -> PhotoAnswer {
     let job = PhotoJob(photo, question)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        guard job.attach(continuation) else { return }
-        do { try queue.add(job, isBounded: isBounded) } catch { job.finish(.failure(error)) }
+        guard job.attach(continuation) else {
+          if admission == .reserved { queue.release() }
+          return
+        }
+        do { try queue.add(job, admission) } catch { job.finish(.failure(error)) }
       }
     } onCancel: {
       job.finish(.failure(CancellationError()))
