@@ -49,6 +49,8 @@ never Execution ThawOneDNN ThawReference
 never Network ThawExecution
 never Reports ThawRuns
 never Diagnosis ThawRuns
+never Runs ThawPlanning ThawSearch
+never Search ThawPlanning
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)
