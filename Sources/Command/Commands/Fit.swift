@@ -109,6 +109,15 @@ struct Fit: ParsableCommand {
           + " thaw pretrained fetch NAME")
     }
     guard names.count > 1 else { return first }
+    // Equally good ones are told apart by their speed, which is another each time: what a head was trained on
+    // stays.
+    if FileSystem.exists(directory.headModel), let former = try? directory.loadRecipe().backbone,
+      names.contains(former)
+    {
+      context.console.say(
+        "The backbone stays \(former), on which this run has a head; a new run compares anew.")
+      return former
+    }
     var scratch = recipe
     scratch.backbone = first
     _ = try PrepareStage(directory, context: context).prepare(
