@@ -171,6 +171,12 @@ let package = Package(
         "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    room(
+      "Planning",
+      [
+        "Backbones", "Console", "Datasets", "Execution", "Files", "Inference", "Network", "OneDNN",
+        "Recipes", "Runs", "Search", "Tensors", "Training",
+      ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -186,7 +192,7 @@ let package = Package(
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
         "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
         "ThawInference",
-        "ThawNetwork",
+        "ThawNetwork", "ThawPlanning",
         "ThawRecipes", "ThawReports", "ThawReview",
         "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
@@ -281,6 +287,12 @@ let package = Package(
       [
         "Search", "Backbones", "Configuration", "Console", "Datasets", "Files", "Images",
         "Inference", "Recipes", "Reports", "Runs", "Tensors", "Training",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
+      of: "Planning",
+      [
+        "Planning", "Backbones", "Console", "Files", "Inference", "Recipes", "Runs", "Search",
+        "Tensors", "Training",
       ], libraries: ["ThawTinyBackbone", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(

@@ -49,8 +49,8 @@ never Execution ThawOneDNN ThawReference
 never Network ThawExecution
 never Reports ThawRuns
 never Diagnosis ThawRuns
-never Runs ThawReview ThawSearch
-never Search ThawReview
+never Runs ThawReview ThawPlanning ThawSearch
+never Search ThawReview ThawPlanning
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)

@@ -21,7 +21,7 @@ extension Recipe {
 
   /// The file from top to bottom.
   static let entries: [Entry] = [
-    .key(.name), .key(.backbone), .key(.seed),
+    .key(.name), .key(.backbone), .key(.seed), .key(.minutes),
     .section("data", \.data, Data.keys),
     // Before the keys that it sets, so that they can say otherwise.
     .key(.sizes),
@@ -81,12 +81,14 @@ extension Recipe {
   }
 
   /// The settings of sections, `""` for the keys outside of them, in the order of the file: `epochs` of
-  /// `train` is `train.epochs`. The name, which decides nothing, is not among them.
+  /// `train` is `train.epochs`. The name and the minutes, which decide nothing by themselves, are not among
+  /// them.
   package func values(of sections: [String]) -> [(name: String, value: String)] {
     Recipe.entries.flatMap { entry -> [(name: String, value: String)] in
       switch entry {
       case .key(let key):
-        sections.contains("") && key.name != "name" ? [(key.name, key.text(in: self))] : []
+        sections.contains("") && !["name", "minutes"].contains(key.name)
+          ? [(key.name, key.text(in: self))] : []
       case .section(let name, let keys, _):
         sections.contains(name) ? keys.map { ("\(name).\($0.name)", $0.text(in: self)) } : []
       }

@@ -57,6 +57,12 @@ extension RecipeKey where Section == Recipe.FineTune {
       "Judge the weights a quarter, half and three quarters of the way from the start to the best"
         + " epoch too, and keep those of the lowest validation loss.")
   }
+  package static var stopAfter: RecipeKey {
+    RecipeKey(
+      "stop_after", \.stopAfter, .optional(.whole(1...100_000), from: 1),
+      "Epochs after which fine-tuning ends, although its schedule has more: what `fit --minutes` records"
+        + " when time runs out before the last epoch.")
+  }
 }
 
 extension RecipeKey where Section == Recipe.Phase {
@@ -98,7 +104,7 @@ extension Recipe.FineTune {
   /// The keys that only `fine_tune` has.
   package static let ownKeys: [RecipeKey<Recipe.FineTune>] = [
     .enabled, .freezeTo, .groups, .gradual, .phases, .frozenBatchNorm, .trainableBatchNorm,
-    .interpolation,
+    .interpolation, .stopAfter,
   ]
   /// The keys of `fine_tune`: its own, and those of `train`.
   package static let keys = ownKeys + Recipe.Train.keys.map { $0.within(\.train) }
@@ -114,6 +120,11 @@ extension Recipe.FineTune {
     guard gradual.isEmpty || phases.isEmpty else {
       throw fields.error(
         at: "gradual", "'fine_tune.gradual' and 'fine_tune.phases' contradict each other.")
+    }
+    guard stopAfter == nil || (gradual.isEmpty && phases.isEmpty && train.sizes.count < 2) else {
+      throw fields.error(
+        at: "stop_after",
+        "'fine_tune.stop_after' ends a fine-tuning of one phase; this one has several.")
     }
   }
 }

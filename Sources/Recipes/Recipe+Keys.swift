@@ -17,6 +17,12 @@ extension RecipeKey where Section == Recipe {
   package static var seed: RecipeKey {
     RecipeKey("seed", \.seed, .seed, "Of every random stream (`--seed`).")
   }
+  package static var minutes: RecipeKey {
+    RecipeKey(
+      "minutes", \.minutes, .optional(.number(0...100_000), from: 1), option: "minutes",
+      "About how long `fit` may take, all in all: it plans what fits, and records the plan in place of this"
+        + " key. `thaw fit` alone heeds it. See [minutes.md](minutes.md).")
+  }
   package static var precision: RecipeKey {
     RecipeKey(
       "precision", \.precision, .choice(unlessUsual: .float32), option: "precision",

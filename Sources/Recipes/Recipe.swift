@@ -19,6 +19,8 @@ package struct Recipe: Hashable, Sendable {
   package var data = Data()
   /// How photos become tensors.
   package var image = Image()
+  /// About how long `fit` may take; nil for as long as it takes.
+  package var minutes: Double?
   /// In which numbers the network is computed wherever it does not train.
   package var precision = PrecisionChoice.float32
   /// How the numbers of the feature cache are stored while training.
@@ -187,6 +189,8 @@ package struct Recipe: Hashable, Sendable {
     /// Whether weights between those at the start and those at the end are judged too, and the best
     /// kept.
     package var interpolation = true
+    /// Epochs after which training ends, although its schedule has more; nil for all of them.
+    package var stopAfter: Int?
     /// Everything else, as for the head.
     package var train = Train.fineTuning
   }

@@ -30,16 +30,18 @@ package struct CrossValidationResult: Sendable, Equatable, Codable {
     package let count: Int
     /// Share of them that was found.
     package let recall: Double
-    /// By how much twice the photos (of every class) would raise the recall.
-    package let gain: Double
+    /// By how much twice the photos (of every class) would raise the recall; nil where the class has too few
+    /// photos to tell.
+    package let gain: Double?
     /// Between which values the gain lies, with 95 % confidence.
-    package let gainLower: Double
+    package let gainLower: Double?
     /// See above.
-    package let gainUpper: Double
+    package let gainUpper: Double?
 
     /// A class.
     package init(
-      name: String, count: Int, recall: Double, gain: Double, gainLower: Double, gainUpper: Double
+      name: String, count: Int, recall: Double, gain: Double?, gainLower: Double?,
+      gainUpper: Double?
     ) {
       self.name = name
       self.count = count
@@ -102,5 +104,12 @@ package struct CrossValidationResult: Sendable, Equatable, Codable {
     self.conclusion = conclusion
     self.key = key
     self.predictions = predictions
+  }
+}
+
+extension CrossValidationResult {
+  /// The classes for which more photos help most first; those of which it cannot be told last.
+  package var perClassByGain: [ClassShare] {
+    perClass.sorted { ($1.gain ?? -1, $0.name) < ($0.gain ?? -1, $1.name) }
   }
 }

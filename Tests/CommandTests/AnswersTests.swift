@@ -41,6 +41,44 @@ struct AnswersTests {
     try workspace.addPhoto("noise", kind: 7, number: 3, named: "strange.png")
   }
 
+  // MARK: Photos to label
+
+  /// A planted photo, unlike the classes' stripes, is among the first; a copy is not named again.
+  @Test(arguments: ["uncertainty", "diversity"])
+  func photosToLabelAreNamed(order: String) throws {
+    try workspace.addPhoto("more", kind: 0, number: 50, named: "one.png")
+    try FileSystem.createDirectory(workspace.file("copies"))
+    try AtomicFile.write(
+      workspace.file("copies/two.png"), bytes: try workspace.read("more/one.png"))
+    let outcome = try predict("photos", "more", "copies", "--rank", order, "--json")
+    let ranked = try outcome.json().array
+    #expect(outcome.status == 0 && ranked.count >= 2, "\(outcome.stderr)")
+    #expect(ranked.map { $0["rank"].int } == (1...ranked.count).map { $0 })
+    let named = ranked.compactMap { $0["path"].string }
+    let copies = ranked.flatMap { $0["copies"].array.compactMap(\.string) }
+    #expect(Set(named).isDisjoint(with: copies) && Set(named).count == named.count)
+    #expect([named, copies].contains { $0.contains("copies/two.png") })
+    #expect(!(named.contains("more/one.png") && named.contains("copies/two.png")))
+    if order == "uncertainty" {
+      let values = ranked.compactMap { $0["uncertainty"].double }
+      #expect(values == values.sorted(by: >))
+    }
+    let again = try predict("photos", "more", "copies", "--rank", order, "--json")
+    #expect(again.stdout == outcome.stdout)
+    let table = try predict("photos", "--rank", order, "--count", "2", "--format", "csv")
+    #expect(table.stdout.split(whereSeparator: \.isNewline).count == 3, "\(table.stdout)")
+  }
+
+  @Test(arguments: [
+    (["--rank", "diversity", "--top", "3"], "--top has no effect"),
+    (["--count", "3"], "--count has no effect without --rank"),
+    (["--rank", "uncertainty", "--coverage", "0.9"], "--coverage has no effect"),
+  ])
+  func whatSaysNothingOfARankIsRefused(options: [String], reason: String) throws {
+    let outcome = try workspace.start(["predict", "--model", model, "photos"] + options).wait()
+    #expect(outcome.status == 64 && outcome.stderr.contains(reason), "\(outcome.stderr)")
+  }
+
   // MARK: Calibration
 
   @Test func evaluationSaysHowFarProbabilitiesCanBeBelieved() throws {

@@ -179,16 +179,20 @@ struct SearchCommandTests {
     for trial in result["trials"].array.dropFirst() {
       #expect(kept.contains(trial["parameters"]["backbone"].word))
     }
-    let taken = try workspace.start(
-      [
-        "fit", "photos", "--run", "auto", "--backbone", "auto", "--epochs", "5", "--no-fine-tune",
-        "--json",
-      ]
-    ).wait()
+    let automatic = [
+      "fit", "photos", "--run", "auto", "--backbone", "auto", "--epochs", "5", "--no-fine-tune",
+      "--json",
+    ]
+    let taken = try workspace.start(automatic).wait()
     taken.succeeded()
     #expect(taken.stderr.contains("Taken: "))
     let recipe = try workspace.text("auto/recipe.yml")
     #expect(recipe.contains("backbone: \"tiny\"") || recipe.contains("backbone: \"dull\""))
+    // What was chosen stays, also where another one would be as good.
+    let again = try workspace.start(automatic).wait()
+    again.succeeded()
+    #expect(!again.stderr.contains("Taken: ") && again.stderr.contains("has a head"))
+    #expect(try again.json()["train"]["unchanged"].bool == true)
   }
 
   @Test func fitJudgesInFoldsAndTheReportShowsIt() throws {

@@ -57,7 +57,10 @@ struct LearningCurveTests {
   }
 
   @Test func tooFewPhotosSayNothing() {
-    #expect(curve(9, seed: 1, floor: 0, scale: 1).doubled() == nil)
+    #expect(curve(19, seed: 1, floor: 0, scale: 1).doubled() == nil)
+    #expect(curve(20, seed: 1, floor: 0, scale: 1).doubled() != nil)
+    // Nor of a class, when all of them together are enough.
+    #expect(curve(60, seed: 1, floor: 0, scale: 1).doubled(of: Set(0..<19)) == nil)
     #expect(CrossValidationStage.conclusion(nil).contains("too few"))
   }
 }

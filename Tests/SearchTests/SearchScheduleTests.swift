@@ -167,5 +167,48 @@ struct SearchScheduleTests {
     #expect(trials.count { $0.repetitions.count == 2 } == 3)
   }
 
+  /// The first trial computes features for a minute, which no finalist has to.
+  @Test func timeForFeaturesIsNotKeptForTheFinalists() throws {
+    let directory = try TemporaryDirectory()
+    let (journal, _) = try SearchJournal.open(directory.path.appending("j"), key: "k")
+    var schedule = SearchSchedule(SyntheticObjective.space, seed: 1)
+    schedule.repetitions = 2
+    let clock = Clock()
+    let objective = Preparing(objective: .planted)
+    objective.onMeasure = { clock.now += $0 }
+    var search = Search(schedule, journal, objective)
+    search.clock = { clock.now }
+    let trials = try search.run(trials: 1000, seconds: 120)
+    #expect(clock.now <= 121 && trials.count > 40)
+    #expect(trials.count { $0.repetitions.count == 2 } == 3)
+    let again = try SearchJournal.open(directory.path.appending("j"), key: "k").0
+    #expect(again.entries.first?.preparation == 60 && again.entries.last?.preparation == nil)
+  }
+
+  /// Takes a minute for the first measurement and a second for each.
+  private final class Preparing: SearchObjective, @unchecked Sendable {
+    let objective: SyntheticObjective
+    var onMeasure: (Double) -> Void = { _ in }
+    private(set) var preparation = 60.0
+    private var isPrepared = false
+    var rungs: Int { objective.rungs }
+
+    init(objective: SyntheticObjective) { self.objective = objective }
+
+    func costs(of parameters: [String: SearchValue]) -> [String: Double] {
+      objective.costs(of: parameters)
+    }
+
+    func measure(
+      _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
+    ) throws -> SearchMeasurement {
+      preparation = isPrepared ? 0 : 60
+      isPrepared = true
+      onMeasure(1 + preparation)
+      return try objective.measure(
+        parameters, rung: rung, earlier: earlier, repetition: repetition)
+    }
+  }
+
   private final class Clock: @unchecked Sendable { var now = 0.0 }
 }

@@ -62,11 +62,15 @@ extension CrossValidationResult {
       ])
     }
     lines.append(curve.text(width: OutputSink.tableColumns))
-    var classes = TextTable("Class", ">Photos", ">Found", ">Twice the photos would add", ">95 % to")
-    for item in perClass.sorted(by: { ($1.gain, $0.name) < ($0.gain, $1.name) }).prefix(10) {
+    var classes = TextTable(
+      "Class", ">Photos", ">Found", ">Twice the photos would add", ">95 % from",
+      ">to")
+    func points(_ share: Double?) -> String { share.map { Format.fixed(100 * $0, 1) } ?? "" }
+    for item in perClassByGain.prefix(10) {
       classes.append([
-        item.name, "\(item.count)", Format.percent(item.recall), Format.fixed(100 * item.gain, 1),
-        Format.fixed(100 * item.gainUpper, 1),
+        item.name, "\(item.count)", Format.percent(item.recall),
+        item.gain == nil ? "cannot tell" : points(item.gain), points(item.gainLower),
+        points(item.gainUpper),
       ])
     }
     return (lines + [classes.text(width: OutputSink.tableColumns), "All photos: \(predictions)"])

@@ -5,6 +5,7 @@ import SystemPackage
 import ThawConsole
 import ThawFiles
 import ThawInference
+import ThawPlanning
 import ThawRecipes
 import ThawReports
 import ThawRuns
@@ -27,7 +28,7 @@ struct Fit: ParsableCommand {
 
   @Option(
     help:
-      "Finish in about so many minutes: fine-tuning has as many of its epochs as fit. (default: no limit)"
+      "Finish in about so many minutes: chooses size, head, schedule and epochs by what fits. (default: no limit)"
   )
   var minutes: Double?
 
@@ -56,10 +57,11 @@ struct Fit: ParsableCommand {
     var recipe = try recipe.resolved(
       run: directory, seed: global.seed, console: session.console)
     try testTime.apply(to: &recipe.evaluate)
+    let planner = try planned(&recipe, directory, session).map(FitPlanner.init)
     recipe.backbone = try chosenBackbone(recipe, directory, context)
     let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
-      data, recipe: recipe, requests: self.recipe.requests, minutes: minutes,
+      data, recipe: recipe, requests: self.recipe.requests, planner: planner,
       onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
         // Not only when everything is trained.
@@ -79,6 +81,20 @@ struct Fit: ParsableCommand {
       text: result.text(recipe.evaluate.tta) + "\n\n" + judged.text)
   }
 
+  /// The minutes of the option or the recipe, which then has none: what is planned takes their place.
+  private func planned(
+    _ recipe: inout Recipe, _ directory: RunDirectory, _ session: Session
+  ) throws -> Double? {
+    let minutes = minutes ?? recipe.minutes
+    recipe.minutes = nil
+    guard let minutes else {
+      if let remark = FitPlanner.remark(on: recipe, in: directory) { session.console.say(remark) }
+      return nil
+    }
+    guard minutes > 0 else { throw PipelineError.usage("minutes is \(minutes), expected above 0.") }
+    return minutes
+  }
+
   /// The recipe's pretrained network, or for `auto` the one of those whose weights are here that serves the
   /// photos best.
   private func chosenBackbone(
@@ -93,6 +109,15 @@ struct Fit: ParsableCommand {
           + " thaw pretrained fetch NAME")
     }
     guard names.count > 1 else { return first }
+    // Equally good ones are told apart by their speed, which is another each time: what a head was trained on
+    // stays.
+    if FileSystem.exists(directory.headModel), let former = try? directory.loadRecipe().backbone,
+      names.contains(former)
+    {
+      context.console.say(
+        "The backbone stays \(former), on which this run has a head; a new run compares anew.")
+      return former
+    }
     var scratch = recipe
     scratch.backbone = first
     _ = try PrepareStage(directory, context: context).prepare(
@@ -141,7 +166,7 @@ extension FitStage.Summary {
     if isUnchanged {
       return "The model is up to date: \(ResultWords(evaluate).sentence).\n\(places)"
     }
-    let lines = [train.text, fineTune?.text].compactMap { $0 }.joined(separator: "\n")
+    let lines = [train.text, fineTune?.text, plan?.text].compactMap { $0 }.joined(separator: "\n")
     // `thaw diagnose fit` compares classes of which a photo has one.
     let better =
       advice ?? (evaluate.severalLabels ? nil : "thaw diagnose fit --run \(ShellWord.quote(run))")
@@ -154,5 +179,13 @@ extension FitStage.Summary {
       Try it:      thaw predict --model \(ShellWord.quote(model)) PHOTO
       Look at it:  xdg-open \(ShellWord.quote(report))\(better.map { "\nBetter:      \($0)" } ?? "")
       """
+  }
+}
+
+extension FitPlanSummary {
+  /// How much of the time was used, for people.
+  fileprivate var text: String {
+    "\(Format.duration(seconds: seconds)) of \(Format.duration(seconds: 60 * minutes)); the recipe that repeats"
+      + " it without a clock: \(recipe)"
   }
 }

@@ -5,6 +5,7 @@ import SystemPackage
 import ThawConsole
 import ThawFiles
 import ThawInference
+import ThawPlanning
 import ThawRecipes
 import ThawRuns
 
@@ -30,8 +31,18 @@ struct Predict: ParsableCommand {
   @Argument(help: "Photos, or folders and zip or tar files that are searched for photos.")
   var images: [FilePath]
 
-  @Option(help: "How many classes to rank.")
-  var top = 5
+  @Option(help: "How many classes to rank. (default: 5)")
+  var top: Int?
+
+  @Option(
+    help: """
+      Which photos to label next, in place of what is on them: those of which the model is unsure \
+      (uncertainty), or unsure ones that are unlike each other (diversity). Documentation/labelling.md.
+      """)
+  var rank: LabelQueue.Order?
+
+  @Option(help: "With --rank: how many photos to name. (default: 100)")
+  var count: Int?
 
   @OptionGroup(title: "Several looks, several models") var testTime: TestTimeOptions
 
@@ -69,7 +80,25 @@ struct Predict: ParsableCommand {
 
   func validate() throws {
     _ = try ThresholdOptions.given(threshold)
-    guard top >= 1 else { throw ValidationError("--top is \(top), expected at least 1.") }
+    if let top, top < 1 { throw ValidationError("--top is \(top), expected at least 1.") }
+    if let count, count < 1 { throw ValidationError("--count is \(count), expected at least 1.") }
+    if rank == nil, count != nil {
+      throw ValidationError("--count has no effect without --rank.")
+    }
+    if rank != nil {
+      let idle = [
+        top.map { _ in "--top" }, coverage.map { _ in "--coverage" },
+        unknown.map { _ in "--unknown" }, logits ? "--logits" : nil,
+      ].compactMap { $0 }
+      if let option = idle.first {
+        throw ValidationError(
+          "\(option) has no effect beside --rank, which says which photos to label and no more.")
+      }
+    }
+    if rank != nil, !threshold.isEmpty {
+      throw ValidationError(
+        "--threshold has no effect beside --rank, which says which photos to label and no more.")
+    }
     guard !logits || global.json || format == .json else {
       throw ValidationError(
         "--logits has no effect without --json: the other formats leave them out.")
@@ -87,8 +116,9 @@ struct Predict: ParsableCommand {
     let session = Session(global)
     var settings = Recipe().evaluate
     try testTime.apply(to: &settings)
+    if let rank { return try rankPhotos(by: rank, settings, session) }
     var options = PredictStage.Options()
-    (options.top, options.tta, options.withLogits) = (top, settings.tta, logits)
+    (options.top, options.tta, options.withLogits) = (top ?? 5, settings.tta, logits)
     (options.coverage, options.unknown) = (coverage, unknown)
     options.thresholds.given = try ThresholdOptions.given(threshold)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
@@ -99,6 +129,25 @@ struct Predict: ParsableCommand {
       case .csv: .document(csv(predictions))
       case .text: .text(lines(predictions))
       }
+    try write(result, failures)
+  }
+
+  private func rankPhotos(
+    by order: LabelQueue.Order, _ settings: Recipe.Evaluate, _ session: Session
+  ) throws {
+    let (photos, failures) = try RankStage(context: try session.context()).rank(
+      images, model: foreign.reference(model, snapshots: settings.snapshots), by: order,
+      count: count ?? 100, tta: settings.tta)
+    let result: PrintedResult =
+      switch global.json ? .json : format ?? .text {
+      case .json: .document(try JSONText.of(photos) + "\n")
+      case .csv: .document(RankStage.csv(photos))
+      case .text: .text(RankStage.text(photos))
+      }
+    try write(result, failures)
+  }
+
+  private func write(_ result: PrintedResult, _ failures: [PredictStage.Failure]) throws {
     if let output { try deliver(result, to: output) } else { try standardOutput(result) }
     for failure in failures {
       OutputSink.standardError.write(
@@ -177,3 +226,32 @@ struct Predict: ParsableCommand {
 }
 
 extension PredictStage.UnknownPhotos: ExpressibleByArgument {}
+extension LabelQueue.Order: ExpressibleByArgument {}
+
+extension RankStage {
+  /// A row a photo.
+  fileprivate static func csv(_ photos: [Ranked]) -> String {
+    var table = CSVWriter(header: [
+      "rank", "path", "label", "probability", "uncertainty", "entropy", "distance", "copies",
+    ])
+    for one in photos {
+      table.append([
+        "\(one.rank)", one.path, one.label, "\(one.probability)", "\(one.uncertainty)",
+        "\(one.entropy)", one.distance.map { "\($0)" } ?? "", one.copies.joined(separator: "|"),
+      ])
+    }
+    return table.text
+  }
+
+  /// A line a photo.
+  fileprivate static func text(_ photos: [Ranked]) -> String {
+    photos.map { one in
+      let copies = one.copies.isEmpty ? "" : "; \(counted(one.copies.count, "copy", "copies"))"
+      let unlike = one.unknown == true ? "; unlike anything it was trained on" : ""
+      return
+        "\(one.rank)  \(one.path)  uncertainty \(ThawConsole.Format.fixed(one.uncertainty, 3)),"
+        + " perhaps \(VisibleText.escape(one.label))"
+        + " \(ThawConsole.Format.percent(Double(one.probability), separator: " "))\(unlike)\(copies)\n"
+    }.joined()
+  }
+}

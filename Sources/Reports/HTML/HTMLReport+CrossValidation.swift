@@ -23,11 +23,11 @@ extension HTMLReport {
               }, isFaint: true)
           ]
         } ?? []))
-    let rows = found.perClass.sorted { ($1.gain, $0.name) < ($0.gain, $1.name) }.prefix(12).map {
+    let rows = found.perClassByGain.prefix(12).map {
       item -> [Markup] in
       [
         name(item.name), "\(item.count)", "\(Format.percent(item.recall))",
-        "\(points(item.gain)) (\(points(item.gainLower)) to \(points(item.gainUpper)))",
+        "\(gain(item))",
       ]
     }
     return Section(
@@ -45,6 +45,13 @@ extension HTMLReport {
             Column("Twice the photos would add", numeric: true),
           ], rows, caption: "Where more photos help most", stacks: true))
         """)
+  }
+
+  private func gain(_ item: CrossValidationResult.ClassShare) -> String {
+    guard let gain = item.gain, let lower = item.gainLower, let upper = item.gainUpper else {
+      return "cannot tell"
+    }
+    return "\(points(gain)) (\(points(lower)) to \(points(upper)))"
   }
 
   private func points(_ share: Double) -> String { Format.fixed(100 * share, 1) }

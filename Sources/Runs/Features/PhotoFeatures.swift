@@ -2,20 +2,20 @@
 
 import Synchronization
 import SystemPackage
-import ThawDatasets
-import ThawExecution
+package import ThawDatasets
+package import ThawExecution
 import ThawFiles
-import ThawImages
-import ThawRecipes
+package import ThawImages
+package import ThawRecipes
 import ThawTensors
-import ThawTraining
+package import ThawTraining
 
 /// Features computed from the photos themselves each time they are asked for: what trains on a new
 /// draw of the augmentation in every epoch, or on a network with nothing frozen in front.
 ///
 /// A sample's features depend on its photo, the augmentation and the epoch alone, so a training that
 /// is resumed sees the same ones.
-final class PhotoFeatures: MixingFeatureSource {
+package final class PhotoFeatures: MixingFeatureSource {
   private let photos: PhotoPreparation
   private let labels: SampleLabels
   /// The frozen layers; nil when the first layer already trains.
@@ -26,9 +26,9 @@ final class PhotoFeatures: MixingFeatureSource {
   private let views: Int?
   private let threads: Int
   private var pixels = AlignedStorage<Float>(count: 0)
-  let stride: Int
+  package let stride: Int
 
-  init(
+  package init(
     _ records: [Manifest.Record], manifest: Manifest, network: TransferNetwork,
     prefix: (any InferencePlan)?, settings: Recipe.Train, seed: UInt64, threads: Int
   ) {
@@ -43,20 +43,20 @@ final class PhotoFeatures: MixingFeatureSource {
     self.threads = threads
   }
 
-  var count: Int { labels.count }
-  var photoSize: PixelSize { PixelSize(width: photos.side, height: photos.side) }
+  package var count: Int { labels.count }
+  package var photoSize: PixelSize { PixelSize(width: photos.side, height: photos.side) }
 
-  var targetRows: TargetRows? { labels.rows }
+  package var targetRows: TargetRows? { labels.rows }
 
-  func label(_ index: Int) -> Int { labels.label(index) }
+  package func label(_ index: Int) -> Int { labels.label(index) }
 
-  func copyFeatures(
+  package func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, into output: UnsafeMutableBufferPointer<Float>
   ) throws {
     try copyFeatures(of: indices, view, mixing: nil, into: output)
   }
 
-  func copyFeatures(
+  package func copyFeatures(
     of indices: ArraySlice<Int>, view: FeatureView, mixing draw: MixingDraw,
     into output: UnsafeMutableBufferPointer<Float>
   ) throws {

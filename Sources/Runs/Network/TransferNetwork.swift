@@ -11,7 +11,7 @@ package import ThawNetwork
 import ThawOneDNN
 package import ThawRecipes
 package import ThawTensors
-import ThawTraining
+package import ThawTraining
 
 /// A backbone with a head for the classes of a dataset, its weights, and what of it is frozen.
 package struct TransferNetwork {
@@ -29,7 +29,7 @@ package struct TransferNetwork {
   package let parameters: Parameters
 
   /// The network a recipe describes, with pretrained weights and a fresh head, which alone trains.
-  init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
+  package init(_ recipe: Recipe, classes: [String], context: StageContext) throws {
     let card = try context.pretrained.card(named: recipe.backbone)
     try self.init(
       recipe, on: try PretrainedBackbone(card, from: context.pretrained), classes: classes,
@@ -90,7 +90,7 @@ package struct TransferNetwork {
 
   /// The same network as a phase of training has it: with its plan, its input size, and the weights
   /// reached so far.
-  func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
+  package func during(_ phase: FreezePhase, parameters: Parameters) -> TransferNetwork {
     TransferNetwork(
       card, phase.size.map(preprocessing.withInputSize) ?? preprocessing, graph, phase.plan,
       parameters)

@@ -29,6 +29,10 @@ struct GradientTraining {
   let network: TransferNetwork
   let sources: TrainingSourceMaker
   let snapshots: SnapshotFiles
+  /// Epochs after which it ends, although the schedule has more; nil for all of them.
+  var stopAfter: Int?
+  /// Asked after each epoch how it goes on; nil for as it is.
+  var pacing: ((EpochRecord) throws -> TrainingPace)?
 
   private var run: OpenRun { sources.run }
   private var context: StageContext { run.context }
@@ -36,7 +40,8 @@ struct GradientTraining {
 
   /// Trains, from a checkpoint of the same training if there is one.
   ///
-  /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint; ``PipelineError/diverged(_:)``.
+  /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint; ``PipelineError/diverged(_:)``;
+  ///   ``TrainingChange`` when ``pacing`` changes how long it lasts.
   func train() throws -> TrainedNetwork {
     let manifest = run.manifest
     let samples = manifest.records(in: .train).count
@@ -153,13 +158,15 @@ struct GradientTraining {
     }
     var detail: String?
     let hooks = TrainerHooks(
-      onEpoch: { record, trainer in
+      onEpoch: { [pacing, stopAfter] record, trainer in
         let accuracy = record.validAccuracy.map { ", valid \(measure) \(Format.percent($0))" } ?? ""
         detail = phaseName(training.phase) + "epoch \(record.epoch + 1)\(accuracy)"
         progress.update(completed: trainer.progress.step, detail: detail, loss: record.trainLoss)
         if let line = lines.line(record, timeLeft: progress.timeLeft) { progress.say(line) }
         context.onEpoch(label, record)
         try saveSometimes()
+        let isLast = record.epoch + 1 >= min(schedule.epochs, stopAfter ?? .max)
+        if let pacing, !isLast { try change(training, to: pacing(record), after: record) }
       },
       onBatch: { trainer in
         progress.update(completed: trainer.progress.step, detail: detail)
@@ -170,7 +177,7 @@ struct GradientTraining {
           training.parameters, epoch: snapshot.epoch, trained: trainableCount,
           isCached: isCached())
       },
-      isCancelled: { context.isInterrupted() })
+      isCancelled: { context.isInterrupted() }, stopAfter: stopAfter)
     let result = try training.run(hooks)
     guard result.outcome != .cancelled else {
       try checkpoint.save(try training.exportState())
@@ -178,6 +185,22 @@ struct GradientTraining {
     }
     progress.finish(summary(of: result))
     return result
+  }
+
+  /// Ends the training where it is when its recipe is to change.
+  private func change(
+    _ training: PhasedTraining, to pace: TrainingPace, after record: EpochRecord
+  ) throws {
+    switch pace {
+    case .goOn: return
+    case .end:
+      throw TrainingChange(stopAfter: record.epoch + 1, state: try training.exportState())
+    case .lasting(let asked):
+      let epochs = settings.schedule.wholeEpochs(asked)
+      guard epochs != schedule.epochs, let state = try training.exportState().lasting(epochs)
+      else { return }
+      throw TrainingChange(epochs: asked, state: state)
+    }
   }
 
   private func phaseName(_ index: Int) -> String {

@@ -60,17 +60,25 @@ package struct FineTuneStage {
   /// - Parameter onPlan: called with the plan before anything trains; not when nothing has to.
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint, `TrainingError.diverged`.
   package func fineTune(onPlan: ([PhaseTable]) -> Void = { _ in }) throws -> Summary {
+    try fineTune(onPlan: onPlan, pacing: nil).0
+  }
+
+  /// The same, while somebody decides after each epoch how it goes on; what is decided is in force in the run
+  /// that comes back, and in its recipe.
+  func fineTune(
+    onPlan: ([PhaseTable]) -> Void, pacing: ((EpochRecord) throws -> TrainingPace)?
+  ) throws -> (Summary, OpenRun) {
     let start = try FineTuneStart(run)
     let usual = key(start, engine: run.context.compiler.trainingEngine.name)
     let known = try run.finishedTraining(run.directory.model)
     if let known, usual.made(known) {
-      return summary(known.outcome, run.time(of: known), start, unchanged: true)
+      return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
     }
     let engine = try TrainingEngine(
       start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
     let tuning = key(start, engine: engine.name)
     if let known, tuning.made(known) {
-      return summary(known.outcome, run.time(of: known), start, unchanged: true)
+      return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
     }
     if let known { sayChanges(since: known, head: start.record) }
     onPlan(start.phases)
@@ -78,10 +86,15 @@ package struct FineTuneStage {
     let snapshots = SnapshotFiles(
       run: run, key: tuning.key, network: start.network, isHeadAlone: false)
     let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
-    let end = try GradientTraining(
+    let training = GradientTraining(
       label: "Fine-tuning", settings: run.recipe.fineTune.train, schedule: start.schedule,
-      network: start.network, sources: sources, snapshots: snapshots
-    ).train()
+      network: start.network, sources: sources, snapshots: snapshots,
+      stopAfter: run.recipe.fineTune.stopAfter, pacing: pacing)
+    let end: TrainedNetwork
+    do { end = try training.train() } catch let change as TrainingChange {
+      return try FineTuneStage(changed(by: change, start, engine: engine.name)).fineTune(
+        onPlan: { _ in }, pacing: pacing)
+    }
     let trained = try InterpolationSearch(start: start, sources: sources).best(end)
     try run.verify()
     try trained.time.write(
@@ -91,7 +104,23 @@ package struct FineTuneStage {
       isHeadAlone: false)
     try snapshots.removeOthers()
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()
-    return summary(trained.outcome, trained.time, start, unchanged: false)
+    return (summary(trained.outcome, trained.time, start, unchanged: false), run)
+  }
+
+  /// The run with the recipe that a change has made. What was trained so far is a part of the new training
+  /// before the recipe is: killed between the two, the former one begins anew and nothing is wrong.
+  private func changed(
+    by change: TrainingChange, _ start: FineTuneStart, engine: String
+  ) throws -> OpenRun {
+    var recipe = run.recipe
+    if let epochs = change.epochs { recipe.fineTune.train.epochs = epochs }
+    if let last = change.stopAfter { recipe.fineTune.stopAfter = last }
+    let changed = run.with(recipe)
+    let key = FineTuningKey(recipe, head: start.record, engine: engine).key
+    try run.verify()
+    try TrainerCheckpoint(run.directory, key: key).save(change.state)
+    try changed.saveRecipe()
+    return changed
   }
 
   private func key(_ start: FineTuneStart, engine: String) -> FineTuningKey {

@@ -54,6 +54,8 @@ package struct FitStage {
     package let caution: String?
     /// What would make it better, as far as the training shows it.
     package let advice: String?
+    /// What was planned by the time there was; nil without a limit.
+    package let plan: FitPlanSummary?
 
     /// Whether nothing had to be done.
     package var isUnchanged: Bool {
@@ -65,7 +67,7 @@ package struct FitStage {
   ///
   /// - Parameters:
   ///   - requests: settings that must have an effect on the photos.
-  ///   - minutes: about how long all may take; fine-tuning has as many of its epochs as fit. Nil for no limit.
+  ///   - planner: who decides what fits into the time there is; nil for no limit.
   ///   - onBegin: called when a stage begins.
   ///   - onPrepared: called with what was found, before anything is computed.
   ///   - onPlan: called with what will thaw when, before fine-tuning.
@@ -73,7 +75,7 @@ package struct FitStage {
   ///   continues.
   package func fit(
     _ data: FilePath, recipe: Recipe, requests: PrepareStage.Requests = [],
-    minutes: Double? = nil,
+    planner: (any FitPlanning)? = nil,
     onBegin: (Part) -> Void = { _ in },
     onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
     onPlan: ([PhaseTable]) -> Void = { _ in }
@@ -83,12 +85,7 @@ package struct FitStage {
       onBegin(part)
       return try body()
     }
-    let limit = minutes.map(TimeLimit.init)
-    var recipe = recipe
-    if limit != nil {
-      recipe = TimeLimit.undecided(recipe, in: directory)
-      try TimeLimit.check(recipe)
-    }
+    let recipe = try planner?.recipe(for: recipe, in: directory) ?? recipe
     let prepared = try part(.prepare) {
       try PrepareStage(directory, context: context).prepare(
         data, recipe: recipe, requests: requests)
@@ -105,17 +102,22 @@ package struct FitStage {
           + " with --valid 0.2, or train without: thaw cache --run \(directory.path.quoted), then"
           + " thaw train --run \(directory.path.quoted)")
     }
+    if let planner { run = try planner.begin(run) }
     let cached = try part(.cache) { try CacheStage(run).fill() }
+    if let planner { run = try planner.head(run) }
     let trained = try part(.train) {
       try TrainStage(run).train(isFineTunedNext: run.recipe.fineTune.enabled)
     }
     var tuned: FineTuneStage.Summary?
     if run.recipe.fineTune.enabled {
       tuned = try part(.fineTune) {
-        guard let limit else { return try FineTuneStage(run).fineTune(onPlan: onPlan) }
-        guard let limited = try limit.applied(to: run) else { return nil }
-        run = limited
-        return try FineTuneStage(run).fineTune(onPlan: onPlan)
+        guard let planner else { return try FineTuneStage(run).fineTune(onPlan: onPlan) }
+        guard let planned = try planner.fineTuning(run, after: trained) else { return nil }
+        let (summary, followed) = try FineTuneStage(planned).fineTune(onPlan: onPlan) {
+          try planner.pace(planned, after: $0)
+        }
+        run = followed
+        return summary
       }
     }
     if tuned == nil { try TrainStage(run).useHead() }
@@ -131,10 +133,12 @@ package struct FitStage {
       if !isUnchanged { context.console.say("\(directory.report.displayed)") }
       return try ReportStage(run).write()
     }
+    let plan = try planner?.finish(run, tuned)
     return Summary(
       run: directory.path.string, model: directory.model.string, prepare: prepared, cache: cached,
       train: trained, fineTune: tuned, evaluate: evaluation, report: report.report,
-      caution: words.caution, advice: try directory.advice)
+      caution: words.caution, advice: try directory.advice,
+      plan: plan)
   }
 }
 

@@ -189,8 +189,8 @@ package struct CrossValidationStage {
       let own = Set(labels.indices.filter { labels[$0] == index })
       let gain = curve.doubled(of: own)?.gain
       return .init(
-        name: item.name, count: item.count, recall: item.recall, gain: gain?.value ?? 0,
-        gainLower: gain?.lower ?? 0, gainUpper: gain?.upper ?? 1 - item.recall)
+        name: item.name, count: item.count, recall: item.recall, gain: gain?.value,
+        gainLower: gain?.lower, gainUpper: gain?.upper)
     }
   }
 

@@ -33,14 +33,18 @@ package struct LearningCurve: Sendable {
   package struct Estimate: Sendable, Equatable {
     /// Itself.
     package let value: Double
-    /// 95 % of the resamples lie above.
+    /// 97.5 % of the resamples lie above: with ``upper`` it encloses 95 % of them.
     package let lower: Double
-    /// 95 % of the resamples lie below.
+    /// 97.5 % of the resamples lie below.
     package let upper: Double
   }
 
+  /// Pictures below which nothing is said of how they will be answered: one more or less that is right moves
+  /// the whole curve.
+  package static let fewestPictures = 20
+
   /// The accuracy with twice as many photos as the last size, and how much that is more; nil for fewer than
-  /// three sizes or ten pictures.
+  /// three sizes or ``fewestPictures``.
   ///
   /// - Parameter photos: the only ones that are judged; nil for all.
   package func doubled(
@@ -48,7 +52,7 @@ package struct LearningCurve: Sendable {
   ) -> (accuracy: Estimate, gain: Estimate)? {
     let own = groups.map { group in photos.map { set in group.filter(set.contains) } ?? group }
       .filter { !$0.isEmpty }
-    guard sizes.count >= 3, own.count >= 10 else { return nil }
+    guard sizes.count >= 3, own.count >= LearningCurve.fewestPictures else { return nil }
     // Right answers of each picture at each size, and its photos: all that a resample needs.
     let counts = own.map { group in correct.map { right in group.count { right[$0] } } }
     let weights = own.map(\.count)
@@ -73,6 +77,7 @@ package struct LearningCurve: Sendable {
 
   private static func estimate(_ value: Double, _ resampled: [Double]) -> Estimate {
     let sorted = resampled.sorted()
+    // Of 400 the ten smallest and the ten largest are outside.
     let edge = sorted.count / 40
     return Estimate(
       value: value, lower: min(sorted[edge], value),

@@ -68,6 +68,8 @@ package struct SearchEntry: Sendable, Equatable, Codable {
   package var costs: [String: Double]
   /// How long it took.
   package var seconds: Double
+  /// How much of it went into what repetitions find made, such as features; nil for none.
+  package var preparation: Double?
   /// Why there is no measurement.
   package var problem: String?
 

@@ -17,6 +17,13 @@ package protocol SearchObjective {
   func measure(
     _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
   ) throws -> SearchMeasurement
+  /// Seconds of the measurement before that no repetition of it takes again.
+  var preparation: Double { get }
+}
+
+extension SearchObjective {
+  /// Nothing is kept.
+  package var preparation: Double { 0 }
 }
 
 /// Why values could not be measured: the search goes on with others.
@@ -76,13 +83,16 @@ package struct Search {
     }
   }
 
-  /// How long the finalists will take, by how long whole trials took.
+  /// How long the finalists will take, by how long whole trials took. Features that were computed for one are in
+  /// the cache when it is repeated.
   private func closingSeconds(_ trials: [SearchTrial]) -> Double {
     let whole = trials.filter { $0.measurements.count == schedule.rungs }
     let entries = journal.entries.filter { $0.kind != .test }
     let dearest =
       whole.map { trial in
-        entries.filter { $0.id == trial.id && $0.kind == .trial }.reduce(0) { $0 + $1.seconds }
+        entries.filter { $0.id == trial.id && $0.kind == .trial }.reduce(0) {
+          $0 + max($1.seconds - ($1.preparation ?? 0), 0)
+        }
       }.max() ?? 0
     return dearest * Double((schedule.finalists + 1) * schedule.repetitions)
   }
@@ -124,6 +134,9 @@ package struct Search {
       entry.problem = "The \(schedule.metric.rawValue) is no number."
     }
     entry.seconds = clock() - begin
+    if entry.measurement != nil, objective.preparation > 0 {
+      entry.preparation = objective.preparation
+    }
     return entry
   }
 }

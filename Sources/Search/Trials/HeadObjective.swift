@@ -52,6 +52,8 @@ package final class HeadObjective: SearchObjective {
     }
   }
 
+  package private(set) var preparation = 0.0
+
   /// Photos that judge a trial at the last rung.
   package var judges: Int {
     folds == 0 ? run.manifest.records(in: .valid).count : records.count
@@ -108,6 +110,8 @@ package final class HeadObjective: SearchObjective {
     _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
   ) throws -> SearchMeasurement {
     try run.context.checkInterruption()
+    let prepared = heads.preparation
+    defer { preparation = heads.preparation - prepared }
     var recipe = try recipe(parameters, repetition: repetition)
     guard folds == 0 else {
       let assignment = FoldAssignment(

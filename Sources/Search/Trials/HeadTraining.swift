@@ -24,6 +24,8 @@ package final class HeadTraining {
   private var backbones: [String: PretrainedBackbone] = [:]
   /// The caches that hold every photo's features already, by what they depend on.
   private var stores: [String: FeatureStore] = [:]
+  /// Seconds in which features were computed so far.
+  package private(set) var preparation = 0.0
 
   /// Trains heads of `run`.
   package init(_ run: OpenRun) { self.run = run }
@@ -52,8 +54,17 @@ package final class HeadTraining {
       try stores[key]
       ?? FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
     stores[key] = store
-    _ = try store.fill(records, views: views)
+    try fill(store, records, views: views)
     return store
+  }
+
+  private func fill(
+    _ store: FeatureStore, _ records: [Manifest.Record], views: [TestTimeView]
+  ) throws {
+    let clock = ContinuousClock.now
+    if try store.fill(records, views: views) > 0 {
+      preparation += clock.duration(to: .now) / .seconds(1)
+    }
   }
 
   /// A head trained on `training`: the whole network's weights.
@@ -68,7 +79,7 @@ package final class HeadTraining {
     try HeadTraining.check(recipe, network)
     let views = settings.cachedViews(seed: recipe.seed)
     let store = try store(network, recipe, filledWith: training + validation)
-    if !views.isEmpty { _ = try store.fill(training, views: views) }
+    if !views.isEmpty { try fill(store, training, views: views) }
     let matrices = try views.map { try store.matrix(training, view: $0) }
     let labels = SampleLabels(of: training, in: manifest)
     let source = CachedFeatures(

@@ -193,6 +193,20 @@ package struct PhasedTrainingState: Sendable, Equatable {
     self.trainer = trainer
     self.earlier = earlier
   }
+
+  /// The same state of a run whose only phase lasts `epochs`; nil where what it has done so far depends on how
+  /// long it lasts.
+  package func lasting(_ epochs: Int) -> PhasedTrainingState? {
+    let done = trainer.progress.epoch + (trainer.progress.batch > 0 ? 1 : 0)
+    guard schedule.phases.count == 1, epochs >= done,
+      (schedule.phases[0].schedule ?? trainer.progress.configuration.schedule)
+        .beginsAlike(through: done)
+    else { return nil }
+    var state = self
+    state.schedule.phases[0].epochs = epochs
+    state.trainer.progress.configuration.epochs = epochs
+    return state
+  }
 }
 
 extension Trainer {

@@ -67,6 +67,17 @@ package indirect enum Schedule: Sendable, Hashable, Codable {
     }
   }
 
+  /// Whether the first `epochs` of a run are the same however many follow.
+  package func beginsAlike(through epochs: Int) -> Bool {
+    switch self {
+    case .constant, .step, .exponential, .inverseTime, .sgdr, .warmRestarts: true
+    case .cosine, .oneCycle, .flatCosine: epochs == 0
+    // What follows a warm-up shows in it by its first value alone, which no schedule takes from its length.
+    case .warmUp(let length, _, let next):
+      Double(epochs) <= length || next.beginsAlike(through: epochs)
+    }
+  }
+
   /// What is wrong with the numbers, as a sentence; nil when nothing is.
   package var problem: String? {
     switch self {

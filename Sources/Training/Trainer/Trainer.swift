@@ -109,7 +109,8 @@ package final class Trainer {
   /// The same, but the plan keeps the weights of the last step.
   func train(_ hooks: TrainerHooks) throws -> TrainingResult.Outcome {
     if let divergence { throw divergence }
-    while progress.epoch < epochs.upperBound && !progress.hasStoppedEarly {
+    let end = min(epochs.upperBound, hooks.stopAfter ?? .max)
+    while progress.epoch < end && !progress.hasStoppedEarly {
       let indices = order.indices(epoch: progress.epoch)
       while progress.batch < order.batches.count {
         if hooks.isCancelled() { return .cancelled }

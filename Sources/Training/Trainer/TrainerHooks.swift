@@ -12,18 +12,22 @@ package struct TrainerHooks {
   package var onCycle: ((CycleSnapshot, Trainer) throws -> Void)?
   /// Asked before each batch; true ends the run there, with the present weights in the plan.
   package var isCancelled: () -> Bool
+  /// Epochs of the run after which it ends, although its schedule has more; nil for all of them. Earlier ones
+  /// are the same with and without.
+  package var stopAfter: Int?
 
   /// Hooks; by default none does anything.
   package init(
     onEpoch: @escaping (EpochRecord, Trainer) throws -> Void = { _, _ in },
     onBatch: @escaping (Trainer) throws -> Void = { _ in },
     onCycle: ((CycleSnapshot, Trainer) throws -> Void)? = nil,
-    isCancelled: @escaping () -> Bool = { false }
+    isCancelled: @escaping () -> Bool = { false }, stopAfter: Int? = nil
   ) {
     self.onEpoch = onEpoch
     self.onBatch = onBatch
     self.onCycle = onCycle
     self.isCancelled = isCancelled
+    self.stopAfter = stopAfter
   }
 }
 
