@@ -163,6 +163,13 @@ let package = Package(
         "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    room(
+      "Quantization",
+      [
+        "Archives", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors",
+        "Training",
+      ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -178,7 +185,7 @@ let package = Package(
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
         "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
         "ThawInference",
-        "ThawNetwork",
+        "ThawNetwork", "ThawQuantization",
         "ThawRecipes", "ThawReports",
         "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
@@ -189,8 +196,8 @@ let package = Package(
       name: "thaw-bench",
       dependencies: [
         "ThawBackbones", "ThawCheckpoints", "ThawDatasets", "ThawExecution", "ThawImages",
-        "ThawNetwork", "ThawOneDNN", "ThawReference", "ThawSearch", "ThawTensors", "ThawTraining",
-        argumentParser, systemPackage,
+        "ThawNetwork", "ThawOneDNN", "ThawQuantization", "ThawReference", "ThawSearch",
+        "ThawTensors", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Benchmarks/thaw-bench"),
 
@@ -274,6 +281,13 @@ let package = Package(
         "Search", "Backbones", "Configuration", "Console", "Datasets", "Files", "Images",
         "Inference", "Recipes", "Reports", "Runs", "Tensors", "Training",
       ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
+      of: "Quantization",
+      [
+        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs",
+        "Tensors", "Training",
+      ], libraries: ["ThawTinyBackbone", "CThawKernels", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",

@@ -49,6 +49,7 @@ never Execution ThawOneDNN ThawReference
 never Network ThawExecution
 never Reports ThawRuns
 never Diagnosis ThawRuns
+never Quantization ThawReports ThawSearch ThawDiagnosis
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)

@@ -20,6 +20,11 @@ package struct ModelRecord: Sendable, Equatable {
   package var preprocessing: String
   /// In which numbers the network is computed in inference.
   package var precision: Precision
+  /// What is computed on bytes; only with that precision, and always then. The network is one whose batch norms
+  /// are folded.
+  package var quantization: Quantization?
+  /// What bringing the network to bytes cost, as a JSON document; opaque here.
+  package var quantizationNotes: String?
   /// What trained and with which batch-norm modes.
   package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
@@ -70,6 +75,8 @@ extension ModelRecord {
   /// another precision than Float32: a Thaw that knows only the first would answer otherwise, silently.
   private static let firstVersion = "1"
   private static let secondVersion = "2"
+  /// Weights in eight bits: a Thaw that knows only the others would take them for numbers.
+  private static let thirdVersion = "3"
 
   private static let prefix = "thaw."
 
@@ -80,7 +87,10 @@ extension ModelRecord {
     var metadata = ["format": "pt"]
     for (name, text) in notes { metadata[name] = text }
     let isFirst = outputActivation == .softmax && precision == .float32
-    metadata["thaw.format"] = isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
+    metadata["thaw.format"] =
+      isFirst
+      ? ModelRecord.firstVersion
+      : precision == .int8 ? ModelRecord.thirdVersion : ModelRecord.secondVersion
     if !isFirst {
       metadata["thaw.output_activation"] = outputActivation.rawValue
     }
@@ -99,6 +109,10 @@ extension ModelRecord {
     if let calibration { metadata["thaw.calibration"] = calibration }
     if let unknown { metadata["thaw.unknown"] = unknown }
     if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
+    if let quantization {
+      metadata["thaw.quantization"] = quantization.activationsJSON.serialized
+      if let quantizationNotes { metadata["thaw.quantization_result"] = quantizationNotes }
+    }
     return metadata
   }
 
@@ -109,12 +123,14 @@ extension ModelRecord {
       return text
     }
     let format = try text("format")
-    let known = [ModelRecord.firstVersion, ModelRecord.secondVersion]
+    let known = [
+      ModelRecord.firstVersion, ModelRecord.secondVersion, ModelRecord.thirdVersion,
+    ]
     guard known.contains(format) else {
       throw ModelRecordError(
         kind: .refused,
         reason: "refuses model file format \(quoted(format)), this version of Thaw reads"
-          + " \(known.joined(separator: " and "))",
+          + " \(known.joined(separator: ", "))",
         nextStep: "Use the version of Thaw that wrote it.")
     }
     let names = try text("class_names")
@@ -133,6 +149,13 @@ extension ModelRecord {
       structure: metadata["thaw.structure"], calibration: metadata["thaw.calibration"],
       unknown: metadata["thaw.unknown"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
+    quantization = try ModelRecord.quantization(metadata["thaw.quantization"])
+    quantizationNotes = metadata["thaw.quantization_result"]
+    guard (format == ModelRecord.thirdVersion) == (precision == .int8) else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "format \(quoted(format)) does not go with the precision \(precision.rawValue)")
+    }
     try validate()
   }
 
@@ -165,12 +188,17 @@ extension ModelRecord {
         reason: "thresholds are one a class, in 0 to 1, and only of independent sigmoids; found"
           + " \(thresholds.count) for \(classNames.count) classes")
     }
+    guard (quantization != nil) == (precision == .int8) else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "what bytes stand for belongs to the precision int8, found \(precision.rawValue)")
+    }
     guard !architecture.isEmpty else {
       throw ModelRecordError(kind: .malformed, reason: "the architecture has no name")
     }
     let documents = [
       ("preprocessing", preprocessing), ("training", training), ("calibration", calibration),
-      ("unknown", unknown),
+      ("unknown", unknown), ("quantization_result", quantizationNotes),
     ]
     for (name, document) in documents {
       guard let document else { continue }
@@ -211,6 +239,16 @@ extension ModelRecord {
         nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
     }
     return precision
+  }
+
+  private static func quantization(_ text: String?) throws(ModelRecordError) -> Quantization? {
+    guard let text else { return nil }
+    guard let json = try? JSONValue(parsing: text),
+      let result = Quantization(activationsJSON: json)
+    else {
+      throw ModelRecordError(kind: .malformed, reason: "thaw.quantization is not understood")
+    }
+    return result
   }
 
   // MARK: Calibration
