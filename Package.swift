@@ -177,6 +177,13 @@ let package = Package(
         "Backbones", "Console", "Datasets", "Execution", "Files", "Inference", "Network", "OneDNN",
         "Recipes", "Runs", "Search", "Tensors", "Training",
       ], libraries: [systemPackage]),
+    room(
+      "Quantization",
+      [
+        "Archives", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors",
+        "Training",
+      ], libraries: [systemPackage]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -192,7 +199,7 @@ let package = Package(
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
         "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
         "ThawInference",
-        "ThawNetwork", "ThawPlanning",
+        "ThawNetwork", "ThawPlanning", "ThawQuantization",
         "ThawRecipes", "ThawReports", "ThawReview",
         "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
@@ -203,8 +210,8 @@ let package = Package(
       name: "thaw-bench",
       dependencies: [
         "ThawBackbones", "ThawCheckpoints", "ThawDatasets", "ThawExecution", "ThawImages",
-        "ThawNetwork", "ThawOneDNN", "ThawReference", "ThawSearch", "ThawTensors", "ThawTraining",
-        argumentParser, systemPackage,
+        "ThawNetwork", "ThawOneDNN", "ThawQuantization", "ThawReference", "ThawSearch",
+        "ThawTensors", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Benchmarks/thaw-bench"),
 
@@ -294,6 +301,13 @@ let package = Package(
         "Planning", "Backbones", "Console", "Files", "Inference", "Recipes", "Runs", "Search",
         "Tensors", "Training",
       ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
+      of: "Quantization",
+      [
+        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
+        "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs",
+        "Tensors", "Training",
+      ], libraries: ["ThawTinyBackbone", "CThawKernels", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
     tests(
       of: "Command",

@@ -51,6 +51,7 @@ never Reports ThawRuns
 never Diagnosis ThawRuns
 never Runs ThawReview ThawPlanning ThawSearch
 never Search ThawReview ThawPlanning
+never Quantization ThawReports ThawSearch ThawDiagnosis
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)

@@ -7,6 +7,7 @@ import ThawCheckpoints
 import ThawExecution
 import ThawNetwork
 import ThawOneDNN
+import ThawQuantization
 import ThawReference
 import ThawTensors
 
@@ -27,7 +28,6 @@ struct BenchmarkNetwork {
     let architecture = try Architecture(named: options.network)
     var graph = architecture.graph(Head(classes: BenchmarkNetwork.classes))
     graph.precision = options.precision
-    self.graph = graph
     var parameters = Parameters.procedural(for: graph)
     if let work = options.work {
       let path = FilePath(work).appending("\(options.network).safetensors")
@@ -39,6 +39,13 @@ struct BenchmarkNetwork {
       }
     }
     try parameters.validate(for: graph)
+    if options.precision == .int8 {
+      let quantizer = try NetworkQuantizer(
+        graph, parameters, size: BenchmarkNetwork.size,
+        photos: try BenchmarkNetwork.pixels(options, count: 8), engine: BenchmarkNetwork.engine)
+      (graph, parameters) = try quantizer.quantized(keeping: [])
+    }
+    self.graph = graph
     self.parameters = parameters
   }
 

@@ -20,7 +20,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "What trains: frozen-bn, training-bn, late or head.")
   var variant = "frozen-bn"
 
-  @Option(help: "Numbers of inference: float32 or bfloat16.")
+  @Option(help: "Numbers of inference: float32, bfloat16 or int8.")
   var precision = Precision.float32
 
   @Option(help: "Compute threads.")

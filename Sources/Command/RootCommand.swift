@@ -20,7 +20,8 @@ struct RootCommand: ParsableCommand {
     subcommands: [
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
-      Explain.self, Embed.self, Similar.self, Serve.self, Export.self, Report.self, Augment.self,
+      Explain.self, Embed.self, Similar.self, Quantize.self, Serve.self, Export.self, Report.self,
+      Augment.self,
       Diagnose.self, Review.self, Doctor.self,
     ])
 

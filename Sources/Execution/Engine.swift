@@ -35,8 +35,10 @@ package protocol Engine: Sendable {
 }
 
 extension Engine {
-  /// Float32, unless an engine says otherwise.
-  package func computed(_ precision: Precision) -> Precision { .float32 }
+  /// Float32 for bfloat16, unless an engine says otherwise; bytes are whole numbers to everybody.
+  package func computed(_ precision: Precision) -> Precision {
+    precision == .int8 ? .int8 : .float32
+  }
 
   /// What decides the numbers that come out of inference, besides the network: the engine and its
   /// version, and the precision where it is not Float32. For example `oneDNN 2.6.3 bfloat16`.
@@ -44,6 +46,7 @@ extension Engine {
     switch computed(graph.precision) {
     case .float32: name
     case .bfloat16: name + " bfloat16"
+    case .int8: name + " int8"
     }
   }
 }

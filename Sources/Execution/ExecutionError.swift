@@ -11,6 +11,9 @@ package enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible
   /// An engine's plans cannot switch batch norms one by one.
   case uninspectable(engine: String)
 
+  /// A network in eight bits was to be trained.
+  case trainingOnBytes
+
   /// Whether it says that an engine has no kernel for an operation: another engine may have one.
   package var isMissingKernel: Bool {
     if case .unsupported = self { true } else { false }
@@ -23,6 +26,9 @@ package enum ExecutionError: Error, Sendable, Equatable, CustomStringConvertible
       "\(layer.map { "layer '\($0)': " } ?? "")\(library) failed in \(operation): \(status)."
     case .unsupported(let operation, let layer, let engine):
       "layer '\(layer)': \(engine) has no kernel for \(operation). Use --engine reference."
+    case .trainingOnBytes:
+      "a network in eight bits cannot be trained: its weights are whole multiples of a step. Train the model it"
+        + " was made of, in float32 or bfloat16, and run thaw quantize on the result."
     case .uninspectable(let engine):
       "\(engine) cannot switch batch norms one by one. Use --engine reference."
     }

@@ -5,6 +5,7 @@ package import SystemPackage
 package import ThawBackbones
 package import ThawCheckpoints
 import ThawConsole
+import ThawExecution
 package import ThawImages
 package import ThawNetwork
 
@@ -32,6 +33,11 @@ package struct StoredModel {
     preprocessing = contract
     let head = try StoredModel.head(of: record, file: modelFile)
     var graph = try Architecture.graph(of: record, parameters, head: head, file: modelFile)
+    if let quantization = record.quantization {
+      graph = graph.folded
+      graph.quantization = quantization
+      try graph.requireKnownLayers(of: quantization, file: modelFile)
+    }
     graph.precision = record.precision
     self.graph = graph
     try parameters.validate(for: graph)
@@ -83,5 +89,29 @@ package struct StoredModel {
       structure: card.architecture == Architecture.onnxName
         ? try ONNXStructure.text(of: graph, parameters, preprocessing: preprocessing) : nil,
       notes: ["license": card.license])
+  }
+}
+
+extension Graph {
+  /// Whether what bytes stand for is about this network.
+  fileprivate func requireKnownLayers(
+    of quantization: Quantization, file: FilePath
+  ) throws(PipelineError) {
+    let outputs = Dictionary(
+      uniqueKeysWithValues: nodes.compactMap { node -> (ParameterPath, Int)? in
+        switch node.operation {
+        case .convolution(let layer): (node.path, layer.outputs)
+        case .dense(let layer): (node.path, layer.outputs)
+        default: nil
+        }
+      })
+    let known = Set(nodes.map(\.path))
+    let wrong =
+      quantization.activations.keys.filter { !known.contains($0) }
+      + quantization.weights.filter { outputs[$0.key] != $0.value.count }.keys
+    guard let first = wrong.min() else { return }
+    throw .data(
+      "\(file.displayed): its bytes are those of a layer '\(first)' that the network has not, or not so. The"
+        + " file is damaged; quantize the model again.")
   }
 }

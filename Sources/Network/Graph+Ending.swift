@@ -17,7 +17,8 @@ extension Graph {
           id: id, path: node.path, operation: node.operation,
           inputs: node.inputs.compactMap { places[$0] }, group: node.group))
     }
-    return Graph(name: name, nodes: kept, groups: groups, precision: precision)
+    return Graph(
+      name: name, nodes: kept, groups: groups, precision: precision, quantization: quantization)
   }
 }
 
@@ -40,7 +41,8 @@ extension Graph {
     }
     if shapes[cut.index].rank == 4 { add("new_head.flatten", .flatten) }
     add("new_head", .dense(Dense(inputs: shapes[cut.index].count, outputs: classes)))
-    return Graph(name: name, nodes: nodes, groups: groups, precision: precision)
+    return Graph(
+      name: name, nodes: nodes, groups: groups, precision: precision, quantization: quantization)
   }
 }
 
@@ -54,6 +56,31 @@ extension Graph {
     nodes[last.id.index] = Node(
       id: last.id, path: last.path, operation: .dense(layer), inputs: last.inputs,
       group: last.group)
-    return Graph(name: name, nodes: nodes, groups: groups, precision: precision)
+    return Graph(
+      name: name, nodes: nodes, groups: groups, precision: precision, quantization: quantization)
+  }
+}
+
+extension Graph {
+  /// The same nodes with other operations in the places of some; what is left out hands on its first input.
+  package func changing(
+    _ operations: [NodeID: Operation], leavingOut left: Set<NodeID>
+  ) -> Graph {
+    var places: [NodeID: NodeID] = [:]
+    var kept: [Node] = []
+    for node in nodes {
+      guard !left.contains(node.id) else {
+        places[node.id] = node.inputs.first.flatMap { places[$0] }
+        continue
+      }
+      let id = NodeID(kept.count)
+      places[node.id] = id
+      kept.append(
+        Node(
+          id: id, path: node.path, operation: operations[node.id] ?? node.operation,
+          inputs: node.inputs.compactMap { places[$0] }, group: node.group))
+    }
+    return Graph(
+      name: name, nodes: kept, groups: groups, precision: precision, quantization: quantization)
   }
 }

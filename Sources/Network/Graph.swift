@@ -44,14 +44,18 @@ package struct Graph: Hashable, Sendable {
   /// In which numbers it is computed in inference. It stands here so that nobody who compiles the network
   /// can forget it.
   package var precision: Precision
+  /// What is computed on bytes; nil unless the precision is ``Precision/int8``.
+  package var quantization: Quantization?
 
   package init(
-    name: String, nodes: [Node], groups: [LayerGroup], precision: Precision = .float32
+    name: String, nodes: [Node], groups: [LayerGroup], precision: Precision = .float32,
+    quantization: Quantization? = nil
   ) {
     self.name = name
     self.nodes = nodes
     self.groups = groups
     self.precision = precision
+    self.quantization = quantization
   }
 
   /// The node at `id`.

@@ -12,6 +12,10 @@ package enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
   /// products of a layer summed in Float32. The network's last layer, global pooling and what has no
   /// fast kernel are Float32.
   case bfloat16
+  /// Weights and most activations in eight bits, what each stands for measured on photos
+  /// (``Quantization``). Products are summed in whole numbers, so every processor gives the same. A network
+  /// is trained in another precision and brought to this one afterwards.
+  case int8
 
   /// All of them, for messages.
   package static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }

@@ -15,6 +15,8 @@ struct ChainBuilder {
   private(set) var instructions: [ChainInstruction] = []
   private(set) var buffers: [(bytes: Int, place: BufferPlace)] = []
   private var values: [NodeID: ChainTensor] = [:]
+  /// Results that are bytes; of these ``values`` has a copy in Float32 where somebody wants one.
+  var bytes: [NodeID: ByteTensor] = [:]
   private let lastUses: LastUses
   private let inputBuffer = 0
   /// What lies between two layers where their kernels are fast for it.
@@ -59,6 +61,15 @@ struct ChainBuilder {
 
   /// Records where the result of `node` is.
   mutating func define(_ node: NodeID, as tensor: ChainTensor) { values[node] = tensor }
+
+  /// Records that the result of `node` is bytes.
+  mutating func define(_ node: NodeID, as tensor: ByteTensor) {
+    bytes[node] = tensor
+    values[node] = nil
+  }
+
+  /// Whether the result of `node` is there in Float32.
+  func hasFloats(_ node: NodeID) -> Bool { values[node] != nil }
 
   /// A tensor in a buffer of its own.
   mutating func makeTensor(_ layout: OneDNNLayout) -> ChainTensor {
@@ -127,6 +138,7 @@ struct ChainBuilder {
   mutating func finish(
     _ node: NodeID
   ) throws -> (instructions: [ChainInstruction], buffers: [(bytes: Int, place: BufferPlace)]) {
+    try requireFloats(node)
     let result = tensor(of: node)
     let isFloat32 = result.layout.element == THAW_DNNL_FLOAT32
     if isFloat32 && result.layout.isDense && result.buffer != inputBuffer {

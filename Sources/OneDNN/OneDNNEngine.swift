@@ -18,6 +18,8 @@ package struct OneDNNEngine: Engine {
   package var imagesPerPass = 1
   /// Threads of the plans it compiles; ``ComputeThreads/count`` when nil.
   package var threads: Int?
+  /// Shown every result of the inference plans it compiles, for measuring; nil for nobody.
+  package var observer: LayerObserver?
   private let trainingEngine: any Engine
 
   /// An engine; pieces that train and that it has no kernel for are given to `training`.
@@ -32,7 +34,7 @@ package struct OneDNNEngine: Engine {
   /// Float32 where the processor has no instructions for bfloat16: imitating them would be slower than
   /// Float32, and less exact.
   package func computed(_ precision: Precision) -> Precision {
-    OneDNNEngine.hasBFloat16 ? precision : .float32
+    precision == .bfloat16 && !OneDNNEngine.hasBFloat16 ? .float32 : precision
   }
 
   /// The micro-batch to compile for when nothing else decides.
@@ -57,7 +59,7 @@ package struct OneDNNEngine: Engine {
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
         graph, operations: Array(operations), from: source, parameters: parameters, batch: batch,
-        size: size)
+        size: size, observer: observer)
     }
     let split = Split(operations, from: source)
     let segments: [OneDNNSegment] =

@@ -20,7 +20,7 @@ final class OneDNNSegment {
   init(
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     batch: Int,
-    size: Extent2D
+    size: Extent2D, observer: LayerObserver? = nil
   ) throws {
     let shapes = try graph.shapes(batch: batch, size: size)
     let result = operations.last?.result ?? source
@@ -28,7 +28,11 @@ final class OneDNNSegment {
     chain = try withSingleThreadedKernels {
       var builder = try ChainBuilder(
         graph, operations: operations, from: source, parameters: parameters, shapes: shapes)
-      for (index, operation) in operations.enumerated() { try builder.append(operation, at: index) }
+      try builder.roundToBytes(source)
+      for (index, operation) in operations.enumerated() {
+        try builder.appendInPrecision(operation, at: index)
+        if let observer { try builder.appendObservation(of: operation.result, by: observer) }
+      }
       let parts = try builder.finish(result)
       return try OneDNNChain(
         parts.instructions, buffers: parts.buffers,

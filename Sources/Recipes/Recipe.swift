@@ -140,11 +140,12 @@ package struct Recipe: Hashable, Sendable {
       }
     }
 
-    /// The choice that is this decision.
-    package init(_ precision: Precision) {
+    /// The choice that is this decision; nil for bytes, in which nothing is trained.
+    package init?(_ precision: Precision) {
       switch precision {
       case .float32: self = .float32
       case .bfloat16: self = .bfloat16
+      case .int8: return nil
       }
     }
   }

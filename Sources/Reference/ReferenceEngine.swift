@@ -17,9 +17,6 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
   /// `reference (Float)` or `reference (Double)`.
   package var name: String { "reference (\(Scalar.self))" }
 
-  /// Float32 whatever is asked for: the measure of others rounds nothing on the way.
-  package func computed(_ precision: Precision) -> Precision { .float32 }
-
   /// See ``Engine/compileInference(_:operations:from:parameters:microBatch:size:)``.
   package func compileInference(
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
@@ -29,7 +26,7 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
     return try ReferenceInferencePlan<Scalar> { shared in
       try ReferenceProgram(
         graph, nodes: nodes, from: source, parameters: parameters, sharing: shared, freezing: nil,
-        batch: microBatch, size: size)
+        operations: operations, batch: microBatch, size: size)
     }
   }
 

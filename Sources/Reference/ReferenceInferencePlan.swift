@@ -65,6 +65,9 @@ extension ReferenceProgram {
         identity: StepIdentity(seed: 0, step: 0))
       ElementLoops.convert(
         from + first * input.stride, to: input.values, count: pass.count * input.stride)
+      if let inputBytes {
+        ReferenceBytes.round(input.values, count: pass.count * input.stride, to: inputBytes)
+      }
       try forward(pass)
       ElementLoops.convert(
         output.values, to: to + first * output.stride, count: pass.count * output.stride)

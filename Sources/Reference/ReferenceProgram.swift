@@ -20,6 +20,8 @@ struct ReferenceProgram<Scalar: BLASScalar> {
 
   /// What the caller's samples are copied to.
   let input: ReferenceValue<Scalar>
+  /// The bytes that the caller's samples are rounded to; nil where they are not.
+  let inputBytes: ByteScale?
   /// What the caller gets.
   let output: ReferenceValue<Scalar>
   /// In order of computation.
@@ -37,16 +39,23 @@ struct ReferenceProgram<Scalar: BLASScalar> {
   ///   - shared: the parameters of another program of these nodes, to be used instead of copies of
   ///     `parameters`.
   ///   - plan: what trains; nil for a program that never trains.
+  ///   - operations: of inference on bytes, which is a property of whole ones.
   init(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
-    sharing shared: [PlanParameter<Scalar>]? = nil, freezing plan: FreezePlan?, batch: Int,
-    size: Extent2D
+    sharing shared: [PlanParameter<Scalar>]? = nil, freezing plan: FreezePlan?,
+    operations: [FusedOperation] = [], batch: Int, size: Extent2D
   ) throws {
     precondition(batch >= 1, "A plan needs a batch of at least 1, got \(batch).")
     let shapes = try graph.shapes(batch: batch, size: size)
     let layout = ReferenceLayout(graph, nodes: nodes, from: source, freezing: plan)
     let values: [ReferenceValue<Scalar>] = layout.makeValues(shapes)
     let scratch = ReferenceScratch<Scalar>()
+    let bytes = try ReferenceBytes(
+      graph, operations: plan == nil ? operations : [], from: source, parameters: parameters,
+      shapes: shapes)
+    func value(_ node: NodeID) -> ReferenceValue<Scalar>? {
+      layout.nodes.firstIndex(of: node.index).map { values[$0] }
+    }
     var instructions: [Instruction] = []
     var all: [PlanParameter<Scalar>] = []
     var owners: [Int] = []
@@ -64,7 +73,8 @@ struct ReferenceProgram<Scalar: BLASScalar> {
       let starts = values.indices.filter { layout.lastUse[$0] == index + 1 && $0 != nodes.count }
       instructions.append(
         Instruction(
-          path: node.path, layer: context.makeLayer(scratch), output: values[index + 1],
+          path: node.path,
+          layer: bytes.layer(of: node, context, value) ?? context.makeLayer(scratch), output: values[index + 1],
           starts: starts.map { values[$0] }))
     }
     self.instructions = instructions
@@ -72,6 +82,7 @@ struct ReferenceProgram<Scalar: BLASScalar> {
     self.owners = owners
     self.batch = batch
     input = values[0]
+    inputBytes = bytes.scale(of: graph[source])
     output = values[nodes.count]
   }
 

@@ -76,7 +76,7 @@ struct ModelFileTests {
   }
 
   @Test func laterFormatsAreRefusedByName() throws {
-    let error = try #require(try changed { $0["thaw.format"] = "4" })
+    let error = try #require(try changed { $0["thaw.format"] = "5" })
     #expect(error.kind == .refused)
     #expect(error.description.contains("refuses model file format '4'"))
   }

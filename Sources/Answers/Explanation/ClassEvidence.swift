@@ -49,6 +49,11 @@ package final class ClassEvidence {
         "\(source): the network \(graph.name) has no image left in front of its head that gradients could"
           + " be drawn on, as is usual of transformers. Use --method occlusion, which needs none.")
     }
+    guard model.graph.precision != .int8 else {
+      throw PipelineError.data(
+        "\(source): a network in eight bits has no gradients. Use --method occlusion, which needs none, or the"
+          + " model it was made of.")
+    }
     let shape = shapes[place.index]
     (channels, height, width) = (shape[1], shape[2], shape[3])
     layer = graph[place].path

@@ -12,7 +12,7 @@ import ThawTensors
 /// | entry | content |
 /// |---|---|
 /// | `format` | `pt`: names and shapes are PyTorch's |
-/// | `thaw.format` | version of this layout: `1`, `2` when the outputs are no softmax, or `3` when thresholds decide on one label |
+/// | `thaw.format` | version of this layout: `1`, `2` when the outputs are no softmax, `3` when thresholds decide on one label, or `4` in eight bits |
 /// | `thaw.version` | version of Thaw that wrote it |
 /// | `thaw.architecture` | for example `efficientnet_lite0` |
 /// | `thaw.class_names` | JSON array in the order of the logits |
@@ -24,8 +24,13 @@ import ThawTensors
 /// | `thaw.training` | JSON, the training record |
 /// | `thaw.calibration` | JSON: the temperature of its logits, and scores for sets of labels; may be absent |
 /// | `thaw.unknown` | JSON: what tells photos that are unlike its training photos; may be absent |
+/// | `thaw.quantization` | only in version 3, JSON: for each layer whose results are bytes scale and zero |
+/// | `thaw.quantization_result` | JSON: what eight bits cost, on which photos |
 /// | `thaw.structure` | only of imported networks: the graph, an ONNX file in Base64 without weights |
 /// | `thaw.crc32` | checksum, 8 hexadecimal digits |
+///
+/// In version 3 batch norms are folded, and a layer's `weight` in eight bits (I8) has its step for each output
+/// channel beside it, `weight_scale`.
 ///
 /// The checksum is the CRC-32 of the file as ``SafetensorsWriter`` writes it without this entry:
 /// a bit that flips anywhere, in a weight or in a class name, is noticed. A program that changes the
@@ -45,9 +50,7 @@ package enum ModelFile {
   ) throws {
     var metadata = try wrapping(path) { () throws(ModelRecordError) in try record.metadata() }
     let tensors =
-      parameters.paths.compactMap { name in
-        parameters[name].map { StoredTensor(name.description, $0) }
-      }
+      (record.quantization ?? Quantization()).storedTensors(of: parameters)
       + counters.map {
         StoredTensor($0.description, .int64, [], bytes: [UInt8](repeating: 0, count: 8))
       }
@@ -72,15 +75,22 @@ package enum ModelFile {
     _ checkpoint: Checkpoint
   ) throws(CheckpointError) -> (record: ModelRecord, parameters: Parameters) {
     let path = checkpoint.path
-    let record = try wrapping(path) { () throws(ModelRecordError) in
+    var record = try wrapping(path) { () throws(ModelRecordError) in
       try ModelRecord(metadata: checkpoint.metadata.filter { $0.key != checksumKey })
     }
     try verify(checkpoint)
     var parameters = Parameters()
+    var integers: Set<ParameterPath> = []
     for tensor in checkpoint.tensors {
       let name = ParameterPath(tensor.name)
       guard name.leaf != "num_batches_tracked" else { continue }
       parameters[name] = try tensor.floats()
+      if tensor.elementType == .int8 { integers.insert(name) }
+    }
+    if let damaged = record.quantization?.takeSteps(of: &parameters, integers: integers) {
+      throw CheckpointError(
+        path, .malformed, "the tensor \(quoted(damaged.description)) has no steps that go with it",
+        nextStep: "Copy the file again, or quantize the model again.")
     }
     return (record, parameters)
   }

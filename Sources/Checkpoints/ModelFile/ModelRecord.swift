@@ -22,6 +22,11 @@ package struct ModelRecord: Sendable, Equatable {
   package var preprocessing: String
   /// In which numbers the network is computed in inference.
   package var precision: Precision
+  /// What is computed on bytes; only with that precision, and always then. The network is one whose batch norms
+  /// are folded.
+  package var quantization: Quantization?
+  /// What bringing the network to bytes cost, as a JSON document; opaque here.
+  package var quantizationNotes: String?
   /// What trained and with which batch-norm modes.
   package var freezing: FreezePlan
   /// The training record (recipe, data, metrics) as a JSON document; opaque here.
@@ -76,6 +81,8 @@ extension ModelRecord {
   private static let secondVersion = "2"
   /// Version 3 has thresholds of its classes although a photo has one label.
   private static let thirdVersion = "3"
+  /// Version 4 has weights in eight bits: a Thaw that knows only the others would take them for numbers.
+  private static let fourthVersion = "4"
 
   private static let prefix = "thaw."
 
@@ -88,8 +95,9 @@ extension ModelRecord {
     let isFirst = outputActivation == .softmax && precision == .float32
     let decides = !outputActivation.allowsSeveralLabels && !thresholds.isEmpty
     metadata["thaw.format"] =
-      decides
-      ? ModelRecord.thirdVersion : isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion
+      if precision == .int8 { ModelRecord.fourthVersion } else if decides {
+        ModelRecord.thirdVersion
+      } else { isFirst ? ModelRecord.firstVersion : ModelRecord.secondVersion }
     if !isFirst || decides {
       metadata["thaw.output_activation"] = outputActivation.rawValue
     }
@@ -109,6 +117,10 @@ extension ModelRecord {
     if let calibration { metadata["thaw.calibration"] = calibration }
     if let unknown { metadata["thaw.unknown"] = unknown }
     if precision != .float32 { metadata["thaw.precision"] = precision.rawValue }
+    if let quantization {
+      metadata["thaw.quantization"] = quantization.activationsJSON.serialized
+      if let quantizationNotes { metadata["thaw.quantization_result"] = quantizationNotes }
+    }
     return metadata
   }
 
@@ -121,6 +133,7 @@ extension ModelRecord {
     let format = try text("format")
     let known = [
       ModelRecord.firstVersion, ModelRecord.secondVersion, ModelRecord.thirdVersion,
+      ModelRecord.fourthVersion,
     ]
     guard known.contains(format) else {
       throw ModelRecordError(
@@ -146,6 +159,13 @@ extension ModelRecord {
       structure: metadata["thaw.structure"], calibration: metadata["thaw.calibration"],
       unknown: metadata["thaw.unknown"],
       notes: metadata.filter { $0.key != "format" && !$0.key.hasPrefix(ModelRecord.prefix) })
+    quantization = try ModelRecord.quantization(metadata["thaw.quantization"])
+    quantizationNotes = metadata["thaw.quantization_result"]
+    guard (format == ModelRecord.fourthVersion) == (precision == .int8) else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "format \(quoted(format)) does not go with the precision \(precision.rawValue)")
+    }
     try validate()
   }
 
@@ -178,12 +198,18 @@ extension ModelRecord {
         reason: "thresholds are one a class, in 0 to 1; found"
           + " \(thresholds.count) for \(classNames.count) classes")
     }
+    guard (quantization != nil) == (precision == .int8) else {
+      throw ModelRecordError(
+        kind: .malformed,
+        reason: "what bytes stand for belongs to the precision int8, found \(precision.rawValue)")
+    }
     guard !architecture.isEmpty else {
       throw ModelRecordError(kind: .malformed, reason: "the architecture has no name")
     }
     let documents = [
       ("preprocessing", preprocessing), ("training", training), ("calibration", calibration),
       ("unknown", unknown), ("threshold_choice", thresholdChoice),
+      ("quantization_result", quantizationNotes),
     ]
     for (name, document) in documents {
       guard let document else { continue }
@@ -224,6 +250,16 @@ extension ModelRecord {
         nextStep: "Use the version of Thaw that wrote it (\(Precision.names) are known here).")
     }
     return precision
+  }
+
+  private static func quantization(_ text: String?) throws(ModelRecordError) -> Quantization? {
+    guard let text else { return nil }
+    guard let json = try? JSONValue(parsing: text),
+      let result = Quantization(activationsJSON: json)
+    else {
+      throw ModelRecordError(kind: .malformed, reason: "thaw.quantization is not understood")
+    }
+    return result
   }
 
   // MARK: Calibration

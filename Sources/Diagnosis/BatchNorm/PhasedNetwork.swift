@@ -50,6 +50,7 @@ package final class PhasedNetwork {
     _ graph: Graph, parameters: Parameters, compiler: Compiler, batch: Int, size: Extent2D
   ) throws {
     precondition(batch >= 2, "Batch statistics need a batch of at least 2, got \(batch).")
+    guard graph.precision != .int8 else { throw ExecutionError.trainingOnBytes }
     self.graph = graph
     self.batch = batch
     self.parameters = parameters

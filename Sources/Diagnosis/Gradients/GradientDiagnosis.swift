@@ -55,6 +55,7 @@ package struct GradientDiagnosis: Sendable {
     comparing engine: (any Engine)? = nil, size natural: Extent2D,
     progress: (_ done: Int, _ total: Int) throws -> Void = { _, _ in }
   ) throws -> GradientReport {
+    guard graph.precision != .int8 else { throw ExecutionError.trainingOnBytes }
     let extent = try smallestSize(graph, natural: natural)
     func compile(_ engine: some Engine) throws -> any TrainingPlan {
       try engine.compileTraining(

@@ -61,7 +61,8 @@ package struct Compiler: Sendable {
     _ graph: Graph, partition: Partition, parameters: Parameters, freezing plan: FreezePlan,
     batch: Int, size: Extent2D
   ) throws -> any TrainingPlan {
-    try trainingEngine.compileTraining(
+    guard graph.precision != .int8 else { throw ExecutionError.trainingOnBytes }
+    return try trainingEngine.compileTraining(
       graph, nodes: partition.suffix, from: partition.cut, parameters: parameters,
       freezing: plan, batch: batch, size: size)
   }

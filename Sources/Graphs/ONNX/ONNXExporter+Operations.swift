@@ -36,6 +36,9 @@ extension ONNXExporter {
       let ratio = constant("\(node.path).ratio", probability)
       return emit("Dropout", node, inputs + [ratio])
     case .dense(let layer):
+      if let names = try byteParameters(node, outputs: layer.outputs, hasBias: layer.hasBias) {
+        return emit("Gemm", node, inputs + names, ["transB": .integer(1)])
+      }
       let bias = layer.hasBias ? [try parameter(node, "bias")] : []
       return emit(
         "Gemm", node, inputs + [try parameter(node, "weight")] + bias, ["transB": .integer(1)])
@@ -73,6 +76,11 @@ extension ONNXExporter {
       let names = [
         constant("\(node.path).weight", weight), constant("\(node.path).bias", bias),
       ]
+      return emit("Conv", node, inputs + names, attributes)
+    }
+    if let names = try byteParameters(
+      node, outputs: layer.outputs, hasBias: layer.hasBias, shape: kernelShape(layer))
+    {
       return emit("Conv", node, inputs + names, attributes)
     }
     let bias = layer.hasBias ? [try parameter(node, "bias")] : []

@@ -102,10 +102,11 @@ package struct ONNXExporter {
   private mutating func addNodes() throws {
     for node in graph.nodes {
       if case .input = node.operation {
-        values.append(options.includesPreprocessing ? addPreprocessing() : "input")
+        values.append(
+          rounded(options.includesPreprocessing ? addPreprocessing() : "input", of: node))
       } else {
         let result = try add(node)
-        values.append(result)
+        values.append(rounded(result, of: node))
       }
     }
     // The last node may have needed no operation of its own.
@@ -186,6 +187,16 @@ package struct ONNXExporter {
   /// Adds a number.
   mutating func constant(_ name: String, _ number: Double) -> String {
     constant(name, Tensor([Float(number)], shape: []))
+  }
+
+  /// Adds numbers of any type by their bytes.
+  mutating func constant(
+    _ name: String, _ elementType: ElementType, _ shape: Shape, bytes: [UInt8]
+  ) -> String {
+    if initializerNames.insert(name).inserted {
+      initializers.append(StoredTensor(name, elementType, shape, bytes: bytes))
+    }
+    return name
   }
 
   /// Adds 64-bit integers.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawExecution
 import ThawNetwork
 
 /// A batch norm on its running statistics and a frozen channel scale, as the layers of a training plan

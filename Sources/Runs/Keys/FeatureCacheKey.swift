@@ -39,6 +39,12 @@ package struct FeatureCacheKey {
     hash.add("precision", precision == .float32 ? "float32" : "float16")
     hash.add("engine", engine)
     hash.add("preprocessing", preprocessing.json)
+    for (path, scale) in (graph.quantization?.activations ?? [:]).sorted(by: { $0.key < $1.key }) {
+      hash.add("bytes", "\(path) \(scale.scale) \(scale.zero)")
+    }
+    for (path, steps) in (graph.quantization?.weights ?? [:]).sorted(by: { $0.key < $1.key }) {
+      steps.withUnsafeBytes { hash.add("steps \(path)", bytes: $0) }
+    }
     for node in graph.nodes[...cut.index] {
       hash.add("node", node.path.description)
       hash.add("inputs", node.inputs.map(\.index))

@@ -88,6 +88,11 @@ package struct ExportStage {
     try ExportStage.validate(output, for: model.path)
     try original.map { try ExportStage.validate(output, for: $0) }
     let stored = try model.read(context: context)
+    guard stored.graph.precision != .int8 || (format == .onnx && original == nil) else {
+      throw PipelineError.usage(
+        "\(model.text): weights in eight bits have no place in a file for other programs but ONNX. Export the"
+          + " model it was made of, or --to onnx.")
+    }
     if let original { return try give(stored, back: original, format, to: output) }
     switch format {
     case .npz: throw PipelineError.usage("npz needs --like: the file whose names the arrays have.")
@@ -103,7 +108,11 @@ package struct ExportStage {
         metadata: try stored.record.onnxMetadata(for: output), options: options,
         producer: ("thaw", thawVersion))
       try ONNXWriter.write(output, exported)
-      if stored.graph.precision != .float32 {
+      if stored.graph.precision == .int8 {
+        context.console.say(
+          "\(output.displayed): eight bits as QuantizeLinear and DequantizeLinear. A runtime that computes"
+            + " between them in Float32, or whose products saturate, moves logits by a few steps.")
+      } else if stored.graph.precision != .float32 {
         context.console.warn(
           "\(output.displayed): the network is made for \(stored.graph.precision.rawValue), which Thaw reads"
             + " in the file; other programs compute it in Float32, and probabilities differ by about as much"

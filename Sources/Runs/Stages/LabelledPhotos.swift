@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
-import ThawConsole
-import ThawDatasets
+package import ThawConsole
+package import ThawDatasets
 import ThawFiles
 package import ThawRecipes
 
@@ -36,7 +36,7 @@ package struct LabelledPhotos: Sendable {
   /// As ``scan(_:)``, for what can do with nothing but one label a photo.
   ///
   /// - Throws: `DatasetError`; ``PipelineError/data(_:)`` for a table that gives several.
-  func scanOfSingleLabels(_ console: Console?) throws -> FolderScan {
+  package func scanOfSingleLabels(_ console: Console?) throws -> FolderScan {
     let scan = try scan(console)
     guard !scan.severalLabels else {
       throw PipelineError.data(

@@ -149,7 +149,7 @@ package struct PrepareStage {
     {
       result.precision = earlier.precision
     } else {
-      result.precision = Recipe.PrecisionChoice(context.precision(of: recipe))
+      result.precision = Recipe.PrecisionChoice(context.precision(of: recipe)) ?? .float32
     }
     context.console.say(
       "Precision: \(result.precision.rawValue), as this"

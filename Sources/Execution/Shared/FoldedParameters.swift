@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawExecution
-import ThawNetwork
-import ThawTensors
+package import ThawNetwork
+package import ThawTensors
 
 /// Weights and bias of a convolution or dense layer with the batch norm and the channel scale behind it
 /// folded in.
 ///
 /// y = s * (w x + b - mean) + shift with s = scale / sqrt(variance + epsilon), computed in Double and
 /// rounded once.
-struct FoldedParameters {
+package struct FoldedParameters {
   /// In PyTorch's order.
-  let weights: Tensor<Float>
+  package let weights: Tensor<Float>
   /// One an output channel; nil when it would be all zeros by construction.
-  let bias: Tensor<Float>?
+  package let bias: Tensor<Float>?
 
   /// Reads the parameters of `fused`'s lead and batch norm.
   ///
   /// - Throws: ``NetworkError`` when one is missing or has another shape.
-  init(_ fused: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
+  package init(_ fused: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
     let weights = try parameters.checked("weight", of: fused.lead)
     let bias = hasBias ? try parameters.checked("bias", of: fused.lead) : nil
     guard let map = try ChannelAffine(fused.affine, parameters) else {
@@ -41,12 +40,12 @@ struct FoldedParameters {
 }
 
 /// A batch norm on its running statistics, or a channel scale: y = scale * x + shift, per channel.
-struct ChannelAffine {
-  private(set) var scale: [Double]
-  private(set) var shift: [Double]
+package struct ChannelAffine {
+  package private(set) var scale: [Double]
+  package private(set) var shift: [Double]
 
   /// Reads the parameters of `nodes` and chains their maps; nil when there are none.
-  init?(_ nodes: [Node], _ parameters: Parameters) throws {
+  package init?(_ nodes: [Node], _ parameters: Parameters) throws {
     let maps = try nodes.compactMap { try ChannelAffine($0, parameters) }
     guard var result = maps.first else { return nil }
     for map in maps.dropFirst() {
@@ -59,7 +58,7 @@ struct ChannelAffine {
   }
 
   /// Reads the parameters of `node`; nil when it is neither.
-  init?(_ node: Node, _ parameters: Parameters) throws {
+  package init?(_ node: Node, _ parameters: Parameters) throws {
     switch node.operation {
     case .channelScale(let layer):
       scale = try parameters.checked(layer.name, of: node).elements.map(Double.init)
@@ -83,7 +82,7 @@ struct ChannelAffine {
 
 extension Parameters {
   /// The array `name` of `node`, with the shape its operation declares.
-  func checked(_ name: String, of node: Node) throws -> Tensor<Float> {
+  package func checked(_ name: String, of node: Node) throws -> Tensor<Float> {
     let path = node.path.appending(name)
     let tensor = try tensor(path)
     if let declared = node.parameters.first(where: { $0.path == path }),
