@@ -78,7 +78,7 @@ struct ModelFileTests {
   @Test func laterFormatsAreRefusedByName() throws {
     let error = try #require(try changed { $0["thaw.format"] = "5" })
     #expect(error.kind == .refused)
-    #expect(error.description.contains("refuses model file format '4'"))
+    #expect(error.description.contains("refuses model file format '5'"))
   }
 
   /// What was written before there was a choice is a softmax, in the same bytes; anything else has a
