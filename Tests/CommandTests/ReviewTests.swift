@@ -218,6 +218,7 @@ struct ReviewTests {
     let inside = try workspace.thaw(
       "review", "--run", "run", "--apply-to-files", "copy", "--output", "photos/fixed")
     #expect(inside.status == 64, "\(inside.stderr)")
+    #expect(!FileSystem.exists(workspace.file("photos/fixed")))
     let moved = try workspace.thaw(
       "review", "--run", "run", "--apply-to-files", "move", "--json"
     ).json()

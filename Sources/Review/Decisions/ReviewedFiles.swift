@@ -100,12 +100,14 @@ package struct ReviewedFiles {
     guard !FileSystem.exists(folder) else {
       throw PipelineError.usage("\(folder.displayed) is there already. Name a new folder.")
     }
-    try FileSystem.createDirectory(folder)
-    let (inside, outside) = (folder.canonical ?? folder, root.canonical ?? root)
+    let parent = folder.removingLastComponent()
+    let place = parent.isEmpty ? FilePath(".") : parent
+    let (inside, outside) = (place.canonical ?? place, root.canonical ?? root)
     guard !inside.starts(with: outside) else {
       throw PipelineError.usage(
         "\(folder.displayed) lies among the photos. Name a folder elsewhere.")
     }
+    try FileSystem.createDirectory(folder)
     let decisions = try ReviewDecisions(contentsOf: run.directory.review)
     var summary = Summary(method: "copy", place: folder.displayed)
     for record in try photos() {

@@ -79,7 +79,8 @@ final class ReviewSession: Sendable {
     case ("POST", ["decide"]): return json { try decide(body) }
     case ("POST", ["undo"]): return json { try undo() }
     case ("POST", ["gain"]): return json { try gain() }
-    case (_, let path) where ["items", "decide", "undo", "gain", ""].contains(path.first ?? "-"):
+    case (_, let path)
+    where [["items"], ["decide"], ["undo"], ["gain"], [""]].contains(Array(path)):
       return .text(405, "another method is expected")
     default: return .text(404, "there is nothing at this address")
     }
