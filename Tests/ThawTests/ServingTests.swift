@@ -120,10 +120,10 @@ struct ServingTests {
 
   @Test func aModelIsDescribedByItsFile() async throws {
     let tiny = try await TinyModel.shared
-    let description = try tiny.classifier(workers: 1).description
+    let model = try tiny.classifier(workers: 1).model
     let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: tiny.model.string)))
-    #expect(description.fileHash == SHA256.hexadecimal(of: bytes))
-    #expect(description.isCalibrated && description.knowsLikeness && description.hasSets)
-    #expect(!description.allowsSeveralLabels && description.architecture == "efficientnet_lite0")
+    #expect(model.fileHash == SHA256.hexadecimal(of: bytes))
+    #expect(model.isCalibrated && model.knowsLikeness && model.hasSets)
+    #expect(!model.allowsSeveralLabels && model.architecture == "efficientnet_lite0")
   }
 }

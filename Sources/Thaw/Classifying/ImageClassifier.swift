@@ -27,7 +27,7 @@ public final class ImageClassifier: Sendable {
   /// How many numbers an embedding has; nil when the model is its head alone.
   public let embeddingLength: Int?
   /// What else the model's file says about it.
-  public let description: Description
+  public let model: Model
 
   let pool: WorkerPool
   let explainer: Explainer
@@ -53,7 +53,7 @@ public final class ImageClassifier: Sendable {
     classNames = network.classNames
     inputSize = network.preprocessing.inputSize
     embeddingLength = network.embeddingLength
-    description = Description(network, path)
+    model = Model(network, path)
     explainer = Explainer(network, path, configuration)
   }
 

@@ -55,7 +55,7 @@ struct PredictAnswer: Encodable {
 
   /// - Throws: ``Refusal``, 400, when something is asked that the model cannot say.
   static func check(_ options: QueryOptions, _ model: ServedModel.Current, name: String) throws {
-    let description = model.classifier.description
+    let description = model.classifier.model
     if options.coverage != nil, !description.hasSets {
       throw Refusal.bad(
         "The model \(name) has no scores for sets of labels: leave coverage out.")

@@ -33,7 +33,7 @@ struct TensorDescription: Encodable {
       TensorDescription(name: "probabilities", datatype: "FP32", shape: [-1, classes]),
       TensorDescription(name: "logits", datatype: "FP32", shape: [-1, classes]),
     ]
-      + (classifier.description.knowsLikeness
+      + (classifier.model.knowsLikeness
         ? [TensorDescription(name: "unknown_score", datatype: "FP32", shape: [-1])] : [])
   }
 }

@@ -125,7 +125,7 @@ struct Responder: HTTPResponder {
     case .server, .predict, .infer:
       return .json(
         ServerMetadata(
-          name: "thaw-serve", version: shelf.models[0].current.classifier.description.thawVersion,
+          name: "thaw-serve", version: shelf.models[0].current.classifier.model.thawVersion,
           extensions: ["binary_tensor_data"]))
     }
   }

@@ -50,7 +50,7 @@ struct ModelSummary: Encodable {
 
   init(_ model: ServedModel) {
     let current = model.current
-    let description = current.classifier.description
+    let description = current.classifier.model
     name = model.name
     version = current.version
     loaded = current.loaded.formatted(.iso8601)

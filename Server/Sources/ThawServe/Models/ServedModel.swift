@@ -57,7 +57,7 @@ final class ServedModel: Sendable {
     }
     return Current(
       classifier: classifier,
-      version: String((classifier.description.fileHash ?? "1").prefix(12)), loaded: .now,
+      version: String((classifier.model.fileHash ?? "1").prefix(12)), loaded: .now,
       similar: similar)
   }
 

@@ -6,7 +6,7 @@ import ThawInference
 
 extension ImageClassifier {
   /// What a model's file says about it, besides its classes.
-  public struct Description: Sendable, Hashable {
+  public struct Model: Sendable, Hashable {
     /// The network's name, such as `efficientnet_lite0`.
     public let architecture: String
     /// The version of Thaw that wrote the file.
