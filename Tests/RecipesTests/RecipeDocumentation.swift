@@ -18,7 +18,7 @@ struct RecipeDocumentation {
   static let tables: [String: String] = {
     let plain = Recipe()
     return [
-      "top": table([.name, .backbone, .seed, .sizes, .precision, .cache], [plain]),
+      "top": table([.name, .backbone, .seed, .minutes, .sizes, .precision, .cache], [plain]),
       "data": table(Recipe.Data.keys, [plain.data]),
       "image": table(Recipe.Image.keys, [plain.image]),
       "head": table(Recipe.Head.keys, [plain.head]),
