@@ -11,7 +11,7 @@ enum OutputCheck {
   ///   that is not there.
   static func check(_ output: FilePath, inputs: [FilePath]) throws(PipelineError) {
     let folder = output.removingLastComponent()
-    guard folder.isEmpty || FileSystem.exists(folder) else {
+    guard folder.isEmpty || (try? FileStatus(of: folder))?.kind == .directory else {
       throw .usage("\(output.displayed): there is no folder \(folder.displayed). Make it first.")
     }
     guard let there = try? FileStatus(of: output) else { return }

@@ -64,7 +64,8 @@ struct Measurement {
     let usable = set.photos.indices.filter { reasons[$0] == nil }
     guard usable.count >= 2 else {
       throw PipelineError.data(
-        "\(usable.count) photos of '\(set.split)' can be used; at least 2 are needed to measure on.")
+        "\(usable.count) photos of '\(set.split)' can be used; at least 2 are needed to measure on."
+      )
     }
     let shape = classifier.model.graph.inputShape(contract)
     photos = Tensor(shape: Shape([usable.count] + shape)) { output in
@@ -90,7 +91,8 @@ struct Measurement {
     guard count < photos.shape[0] else { return photos }
     let stride = photos.count / photos.shape[0]
     return Tensor(
-      photos.elements[..<(count * stride)], shape: Shape([count] + photos.shape.extents.dropFirst()))
+      photos.elements[..<(count * stride)], shape: Shape([count] + photos.shape.extents.dropFirst())
+    )
   }
 
   /// Mean square of what other logits differ by, over the variance of the logits around each photo's mean.

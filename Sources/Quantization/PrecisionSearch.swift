@@ -39,7 +39,8 @@ struct PrecisionSearch {
     }
     let paths = candidates.map(\.lead.path)
     let few = measurement.photos(first: PrecisionSearch.photosPerLayer)
-    let progress = context.console.progress("Trying layers", total: paths.count)
+    let progress = context.console.progress(
+      "Trying layers", total: paths.count, unit: "layers")
     var noises: [ParameterPath: Double] = [:]
     for (index, path) in paths.enumerated() {
       try context.checkInterruption()

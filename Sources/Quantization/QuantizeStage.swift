@@ -56,7 +56,8 @@ package struct QuantizeStage {
           + " --valid-fraction 0.2.")
     }
     let output =
-      options.output ?? run.directory.model.removingLastComponent().appending(
+      options.output
+      ?? run.directory.model.removingLastComponent().appending(
         "model-int8.safetensors")
     let result = try quantize(
       classifier, source: run.directory.model, options,
@@ -115,7 +116,8 @@ package struct QuantizeStage {
     let photos = all.map(\.photo)
     guard photos.count >= 4 else {
       throw PipelineError.data(
-        "\(folder.displayed): \(photos.count) photos are too few; half of them are measured, half judged.")
+        "\(folder.displayed): \(photos.count) photos are too few; half of them are measured, half judged."
+      )
     }
     context.console.say(
       "No split folders: every other photo is measured, and the rest judges. If the model was trained on"
@@ -124,7 +126,8 @@ package struct QuantizeStage {
       photos.indices.filter { $0 % 2 == parity }.map { photos[$0] }
     }
     return (
-      PhotoSet(photos: every(0), split: "every other"), PhotoSet(photos: every(1), split: "the rest")
+      PhotoSet(photos: every(0), split: "every other"),
+      PhotoSet(photos: every(1), split: "the rest")
     )
   }
 
@@ -135,7 +138,8 @@ package struct QuantizeStage {
     guard !classifier.outputActivation.allowsSeveralLabels else {
       throw PipelineError.data(
         "\(source): gives several labels a photo; how much accuracy eight bits cost is measured for models of"
-          + " one label alone. --precision bfloat16 in its training halves the work without a choice of ranges.")
+          + " one label alone. --precision bfloat16 in its training halves the work without a choice of ranges."
+      )
     }
     try NetworkQuantizer.requireByteForm(classifier.model.graph)
   }

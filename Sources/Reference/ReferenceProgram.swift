@@ -74,7 +74,8 @@ struct ReferenceProgram<Scalar: BLASScalar> {
       instructions.append(
         Instruction(
           path: node.path,
-          layer: bytes.layer(of: node, context, value) ?? context.makeLayer(scratch), output: values[index + 1],
+          layer: bytes.layer(of: node, context, value) ?? context.makeLayer(scratch),
+          output: values[index + 1],
           starts: starts.map { values[$0] }))
     }
     self.instructions = instructions

@@ -50,7 +50,8 @@ import ThawTinyBackbone
     let directory = try TemporaryDirectory()
     let (result, file) = try quantized(in: directory)
     let before = try FileStatus(
-      of: TinyBackbone.directory.appending("\(TinyBackbone.name).safetensors")).size
+      of: TinyBackbone.directory.appending("\(TinyBackbone.name).safetensors")
+    ).size
     #expect(result.bytesAfter * 100 < before * 32)
     #expect(result.calibratedOn.count == 12 && result.judgedOn.count == 12)
     #expect(result.layers.count > 40)
@@ -128,7 +129,9 @@ import ThawTinyBackbone
     let onBytes = result.layers.count { $0.precision == "int8" }
     #expect(model.graph.initializers.count { $0.elementType == .int8 } == 2 * onBytes)
     #expect(model.graph.nodes.contains { $0.operation == "QuantizeLinear" })
-    #expect(try FileStatus(of: output).size * 100 < 40 * FileStatus(of: TinyBackbone.directory.appending("tiny.safetensors")).size)
+    #expect(
+      try FileStatus(of: output).size * 100 < 40
+        * FileStatus(of: TinyBackbone.directory.appending("tiny.safetensors")).size)
     let error = #expect(throws: (any Error).self) { try StoredModel(onnx: output) }
     #expect("\(error.map { "\($0)" } ?? "")".contains("Linear"))
     #expect(throws: PipelineError.self) {

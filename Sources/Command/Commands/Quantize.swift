@@ -100,7 +100,8 @@ extension QuantizationResult {
       ])
     }
     lines.append(moved.text(width: OutputSink.tableColumns))
-    var table = TextTable("Layers that disturb most", ">Noise alone", "Input's range", "Computed in")
+    var table = TextTable(
+      "Layers that disturb most", ">Noise alone", "Input's range", "Computed in")
     let worst = layers.sorted { ($1.noise ?? 0) < ($0.noise ?? 0) }.prefix(8)
     for layer in worst {
       table.append([
@@ -114,7 +115,8 @@ extension QuantizationResult {
 
   private var sizeText: String {
     guard let bytesBefore, bytesBefore > 0 else { return "\(Format.bytes(bytesAfter))" }
-    return "\(Format.bytes(bytesAfter)), \(Format.percent(Double(bytesAfter) / Double(bytesBefore)))"
+    return
+      "\(Format.bytes(bytesAfter)), \(Format.percent(Double(bytesAfter) / Double(bytesBefore)))"
       + " of the \(Format.bytes(bytesBefore)) before"
   }
 }

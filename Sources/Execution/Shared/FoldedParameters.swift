@@ -17,7 +17,9 @@ package struct FoldedParameters {
   /// Reads the parameters of `fused`'s lead and batch norm.
   ///
   /// - Throws: ``NetworkError`` when one is missing or has another shape.
-  package init(_ fused: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters) throws {
+  package init(_ fused: FusedOperation, outputs: Int, hasBias: Bool, _ parameters: Parameters)
+    throws
+  {
     let weights = try parameters.checked("weight", of: fused.lead)
     let bias = hasBias ? try parameters.checked("bias", of: fused.lead) : nil
     guard let map = try ChannelAffine(fused.affine, parameters) else {

@@ -117,7 +117,8 @@ package struct QuantizationResult: Encodable, Sendable {
     noise = search.noise
     layers = search.layers.map { layer in
       LayerChoice(
-        path: layer.path.description, precision: (layer.isOnBytes ? Precision.int8 : .float32).rawValue,
+        path: layer.path.description,
+        precision: (layer.isOnBytes ? Precision.int8 : .float32).rawValue,
         noise: layer.noise, range: layer.choice?.method.rawValue,
         scale: layer.choice.map { Double($0.scale.scale) }, zero: layer.choice?.scale.zero)
     }

@@ -51,7 +51,7 @@ package struct DiagnoseBatchNormStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func diagnose(_ run: OpenRun, options: Options) throws -> BatchNormDiagnosis {
-    let classifier = try run.classifier().withSoftmax(context: context)
+    let classifier = try run.classifier().inRealNumbers().withSoftmax(context: context)
     let root = run.manifest.root.filePath
     let items = run.manifest.records.map {
       DiagnosisPhotos.Item(
@@ -79,7 +79,8 @@ package struct DiagnoseBatchNormStage {
     var wanted = model.labelled(by: Set(items.map(\.className)))
     // Whose statistics are lost is who needs the diagnosis most.
     wanted.replacesLostStatistics = true
-    let network = try wanted.load(context: context).withSoftmax(context: context)
+    let network = try wanted.load(context: context).inRealNumbers()
+      .withSoftmax(context: context)
     return try diagnose(network, items, of: data.folder, options)
   }
 

@@ -20,11 +20,12 @@ package enum OpenSubject {
   ///   ``PipelineError/data(_:)`` for a model of several labels a photo.
   package func classifier() throws -> Classifier {
     switch self {
-    case .run(let run): return try run.classifier().withSoftmax(context: run.context)
+    case .run(let run):
+      return try run.classifier().inRealNumbers().withSoftmax(context: run.context)
     case .model(let model, let data, let context):
       let folders = try OpenSubject.photos(in: data, nil).compactMap(\.className)
       return try model.labelled(by: folders).load(context: context)
-        .withSoftmax(context: context)
+        .inRealNumbers().withSoftmax(context: context)
     }
   }
 
@@ -98,5 +99,19 @@ extension OpenRun {
         path: $0.path.resolved(in: root), name: $0.path.description, className: $0.className,
         split: $0.split)
     }
+  }
+}
+
+extension Classifier {
+  /// Itself, for what needs gradients or another learning phase.
+  ///
+  /// - Throws: ``PipelineError/data(_:)`` for a network in eight bits, which has neither.
+  func inRealNumbers() throws(PipelineError) -> Classifier {
+    guard model.graph.precision != .int8 else {
+      throw .data(
+        "\(source): is a model in eight bits, which has neither gradients nor batch norms of its own. Diagnose"
+          + " the model it was made of.")
+    }
+    return self
   }
 }
