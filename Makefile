@@ -23,7 +23,7 @@ export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr search train fine-tune tuned evaluate tta diagnose predict export \
-  report test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
+  report test setup-mpi mpi-test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -90,6 +90,15 @@ diagnose: train
 	$(THAW) diagnose preprocessing --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose gradients --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
+
+# Builds what `mpirun thaw` needs, with this machine's mpicc; installs Open MPI where there is none.
+setup-mpi: build
+	@Tools/setup-mpi.sh .build/release
+
+# The tests of several ranks, all on this machine. `make test` runs them too where the plugin is there.
+mpi-test: setup-mpi
+	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests
+	THAW_FOUND=$$(Tools/found.sh) swift test -c release --skip-build --filter "ManyRanksTests|RanksTests|ShardedTrainingTests"
 
 test: setup
 	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import ThawConsole
+import ThawRanks
 
 /// The command line: parses, calls a stage, prints.
 @main
@@ -28,8 +29,11 @@ struct RootCommand: ParsableCommand {
     StandardStreams.occupy()
     Interruption.install()
     do {
+      try LaunchedRanks.join()
       var command = try parseAsRoot(arguments)
+      try LaunchedRanks.requireSpreading(command)
       try command.run()
+      RankGroup.current.leave(0)
     } catch {
       ErrorReport(error).printAndExit()
     }
