@@ -98,7 +98,7 @@ setup-mpi: build
 # The tests of several ranks, all on this machine. `make test` runs them too where the plugin is there.
 mpi-test: setup-mpi
 	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests
-	THAW_FOUND=$$(Tools/found.sh) swift test -c release --skip-build --filter "ManyRanksTests|RanksTests|ShardedTrainingTests"
+	THAW_FOUND=$$(Tools/found.sh) swift test -c release --skip-build --filter "ManyRanksTests|RanksTests|ShardedTrainingTests|ScalingTests"
 
 test: setup
 	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests

@@ -176,6 +176,7 @@ let package = Package(
         "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    room("Scaling", ["Execution", "Inference", "Ranks", "Recipes", "Runs", "Training"]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -194,7 +195,7 @@ let package = Package(
         "ThawInference",
         "ThawNetwork", "ThawRanks",
         "ThawRecipes", "ThawReports",
-        "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
+        "ThawRuns", "ThawScaling", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),
 
@@ -250,6 +251,7 @@ let package = Package(
       of: "Training",
       ["Training", "Execution", "Images", "Network", "OneDNN", "Ranks", "Reference", "Tensors"],
       libraries: ["ThawRankThreads"], resources: [.copy("Fixtures")]),
+    tests(of: "Scaling", ["Scaling"]),
     tests(of: "Ranks", ["Ranks", "Files"], libraries: ["ThawRankThreads", systemPackage]),
     tests(
       of: "Diagnosis",

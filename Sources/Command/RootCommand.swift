@@ -22,7 +22,7 @@ struct RootCommand: ParsableCommand {
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
       Explain.self, Embed.self, Similar.self, Export.self, Report.self, Augment.self,
-      Diagnose.self, Doctor.self,
+      Diagnose.self, Plan.self, Doctor.self,
     ])
 
   static func main() {
