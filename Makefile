@@ -24,7 +24,7 @@ export DESTDIR
 
 .DEFAULT_GOAL := all
 .PHONY: all setup build demo-data pretrained prepare cache find-lr search train fine-tune tuned evaluate tta diagnose predict export quantize \
-  report review server serve test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
+  report review server serve test setup-mpi mpi-test bench speeds fuzz docs package install uninstall deb check threads format fixtures clean
 
 all: report predict
 
@@ -109,6 +109,15 @@ diagnose: train
 	$(THAW) diagnose fit --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose errors --run $(RUN) $(OPTIONS)
 	$(THAW) diagnose shortcuts --run $(RUN) $(OPTIONS)
+
+# Builds what `mpirun thaw` needs, with this machine's mpicc; installs Open MPI where there is none.
+setup-mpi: build
+	@Tools/setup-mpi.sh .build/release
+
+# The tests of several ranks, all on this machine. `make test` runs them too where the plugin is there.
+mpi-test: setup-mpi
+	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests
+	THAW_FOUND=$$(Tools/found.sh) swift test -c release --skip-build --filter "ManyRanksTests|RanksTests|ShardedTrainingTests|ScalingTests"
 
 test: setup
 	THAW_FOUND=$$(Tools/found.sh) swift build -c release --build-tests

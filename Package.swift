@@ -99,10 +99,16 @@ let package = Package(
     optionalShim("LCMS", header: "lcms2.h", links: ["lcms2"]),
     shim("Zlib", links: ["z"]),
     shim("Crypto", links: ["crypto"]),
+    // Its plugin is compiled by `make setup-mpi` with the machine's mpicc, and loaded when a launcher
+    // of MPI started the program.
+    .target(
+      name: "CThawMPI", path: "Sources/Shims/MPI", exclude: ["plugin"],
+      linkerSettings: [.linkedLibrary("dl")]),
     .target(name: "CThawKernels", path: "Sources/Kernels"),
 
     room("Tensors", shims: ["OpenBLAS"]),
     room("Files", shims: ["Crypto"], libraries: [systemPackage]),
+    room("Ranks", ["Files"], shims: ["MPI"], libraries: [systemPackage]),
     room("Configuration", libraries: [yams]),
     room("Console", ["Files"], libraries: [systemPackage]),
     room("Images", ["Tensors"], shims: ["ImageCodecs", "WebP", "GIF", "TIFF", "HEIF", "LCMS"]),
@@ -120,7 +126,7 @@ let package = Package(
       ["Checkpoints", "Configuration", "Files", "Graphs", "Images", "Network", "Tensors"],
       libraries: [systemPackage]),
     room("Datasets", ["Archives", "Files", "Images", "Tensors"]),
-    room("Training", ["Execution", "Datasets", "Images", "Network", "Tensors"]),
+    room("Training", ["Execution", "Datasets", "Images", "Network", "Ranks", "Tensors"]),
     room(
       "Recipes",
       ["Configuration", "Console", "Datasets", "Images", "Network", "Training", "Tensors"]),
@@ -128,7 +134,8 @@ let package = Package(
       "Inference",
       [
         "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution", "Files",
-        "Graphs", "Images", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+        "Graphs", "Images", "Network", "OneDNN", "Ranks", "Recipes", "Reference", "Tensors",
+        "Training",
       ], libraries: [systemPackage]),
     room(
       "Answers",
@@ -153,8 +160,14 @@ let package = Package(
       "Runs",
       [
         "Answers", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Diagnosis",
-        "Execution", "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes",
-        "Reference", "Reports", "Tensors", "Training",
+        "Execution", "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Ranks",
+        "Recipes", "Reference", "Reports", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room(
+      "Followers",
+      [
+        "Backbones", "Console", "Files", "Inference", "OneDNN", "Ranks", "Recipes", "Runs",
+        "Training",
       ], libraries: [systemPackage]),
     room(
       "Search",
@@ -184,6 +197,7 @@ let package = Package(
         "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs", "Tensors",
         "Training",
       ], libraries: [systemPackage]),
+    room("Scaling", ["Execution", "Inference", "Ranks", "Recipes", "Runs", "Training"]),
     // The one module with a public surface.
     .target(
       name: "Thaw",
@@ -197,11 +211,12 @@ let package = Package(
       name: "ThawCommand",
       dependencies: [
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
-        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawGraphs", "ThawImages",
+        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawFollowers", "ThawGraphs",
+        "ThawImages",
         "ThawInference",
-        "ThawNetwork", "ThawPlanning", "ThawQuantization",
+        "ThawNetwork", "ThawPlanning", "ThawQuantization", "ThawRanks",
         "ThawRecipes", "ThawReports", "ThawReview",
-        "ThawRuns", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
+        "ThawRuns", "ThawScaling", "ThawSearch", "ThawTraining", argumentParser, systemPackage,
       ],
       path: "Sources/Command"),
 
@@ -225,6 +240,9 @@ let package = Package(
       dependencies: targets(["Backbones", "Checkpoints", "Files", "Images", "Network", "Tensors"])
         + [systemPackage],
       path: "Tests/TinyBackbone"),
+    // Ranks that are threads of one process: no test of the sums needs MPI.
+    .target(
+      name: "ThawRankThreads", dependencies: targets(["Ranks"]), path: "Tests/RankThreads"),
     // Uses the library as another program does, in a process of its own.
     .executableTarget(
       name: "thaw-test-tool", dependencies: ["Thaw", "ThawTinyBackbone", systemPackage],
@@ -252,8 +270,10 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(
       of: "Training",
-      ["Training", "Execution", "Images", "Network", "OneDNN", "Reference", "Tensors"],
-      resources: [.copy("Fixtures")]),
+      ["Training", "Execution", "Images", "Network", "OneDNN", "Ranks", "Reference", "Tensors"],
+      libraries: ["ThawRankThreads"], resources: [.copy("Fixtures")]),
+    tests(of: "Scaling", ["Scaling"]),
+    tests(of: "Ranks", ["Ranks", "Files"], libraries: ["ThawRankThreads", systemPackage]),
     tests(
       of: "Diagnosis",
       [

@@ -23,6 +23,8 @@ rule "CThawKernels belongs to OneDNN and what both engines share" 'import CThawK
 rule "CThawOpenBLAS belongs to Tensors" 'import CThawOpenBLAS' Sources/Tensors
 rule "CThawCrypto belongs to Files" 'import CThawCrypto' Sources/Files
 rule "CThawZlib belongs to Archives" 'import CThawZlib' Sources/Archives
+rule "CThawMPI belongs to Ranks" 'import CThawMPI' Sources/Ranks
+rule "only the plugin knows MPI" 'include <mpi' Sources/Shims/MPI/plugin
 rule "CThawImageCodecs belongs to Images" 'import CThawImageCodecs' Sources/Images
 rule "CThawWebP, GIF, TIFF, HEIF and LCMS belong to Images" 'import CThaw(WebP|GIF|TIFF|HEIF|LCMS)' Sources/Images
 rule "a C module must stay an internal import" '(public|package) import CThaw'
@@ -52,6 +54,8 @@ never Diagnosis ThawRuns
 never Runs ThawReview ThawPlanning ThawSearch
 never Search ThawReview ThawPlanning
 never Quantization ThawReports ThawSearch ThawDiagnosis
+never Ranks ThawDatasets ThawTraining ThawExecution
+never Runs ThawFollowers
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import ThawConsole
+import ThawRanks
 import ThawRuns
 
 /// How a failed command ends: one `error:` line on stderr and an exit code.
@@ -12,10 +13,10 @@ struct ErrorReport {
   init(_ error: any Error) { self.error = error }
 
   func printAndExit() -> Never {
-    if error is ReaderHasGone { exit(74) }
+    if error is ReaderHasGone { leave(74) }
     guard isFromParser else {
       OutputSink.standardError.write(message: "\(error)", label: "error: ")
-      exit(exitCode(of: error))
+      leave(exitCode(of: error))
     }
     let code = RootCommand.exitCode(for: error)
     // Help that was asked for is help, whatever else stands on the line.
@@ -36,7 +37,13 @@ struct ErrorReport {
       let rest = message.hasPrefix("Error: ") ? lines.dropFirst().first.map(String.init) : message
       if let rest { OutputSink.standardError.write(rest + "\n") }
     }
-    exit(code.rawValue)
+    leave(code.rawValue)
+  }
+
+  /// Ends this process, and those that a launcher started with it.
+  private func leave(_ code: Int32) -> Never {
+    RankGroup.current.leave(code)
+    exit(code)
   }
 
   /// Whether ArgumentParser made it: bad usage, a request for help, or a plain exit code.

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import ThawConsole
+import ThawRanks
 
 /// The command line: parses, calls a stage, prints.
 @main
@@ -21,16 +22,18 @@ struct RootCommand: ParsableCommand {
       Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
       FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
       Explain.self, Embed.self, Similar.self, Quantize.self, Serve.self, Export.self, Report.self,
-      Augment.self,
-      Diagnose.self, Review.self, Doctor.self,
+      Augment.self, Diagnose.self, Review.self, Plan.self, Doctor.self,
     ])
 
   static func main() {
     StandardStreams.occupy()
     Interruption.install()
     do {
+      try LaunchedRanks.join()
       var command = try parseAsRoot(arguments)
+      try LaunchedRanks.requireSpreading(command)
       try command.run()
+      RankGroup.current.leave(0)
     } catch {
       ErrorReport(error).printAndExit()
     }

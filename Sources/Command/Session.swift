@@ -3,6 +3,7 @@
 import ThawBackbones
 import ThawConsole
 import ThawInference
+import ThawRanks
 import ThawRuns
 
 /// What a command works with, made from the global options.
@@ -19,7 +20,7 @@ struct Session {
   func context() throws -> StageContext {
     StageContext(
       console: console, threads: options.threads, engine: options.engine,
-      pretrained: try pretrained())
+      pretrained: try pretrained(), ranks: RankGroup.current)
   }
 
   /// The folder of cards. Weights that are missing are fetched when they are needed, the one place

@@ -10,6 +10,7 @@ struct TrainingOptions: ParsableArguments {
   @Option(.epochs) var epochs: StageArgument?
   @Option(.batch) var batch: StageArgument?
   @Option(.accumulation) var accumulation: StageArgument?
+  @Option(.shards) var shards: StageArgument?
   @Option(.learningRate) var learningRate: StageArgument?
   @Option(.layerDecay) var layerDecay: StageArgument?
   @Option(.momentum) var momentum: StageArgument?
@@ -33,7 +34,7 @@ struct TrainingOptions: ParsableArguments {
   /// What was given, in the order in which it is put in force.
   func settings() throws -> [StageSetting] {
     try [
-      solver, epochs, batch, accumulation, learningRate, layerDecay, momentum, weightDecay,
+      solver, epochs, batch, accumulation, shards, learningRate, layerDecay, momentum, weightDecay,
       gradientClip, weightAveraging, schedule, cycleLength, cycleMult, warmUp, labelSmoothing,
       classWeights, augmentation, mixing, views, sizes, patience,
     ].compactMap { try $0?.setting() }

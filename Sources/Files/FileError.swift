@@ -17,6 +17,8 @@ package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
     case changedWhileReading(expected: Int, found: Int)
     /// Another process holds the lock; its process number when it is known.
     case inUse(process: Int32?)
+    /// A process of another machine works there.
+    case inUseElsewhere(process: Int32?, host: String)
     /// What a reader of the file's format says, without a full stop.
     case unreadable(String)
     /// Somebody removed or replaced it while it was locked.
@@ -59,6 +61,9 @@ extension FileError.Reason {
       "changed while being read: it had \(expected) bytes, now \(found). Run again."
     case .inUse(let process):
       "in use by \(process.map { "process \($0)" } ?? "another process")."
+        + " Wait for it or use another run directory."
+    case .inUseElsewhere(let process, let host):
+      "in use by \(process.map { "process \($0)" } ?? "a process") on \(host)."
         + " Wait for it or use another run directory."
     case .removedWhileInUse: "was removed or replaced while it was in use. Run again."
     }

@@ -5,6 +5,7 @@ package import ThawConsole
 package import ThawExecution
 package import ThawNetwork
 import ThawOneDNN
+package import ThawRanks
 package import ThawRecipes
 import ThawReference
 package import ThawTraining
@@ -20,6 +21,9 @@ package struct StageContext: Sendable {
 
   /// Which kernels compute.
   package let engine: EngineChoice
+
+  /// The processes that work together on a run, and this one among them.
+  package let ranks: RankGroup
 
   /// Whether the work is to stop: the process was told to, unless whoever started it says otherwise.
   package var isInterrupted: @Sendable () -> Bool = { Interruption.isRequested }
@@ -37,14 +41,15 @@ package struct StageContext: Sendable {
 
   /// Configures the thread pools of this process for `threads`.
   ///
-  /// - Parameter threads: nil for the number of physical cores.
+  /// - Parameter threads: nil for the number of physical cores, or a rank's share of them.
   package init(
     console: Console = Console(), threads: Int? = nil, engine: EngineChoice = .oneDNN,
-    pretrained: PretrainedStore
+    pretrained: PretrainedStore, ranks: RankGroup = .alone
   ) {
+    self.ranks = ranks
     self.engine = engine
     self.console = console
-    self.threads = threads ?? ComputeThreads.allowed
+    self.threads = threads ?? ranks.threads(allowed: ComputeThreads.allowed)
     self.pretrained = pretrained
     ComputeThreads.configure(self.threads)
   }
@@ -53,6 +58,7 @@ package struct StageContext: Sendable {
   /// somebody else may be using, as they are.
   package init(readingWith console: Console, pretrained: PretrainedStore) {
     engine = .oneDNN
+    ranks = .alone
     self.console = console
     threads = 1
     self.pretrained = pretrained

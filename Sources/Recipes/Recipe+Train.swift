@@ -52,6 +52,8 @@ extension Recipe {
     package var batch = 32
     /// Gradients that are added up before a step.
     package var accumulation = 1
+    /// Parts of a step whose gradients are computed apart and added in a fixed order.
+    package var shards = 1
     /// The largest learning rates of the schedule; nil for the solver's default.
     package var learningRate: LearningRate?
     /// Momentum of `sgd` (nil: 0.9) and `rmsprop` (nil: 0).

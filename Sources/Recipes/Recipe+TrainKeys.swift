@@ -27,6 +27,14 @@ extension RecipeKey where Section == Recipe.Train {
       "accumulation", \.accumulation, .whole(1...4096), option: "accumulation", idle: convex,
       "Gradients added up before a step.")
   }
+  package static var shards: RecipeKey {
+    RecipeKey(
+      "shards", from: 1, .whole(1...1024), option: "shards", idle: convex,
+      "Parts of a step whose gradients are added in a fixed order: what several ranks of `mpirun` share.",
+      // Recipes of one shard stay as they were before there were several: their text is in keys.
+      write: { $0.shards == 1 ? nil : String($0.shards) }
+    ) { $0.shards = $1 }
+  }
   package static var learningRate: RecipeKey {
     RecipeKey(
       "learning_rate", \.learningRate, .learningRate, option: "learning-rate",
@@ -220,7 +228,8 @@ extension RecipeKey where Section == Recipe.Train {
 extension Recipe.Train {
   /// The keys of `train`, which `fine_tune` has too.
   package static let keys: [RecipeKey<Recipe.Train>] = [
-    .solver, .epochs, .batch, .accumulation, .learningRate, .momentum, .nesterov, .beta1, .beta2,
+    .solver, .epochs, .batch, .accumulation, .shards, .learningRate, .momentum, .nesterov, .beta1,
+    .beta2,
     .alpha, .epsilon, .weightDecay, .weightDecayKind, .decaysBiasesAndNorms, .gradientClip,
     .weightAveraging, .regularization, .schedule, .labelSmoothing, .classWeights, .augmentation,
     .mixing, .views, .sizes, .patience,

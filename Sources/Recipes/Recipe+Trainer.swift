@@ -28,7 +28,8 @@ extension Recipe.Train {
       epochs: schedule.wholeEpochs(epochs), batchSize: min(batch, samples), seed: seed,
       optimizer: optimizer, schedule: schedule,
       earlyStopping: patience == 0 || !hasValidation ? nil : EarlyStopping(patience: patience),
-      accumulation: accumulation, mixing: mixing, weightAveraging: weightAveraging)
+      accumulation: accumulation, mixing: mixing, weightAveraging: weightAveraging,
+      shards: shards)
   }
 
   /// The update.

@@ -6,6 +6,7 @@ import ThawConsole
 import ThawFiles
 import ThawInference
 import ThawPlanning
+import ThawRanks
 import ThawRecipes
 import ThawReports
 import ThawRuns
@@ -92,6 +93,10 @@ struct Fit: ParsableCommand {
       return nil
     }
     guard minutes > 0 else { throw PipelineError.usage("minutes is \(minutes), expected above 0.") }
+    guard !RankGroup.current.hasOthers else {
+      throw PipelineError.usage(
+        "--minutes is planned on one rank alone. Start it without the launcher, or leave --minutes out.")
+    }
     return minutes
   }
 

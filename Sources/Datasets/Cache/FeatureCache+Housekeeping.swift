@@ -21,7 +21,8 @@ extension FeatureCache {
     return try FileSystem.list(directory).compactMap { name in
       guard hexadecimalBytes(name.string)?.count == 32 else { return nil }
       let place = FeatureCachePlace(directory: directory.appending(name))
-      let sizes = [place.rows, place.index].map { (try? FileStatus(of: $0))?.size ?? 0 }
+      let sizes = try place.all().flatMap { [$0.rows, $0.index] }
+        .map { (try? FileStatus(of: $0))?.size ?? 0 }
       return Summary(key: name.string, size: sizes.reduce(0, +))
     }
   }

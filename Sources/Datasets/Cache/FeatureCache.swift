@@ -13,8 +13,9 @@ import ThawFiles
 /// with its checksum when the cache is opened: what was torn, cut or altered is dropped, counted in
 /// ``recovery`` and computed again, never used.
 ///
-/// One process at a time: the directory of a key is locked while a cache is open. Not for use from
-/// several threads.
+/// One process at a time: the directory of a key is locked while a cache is open. The ranks of a job open
+/// it together: rank 0 holds the lock and checks all rows, rank N adds to `rows.N` and `index.N`, and
+/// everybody reads the shards of all, whoever wrote them when. Not for use from several threads.
 package final class FeatureCache {
   /// What was found wrong when the cache was opened.
   package struct Recovery: Sendable, Hashable {
@@ -40,12 +41,19 @@ package final class FeatureCache {
   /// What was found wrong when the cache was opened.
   package let recovery: Recovery
 
+  /// A row's place.
+  private struct Place {
+    let shard: Int
+    let row: Int
+  }
+
   private let format: FeatureFormat
   private let place: FeatureCachePlace
-  private let lock: DirectoryLock
+  /// Nil where rank 0 holds it.
+  private let lock: DirectoryLock?
   private let data: OpenFile
   private let index: OpenFile
-  private var rows: [FeatureID: Int]
+  private var rows: [FeatureID: Place] = [:]
   private var nextRow: Int
   private var indexSize: Int
   private var ids = FeatureIDMaker()
@@ -57,24 +65,43 @@ package final class FeatureCache {
   ///   - directory: where the caches of all keys are; made when absent.
   ///   - key: 64 lower-case hexadecimal digits; traps otherwise.
   ///   - rowLength: numbers in a row, at least 1.
+  ///   - shard: number of this rank in a job. Above 0 rank 0 must have opened the cache before and keep it
+  ///     open.
   /// - Throws: `FileError`, with `inUse` when another process has it open.
   package init(
-    directory: FilePath, key: String, rowLength: Int, precision: FeaturePrecision = .float32
+    directory: FilePath, key: String, rowLength: Int, precision: FeaturePrecision = .float32,
+    shard: Int = 0
   ) throws {
     precondition(
       hexadecimalBytes(key)?.count == 32, "A cache key needs 64 hexadecimal digits, got '\(key)'.")
     precondition(rowLength > 0, "A cache needs rows of at least 1 number, got \(rowLength).")
     format = FeatureFormat(key: key, rowLength: rowLength, precision: precision)
-    place = FeatureCachePlace(directory: directory.appending(key))
+    place = FeatureCachePlace(directory: directory.appending(key), shard: shard)
     try FileSystem.createDirectory(place.directory)
-    lock = try DirectoryLock(place.directory)
-    let indexName = place.index.lastComponent?.string
-    AtomicFile.removeLeftovers(in: place.directory) { $0 == indexName }
-    let contents = try place.recover(format)
-    recovery = contents.recovery
-    rows = contents.rows
-    nextRow = (rows.values.max() ?? -1) + 1
-    indexSize = FeatureIndex.headerSize + rows.count * FeatureEntry.byteCount
+    lock = shard == 0 ? try DirectoryLock(place.directory) : nil
+    if shard == 0 {
+      AtomicFile.removeLeftovers(in: place.directory) { $0.hasPrefix("index") }
+    }
+    var (dropped, isReset) = (0, false)
+    (nextRow, indexSize) = (0, FeatureIndex.headerSize)
+    for one in try place.all() {
+      let entries: [FeatureID: Int]
+      if shard == 0 || one.shard == shard {
+        let contents = try one.recover(format)
+        dropped += contents.recovery.droppedRows
+        isReset = isReset || contents.recovery.isReset
+        entries = contents.rows
+      } else {
+        entries = Dictionary(
+          try one.entries(format).map { ($0.id, $0.row) }, uniquingKeysWith: { $1 })
+      }
+      for (id, row) in entries { rows[id] = Place(shard: one.shard, row: row) }
+      if one.shard == shard {
+        nextRow = (entries.values.max() ?? -1) + 1
+        indexSize += entries.count * FeatureEntry.byteCount
+      }
+    }
+    recovery = Recovery(droppedRows: dropped, isReset: isReset)
     data = try OpenFile(place.rows, O_RDWR | O_CREAT, "open")
     do {
       index = try OpenFile(place.index, O_RDWR, "open")
@@ -143,14 +170,40 @@ package final class FeatureCache {
   ///
   /// - Throws: `FileError`.
   package func matrix(for keys: [FeatureKey]) throws -> FeatureMatrix {
-    let order = keys.map { key in
+    var files: [Int: MappedFile] = [:]
+    var order: [FeatureMatrix.Row] = []
+    order.reserveCapacity(keys.count)
+    for key in keys {
       guard let row = rows[ids.id(key)] else {
         preconditionFailure(
           "A matrix needs every row cached, but there is none of \(key.content), '\(key.view)'.")
       }
-      return row
+      if files[row.shard] == nil {
+        let shard = FeatureCachePlace(directory: place.directory, shard: row.shard)
+        files[row.shard] = try MappedFile(shard.rows)
+      }
+      order.append(FeatureMatrix.Row(shard: row.shard, row: row.row))
     }
-    return FeatureMatrix(file: try MappedFile(place.rows), rows: order, format: format)
+    return FeatureMatrix(files: files, rows: order, format: format)
+  }
+
+  /// Takes notice of the rows that other ranks have added since.
+  ///
+  /// - Throws: `FileError`.
+  package func refresh() throws {
+    for one in try place.all() where one.shard != place.shard {
+      for entry in try one.entries(format) where rows[entry.id] == nil {
+        rows[entry.id] = Place(shard: one.shard, row: entry.row)
+      }
+    }
+  }
+
+  /// Rows that all ranks have put on the disk by now, by the sizes of their indices.
+  package func rowsOnDisk() -> Int {
+    ((try? place.all()) ?? []).reduce(0) { sum, shard in
+      let size = (try? FileStatus(of: shard.index))?.size ?? 0
+      return sum + max(size - FeatureIndex.headerSize, 0) / FeatureEntry.byteCount
+    }
   }
 
   private func write(_ entries: [FeatureEntry]) throws {
@@ -162,6 +215,6 @@ package final class FeatureCache {
     try index.synchronize()
     indexSize += lines.count
     nextRow += entries.count
-    for entry in entries { rows[entry.id] = entry.row }
+    for entry in entries { rows[entry.id] = Place(shard: place.shard, row: entry.row) }
   }
 }

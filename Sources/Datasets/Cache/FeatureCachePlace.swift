@@ -11,9 +11,28 @@ struct FeatureCachePlace {
   }
 
   let directory: FilePath
+  /// Whose rows: a process on its own and the leader of several have number 0.
+  var shard = 0
 
-  var rows: FilePath { directory.appending("rows") }
-  var index: FilePath { directory.appending("index") }
+  var rows: FilePath { directory.appending(shard == 0 ? "rows" : "rows.\(shard)") }
+  var index: FilePath { directory.appending(shard == 0 ? "index" : "index.\(shard)") }
+
+  /// All shards that are there, this one always among them, in ascending order.
+  func all() throws -> [FeatureCachePlace] {
+    let found = try FileSystem.list(directory).compactMap { name -> Int? in
+      guard name.string.hasPrefix("index.") else { return nil }
+      return Int(name.string.dropFirst(6)).flatMap { $0 > 0 ? $0 : nil }
+    }
+    return Set(found + [0, shard]).sorted().map {
+      FeatureCachePlace(directory: directory, shard: $0)
+    }
+  }
+
+  /// The entries that the index has now, as they are; for a shard that another process has checked.
+  func entries(_ format: FeatureFormat) throws -> [FeatureEntry] {
+    guard FileSystem.exists(index) else { return [] }
+    return FeatureIndex.parse(try FileSystem.read(index), format)?.entries ?? []
+  }
 
   /// Keeps the rows that agree with their checksums; afterwards the index names exactly those.
   func recover(_ format: FeatureFormat) throws -> Contents {

@@ -6,14 +6,36 @@ import ThawFiles
 ///
 /// Any number of threads may read at once.
 package struct FeatureMatrix: Sendable {
-  private let file: MappedFile
-  private let rows: [Int]
+  /// Where a row lies.
+  struct Row: Sendable {
+    let shard: Int
+    let row: Int
+  }
+
+  /// By shard.
+  private let files: [Int: MappedFile]
+  private let rows: [Row]
   private let format: FeatureFormat
 
-  init(file: MappedFile, rows: [Int], format: FeatureFormat) {
-    self.file = file
+  init(files: [Int: MappedFile], rows: [Row], format: FeatureFormat) {
+    self.files = files
     self.rows = rows
     self.format = format
+  }
+
+  /// Calls `body` with the bytes of row `index`.
+  private func withBytes<Result>(
+    _ index: Int, _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) rethrows -> Result {
+    let place = rows[index]
+    guard let file = files[place.shard] else {
+      preconditionFailure("A matrix has the files of all its rows.")
+    }
+    return try file.withUnsafeBytes { bytes in
+      try body(
+        UnsafeRawBufferPointer(
+          rebasing: bytes[(place.row * format.rowBytes)...].prefix(format.rowBytes)))
+    }
   }
 
   /// Number of rows.
@@ -25,9 +47,7 @@ package struct FeatureMatrix: Sendable {
   package func withRow<Result>(
     _ index: Int, _ body: (UnsafeBufferPointer<Float>) throws -> Result
   ) rethrows -> Result {
-    try file.withUnsafeBytes { bytes in
-      let row = UnsafeRawBufferPointer(
-        rebasing: bytes[(rows[index] * format.rowBytes)...].prefix(format.rowBytes))
+    try withBytes(index) { row in
       if format.precision == .float32 { return try body(row.assumingMemoryBound(to: Float.self)) }
       return try withUnsafeTemporaryAllocation(of: Float.self, capacity: rowLength) { buffer in
         format.decode(row, into: buffer)
@@ -43,15 +63,10 @@ package struct FeatureMatrix: Sendable {
     precondition(
       target.count == indices.count * rowLength,
       "\(indices.count) rows of \(rowLength) do not fill \(target.count) numbers.")
-    file.withUnsafeBytes { bytes in
-      for (position, index) in indices.enumerated() {
-        let row = UnsafeRawBufferPointer(
-          rebasing: bytes[(rows[index] * format.rowBytes)...].prefix(format.rowBytes))
-        format.decode(
-          row,
-          into: UnsafeMutableBufferPointer(
-            rebasing: target[(position * rowLength)...].prefix(rowLength)))
-      }
+    for (position, index) in indices.enumerated() {
+      let part = UnsafeMutableBufferPointer(
+        rebasing: target[(position * rowLength)...].prefix(rowLength))
+      withBytes(index) { format.decode($0, into: part) }
     }
   }
 }

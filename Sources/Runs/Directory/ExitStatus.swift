@@ -10,6 +10,7 @@ import ThawFiles
 import ThawGraphs
 import ThawImages
 import ThawNetwork
+import ThawRanks
 import ThawTraining
 
 /// The exit code of a command that ended with `error`: 1 training diverged, 64 bad usage, 65 bad
@@ -29,7 +30,13 @@ package func exitCode(of error: any Error) -> Int32 {
   case is DatasetError: 65
   case is TrainingError: 65
   case let error as FileError:
-    if case .inUse = error.reason { 75 } else { 74 }
+    switch error.reason {
+    case .inUse, .inUseElsewhere: 75
+    default: 74
+    }
+  case RankError.launch: 64
+  case RankError.disagreement: 65
+  case RankError.lost: 74
   default: 70
   }
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 package import SystemPackage
 import ThawCheckpoints
 package import ThawConsole
 package import ThawDatasets
 import ThawFiles
 package import ThawInference
+package import ThawRanks
 package import ThawRecipes
+import ThawTraining
 
 /// A prepared run that this process, and no other, works in: what every stage begins with.
 ///
@@ -21,7 +24,8 @@ package struct OpenRun: Sendable {
   package let manifest: Manifest
   /// Console, threads, engine and weights.
   package let context: StageContext
-  private let lock: DirectoryLock
+  /// Nil on a rank that follows: rank 0 holds it.
+  private let lock: RunLease?
 
   /// Takes the lock of a directory and reads what `thaw prepare` left in it.
   ///
@@ -30,11 +34,22 @@ package struct OpenRun: Sendable {
   package init(_ directory: RunDirectory, context: StageContext) throws {
     // A wrong name must not make a directory.
     try directory.require(directory.recipe, from: "thaw prepare DATA")
-    lock = try directory.lock()
+    lock = try directory.lock(isShared: context.ranks.hasOthers ? true : nil)
     recipe = try directory.loadRecipe()
     manifest = try directory.loadManifest()
     self.directory = directory
     self.context = context
+  }
+
+  /// Opens the run that rank 0 has open, with the recipe that it works by.
+  ///
+  /// - Throws: errors of the recipe and the manifest.
+  package init(following job: RankJob, context: StageContext) throws {
+    directory = RunDirectory(FilePath(job.run))
+    recipe = try Recipe(written: job.recipe, file: "the recipe of \(context.ranks.name(of: 0))")
+    manifest = try directory.loadManifest()
+    self.context = context
+    lock = nil
   }
 
   private init(_ run: OpenRun, recipe: Recipe) {
@@ -112,7 +127,7 @@ package struct OpenRun: Sendable {
   /// Makes sure that the directory is still the one that was locked, before a result is written.
   ///
   /// - Throws: `FileError` when it was removed meanwhile.
-  package func verify() throws { try lock.verify() }
+  package func verify() throws { try lock?.verify() }
 
   /// Writes a result as JSON, complete or not at all.
   ///
@@ -120,5 +135,104 @@ package struct OpenRun: Sendable {
   package func write(_ result: some Encodable, to path: FilePath) throws {
     try verify()
     try AtomicFile.write(path, text: try JSONText.of(result) + "\n")
+  }
+}
+
+extension OpenRun {
+  /// Has all ranks go through `body` together, where there are others: rank 0 calls them here, a rank that
+  /// follows comes here by itself. First they make sure that they see the same.
+  ///
+  /// - Throws: `RankError` when a rank sees something else; what `body` throws.
+  func together<Result>(_ kind: RankJob.Kind, _ body: () throws -> Result) throws -> Result {
+    let ranks = context.ranks
+    guard ranks.hasOthers else { return try body() }
+    if ranks.isLeader { try ranks.begin(.work(job(kind))) }
+    do {
+      try requireSameView()
+      let result = try body()
+      ranks.endJob()
+      return result
+    } catch  where OpenRun.isShared(error) {
+      ranks.endJob()
+      throw error
+    }
+  }
+
+  /// Whether all ranks that go through a job together end it by this error at the same place.
+  package static func isShared(_ error: any Error) -> Bool {
+    switch error {
+    case PipelineError.interrupted, PipelineError.diverged, TrainingError.diverged,
+      RankError.disagreement:
+      true
+    default: false
+    }
+  }
+
+  private func job(_ kind: RankJob.Kind) throws -> RankJob {
+    RankJob(
+      kind: kind, run: (directory.path.canonical ?? directory.path).string, recipe: recipe.yaml,
+      threads: context.threads, engine: context.engine.rawValue,
+      pretrained: ProcessInfo.processInfo.environment["THAW_PRETRAINED"])
+  }
+
+  /// What a rank works from.
+  private struct View: Codable {
+    /// Hashes by what they are of.
+    var hashes: [String: String] = [:]
+    /// Why it cannot work.
+    var problem: String?
+  }
+
+  /// - Throws: `RankError.disagreement`, the same on all ranks.
+  private func requireSameView() throws {
+    let ranks = context.ranks
+    var own = View()
+    do { own.hashes = try hashes() } catch { own.problem = "\(error)" }
+    let all = try ranks.gather(own)
+    for (rank, view) in all.enumerated() {
+      if let problem = view.problem {
+        throw RankError.disagreement("\(ranks.name(of: rank)): \(problem)")
+      }
+      for (name, hash) in all[0].hashes.sorted(by: { $0.key < $1.key })
+      where view.hashes[name] != hash {
+        throw RankError.disagreement(
+          "\(ranks.name(of: rank)): sees other \(name) than \(ranks.name(of: 0)): hash"
+            + " \(view.hashes[name] ?? "none"), expected \(hash). All hosts must see the same run"
+            + " directory, photos and weights: put them on a file system that they share.")
+      }
+    }
+  }
+
+  private func hashes() throws -> [String: String] {
+    func short(_ bytes: [UInt8]) -> String { String(SHA256.hexadecimal(of: bytes).prefix(16)) }
+    func file(_ path: FilePath) throws -> String {
+      FileSystem.exists(path) ? short(try FileSystem.read(path)) : "none"
+    }
+    let network = try TransferNetwork(recipe, classes: manifest.classes, context: context)
+    try requirePhotos()
+    return [
+      "photos in manifest.json": try file(directory.manifest),
+      "settings": short(Array(recipe.yaml.utf8)),
+      "weights": String(
+        try network.cacheKey(engine: context.compiler.inferenceEngine).key().prefix(16)),
+      "trained heads": try file(directory.headModel),
+      "checkpoints": try file(directory.trainerState),
+    ]
+  }
+
+  /// Looks at some photos, spread over all: a folder that is not mounted is told at once. Every other
+  /// photo is compared with its hash when it is read.
+  private func requirePhotos() throws {
+    let records = manifest.records
+    for index in Set((0..<16).map { $0 * records.count / 16 }) where records.indices.contains(index)
+    {
+      let place = records[index].path.resolved(in: manifest.root.filePath)
+      guard
+        SHA256.hexadecimal(of: try PhotoFiles.read(place, limit: 1 << 28)) == records[index].sha256
+      else {
+        throw PipelineError.data(
+          "\(place.displayed): is not the photo that the run was prepared with. Run: thaw prepare")
+      }
+    }
   }
 }

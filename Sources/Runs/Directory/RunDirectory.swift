@@ -3,7 +3,8 @@
 package import SystemPackage
 import ThawConsole
 package import ThawDatasets
-package import ThawFiles
+import ThawFiles
+package import ThawRanks
 package import ThawRecipes
 
 /// `runs/NAME`: everything one run has made, each file under a fixed name.
@@ -157,10 +158,11 @@ package struct RunDirectory: Sendable {
 
   /// Creates the directory if needed and takes the right to write in it.
   ///
-  /// - Throws: `FileError`; reason `inUse` when another process holds it.
-  package func lock() throws -> DirectoryLock {
+  /// - Parameter isShared: whether other machines may come here; nil to ask the file system.
+  /// - Throws: `FileError`; reason `inUse` or `inUseElsewhere` when another process holds it.
+  package func lock(isShared: Bool? = nil) throws -> RunLease {
     try FileSystem.createDirectory(path)
-    let lock = try DirectoryLock(path)
+    let lock = try RunLease(path, isShared: isShared)
     for directory in [path, checkpoints, cache] {
       AtomicFile.removeLeftovers(in: directory) { isArtifact($0, in: directory) }
     }

@@ -9,6 +9,7 @@ import ThawFiles
 package import ThawImages
 import ThawInference
 import ThawOneDNN
+import ThawRanks
 import ThawTensors
 import ThawTraining
 
@@ -22,6 +23,7 @@ package struct FeatureStore {
   private let place: FilePath
   private let precision: FeaturePrecision
   private let context: StageContext
+  private let run: FilePath
 
   /// Opens the cache of `network` in the run.
   ///
@@ -32,16 +34,30 @@ package struct FeatureStore {
     self.network = network
     self.precision = precision
     place = run.directory.features
+    self.run = run.directory.path
     context = run.context
     root = run.manifest.root.filePath
     let shapes = try network.graph.shapes(batch: 1, size: network.size)
     rowLength = shapes[network.partition.cut.index].count
-    cache = try FeatureCache(
-      directory: place,
-      key: try FeatureStore.key(
-        of: network.cacheKey(
-          engine: context.compiler.inferenceEngine, precision: precision), in: place),
-      rowLength: rowLength, precision: precision)
+    let place = place
+    let key = try FeatureStore.key(
+      of: network.cacheKey(
+        engine: context.compiler.inferenceEngine, precision: precision), in: place)
+    let (rowLength, ranks) = (rowLength, run.context.ranks)
+    func open(shard: Int) throws -> FeatureCache {
+      try FeatureCache(
+        directory: place, key: key, rowLength: rowLength, precision: precision, shard: shard)
+    }
+    if ranks.isInJob {
+      // Rank 0 checks and repairs before the others read; nobody adds before all have read.
+      var opened = ranks.isLeader ? try open(shard: 0) : nil
+      try ranks.meet()
+      if !ranks.isLeader { opened = try open(shard: ranks.rank) }
+      try ranks.meet()
+      cache = try opened ?? open(shard: ranks.rank)
+    } else {
+      cache = try open(shard: 0)
+    }
     if cache.recovery.droppedRows > 0 {
       context.console.warn(
         "\(cache.recovery.droppedRows) damaged rows of the feature cache are computed again.")
@@ -96,11 +112,47 @@ package struct FeatureStore {
     guard total > 0 else { return 0 }
     try reserve(rows: groups.reduce(0) { $0 + $1.key.count * $1.value.count })
     let progress = context.console.progress("Computing features", total: total)
-    for (missing, group) in groups.sorted(by: { $0.key.count < $1.key.count }) {
-      try compute(group, views: missing) { progress.advance(by: $0) }
+    let plan = try prefixPlan()
+    let parts = groups.sorted(by: { $0.key.count < $1.key.count }).map {
+      FeatureWork(views: $0.key, records: $0.value)
+    }
+    if context.ranks.isInJob {
+      try fillTogether(parts, plan, progress, total: total)
+    } else {
+      for part in parts { try compute(part, plan) { progress.advance(by: $0) } }
     }
     progress.finish()
     return total
+  }
+
+  /// Each rank computes pieces of the work, its own first, into its own shard of the cache; no rank waits
+  /// for another before the end.
+  private func fillTogether(
+    _ parts: [FeatureWork], _ plan: any InferencePlan, _ progress: ProgressLine, total: Int
+  ) throws {
+    let ranks = context.ranks
+    let pieces = parts.flatMap { $0.pieces(ranks: ranks.count) }
+    let rows = parts.reduce(0) { $0 + $1.records.count * $1.views.count }
+    let before = cache.rowsOnDisk()
+    let claims = try ranks.claims(in: run)
+    try ranks.meet()
+    do {
+      for piece in PieceClaims.order(pieces: pieces.count, rank: ranks.rank, of: ranks.count)
+      where try claims.claim(piece) {
+        try compute(pieces[piece], plan) { count in
+          if try ranks.isStopAsked() { throw PipelineError.interrupted }
+          guard ranks.isLeader else { return progress.advance(by: count) }
+          // In photos, from the rows of all ranks.
+          progress.update(completed: (cache.rowsOnDisk() - before) * total / max(rows, 1))
+        }
+      }
+    } catch PipelineError.interrupted {
+      try ranks.askToStop()
+    }
+    let isStopped = try ranks.agreeToStop()
+    if ranks.isLeader { claims.remove() }
+    if isStopped { throw PipelineError.interrupted }
+    try cache.refresh()
   }
 
   /// Says what the rows will take on the disk if that is much, and refuses when it has not the room.
@@ -120,9 +172,9 @@ package struct FeatureStore {
   }
 
   private func compute(
-    _ records: [Manifest.Record], views: [TestTimeView], advance: (Int) -> Void
+    _ work: FeatureWork, _ plan: any InferencePlan, advance: (Int) throws -> Void
   ) throws {
-    let plan = try prefixPlan()
+    let (records, views) = (work.records, work.views)
     let preprocessing = network.preprocessing
     var options = PrefetchingLoader.Options(
       batchSize: max(OneDNNEngine.recommendedMicroBatch / views.count, 1),
@@ -151,19 +203,35 @@ package struct FeatureStore {
   /// Runs the prefix on a batch of photos and puts the rows on their way to the cache.
   private func add(
     _ batch: PrefetchingLoader.Batch, of records: [Manifest.Record], _ views: [TestTimeView],
-    _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) -> Void
+    _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) throws -> Void
   ) throws {
     let keys = batch.items.flatMap { item in
       views.map { FeatureKey(content: records[item].sha256, view: $0.name) }
     }
     try pending.add(keys, rowLength: rowLength) { try plan.run(batch.elements, into: $0) }
-    advance(batch.items.count)
+    try advance(batch.items.count)
   }
 
   private func prefixPlan() throws -> any InferencePlan {
     try context.compiler.compileInference(
       network.graph, parameters: network.parameters, to: network.partition.cut,
       microBatch: OneDNNEngine.recommendedMicroBatch, size: network.size)
+  }
+}
+
+/// Photos whose rows under some views are missing.
+private struct FeatureWork {
+  let views: [TestTimeView]
+  let records: [Manifest.Record]
+
+  /// Cut for several ranks, in the order of the photos' contents: a few pieces a rank, so that whoever is
+  /// done early finds some that nobody has begun.
+  func pieces(ranks: Int) -> [FeatureWork] {
+    let sorted = records.sorted { $0.sha256 < $1.sha256 }
+    let size = max((sorted.count + 8 * ranks - 1) / (8 * ranks), 32)
+    return stride(from: 0, to: sorted.count, by: size).map {
+      FeatureWork(views: views, records: Array(sorted[$0..<min($0 + size, sorted.count)]))
+    }
   }
 }
 

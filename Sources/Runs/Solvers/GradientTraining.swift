@@ -8,6 +8,7 @@ import ThawExecution
 import ThawFiles
 import ThawInference
 import ThawNetwork
+import ThawRanks
 import ThawRecipes
 import ThawTraining
 
@@ -22,6 +23,8 @@ struct TrainedNetwork {
 /// Trains a network by gradient descent, phase by phase: the head alone, or with thawed layer
 /// groups, at one input size or several.
 struct GradientTraining {
+  /// What other ranks are told to follow.
+  let job: RankJob.Kind
   let label: String
   let settings: Recipe.Train
   let schedule: FreezeSchedule
@@ -43,6 +46,43 @@ struct GradientTraining {
   /// - Throws: ``PipelineError/interrupted`` after saving a checkpoint; ``PipelineError/diverged(_:)``;
   ///   ``TrainingChange`` when ``pacing`` changes how long it lasts.
   func train() throws -> TrainedNetwork {
+    let ranks = context.ranks
+    guard settings.shards > 1 else {
+      if ranks.hasOthers {
+        context.console.say(
+          "\(label) is rank 0's alone: the recipe has one shard a step. --shards \(ranks.count) spreads it"
+            + " (another training: its last bits differ).")
+      }
+      return try train(.alone)
+    }
+    try requireShards()
+    if ranks.hasOthers, ranks.count > settings.shards, ranks.isLeader {
+      context.console.warn(
+        "\(settings.shards) shards a step are work for \(settings.shards) of the \(ranks.count) ranks."
+      )
+    }
+    return try run.together(job) { try train(ranks) }
+  }
+
+  /// - Throws: ``PipelineError/usage(_:)`` when steps cannot be cut into shards without changing what is
+  ///   trained.
+  func requireShards() throws(PipelineError) {
+    guard settings.shards > 1 else { return }
+    for phase in schedule.phases {
+      let node = network.graph.nodes.first { node in
+        guard case .batchNormalization = node.operation else { return false }
+        return phase.plan.batchNormMode(of: node).usesBatchStatistics
+      }
+      guard let node else { continue }
+      throw .usage(
+        "--shards \(settings.shards): '\(node.path)' normalises by the statistics of the batch"
+          + " (\(phase.plan.batchNormMode(of: node).rawValue)), and those of a shard are others. Use"
+          + " --shards 1, or batch norms in inference mode.")
+    }
+  }
+
+  /// - Parameter ranks: who computes the shards. All of them come through here; rank 0 writes.
+  private func train(_ ranks: RankGroup) throws -> TrainedNetwork {
     let manifest = run.manifest
     let samples = manifest.records(in: .train).count
     let hasValidation = !manifest.records(in: .valid).isEmpty
@@ -57,7 +97,7 @@ struct GradientTraining {
       configuration: settings.configuration(
         samples: samples, hasValidation: hasValidation, seed: run.recipe.seed),
       graph: network.graph, parameters: network.parameters,
-      loss: loss, resuming: state
+      loss: loss, resuming: state, ranks: ranks, isAskedToStop: { context.isInterrupted() }
     ) { phase, parameters in
       let setting = try compile(phase, parameters)
       isCached = setting.isCached
@@ -69,11 +109,13 @@ struct GradientTraining {
     }
     let result: TrainingResult
     do { result = try observe(training, isCached: { isCached }) } catch let error as TrainingError {
-      guard case .diverged = error else { throw error }
+      guard case .diverged = error, ranks.isLeader else { throw error }
       throw try keepLastGood(training, isCached: isCached, after: error)
     }
-    try run.directory.history.write(result.history)
-    try sources.discard(passing)
+    if ranks.isLeader {
+      try run.directory.history.write(result.history)
+      try sources.discard(passing)
+    }
     return TrainedNetwork(
       parameters: training.parameters,
       outcome: TrainingOutcome(
@@ -111,7 +153,7 @@ struct GradientTraining {
     return counts.values.reduce(0, +)
   }
 
-  private func compile(
+  func compile(
     _ phase: FreezePhase, _ parameters: Parameters
   ) throws -> (setting: PhaseSetting, isCached: Bool) {
     let network = network.during(phase, parameters: parameters)
@@ -153,7 +195,10 @@ struct GradientTraining {
     let measure = run.manifest.accuracyName
     var lines = EpochLines(epochs: schedule.epochs, accuracyName: measure)
     var pace = SavingPace()
+    // Of several ranks, which are in the same state, one writes.
+    let isWriter = context.ranks.isLeader
     func saveSometimes() throws {
+      guard isWriter else { return }
       try pace.save { try checkpoint.save(try training.exportState()) }
     }
     var detail: String?
@@ -173,6 +218,7 @@ struct GradientTraining {
         try saveSometimes()
       },
       onCycle: { snapshot, _ in
+        guard isWriter else { return }
         try snapshots.write(
           training.parameters, epoch: snapshot.epoch, trained: trainableCount,
           isCached: isCached())
@@ -180,7 +226,7 @@ struct GradientTraining {
       isCancelled: { context.isInterrupted() }, stopAfter: stopAfter)
     let result = try training.run(hooks)
     guard result.outcome != .cancelled else {
-      try checkpoint.save(try training.exportState())
+      if isWriter { try checkpoint.save(try training.exportState()) }
       throw PipelineError.interrupted
     }
     progress.finish(summary(of: result))

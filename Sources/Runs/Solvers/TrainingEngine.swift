@@ -52,9 +52,11 @@ extension TransferNetwork {
   func trainingPlan(
     _ phase: FreezePhase, settings: Recipe.Train, run: OpenRun
   ) throws -> any TrainingPlan {
-    let samples = run.manifest.records(in: .train).count
+    let batch = min(settings.batch, run.manifest.records(in: .train).count)
+    let step = min(settings.batch * settings.accumulation, run.manifest.records(in: .train).count)
+    let shard = min((step + settings.shards - 1) / settings.shards, batch)
     return try run.context.compiler.compileSuffix(
       graph, partition: partition, parameters: parameters, freezing: phase.plan,
-      batch: min(settings.batch, samples) + 1, size: size)
+      batch: (settings.shards > 1 ? shard : batch) + 1, size: size)
   }
 }

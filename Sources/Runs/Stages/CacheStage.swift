@@ -28,7 +28,9 @@ package struct CacheStage {
   /// Fills the cache.
   ///
   /// - Throws: ``PipelineError/interrupted`` after saving what is done; errors of the photos.
-  package func fill() throws -> Summary {
+  package func fill() throws -> Summary { try run.together(.cache, fillHere) }
+
+  private func fillHere() throws -> Summary {
     let (recipe, manifest) = (run.recipe, run.manifest)
     let network = try TransferNetwork(recipe, classes: manifest.classes, context: run.context)
     let store = try FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))

@@ -8,7 +8,7 @@ import ThawFiles
 import ThawInference
 import ThawNetwork
 import ThawRecipes
-import ThawTraining
+package import ThawTraining
 
 /// Thaw layer groups of the backbone and train them, from the model that head training left.
 package struct FineTuneStage {
@@ -83,13 +83,8 @@ package struct FineTuneStage {
     if let known { sayChanges(since: known, head: start.record) }
     onPlan(start.phases)
     engine.report("Fine-tuning", to: run.context)
-    let snapshots = SnapshotFiles(
-      run: run, key: tuning.key, network: start.network, isHeadAlone: false)
     let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
-    let training = GradientTraining(
-      label: "Fine-tuning", settings: run.recipe.fineTune.train, schedule: start.schedule,
-      network: start.network, sources: sources, snapshots: snapshots,
-      stopAfter: run.recipe.fineTune.stopAfter, pacing: pacing)
+    let training = training(start, key: tuning.key, sources, pacing: pacing)
     let end: TrainedNetwork
     do { end = try training.train() } catch let change as TrainingChange {
       return try FineTuneStage(changed(by: change, start, engine: engine.name)).fineTune(
@@ -102,7 +97,7 @@ package struct FineTuneStage {
     try RunModel.write(
       trained, to: [run.directory.model], key: tuning.key, run, network: start.network,
       isHeadAlone: false)
-    try snapshots.removeOthers()
+    try training.snapshots.removeOthers()
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()
     return (summary(trained.outcome, trained.time, start, unchanged: false), run)
   }
@@ -121,6 +116,48 @@ package struct FineTuneStage {
     try TrainerCheckpoint(run.directory, key: key).save(change.state)
     try changed.saveRecipe()
     return changed
+  }
+
+  /// Goes through the training that rank 0 does, and writes nothing.
+  ///
+  /// - Throws: as ``fineTune(onPlan:)``.
+  package func follow() throws {
+    let start = try FineTuneStart(run)
+    let engine = try TrainingEngine(
+      start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
+    let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
+    _ = try training(start, key: key(start, engine: engine.name).key, sources).train()
+  }
+
+  /// What the last phase trains and what is made small, for measuring its steps.
+  ///
+  /// - Throws: as ``plan()``; errors of the photos.
+  package func lastPhase(batch: Int, shards: Int) throws -> (PhaseSetting, any Loss) {
+    var recipe = run.recipe
+    recipe.fineTune.train.batch = batch
+    recipe.fineTune.train.accumulation = 1
+    recipe.fineTune.train.shards = shards
+    let run = run.with(recipe)
+    let (settings, manifest) = (recipe.fineTune.train, run.manifest)
+    let start = try FineTuneStart(run)
+    let training = FineTuneStage(run).training(
+      start, key: "", TrainingSourceMaker(run: run, settings: settings))
+    try training.requireShards()
+    let phase = start.schedule.phases[start.schedule.phases.count - 1]
+    let loss = settings.loss(
+      SampleLabels(of: manifest.records(in: .train), in: manifest), classes: manifest.classes.count)
+    return (try training.compile(phase, start.network.parameters).setting, loss)
+  }
+
+  private func training(
+    _ start: FineTuneStart, key: String, _ sources: TrainingSourceMaker,
+    pacing: ((EpochRecord) throws -> TrainingPace)? = nil
+  ) -> GradientTraining {
+    GradientTraining(
+      job: .fineTune, label: "Fine-tuning", settings: run.recipe.fineTune.train,
+      schedule: start.schedule, network: start.network, sources: sources,
+      snapshots: SnapshotFiles(run: run, key: key, network: start.network, isHeadAlone: false),
+      stopAfter: run.recipe.fineTune.stopAfter, pacing: pacing)
   }
 
   private func key(_ start: FineTuneStart, engine: String) -> FineTuningKey {

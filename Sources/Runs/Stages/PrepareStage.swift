@@ -98,7 +98,7 @@ package struct PrepareStage {
     let photos = PhotoSource(data, recipe.data)
     let scan = try photos.scan(options, console: context.console)
     try requests.requireEffect(scan, recipe)
-    let lock = try run.lock()
+    let lock = try run.lock(isShared: context.ranks.hasOthers ? true : nil)
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
     let (verification, reviewed) = try reviewed(

@@ -90,6 +90,8 @@ package struct TrainStage {
     let replaces = try holdsFineTuned(head: former)
     engine?.report(TrainStage.label, to: run.context)
     let key = try training.key()
+    // By all ranks, whatever then trains on the rows.
+    if run.context.ranks.hasOthers { _ = try CacheStage(run).fill() }
     let trained = try solve(network, key: key)
     try run.verify()
     try trained.time.write(to: run.directory, key: key, threads: run.context.threads)
@@ -105,6 +107,16 @@ package struct TrainStage {
     return Summary(
       trained.outcome, trained.time, severalLabels: run.manifest.severalLabels, unchanged: false,
       replacedFineTuned: replaces)
+  }
+
+  /// Goes through the training that rank 0 does, and writes nothing.
+  ///
+  /// - Throws: as ``train(isFineTunedNext:)``.
+  package func follow() throws {
+    let network = try TransferNetwork(
+      run.recipe, classes: run.manifest.classes, context: run.context)
+    let engine = try engine(for: network)
+    _ = try solve(network, key: try key(network, engine: engine?.name).key())
   }
 
   /// Whether the head that the run has was trained on its photos as they are now.
@@ -168,11 +180,11 @@ package struct TrainStage {
     let snapshots = SnapshotFiles(
       run: run, key: key, network: network, isHeadAlone: network.keepsStatistics)
     let trained = try GradientTraining(
-      label: TrainStage.label, settings: settings, schedule: schedule(of: network),
+      job: .train, label: TrainStage.label, settings: settings, schedule: schedule(of: network),
       network: network, sources: TrainingSourceMaker(run: run, settings: settings),
       snapshots: snapshots
     ).train()
-    try snapshots.removeOthers()
+    if run.context.ranks.isLeader { try snapshots.removeOthers() }
     return trained
   }
 

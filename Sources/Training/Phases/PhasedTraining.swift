@@ -2,6 +2,7 @@
 
 package import ThawExecution
 package import ThawNetwork
+package import ThawRanks
 
 /// What a phase trains on: the cut of the network, and with it the features, follow the freeze plan.
 package struct PhaseSetting {
@@ -50,6 +51,8 @@ package final class PhasedTraining {
   private let graph: Graph
   private let loss: any Loss
   private let compile: Compile
+  private let ranks: RankGroup
+  private let isAskedToStop: () -> Bool
   /// Weights of the whole network before the run.
   private let start: Parameters
   /// Those that earlier phases may have changed.
@@ -65,11 +68,13 @@ package final class PhasedTraining {
   ///   - graph: the whole network.
   ///   - parameters: of the whole network.
   ///   - state: continues from there at once, so that no earlier phase is compiled for nothing.
+  ///   - ranks, isAskedToStop: see ``Trainer``.
   /// - Throws: errors of `compile`, ``TrainingError/noSamples(split:)``; as ``importState(_:)``.
   package init(
     _ schedule: FreezeSchedule, configuration: TrainerConfiguration, graph: Graph,
     parameters: Parameters, loss: any Loss = SoftmaxCrossEntropy(),
-    resuming state: PhasedTrainingState? = nil, compile: @escaping Compile
+    resuming state: PhasedTrainingState? = nil, ranks: RankGroup = .alone,
+    isAskedToStop: @escaping () -> Bool = { false }, compile: @escaping Compile
   ) throws {
     let problem = schedule.problem(for: graph)
     precondition(problem == nil, problem ?? "")
@@ -78,13 +83,16 @@ package final class PhasedTraining {
     self.graph = graph
     self.loss = loss
     self.compile = compile
+    self.ranks = ranks
+    self.isAskedToStop = isAskedToStop
     start = parameters
     if let state { changed = try PhasedTraining.changed(in: state, of: schedule) }
     phase = state?.phase ?? 0
     let setting = try compile(schedule.phases[phase], parameters.overlaid(with: changed))
     plan = setting.plan
     trainer = try Trainer(
-      self.configuration, phase: phase, of: schedule, graph: graph, setting: setting, loss: loss)
+      self.configuration, phase: phase, of: schedule, graph: graph, setting: setting, loss: loss,
+      ranks: ranks, isAskedToStop: isAskedToStop)
     if let state { try trainer.importState(state.trainer) }
   }
 
@@ -133,7 +141,8 @@ package final class PhasedTraining {
   private func enter(_ index: Int) throws {
     let setting = try compile(schedule.phases[index], start.overlaid(with: changed))
     trainer = try Trainer(
-      configuration, phase: index, of: schedule, graph: graph, setting: setting, loss: loss)
+      configuration, phase: index, of: schedule, graph: graph, setting: setting, loss: loss,
+      ranks: ranks, isAskedToStop: isAskedToStop)
     (plan, phase) = (setting.plan, index)
   }
 
@@ -212,7 +221,8 @@ package struct PhasedTrainingState: Sendable, Equatable {
 extension Trainer {
   fileprivate convenience init(
     _ configuration: TrainerConfiguration, phase index: Int, of schedule: FreezeSchedule,
-    graph: Graph, setting: PhaseSetting, loss: any Loss
+    graph: Graph, setting: PhaseSetting, loss: any Loss, ranks: RankGroup,
+    isAskedToStop: @escaping () -> Bool
   ) throws {
     let phase = schedule.phases[index]
     try self.init(
@@ -221,7 +231,8 @@ extension Trainer {
       plan: setting.plan,
       rates: phase.rates.count == 1
         ? LearningRates(phase.rates[0]) : LearningRates(phase.rates, for: graph),
-      training: setting.training, validation: setting.validation, loss: loss, gradient: nil)
+      training: setting.training, validation: setting.validation, loss: loss, gradient: nil,
+      ranks: ranks, isAskedToStop: isAskedToStop)
   }
 }
 

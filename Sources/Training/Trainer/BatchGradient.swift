@@ -69,6 +69,8 @@ package final class LocalBatchGradient: BatchGradient {
   private let classes: Int
   private let capacity: Int
   private let microBatch: Int
+  /// In how many nearly equal ranges a batch is cut before anything else.
+  private let shards: Int
   private let input: AlignedStorage<Float>
   private let logits: AlignedStorage<Float>
   private let slope: AlignedStorage<Float>
@@ -76,6 +78,7 @@ package final class LocalBatchGradient: BatchGradient {
 
   /// What one pass through the plan takes.
   private struct Part {
+    let shard: Int
     /// Positions in the batch.
     let range: Range<Int>
     let samples: ArraySlice<Int>
@@ -90,11 +93,14 @@ package final class LocalBatchGradient: BatchGradient {
   ///   - microBatch: samples of a part; a lone sample left over joins another part where the plan has
   ///     room. Nil for as many as the plan takes.
   ///   - mixing: how samples are mixed; nil for not at all.
+  ///   - shards: in how many ranges a batch is cut whose gradients can be asked for apart.
   package init(
     plan: any TrainingPlan, source: any FeatureSource, loss: any Loss, microBatch: Int? = nil,
-    mixing: BatchMixing? = nil
+    mixing: BatchMixing? = nil, shards: Int = 1
   ) {
     precondition(microBatch ?? 1 > 0, "A micro-batch has at least one sample.")
+    precondition(shards > 0, "A batch has at least one shard.")
+    self.shards = shards
     capacity = plan.inputShape[0]
     self.microBatch = microBatch ?? capacity
     classes = plan.outputShape.count / plan.outputShape[0]
@@ -115,16 +121,32 @@ package final class LocalBatchGradient: BatchGradient {
 
   /// See ``BatchGradient/compute(_:)``.
   package func compute(_ batch: TrainingBatch) throws -> BatchResult {
+    var result = BatchResult()
+    try compute(batch, shards: 0..<shards, clearing: false) { _, part in result += part }
+    return result
+  }
+
+  /// Computes some of the batch's shards, one after the other, and hands over what each gave.
+  ///
+  /// - Parameter clearing: whether the plan's gradients are those of one shard when `body` is called,
+  ///   or the sum of those so far.
+  func compute(
+    _ batch: TrainingBatch, shards wanted: Range<Int>, clearing: Bool = true,
+    _ body: (Int, BatchResult) throws -> Void
+  ) throws {
     let parts = parts(of: batch)
     targets.fill(batch.samples, of: source)
     for part in parts { part.draw.map { targets.mix(part.range, by: $0) } }
     let divisor = loss.weight(of: targets[0..<batch.samples.count], classes: classes)
-    var result = BatchResult()
     plan.clearGradients()
-    for part in parts {
-      result += try compute(part, epoch: batch.epoch, divisor: divisor)
+    for shard in wanted {
+      if clearing { plan.clearGradients() }
+      var result = BatchResult()
+      for part in parts where part.shard == shard {
+        result += try compute(part, epoch: batch.epoch, divisor: divisor)
+      }
+      try body(shard, result)
     }
-    return result
   }
 
   /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, weights, layers, statistics and
@@ -146,12 +168,20 @@ package final class LocalBatchGradient: BatchGradient {
 
   private func parts(of batch: TrainingBatch) -> [Part] {
     let start = batch.samples.startIndex
-    return ranges(of: batch.samples.count).enumerated().map { number, range in
+    let count = batch.samples.count
+    let places = (0..<shards).flatMap { shard in
+      let (first, end) = (shard * count / shards, (shard + 1) * count / shards)
+      return ranges(of: end - first).map {
+        (shard, first + $0.lowerBound..<first + $0.upperBound)
+      }
+    }
+    return places.enumerated().map { number, part in
       // Masks of the parts must differ.
       var identity = batch.identity
       identity.part = number
+      let (shard, range) = part
       return Part(
-        range: range,
+        shard: shard, range: range,
         samples: batch.samples[start + range.lowerBound..<start + range.upperBound],
         identity: identity, draw: mixer?.draw(range.count, identity))
     }
@@ -159,6 +189,8 @@ package final class LocalBatchGradient: BatchGradient {
 
   /// Positions of the parts of a batch of `count`.
   private func ranges(of count: Int) -> [Range<Int>] {
+    // A batch of fewer samples than shards.
+    if count == 0 { return [] }
     let whole = count / microBatch
     let wanted = count % microBatch <= 1 ? max(whole, 1) : whole + 1
     let parts = max(wanted, (count + capacity - 1) / capacity)

@@ -2,6 +2,7 @@
 
 package import ThawExecution
 import ThawNetwork
+package import ThawRanks
 
 /// Trains a plan: epochs, batches, steps, validation, early stopping, best weights.
 ///
@@ -18,6 +19,8 @@ package final class Trainer {
   private let validation: (any FeatureSource)?
   private let loss: any Loss
   private let gradient: any BatchGradient
+  /// Who trains: each with all weights, making the same steps.
+  let ranks: RankGroup
   private let optimizer: Optimizer
   /// What is judged and kept in place of the weights; nil without averaging.
   private let average: WeightAverage?
@@ -42,23 +45,29 @@ package final class Trainer {
   ///   - loss: what is made small. Validation uses it without smoothing and weights (``Loss/plain``), the
   ///     number that evaluation reports too.
   ///   - gradient: where gradients come from; this process by default.
+  ///   - ranks: who computes the shards of a step; all of them run the same trainer.
+  ///   - isAskedToStop: where there are shards, asked at every step; when any rank says yes, all of them
+  ///     end before the next one as if cancelled.
   /// - Throws: ``TrainingError/noSamples(split:)`` when `training` is empty,
   ///   ``TrainingError/impossibleMixing(_:)`` for cutmix of features without an extent.
   package convenience init(
     _ configuration: TrainerConfiguration, plan: any TrainingPlan, rates: LearningRates,
     training: any FeatureSource, validation: (any FeatureSource)? = nil,
-    loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil
+    loss: any Loss = SoftmaxCrossEntropy(), gradient: (any BatchGradient)? = nil,
+    ranks: RankGroup = .alone, isAskedToStop: @escaping () -> Bool = { false }
   ) throws {
     try self.init(
       configuration, span: TrainerSpan(epochs: 0..<max(configuration.epochs, 0)), plan: plan,
-      rates: rates, training: training, validation: validation, loss: loss, gradient: gradient)
+      rates: rates, training: training, validation: validation, loss: loss, gradient: gradient,
+      ranks: ranks, isAskedToStop: isAskedToStop)
   }
 
   /// A part of a run: see ``PhasedTraining``.
   init(
     _ configuration: TrainerConfiguration, span: TrainerSpan, plan: any TrainingPlan,
     rates: LearningRates, training: any FeatureSource, validation: (any FeatureSource)?,
-    loss: any Loss, gradient: (any BatchGradient)?
+    loss: any Loss, gradient: (any BatchGradient)?, ranks: RankGroup = .alone,
+    isAskedToStop: @escaping () -> Bool = { false }
   ) throws {
     precondition(configuration.problem == nil, configuration.problem ?? "")
     guard training.count > 0 else { throw TrainingError.noSamples(split: "train") }
@@ -71,12 +80,11 @@ package final class Trainer {
     self.loss = loss
     self.rates = rates
     self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
+    self.ranks = ranks
     self.gradient =
       gradient
-      ?? LocalBatchGradient(
-        plan: plan, source: training, loss: loss,
-        microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil,
-        mixing: configuration.mixing)
+      ?? Trainer.gradient(
+        configuration, plan: plan, source: training, loss: loss, ranks: ranks, isAskedToStop)
     optimizer = Optimizer(configuration.optimizer)
     average = configuration.weightAveraging.map { WeightAverage(of: plan, decay: $0) }
     order = BatchOrder(
@@ -113,7 +121,7 @@ package final class Trainer {
     while progress.epoch < end && !progress.hasStoppedEarly {
       let indices = order.indices(epoch: progress.epoch)
       while progress.batch < order.batches.count {
-        if hooks.isCancelled() { return .cancelled }
+        if isCancelled(hooks) { return .cancelled }
         let clock = ContinuousClock.now
         try trainBatch(indices[order.batches[progress.batch]])
         progress.seconds += clock.secondsUntilNow
@@ -126,6 +134,12 @@ package final class Trainer {
       try hooks.onEpoch(record, self)
     }
     return progress.hasStoppedEarly ? .stoppedEarly : .finished
+  }
+
+  /// Alone whoever is asked decides; of several ranks all must stop before the same step.
+  private func isCancelled(_ hooks: TrainerHooks) -> Bool {
+    guard ranks.hasOthers else { return hooks.isCancelled() }
+    return (gradient as? ShardedBatchGradient)?.isStopAgreed ?? false
   }
 
   /// What the run leaves: the best weights, or the last ones; the last good ones when it diverged.
@@ -188,7 +202,7 @@ package final class Trainer {
     let clock = ContinuousClock.now
     let (valid, judged) = try withAverage {
       let valid = try validation.map {
-        try PlanEvaluator.score($0, by: plan, loss: loss.plain)
+        try PlanEvaluator.score($0, by: plan, loss: loss.plain, ranks: ranks)
       }
       return (valid, plan.exportParameters())
     }
@@ -196,6 +210,7 @@ package final class Trainer {
     guard valid?.loss.sum.isFinite ?? true, parameters.areFinite else {
       throw diverge(batch: nil, overflow: findOverflow())
     }
+    try requireSameWeights(parameters)
     lastGood = parameters
     if let valid, progress.note(validLoss: valid.loss.mean) { best = judged }
     let factor = curve(progress.step - 1 - firstStep).factor

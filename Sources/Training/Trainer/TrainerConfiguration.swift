@@ -42,13 +42,17 @@ package struct TrainerConfiguration: Sendable, Equatable, Codable {
   /// Decay of a moving average of the weights over the steps of each phase, in 0..<1, which is judged
   /// and kept in place of the weights; nil for none.
   package var weightAveraging: Double?
+  /// Shards of a step, computed apart and added in a fixed order, so that several ranks can share them;
+  /// nil for one. Another number is another training: other parts, other roundings.
+  package var shards: Int?
 
   /// A configuration; traps on numbers below 1.
   package init(
     epochs: Int, batchSize: Int = 64, seed: UInt64 = 0,
     optimizer: OptimizerConfiguration = OptimizerConfiguration(),
     schedule: Schedule = .cosineAnnealing, earlyStopping: EarlyStopping? = nil,
-    accumulation: Int = 1, mixing: BatchMixing? = nil, weightAveraging: Double? = nil
+    accumulation: Int = 1, mixing: BatchMixing? = nil, weightAveraging: Double? = nil,
+    shards: Int = 1
   ) {
     precondition(
       epochs > 0 && batchSize > 0 && accumulation > 0,
@@ -63,6 +67,8 @@ package struct TrainerConfiguration: Sendable, Equatable, Codable {
     self.earlyStopping = earlyStopping
     self.mixing = mixing
     self.weightAveraging = weightAveraging
+    // Without the key as before there was one.
+    self.shards = shards == 1 ? nil : shards
   }
 }
 
@@ -76,6 +82,7 @@ extension TrainerConfiguration {
     if epochs < 1 { return "epochs must be at least 1, got \(epochs)." }
     if batchSize < 1 { return "the batch size must be at least 1, got \(batchSize)." }
     if accumulation < 1 { return "accumulation must be at least 1, got \(accumulation)." }
+    if let shards, shards < 1 { return "shards must be at least 1, got \(shards)." }
     if let patience = earlyStopping?.patience, patience < 1 {
       return "patience must be at least 1, got \(patience)."
     }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the leader tells the other ranks to do.
+package enum RankOrder: Codable, Sendable, Equatable {
+  /// Go through a job with the leader.
+  case work(RankJob)
+  /// End with this exit code.
+  case leave(Int32)
+}
+
+/// Work that all ranks do together, described so that each can begin it from the run directory.
+package struct RankJob: Codable, Sendable, Equatable {
+  /// Which work.
+  package enum Kind: String, Codable, Sendable {
+    /// Features of the frozen layers.
+    case cache
+    /// The head's training.
+    case train
+    /// Fine-tuning.
+    case fineTune
+  }
+  /// Which work.
+  package let kind: Kind
+  /// The run directory, absolute.
+  package let run: String
+  /// The recipe in force, which need not be the one that is written down.
+  package let recipe: String
+  /// Compute threads of each rank.
+  package let threads: Int
+  /// Name of the kernels that compute.
+  package let engine: String
+  /// Folder of the cards, where rank 0 was told one.
+  package let pretrained: String?
+
+  /// Describes a job.
+  package init(
+    kind: Kind, run: String, recipe: String, threads: Int, engine: String, pretrained: String?
+  ) {
+    self.kind = kind
+    self.run = run
+    self.recipe = recipe
+    self.threads = threads
+    self.engine = engine
+    self.pretrained = pretrained
+  }
+}
