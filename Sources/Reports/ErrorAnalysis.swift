@@ -72,14 +72,9 @@ package struct ErrorAnalysis: Sendable, Equatable, Codable {
       let usual = min(errorOfOthers.share, error.share)
       let mistakes = Double(wrong - both) + usual * Double(with)
       accuracyIfLikeOthers = 1 - mistakes / Double(max(total, 1))
-      // Bonferroni's bound of the quantile: z for 0.05 / tried, both sides.
-      let z = ErrorAnalysis.quantile(0.025 / Double(max(tried, 1)))
-      let one = WilsonInterval.interval(successes: both, trials: with, z: z)
-      let other = WilsonInterval.interval(successes: wrong - both, trials: total - with, z: z)
-      let (p, q) = (error.share, errorOfOthers.share)
-      let (down, up) = (p - one.lowerBound, other.upperBound - q)
-      // Newcombe 1998: the interval of a difference from those of its parts.
-      isClear = with < total && p - q - (down * down + up * up).squareRoot() > 0
+      // Fisher's exact test, one side, with Bonferroni's bound: intervals promise too much of two or three.
+      let chance = ErrorAnalysis.tail(both, of: with, marked: wrong, among: total)
+      isClear = with < total && chance < 0.025 / Double(max(tried, 1))
     }
 
     /// How many mistakes there are more than there would be if the photos went wrong like the others.
@@ -175,12 +170,17 @@ package struct ErrorAnalysis: Sendable, Equatable, Codable {
       + " \(Format.percent(accuracy.share)); if none of them did, \(Format.percent(first.ceiling))."
   }
 
-  /// The z beyond which a standard normal variable lies with probability `tail`.
-  ///
-  /// - Source: Abramowitz and Stegun 1964, 26.2.23; the error is below 4.5e-4.
-  static func quantile(_ tail: Double) -> Double {
-    let t = (-2 * log(tail)).squareRoot()
-    return t - (2.515517 + 0.802853 * t + 0.010328 * t * t)
-      / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t)
+  /// The chance that of `with` photos, drawn from `total` of which `marked` are mistakes, at least `both` are.
+  static func tail(_ both: Int, of with: Int, marked: Int, among total: Int) -> Double {
+    func logChoose(_ n: Int, _ k: Int) -> Double {
+      lgamma(Double(n + 1)) - lgamma(Double(k + 1)) - lgamma(Double(n - k + 1))
+    }
+    let most = min(with, marked)
+    guard both <= most else { return 0 }
+    return (max(both, with + marked - total)...most).reduce(0) {
+      $0
+        + exp(
+          logChoose(marked, $1) + logChoose(total - marked, with - $1) - logChoose(total, with))
+    }
   }
 }
