@@ -94,6 +94,63 @@ private func makeTraining(
     #expect(differences(after[2], after[3]) == ["fc2.bias", "fc2.weight"])
   }
 
+  private func warmedUp(_ epochs: Int, then next: Schedule = .cosineAnnealing) -> FreezeSchedule {
+    FreezeSchedule([
+      FreezePhase(
+        epochs: epochs, plan: .freezing(to: 1, of: graph), rates: [0.01],
+        schedule: .warmUp(epochs: 1, start: 0.01, next: next))
+    ])
+  }
+
+  private struct Changed: Error { let state: PhasedTrainingState }
+
+  /// State of a run after its first `epochs`.
+  private func state(after epochs: Int, of schedule: FreezeSchedule) throws -> PhasedTrainingState {
+    let run = try makeTraining(schedule)
+    do {
+      _ = try run.run(
+        TrainerHooks(onEpoch: { record, _ in
+          if record.epoch + 1 == epochs { throw Changed(state: try run.exportState()) }
+        }))
+    } catch let changed as Changed { return changed.state }
+    throw Changed(state: try run.exportState())
+  }
+
+  /// After its warm-up a run may last longer or shorter, to the bits of one that was meant to.
+  @Test(arguments: [2, 3, 9])
+  func aWarmUpIsTheSameHoweverManyEpochsFollow(epochs: Int) throws {
+    let first = try state(after: 1, of: warmedUp(5))
+    let changed = try makeTraining(warmedUp(epochs))
+    try changed.importState(try #require(first.lasting(epochs)))
+    let straight = try makeTraining(warmedUp(epochs))
+    let results = try (changed.run(), straight.run())
+    #expect(results.0.history.map(\.validLoss) == results.1.history.map(\.validLoss))
+    #expect(results.0.history.count == epochs)
+    #expect(differences(changed.parameters, straight.parameters).isEmpty)
+    // Behind the warm-up a cosine knows where it ends; cycles do not.
+    #expect(try state(after: 2, of: warmedUp(5)).lasting(epochs) == nil)
+    let cycles = warmedUp(5, then: .sgdr(cycleLength: 1, multiplier: 2, lowStart: false))
+    #expect(try state(after: 2, of: cycles).lasting(9) != nil)
+    #expect(try state(after: 2, of: cycles).lasting(1) == nil)
+  }
+
+  /// A run that stops is the beginning of the whole one, and keeps the best of its epochs.
+  @Test func aRunStopsAfterTheEpochsItIsTold() throws {
+    let whole = try makeTraining(warmedUp(6)).run()
+    let run = try makeTraining(warmedUp(6))
+    let result = try run.run(TrainerHooks(stopAfter: 3))
+    #expect(result.outcome == .finished && result.history.count == 3)
+    #expect(result.history.map(\.validLoss) == whole.history.prefix(3).map(\.validLoss))
+    let losses = try result.history.map { try #require($0.validLoss) }
+    #expect(result.bestEpoch == losses.firstIndex(of: losses.min() ?? 0))
+    // A run that goes on from there ends at once, with the same weights.
+    let again = try makeTraining(warmedUp(6))
+    try again.importState(try state(after: 3, of: warmedUp(6)))
+    let ended = try again.run(TrainerHooks(stopAfter: 3))
+    #expect(ended.history.count == 3)
+    #expect(differences(again.parameters, run.parameters).isEmpty)
+  }
+
   @Test func theBestEpochOfAnyPhaseIsKeptForTheWholeNetwork() throws {
     // The last two phases train at rates that spoil everything: the best epoch is an earlier one.
     var schedule = phases()
