@@ -118,6 +118,19 @@ import ThawTinyBackbone
     }
   }
 
+  @Test("A diagnosis of a model in eight bits is refused, and says what to diagnose")
+  func refusesDiagnosis() throws {
+    let directory = try TemporaryDirectory()
+    let (_, file) = try quantized(in: directory)
+    let error = #expect(throws: PipelineError.self) {
+      try DiagnosePreprocessingStage(context: context()).diagnose(
+        .model(
+          ModelReference(file.string), data: LabelledPhotos(directory.path.appending("photos"))),
+        photos: 8, seed: 1)
+    }
+    #expect(error?.description.contains("Diagnose the model it was made of") == true)
+  }
+
   @Test("ONNX gets the bytes between QuantizeLinear and DequantizeLinear; ours is not read back")
   func exportsQDQ() throws {
     let directory = try TemporaryDirectory()
