@@ -59,8 +59,8 @@ never Runs ThawFollowers
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)
-  if [ "$count" -gt 60 ]; then
-    echo "error: $room has $count files; a room has one purpose and at most 60" >&2
+  if [ "$count" -gt 65 ]; then
+    echo "error: $room has $count files; a room has one purpose and at most about 60" >&2
     failed=1
   fi
 done
