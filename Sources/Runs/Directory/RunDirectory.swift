@@ -3,7 +3,7 @@
 package import SystemPackage
 import ThawConsole
 package import ThawDatasets
-import ThawFiles
+package import ThawFiles
 package import ThawRanks
 package import ThawRecipes
 
@@ -83,6 +83,7 @@ package struct RunDirectory: Sendable {
   package var review: FilePath { place(of: .review) }
   /// Files that were moved because of that, to undo it.
   package var reviewMoves: FilePath { place(of: .reviewMoves) }
+  /// The page that says what the run came to.
   package var report: FilePath { place(of: .report) }
   /// What heads make of photos that they have not seen.
   package var crossValidation: FilePath { place(of: .crossValidation) }
