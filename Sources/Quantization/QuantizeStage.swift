@@ -53,7 +53,7 @@ package struct QuantizeStage {
     guard !judged.isEmpty else {
       throw PipelineError.data(
         "\(run.directory.path.displayed): has no validation photos to judge the result on. Prepare it with"
-          + " --valid-fraction 0.2.")
+          + " --valid 0.2.")
     }
     let output =
       options.output

@@ -49,8 +49,8 @@ struct AnswersTests {
     try workspace.addPhoto("more", kind: 0, number: 50, named: "one.png")
     try FileSystem.createDirectory(workspace.file("copies"))
     try AtomicFile.write(
-      workspace.file("copies/two.png"), bytes: try workspace.read("more/one.png"))
-    let outcome = try predict("photos", "more", "copies", "--rank", order, "--json")
+      workspace.file("copies/two.png"), bytes: try workspace.read("photos/more/one.png"))
+    let outcome = try predict("photos", "copies", "--rank", order, "--json")
     let ranked = try outcome.json().array
     #expect(outcome.status == 0 && ranked.count >= 2, "\(outcome.stderr)")
     #expect(ranked.map { $0["rank"].int } == (1...ranked.count).map { $0 })
@@ -58,12 +58,12 @@ struct AnswersTests {
     let copies = ranked.flatMap { $0["copies"].array.compactMap(\.string) }
     #expect(Set(named).isDisjoint(with: copies) && Set(named).count == named.count)
     #expect([named, copies].contains { $0.contains("copies/two.png") })
-    #expect(!(named.contains("more/one.png") && named.contains("copies/two.png")))
+    #expect(!(named.contains("photos/more/one.png") && named.contains("copies/two.png")))
     if order == "uncertainty" {
       let values = ranked.compactMap { $0["uncertainty"].double }
       #expect(values == values.sorted(by: >))
     }
-    let again = try predict("photos", "more", "copies", "--rank", order, "--json")
+    let again = try predict("photos", "copies", "--rank", order, "--json")
     #expect(again.stdout == outcome.stdout)
     let table = try predict("photos", "--rank", order, "--count", "2", "--format", "csv")
     #expect(table.stdout.split(whereSeparator: \.isNewline).count == 3, "\(table.stdout)")

@@ -125,7 +125,7 @@ struct HelpTests {
   /// What an option of ours would be suggested for must be what was meant.
   @Test(arguments: [
     (["evaluate", "--lr", "1"], "'--learning-rate' belongs to thaw fit, "),
-    (["report", "--output", "x"], "'--output' belongs to thaw "),
+    (["report", "--output", "x"], "'--output' belongs to other commands, thaw predict"),
     (["train", "--run", "r", "--labels", "x"], "'--labels' belongs to other commands, thaw fit"),
     (["fit", "x", "--lables", "x"], "Did you mean '--labels'?"),
     (["fit", "x", "--output", "x"], "Did you mean '--run'?"),

@@ -95,7 +95,8 @@ struct Fit: ParsableCommand {
     guard minutes > 0 else { throw PipelineError.usage("minutes is \(minutes), expected above 0.") }
     guard !RankGroup.current.hasOthers else {
       throw PipelineError.usage(
-        "--minutes is planned on one rank alone. Start it without the launcher, or leave --minutes out.")
+        "--minutes is planned on one rank alone. Start it without the launcher, or leave --minutes out."
+      )
     }
     return minutes
   }
