@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// The layers on bytes. Named here so that a build folder of before notices that there is another header.
+#include "thaw_bytes.h"
+
 // Instruction sets, worst first.
 typedef enum { THAW_PLAIN, THAW_AVX2, THAW_AVX512 } thaw_instructions;
 
