@@ -68,6 +68,11 @@ struct GradientTraining {
   ///   trained.
   func requireShards() throws(PipelineError) {
     guard settings.shards > 1 else { return }
+    guard settings.shards <= settings.batch else {
+      throw .usage(
+        "--shards \(settings.shards) has no effect beyond the \(settings.batch) photos of a batch: the others"
+          + " would be empty. Give at most --shards \(settings.batch), or a larger --batch.")
+    }
     for phase in schedule.phases {
       let node = network.graph.nodes.first { node in
         guard case .batchNormalization = node.operation else { return false }
