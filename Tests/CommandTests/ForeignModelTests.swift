@@ -225,6 +225,28 @@ struct ForeignModelTests {
     #expect((kind == "label_order") == (scale == 1), "\(kind ?? "")")
   }
 
+  @Test func exchangedClassesArePutRightAndCountedAsTheyAre() throws {
+    let fitted = try Workspace.fitted.get()
+    let model = try CheckpointReader.read(fitted.workspace.file("run/model.safetensors"))
+    try SafetensorsWriter.write(
+      fitted.workspace.file("swapped.safetensors"), model.tensors,
+      metadata: ["classes": #"["red", "green stripes 🌿", "blue"]"#])
+    let diagnosis = try fitted.workspace.thaw(
+      "diagnose", "batchnorm", "--model", "swapped.safetensors", "--data", "photos", "--quick",
+      "--json", "--apply", "unswapped.safetensors"
+    ).json()
+    #expect(diagnosis["recommended_fix"].string == "names")
+    let before = try #require(diagnosis["as_it_is"]["accuracy"].double)
+    let after = try #require(diagnosis["fixes"][0]["accuracy"].double)
+    for (file, expected) in [("swapped", before), ("unswapped", after)] {
+      let judged = try fitted.workspace.thaw(
+        "evaluate", "--model", "\(file).safetensors", "--data", "photos", "--json")
+      let found = try #require(try judged.json()["accuracy"].double)
+      #expect(abs(found - expected) < 0.02, "\(file)")
+    }
+    #expect(after > before + 0.3)
+  }
+
   /// Statistics that overflowed in a training are refused by file and tensor, except by who can mend them.
   @Test(arguments: [Float.nan, -1]) func lostStatisticsAreDiagnosedAndNotComputedWith(value: Float)
     throws

@@ -148,6 +148,8 @@ extension BatchNormDiagnosis {
         heldOut.accuracy, heldOut.loss, heldOut.auc)
     }
     return table.text(width: OutputSink.tableColumns)
+      + (renamedClasses.isEmpty
+        ? "" : "Counted by the names that the outputs answer to, not by those they have.\n")
   }
 
   private var layersText: String {

@@ -136,21 +136,7 @@ extension BatchNormFixes {
   private var names: Attempt {
     (
       "names", "class names put in the order of the outputs",
-      { [self] in try withOwnHead(renamed, .asTheyAre) }
+      { [self] in try withOwnHead(original, .asTheyAre) }
     )
-  }
-
-  /// The class names in the order in which the outputs answer.
-  private var renamed: Repaired {
-    var result = original
-    for (class_, output) in examination.moved {
-      result.classNames[output] = classifier.classNames[class_]
-    }
-    // Outputs that took no class keep a name of their own.
-    var seen: Set<String> = []
-    for index in result.classNames.indices where !seen.insert(result.classNames[index]).inserted {
-      result.classNames[index] += " (unused \(index))"
-    }
-    return result
   }
 }

@@ -119,6 +119,8 @@ extension BatchNormFixes {
   /// Whether a fix beats the network as it is, as far as that can be said.
   private func isWorthwhile(_ name: String) -> Bool {
     guard let fix = outcomes[name], let asItIs else { return false }
+    // A new head answers for photos that it has not seen, also where the features know them.
+    if asItIs.bias != nil, fix.network.hasNewHead, judgement.kind.isBatchNormProblem { return true }
     if asItIs.bias == nil || fix.bias != nil {
       if judgement.kind.isBatchNormProblem { return merit(name) > asItIs.merit }
       let lead = fix.lead(over: asItIs)

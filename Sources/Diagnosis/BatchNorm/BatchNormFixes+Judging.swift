@@ -37,6 +37,21 @@ extension BatchNormFixes {
     return outcome
   }
 
+  /// The network as it is, class names included: where its outputs answer to other ones, it is judged by
+  /// those it has.
+  func unchanged() throws -> Outcome {
+    var outcome = try withOwnHead(original, .asTheyAre)
+    guard !examination.moved.isEmpty else { return outcome }
+    let trial = try trial(original, .asTheyAre)
+    let expected = outcome.expected
+    outcome = Outcome(
+      network: outcome.network, scores: trial.own, labels: judged.labels.map(trueColumn),
+      onFixing: PhotoResults(trial.ownOnFixing, fixing.labels.map(trueColumn)),
+      bias: outcome.bias)
+    outcome.expected = expected
+    return outcome
+  }
+
   private var biasOfOwnHead: String {
     examination.judgingFamiliarity?.answer == .seen
       ? "its head was trained on these photos" : "its head may have been trained on these photos"
@@ -69,13 +84,13 @@ extension BatchNormFixes {
     let path = result.graph.output.path
     result.parameters[path.appending("weight")] = weight
     result.parameters[path.appending("bias")] = bias
-    result.classNames = columns.map { network.classNames[trueColumn($0)] }
+    result.classNames = columns.map { network.classNames[$0] }
     result.hasNewHead = true
     return result
   }
 
-  /// The column of the folder's own name, where photos answer to another.
-  func trueColumn(_ label: Int) -> Int {
+  /// The column whose name a photo's folder has, given the one it answers to.
+  private func trueColumn(_ label: Int) -> Int {
     examination.moved.first { $0.value == label }?.key ?? label
   }
 

@@ -66,18 +66,29 @@ package final class BatchNormFixes {
     self.context = context
   }
 
-  /// The network as it is.
-  package var original: Repaired {
+  /// The network, with the class names in the order in which its outputs answer.
+  var original: Repaired {
     Repaired(
-      graph: classifier.graph, parameters: classifier.parameters,
-      classNames: classifier.classNames, preprocessing: classifier.preprocessing)
+      graph: classifier.graph, parameters: classifier.parameters, classNames: namesByOutput,
+      preprocessing: classifier.preprocessing)
+  }
+
+  private var namesByOutput: [String] {
+    var names = classifier.classNames
+    for (class_, output) in examination.moved { names[output] = classifier.classNames[class_] }
+    // Outputs that took no class keep a name of their own.
+    var seen: Set<String> = []
+    for index in names.indices where !seen.insert(names[index]).inserted {
+      names[index] += " (unused \(index))"
+    }
+    return names
   }
 
   /// Tries every fix for what was found and notes what came of it.
   package func tryAll(_ diagnosis: inout BatchNormDiagnosis) throws {
     let photos = examination.photos
     guard judged.count >= 4, Set(photos.main.labels).count >= 2, !attempts.isEmpty else { return }
-    let baseline = try withOwnHead(original, .asTheyAre)
+    let baseline = try unchanged()
     asItIs = baseline
     diagnosis.asItIs = entry("as it is", "", baseline, seconds: 0)
     for attempt in attempts {

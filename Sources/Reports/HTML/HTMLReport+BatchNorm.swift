@@ -43,7 +43,10 @@ extension HTMLReport {
         "\(decimals(numbers.auc))",
       ]
     }
-    return table(columns, rows, caption: "Both learning phases", stacks: true)
+    let caption =
+      "Both learning phases"
+      + (found.renamedClasses.isEmpty ? "" : ", by the names that the outputs answer to")
+    return table(columns, rows, caption: caption, stacks: true)
       + definitions([
         (
           "Inference, training",
