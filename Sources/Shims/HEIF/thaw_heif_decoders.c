@@ -29,8 +29,9 @@
 // outside, whatever thread they run in.
 enum { SAYS_NOTHING, BT601_FULL, BT601_VIDEO, BT709_FULL, BT709_VIDEO, BT2020_FULL, BT2020_VIDEO, MEANINGS };
 
-// Compressed images beyond this many bytes are worth threads within a picture.
-enum { WORTH_THREADS = 128 * 1024 };
+// Compressed images beyond this many bytes are worth threads within a picture: rows of blocks of an HEVC picture
+// mostly do not wait for each other's ends, an AV1 picture has few parts that are apart.
+enum { HEVC_WORTH_THREADS = 16 * 1024, AV1_WORTH_THREADS = 128 * 1024 };
 
 typedef struct {
   de265_decoder_context *hevc;
@@ -207,7 +208,7 @@ static bool push_units(picture_decoder *mine) {
 static struct heif_error decode_hevc(void *decoder, struct heif_image **image) {
   picture_decoder *mine = decoder;
   *image = NULL;
-  if (mine->count > WORTH_THREADS && atomic_load(&active) == 1) {
+  if (mine->count > HEVC_WORTH_THREADS && atomic_load(&active) == 1) {
     de265_start_worker_threads(mine->hevc, 2);
   }
   if (!push_units(mine)) return refused;
@@ -301,7 +302,7 @@ static struct heif_error decode_av1(void *decoder, struct heif_image **image) {
   if (mine->count == 0) return refused;
   Dav1dSettings settings;
   dav1d_default_settings(&settings);
-  settings.n_threads = mine->count > WORTH_THREADS && atomic_load(&active) == 1 ? 2 : 1;
+  settings.n_threads = mine->count > AV1_WORTH_THREADS && atomic_load(&active) == 1 ? 2 : 1;
   settings.max_frame_delay = 1;
   settings.all_layers = 0;
   settings.frame_size_limit = 1u << 31;
