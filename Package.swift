@@ -37,7 +37,13 @@ func shim(_ library: String, links: [String]) -> Target {
 /// is met.
 ///
 /// `THAW_WITHOUT=webp,heif` leaves libraries out that are there.
-func optionalShim(_ library: String, header: String, links: [String]) -> Target {
+///
+/// `helpers` are libraries that it uses itself where their headers are there, too: then it is built with
+/// `THAW_HAS_<library>_DECODERS`.
+func optionalShim(
+  _ library: String, header: String, links: [String],
+  helpers: [(header: String, link: String)] = []
+) -> Target {
   let name = library.uppercased()
   let left = Context.environment["THAW_WITHOUT"] ?? ""
   let isLeftOut = left.split(separator: ",").contains { $0.uppercased() == name }
@@ -48,15 +54,20 @@ func optionalShim(_ library: String, header: String, links: [String]) -> Target 
   #else
     let debian = "/usr/include/x86_64-linux-gnu"
   #endif
-  let isHere = (places + ["/usr/include", debian, "/usr/local/include"]).contains {
-    access("\($0)/\(header)", R_OK) == 0
+  let folders = places + ["/usr/include", debian, "/usr/local/include"]
+  func isHere(_ header: String) -> Bool {
+    folders.contains { access("\($0)/\(header)", R_OK) == 0 }
   }
-  let isUsed = isHere && !isLeftOut
+  let isUsed = isHere(header) && !isLeftOut
+  let isHelped = isUsed && !helpers.isEmpty && helpers.allSatisfy { isHere($0.header) }
+  let settings: [CSetting] =
+    (isUsed ? [.define("THAW_HAS_\(name)", to: "1")] : [])
+    + (isHelped ? [.define("THAW_HAS_\(name)_DECODERS", to: "1")] : [])
+  let linked = (isUsed ? links : []) + (isHelped ? helpers.map(\.link) : [])
   return .target(
     name: "CThaw\(library)", dependencies: ["CThawImageCodecs"],
     path: "Sources/Shims/\(library)",
-    cSettings: isUsed ? [.define("THAW_HAS_\(name)", to: "1")] : [],
-    linkerSettings: isUsed ? links.map { .linkedLibrary($0) } : [])
+    cSettings: settings, linkerSettings: linked.map { .linkedLibrary($0) })
 }
 
 /// The tests of one room; they see what every room sees.
@@ -95,7 +106,9 @@ let package = Package(
     optionalShim("WebP", header: "webp/demux.h", links: ["webpdemux", "webp"]),
     optionalShim("GIF", header: "gif_lib.h", links: ["gif"]),
     optionalShim("TIFF", header: "tiffio.h", links: ["tiff"]),
-    optionalShim("HEIF", header: "libheif/heif.h", links: ["heif"]),
+    optionalShim(
+      "HEIF", header: "libheif/heif.h", links: ["heif"],
+      helpers: [("libde265/de265.h", "de265"), ("dav1d/dav1d.h", "dav1d")]),
     optionalShim("LCMS", header: "lcms2.h", links: ["lcms2"]),
     shim("Zlib", links: ["z"]),
     shim("Crypto", links: ["crypto"]),
@@ -355,7 +368,8 @@ if Context.environment["THAW_FUZZ"] != nil {
     .executableTarget(
       name: "thaw-fuzz",
       dependencies: [
-        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawFiles",
+        "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConsole", "ThawDatasets",
+        "ThawFiles",
         "ThawGraphs", "ThawImages", "ThawInference", "ThawNetwork", "ThawTensors", systemPackage,
       ],
       path: "Fuzzing/thaw-fuzz"))

@@ -83,6 +83,13 @@ def training(name, title, network, variant, target, images=32):
         group="training", network=network, variant=variant, batch=16, images=images)
 
 
+def decoding(extension, title, target):
+    return Workload(
+        name=f"decoding-{extension}", title=f"{title} to pixels, one after the other", thaw="decoding",
+        peers={"pillow": ("decoding_pillow.py", {})}, targets={"pillow": target}, group="decoding",
+        variant=extension)
+
+
 ALL = [
     Workload(
         name="features", title="EfficientNet-Lite0, 224, batch 32, pixels in memory to features",
@@ -112,6 +119,10 @@ ALL = [
         name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
         thaw="head", peers=torch("head_torch.py"), targets={}, images=1000,
         limits={"seconds": 3}),
+    decoding("jpg", "JPEG files", 1.0),
+    decoding("webp", "WebP files", 1.0),
+    decoding("heic", "HEIC files", 1.0),
+    decoding("avif", "AVIF files", 1.0),
     training(
         "lite0-frozen-bn", "EfficientNet-Lite0 training step, batch norm in inference",
         "efficientnet_lite0", "frozen-bn", 2.5),

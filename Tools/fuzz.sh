@@ -53,7 +53,7 @@ fixtures_of() {
     profile) find $images/profiles -not -name '*.png.png' -type f ;;
     photo-zip) ls $archives/*.zip ;;
     photo-tar) ls $archives/*.tar $archives/*.tar.gz ;;
-    json | onnx | model | beside | keras-graph) ;;
+    json | onnx | model | beside | keras-graph | table | review) ;;
   esac
 }
 
@@ -61,7 +61,8 @@ targets=("$@")
 [ ${#targets[@]} -gt 0 ] ||
   targets=(safetensors torch-zip torch-legacy keras-h5 keras-archive keras-graph numpy onnx model names
     checkpoint beside
-    json jpeg png webp gif bmp tiff heic avif profile photo-zip photo-tar)
+    json jpeg png webp gif bmp tiff heic avif profile photo-zip photo-tar
+    table review)
 # Freed memory that the address sanitizer holds back must not count as a reader's.
 export ASAN_OPTIONS=quarantine_size_mb=16:detect_leaks=0
 failed=()

@@ -13,6 +13,7 @@ import pathlib
 import struct
 import sys
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import tifffile
@@ -193,6 +194,23 @@ def others():
     yield "turned.avif", saved(Image.fromarray(photo(64, 48)), "AVIF", quality=80, exif=turned)
     yield "alpha.avif", saved(Image.fromarray(with_alpha(photo(64, 48))), "AVIF", quality=80)
     yield "whole-colours.avif", saved(Image.fromarray(photo(33, 21)), "AVIF", quality=80, subsampling="4:4:4")
+    # Brightness from 16 to 235, as video and most programs but Pillow write it, of odd sizes.
+    yield "video-range.avif", saved(Image.fromarray(photo(35, 23)), "AVIF", quality=80, range="limited")
+    yield "video-grey.avif", saved(Image.fromarray(photo(35, 23)).convert("L"), "AVIF", quality=80,
+                                   range="limited", subsampling="4:0:0")
+    yield "video-alpha.avif", saved(Image.fromarray(with_alpha(photo(35, 23))), "AVIF", quality=80, range="limited")
+    yield "odd.avif", saved(Image.fromarray(photo(35, 23)), "AVIF", quality=80)
+    # Ten bits a sample; Pillow takes the upper eight.
+    deep = photo(35, 23).astype(np.uint16) * 4 + np.arange(35, dtype=np.uint16)[None, :, None] % 4
+    yield "deep.avif", imagecodecs.avif_encode(deep, level=80, bitspersample=10, speed=8, pixelformat="420")
+    for name, pixels, options in [
+            ("video-range.heic", photo(36, 24), {"full_range_flag": 0, "matrix_coefficients": 6}),
+            ("sharp.heic", photo(36, 24), {"full_range_flag": 1, "matrix_coefficients": 1}),
+            ("grey.heic", np.asarray(Image.fromarray(photo(36, 24)).convert("L")), {})]:
+        yield name, saved(Image.fromarray(pixels), "HEIF", quality=80, **options)
+    pillow_heif.options.GRID_TILE_SIZE = 64
+    yield "tiles.heic", saved(Image.fromarray(photo(150, 70)), "HEIF", quality=80)
+    pillow_heif.options.GRID_TILE_SIZE = 0
     yield "halved-across.avif", saved(Image.fromarray(photo(34, 21)), "AVIF", quality=80, subsampling="4:2:2")
 
 

@@ -6,6 +6,7 @@
 WORK/NETWORK.safetensors   names as published
 WORK/NETWORK.onnx          the same network for batches of that size
 WORK/pixels.f32            [32, 3, 224, 224] Float32
+WORK/decoding/N.EXT        photos as JPEG, WebP, HEIC and AVIF
 """
 
 import json
@@ -13,11 +14,26 @@ import os
 import sys
 
 import numpy
+import pillow_heif
 import torch
+from PIL import Image
 
 import networks
 import photos
 import safetensors_file
+
+
+def decoding_files(work, folder):
+    """The first photos in every format, at the encoders' own settings but for JPEG's quality of 90."""
+    pillow_heif.register_heif_opener()
+    target = os.path.join(work, "decoding")
+    os.makedirs(target, exist_ok=True)
+    for index, path in enumerate(photos.listing(folder)[:16]):
+        image = Image.open(path).convert("RGB")
+        for extension, options in {"jpg": {"quality": 90}, "webp": {}, "heic": {}, "avif": {}}.items():
+            file = os.path.join(target, f"{index:02}.{extension}")
+            if not os.path.exists(file):
+                image.save(file, **options)
 
 
 def main(work, folder, batches):
@@ -26,6 +42,7 @@ def main(work, folder, batches):
     if len(pixels) < 32:
         pixels = pixels.repeat(32 // len(pixels) + 1, 1, 1, 1)[:32]
     pixels.numpy().astype("<f4").tofile(os.path.join(work, "pixels.f32"))
+    decoding_files(work, folder)
     weights = {}
     for name, batch in batches.items():
         model = networks.trunk(name)

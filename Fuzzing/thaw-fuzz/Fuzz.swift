@@ -5,6 +5,8 @@ import SystemPackage
 import ThawArchives
 import ThawBackbones
 import ThawCheckpoints
+import ThawDatasets
+import ThawFiles
 import ThawGraphs
 import ThawImages
 import ThawInference
@@ -42,7 +44,21 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "profile") { decode(Array($0), convertsProfiles: true) },
     FuzzTarget(name: "photo-zip") { unpack(Array($0)) },
     FuzzTarget(name: "photo-tar") { unpack(Array($0)) },
+    FuzzTarget(name: "table") { list(Array($0)) },
+    FuzzTarget(name: "review") { list(Array($0), isReview: true) },
   ]
+
+  /// Reads a table of labels, or what people decided about photos. Both are read from files: this one is in memory.
+  private static func list(_ bytes: [UInt8], isReview: Bool = false) {
+    let file = FilePath("/dev/shm/thaw-fuzz-\(getpid())")
+    guard (try? AtomicFile.write(file, bytes: bytes)) != nil else { return }
+    if isReview {
+      _ = try? ReviewDecisions(contentsOf: file)
+    } else {
+      _ = try? LabelTable(contentsOf: file)
+    }
+    unlink(file.string)
+  }
 
   /// Reads the structure, and of the tensors as much as a test has time for.
   private static func read(_ bytes: [UInt8]) {

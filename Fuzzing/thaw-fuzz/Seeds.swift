@@ -20,9 +20,28 @@ enum Seeds {
     case "keras-graph": try KerasSeeds.write(into: folder)
     case "safetensors", "names": try writeTensors(into: folder)
     case "beside": try writeTexts(into: folder)
+    case "table": try writeTables(into: folder)
+    case "review":
+      let photo = String(repeating: "ab", count: 32) + "\tcat\ta/1.jpg\n"
+      try AtomicFile.write(
+        folder.appending("review.tsv"),
+        text: "# thaw review 1\n7\tkeep\t\(photo)8\tdrop\t\(photo)9\tundo\t\(photo)")
     case "jpeg", "png": try writeImages(target, into: folder)
     default: break
     }
+  }
+
+  /// Labels as spreadsheets, Kaggle and Hugging Face write them.
+  private static func writeTables(into folder: FilePath) throws {
+    let tables = [
+      "usual.csv":
+        "\u{FEFF}path,label,split,group\r\n\"a, b.jpg\",cat,train,p1\r\nc.jpg,\"say \"\"dog\"\"\",valid,p2\r\n",
+      "kaggle.csv": "image_id,healthy,rust,scab\nTrain_0,1,0,0\nTrain_1,0,1,1\nTrain_2,0,-1,1\n",
+      "lists.tsv": "file_name\ttags\n1.png\t['a', 'b']\n2.png\ta b\n3.png\t\n",
+      "metadata.jsonl": #"{"file_name": "1.jpg", "label": "cat"}"# + "\n"
+        + #"{"file_name": "2.jpg", "label": ["a", "b"]}"#,
+    ]
+    for (name, text) in tables { try AtomicFile.write(folder.appending(name), text: text) }
   }
 
   /// What libraries put beside weights.

@@ -95,7 +95,8 @@ extension DatasetError: CustomStringConvertible {
       "\(root.displayed): no class folders. Make one folder per class and put its photos inside, or"
         + " say in a table what each photo shows: --labels TABLE"
     case .singleClass(let root, let name, let nested):
-      "\(root.displayed): only one class, '\(name)'; at least two are needed."
+      "\(root.displayed): only one class, '\(name)'; at least two are needed. Add a folder with photos of what it"
+        + " is to be told apart from."
         + (nested.isEmpty ? "" : " It holds folders (\(listed(nested))): is it the dataset itself?")
     case .mixedLayout(let root, let splits, let others):
       "\(root.displayed): split folders (\(listed(splits))) beside other folders with photos"

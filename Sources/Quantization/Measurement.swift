@@ -3,6 +3,7 @@
 import SystemPackage
 import ThawConsole
 import ThawExecution
+import ThawFiles
 import ThawImages
 import ThawInference
 import ThawNetwork
@@ -64,7 +65,7 @@ struct Measurement {
     let usable = set.photos.indices.filter { reasons[$0] == nil }
     guard usable.count >= 2 else {
       throw PipelineError.data(
-        "\(usable.count) photos of '\(set.split)' can be used; at least 2 are needed to measure on."
+        "\(counted(usable.count, "photo")) of '\(set.split)' can be used; at least 2 are needed to measure on."
       )
     }
     let shape = classifier.model.graph.inputShape(contract)

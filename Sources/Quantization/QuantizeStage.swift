@@ -116,7 +116,7 @@ package struct QuantizeStage {
     let photos = all.map(\.photo)
     guard photos.count >= 4 else {
       throw PipelineError.data(
-        "\(folder.displayed): \(photos.count) photos are too few; half of them are measured, half judged."
+        "\(folder.displayed): \(counted(photos.count, "photo")) \(photos.count == 1 ? "is" : "are") too few; half of them are measured, half judged."
       )
     }
     context.console.say(

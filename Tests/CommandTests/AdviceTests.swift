@@ -4,6 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 import ThawFiles
+import ThawRecipes
 
 /// Messages name commands and options as the way out: all of them must be there.
 ///
@@ -88,5 +89,22 @@ struct AdviceTests {
       }
     }
     #expect(tried > 80)
+  }
+
+  /// What is to be written into a recipe can be: "augmentation: {preset: photo, horizontal_flip: false}".
+  @Test func everyAdvisedKeyOfARecipeExists() throws {
+    var tried = 0
+    for (file, text) in try Self.texts() {
+      for match in text.matches(of: /(data|image|train|fine_tune|augmentation): (\{[^}\\]*\})/)
+      where !match.2.contains("…") {
+        let part = "\(match.1): \(match.2)\n"
+        let yaml = match.1 == "augmentation" ? "train:\n  \(part)" : part
+        #expect(throws: Never.self, "\(file) advises \(part)") {
+          _ = try Recipe(yaml: yaml, file: file)
+        }
+        tried += 1
+      }
+    }
+    #expect(tried > 1)
   }
 }

@@ -35,6 +35,67 @@ import ThawImages
       weighsClasses: weighsClasses)
   }
 
+  /// A scene that is unlike its mirror image: waves on one side, a bright block on the other.
+  private func scene(_ number: Int, mirrored: Bool) -> RGBImage {
+    RGBImage(size: PixelSize(width: 48, height: 48)) { samples in
+      for index in samples.indices {
+        let pixel = index / 3
+        let (column, y) = (pixel % 48, pixel / 48)
+        let x = mirrored ? 47 - column : column
+        let isBlock = x < 18 && abs(y - 8 - 3 * number) < 8
+        samples[index] = UInt8(isBlock ? 230 : 30 + (x * (number + 2) + y * 5) % 90)
+      }
+    }
+  }
+
+  private func mirroredLook(
+    _ first: String, _ second: String, mirrors: Bool = true, sameScenes: Bool = true
+  ) throws -> [DataLook.Finding] {
+    let data = try PhotoFolder()
+    var groups: [[BytePath]] = []
+    for number in 0..<4 {
+      let paths = [BytePath("\(first)/\(number).png"), BytePath("\(second)/\(number).png")]
+      try data.add(paths[0], PNGEncoder.encode(scene(number, mirrored: false)))
+      try data.add(
+        paths[1], PNGEncoder.encode(scene(sameScenes ? number : number + 4, mirrored: sameScenes)))
+      if sameScenes { groups.append(paths) }
+    }
+    return DataLook(
+      try DatasetVerification.run(
+        data.scan(), with: DecodingVerifier(), options: .init(threads: 2)),
+      mirrors: mirrors, alike: groups
+    ).findings.filter { $0.kind == .mirrored }
+  }
+
+  @Test func mirrorImagesUnderTwoLabelsAreNamedWhereTrainingMirrors() throws {
+    let found = try mirroredLook("a", "z")
+    #expect(
+      found.map(\.count) == [4]
+        && found[0].examples == [
+          "a/0.png", "z/0.png", "a/1.png", "z/1.png", "a/2.png", "z/2.png",
+        ])
+    #expect(found[0].text.contains("horizontal_flip: false"))
+    #expect(try mirroredLook("a", "z", mirrors: false).isEmpty)
+    #expect(try mirroredLook("a", "z", sameScenes: false).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("left", "right"), ("hand_left", "hand_right"), ("HandLeft", "HandRight"), ("links", "rechts"),
+    ("b", "d"), ("turn left 30", "turn right 30"), ("virage à droite", "virage à gauche"),
+  ])
+  func classesToldApartBySideAreNamedByTheirNames(_ first: String, _ second: String) throws {
+    let found = try mirroredLook(first, second, sameScenes: false)
+    #expect(found.count == 1)
+    #expect(try mirroredLook(first, second, mirrors: false, sameScenes: false).isEmpty)
+  }
+
+  @Test(arguments: [
+    ("vitamin b", "vitamin d"), ("bright", "leftover"), ("left", "right hand"), ("a", "b"),
+  ])
+  func otherNamesSayNothingOfSides(_ first: String, _ second: String) throws {
+    #expect(try mirroredLook(first, second, sameScenes: false).isEmpty)
+  }
+
   private func kinds(_ look: DataLook) -> [DataLook.Finding.Kind] { look.findings.map(\.kind) }
 
   @Test func ordinaryPhotosGiveNoRemark() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import SystemPackage
 import Testing
 import ThawDatasets
@@ -32,6 +33,20 @@ import ThawTestSupport
 
   private func row(_ matrix: FeatureMatrix, _ index: Int) -> [Float] {
     matrix.withRow(index) { Array($0) }
+  }
+
+  /// Rows of AVIF photos that an earlier version computed, of other pixels, are not taken for today's.
+  @Test func rowsOfFormerPixelsAreNotUsed() throws {
+    func record(_ format: String) throws -> Manifest.Record {
+      let text = """
+        {"path":"a/1","class":"a","split":"train","sha256":"\(key)","size":1,"modified":2,"width":3,"height":4,
+         "format":"\(format)","warnings":[]}
+        """
+      return try JSONDecoder().decode(Manifest.Record.self, from: Data(text.utf8))
+    }
+    let former = FeatureKey(content: key, view: "center")
+    #expect(try FeatureKey(record("JPEG"), view: "center") == former)
+    #expect(try FeatureKey(record("AVIF"), view: "center") != former)
   }
 
   @Test(arguments: [FeaturePrecision.float32, .float16])

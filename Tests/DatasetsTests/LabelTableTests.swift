@@ -142,6 +142,7 @@ import ThawFiles
     ("", "it is empty"), ("path,label\n", "it has no rows"),
     ("path,label\nimages/1.jpg\n", "1 cell, the header has 2"),
     ("path,kind\nimages/1.jpg,a\n", "no column of the labels"),
+    ("images/1.jpg,a\nimages/2.jpg,b\n", "Write the line path,label above it"),
     ("path,label\n\"images/1.jpg,a\n", "a quote is not closed"),
     ("path,label\nimages/1.jpg,\n", "no label"),
     (
@@ -159,6 +160,20 @@ import ThawFiles
   func flawsAreNamedWithTheirLine(text: String, problem: String) throws {
     let error = #expect(throws: DatasetError.self) { try scan(photos(), text) }
     #expect(error?.description.contains(problem) == true, "\(String(describing: error))")
+  }
+
+  /// Spreadsheets save in the encodings of their systems: which one, and what makes UTF-8 of it.
+  @Test(
+    arguments: [
+      ([0xFF, 0xFE, 0x70, 0x00], "UTF-16 -t UTF-8"),
+      ([0x66, 0x72, 0xFC, 0x0A], "WINDOWS-1252 -t UTF-8"),
+    ] as [([UInt8], String)])
+  func otherEncodingsAreNamed(bytes: [UInt8], advice: String) throws {
+    let data = try photos()
+    let file = data.run.pushing(FilePath("labels.csv"))
+    try AtomicFile.write(file, bytes: bytes)
+    let error = #expect(throws: DatasetError.self) { try LabelTable(contentsOf: file) }
+    #expect(error?.description.contains("iconv -f \(advice)") == true)
   }
 
   @Test func aPhotoWithTwoLabelsIsLeftOutWhenAskedFor() throws {

@@ -10,16 +10,16 @@ import ThawImages
   }
 
   @Test func thereAreFilesOfEveryFormat() {
-    #expect(OtherFormatTests.files.count == 51)
+    #expect(OtherFormatTests.files.count == 60)
   }
 
   @Test(arguments: files)
   func pixelsArePillows(_ name: String) throws {
     let expected = try ImageFixtures.image("formats/\(name).png")
     let decoded = try ImageDecoder.decode(ImageFixtures.bytes("formats/\(name)"))
-    // Other versions of the libraries round colours otherwise; of an AVIF the last column is up to 3
-    // levels away, all else at most 1.
-    let tolerance = name.hasSuffix(".heic") ? 2 : name.hasSuffix(".avif") ? 3 : 0
+    // Other versions of libheif round colours otherwise; grey of video's range Pillow computes in floating-point
+    // numbers.
+    let tolerance = name.hasSuffix(".heic") ? 2 : name == "video-grey.avif" ? 1 : 0
     #expect(largestDifference(decoded.image, expected) <= tolerance)
     #expect(decoded.warnings.count == 0, "\(decoded.warnings)")
     let probe = try ImageDecoder.probe(ImageFixtures.bytes("formats/\(name)"))

@@ -14,6 +14,15 @@ package struct FeatureKey: Sendable, Hashable {
     self.content = content
     self.view = view
   }
+
+  /// Names the row of a photo under a view.
+  ///
+  /// AVIF used to be decoded with colours up to 25 levels away from what they are now: rows of then are not
+  /// those of the pixels that prediction sees.
+  package init(_ record: Manifest.Record, view: String) {
+    self.init(
+      content: record.sha256, view: record.format == "AVIF" ? view + " of whole colours" : view)
+  }
 }
 
 /// A ``FeatureKey`` as it is stored: the content's hash and the first half of the view name's hash.

@@ -70,7 +70,7 @@ package struct LabelTable: Sendable {
     }
     do throws(LabelTableFlaw) {
       guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw LabelTableFlaw(line: nil, problem: "it is not UTF-8")
+        throw LabelTableFlaw(line: nil, problem: LabelTable.otherEncoding(bytes, file))
       }
       let isJSON = text.first { !$0.isWhitespace } == "{"
       let table = isJSON ? try LabelTable.objects(text) : try LabelTable.cells(text)
@@ -98,6 +98,15 @@ package struct LabelTable: Sendable {
     } catch {
       throw .badTable(file, line: error.line, problem: error.problem)
     }
+  }
+
+  /// What a text that is not UTF-8 probably is, and what makes UTF-8 of it.
+  private static func otherEncoding(_ bytes: [UInt8], _ file: FilePath) -> String {
+    let isWide = bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF])
+    let name = ShellWord.quote(file.string)
+    return
+      "it is not UTF-8 but \(isWide ? "UTF-16" : "probably Windows-1252"). Save it as UTF-8, or:"
+      + " iconv -f \(isWide ? "UTF-16" : "WINDOWS-1252") -t UTF-8 \(name) > utf8.csv."
   }
 
   typealias Table = (header: [String], rows: [DelimitedText.Row])
@@ -181,7 +190,9 @@ package struct LabelTable: Sendable {
     }
     throw LabelTableFlaw(
       line: 1,
-      problem: "no column \(what) (\(usual.prefix(5).joined(separator: ", ")) …); there are"
-        + " \(listed(header.map { "'\($0)'" })). Name it with --table-columns.")
+      problem: header.contains { FileNames.promisesImage(Array($0.utf8)) }
+        ? "the first line names a photo where the names of the columns belong. Write the line path,label above it"
+        : "no column \(what) (\(usual.prefix(5).joined(separator: ", ")) …); there are"
+          + " \(listed(header.map { "'\($0)'" })). Name it with --table-columns.")
   }
 }

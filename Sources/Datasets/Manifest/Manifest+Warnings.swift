@@ -67,9 +67,7 @@ extension Manifest {
     let mixed = groups.filter { $0.kinds.contains(.acrossClasses) }
     if !mixed.isEmpty {
       lines.append(
-        "\(counted(mixed.count, "picture")) in several classes: \(examples(mixed)). Where a class is the"
-          + " mirror image of another, train with --augmentation none: mirrored photos would be taught the"
-          + " wrong label")
+        "\(counted(mixed.count, "picture")) in several classes: \(examples(mixed))")
     }
     return lines
   }

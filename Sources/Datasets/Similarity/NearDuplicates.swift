@@ -27,6 +27,12 @@ package enum NearDuplicates {
     return search.groups
   }
 
+  /// A thumbnail of the mirrored photo.
+  static func mirror(_ levels: [Float]) -> [Float] {
+    let side = PhotoThumbnail.side
+    return levels.indices.map { levels[$0 / side * side + side - 1 - $0 % side] }
+  }
+
   /// A photo and the hashes that its copies may have.
   private struct Photo: Sendable {
     let index: Int
@@ -41,16 +47,11 @@ package enum NearDuplicates {
       else { return nil }
       self.index = index
       self.levels = levels
-      let mirror = Photo.mirror(levels)
+      let mirror = NearDuplicates.mirror(levels)
       hash = PerceptualHash(levels).bits
       mirrored = PerceptualHash(mirror).bits
       inner = PerceptualHash(ThumbnailMatch.inner(levels)).bits
       mirroredInner = PerceptualHash(ThumbnailMatch.inner(mirror)).bits
-    }
-
-    static func mirror(_ levels: [Float]) -> [Float] {
-      let side = PhotoThumbnail.side
-      return levels.indices.map { levels[$0 / side * side + side - 1 - $0 % side] }
     }
   }
 
@@ -127,7 +128,7 @@ package enum NearDuplicates {
       }
       let turned = near((photo.mirrored, place), (photo.mirroredInner, -1))
       guard !turned.isEmpty else { return pairs }
-      let mirror = Photo.mirror(photo.levels)
+      let mirror = NearDuplicates.mirror(photo.levels)
       for other in turned where ThumbnailMatch.areAlike(mirror, photos[other].levels) {
         pairs.append((place, other))
       }

@@ -26,7 +26,8 @@ package struct DataLook: Sendable, Encodable {
   /// Something to look at.
   package struct Finding: Sendable, Encodable {
     package enum Kind: String, Sendable, Encodable {
-      case blank, dark, overexposed, blurred, greyscale, size, shortcut, imbalance, fewPhotos
+      case blank, dark, overexposed, blurred, greyscale, size, shortcut, imbalance, fewPhotos,
+        mirrored
     }
     package let kind: Kind
     /// Photos that it is about.
@@ -62,8 +63,14 @@ package struct DataLook: Sendable, Encodable {
 
   /// Looks at the usable photos.
   ///
-  /// - Parameter weighsClasses: whether training weighs them by their number of photos already.
-  package init(_ verification: DatasetVerification, weighsClasses: Bool = false) {
+  /// - Parameters:
+  ///   - weighsClasses: whether training weighs them by their number of photos already.
+  ///   - mirrors: whether training mirrors photos.
+  ///   - alike: photos that show the same picture, by their paths.
+  package init(
+    _ verification: DatasetVerification, weighsClasses: Bool = false, mirrors: Bool = false,
+    alike: [[BytePath]] = []
+  ) {
     let photos = verification.photos.map(Photo.init)
     // A photo with several labels is looked at in each of its classes.
     var groups: [String: [Photo]] = [:]
@@ -77,6 +84,9 @@ package struct DataLook: Sendable, Encodable {
       .compactMap(\.self)
       + DataLook.shortcuts(groups, photos)
       + [DataLook.imbalance(groups, weighsClasses), DataLook.fewPhotos(groups)].compactMap(\.self)
+      + (mirrors
+        ? MirroredClasses.found(in: verification.photos, names: names, groups: alike)
+          .map(DataLook.mirrored) : [])
   }
 
   private static func finding(_ kind: Finding.Kind, _ photos: [Photo], _ text: String) -> Finding? {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 import ThawNetwork
 
 /// The verdict and what it rests on, in words.
@@ -26,7 +27,8 @@ extension BatchNormJudge {
         + " \(percent(facts.heads?.own.accuracy ?? 0))."
     case .cannotTell:
       let count = facts.inference.isRight.count
-      return "Cannot tell from \(count) photos: \(running) in inference, \(batch) on batch"
+      return
+        "Cannot tell from \(counted(count, "photo")): \(running) in inference, \(batch) on batch"
         + " statistics. Give at least \(BatchNormJudgement.fewestPhotos), better 200."
     case .initialStatistics:
       return
@@ -147,7 +149,7 @@ extension BatchNormJudge {
     var lines: [String] = []
     let pair = PairedLosses(first: facts.inference, second: facts.training)
     lines.append(
-      "Of \(pair.count) photos, \(pair.gained) are right on batch statistics only and \(pair.lost)"
+      "Of \(counted(pair.count, "photo")), \(pair.gained) are right on batch statistics only and \(pair.lost)"
         + " on running statistics only.")
     if let signature = facts.signature { lines.append("Signature: \(signature).") }
     if let known = facts.familiarity {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 /// Whether a network knows the photos at hand because it was trained on them.
 ///
@@ -103,7 +104,10 @@ package struct Familiarity: Sendable, Equatable, Codable {
     let against = PairedLosses(first: solved, second: best)
     let surer = PairedLosses(first: mirrored, second: best).surer
     guard against.count >= fewestPhotos else {
-      return (.unknown, "\(against.count) photos are too few to tell")
+      return (
+        .unknown,
+        "\(counted(against.count, "photo")) \(against.count == 1 ? "is" : "are") too few to tell"
+      )
     }
     let (own, other) = (Format.percent(best.accuracy), Format.percent(solved.accuracy))
     let scores =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ThawConsole
+import ThawFiles
 
 /// What follows from the parts of an error: a verdict, what can be won, and what to try in which order.
 struct FitConclusion {
@@ -31,7 +32,8 @@ struct FitConclusion {
     }
     guard let validation = parts.validation ?? parts.crossValidated, total >= 20 else {
       status = .undecided
-      verdict = "Cannot tell: \(total) photos of known splits are too few."
+      verdict =
+        "Cannot tell: \(counted(total, "photo")) of known splits \(total == 1 ? "is" : "are") too few."
       next = ["Give a run, or a folder with train and valid folders, and at least 20 photos."]
       return
     }

@@ -4,6 +4,7 @@ package import SystemPackage
 import ThawCheckpoints
 import ThawConsole
 import ThawExecution
+import ThawFiles
 import ThawImages
 import ThawNetwork
 import ThawOneDNN
@@ -64,7 +65,7 @@ extension ContractTrial {
   private var reason: String {
     switch judgement.doubt {
     case .fewPhotos:
-      "\(photos.count) photos are too few for anything but errors of the range, and there is"
+      "\(counted(photos.count, "photo")) \(photos.count == 1 ? "is" : "are") too few for anything but errors of the range, and there is"
         + " none of those. Give at least \(ContractJudgement.fewestPhotos)."
     case .nearTie, nil:
       "'\(best.name)' fits a little better than the declared '\(candidates[0].name)', by less than"

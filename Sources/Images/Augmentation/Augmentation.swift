@@ -32,6 +32,8 @@ package struct Augmentation: Hashable, Sendable {
   package var flipsVertically = false
   /// Picks one of the eight symmetries of the square, in place of the flips.
   package var isDihedral = false
+  /// Whether a photo may be shown from the other side.
+  package var mirrors: Bool { flipsHorizontally || isDihedral }
   /// Rotation by up to this many degrees either way.
   package var rotationDegrees = 0.0
   /// Largest shift along the width. Below 1: a fraction of the square. From 1: pixels, drawn as

@@ -77,7 +77,7 @@ package struct FeatureStore {
   package func matrix(_ records: [Manifest.Record], view: TestTimeView = .plain(.center)) throws
     -> FeatureMatrix
   {
-    try cache.matrix(for: records.map { FeatureKey(content: $0.sha256, view: view.name) })
+    try cache.matrix(for: records.map { FeatureKey($0, view: view.name) })
   }
 
   /// The features and labels of one split, which must have been filled.
@@ -104,7 +104,7 @@ package struct FeatureStore {
     var seen: Set<String> = []
     for record in records where seen.insert(record.sha256).inserted {
       let missing = views.filter {
-        !cache.contains(FeatureKey(content: record.sha256, view: $0.name))
+        !cache.contains(FeatureKey(record, view: $0.name))
       }
       if !missing.isEmpty { groups[missing, default: []].append(record) }
     }
@@ -206,7 +206,7 @@ package struct FeatureStore {
     _ plan: any InferencePlan, _ pending: inout PendingRows, _ advance: (Int) throws -> Void
   ) throws {
     let keys = batch.items.flatMap { item in
-      views.map { FeatureKey(content: records[item].sha256, view: $0.name) }
+      views.map { FeatureKey(records[item], view: $0.name) }
     }
     try pending.add(keys, rowLength: rowLength) { try plan.run(batch.elements, into: $0) }
     try advance(batch.items.count)

@@ -132,7 +132,10 @@ package struct PrepareStage {
     // One training that does not weigh the classes is enough for the advice.
     let trainings = [recipe.train] + (recipe.fineTune.enabled ? [recipe.fineTune.train] : [])
     let look = DataLook(
-      verification, weighsClasses: trainings.allSatisfy { $0.classWeights != .none })
+      verification, weighsClasses: trainings.allSatisfy { $0.classWeights != .none },
+      mirrors: trainings.contains { $0.augmentation.mirrors },
+      alike: (manifest.nearDuplicates ?? []).filter { $0.kinds.contains(.acrossClasses) }.map(
+        \.paths))
     if manifest != existing || !FileSystem.exists(run.photosPage) {
       try AtomicFile.write(run.photosPage, text: page(look, manifest).html)
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "thaw_exif.h"
+#include "thaw_heif_decoders.h"
 #include "thaw_heif_planes.h"
 #include "thaw_report.h"
 
@@ -156,6 +157,15 @@ static bool is_avif(const uint8_t *bytes, size_t count) {
   return false;
 }
 
+// Whether the header speaks of an image made of tiles.
+static bool has_tiles(const uint8_t *bytes, size_t count) {
+  size_t end = count < 65536 ? count : 65536;
+  for (size_t at = 0; at + 4 <= end; at++) {
+    if (memcmp(bytes + at, "grid", 4) == 0) return true;
+  }
+  return false;
+}
+
 // How an AVIF stores its colours, as its configuration says; undefined when it has none.
 static enum heif_chroma stored_chroma(const uint8_t *bytes, size_t count) {
   size_t end = count < 65536 ? count : 65536;
@@ -226,6 +236,68 @@ static bool decode_planes(const heif_reader *reader, struct heif_decoding_option
   return done;
 }
 
+static const uint8_t *whole_plane(const struct heif_image *image, const heif_reader *reader,
+                                  enum heif_channel channel, size_t *stride) {
+  int bytes = 0;
+  const uint8_t *plane = heif_image_get_plane_readonly(image, channel, &bytes);
+  *stride = (size_t)bytes;
+  bool fits = plane != NULL && bytes > 0 && *stride >= reader->width &&
+              heif_image_get_bits_per_pixel_range(image, channel) == 8 &&
+              heif_image_get_width(image, channel) == (int)reader->width &&
+              heif_image_get_height(image, channel) == (int)reader->height;
+  return fits ? plane : NULL;
+}
+
+// Copies an image of three planes, or of one of grey; false when it is none.
+static bool copy_planes(const heif_reader *reader, const struct heif_image *image,
+                        const thaw_decode_options *options, uint8_t *pixels, bool *visible) {
+  bool is_grey = heif_image_get_colorspace(image) == heif_colorspace_monochrome;
+  static const enum heif_channel colours[4] = {heif_channel_R, heif_channel_G, heif_channel_B,
+                                               heif_channel_Alpha};
+  const uint8_t *planes[4];
+  size_t strides[4], width = reader->width;
+  for (int k = 0; k < (reader->has_alpha ? 4 : 3); k++) {
+    planes[k] = whole_plane(image, reader, is_grey && k < 3 ? heif_channel_Y : colours[k], &strides[k]);
+    if (planes[k] == NULL) return false;
+  }
+  uint8_t *rgba = reader->has_alpha ? malloc(width * 4) : NULL;
+  if (reader->has_alpha && rgba == NULL) return false;
+  bool premultiplied = is_premultiplied(reader);
+  for (size_t y = 0; y < reader->height; y++, pixels += width * 3) {
+    const uint8_t *row[4];
+    for (int k = 0; k < (reader->has_alpha ? 4 : 3); k++) row[k] = planes[k] + y * strides[k];
+    if (!reader->has_alpha) {
+      thaw_heif_interleave(row[0], row[1], row[2], width, pixels);
+      continue;
+    }
+    for (size_t x = 0; x < width; x++) {
+      for (int k = 0; k < 4; k++) rgba[4 * x + (size_t)k] = row[k][x];
+    }
+    if (!*visible) *visible = thaw_any_visible(rgba, width);
+    lay_row(rgba, width, premultiplied, options, pixels);
+  }
+  free(rgba);
+  return true;
+}
+
+// Whether the image was decoded by a decoder of ours; otherwise nothing was done.
+static bool decode_here(const heif_reader *reader, struct heif_decoding_options *decoding,
+                        const uint8_t *bytes, size_t count, const thaw_decode_options *options,
+                        uint8_t *pixels, bool *visible) {
+  bool avif = is_avif(bytes, count);
+  // Differences are interpolated across the tiles of an AVIF.
+  if (avif && has_tiles(bytes, count)) return false;
+  if (!thaw_heif_choose(reader->handle, avif, decoding)) return false;
+  struct heif_image *image = NULL;
+  struct heif_error error = heif_decode_image(reader->handle, &image, heif_colorspace_undefined,
+                                              heif_chroma_undefined, decoding);
+  thaw_heif_choose_library(decoding);
+  if (error.code != heif_error_Ok) return false;
+  bool done = copy_planes(reader, image, options, pixels, visible);
+  heif_image_release(image);
+  return done;
+}
+
 static void copy_rows(const heif_reader *reader, const uint8_t *source, size_t stride,
                       const thaw_decode_options *options, uint8_t *pixels, bool *visible) {
   size_t width = reader->width;
@@ -283,12 +355,16 @@ thaw_image_status thaw_heif_decode(const uint8_t *bytes, size_t count,
     return close_reader(&reader, THAW_IMAGE_NO_MEMORY);
   }
   decoding->convert_hdr_to_8bit = 1;
-  enum heif_chroma chroma =
-      is_avif(bytes, count) ? stored_chroma(bytes, count) : heif_chroma_undefined;
   bool visible = !reader.has_alpha;
-  if (!decode_planes(&reader, decoding, chroma, options, pixels, &visible)) {
-    status = decode_colours(&reader, decoding, count, options, pixels, &visible, report);
+  heif_context_set_max_decoding_threads(reader.context, thaw_heif_begin());
+  if (!decode_here(&reader, decoding, bytes, count, options, pixels, &visible)) {
+    enum heif_chroma chroma =
+        is_avif(bytes, count) ? stored_chroma(bytes, count) : heif_chroma_undefined;
+    if (!decode_planes(&reader, decoding, chroma, options, pixels, &visible)) {
+      status = decode_colours(&reader, decoding, count, options, pixels, &visible, report);
+    }
   }
+  thaw_heif_end();
   if (status == THAW_IMAGE_OK) thaw_report_visible(report, visible);
   heif_decoding_options_free(decoding);
   return close_reader(&reader, status);
