@@ -64,4 +64,42 @@ struct VectorTests {
     try AtomicFile.write(VectorFile.list(beside: path), text: "{\"path\":\"a\",\"sha256\":\"b\"}\n")
     #expect(throws: PipelineError.self) { try VectorFile(path) }
   }
+
+  /// Photos that cannot be used are known only when the others are written.
+  @Test func fewerRowsThanWereExpectedMakeAWholeFile() throws {
+    let directory = try TemporaryDirectory()
+    let vectors = Self.vectors(7, length: 5)
+    let rows = vectors.indices.map { VectorFile.Row(path: "=a, \"\($0)\".png", sha256: "\($0)") }
+    func write(_ name: String, _ format: VectorFile.Format) throws -> FilePath {
+      let path = directory.path.appending(name)
+      let count = try VectorFile.write(path, format, length: 5, capacity: 123_456) { writer in
+        for (row, vector) in zip(rows, vectors) { try writer.append(row, vector) }
+      }
+      #expect(count == 7)
+      return path
+    }
+    let file = try VectorFile(write("vectors.npy", .npy))
+    var read: [Float] = []
+    try file.forEachBlock { read += $0 }
+    #expect(file.rows == rows && file.length == 5 && read == vectors.flatMap(\.self))
+    var table = CSVWriter(header: ["path", "sha256", "f0", "f1", "f2", "f3", "f4"])
+    for (row, vector) in zip(rows, vectors) {
+      table.append([row.path, row.sha256] + vector.map { "\($0)" })
+    }
+    let csv = try FileSystem.read(write("vectors.csv", .csv))
+    #expect(String(decoding: csv, as: UTF8.self) == table.text)
+    let lines = try FileSystem.read(write("vectors.jsonl", .jsonl)).split(separator: 0x0A)
+    #expect(lines.count == 7)
+    // When a row cannot be had nothing is left, not even a part.
+    struct Stop: Error {}
+    #expect(throws: Stop.self) {
+      try VectorFile.write(
+        directory.path.appending("half.npy"), .npy, length: 5, capacity: 9
+      ) { writer in
+        try writer.append(rows[0], vectors[0])
+        throw Stop()
+      }
+    }
+    #expect(try FileSystem.list(directory.path).allSatisfy { !$0.string.hasPrefix("half") })
+  }
 }
