@@ -145,6 +145,12 @@ let package = Package(
         "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
+      "Exports",
+      [
+        "Backbones", "Checkpoints", "Console", "Execution", "Files", "Graphs", "Images",
+        "Inference", "Network", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room(
       "Diagnosis",
       [
         "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
@@ -211,7 +217,8 @@ let package = Package(
       name: "ThawCommand",
       dependencies: [
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
-        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawFollowers", "ThawGraphs",
+        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawExports", "ThawFiles", "ThawFollowers",
+        "ThawGraphs",
         "ThawImages",
         "ThawInference",
         "ThawNetwork", "ThawPlanning", "ThawQuantization", "ThawRanks",
@@ -303,6 +310,12 @@ let package = Package(
         "Inference", "Network", "OneDNN", "Reference", "Tensors",
       ], libraries: ["ThawTinyBackbone", systemPackage]),
     tests(
+      of: "Exports",
+      [
+        "Exports", "Backbones", "Checkpoints", "Console", "Files", "Inference", "Network",
+        "Tensors",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
       of: "Runs",
       [
         "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution",
@@ -324,8 +337,9 @@ let package = Package(
     tests(
       of: "Quantization",
       [
-        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
-        "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs",
+        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Exports",
+        "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference",
+        "Runs",
         "Tensors", "Training",
       ], libraries: ["ThawTinyBackbone", "CThawKernels", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
@@ -340,9 +354,8 @@ let package = Package(
     tests(
       of: "Thaw",
       [
-        "Answers", "Backbones", "Checkpoints", "Console", "Files", "Images", "Inference", "Network",
-        "Recipes",
-        "Runs", "Tensors",
+        "Answers", "Backbones", "Checkpoints", "Console", "Exports", "Files", "Images", "Inference",
+        "Network", "Recipes", "Runs", "Tensors",
       ],
       libraries: ["Thaw", "ThawTinyBackbone", "thaw-test-tool", logging, systemPackage]),
   ]
