@@ -7,7 +7,8 @@ import ThawTraining
 
 @Suite struct HTMLReportTests {
   private static let ids = [
-    "evaluation", "photos", "confusion", "suspects", "diagnosis", "batchnorm", "use", "data",
+    "evaluation", "photos", "shortcuts", "confusion", "suspects", "diagnosis", "batchnorm", "use",
+    "data",
     "augmentation", "training", "details",
   ]
   private static let parts = ["model", "freeze-plan", "learning-rate", "finder", "reproduce"]
@@ -28,6 +29,7 @@ import ThawTraining
     #expect(html.contains("the head&#39;s model: fine-tuning did not lower"))
     #expect(html.contains("Training used 0.01."))
     #expect(html.contains("Batch normalisation: problem"))
+    #expect(html.contains("Shortcuts: problem") && html.contains("lower edge, 50"))
     #expect(
       html.contains("<time datetime=\"2026-11-25T22:19:04Z\">25 November 2026, 22:19 UTC</time>"))
   }

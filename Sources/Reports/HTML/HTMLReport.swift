@@ -76,7 +76,8 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, earlierSection, photosSection, errorsSection, confusionSection,
+      evaluationSection, earlierSection, photosSection, errorsSection, shortcutsSection,
+      confusionSection,
       decisionsSection,
       calibrationSection,
       crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,

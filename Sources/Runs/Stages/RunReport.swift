@@ -101,6 +101,9 @@ struct RunReport {
     // Of the model and the photos of now alone.
     let errors: ErrorAnalysis? = diagnosis("errors", limit: 1 << 24)
     content.errors = errors?.key == record.key && record.isOf(manifest) ? errors : nil
+    let shortcuts: ShortcutDiagnosis? = diagnosis("shortcuts", limit: 1 << 24)
+    content.shortcuts =
+      shortcuts?.key == record.key && record.isOf(manifest) ? shortcuts : nil
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
     let ambiguous = Set(content.errors?.mostAmbiguous.map(\.path) ?? [])
     content.thumbnails = thumbnails(
