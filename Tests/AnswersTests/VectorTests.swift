@@ -102,4 +102,44 @@ struct VectorTests {
     }
     #expect(try FileSystem.list(directory.path).allSatisfy { !$0.string.hasPrefix("half") })
   }
+
+  // MARK: The map
+
+  /// Three groups in many dimensions, and a copy.
+  @Test func neighboursStayNeighboursOnTheMap() {
+    let centres = Self.vectors(3, length: 40)
+    let noise = Self.vectors(60, length: 40)
+    var all = noise.enumerated().map { index, row in
+      zip(row, centres[index % 3]).map { $0 * 0.6 + $1 }
+    }
+    all.append(all[0])
+    let places = PlaneMap(all).places
+    #expect(places == PlaneMap(all).places)
+    func distance(_ one: Int, _ other: Int) -> Double {
+      let (dx, dy) = (places[one].x - places[other].x, places[one].y - places[other].y)
+      return (dx * dx + dy * dy).squareRoot()
+    }
+    let right = (0..<60).count { one in
+      let nearest = (0..<60).filter { $0 != one }.min { distance(one, $0) < distance(one, $1) }
+      return nearest.map { $0 % 3 == one % 3 } ?? false
+    }
+    #expect(right >= 57, "\(right)")
+    #expect(distance(0, 60) < 0.05)
+    #expect(places.allSatisfy { (0...1).contains($0.x) && (0...1).contains($0.y) })
+    let (xs, ys) = (places.map(\.x), places.map(\.y))
+    let wide = (xs.max() ?? 0) - (xs.min() ?? 0)
+    let high = (ys.max() ?? 0) - (ys.min() ?? 0)
+    #expect(abs(max(wide, high) - 1) < 1e-9)
+  }
+
+  @Test(arguments: 0..<7) func fewVectorsAndCopiesHaveAMapToo(_ count: Int) {
+    for vectors in [
+      Self.vectors(count, length: 3), [[Float]](repeating: [1, 0], count: count),
+      [[Float]](repeating: [0, 0], count: count),
+    ] {
+      let places = PlaneMap(vectors).places
+      #expect(places.count == count)
+      #expect(places.allSatisfy { $0.x.isFinite && $0.y.isFinite })
+    }
+  }
 }

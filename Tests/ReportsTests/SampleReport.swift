@@ -61,6 +61,11 @@ enum SampleReport {
       ranking: [.init(name: h, divergence: 0.5, isDeclared: true, contract: h)],
       evidence: .batchNorm, certainty: 1, photos: 9, notes: [h])
     content.shortcuts = shortcuts()
+    content.map = PhotoMap(
+      key: "",
+      points: [(hostile, 0.0, 1.0), ("b", 0.25, 0.5), ("b", 1, 0)].map {
+        PhotoMap.Point(path: "\(hostile)/1.jpg", label: $0.0, split: "train", x: $0.1, y: $0.2)
+      }, count: 1_000, sheet: Data(picture), columns: 2)
     content.fit = try fit()
     content.reproduction = .init(command: h, caveat: h, facts: [(h, h)])
     return content

@@ -98,6 +98,7 @@ struct RunReport {
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
     content.crossValidation = crossValidation
+    content.map = try map()
     // Of the model and the photos of now alone.
     let errors: ErrorAnalysis? = diagnosis("errors", limit: 1 << 24)
     content.errors = errors?.key == record.key && record.isOf(manifest) ? errors : nil
@@ -175,7 +176,7 @@ struct RunReport {
   }
 
   /// The last result of a diagnosis; nil when there is none, or one of another version.
-  private func diagnosis<Result: Decodable>(_ kind: String, limit: Int) -> Result? {
+  func diagnosis<Result: Decodable>(_ kind: String, limit: Int) -> Result? {
     guard let bytes = try? FileSystem.read(run.diagnosis(kind), limit: limit) else { return nil }
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
