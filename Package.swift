@@ -158,6 +158,12 @@ let package = Package(
         "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
+      "Exports",
+      [
+        "Backbones", "Checkpoints", "Console", "Execution", "Files", "Graphs", "Images",
+        "Inference", "Network", "Tensors", "Training",
+      ], libraries: [systemPackage]),
+    room(
       "Diagnosis",
       [
         "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
@@ -224,7 +230,8 @@ let package = Package(
       name: "ThawCommand",
       dependencies: [
         "ThawAnswers", "ThawArchives", "ThawBackbones", "ThawCheckpoints", "ThawConfiguration",
-        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawFiles", "ThawFollowers", "ThawGraphs",
+        "ThawConsole", "ThawDatasets", "ThawDiagnosis", "ThawExports", "ThawFiles", "ThawFollowers",
+        "ThawGraphs",
         "ThawImages",
         "ThawInference",
         "ThawNetwork", "ThawPlanning", "ThawQuantization", "ThawRanks",
@@ -316,6 +323,12 @@ let package = Package(
         "Inference", "Network", "OneDNN", "Reference", "Tensors",
       ], libraries: ["ThawTinyBackbone", systemPackage]),
     tests(
+      of: "Exports",
+      [
+        "Exports", "Backbones", "Checkpoints", "Console", "Files", "Inference", "Network",
+        "Tensors",
+      ], libraries: ["ThawTinyBackbone", systemPackage]),
+    tests(
       of: "Runs",
       [
         "Runs", "Backbones", "Checkpoints", "Configuration", "Console", "Datasets", "Execution",
@@ -337,8 +350,9 @@ let package = Package(
     tests(
       of: "Quantization",
       [
-        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files",
-        "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference", "Runs",
+        "Quantization", "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Exports",
+        "Files", "Graphs", "Images", "Inference", "Network", "OneDNN", "Recipes", "Reference",
+        "Runs",
         "Tensors", "Training",
       ], libraries: ["ThawTinyBackbone", "CThawKernels", systemPackage]),
     // The built command is a dependency so that it is built, not to be linked.
@@ -353,9 +367,8 @@ let package = Package(
     tests(
       of: "Thaw",
       [
-        "Answers", "Backbones", "Checkpoints", "Console", "Files", "Images", "Inference", "Network",
-        "Recipes",
-        "Runs", "Tensors",
+        "Answers", "Backbones", "Checkpoints", "Console", "Exports", "Files", "Images", "Inference",
+        "Network", "Recipes", "Runs", "Tensors",
       ],
       libraries: ["Thaw", "ThawTinyBackbone", "thaw-test-tool", logging, systemPackage]),
   ]

@@ -56,6 +56,7 @@ never Search ThawReview ThawPlanning
 never Quantization ThawReports ThawSearch ThawDiagnosis
 never Ranks ThawDatasets ThawTraining ThawExecution
 never Runs ThawFollowers
+never Exports ThawRuns ThawDiagnosis ThawReports ThawAnswers
 never Answers ThawRuns ThawDiagnosis ThawReports
 for room in Sources/*/; do
   count=$(git ls-files "$room" | wc -l)

@@ -46,7 +46,9 @@ cp Packaging/copyright $doc/copyright
 install -D -m 644 Packaging/lintian-overrides $share/lintian/overrides/thaw
 
 cp Packaging/control $work/debian/control
-depends=$(cd $work && dpkg-shlibdeps -O -estage/usr/bin/thaw 2> /dev/null | sed -n 's/^shlibs:Depends=//p')
+programs=(-estage/usr/bin/thaw)
+[ ! -e $stage/usr/bin/thaw-serve ] || programs+=(-estage/usr/bin/thaw-serve)
+depends=$(cd $work && dpkg-shlibdeps -O "${programs[@]}" 2> /dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || { echo "error: dpkg-shlibdeps found no libraries." >&2; exit 1; }
 size=$(du -sk --exclude=DEBIAN $stage | cut -f1)
 sed -n '/^Package:/,$p' Packaging/control | sed \

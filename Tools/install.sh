@@ -18,7 +18,7 @@ share=$root/share
 package=.build-static/package
 
 if [ -n "$uninstall" ]; then
-  rm -f "$root/bin/thaw" "$share/bash-completion/completions/thaw" \
+  rm -f "$root/bin/thaw" "$root/bin/thaw-serve" "$share/bash-completion/completions/thaw" \
     "$share/zsh/site-functions/_thaw" "$share/fish/vendor_completions.d/thaw.fish" \
     "$share"/man/man1/thaw.1 "$share"/man/man1/thaw-*.1
   rm -rf "$share/thaw" "$share/doc/thaw"
@@ -30,6 +30,13 @@ fi
 tracked() { git ls-files -- "$@" 2> /dev/null | grep . || ls -- "$@"; }
 
 install -D -m 755 $package/thaw "$root/bin/thaw"
+# One that is left from before would serve models as its version did.
+rm -f "$root/bin/thaw-serve"
+without=" The server, thaw-serve, is not among it; 'make server' first."
+if [ -x $package/thaw-serve ]; then
+  install -D -m 755 $package/thaw-serve "$root/bin/thaw-serve"
+  without=
+fi
 install -d "$share/thaw/Pretrained" "$share/thaw/Pipelines" "$share/man/man1"
 tracked Pretrained/*.yml Pretrained/*.txt | xargs install -m 644 -t "$share/thaw/Pretrained"
 tracked Pipelines/*.yml | xargs install -m 644 -t "$share/thaw/Pipelines"
@@ -38,4 +45,4 @@ install -D -m 644 $package/thaw.bash "$share/bash-completion/completions/thaw"
 install -D -m 644 $package/thaw.zsh "$share/zsh/site-functions/_thaw"
 install -D -m 644 $package/thaw.fish "$share/fish/vendor_completions.d/thaw.fish"
 install -D -m 644 -t "$share/doc/thaw" README.md CHANGELOG.md LICENSE
-echo "Installed thaw below $root."
+echo "Installed thaw below $root.$without"

@@ -3,7 +3,7 @@
 #
 # Builds what `make install` and `make deb` put in place: the command with Swift's runtime inside, so
 # that it runs where no toolchain is, its manual pages and the completions of three shells. All of it
-# lies in .build-static/package afterwards. Without a toolchain on the path (`sudo make install`) an
+# lies in .build-static/package afterwards, with the server where `make server` has built it. Without a toolchain on the path (`sudo make install`) an
 # earlier result is taken as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,9 +21,18 @@ swift build -c release --static-swift-stdlib --disable-local-rpath --scratch-pat
 swift build --package-path $build/checkouts/swift-argument-parser --scratch-path $build/manual \
   --product generate-manual
 
+# The server takes minutes of its own: only for those who wanted it before.
+server=
+if [ -x Server/.build/release/thaw-serve ]; then
+  server=$build/server/release/thaw-serve
+  swift build -c release --static-swift-stdlib --disable-local-rpath --package-path Server \
+    --scratch-path $build/server --product thaw-serve
+fi
+
 rm -rf $package
 mkdir -p $package/man
 strip -o $package/thaw $build/release/thaw
+[ -z "$server" ] || strip -o $package/thaw-serve $server
 for shell in bash zsh fish; do
   $package/thaw --generate-completion-script $shell > $package/thaw.$shell
 done
@@ -42,4 +51,5 @@ for page in $package/man/thaw.*.1; do
   rm "$page"
 done
 sed -i -e "/^$/d" -e "/^\.Xr /s/thaw\./thaw-/" $package/man/thaw.1
-echo "Built $package: thaw ($(du -h $package/thaw | cut -f1)), $(ls $package/man | wc -l) manual pages."
+serves=${server:+" thaw-serve ($(du -h $package/thaw-serve 2> /dev/null | cut -f1)),"}
+echo "Built $package: thaw ($(du -h $package/thaw | cut -f1)),$serves $(ls $package/man | wc -l) manual pages."

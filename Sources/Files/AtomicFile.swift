@@ -47,6 +47,15 @@ package struct AtomicFile: ~Copyable {
     if let failure { throw failure }
   }
 
+  /// Replaces bytes that were added already.
+  package borrowing func replace(at offset: Int, with bytes: [UInt8]) throws(FileError) {
+    var failure: FileError?
+    bytes.withUnsafeBytes { raw in
+      do throws(FileError) { try file.write(raw, at: offset) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
   private mutating func commit() throws(FileError) {
     try file.synchronize()
     isOpen = false

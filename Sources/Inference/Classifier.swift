@@ -237,9 +237,13 @@ package final class Classifier {
   }
 
   /// See ``prepare(_:views:into:)``.
+  ///
+  /// - Parameter onContents: called with a photo's position and the bytes of its file, by several threads at
+  ///   once, before they are decoded.
   package static func prepare(
     _ paths: [FilePath], by preprocessing: Preprocessing,
-    views: [TestTimeView] = [.plain(.center)], threads: Int, into pixels: AlignedStorage<Float>
+    views: [TestTimeView] = [.plain(.center)], threads: Int, into pixels: AlignedStorage<Float>,
+    onContents: (@Sendable (Int, [UInt8]) -> Void)? = nil
   ) throws -> [String?] {
     let perPhoto = views.count * preprocessing.elementCount
     let reasons = Mutex([String?](repeating: nil, count: paths.count))
@@ -248,6 +252,7 @@ package final class Classifier {
         rebasing: pixels.elements[(index * perPhoto)..<((index + 1) * perPhoto)])
       do {
         let bytes = try PhotoFiles.read(paths[index], limit: 1 << 30)
+        onContents?(index, bytes)
         // What augmented views draw follows from the contents, as it does in a run.
         let sample = views.contains(where: \.draws) ? Manifest.drawNumber(ofContents: bytes) : 0
         try bytes.withUnsafeBytes { raw in

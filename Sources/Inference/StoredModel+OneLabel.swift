@@ -18,7 +18,9 @@ extension StoredModel {
     case .independentSigmoids:
       throw PipelineError.data(
         "\(source) gives several labels a photo; what is asked compares classes of which a photo has"
-          + " exactly one. Its labels are judged by: thaw evaluate")
+          + " exactly one. Its labels are judged by thaw evaluate; with --run, predictions.csv then has the"
+          + " probability of each, and those that contradict the table most are the ones to look at."
+      )
     case .singleSigmoid: break
     }
     let last = graph.output

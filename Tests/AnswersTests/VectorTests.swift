@@ -64,4 +64,82 @@ struct VectorTests {
     try AtomicFile.write(VectorFile.list(beside: path), text: "{\"path\":\"a\",\"sha256\":\"b\"}\n")
     #expect(throws: PipelineError.self) { try VectorFile(path) }
   }
+
+  /// Photos that cannot be used are known only when the others are written.
+  @Test func fewerRowsThanWereExpectedMakeAWholeFile() throws {
+    let directory = try TemporaryDirectory()
+    let vectors = Self.vectors(7, length: 5)
+    let rows = vectors.indices.map { VectorFile.Row(path: "=a, \"\($0)\".png", sha256: "\($0)") }
+    func write(_ name: String, _ format: VectorFile.Format) throws -> FilePath {
+      let path = directory.path.appending(name)
+      let count = try VectorFile.write(path, format, length: 5, capacity: 123_456) { writer in
+        for (row, vector) in zip(rows, vectors) { try writer.append(row, vector) }
+      }
+      #expect(count == 7)
+      return path
+    }
+    let file = try VectorFile(write("vectors.npy", .npy))
+    var read: [Float] = []
+    try file.forEachBlock { read += $0 }
+    #expect(file.rows == rows && file.length == 5 && read == vectors.flatMap(\.self))
+    var table = CSVWriter(header: ["path", "sha256", "f0", "f1", "f2", "f3", "f4"])
+    for (row, vector) in zip(rows, vectors) {
+      table.append([row.path, row.sha256] + vector.map { "\($0)" })
+    }
+    let csv = try FileSystem.read(write("vectors.csv", .csv))
+    #expect(String(decoding: csv, as: UTF8.self) == table.text)
+    let lines = try FileSystem.read(write("vectors.jsonl", .jsonl)).split(separator: 0x0A)
+    #expect(lines.count == 7)
+    // When a row cannot be had nothing is left, not even a part.
+    struct Stop: Error {}
+    #expect(throws: Stop.self) {
+      try VectorFile.write(
+        directory.path.appending("half.npy"), .npy, length: 5, capacity: 9
+      ) { writer in
+        try writer.append(rows[0], vectors[0])
+        throw Stop()
+      }
+    }
+    #expect(try FileSystem.list(directory.path).allSatisfy { !$0.string.hasPrefix("half") })
+  }
+
+  // MARK: The map
+
+  /// Three groups in many dimensions, and a copy.
+  @Test func neighboursStayNeighboursOnTheMap() {
+    let centres = Self.vectors(3, length: 40)
+    let noise = Self.vectors(60, length: 40)
+    var all = noise.enumerated().map { index, row in
+      zip(row, centres[index % 3]).map { $0 * 0.6 + $1 }
+    }
+    all.append(all[0])
+    let places = PlaneMap(all).places
+    #expect(places == PlaneMap(all).places)
+    func distance(_ one: Int, _ other: Int) -> Double {
+      let (dx, dy) = (places[one].x - places[other].x, places[one].y - places[other].y)
+      return (dx * dx + dy * dy).squareRoot()
+    }
+    let right = (0..<60).count { one in
+      let nearest = (0..<60).filter { $0 != one }.min { distance(one, $0) < distance(one, $1) }
+      return nearest.map { $0 % 3 == one % 3 } ?? false
+    }
+    #expect(right >= 57, "\(right)")
+    #expect(distance(0, 60) < 0.05)
+    #expect(places.allSatisfy { (0...1).contains($0.x) && (0...1).contains($0.y) })
+    let (xs, ys) = (places.map(\.x), places.map(\.y))
+    let wide = (xs.max() ?? 0) - (xs.min() ?? 0)
+    let high = (ys.max() ?? 0) - (ys.min() ?? 0)
+    #expect(abs(max(wide, high) - 1) < 1e-9)
+  }
+
+  @Test(arguments: 0..<7) func fewVectorsAndCopiesHaveAMapToo(_ count: Int) {
+    for vectors in [
+      Self.vectors(count, length: 3), [[Float]](repeating: [1, 0], count: count),
+      [[Float]](repeating: [0, 0], count: count),
+    ] {
+      let places = PlaneMap(vectors).places
+      #expect(places.count == count)
+      #expect(places.allSatisfy { $0.x.isFinite && $0.y.isFinite })
+    }
+  }
 }

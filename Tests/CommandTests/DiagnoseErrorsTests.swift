@@ -144,6 +144,12 @@ struct DiagnoseErrorsTests {
     #expect(FileSystem.exists(workspace.file("run/diagnosis_shortcuts.json")))
     let text = try workspace.thaw("diagnose", "shortcuts", "--run", "run", "--photos", "30")
     #expect(text.stdout.contains("marked *") && text.stdout.contains("Border decides"))
+    // It is reported until the model changes.
+    try workspace.thaw("report", "--run", "run").succeeded()
+    #expect(try workspace.text("run/report.html").contains("<section id=\"shortcuts\""))
+    try workspace.thaw("train", "--run", "run", "--epochs", "5").succeeded()
+    try workspace.thaw("report", "--run", "run").succeeded()
+    #expect(try !workspace.text("run/report.html").contains("<section id=\"shortcuts\""))
   }
 
   @Test func noShortcutIsSaidWhereThereIsNone() throws {

@@ -121,6 +121,122 @@ struct ExportTests {
     #expect(try workspace.read("one.onnx") == workspace.read("two.onnx"))
   }
 
+  // MARK: What goes with it
+
+  @Test(arguments: [
+    ("out.onnx", ["out.onnx.README.md", "out.onnx.predict.py", "out.onnx.predict.mjs"]),
+    ("out.safetensors", ["out.safetensors.README.md"]),
+  ])
+  func whatIsWrittenIsReadBackAndExplained(_ output: String, _ beside: [String]) throws {
+    let json = try export("--output", output, "--json").json()
+    #expect(json["checks"].array.count == 1)
+    #expect(json["checks"][0]["reader"].string == "thaw")
+    #expect(!json["checks"][0]["problem"].isThere)
+    if output.hasSuffix(".onnx") {
+      #expect(try #require(json["checks"][0]["logit_difference"].double) < 1e-3)
+    } else {
+      #expect(json["checks"][0]["same_tensors"].int == json["tensors"].int)
+    }
+    #expect(json["beside"].array.compactMap(\.string) == beside)
+    let readme = try workspace.text(beside[0])
+    for name in ["0 \"blue\"", "1 \"green stripes 🌿\"", "2 \"red\"", "std [128.0, 128.0, 128.0]"] {
+      #expect(readme.contains(name), "\(name)")
+    }
+    let inspected = try workspace.thaw("pretrained", "inspect", output, "--json").json()
+    let vector = try JSON(inspected["metadata"]["thaw.test_vector"].string ?? "")
+    #expect(vector["probabilities"].array.count == 3)
+    #expect(readme.contains(try #require(vector["square_sha256"].string)))
+  }
+
+  @Test func aFileOfSomebodyElseIsNotReplacedByTheReadme() throws {
+    try AtomicFile.write(workspace.file("out.onnx.README.md"), text: "my own notes")
+    let outcome = try export("--output", "out.onnx")
+    #expect(outcome.status == 64 && outcome.stderr.contains("--no-readme"), "\(outcome.stderr)")
+    #expect(!FileSystem.exists(workspace.file("out.onnx")))
+    #expect(try workspace.text("out.onnx.README.md") == "my own notes")
+    try export("--output", "out.onnx", "--no-readme").succeeded()
+    #expect(!FileSystem.exists(workspace.file("out.onnx.predict.py")))
+    // Its own are.
+    for _ in 0..<2 { try export("--output", "again.onnx").succeeded() }
+  }
+
+  @Test func aPythonThatCannotCheckIsAnError() throws {
+    let nothing = try export("--output", "out.onnx", "--check", "no-such-python")
+    #expect(nothing.status == 64 && nothing.stderr.contains("no such program"))
+    let lacking = try export("--output", "out.onnx", "--check", "/bin/false")
+    #expect(lacking.status == 64 && lacking.stderr.contains("pip install"), "\(lacking.stderr)")
+    let other = try export("--output", "out.safetensors", "--check", "python3")
+    #expect(other.status == 64 && other.stderr.contains("--check is for ONNX"))
+    #expect(!FileSystem.exists(workspace.file("out.onnx")))
+  }
+
+  /// A Python with ONNX Runtime: `THAW_TEST_PYTHON`, or the one on the path.
+  static let python: String? = {
+    let name = ProcessInfo.processInfo.environment["THAW_TEST_PYTHON"] ?? "python3"
+    let found = try? ThawProcess(
+      [], in: "/", shell: "'\(name)' -c 'import numpy, onnxruntime, PIL'"
+    ).wait()
+    return found?.status == 0 ? name : nil
+  }()
+
+  @Test(
+    .enabled(
+      if: python != nil,
+      "no Python with numpy, pillow and onnxruntime; name one by THAW_TEST_PYTHON"),
+    arguments: [[], ["--preprocessing"], ["--results", "logits"], ["--results", "probabilities"]])
+  func theProgramInPythonPredictsWhatThawPredicts(_ options: [String]) throws {
+    let python = try #require(ExportTests.python)
+    let exported = try workspace.start(
+      ["export", "--model", model, "--output", "out.onnx", "--check", python, "--json"] + options
+    ).wait().json()
+    #expect(exported["checks"].array.count == 2)
+    #expect(exported["checks"][1]["reader"].string?.hasPrefix("ONNX Runtime") == true)
+    #expect(try #require(exported["checks"][1]["probability_difference"].double) < 1e-5)
+    let expected = try workspace.thaw("predict", "--model", model, "photos", "--json").json().array
+    let photos = expected.compactMap { $0["path"].string }
+    let outcome = try workspace.start(
+      [], shell: "'\(python)' out.onnx.predict.py \(photos.joined(separator: " "))"
+    ).wait()
+    outcome.succeeded()
+    let found = try outcome.stdout.split(separator: "\n").map { try JSON(String($0)) }
+    #expect(found.count == expected.count && found.count == 4)
+    for (one, other) in zip(found, expected) {
+      #expect(one["label"].string == other["label"].string)
+      let (left, right) = (one["probability"].double, other["probability"].double)
+      #expect(abs(try #require(left) - (try #require(right))) < 1e-5)
+    }
+  }
+
+  static let hasNode =
+    (try? ThawProcess([], in: "/", shell: "node --version").wait())?.status == 0
+
+  /// The module with a session that hands back what it was given: the square, byte by byte.
+  @Test(.enabled(if: hasNode, "no node on the path"))
+  func theModuleInJavaScriptCutsThePixelsThatThawCuts() throws {
+    try export("--output", "out.onnx", "--preprocessing", "--results", "logits").succeeded()
+    let script = """
+      import * as model from "./out.onnx.predict.mjs";
+      import { createHash } from "node:crypto";
+      const square = model.square(model.testImage());
+      const ort = { Tensor: class { constructor(...all) { [this.type, this.data, this.dims] = all; } } };
+      let given;
+      const session = { inputNames: ["image"], async run(feeds) {
+        given = feeds.image; return { logits: { data: model.test.logits } }; } };
+      const found = await model.probabilities(ort, session, model.testImage());
+      const answer = await model.classify(ort, session, model.testImage());
+      console.log(JSON.stringify({ hash: createHash("sha256").update(square).digest("hex"),
+        expected: model.test.square_sha256, type: given.type, dims: given.dims, label: answer.label,
+        worst: Math.max(...found.map((value, k) => Math.abs(value - model.test.probabilities[k]))) }));
+      """
+    try AtomicFile.write(workspace.file("try.mjs"), text: script)
+    let json = try workspace.start([], shell: "node try.mjs").wait().json()
+    #expect(json["hash"].string != nil && json["hash"].string == json["expected"].string)
+    #expect(json["type"].string == "uint8")
+    #expect(json["dims"].array.compactMap(\.int) == [1, 32, 32, 3])
+    #expect(try #require(json["worst"].double) < 1e-6)
+    #expect(classes.contains(json["label"].string ?? ""))
+  }
+
   // MARK: What is refused
 
   @Test(arguments: [

@@ -93,4 +93,46 @@ private struct Installation {
     #expect(outcome.status == 64)
     #expect(outcome.stderr.contains("there is no file nothing"), "\(outcome.stderr)")
   }
+
+  /// Tools/install.sh, on a folder of what was built that holds the server or does not.
+  @Test(arguments: [true, false]) func theServerIsInstalledWhereItWasBuilt(_ isBuilt: Bool) throws {
+    let tree = try TemporaryDirectory()
+    let tools = FilePath(#filePath).removingLastComponent().removingLastComponent()
+      .removingLastComponent().appending("Tools")
+    let built = [
+      "thaw", "thaw.bash", "thaw.zsh", "thaw.fish", "man/thaw.1",
+    ].map { ".build-static/package/\($0)" }
+    let server = isBuilt ? [".build-static/package/thaw-serve"] : []
+    let others = ["Pretrained/a.yml", "Pretrained/a.txt", "Pipelines/a.yml"]
+    for name in built + server + others + ["README.md", "CHANGELOG.md", "LICENSE"] {
+      let file = tree.path.pushing(FilePath(name))
+      try FileSystem.createDirectory(file.removingLastComponent())
+      try AtomicFile.write(file, text: name)
+    }
+    try FileSystem.createDirectory(tree.path.appending("Tools"))
+    try FileSystem.copy(tools.appending("install.sh"), to: tree.path.pushing("Tools/install.sh"))
+    let prefix = tree.path.appending("prefix")
+    let place = prefix.pushing("bin/thaw-serve")
+    func run(_ arguments: String) throws -> Outcome {
+      try installation.workspace.start(
+        [], shell: "bash '\(tree.path)/Tools/install.sh' \(arguments) '\(prefix)'"
+      ).wait()
+    }
+    let installed = try run("")
+    installed.succeeded()
+    #expect(FileSystem.exists(place) == isBuilt)
+    #expect(installed.stdout.contains("'make server' first") != isBuilt, "\(installed.stdout)")
+    try run("--uninstall").succeeded()
+    #expect(!FileSystem.exists(place) && !FileSystem.exists(prefix.pushing("bin/thaw")))
+  }
+
+  /// A photo given for a model is the first thing to know, also where no server is built.
+  @Test func whatIsNoModelIsSaidBeforeThatTheServerIsMissing() throws {
+    for model in ["photos/blue/0.png", "mine=photos/blue/0.png"] {
+      let outcome = try installation.thaw("serve", model, environment: "PATH=/nowhere")
+      #expect(outcome.status == 65)
+      #expect(outcome.stderr.contains("photos/blue/0.png"), "\(outcome.stderr)")
+      #expect(!outcome.stderr.contains("make server"))
+    }
+  }
 }

@@ -94,4 +94,23 @@ struct ReportTests {
     #expect(page.contains("Too few photos to say much"))
     #expect(!page.contains("held-out") && !page.contains(" 1 photos"))
   }
+
+  /// It is computed once for a model and its photos.
+  @Test func theMapHasEveryPhotoUntilTheModelChanges() throws {
+    let workspace = try tuned()
+    func buttons() throws -> Int {
+      try workspace.text("run 1/report.html").split(separator: "<input type=\"radio\"").count - 1
+    }
+    #expect(try buttons() == 16)
+    let map = try JSON(workspace.text("run 1/diagnosis_map.json"))
+    #expect(map["points"].array.count == 16 && map["count"].int == 16)
+    let kept = try workspace.read("run 1/diagnosis_map.json")
+    let again = try workspace.thaw("report", "--run", "run 1", "--json").json()
+    #expect(again["unchanged"].bool == true)
+    #expect(try workspace.read("run 1/diagnosis_map.json") == kept)
+    try workspace.thaw("train", "--run", "run 1", "--epochs", "2").succeeded()
+    try workspace.thaw("report", "--run", "run 1").succeeded()
+    let other = try JSON(workspace.text("run 1/diagnosis_map.json"))
+    #expect(other["key"].string != map["key"].string && other["points"].array.count == 16)
+  }
 }

@@ -7,6 +7,7 @@ import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
 import ThawExecution
+import ThawExports
 import ThawFiles
 import ThawGraphs
 import ThawImages

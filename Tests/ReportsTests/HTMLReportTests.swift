@@ -7,7 +7,9 @@ import ThawTraining
 
 @Suite struct HTMLReportTests {
   private static let ids = [
-    "evaluation", "photos", "confusion", "suspects", "diagnosis", "batchnorm", "use", "data",
+    "evaluation", "photos", "map", "shortcuts", "confusion", "suspects", "diagnosis", "batchnorm",
+    "use",
+    "data",
     "augmentation", "training", "details",
   ]
   private static let parts = ["model", "freeze-plan", "learning-rate", "finder", "reproduce"]
@@ -28,6 +30,7 @@ import ThawTraining
     #expect(html.contains("the head&#39;s model: fine-tuning did not lower"))
     #expect(html.contains("Training used 0.01."))
     #expect(html.contains("Batch normalisation: problem"))
+    #expect(html.contains("Shortcuts: problem") && html.contains("lower edge, 50"))
     #expect(
       html.contains("<time datetime=\"2026-11-25T22:19:04Z\">25 November 2026, 22:19 UTC</time>"))
   }
@@ -44,6 +47,20 @@ import ThawTraining
     #expect(Set(ids).count == ids.count && ids.count > 15)
     let targets = (values("href").map { $0.dropFirst() } + values("aria-labelledby"))
     #expect(targets.count > 15 && Set(targets).isSubset(of: Set(ids)))
+  }
+
+  /// One stop of the tab key, each photo by name, and a picture of its own from the sheet.
+  @Test func theMapNamesEveryPhoto() throws {
+    let html = HTMLReport(try SampleReport.full()).html
+    let tags = TagBalance.tags(in: html)
+    let buttons = tags.filter { $0.hasPrefix("input type=\"radio\"") }
+    #expect(buttons.count == 3 && buttons.allSatisfy { $0.contains("name=\"map\"") })
+    #expect(buttons.allSatisfy { $0.contains("aria-label=") && $0.contains(", train\"") })
+    #expect(html.contains("role=\"radiogroup\"") && html.contains("3 of 1\u{202F}000 photos"))
+    for offset in ["-0px -0px", "-128px -0px", "-0px -128px"] {
+      #expect(html.contains("background-position:\(offset)"), "\(offset)")
+    }
+    #expect(html.contains("left:2.00%;top:98.00%") && html.contains("left:98.00%;top:2.00%"))
   }
 
   @Test func headingsNestWithoutGaps() throws {

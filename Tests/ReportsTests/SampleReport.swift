@@ -60,6 +60,12 @@ enum SampleReport {
       verdict: h, status: .wrong, recommendation: h, declared: h, declaredContract: h,
       ranking: [.init(name: h, divergence: 0.5, isDeclared: true, contract: h)],
       evidence: .batchNorm, certainty: 1, photos: 9, notes: [h])
+    content.shortcuts = shortcuts()
+    content.map = PhotoMap(
+      key: "",
+      points: [(hostile, 0.0, 1.0), ("b", 0.25, 0.5), ("b", 1, 0)].map {
+        PhotoMap.Point(path: "\(hostile)/1.jpg", label: $0.0, split: "train", x: $0.1, y: $0.2)
+      }, count: 1_000, sheet: Data(picture), columns: 2)
     content.fit = try fit()
     content.reproduction = .init(command: h, caveat: h, facts: [(h, h)])
     return content
@@ -202,6 +208,22 @@ enum SampleReport {
           name: h, what: h, accuracy: 1, loss: 0.1, accuracyOnFixing: 1, seconds: 2,
           sufficient: true)
       ], recommendedFix: h, renamedClasses: [:])
+  }
+
+  private static func shortcuts() -> ShortcutDiagnosis {
+    let share = ErrorAnalysis.Share(9, of: 10)
+    let looks = [hostile, "plain"].map { name in
+      ShortcutDiagnosis.ClassLook(
+        name: name, count: 10, borderHeat: .init([0.4, 0.6]), cornerHeat: nil, unusualHeat: nil,
+        hottest: ("lower edge", 0.5), excess: nil, recall: share, recallCentreHidden: share,
+        recallBorderHidden: .init(1, of: 10),
+        // The first goes by its border.
+        centreDecides: name == hostile ? .init(0, of: 10) : share,
+        borderDecides: name == hostile ? share : .init(0, of: 10))
+    }
+    return ShortcutDiagnosis(
+      split: "valid", key: nil, accuracy: share, centreHidden: share, borderHidden: share,
+      greyAnswer: hostile, classes: looks, notes: [hostile])
   }
 
   private static func fit() throws -> FitFindings {

@@ -6,6 +6,7 @@ import Testing
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
+import ThawExports
 import ThawImages
 import ThawInference
 import ThawNetwork

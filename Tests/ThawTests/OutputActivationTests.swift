@@ -7,6 +7,7 @@ import Thaw
 import ThawBackbones
 import ThawCheckpoints
 import ThawConsole
+import ThawExports
 import ThawInference
 import ThawNetwork
 import ThawRuns

@@ -2,7 +2,6 @@
 
 package import SystemPackage
 import ThawConsole
-import ThawDatasets
 import ThawFiles
 package import ThawInference
 
@@ -28,7 +27,8 @@ package struct EmbedStage {
     package let failures: [FoundPhotos.Failure]
   }
 
-  /// Writes a vector for each photo that can be used, in the order of the arguments.
+  /// Writes a vector for each photo that can be used, in the order of the arguments, as it is computed: memory
+  /// does not grow with their number.
   ///
   /// - Parameter layer: see ``FeatureExtractor``.
   /// - Throws: ``PipelineError/data(_:)`` when no photo can be used; errors of the model; `FileError`.
@@ -39,15 +39,30 @@ package struct EmbedStage {
     let extractor = try FeatureExtractor(
       model.read(context: context), layer: layer, context: context)
     let found = try FoundPhotos(inputs, console: context.console)
-    let vectors = try PhotoVectors(found, extractor, console: context.console)
-    guard !vectors.rows.isEmpty else {
-      throw PipelineError.data("none of the photos can be used: \(vectors.failures[0].reason)")
+    var failures = found.failures
+    let progress = context.console.progress("Computing vectors", total: found.paths.count)
+    let count = try VectorFile.write(
+      output, format, length: extractor.length, capacity: found.paths.count
+    ) { writer in
+      try extractor.forEach(found.paths) { index, result in
+        let path = found.paths[index]
+        switch result {
+        case .failure(let failure):
+          failures.append(FoundPhotos.Failure(path: path.displayed, reason: failure.reason))
+        case .success(let vector):
+          try writer.append(
+            VectorFile.Row(path: path.exact, sha256: vector.sha256), vector.elements)
+        }
+        progress.advance()
+      }
+      guard writer.count > 0 else {
+        throw PipelineError.data("none of the photos can be used: \(failures[0].reason)")
+      }
     }
-    try VectorFile.write(
-      output, format, rows: vectors.rows, vectors: vectors.elements, length: extractor.length)
+    progress.finish()
     return Embedded(
       path: output.displayed, format: format, layer: extractor.layer, length: extractor.length,
-      count: vectors.rows.count, failures: vectors.failures)
+      count: count, failures: failures)
   }
 }
 
@@ -70,11 +85,9 @@ struct PhotoVectors {
       case .failure(let failure):
         failures.append(FoundPhotos.Failure(path: path.displayed, reason: failure.reason))
       case .success(let vector):
-        let bytes = try PhotoFiles.read(path, limit: 1 << 30)
-        rows.append(
-          VectorFile.Row(path: path.exact, sha256: SHA256.hexadecimal(of: bytes)))
+        rows.append(VectorFile.Row(path: path.exact, sha256: vector.sha256))
         paths.append(path)
-        elements += vector
+        elements += vector.elements
       }
       progress.advance()
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Synchronization
 package import SystemPackage
 import ThawConsole
 import ThawExecution
+import ThawFiles
 import ThawImages
 package import ThawInference
 import ThawNetwork
@@ -52,12 +54,21 @@ package final class FeatureExtractor {
     )
   }
 
-  /// Calls `body` for each photo, in order, with its position and its vector or why it has none.
+  /// A photo's vector, and the SHA-256 of the contents that it was computed from.
+  package struct Vector: Sendable {
+    /// ``FeatureExtractor/length`` numbers.
+    package let elements: [Float]
+    /// Hexadecimal.
+    package let sha256: String
+  }
+
+  /// Calls `body` for each photo, in order, with its position and its vector or why it has none. Each file is
+  /// read once.
   ///
   /// - Throws: ``PipelineError/interrupted``, `ExecutionError`, what `body` throws.
   package func forEach(
     _ paths: [FilePath],
-    _ body: (Int, Result<[Float], UnusablePhoto>) throws -> Void
+    _ body: (Int, Result<Vector, UnusablePhoto>) throws -> Void
   ) throws {
     let element = model.preprocessing.elementCount
     let chunk = max(OneDNNEngine.recommendedMicroBatch, threads)
@@ -67,8 +78,10 @@ package final class FeatureExtractor {
     for start in stride(from: 0, to: paths.count, by: chunk) {
       try Interruption.check()
       let part = Array(paths[start..<min(start + chunk, paths.count)])
+      let hashes = ContentHashes(count: part.count)
       let reasons = try Classifier.prepare(
-        part, by: model.preprocessing, threads: threads, into: pixels)
+        part, by: model.preprocessing, threads: threads, into: pixels,
+        onContents: { hashes.note($0, $1) })
       try plan.run(
         UnsafeBufferPointer(rebasing: pixels.elements[..<(part.count * element)]),
         into: UnsafeMutableBufferPointer(
@@ -83,7 +96,8 @@ package final class FeatureExtractor {
             start + index,
             .failure(UnusablePhoto(reason: "the network's numbers for it are not finite")))
         } else {
-          try body(start + index, .success(averaged(row)))
+          try body(
+            start + index, .success(Vector(elements: averaged(row), sha256: hashes[index])))
         }
       }
     }
@@ -98,6 +112,20 @@ package final class FeatureExtractor {
       return Float(sum / Double(positions))
     }
   }
+}
+
+/// What several threads find out of photos.
+private final class ContentHashes: Sendable {
+  private let hashes: Mutex<[String]>
+
+  init(count: Int) { hashes = Mutex([String](repeating: "", count: count)) }
+
+  func note(_ index: Int, _ bytes: [UInt8]) {
+    let hash = SHA256.hexadecimal(of: bytes)
+    hashes.withLock { $0[index] = hash }
+  }
+
+  subscript(index: Int) -> String { hashes.withLock { $0[index] } }
 }
 
 /// Why a photo has no vector.

@@ -38,7 +38,7 @@ package struct VectorFile: Sendable {
 
   // MARK: Writing
 
-  /// Writes vectors, complete or not at all; of an array the list first.
+  /// Writes vectors that are in memory; see ``write(_:_:length:capacity:_:)``.
   ///
   /// - Parameter vectors: [rows, length], row after row.
   /// - Throws: `FileError`.
@@ -46,32 +46,57 @@ package struct VectorFile: Sendable {
     _ path: FilePath, _ format: Format, rows: [Row], vectors: [Float], length: Int
   ) throws {
     precondition(vectors.count == rows.count * length, "Every row has a vector.")
-    switch format {
-    case .npy:
-      try checkList(list(beside: path))
-      let lines = try rows.map { try line($0) }.joined()
-      try AtomicFile.write(list(beside: path), text: lines)
-      try AtomicFile.write(path) { file in
-        try file.append(NumPyWriter.header(ofFloats: [rows.count, length]))
-        try vectors.withUnsafeBytes { try file.append($0) }
-      }
-    case .csv:
-      var table = CSVWriter(header: ["path", "sha256"] + (0..<length).map { "f\($0)" })
+    _ = try write(path, format, length: length, capacity: rows.count) { writer in
       for (index, row) in rows.enumerated() {
-        let own = vectors[(index * length)..<((index + 1) * length)]
-        table.append([row.path, row.sha256] + own.map { "\($0)" })
+        try writer.append(row, Array(vectors[(index * length)..<((index + 1) * length)]))
       }
-      try AtomicFile.write(path, text: table.text)
-    case .jsonl:
-      try AtomicFile.write(path) { file in
-        for (index, row) in rows.enumerated() {
-          let own = vectors[(index * length)..<((index + 1) * length)]
-          let numbers = own.map { "\($0)" }.joined(separator: ",")
+    }
+  }
+
+  /// Writes the vectors that `body` appends, one after the other; complete or not at all, of an array the list
+  /// first.
+  ///
+  /// - Parameter capacity: how many there are at most.
+  /// - Returns: how many there are.
+  /// - Throws: `FileError`, what `body` throws.
+  package static func write(
+    _ path: FilePath, _ format: Format, length: Int, capacity: Int,
+    _ body: (inout VectorWriter) throws -> Void
+  ) throws -> Int {
+    if format == .npy { try checkList(list(beside: path)) }
+    var count = 0
+    try AtomicFile.write(path) { file in
+      switch format {
+      case .npy:
+        let header = NumPyWriter.header(ofFloats: [capacity, length])
+        try file.append(header)
+        try AtomicFile.write(list(beside: path)) { list in
+          count = try VectorWriter.run(body) { row, vector in
+            try list.append(Array(try line(row).utf8))
+            try vector.withUnsafeBytes { try file.append($0) }
+          }
+          // Photos without a vector are known only now. NumPy pads headers to a multiple of 64 bytes.
+          let final = NumPyWriter.header(ofFloats: [count, length])
+          precondition(final.count == header.count, "Headers of one array have one length.")
+          try file.replace(at: 0, with: final)
+        }
+      case .csv:
+        let header = ["path", "sha256"] + (0..<length).map { "f\($0)" }
+        try file.append(Array((header.joined(separator: ",") + "\r\n").utf8))
+        count = try VectorWriter.run(body) { row, vector in
+          let cells = [row.path, row.sha256] + vector.map { "\($0)" }
+          let text = cells.map(CSVWriter.cell).joined(separator: ",") + "\r\n"
+          try file.append(Array(text.utf8))
+        }
+      case .jsonl:
+        count = try VectorWriter.run(body) { row, vector in
+          let numbers = vector.map { "\($0)" }.joined(separator: ",")
           let text = try line(row).dropLast(2) + ",\"vector\":[\(numbers)]}\n"
           try file.append(Array(text.utf8))
         }
       }
     }
+    return count
   }
 
   /// A file that lies where the list of an array goes is only written over when it is such a list.
@@ -162,5 +187,32 @@ package struct VectorFile: Sendable {
       }
     }
     if filled > 0 { body(UnsafeBufferPointer(rebasing: block.elements[..<(filled / 4)])) }
+  }
+}
+
+/// Takes the vectors of a file, one after the other.
+package struct VectorWriter {
+  /// How many it took.
+  package private(set) var count = 0
+  private let write: (VectorFile.Row, [Float]) throws -> Void
+
+  /// Adds a row.
+  ///
+  /// - Throws: `FileError`.
+  package mutating func append(_ row: VectorFile.Row, _ vector: [Float]) throws {
+    try write(row, vector)
+    count += 1
+  }
+
+  /// Calls `body` with a writer, which must not outlive the call, and says how many it took.
+  fileprivate static func run(
+    _ body: (inout VectorWriter) throws -> Void,
+    _ write: (VectorFile.Row, [Float]) throws -> Void
+  ) throws -> Int {
+    try withoutActuallyEscaping(write) { write in
+      var writer = VectorWriter(write: write)
+      try body(&writer)
+      return writer.count
+    }
   }
 }

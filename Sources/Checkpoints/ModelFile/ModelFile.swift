@@ -27,6 +27,7 @@ import ThawTensors
 /// | `thaw.quantization` | only in version 3, JSON: for each layer whose results are bytes scale and zero |
 /// | `thaw.quantization_result` | JSON: what eight bits cost, on which photos |
 /// | `thaw.structure` | only of imported networks: the graph, an ONNX file in Base64 without weights |
+/// | `thaw.test_vector` | only in exported files, JSON: a photo by a formula, and the answer to it |
 /// | `thaw.crc32` | checksum, 8 hexadecimal digits |
 ///
 /// In version 3 batch norms are folded, and a layer's `weight` in eight bits (I8) has its step for each output
@@ -42,13 +43,15 @@ package enum ModelFile {
   ///
   /// - Parameter counters: names of `num_batches_tracked` entries, integers that are 0: PyTorch keeps
   ///   one a batch norm and its strict loading insists on them. Nothing here reads them.
+  /// - Parameter more: further entries of the metadata, which nothing here reads.
   /// - Throws: ``CheckpointError`` when the record breaks a rule (class names not unique, a document
   ///   that is not JSON); `FileError` when writing fails.
   package static func write(
     _ path: FilePath, _ record: ModelRecord, _ parameters: Parameters,
-    counters: [ParameterPath] = []
+    counters: [ParameterPath] = [], more: [String: String] = [:]
   ) throws {
     var metadata = try wrapping(path) { () throws(ModelRecordError) in try record.metadata() }
+    metadata.merge(more) { own, _ in own }
     let tensors =
       (record.quantization ?? Quantization()).storedTensors(of: parameters)
       + counters.map {

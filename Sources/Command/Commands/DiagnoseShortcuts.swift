@@ -4,6 +4,7 @@ import ArgumentParser
 import ThawConsole
 import ThawDatasets
 import ThawFiles
+import ThawReports
 import ThawReview
 
 /// `thaw diagnose shortcuts`

@@ -4,8 +4,8 @@ import ArgumentParser
 import SystemPackage
 import ThawBackbones
 import ThawConsole
+import ThawExports
 import ThawGraphs
-import ThawRuns
 
 /// `thaw export`
 struct Export: ParsableCommand {
@@ -15,7 +15,8 @@ struct Export: ParsableCommand {
       ONNX (operation set 17, free batch) runs in ONNX Runtime without Thaw. safetensors has the \
       names that timm and torchvision use and loads there with strict=True. With --like the tensors \
       have the names and axes of the file that the weights once came from, for the program that wrote \
-      it: safetensors for PyTorch, npz for Keras.
+      it: safetensors for PyTorch, npz for Keras. What was written is read back and compared. Beside it go a \
+      README that says how photos become answers, with a test vector, and of ONNX programs in Python and JavaScript.
       """)
 
   @Option(
@@ -51,6 +52,15 @@ struct Export: ParsableCommand {
     help: "safetensors, npz: the file that the weights once came from; theirs are the names then.")
   var like: FilePath?
 
+  @Option(
+    help: ArgumentHelp(
+      "ONNX: have ONNX Runtime of this Python answer a test photo as well, and compare.",
+      valueName: "python"))
+  var check: String?
+
+  @Flag(help: "Write the file alone, without the README and the programs beside it.")
+  var noReadme = false
+
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
@@ -64,6 +74,9 @@ struct Export: ParsableCommand {
     }
     guard format == .onnx || (!preprocessing && !foldBatchNorm && results == .both) else {
       throw ValidationError("--preprocessing, --fold-batch-norm and --results are for ONNX.")
+    }
+    guard format == .onnx || check == nil else {
+      throw ValidationError("--check is for ONNX, which ONNX Runtime computes.")
     }
     guard format == .safetensors || names == .torchvision else {
       throw ValidationError("--names is for safetensors.")
@@ -85,10 +98,13 @@ struct Export: ParsableCommand {
     options.includesPreprocessing = preprocessing
     options.foldsBatchNormalization = foldBatchNorm
     options.results = results
+    var extras = ExportStage.Extras()
+    extras.writesReadme = !noReadme
+    extras.python = check
     let format = to ?? ExportStage.Format(rawValue: output.extension ?? "") ?? .onnx
     let exported = try ExportStage(context: try session.context()).export(
       foreign.reference(model), to: format, output: output, options: options,
-      names: names, like: like)
+      names: names, like: like, extras: extras)
     try session.print(exported, text: text(exported))
   }
 
@@ -111,6 +127,10 @@ struct Export: ParsableCommand {
       lines.append(
         "  calibrated: probabilities are those of the logits divided by"
           + " \(Format.fixed(temperature, 3)), in the graph where it gives probabilities")
+    }
+    lines += exported.checks.map { "  \($0.text)" }
+    if let readme = exported.beside.first {
+      lines.append("  how to use it: \(readme)")
     }
     return lines.joined(separator: "\n")
   }

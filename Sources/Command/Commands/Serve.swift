@@ -5,6 +5,7 @@ import Glibc
 import SystemPackage
 import ThawConsole
 import ThawFiles
+import ThawInference
 
 /// `thaw serve`
 ///
@@ -90,6 +91,8 @@ struct Serve: ParsableCommand {
 
   func run() throws {
     guard let program = Self.program() else {
+      // What is wrong with a model, a server that is built later would say as well.
+      try requireModels()
       throw PipelineError.usage(
         "the server is a program of its own, thaw-serve, and is neither beside thaw nor in the PATH. Build it"
           + " with 'make server' in Thaw's source folder.")
@@ -100,6 +103,16 @@ struct Serve: ParsableCommand {
     let error = FileError(program, "start", .system(errno))
     for pointer in pointers { free(pointer) }
     throw error
+  }
+
+  /// - Throws: what reading the first model that cannot be read throws.
+  private func requireModels() throws {
+    let context = try Session(global).context()
+    for argument in models {
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let isNamed = parts.count == 2 && !FileSystem.exists(FilePath(argument))
+      _ = try ModelReference(isNamed ? String(parts[1]) : argument).read(context: context)
+    }
   }
 
   /// What the server is told; it checks the values.

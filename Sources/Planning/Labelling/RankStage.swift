@@ -101,7 +101,7 @@ package struct RankStage {
       guard case .success(let vector) = result else { return }
       let bytes = try PhotoFiles.read(paths[index], limit: 1 << 30)
       used.append(paths[index])
-      vectors.append(vector)
+      vectors.append(vector.elements)
       thumbnails.append(
         (try? bytes.withUnsafeBytes { try decoder.verify($0) })?.thumbnail)
     }

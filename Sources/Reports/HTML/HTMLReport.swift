@@ -50,7 +50,7 @@ package struct HTMLReport: Sendable {
 
   /// A page that needs nothing but itself.
   static func document(_ title: String, _ body: Markup) -> Markup {
-    let style = Markup(trusted: ChartPalette.css + ReportStyle.css)
+    let style = Markup(trusted: ChartPalette.css + ReportStyle.css + ReportStyle.map)
     return """
       <!DOCTYPE html>
       <html lang="en">
@@ -76,7 +76,8 @@ package struct HTMLReport: Sendable {
   /// about.
   private var sections: [Section] {
     let all: [Section?] = [
-      evaluationSection, earlierSection, photosSection, errorsSection, confusionSection,
+      evaluationSection, earlierSection, photosSection, mapSection, errorsSection, shortcutsSection,
+      confusionSection,
       decisionsSection,
       calibrationSection,
       crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,

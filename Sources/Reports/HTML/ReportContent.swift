@@ -45,6 +45,10 @@ package struct ReportContent: Sendable {
   package var fit: FitFindings?
   /// What `thaw diagnose errors` found.
   package var errors: ErrorAnalysis?
+  /// What `thaw diagnose shortcuts` found.
+  package var shortcuts: ShortcutDiagnosis?
+  /// Where photos lie to each other; see ``PhotoMap``.
+  package var map: PhotoMap?
   /// What `thaw cross-validate` found.
   package var crossValidation: CrossValidationResult?
   /// Small PNG or JPEG files of photos, by the path that results name them with; a photo without

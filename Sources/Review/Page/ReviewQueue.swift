@@ -54,7 +54,8 @@ struct ReviewQueue: Sendable {
     guard !run.manifest.severalLabels else {
       throw PipelineError.usage(
         "a review gives each photo one class, and photos of this run may have several. Correct the table of"
-          + " labels and prepare again.")
+          + " labels and prepare again; predictions.csv of thaw evaluate has what contradicts it most."
+      )
     }
     let (manifest, context) = (run.manifest, run.context)
     let classifier = try run.classifier().withSoftmax(context: context)

@@ -8,7 +8,7 @@ import ThawDiagnosis
 import ThawFiles
 import ThawImages
 package import ThawInference
-import ThawReports
+package import ThawReports
 package import ThawRuns
 import ThawTensors
 import ThawTraining
@@ -214,8 +214,9 @@ private struct ShortcutWork {
       return ShortcutDiagnosis.ClassLook(
         name: name, count: rows.count, borderHeat: mean(\.border), cornerHeat: mean(\.corners),
         unusualHeat: usual.flatMap { usual in mean { $0.outside(usual) } },
-        hottest: hottest.map { PhotoParts.names[$0] },
-        hottestShare: hottest.flatMap { ninths?[$0] },
+        hottest: hottest.flatMap { place in
+          ninths.map { (ShortcutDiagnosis.places[place], $0[place]) }
+        },
         excess: own.flatMap { own in
           ShortcutDiagnosis.Excess(
             own.map(\.ninths),
@@ -225,12 +226,13 @@ private struct ShortcutWork {
         }, recall: share(rows, plain),
         recallCentreHidden: share(rows, withoutCentre),
         recallBorderHidden: share(rows, withoutBorder),
-        centreDecides: centre, borderDecides: border,
-        goesByBorder: ShortcutDiagnosis.goesByBorder(border: border, centre: centre))
+        centreDecides: centre, borderDecides: border)
     }
     let all = Array(labels.indices)
     return ShortcutDiagnosis(
-      split: split, accuracy: share(all, plain), centreHidden: share(all, withoutCentre),
+      split: split,
+      key: classifier.record.flatMap { try? TrainingRecord(json: $0.training) }?.key,
+      accuracy: share(all, plain), centreHidden: share(all, withoutCentre),
       borderHidden: share(all, withoutBorder), greyAnswer: classifier.classNames[greyAnswer[0]],
       classes: classes, notes: notes)
   }

@@ -14,11 +14,6 @@ struct PhotoParts {
     inner = start..<(start + width)
   }
 
-  static let names = [
-    "upper left corner", "upper edge", "upper right corner", "left edge", "middle", "right edge",
-    "lower left corner", "lower edge", "lower right corner",
-  ]
-
   func isInner(_ row: Int, _ column: Int) -> Bool { inner.contains(row) && inner.contains(column) }
 
   /// Whether a place is in one of the four corners, each a fifth of the side.
@@ -27,7 +22,7 @@ struct PhotoParts {
     return isEnd(row) && isEnd(column)
   }
 
-  /// Which of the nine places of ``names``.
+  /// Which of the nine places of `ShortcutDiagnosis.places`.
   func ninth(_ row: Int, _ column: Int) -> Int { row * 3 / side * 3 + column * 3 / side }
 
   /// Puts `other` in place of one half of a photo.

@@ -98,9 +98,13 @@ struct RunReport {
     content.preprocessing = diagnosis("preprocessing", limit: 1 << 26)
     content.fit = diagnosis("fit", limit: 1 << 26)
     content.crossValidation = crossValidation
+    content.map = try map()
     // Of the model and the photos of now alone.
     let errors: ErrorAnalysis? = diagnosis("errors", limit: 1 << 24)
     content.errors = errors?.key == record.key && record.isOf(manifest) ? errors : nil
+    let shortcuts: ShortcutDiagnosis? = diagnosis("shortcuts", limit: 1 << 24)
+    content.shortcuts =
+      shortcuts?.key == record.key && record.isOf(manifest) ? shortcuts : nil
     let suspects = Set(content.fit?.labels.filter(\.isSuspicious).map(\.path) ?? [])
     let ambiguous = Set(content.errors?.mostAmbiguous.map(\.path) ?? [])
     content.thumbnails = thumbnails(
@@ -172,7 +176,7 @@ struct RunReport {
   }
 
   /// The last result of a diagnosis; nil when there is none, or one of another version.
-  private func diagnosis<Result: Decodable>(_ kind: String, limit: Int) -> Result? {
+  func diagnosis<Result: Decodable>(_ kind: String, limit: Int) -> Result? {
     guard let bytes = try? FileSystem.read(run.diagnosis(kind), limit: limit) else { return nil }
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase

@@ -3,17 +3,22 @@
 import Glibc
 import ThawConsole
 import ThawFiles
-package import ThawReports
 
 /// Where in photos a classifier looks, and whether that is where the object is.
 package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
+  /// The nine parts of a photo, in the order of rows.
+  package static let places = [
+    "upper left corner", "upper edge", "upper right corner", "left edge", "middle", "right edge",
+    "lower left corner", "lower edge", "lower right corner",
+  ]
+
   /// The mean of a share over photos, with where it lies with 95 % confidence.
   package struct Mean: Sendable, Equatable, Codable {
     package let mean: Double
     package let lower: Double
     package let upper: Double
 
-    init(_ values: [Double]) {
+    package init(_ values: [Double]) {
       let count = Double(max(values.count, 1))
       let middle = values.reduce(0, +) / count
       let variance =
@@ -43,7 +48,7 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
     package var isClear: Bool { sigma > 4 && own - others > 0.02 }
 
     /// The place with the largest difference; nil without two maps on either side.
-    init?(_ own: [[Double]], _ others: [[Double]]) {
+    package init?(_ own: [[Double]], _ others: [[Double]]) {
       guard own.count > 1, others.count > 1 else { return nil }
       func moments(_ rows: [[Double]], _ place: Int) -> (mean: Double, error: Double) {
         let values = rows.map { $0[place] }
@@ -59,7 +64,7 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
       guard let best = places.indices.max(by: { places[$0].sigma < places[$1].sigma }) else {
         return nil
       }
-      place = PhotoParts.names[best]
+      place = ShortcutDiagnosis.places[best]
       (self.own, self.others, sigma) = places[best]
     }
   }
@@ -92,9 +97,25 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
 
     /// Whether the outer half makes the answer beyond chance more often than the inner half does.
     package let goesByBorder: Bool
+
+    package init(
+      name: String, count: Int, borderHeat: Mean?, cornerHeat: Mean?, unusualHeat: Mean?,
+      hottest: (place: String, share: Double)?, excess: Excess?, recall: ErrorAnalysis.Share,
+      recallCentreHidden: ErrorAnalysis.Share, recallBorderHidden: ErrorAnalysis.Share,
+      centreDecides: ErrorAnalysis.Share, borderDecides: ErrorAnalysis.Share
+    ) {
+      (self.name, self.count, self.excess, self.recall) = (name, count, excess, recall)
+      (self.borderHeat, self.cornerHeat, self.unusualHeat) = (borderHeat, cornerHeat, unusualHeat)
+      (self.hottest, hottestShare) = (hottest?.place, hottest?.share)
+      self.recallCentreHidden = recallCentreHidden
+      self.recallBorderHidden = recallBorderHidden
+      (self.centreDecides, self.borderDecides) = (centreDecides, borderDecides)
+      goesByBorder = ShortcutDiagnosis.goesByBorder(border: borderDecides, centre: centreDecides)
+    }
   }
 
-  static func goesByBorder(border: ErrorAnalysis.Share, centre: ErrorAnalysis.Share) -> Bool {
+  private static func goesByBorder(border: ErrorAnalysis.Share, centre: ErrorAnalysis.Share) -> Bool
+  {
     border.of >= fewest && centre.of >= fewest && border.lower > centre.upper
   }
 
@@ -115,13 +136,16 @@ package struct ShortcutDiagnosis: Sendable, Equatable, Codable {
   package let verdict: String
   /// What could not be looked at.
   package let notes: [String]
+  /// Of the model's training; nil where that is not known.
+  package let key: String?
 
-  init(
-    split: String, accuracy: ErrorAnalysis.Share, centreHidden: ErrorAnalysis.Share,
+  package init(
+    split: String, key: String?, accuracy: ErrorAnalysis.Share, centreHidden: ErrorAnalysis.Share,
     borderHidden: ErrorAnalysis.Share, greyAnswer: String, classes: [ClassLook], notes: [String]
   ) {
     count = accuracy.of
     self.split = split
+    self.key = key
     self.accuracy = accuracy
     accuracyCentreHidden = centreHidden
     accuracyBorderHidden = borderHidden
