@@ -3,6 +3,7 @@
 package import ThawBackbones
 package import ThawConsole
 package import ThawExecution
+import ThawFiles
 package import ThawNetwork
 import ThawOneDNN
 package import ThawRanks
@@ -16,6 +17,8 @@ package struct StageContext: Sendable {
   package let console: Console
   /// Threads for kernels, and for reading and decoding.
   package let threads: Int
+  /// Bytes of memory that are to be had now: what caches go by.
+  package let memory: Int
   /// Cards and weights.
   package let pretrained: PretrainedStore
 
@@ -41,11 +44,14 @@ package struct StageContext: Sendable {
 
   /// Configures the thread pools of this process for `threads`.
   ///
-  /// - Parameter threads: nil for the number of physical cores, or a rank's share of them.
+  /// - Parameters:
+  ///   - threads: nil for the number of physical cores, or a rank's share of them.
+  ///   - memory: bytes; nil for what the machine has available and the control group allows.
   package init(
-    console: Console = Console(), threads: Int? = nil, engine: EngineChoice = .oneDNN,
-    pretrained: PretrainedStore, ranks: RankGroup = .alone
+    console: Console = Console(), threads: Int? = nil, memory: Int? = nil,
+    engine: EngineChoice = .oneDNN, pretrained: PretrainedStore, ranks: RankGroup = .alone
   ) {
+    self.memory = min(memory ?? .max, MemoryLimit.available)
     self.ranks = ranks
     self.engine = engine
     self.console = console
@@ -61,6 +67,7 @@ package struct StageContext: Sendable {
     ranks = .alone
     self.console = console
     threads = 1
+    memory = MemoryLimit.available
     self.pretrained = pretrained
   }
 
