@@ -19,6 +19,9 @@ package struct StageContext: Sendable {
   package let threads: Int
   /// Bytes of memory that are to be had now: what caches go by.
   package let memory: Int
+  /// Bytes of memory that there are, whoever has them now, or that the process was given: what decides how
+  /// much is trained at a time, which must not change from one moment to the next.
+  package let memoryLimit: Int
   /// Cards and weights.
   package let pretrained: PretrainedStore
 
@@ -52,6 +55,7 @@ package struct StageContext: Sendable {
     engine: EngineChoice = .oneDNN, pretrained: PretrainedStore, ranks: RankGroup = .alone
   ) {
     self.memory = min(memory ?? .max, MemoryLimit.available)
+    memoryLimit = memory ?? MemoryLimit.total
     self.ranks = ranks
     self.engine = engine
     self.console = console
@@ -68,6 +72,7 @@ package struct StageContext: Sendable {
     self.console = console
     threads = 1
     memory = MemoryLimit.available
+    memoryLimit = MemoryLimit.total
     self.pretrained = pretrained
   }
 
@@ -93,6 +98,8 @@ package struct StageContext: Sendable {
     var fast = OneDNNEngine(training: reference)
     // Its own number, not the process's: somebody else may have set that since.
     fast.threads = threads
+    // A quarter is for photos, and an eighth for everything else.
+    fast.memory = memoryLimit / 8 * 5
     return Compiler(inference: fast, training: fast)
   }
 }

@@ -74,6 +74,26 @@ import ThawTinyBackbone
     #expect(isSame)
   }
 
+  /// 64 MB leave 40 for a step. The shards are a change of the recipe, so the run goes on with them.
+  @Test func aStepThatDoesNotFitIsTrainedInShards() throws {
+    let workspace = try Workspace(count: 40)
+    try workspace.fit("--size", "224").succeeded()
+    let tune = ["fine-tune", "--run", "run", "--unfreeze", "--epochs", "1", "--batch", "64"]
+    let outcome = try workspace.start(tune + ["--memory", "64M"]).wait()
+    outcome.succeeded()
+    #expect(outcome.stderr.contains("MB may be used for it."), "\(outcome.stderr)")
+    #expect(outcome.stderr.contains("shards instead, recorded as fine_tune.shards"))
+    let recipe = try workspace.text("run/recipe.yml")
+    #expect(recipe.contains("\n  shards: "))
+    let again = try workspace.thaw("fine-tune", "--run", "run", "--json").json()
+    #expect(again["unchanged"].bool == true)
+    // Statistics of the batch cannot be cut.
+    let refused = try workspace.start(
+      tune + ["--trainable-batch-norm", "training", "--shards", "1", "--memory", "64M"]
+    ).wait()
+    #expect(refused.status != 0 && refused.stderr.contains("Give a smaller --batch"))
+  }
+
   @Test func anOptionWithoutEffectIsRefused() throws {
     let workspace = try Self.prepared(scale: 1)
     let idle = try workspace.thaw(

@@ -74,8 +74,13 @@ package struct FineTuneStage {
     if let known, usual.made(known) {
       return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
     }
-    let engine = try TrainingEngine(
-      start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
+    let engine: TrainingEngine
+    do {
+      engine = try TrainingEngine(
+        start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
+    } catch let lack as ExecutionError where lack.isLackOfMemory {
+      return try FineTuneStage(smaller(start, lack)).fineTune(onPlan: onPlan, pacing: pacing)
+    }
     let tuning = try key(start, engine: engine.name)
     if let known, tuning.made(known) {
       return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
@@ -101,6 +106,27 @@ package struct FineTuneStage {
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()
     sources.removePixels()
     return (summary(trained.outcome, trained.time, start, unchanged: false), run)
+  }
+
+  /// The run with steps cut into twice as many shards, one of which is in memory at a time. It is a change of
+  /// the recipe: shards are added in an order of their own, so the last bits are those of another training.
+  ///
+  /// - Throws: `lack`, where a step cannot be cut.
+  private func smaller(_ start: FineTuneStart, _ lack: ExecutionError) throws -> OpenRun {
+    var recipe = run.recipe
+    let shards = 2 * recipe.fineTune.train.shards
+    recipe.fineTune.train.shards = shards
+    let smaller = run.with(recipe)
+    do {
+      try FineTuneStage(smaller).training(
+        start, key: "", TrainingSourceMaker(run: smaller, settings: recipe.fineTune.train)
+      ).requireShards()
+    } catch { throw lack }
+    run.context.console.warn(
+      "\(lack) Each step is trained in \(shards) shards instead, recorded as fine_tune.shards: the same steps"
+        + " but for their last bits.")
+    try smaller.saveRecipe()
+    return smaller
   }
 
   /// The run with the recipe that a change has made. What was trained so far is a part of the new training
