@@ -265,7 +265,8 @@ let package = Package(
       name: "ThawRankThreads", dependencies: targets(["Ranks"]), path: "Tests/RankThreads"),
     // Uses the library as another program does, in a process of its own.
     .executableTarget(
-      name: "thaw-test-tool", dependencies: ["Thaw", "ThawTinyBackbone", systemPackage],
+      name: "thaw-test-tool",
+      dependencies: ["Thaw", "ThawTinyBackbone", systemPackage] + targets(["OneDNN"]),
       path: "Tests/TestTool"),
     tests(of: "Tensors", ["Tensors"]),
     tests(of: "Files", ["Files"], libraries: [systemPackage]),

@@ -10,16 +10,19 @@ import ThawRuns
 struct Session {
   let options: GlobalOptions
   let console: Console
+  private let memory: Int?
 
-  init(_ options: GlobalOptions) {
+  /// - Parameter memory: bytes that it may take; nil for what there is.
+  init(_ options: GlobalOptions, memory: Int? = nil) {
     self.options = options
+    self.memory = memory
     console = Console(isQuiet: options.quiet)
   }
 
   /// The context of a stage.
   func context() throws -> StageContext {
     StageContext(
-      console: console, threads: options.threads, engine: options.engine,
+      console: console, threads: options.threads, memory: memory, engine: options.engine,
       pretrained: try pretrained(), ranks: RankGroup.current)
   }
 

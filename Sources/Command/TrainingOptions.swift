@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import ThawFiles
 import ThawRecipes
 
 /// How layers are trained: the same options for the head and for thawed layers. A command that runs
@@ -26,6 +27,7 @@ struct TrainingOptions: ParsableArguments {
   @Option(.augmentation) var augmentation: StageArgument?
   @Option(.mixing) var mixing: StageArgument?
   @Option(.views) var views: StageArgument?
+  @Option(.keptPixels) var keptPixels: StageArgument?
   @Option(.sizes) var sizes: StageArgument?
   @Option(.patience) var patience: StageArgument?
 
@@ -36,7 +38,7 @@ struct TrainingOptions: ParsableArguments {
     try [
       solver, epochs, batch, accumulation, shards, learningRate, layerDecay, momentum, weightDecay,
       gradientClip, weightAveraging, schedule, cycleLength, cycleMult, warmUp, labelSmoothing,
-      classWeights, augmentation, mixing, views, sizes, patience,
+      classWeights, augmentation, mixing, views, keptPixels, sizes, patience,
     ].compactMap { try $0?.setting() }
   }
 }
@@ -51,5 +53,26 @@ struct FrozenBatchNormOptions: ParsableArguments {
   /// What was given.
   func settings() throws -> [StageSetting] {
     try [frozenBatchNorm].compactMap { try $0?.setting() }
+  }
+}
+
+/// How much memory a training may take.
+struct MemoryOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Memory that it may take, for example 4G (default: what is free, or what the control group allows)."
+        + " Decoded photos are kept in a quarter of it. Changes no result.",
+      valueName: "size"))
+  var memory: String?
+
+  /// Bytes; nil for what there is.
+  var bytes: Int? { memory.flatMap { MemoryLimit.bytes($0) } }
+
+  func validate() throws {
+    guard let memory else { return }
+    guard let bytes = MemoryLimit.bytes(memory), bytes >= 64 << 20 else {
+      throw ValidationError(
+        "--memory is '\(memory)', expected a size of at least 64M such as 512M, 1.5G or bytes.")
+    }
   }
 }

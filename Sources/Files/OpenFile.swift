@@ -35,6 +35,29 @@ package struct OpenFile {
     return filled
   }
 
+  /// Reads from `offset`, leaving the current position alone, until `buffer` is full or the file ends;
+  /// returns the number of bytes.
+  package func read(
+    into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+  ) throws(FileError) -> Int {
+    var filled = 0
+    while filled < buffer.count, let base = buffer.baseAddress {
+      let count = pread(descriptor, base + filled, buffer.count - filled, off_t(offset + filled))
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else { throw FileError(path, "read", .system(errno)) }
+      if count == 0 { break }
+      filled += count
+    }
+    return filled
+  }
+
+  /// Makes the file `size` bytes long.
+  package func cut(to size: Int) throws(FileError) {
+    guard ftruncate(descriptor, off_t(size)) == 0 else {
+      throw FileError(path, "cut", .system(errno))
+    }
+  }
+
   /// Writes everything, at the current position.
   package func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
     var written = 0

@@ -3,6 +3,7 @@
 package import ThawBackbones
 package import ThawConsole
 package import ThawExecution
+import ThawFiles
 package import ThawNetwork
 import ThawOneDNN
 package import ThawRanks
@@ -16,6 +17,11 @@ package struct StageContext: Sendable {
   package let console: Console
   /// Threads for kernels, and for reading and decoding.
   package let threads: Int
+  /// Bytes of memory that are to be had now: what caches go by.
+  package let memory: Int
+  /// Bytes of memory that there are, whoever has them now, or that the process was given: what decides how
+  /// much is trained at a time, which must not change from one moment to the next.
+  package let memoryLimit: Int
   /// Cards and weights.
   package let pretrained: PretrainedStore
 
@@ -41,11 +47,15 @@ package struct StageContext: Sendable {
 
   /// Configures the thread pools of this process for `threads`.
   ///
-  /// - Parameter threads: nil for the number of physical cores, or a rank's share of them.
+  /// - Parameters:
+  ///   - threads: nil for the number of physical cores, or a rank's share of them.
+  ///   - memory: bytes; nil for what the machine has available and the control group allows.
   package init(
-    console: Console = Console(), threads: Int? = nil, engine: EngineChoice = .oneDNN,
-    pretrained: PretrainedStore, ranks: RankGroup = .alone
+    console: Console = Console(), threads: Int? = nil, memory: Int? = nil,
+    engine: EngineChoice = .oneDNN, pretrained: PretrainedStore, ranks: RankGroup = .alone
   ) {
+    self.memory = min(memory ?? .max, MemoryLimit.available)
+    memoryLimit = memory ?? MemoryLimit.total
     self.ranks = ranks
     self.engine = engine
     self.console = console
@@ -61,6 +71,8 @@ package struct StageContext: Sendable {
     ranks = .alone
     self.console = console
     threads = 1
+    memory = MemoryLimit.available
+    memoryLimit = MemoryLimit.total
     self.pretrained = pretrained
   }
 
@@ -86,6 +98,8 @@ package struct StageContext: Sendable {
     var fast = OneDNNEngine(training: reference)
     // Its own number, not the process's: somebody else may have set that since.
     fast.threads = threads
+    // A quarter is for photos, and an eighth for everything else.
+    fast.memory = memoryLimit / 8 * 5
     return Compiler(inference: fast, training: fast)
   }
 }

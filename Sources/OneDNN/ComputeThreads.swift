@@ -30,12 +30,23 @@ package enum ComputeThreads {
     "\(OneDNN.name) (\(String(cString: thaw_dnnl_instructions())))"
   }
 
-  /// How many threads a parallel region gets that asks for `threads`: fewer where the environment
-  /// limits them (`OMP_THREAD_LIMIT`, `OMP_DYNAMIC`).
+  /// How many threads work that `threads` are asked for: fewer where the environment limits them
+  /// (`OMP_THREAD_LIMIT`).
   package static func granted(of threads: Int) -> Int {
-    let counter = Atomic<Int>(0)
-    inHostRegion(of: threads) { _ in counter.add(1, ordering: .relaxed) }
-    return counter.load(ordering: .relaxed)
+    Int(thaw_dnnl_granted(CInt(clamping: threads)))
+  }
+
+  /// Calls `body` once for each number below `shares`, as plans call their lanes: for tests.
+  package static func share(_ shares: Int, _ body: (Int) -> Void) {
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { body in
+        thaw_dnnl_parallel(
+          CInt(clamping: shares),
+          { context, share in
+            context?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(share))
+          }, UnsafeMutableRawPointer(mutating: body))
+      }
+    }
   }
 
   /// Calls `body` on each thread of a parallel region of OpenMP with its number, as a host may that

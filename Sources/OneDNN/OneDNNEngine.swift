@@ -18,6 +18,8 @@ package struct OneDNNEngine: Engine {
   package var imagesPerPass = 1
   /// Threads of the plans it compiles; ``ComputeThreads/count`` when nil.
   package var threads: Int?
+  /// Bytes that a plan for training may take; nil for as many as there are.
+  package var memory: Int?
   /// Shown every result of the inference plans it compiles, for measuring; nil for nobody.
   package var observer: LayerObserver?
   private let trainingEngine: any Engine
@@ -101,6 +103,8 @@ package struct OneDNNEngine: Engine {
   }
 
   /// The same with its own type, and without another engine behind it.
+  ///
+  /// - Throws: ``ExecutionError/memory(batch:needed:allowed:)`` before memory is taken that it may not have.
   package func trainingPlan(
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
@@ -110,6 +114,12 @@ package struct OneDNNEngine: Engine {
       let program = try TrainingProgram(
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size, lanes: max(min(threads, batch), 1))
+      if let memory {
+        let needed = program.memoryNeed
+        guard needed <= memory else {
+          throw ExecutionError.memory(batch: batch - 1, needed: needed, allowed: memory)
+        }
+      }
       return try OneDNNTrainingPlan(program)
     }
   }

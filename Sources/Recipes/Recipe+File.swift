@@ -67,6 +67,19 @@ extension Recipe {
   package init(written yaml: String, file: String) throws {
     try self.init(yaml: yaml, file: file)
     if !yaml.contains("\n  color_profiles:") { image.colorProfiles = .ignore }
+    for (name, section) in [("train", \Recipe.train), ("fine_tune", \Recipe.fineTune.train)]
+    where self[keyPath: section].drawsAnew && !Recipe.has("kept_pixels", in: name, of: yaml) {
+      self[keyPath: section].keptPixels = .whole
+    }
+  }
+
+  /// Whether a section of a recipe that a run wrote has a key.
+  private static func has(_ key: String, in section: String, of yaml: String) -> Bool {
+    guard let start = "\n\(yaml)".range(of: "\n\(section):\n") else { return false }
+    let lines = "\n\(yaml)"[start.upperBound...].split(separator: "\n").prefix {
+      $0.hasPrefix("  ")
+    }
+    return lines.contains { $0.hasPrefix("  \(key):") }
   }
 
   /// The recipe as a YAML file that reads back as the same recipe.
@@ -90,7 +103,9 @@ extension Recipe {
         sections.contains("") && !["name", "minutes"].contains(key.name)
           ? [(key.name, key.text(in: self))] : []
       case .section(let name, let keys, _):
-        sections.contains(name) ? keys.map { ("\(name).\($0.name)", $0.text(in: self)) } : []
+        sections.contains(name)
+          ? keys.filter { $0.name != "kept_pixels" || $0.write(self) != nil }
+            .map { ("\(name).\($0.name)", $0.text(in: self)) } : []
       }
     }
   }
@@ -99,7 +114,7 @@ extension Recipe {
   ///
   /// - Throws: ``PipelineError/usage(_:)`` in the same words as for a file.
   package func checked() throws -> Recipe {
-    do { return try Recipe(yaml: yaml, file: "options") } catch let error as ConfigurationError {
+    do { return try Recipe(written: yaml, file: "options") } catch let error as ConfigurationError {
       throw PipelineError.usage("options: \(error.reason)")
     }
   }

@@ -44,6 +44,13 @@ extension Recipe {
       /// A new draw in every epoch, computed through the frozen layers each time.
       case fresh
     }
+    /// What is kept of decoded photos that every epoch draws anew.
+    package enum KeptPixels: String, Hashable, Sendable, CaseIterable {
+      /// Not more than draws can look at: large photos become smaller.
+      case shrunk
+      /// The photos as they are decoded, to the same bits as decoding them in every epoch.
+      case whole
+    }
     /// See ``Solver``.
     package var solver = Solver.sgd
     /// Passes over the training photos; with cycles rounded up to whole ones.
@@ -93,6 +100,8 @@ extension Recipe {
     package var mixing: BatchMixing?
     /// See ``Views``.
     package var views = Views.cached(4)
+    /// See ``KeptPixels``; says something where views are fresh.
+    package var keptPixels = KeptPixels.shrunk
     /// Sides of the network's input that training goes through, one after the other; the last is
     /// the network's own. Empty for that alone.
     package var sizes: [Int] = []
@@ -101,6 +110,9 @@ extension Recipe {
 
     /// The defaults of head training.
     package init() {}
+
+    /// Whether every epoch draws its own look at each photo.
+    package var drawsAnew: Bool { augmentation.isActive && views == .fresh }
   }
 
   /// The largest learning rate of each layer group, input to head.

@@ -147,6 +147,16 @@ extension RecipeKey where Section == Recipe.Train {
       "Draws of each training photo that are cached, or a new draw in every epoch (`fresh`) computed"
         + " through the frozen layers.")
   }
+  package static var keptPixels: RecipeKey {
+    RecipeKey(
+      "kept_pixels", from: .shrunk, .choice, option: "kept-pixels",
+      idle: { convex($0) ?? ($0.drawsAnew ? nil : "no photo is drawn anew in every epoch") },
+      "What of the decoded photos is kept for fresh views: not more than draws can look at (large photos"
+        + " are `shrunk`), or the `whole` photo. See [memory.md](memory.md).",
+      // A training that keeps nothing has the text that it had before there was a choice.
+      write: { $0.drawsAnew || $0.keptPixels != .shrunk ? $0.keptPixels.rawValue : nil }
+    ) { $0.keptPixels = $1 }
+  }
   package static var sizes: RecipeKey {
     RecipeKey(
       "sizes", \.sizes, .wholes(Recipe.sides), option: "sizes",
@@ -232,6 +242,6 @@ extension Recipe.Train {
     .beta2,
     .alpha, .epsilon, .weightDecay, .weightDecayKind, .decaysBiasesAndNorms, .gradientClip,
     .weightAveraging, .regularization, .schedule, .labelSmoothing, .classWeights, .augmentation,
-    .mixing, .views, .sizes, .patience,
+    .mixing, .views, .keptPixels, .sizes, .patience,
   ]
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// A fixed block of 64-byte aligned memory, zero-filled, freed with the last reference.
 ///
 /// 64 bytes is one cache line and one AVX-512 register: kernels load from it without a split.
@@ -7,18 +9,24 @@
 package final class AlignedStorage<Scalar: BitwiseCopyable>: @unchecked Sendable {
   /// The whole block.
   package let elements: UnsafeMutableBufferPointer<Scalar>
+  private let allocation: UnsafeMutableRawPointer
 
   /// Takes `count` elements, all bytes zero. Traps when `count` is negative.
   package init(count: Int) {
     precondition(count >= 0, "AlignedStorage needs a count of at least 0, got \(count).")
     let bytes = count * MemoryLayout<Scalar>.stride
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: max(bytes, 64), alignment: 64)
-    raw.initializeMemory(as: UInt8.self, repeating: 0, count: max(bytes, 64))
+    // Pages that come fresh from the system are zero already and are not touched here: a large block that
+    // is written next would be gone through twice otherwise.
+    guard let allocation = calloc(1, max(bytes, 64) + 63) else {
+      preconditionFailure("There is no memory for \(bytes) bytes.")
+    }
+    self.allocation = allocation
+    let raw = allocation.alignedUp(toMultipleOf: 64)
     elements = UnsafeMutableBufferPointer(
       start: raw.bindMemory(to: Scalar.self, capacity: count), count: count)
   }
 
-  deinit { UnsafeMutableRawPointer(mutating: elements.baseAddress)?.deallocate() }
+  deinit { free(allocation) }
 
   /// A second block with the same contents.
   package func copy() -> AlignedStorage {

@@ -37,22 +37,52 @@ struct RecipeKeyTests {
     let recipe = try Recipe(written: text, file: name)
     // A run of that version ignored profiles, and goes on so.
     #expect(recipe.image.colorProfiles == .ignore)
-    #expect(recipe.yaml == withPixels(text, profiles: "ignore"))
+    #expect(recipe.yaml == withPixels(text, profiles: "ignore", kept: "whole"))
     #expect(try Recipe(written: recipe.yaml, file: name) == recipe)
   }
 
   /// What a recipe says of pixels besides the size, which version 0.1.0 did not know.
-  private func withPixels(_ text: String, profiles: String) -> String {
+  private func withPixels(_ text: String, profiles: String, kept: String) -> String {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
-      line.hasPrefix("  size: ")
-        ? [String(line), "  color_profiles: \(profiles)", "  max_pixels: auto"] : [String(line)]
+      switch line {
+      case "  views: fresh": [String(line), "  kept_pixels: \(kept)"]
+      case _ where line.hasPrefix("  size: "):
+        [String(line), "  color_profiles: \(profiles)", "  max_pixels: auto"]
+      default: [String(line)]
+      }
     }
     return lines.joined(separator: "\n")
   }
 
+  /// A run that began before there was a choice draws from whole photos to its end.
+  @Test func whatIsKeptOfPhotosIsNeverGuessed() throws {
+    let fresh = "fine_tune:\n  augmentation: photo\n  views: fresh\n"
+    #expect(try Recipe(yaml: fresh, file: "r").fineTune.train.keptPixels == .shrunk)
+    let old = try Recipe(written: "train:\n  views: 4\n" + fresh, file: "r")
+    #expect(old.fineTune.train.keptPixels == .whole && old.train.keptPixels == .shrunk)
+    #expect(old.yaml.contains("\n  kept_pixels: whole\n"))
+    for value in [Recipe.Train.KeptPixels.whole, .shrunk] {
+      var recipe = Recipe()
+      recipe.fineTune.train.keptPixels = value
+      #expect(try Recipe(written: recipe.yaml, file: "r") == recipe)
+      #expect(try Recipe(yaml: recipe.yaml, file: "r") == recipe)
+      #expect(try recipe.checked() == recipe)
+    }
+    // The head sees cached views: its text is what it was.
+    #expect(!Recipe().train.yaml.contains("kept_pixels"))
+    var idle = Recipe()
+    idle.train.keptPixels = .whole
+    #expect(
+      idle.keysWithoutEffect == [
+        "train.kept_pixels: whole has no effect: no photo is drawn anew in every epoch"
+      ])
+  }
+
   @Test func aRecipeWrittenByHandMeansWhatItMeantInVersion010() throws {
     let recipe = try Recipe(yaml: try fixture("written-by-hand.yml"), file: "r.yml")
-    #expect(recipe.yaml == withPixels(try fixture("recipe-0.yml"), profiles: "convert"))
+    #expect(
+      recipe.yaml
+        == withPixels(try fixture("recipe-0.yml"), profiles: "convert", kept: "shrunk"))
     #expect(recipe.head.frozenBatchNorm == .batchStatistics)
     #expect(recipe.train.learningRate == .range(from: 1e-5, to: 1e-3))
     #expect(recipe.fineTune.phases.map(\.epochs) == [2, 4, nil])

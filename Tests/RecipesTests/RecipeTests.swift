@@ -243,6 +243,7 @@ extension Recipe.Train {
     train.augmentation.erasing = .cutout(side: 0.25)
     train.mixing = .mixup(alpha: 0.3)
     train.views = .fresh
+    train.keptPixels = .whole
     train.sizes = [96, 128]
     train.patience = 0
     return train

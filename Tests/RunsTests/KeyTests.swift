@@ -5,6 +5,7 @@ import ThawDatasets
 import ThawExecution
 import ThawFiles
 import ThawImages
+import ThawInference
 import ThawNetwork
 import ThawOneDNN
 import ThawRecipes
@@ -85,6 +86,44 @@ struct KeyTests {
     }
     #expect(try key(nil) != key("reference (Float)"))
     #expect(try key("oneDNN 2.6.3, reference (Float)") != key("reference (Float)"))
+  }
+
+  /// What is kept of photos is in a key where it changes pixels, and only there: what was trained before
+  /// there was a choice is found again.
+  @Test func keptPixelsAreInTheKeyWhereTheyChangePixels() throws {
+    func record(_ key: String, _ recipe: String, isHead: Bool) -> TrainingRecord {
+      TrainingRecord(
+        key: key, recipe: recipe, backbone: "b", weightsHash: "w", photos: ["train": 5],
+        head: Recipe().head, isHeadAlone: isHead,
+        outcome: TrainingOutcome(
+          epochs: 1, bestValidAccuracy: nil, bestValidLoss: nil, trainableParameters: 1,
+          cached: false))
+    }
+    let head = record("head", Recipe().yaml, isHead: true)
+    func key(_ kept: Recipe.Train.KeptPixels, shrinks: Bool) -> String {
+      var recipe = Recipe()
+      recipe.fineTune.train.keptPixels = kept
+      return FineTuningKey(recipe, head: head, engine: "e", shrinksPhotos: shrinks).key
+    }
+    let before = key(.whole, shrinks: true)
+    // As the program hashed it that knew no choice.
+    let lines = Recipe().fineTune.yaml.replacing("  kept_pixels: shrunk\n", with: "")
+    var hash = SHA256()
+    for piece in [
+      "fine-tuning 4", "engine", "e", "head", "head", "seed", "42", "cache", "float32",
+      "single rate", String(3e-4.bitPattern, radix: 16), "settings", lines,
+    ] { hash.update(piece) }
+    #expect(before == hash.hexadecimalDigest)
+    #expect(key(.whole, shrinks: false) == before && key(.shrunk, shrinks: false) == before)
+    #expect(key(.shrunk, shrinks: true) != before)
+    // A model of the former program, whose recipe does not know the choice.
+    let text = Recipe().yaml.replacing("  kept_pixels: shrunk\n", with: "")
+    let made = record(before, text, isHead: false)
+    var now = try Recipe(written: text, file: "r")
+    #expect(FineTuningKey(now, head: head, engine: "e", shrinksPhotos: true).made(made))
+    now.fineTune.train.keptPixels = .shrunk
+    #expect(FineTuningKey(now, head: head, engine: "e", shrinksPhotos: false).made(made))
+    #expect(!FineTuningKey(now, head: head, engine: "e", shrinksPhotos: true).made(made))
   }
 
   /// Features of one precision are never taken for those of another.

@@ -3,6 +3,7 @@
 import Foundation
 import SystemPackage
 import Thaw
+import ThawOneDNN
 import ThawTinyBackbone
 
 /// Uses the library in a process of its own, for tests of what a process has once: its environment,
@@ -12,6 +13,7 @@ import ThawTinyBackbone
 ///     thaw-test-tool train PHOTOS RUN CARDS        prints the accuracy
 ///     thaw-test-tool classify MODEL PHOTO...       prints each photo's logits, as bits
 ///     thaw-test-tool repeat MODEL COUNT PHOTO...   prints by how many bytes the process grows
+///     thaw-test-tool wait                          prints the milliseconds of processors that waiting takes
 @main
 struct TestTool {
   static func main() async throws {
@@ -51,8 +53,16 @@ struct TestTool {
       let before = try residentBytes()
       try await ask(classifier, photos, count)
       print(try residentBytes() - before)
+    case ("wait", 1):
+      ComputeThreads.share(4) { _ in usleep(1000) }
+      let before = processSeconds()
+      for _ in 0..<100 {
+        ComputeThreads.share(4) { _ in }
+        usleep(5000)
+      }
+      print(Int(1000 * (processSeconds() - before)))
     default:
-      print("usage: thaw-test-tool prepare|train|classify|repeat ...")
+      print("usage: thaw-test-tool prepare|train|classify|repeat|wait ...")
     }
   }
 
@@ -70,6 +80,12 @@ struct TestTool {
       }
       try await group.waitForAll()
     }
+  }
+
+  private static func processSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
   private static func residentBytes() throws -> Int {

@@ -204,6 +204,17 @@ struct ClassifierLimitsTests {
   }
 }
 
+/// What a training's threads do between two pieces of work.
+@Suite struct WaitingTests {
+  /// A hundred pauses of 5 ms behind shares that do nothing: threads that spin, as libgomp's do for
+  /// milliseconds, take 300 ms of processors and more.
+  @Test func waitingTakesNoTimeOfAProcessor() throws {
+    let result = try TestTool.run(["wait"])
+    let spent = try #require(Int(result.output.filter { $0 != "\n" }))
+    #expect(spent < 100, "\(spent) ms")
+  }
+}
+
 /// Counts from several tasks.
 final class Counter: Sendable {
   private let count = Mutex(0)

@@ -31,10 +31,11 @@ struct FineTune: ParsableCommand {
   @Flag(help: "Do nothing when the recipe says fine_tune: {enabled: false}, as fit does.")
   var ifEnabled = false
 
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
-    let session = Session(global)
+    let session = Session(global, memory: memory.bytes)
     let prepared = try session.open(directory)
     var recipe = prepared.recipe
     if ifEnabled, !recipe.fineTune.enabled {

@@ -42,6 +42,7 @@ struct Fit: ParsableCommand {
   @OptionGroup(title: "Several looks, several models", visibility: .hidden) var testTime:
     TestTimeOptions
   @OptionGroup var recipe: RecipeOptions
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func validate() throws {
@@ -52,7 +53,7 @@ struct Fit: ParsableCommand {
   }
 
   func run() throws {
-    let session = Session(global)
+    let session = Session(global, memory: memory.bytes)
     let directory = try newRun.directory(for: data)
     let context = try session.context()
     var recipe = try recipe.resolved(

@@ -17,10 +17,11 @@ struct Train: ParsableCommand {
 
   @OptionGroup(title: "Recipe and network") var network: NetworkOptions
   @OptionGroup(title: "Training of the head") var training: TrainingOptions
+  @OptionGroup(title: "Memory") var memory: MemoryOptions
   @OptionGroup(title: "Every command") var global: GlobalOptions
 
   func run() throws {
-    let session = Session(global)
+    let session = Session(global, memory: memory.bytes)
     let prepared = try session.open(directory)
     let recipe = try resolved()
     network.warnOfIdleKeys(recipe, console: session.console)

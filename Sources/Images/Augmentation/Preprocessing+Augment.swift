@@ -82,9 +82,9 @@ extension Preprocessing {
   // Everything but the turn.
   private func geometry(_ decoded: DecodedImage, _ draw: AugmentationDraw) -> RGBImage {
     if draw.keepsFrame { return square(of: decoded) }
-    let scale = 1 / Double(decoded.scaleDenominator)
-    let map = ProjectiveMap.scaling(x: scale, y: scale)
-      .after(photoMap(of: draw, size: decoded.originalSize))
+    precondition(
+      decoded.form != .square, "Only the plain square was kept of a photo, and \(draw) moves it.")
+    let map = decoded.fromOriginal.after(photoMap(of: draw, size: decoded.originalSize))
     let side = PixelSize(width: inputSize, height: inputSize)
     if let box = box(of: map, inside: decoded.coveredBox) {
       return decoded.image.resized(to: side, interpolation: interpolation, box: box)
@@ -134,8 +134,9 @@ extension Preprocessing {
     let center = Double(inputSize) / 2
     let extent = map.inputExtent(x: center, y: center)
     func reduced(_ length: Double, _ extent: Double) -> Int {
-      extent > 1.6
-        ? Int((length * 2.0.squareRoot() / extent).rounded(.up)) : Int(length.rounded(.up))
+      let density = decoded.sampledDensity(extent)
+      return extent > 1.6 && density < extent
+        ? Int((length * density / extent).rounded(.up)) : Int(length.rounded(.up))
     }
     let size = PixelSize(
       width: reduced(covered.right, extent.x), height: reduced(covered.bottom, extent.y))

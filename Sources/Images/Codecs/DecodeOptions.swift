@@ -85,6 +85,16 @@ package struct ImageProbe: Sendable, Hashable {
   var storedSize: PixelSize { orientation.swapsSides ? size.transposed : size }
 }
 
+/// What of a photo an image in memory has.
+package enum PhotoForm: UInt32, Sendable, Hashable, CaseIterable {
+  /// All of it, as it was decoded.
+  case decoded
+  /// All of it, at a smaller size of its own.
+  case shrunk
+  /// The square that the contract cuts, ready for the network.
+  case square
+}
+
 /// A decoded, upright photo and what was learned on the way.
 package struct DecodedImage: Sendable, Hashable {
   /// The upright pixels.
@@ -101,6 +111,8 @@ package struct DecodedImage: Sendable, Hashable {
   package let scaleDenominator: Int
   /// The camera as EXIF names it; nil when it does not.
   package let camera: String?
+  /// What of the photo `image` has.
+  package let form: PhotoForm
 
   /// Pixels that did not come from a file: upright, whole, lossless.
   package init(pixels image: RGBImage) {
@@ -109,11 +121,26 @@ package struct DecodedImage: Sendable, Hashable {
       originalSize: image.size, scaleDenominator: 1)
   }
 
+  /// Pixels that were kept of a photo.
+  ///
+  /// - Parameters:
+  ///   - original: extent of the upright photo at full scale.
+  ///   - scaleDenominator: of a photo that is kept as it was decoded; 1 otherwise.
+  package init(
+    kept image: RGBImage, as form: PhotoForm, original: PixelSize, scaleDenominator: Int = 1
+  ) {
+    self.init(
+      image: image, format: .png, warnings: ImageWarnings(), orientation: .upright,
+      originalSize: original, scaleDenominator: scaleDenominator, form: form)
+  }
+
   init(
     image: RGBImage, format: ImageFormat, warnings: ImageWarnings, orientation: ImageOrientation,
-    originalSize: PixelSize, scaleDenominator: Int, camera: String? = nil
+    originalSize: PixelSize, scaleDenominator: Int, camera: String? = nil,
+    form: PhotoForm = .decoded
   ) {
     self.camera = camera
+    self.form = form
     self.image = image
     self.format = format
     self.warnings = warnings
@@ -125,7 +152,8 @@ package struct DecodedImage: Sendable, Hashable {
   /// The part of `image` that the original covers: with scaled decoding the last column and row may
   /// stand for less than a whole pixel.
   package var coveredBox: SourceBox {
-    SourceBox(
+    if form != .decoded { return SourceBox(image.size) }
+    return SourceBox(
       left: 0, top: 0, right: Double(originalSize.width) / Double(scaleDenominator),
       bottom: Double(originalSize.height) / Double(scaleDenominator))
   }

@@ -39,7 +39,16 @@ extension Preprocessing {
   }
 
   /// The square a view shows, still in 8 bits and not mirrored: augmentation works on this.
+  ///
+  /// Traps when only the contract's square was kept, and the view is another.
   package func square(of decoded: DecodedImage, view: View = .center) -> RGBImage {
+    if decoded.form == .square {
+      precondition(
+        view.anchor == .center && view.zoom == 0 && decoded.image.width == inputSize,
+        "Only a square of \(decoded.image.size) was kept of a photo, and \(view) of \(inputSize) is asked for."
+      )
+      return decoded.image
+    }
     let (resized, crop) = geometry(of: decoded.originalSize, view: view)
     return decoded.image.resized(
       to: resized, interpolation: interpolation, box: decoded.coveredBox, region: crop)

@@ -50,6 +50,16 @@ extension Preprocessing {
       format: decoded.format, originalSize: decoded.originalSize, warnings: decoded.warnings)
   }
 
+  /// Decodes a file as far as views of it need: what ``prepare(_:views:scaledDecoding:into:)`` looks at.
+  ///
+  /// - Throws: ``ImageError``.
+  package func decode(_ bytes: UnsafeRawBufferPointer) throws(ImageError) -> DecodedImage {
+    var options = decodeOptions
+    let probe = try ImageDecoder.probe(bytes, options: options)
+    options.minimumSize = smallestSource(of: probe.size)
+    return try ImageDecoder.decode(bytes, probed: probe, options: options)
+  }
+
   // The margin times the size the contract resizes to. Views do not come into it, so that the pixels
   // of a view do not depend on which others are prepared with it: they are cached under its name.
   // The nearest pixel must be one of the photo's own, so then the photo is decoded in full.

@@ -25,6 +25,8 @@ package struct RunDirectory: Sendable {
   package var cache: FilePath { path.appending("cache") }
   /// The caches of features, one a key.
   package var features: FilePath { cache.appending("features") }
+  /// Decoded photos that a training keeps from one epoch to the next.
+  package var pixels: FilePath { cache.appending("pixels") }
   /// Photos that were verified, and the outcome.
   package var verifiedPhotos: FilePath { place(of: .verifiedPhotos) }
   /// What a killed training continues from.

@@ -28,12 +28,15 @@ package final class PhotoFeatures: MixingFeatureSource {
   private var pixels = AlignedStorage<Float>(count: 0)
   package let stride: Int
 
+  /// - Parameter pixels: where decoded photos are kept, under which rule, and who is told what is wrong
+  ///   with them; nil decodes every photo every time.
   package init(
     _ records: [Manifest.Record], manifest: Manifest, network: TransferNetwork,
-    prefix: (any InferencePlan)?, settings: Recipe.Train, seed: UInt64, threads: Int
+    prefix: (any InferencePlan)?, settings: Recipe.Train, seed: UInt64, threads: Int,
+    pixels: KeptPhotos? = nil
   ) {
     photos = PhotoPreparation(
-      records, root: manifest.root.filePath, preprocessing: network.preprocessing)
+      records, root: manifest.root.filePath, preprocessing: network.preprocessing, kept: pixels)
     labels = SampleLabels(of: records, in: manifest)
     self.prefix = prefix
     stride = prefix?.outputStride ?? network.preprocessing.elementCount
@@ -77,6 +80,7 @@ package final class PhotoFeatures: MixingFeatureSource {
       let target = pixels.elements[(place * size)..<((place + 1) * size)]
       try photos.prepare(samples[place], view, into: UnsafeMutableBufferPointer(rebasing: target))
     }
+    photos.sayNotes()
     draw?.mix(pixels.elements, channels: size / (photos.side * photos.side), size: photoSize)
     let input = UnsafeBufferPointer(rebasing: pixels.elements[..<(samples.count * size)])
     let result = UnsafeMutableBufferPointer(rebasing: output[..<(samples.count * stride)])
@@ -91,45 +95,5 @@ package final class PhotoFeatures: MixingFeatureSource {
     guard case .training(let epoch) = view, augmentation.isActive else { return .plain(.center) }
     let number = views.map { epoch % $0 } ?? epoch
     return .augmented(AugmentedView(augmentation, seed: seed, number: number))
-  }
-}
-
-/// Reads and prepares photos of a manifest, from any thread.
-private final class PhotoPreparation: Sendable {
-  private let records: [Manifest.Record]
-  private let root: FilePath
-  private let preprocessing: Preprocessing
-  /// Photos whose contents were compared with the manifest's hash; once is enough.
-  private let verified = Mutex<Set<Int>>([])
-
-  init(_ records: [Manifest.Record], root: FilePath, preprocessing: Preprocessing) {
-    self.records = records
-    self.root = root
-    self.preprocessing = preprocessing
-  }
-
-  /// Pixels along one side.
-  var side: Int { preprocessing.inputSize }
-  /// Numbers of one photo.
-  var elementCount: Int { preprocessing.elementCount }
-
-  /// - Throws: `DatasetError` that names the photo.
-  func prepare(
-    _ index: Int, _ view: TestTimeView, into target: UnsafeMutableBufferPointer<Float>
-  ) throws {
-    let record = records[index]
-    let isKnown = verified.withLock { $0.contains(index) }
-    let item = PrefetchingLoader.Item(record, root: root, verifyingContents: !isKnown)
-    let reader = PhotoReader()
-    let bytes = try reader.read(item)
-    do {
-      try withExtendedLifetime(reader) {
-        _ = try preprocessing.prepare(
-          bytes, testTimeViews: [view], sample: record.drawNumber, into: target)
-      }
-    } catch {
-      throw DatasetError.unusable(item.path, reason: "\(error)")
-    }
-    if !isKnown { _ = verified.withLock { $0.insert(index) } }
   }
 }

@@ -23,6 +23,13 @@ struct TrainingSourceMaker {
   let run: OpenRun
   /// Of the head's training or of fine-tuning.
   let settings: Recipe.Train
+  private let pixels: TrainingPixels
+
+  init(run: OpenRun, settings: Recipe.Train) {
+    self.run = run
+    self.settings = settings
+    pixels = TrainingPixels(run)
+  }
 
   var manifest: Manifest { run.manifest }
   private var context: StageContext { run.context }
@@ -39,6 +46,9 @@ struct TrainingSourceMaker {
       context.console.say("Mixing: \(mixing) of \(place).")
     }
     let valid = try validation(of: network)
+    if network.partition.prefix.isEmpty || isFresh {
+      pixels.say(rule(.train, of: network), manifest.records(in: .train))
+    }
     guard !network.partition.prefix.isEmpty else {
       return TrainingSources(
         train: photos(.train, of: network, prefix: nil), valid: valid, isCached: false)
@@ -91,15 +101,26 @@ struct TrainingSourceMaker {
   }
 
   /// Whether every epoch draws anew.
-  private var isFresh: Bool { settings.augmentation.isActive && settings.views == .fresh }
+  private var isFresh: Bool { settings.drawsAnew }
 
   private func photos(
     _ split: Split, of network: TransferNetwork, prefix: (any InferencePlan)?
   ) -> PhotoFeatures {
     PhotoFeatures(
       manifest.records(in: split), manifest: manifest, network: network, prefix: prefix,
-      settings: settings, seed: seed, threads: context.threads)
+      settings: settings, seed: seed, threads: context.threads,
+      pixels: pixels.kept(rule(split, of: network), of: split))
   }
+
+  /// What is kept of the photos of a split. Photos that are judged are looked at in one way alone.
+  private func rule(_ split: Split, of network: TransferNetwork) -> PhotoKeeping {
+    PhotoKeeping(
+      network.preprocessing, split == .train ? settings.augmentation : .none,
+      shrinks: isFresh && settings.keptPixels == .shrunk)
+  }
+
+  /// Removes what is kept of decoded photos on the disk, when the training is finished.
+  func removePixels() { pixels.remove() }
 
   /// Where the training photos come from, for people.
   private func statement(of network: TransferNetwork) -> String {

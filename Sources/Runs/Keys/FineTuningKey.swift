@@ -9,28 +9,34 @@ package struct FineTuningKey {
   private let recipe: Recipe
   private let head: TrainingRecord
   private let engine: String
+  private let shrinksPhotos: Bool
 
   /// - Parameters:
   ///   - head: the record of the model that fine-tuning starts from.
   ///   - engine: the name of the one that trains, with its version.
-  package init(_ recipe: Recipe, head: TrainingRecord, engine: String) {
+  ///   - shrinksPhotos: whether keeping pixels shrunk would make any photo smaller: otherwise it does not
+  ///     matter what is kept.
+  package init(_ recipe: Recipe, head: TrainingRecord, engine: String, shrinksPhotos: Bool) {
+    self.shrinksPhotos = shrinksPhotos
     self.recipe = recipe
     self.head = head
     self.engine = engine
   }
 
   /// 64 lower-case hexadecimal digits.
-  package var key: String { key(settings: settings.yaml) }
+  package var key: String { key(settings: settings.yaml.keyed(settings.train)) }
 
   /// Whether a model was made by this training; as ``HeadTrainingKey/made(_:)``.
   package func made(_ record: TrainingRecord) -> Bool {
     if record.key == key { return true }
     guard var then = record.readRecipe()?.fineTune, !record.isHeadAlone else { return false }
     then.enabled = true
+    then.train.keepPixels(shrinking: shrinksPhotos)
     guard then == settings, let text = record.section("fine_tune", before: "evaluate") else {
       return false
     }
     let lines = text.replacing("  enabled: false\n", with: "  enabled: true\n", maxReplacements: 1)
+      .keyed(then.train)
     return [key(settings: lines), formerKey(settings: lines)].contains(record.key)
   }
 
@@ -38,6 +44,7 @@ package struct FineTuningKey {
   private var settings: Recipe.FineTune {
     var settings = recipe.fineTune
     settings.enabled = true
+    settings.train.keepPixels(shrinking: shrinksPhotos)
     return settings
   }
 

@@ -15,13 +15,17 @@ package struct HeadTrainingKey {
   private let manifest: Manifest
   private let features: FeatureCacheKey
   private let trainingEngine: String?
+  private let shrinksPhotos: Bool
 
   /// - Parameters:
   ///   - features: of the network with the recipe's cut, at full precision.
   ///   - trainingEngine: the one that trains, where the usual one has no kernel for a layer.
+  ///   - shrinksPhotos: as of ``FineTuningKey``.
   package init(
-    _ recipe: Recipe, _ manifest: Manifest, features: FeatureCacheKey, trainingEngine: String?
+    _ recipe: Recipe, _ manifest: Manifest, features: FeatureCacheKey, trainingEngine: String?,
+    shrinksPhotos: Bool = false
   ) {
+    self.shrinksPhotos = shrinksPhotos
     self.trainingEngine = trainingEngine
     self.recipe = recipe
     self.manifest = manifest
@@ -31,7 +35,13 @@ package struct HeadTrainingKey {
   /// 64 lower-case hexadecimal digits.
   ///
   /// - Throws: `NetworkError` when the network lacks a parameter.
-  package func key() throws -> String { try key(settings: recipe.train.yaml) }
+  package func key() throws -> String { try key(settings: settings.yaml.keyed(settings)) }
+
+  private var settings: Recipe.Train {
+    var settings = recipe.train
+    settings.keepPixels(shrinking: shrinksPhotos)
+    return settings
+  }
 
   /// Whether a model was made by this training: by this version, or by one that knew fewer settings,
   /// all others being what they were.
@@ -39,11 +49,12 @@ package struct HeadTrainingKey {
   /// - Throws: as ``key()``.
   package func made(_ record: TrainingRecord) throws -> Bool {
     if try record.key == key() { return true }
-    guard let then = record.readRecipe(), then.train == recipe.train, then.head.means(recipe.head),
-      let settings = record.section("train", before: "fine_tune")
+    guard var then = record.readRecipe() else { return false }
+    then.train.keepPixels(shrinking: shrinksPhotos)
+    guard then.train == settings, then.head.means(recipe.head),
+      let text = record.section("train", before: "fine_tune")?.keyed(then.train)
     else { return false }
-    return try [key(settings: settings), formerKey(then.head, settings: settings)]
-      .contains(record.key)
+    return try [key(settings: text), formerKey(then.head, settings: text)].contains(record.key)
   }
 
   private func key(settings: String) throws -> String {

@@ -17,8 +17,10 @@ struct TrainingChanges {
     var reasons = TrainingChanges.photos(then, run.manifest)
     // A recipe of a version that knew other keys tells nothing.
     if let before = then.readRecipe()?.values(of: sections) {
-      for (now, old) in zip(run.recipe.values(of: sections), before) where now.value != old.value {
-        reasons.append("\(now.name) was \(old.value), is now \(now.value)")
+      let before = Dictionary(before.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
+      for now in run.recipe.values(of: sections) {
+        guard let old = before[now.name], old != now.value else { continue }
+        reasons.append("\(now.name) was \(old), is now \(now.value)")
       }
     }
     self.reasons = reasons

@@ -51,7 +51,9 @@ package struct FindLearningRateStage {
       start: start, end: end, iterations: iterations, batchSize: configuration.batchSize,
       seed: recipe.seed)
     if let problem = sweep.problem { throw PipelineError.usage(problem) }
-    let sources = try TrainingSourceMaker(run: run, settings: settings).sources(of: network)
+    let maker = TrainingSourceMaker(run: run, settings: settings)
+    defer { maker.removePixels() }
+    let sources = try maker.sources(of: network)
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
       freezing: network.plan, batch: configuration.batchSize + 1, size: network.size)

@@ -69,14 +69,19 @@ package struct FineTuneStage {
     onPlan: ([PhaseTable]) -> Void, pacing: ((EpochRecord) throws -> TrainingPace)?
   ) throws -> (Summary, OpenRun) {
     let start = try FineTuneStart(run)
-    let usual = key(start, engine: run.context.compiler.trainingEngine.name)
+    let usual = try key(start, engine: run.context.compiler.trainingEngine.name)
     let known = try run.finishedTraining(run.directory.model)
     if let known, usual.made(known) {
       return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
     }
-    let engine = try TrainingEngine(
-      start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
-    let tuning = key(start, engine: engine.name)
+    let engine: TrainingEngine
+    do {
+      engine = try TrainingEngine(
+        start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
+    } catch let lack as ExecutionError where lack.isLackOfMemory {
+      return try FineTuneStage(smaller(start, lack)).fineTune(onPlan: onPlan, pacing: pacing)
+    }
+    let tuning = try key(start, engine: engine.name)
     if let known, tuning.made(known) {
       return (summary(known.outcome, run.time(of: known), start, unchanged: true), run)
     }
@@ -99,7 +104,29 @@ package struct FineTuneStage {
       isHeadAlone: false)
     try training.snapshots.removeOthers()
     try TrainerCheckpoint(run.directory, key: tuning.key).remove()
+    sources.removePixels()
     return (summary(trained.outcome, trained.time, start, unchanged: false), run)
+  }
+
+  /// The run with steps cut into twice as many shards, one of which is in memory at a time. It is a change of
+  /// the recipe: shards are added in an order of their own, so the last bits are those of another training.
+  ///
+  /// - Throws: `lack`, where a step cannot be cut.
+  private func smaller(_ start: FineTuneStart, _ lack: ExecutionError) throws -> OpenRun {
+    var recipe = run.recipe
+    let shards = 2 * recipe.fineTune.train.shards
+    recipe.fineTune.train.shards = shards
+    let smaller = run.with(recipe)
+    do {
+      try FineTuneStage(smaller).training(
+        start, key: "", TrainingSourceMaker(run: smaller, settings: recipe.fineTune.train)
+      ).requireShards()
+    } catch { throw lack }
+    run.context.console.warn(
+      "\(lack) Each step is trained in \(shards) shards instead, recorded as fine_tune.shards: the same steps"
+        + " but for their last bits.")
+    try smaller.saveRecipe()
+    return smaller
   }
 
   /// The run with the recipe that a change has made. What was trained so far is a part of the new training
@@ -111,7 +138,10 @@ package struct FineTuneStage {
     if let epochs = change.epochs { recipe.fineTune.train.epochs = epochs }
     if let last = change.stopAfter { recipe.fineTune.stopAfter = last }
     let changed = run.with(recipe)
-    let key = FineTuningKey(recipe, head: start.record, engine: engine).key
+    let key = FineTuningKey(
+      recipe, head: start.record, engine: engine,
+      shrinksPhotos: try changed.shrinksTunedPhotos()
+    ).key
     try run.verify()
     try TrainerCheckpoint(run.directory, key: key).save(change.state)
     try changed.saveRecipe()
@@ -126,7 +156,7 @@ package struct FineTuneStage {
     let engine = try TrainingEngine(
       start.network, start.schedule, settings: run.recipe.fineTune.train, run: run)
     let sources = TrainingSourceMaker(run: run, settings: run.recipe.fineTune.train)
-    _ = try training(start, key: key(start, engine: engine.name).key, sources).train()
+    _ = try training(start, key: try key(start, engine: engine.name).key, sources).train()
   }
 
   /// What the last phase trains and what is made small, for measuring its steps.
@@ -160,8 +190,10 @@ package struct FineTuneStage {
       stopAfter: run.recipe.fineTune.stopAfter, pacing: pacing)
   }
 
-  private func key(_ start: FineTuneStart, engine: String) -> FineTuningKey {
-    FineTuningKey(run.recipe, head: start.record, engine: engine)
+  private func key(_ start: FineTuneStart, engine: String) throws -> FineTuningKey {
+    FineTuningKey(
+      run.recipe, head: start.record, engine: engine,
+      shrinksPhotos: try run.shrinksTunedPhotos())
   }
 
   private func sayChanges(since known: TrainingRecord, head: TrainingRecord) {

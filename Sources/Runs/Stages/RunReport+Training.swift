@@ -16,8 +16,11 @@ extension RunReport {
   func comparison() throws -> ReportContent.Comparison? {
     guard !record.isHeadAlone, let split = Split(rawValue: result.evaluation.split),
       let start = try? TrainingRecord.read(run.headModel),
-      FineTuningKey(recipe, head: start, engine: open.context.compiler.trainingEngine.name)
-        .made(record)
+      let shrinksPhotos = try? open.with(recipe).shrinksTunedPhotos(),
+      FineTuningKey(
+        recipe, head: start, engine: open.context.compiler.trainingEngine.name,
+        shrinksPhotos: shrinksPhotos
+      ).made(record)
     else { return nil }
     do {
       let head = try RunEvaluation(

@@ -75,7 +75,7 @@ package struct TrainStage {
         unchanged: true)
     }
     let engine = try engine(for: network)
-    let training = key(network, engine: engine?.name)
+    let training = try key(network, engine: engine?.name)
     if let known, try training.made(known) {
       return Summary(
         known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
@@ -159,11 +159,11 @@ package struct TrainStage {
     return engine.name == run.context.compiler.trainingEngine.name ? nil : engine
   }
 
-  private func key(_ network: TransferNetwork, engine: String?) -> HeadTrainingKey {
+  private func key(_ network: TransferNetwork, engine: String?) throws -> HeadTrainingKey {
     HeadTrainingKey(
       run.recipe, run.manifest,
       features: network.cacheKey(engine: run.context.compiler.inferenceEngine),
-      trainingEngine: engine)
+      trainingEngine: engine, shrinksPhotos: try run.shrinksPhotos(run.recipe.train))
   }
 
   private func schedule(of network: TransferNetwork) throws -> FreezeSchedule {
@@ -179,12 +179,16 @@ package struct TrainStage {
     if settings.solver == .lbfgs { return try solveConvex(network) }
     let snapshots = SnapshotFiles(
       run: run, key: key, network: network, isHeadAlone: network.keepsStatistics)
+    let sources = TrainingSourceMaker(run: run, settings: settings)
     let trained = try GradientTraining(
       job: .train, label: TrainStage.label, settings: settings, schedule: schedule(of: network),
-      network: network, sources: TrainingSourceMaker(run: run, settings: settings),
+      network: network, sources: sources,
       snapshots: snapshots
     ).train()
-    if run.context.ranks.isLeader { try snapshots.removeOthers() }
+    if run.context.ranks.isLeader {
+      try snapshots.removeOthers()
+      sources.removePixels()
+    }
     return trained
   }
 

@@ -31,10 +31,12 @@ bool thaw_dnnl_has_bfloat16(void);
 // was. OpenMP keeps this number per thread, so whoever computes calls it on the thread that computes.
 int thaw_dnnl_set_threads(int count);
 int thaw_dnnl_thread_count(void);
-// Calls body(context, i) once for each i in 0..<shares, at the same time on as many threads as OpenMP
-// grants, with OpenMP teams of one thread inside. Whoever is there does what nobody else has begun:
-// a share may not wait for another one, and what it computes must follow from i alone.
+// Calls body(context, i) once for each i in 0..<shares, at the same time on threads that sleep when
+// there is nothing to do, with OpenMP teams of one thread inside. Whoever is there does what nobody else
+// has begun: a share may not wait for another one, and what it computes must follow from i alone.
 void thaw_dnnl_parallel(int shares, void (*body)(void *context, int share), void *context);
+// How many threads work when there are `count` shares: no more than OMP_THREAD_LIMIT.
+int thaw_dnnl_granted(int count);
 // Calls body(context, member) on each member of a parallel region, as a host may that calls Thaw from
 // within one: for tests.
 void thaw_dnnl_host_region(
