@@ -59,10 +59,10 @@ package struct SqueezeNet: NetworkFamily {
       switch layer {
       case .pool:
         pools += 1
-        if pools == 2 { builder.beginGroup("late") }
         var window = Window2D(kernel: 3, stride: 2)
         window.roundsUp = true
         builder.add(path, .pooling(.maximum, window))
+        if pools == 2 { builder.beginGroup("late") }
       case .fire(let squeezed, let expanded):
         addFire(&builder, path, channels, squeezed, expanded)
         channels = 2 * expanded

@@ -78,8 +78,8 @@ import ThawTestSupport
       #expect(try ONNXImportTests.logits(sample) == expected)
     }
     var elsewhere = ONNXImportTests.plain()
-    elsewhere.add("Log", ["logits"], "p")
-    elsewhere.output = "p"
+    elsewhere.add("Log", ["logits"], "logarithm")
+    elsewhere.output = "logarithm"
     let error = #expect(throws: GraphError.self) { try read(elsewhere.model) }
     #expect(error?.description.contains("of a softmax at the end alone") == true)
   }
