@@ -77,9 +77,9 @@ FORWARD = torch("forward_torch.py") | {"onnxruntime": ("forward_onnxruntime.py",
 TRAINING = torch("training_torch.py")
 
 
-def training(name, title, network, variant, target, images=32):
+def training(name, title, network, variant, target, images=32, over="torch"):
     return Workload(
-        name=name, title=title, thaw="training", peers=TRAINING, targets={"torch": target},
+        name=name, title=title, thaw="training", peers=TRAINING, targets={over: target},
         group="training", network=network, variant=variant, batch=16, images=images)
 
 
@@ -88,6 +88,13 @@ def decoding(extension, title, target):
         name=f"decoding-{extension}", title=f"{title} to pixels, one after the other", thaw="decoding",
         peers={"pillow": ("decoding_pillow.py", {})}, targets={"pillow": target}, group="decoding",
         variant=extension)
+
+
+def modern(name, title, network, images=32):
+    return Workload(
+        name=name, title=f"{title}, 224, batch 16, pixels in memory to features", thaw="features",
+        peers=FORWARD, targets={"torch-tuned": 1.3}, network=network, batch=16, images=images,
+        compares=True, limits={"relative": 1e-3})
 
 
 ALL = [
@@ -112,9 +119,12 @@ ALL = [
         images=64, compares=True, limits={"relative": 1e-3}),
     Workload(
         name="vit", title="ViT-S/16, 224, batch 16, pixels in memory to features",
-        thaw="features", peers=FORWARD, targets={"torch": 1.3, "onnxruntime": 1.0},
+        thaw="features", peers=FORWARD, targets={"torch-tuned": 1.3, "onnxruntime": 1.0},
         network="vit_small_patch16_224", batch=16, images=32, compares=True,
         limits={"relative": 1e-3}),
+    modern("mobilenetv3", "MobileNetV3 Large", "mobilenet_v3_large", images=64),
+    modern("efficientnetv2", "EfficientNetV2-S", "efficientnet_v2_s"),
+    modern("regnety", "RegNetY-1.6GF", "regnet_y_1_6gf"),
     Workload(
         name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
         thaw="head", peers=torch("head_torch.py"), targets={}, images=1000,
@@ -140,7 +150,7 @@ ALL = [
         "vit_small_patch16_224", "frozen-bn", None),
     training(
         "vit-late", "ViT-S/16, the last block and the head train, prefix cached",
-        "vit_small_patch16_224", "late", 1.2),
+        "vit_small_patch16_224", "late", 1.2, over="torch-tuned"),
     training(
         "lite0-late", "EfficientNet-Lite0, the group `late` and the head train, prefix cached",
         "efficientnet_lite0", "late", None),

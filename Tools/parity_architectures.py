@@ -34,6 +34,8 @@ from parity_network import procedural
 CLASSES = 20
 IMAGES = 2
 SIZES = [(64, 64), (75, 67)]
+# For networks that do not pad where they halve the image.
+WIDE = [(96, 96), (107, 83)]
 
 
 def values(path, shape, role, scales):
@@ -116,6 +118,7 @@ LITE = {"bn3.weight": 0.5}
 XCEPTION = {"rep.8.weight": 0.15, "rep.5.weight": 0.4, "rep.4.weight": 0.4, "skipbn.weight": 0.5,
             "bn4.weight": 0.3}
 REGNET = {"f.c.1.weight": 0.25}
+MIXED = {"conv2d.weight": 0.4, "conv2d.bias": 0.4}
 MOBILE = {"block.3.1.weight": 0.5}
 MOBILE_SMALL = {"block.1.1.weight": 1.3}
 MOBILE_TIMM = {"bn3.weight": 0.6, "bn2.weight": 1.2}
@@ -155,7 +158,7 @@ def inception():
     return entry | dict(make=Centred, rename=lambda path: path.removeprefix("network."))
 
 
-def vgg_pooled(name):
+def pooled(name):
     class Pooled(nn.Module):
         """The features of the real network, their mean and a classifier."""
 
@@ -181,13 +184,13 @@ def timm_lite(number):
     return dict(make=make, scales=LITE, sizes=SIZES)
 
 
-def timm_network(name, scales):
+def timm_network(name, scales, sizes=SIZES):
     def make():
         import timm
 
         return timm.create_model(name, num_classes=CLASSES).double().eval()
 
-    return dict(make=make, scales=scales, sizes=SIZES)
+    return dict(make=make, scales=scales, sizes=sizes)
 
 
 def keras(build, mapping, scales, sizes=SIZES, **options):
@@ -261,6 +264,29 @@ def keras_inception(layer):
     return f"{inception_order()[int(match[2] or 0)]}.{kind}"
 
 
+def inception_resnet_order():
+    """Keras makes the convolutions of Inception-ResNet in the order of timm's modules."""
+    import timm
+
+    model = timm.create_model("inception_resnet_v2", num_classes=CLASSES)
+    return [path for path, _ in model.named_modules()
+            if path.endswith(".conv") and not path.startswith("conv2d_7b.")]
+
+
+def keras_inception_resnet(layer):
+    names = {"conv_7b": "conv2d_7b.conv", "conv_7b_bn": "conv2d_7b.bn", "predictions": "classif"}
+    if layer in names:
+        return names[layer]
+    match = re.fullmatch(r"block(35|17|8)_(\d+)_conv", layer)
+    if match:
+        part = {"35": "repeat", "17": "repeat_1", "8": "repeat_2"}[match[1]]
+        number = int(match[2]) - 1
+        return "block8.conv2d" if (part, number) == ("repeat_2", 9) else f"{part}.{number}.conv2d"
+    match = re.fullmatch(r"(conv2d|batch_normalization)(?:_(\d+))?", layer)
+    path = inception_resnet_order()[int(match[2] or 0)]
+    return path if match[1] == "conv2d" else path.removesuffix("conv") + "bn"
+
+
 def keras_vgg(convolutions):
     def mapping(layer):
         names = {"fc1": "classifier.0", "fc2": "classifier.3", "predictions": "classifier.6"}
@@ -283,7 +309,7 @@ NETWORKS = {
     "mobilenet_v2": torchvision("mobilenet_v2", INVERTED),
     "mobilenet_v2_140": torchvision("mobilenet_v2", INVERTED, width_mult=1.4),
     "inception_v3": inception(),
-    **{f"{name}_pooled": vgg_pooled(name) for name in ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")},
+    **{f"{name}_pooled": pooled(name) for name in ("vgg16", "vgg16_bn", "vgg19", "vgg19_bn")},
     **{f"efficientnet_lite{number}": timm_lite(number) for number in range(5)},
     "resnext50_32x4d": torchvision("resnext50_32x4d", RESIDUAL),
     "wide_resnet50_2": torchvision("wide_resnet50_2", RESIDUAL),
@@ -294,6 +320,9 @@ NETWORKS = {
     "efficientnet_v2_s": torchvision("efficientnet_v2_s", FUSED, stochastic_depth_prob=0.0),
     "mobilenetv1_100": timm_network("mobilenetv1_100", {}),
     "xception": timm_network("legacy_xception", XCEPTION),
+    "squeezenet1_0": pooled("squeezenet1_0"),
+    "squeezenet1_1": pooled("squeezenet1_1"),
+    "inception_resnet_v2": timm_network("inception_resnet_v2", MIXED, WIDE),
     "convnextv2_atto": timm_network("convnextv2_atto", {}),
     "mobilenet_v3_large": torchvision("mobilenet_v3_large", MOBILE),
     "mobilenet_v3_small": torchvision("mobilenet_v3_small", MOBILE_SMALL),
@@ -305,11 +334,13 @@ NETWORKS = {
     "mobilenet_v2_keras": keras("MobileNetV2", keras_mobilenet, INVERTED),
     "mobilenet_v2_035_keras": keras("MobileNetV2", keras_mobilenet, INVERTED, alpha=0.35),
     "densenet121_keras": keras("DenseNet121", keras_densenet, {}),
-    "inception_v3_keras": keras("InceptionV3", keras_inception, {}, [(96, 96), (107, 83)]),
+    "inception_v3_keras": keras("InceptionV3", keras_inception, {}, WIDE),
+    "inception_resnet_v2_keras": keras("InceptionResNetV2", keras_inception_resnet, MIXED, WIDE),
 }
 GRADIENTS = ["vgg16_pooled", "resnet50", "cifar_resnet20", "densenet121", "mobilenet_v2", "inception_v3",
              "efficientnet_lite0", "resnext50_32x4d", "resnet18d", "regnet_y_400mf",
-             "efficientnet_v2_s", "mobilenetv1_100", "xception", "mobilenet_v3_small", "convnextv2_atto"]
+             "efficientnet_v2_s", "mobilenetv1_100", "xception", "mobilenet_v3_small", "convnextv2_atto", "squeezenet1_1",
+             "inception_resnet_v2"]
 
 
 def images(size):

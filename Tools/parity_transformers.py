@@ -224,6 +224,28 @@ class Siglip(Transformers):
         self.options = {"interpolate_pos_encoding": True}
 
 
+class Clip(Transformers):
+    """transformers' own classifier: the patches' mean before the last layer norm."""
+
+    def __init__(self):
+        import transformers
+
+        torch.nn.Module.__init__(self)
+        tower = transformers.CLIPVisionConfig(
+            hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=SIDE,
+            patch_size=PATCH, intermediate_size=HIDDEN)
+        config = transformers.CLIPConfig(vision_config=tower.to_dict(), num_labels=CLASSES)
+        self.network = transformers.CLIPForImageClassification(config)
+
+    def forward(self, x):
+        tower = self.network.vision_model
+        states = tower(x, interpolate_pos_encoding=True).last_hidden_state
+        logits = self.network.classifier(states[:, 1:].mean(1))
+        if x.shape[2:] == (SIDE, SIDE):
+            assert torch.equal(logits, self.network(x).logits)
+        return logits
+
+
 class ClipTower(torch.nn.Module):
     """CLIP's vision tower up to its pooled output, with a classifier of one's own behind it."""
 
@@ -238,6 +260,10 @@ class ClipTower(torch.nn.Module):
 
     def forward(self, x):
         return self.head(self.tower(x, interpolate_pos_encoding=True).pooler_output)
+
+
+def clip_name(path):
+    return "unused" if "post_layernorm." in path else tower_name(path)
 
 
 def wrapped(rename):
@@ -269,6 +295,7 @@ NETWORKS = {
         wrapped(transformers_name)),
     "transformers, SigLIP": (
         BASE + "_noclass_pos0_tanh_mean_cubic", Siglip, wrapped(tower_name)),
+    "transformers, CLIP": (BASE + "_eps1e-05_quick_pre_plain_cubic", Clip, wrapped(clip_name)),
     "CLIP": (BASE + "_eps1e-05_quick_pre_cubic", ClipTower, tower_name),
 }
 

@@ -75,12 +75,52 @@ class ViTSmallTrunk(torch.nn.Module):
         return self.network(pixels)
 
 
+class MobileNetV3Trunk(torch.nn.Module):
+    """MobileNetV3 Large from pixels to the 1280 features of the layer behind its pooling."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = torchvision.models.mobilenet_v3_large(weights=None)
+        # The dropout behind them is left out: the contenders must do the same work.
+        self.network.classifier = self.network.classifier[:2]
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
+class EfficientNetV2Trunk(torch.nn.Module):
+    """EfficientNetV2-S from pixels to 1280 pooled features."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = torchvision.models.efficientnet_v2_s(weights=None, stochastic_depth_prob=0.0)
+        self.network.classifier = torch.nn.Identity()
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
+class RegNetYTrunk(torch.nn.Module):
+    """RegNetY-1.6GF from pixels to 888 pooled features."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = torchvision.models.regnet_y_1_6gf(weights=None)
+        self.network.fc = torch.nn.Identity()
+
+    def forward(self, pixels):
+        return self.network(pixels)
+
+
 FEATURES = {
     "efficientnet_lite0": 1280, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280,
-    "vit_small_patch16_224": 384}
+    "vit_small_patch16_224": 384, "mobilenet_v3_large": 1280, "efficientnet_v2_s": 1280,
+    "regnet_y_1_6gf": 888}
 TRUNKS = {
     "efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk, "vgg16_pooled": VGG16Trunk,
-    "mobilenet_v2": MobileNetV2Trunk, "vit_small_patch16_224": ViTSmallTrunk}
+    "mobilenet_v2": MobileNetV2Trunk, "vit_small_patch16_224": ViTSmallTrunk,
+    "mobilenet_v3_large": MobileNetV3Trunk, "efficientnet_v2_s": EfficientNetV2Trunk,
+    "regnet_y_1_6gf": RegNetYTrunk}
 
 
 def absorb_padding(network):

@@ -111,20 +111,26 @@ package struct ResponseNormalization: Hashable, Sendable {
   }
 }
 
-/// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale").
+/// y[n,c,h,w] = scale[c] * x[n,c,h,w] with a scale that trains ("layer scale"), or one that is a number of
+/// the network's definition, such as the 0.17 of Inception-ResNet's residuals.
 ///
 /// Parameter: one, called `name` below the node's path, [channels, 1, 1] as torchvision keeps it, or with
-/// `isVector` [channels], as it is where tokens are scaled.
+/// `isVector` [channels], as it is where tokens are scaled. With a `constant` there is none.
 ///
-/// - Source: Touvron et al. 2021, arXiv:2103.17239.
+/// - Source: Touvron et al. 2021, arXiv:2103.17239; Szegedy et al. 2016, arXiv:1602.07261.
 package struct ChannelScale: Hashable, Sendable {
   package var channels: Int
   /// Last component of the parameter's path.
   package var name: String
   /// Whether the parameter has one extent alone; nothing else differs.
   package var isVector: Bool
+  /// The scale of every channel where nothing of it is learned; nil where it is a parameter.
+  package var constant: Double?
   /// Describes a scale.
-  package init(channels: Int, name: String = "weight", isVector: Bool = false) {
+  package init(
+    channels: Int, name: String = "weight", isVector: Bool = false, constant: Double? = nil
+  ) {
+    self.constant = constant
     self.channels = channels
     self.name = name
     self.isVector = isVector
@@ -132,6 +138,11 @@ package struct ChannelScale: Hashable, Sendable {
 
   /// Extents of the parameter.
   package var shape: Shape { isVector ? [channels] : [channels, 1, 1] }
+
+  /// The constant of every channel; nil where the scale is a parameter.
+  package var constants: Tensor<Float>? {
+    constant.map { Tensor([Float](repeating: Float($0), count: channels), shape: shape) }
+  }
 }
 
 /// A function of one number.

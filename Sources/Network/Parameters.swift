@@ -29,6 +29,13 @@ package struct ParameterDescription: Hashable, Sendable {
   package let shape: Shape
   /// What it is.
   package let role: ParameterRole
+
+  /// Describes an array.
+  package init(path: ParameterPath, shape: Shape, role: ParameterRole) {
+    self.path = path
+    self.shape = shape
+    self.role = role
+  }
 }
 
 extension Node {
@@ -67,7 +74,7 @@ extension Node {
         describe("bias", [layer.channels], .normShift),
       ]
     case .channelScale(let layer):
-      return [describe(layer.name, layer.shape, .normScale)]
+      return layer.constant == nil ? [describe(layer.name, layer.shape, .normScale)] : []
     case .tokens(let layer):
       return layer.parameterShapes.map { name, shape in
         ParameterDescription(path: path.parent.appending(name), shape: shape, role: .bias)

@@ -75,7 +75,7 @@ extension ReferenceContext {
     case .activation(let function): return ReferenceActivation(function, self)
     case .layerNormalization(let layer): return ReferenceLayerNormalization(layer, self)
     case .responseNormalization(let layer): return ReferenceResponseNormalization(layer, self)
-    case .channelScale: return ReferenceChannelScale(self)
+    case .channelScale(let layer): return ReferenceChannelScale(layer, self)
     case .add: return ReferenceAddition(self)
     case .gate: return ReferenceGate(self)
     case .concatenate: return ReferenceConcatenation(self)

@@ -4,16 +4,18 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// Multiplies each channel by a parameter of its own.
+/// Multiplies each channel by a parameter of its own, or all by a constant.
 final class ReferenceChannelScale<Scalar: BLASScalar>: ReferenceLayer {
   private let input: ReferenceValue<Scalar>
   private let output: ReferenceValue<Scalar>
   private let scale: PlanParameter<Scalar>
 
-  init(_ context: ReferenceContext<Scalar>) {
+  init(_ layer: ChannelScale, _ context: ReferenceContext<Scalar>) {
     input = context.input
     output = context.output
-    scale = context.required(.normScale)
+    scale =
+      layer.constants.map { PlanParameter(constant: $0, of: context.node) }
+      ?? context.required(.normScale)
   }
 
   func forward(_ pass: ReferencePass) {

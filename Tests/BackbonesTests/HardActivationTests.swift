@@ -106,15 +106,23 @@ import ThawTestSupport
     ] { expectClose(actual, expected, relative: 0, absolute: 2e-5, "\(file)") }
   }
 
-  @Test func anotherSlopeIsRefusedByName() throws {
+  /// min(max(0.2 x + 0.5, 0), 1), ONNX's standard and Keras 2's, is the usual one of 1.2 x.
+  @Test func anotherSlopeIsAFactorBefore() throws {
     var model = try Self.model("hard17.onnx")
     let index = try #require(model.graph.nodes.firstIndex { $0.operation == "HardSigmoid" })
     model.graph.nodes[index].attributes = [:]
+    let network = try ONNXNetwork(model, file: "changed.onnx", size: 16)
+    let place = try #require(
+      network.graph.nodes.firstIndex { $0.operation == .activation(.hardSigmoid) })
+    let factor = network.graph[network.graph.nodes[place].inputs[0]]
+    #expect(factor.operation == .channelScale(ChannelScale(channels: 8)))
+    let values = network.parameters[factor.path.appending("weight")]?.elements ?? []
+    #expect(values.count == 8 && values.allSatisfy { abs($0 - 1.2) < 1e-6 })
+    model.graph.nodes[index].attributes = ["beta": .float(0.4)]
     let error = #expect(throws: GraphError.self) {
       try ONNXNetwork(model, file: "changed.onnx", size: 16)
     }
-    #expect(error?.description.contains("HardSigmoid") == true)
-    #expect(error?.description.contains("found alpha 0.2 and beta 0.5") == true)
+    #expect(error?.description.contains("found alpha 0.2 and beta 0.4") == true)
   }
 
   /// 5 instead of 3, or 7 instead of 6, is another function, and stays one that is spelled out.
@@ -143,17 +151,44 @@ import ThawTestSupport
       $0["config"]?["name"]?.text == "swish"
         ? $0.configured("activation", .string("hard_sigmoid")) : $0
     }
-    func network(_ version: String) throws -> KerasNetwork? {
-      try KerasNetwork(
+    #expect(original.metadata["keras.version"] == "3.15.1")
+    func network(_ version: String?) throws -> KerasNetwork? {
+      var metadata = original.metadata
+      metadata["keras.version"] = version
+      return try KerasNetwork(
         Checkpoint(
-          tensors: original.tensors,
-          metadata: original.metadata.merging(["keras.version": version]) { $1 },
+          tensors: original.tensors, metadata: metadata,
           format: original.format, path: original.path,
           kerasModel: KerasModel(configuration: configuration, weights: model.weights)))
     }
+    let error = #expect(throws: GraphError.self) { try network(nil) }
+    #expect(error?.description.contains("does not say which Keras wrote it") == true)
+    for (version, factor) in [("2.15.0", Float(1.2)), ("3.1.0", nil)] {
+      let found = try #require(try network(version))
+      #expect(Self.functions(found.graph).first == .hardSigmoid)
+      #expect(try found.parameters()["swish_slope.weight"]?[0] == factor)
+    }
+  }
+
+  /// Keras 3 writes training=True of every augmentation, and overrides it when it predicts; Keras 2 keeps it.
+  @Test func trainingInACallCountsInKeras2Alone() throws {
+    let original = try CheckpointReader.read(Self.path("hard.keras"))
+    let model = try #require(original.kerasModel)
+    let text = try #require(model.configuration).serialized
+    let called = text.replacingOccurrences(
+      of: #""kwargs":{"mask""#, with: #""kwargs":{"training":true,"mask""#)
+    #expect(called.contains("\"training\":true"))
+    let configuration = try JSONValue(parsing: called)
+    func network(_ version: String) throws -> KerasNetwork? {
+      try KerasNetwork(
+        Checkpoint(
+          tensors: original.tensors, metadata: ["keras.version": version],
+          format: original.format, path: original.path,
+          kerasModel: KerasModel(configuration: configuration, weights: model.weights)))
+    }
+    #expect(try network("3.1.0")?.graph.nodes.count == Self.keras(original).graph.nodes.count)
     let error = #expect(throws: GraphError.self) { try network("2.15.0") }
-    #expect(error?.description.contains("Keras 2's hard_sigmoid") == true)
-    #expect(Self.functions(try #require(try network("3.1.0")).graph).first == .hardSigmoid)
+    #expect(error?.description.contains("called with training=True") == true)
   }
 
   @Test func exportedOperationsHaveTheirSlope() throws {

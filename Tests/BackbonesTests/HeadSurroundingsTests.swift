@@ -106,16 +106,25 @@ import ThawTestSupport
         }, metadata: [:], format: .torchZip, path: "m.pth")
       return (WeightFit(checkpoint, try Architecture(named: "resnet18")), checkpoint)
     }
-    let (plain, checkpoint) = try fit {
-      $0.hasSuffix("bn1.weight") || $0.hasSuffix("bn1.bias")
-    }
+    let affine = Set(
+      graph.parameters.filter { [.normScale, .normShift].contains($0.role) }.map(\.path.description)
+    )
+    let (plain, checkpoint) = try fit { affine.contains($0) }
     #expect(plain.isComplete, "\(plain.missing)")
-    let remarks = plain.notes.filter { $0.contains("18 scales or shifts of batch norms") }
+    let remarks = plain.notes.filter {
+      $0.contains("no batch norm in the file has a scale or a shift (40 tensors): 1 and 0")
+    }
     #expect(remarks.count == 1, "\(plain.notes)")
     let parameters = try plain.parameters(of: checkpoint)
     #expect(parameters["bn1.weight"]?.elements.allSatisfy { $0 == 1 } == true)
     #expect(parameters["bn1.bias"]?.elements.allSatisfy { $0 == 0 } == true)
     let (half, _) = try fit { $0 == "bn1.bias" }
     #expect(half.missing == ["bn1.bias"])
+    // Of one batch norm among many both are gone: the file is not whole.
+    let (torn, _) = try fit { ["layer1.0.bn2.weight", "layer1.0.bn2.bias"].contains($0) }
+    #expect(torn.missing == ["layer1.0.bn2.weight", "layer1.0.bn2.bias"])
+    let (unbiased, _) = try fit { $0 == "fc.bias" }
+    #expect(unbiased.isComplete)
+    #expect(unbiased.notes.contains { $0.contains("'fc.weight' has no bias beside it: 0") })
   }
 }

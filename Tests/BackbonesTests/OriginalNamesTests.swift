@@ -53,6 +53,19 @@ struct OriginalNamesTests {
     #expect(known.count > 200)
   }
 
+  /// DataParallel's prefix is taken off when a file is read, and comes back.
+  @Test func theWrappersPrefixComesBack() throws {
+    let names = try NameMappingTests.checkpoint("torchvision_resnet18", format: .torchZip)
+    var around = CheckpointSurroundings()
+    around.prefix = "module."
+    let file = Checkpoint(
+      tensors: names.tensors.map { StoredTensor($0.name, Tensor<Float>(zeros: $0.shape)) },
+      metadata: [:], format: .torchZip, path: "net", surroundings: around)
+    let architecture = try Architecture(named: "resnet18")
+    let back = try OriginalNames(file, architecture).tensors(parameters(file, architecture))
+    #expect(back.map(\.name) == file.names.map { "module." + $0 })
+  }
+
   /// One output with a sigmoid is two classes here; only their difference counts.
   @Test func aSingleOutputGetsTheDifference() throws {
     let file = try file("keras_mobilenet_v2") { rows in

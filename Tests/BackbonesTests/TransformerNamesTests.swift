@@ -11,9 +11,11 @@ import ThawTestSupport
 @Suite struct TransformerNamesTests {
   private static let heads = #"{"num_attention_heads": 3}"#
 
-  /// What no classifier reads: a mask token, and SigLIP's pooling by attention.
-  private static func isUnused(_ name: String) -> Bool {
+  /// What no classifier reads: a mask token, SigLIP's pooling by attention, and where transformers
+  /// classifies by CLIP its last layer norm.
+  private static func isUnused(_ name: String, _ key: String) -> Bool {
     name.hasSuffix("mask_token") || name.contains("vision_model.head.")
+      || key == clip && name.contains("post_layernorm.")
   }
 
   /// The fixture's tensors, each element a number of its own, below `prefix`.
@@ -29,6 +31,13 @@ import ThawTestSupport
     return Checkpoint(tensors: tensors, metadata: [:], format: .safetensors, path: "model")
   }
 
+  private static let clip = "transformers, CLIP"
+
+  private static func configuration(_ key: String) -> String {
+    key == clip
+      ? #"{"num_attention_heads": 3, "architectures": ["CLIPForImageClassification"]}"# : heads
+  }
+
   private func identity(
     _ checkpoint: Checkpoint, _ configuration: String? = heads
   ) throws -> CheckpointIdentity {
@@ -39,13 +48,13 @@ import ThawTestSupport
   @Test(arguments: TransformerParityTests.networks, ["", "module."])
   func everyTensorOfTheRealNetworkHasItsPlace(_ key: String, prefix: String) throws {
     let fixture = try #require(TransformerFixture.all[key])
-    let found = try identity(checkpoint(fixture, prefix: prefix))
+    let found = try identity(checkpoint(fixture, prefix: prefix), Self.configuration(key))
     let best = try #require(found.best)
     #expect(best.complaint == nil)
     #expect(best.architecture == fixture.name && found.certainty == .sure)
     #expect(best.head == Head(classes: TransformerFixture.classes))
-    #expect(best.ignored.allSatisfy(Self.isUnused) && best.notes.isEmpty)
-    #expect(best.ignored.count == fixture.tensors.keys.count(where: Self.isUnused))
+    #expect(best.ignored.allSatisfy { Self.isUnused($0, key) } && best.notes.isEmpty)
+    #expect(best.ignored.count == fixture.tensors.keys.count { Self.isUnused($0, key) })
   }
 
   /// Queries, keys and values lie below each other; everything else is what it was.
@@ -67,7 +76,7 @@ import ThawTestSupport
   func weightsGoBackUnderTheirOwnNames(_ key: String) throws {
     let fixture = try #require(TransformerFixture.all[key])
     let checkpoint = checkpoint(fixture)
-    let fit = try #require(try identity(checkpoint).best)
+    let fit = try #require(try identity(checkpoint, Self.configuration(key)).best)
     let original = try OriginalNames(checkpoint, Architecture(named: fit.architecture))
     var parameters = try fit.parameters(of: checkpoint)
     for path in parameters.paths {
@@ -77,7 +86,7 @@ import ThawTestSupport
     let back = try original.tensors(parameters)
     #expect(back.map(\.name) == checkpoint.names)
     for (tensor, stored) in zip(back, checkpoint.tensors) {
-      let isKept = Self.isUnused(stored.name)
+      let isKept = Self.isUnused(stored.name, key)
       let expected = try stored.floats().elements.map { isKept ? $0 : 2 * $0 }
       #expect(try tensor.floats().elements == expected && tensor.shape == stored.shape)
     }
@@ -141,6 +150,14 @@ import ThawTestSupport
     let shape = try #require(VisionTransformerShape(name: architecture))
     #expect(shape.heads == 6 && shape.epsilon == 1e-5 && shape.activation == .quickGELU)
     #expect(shape.grid == Extent2D(height: 2, width: 8))
+  }
+
+  /// CLIP with a classifier of somebody's own: nothing but transformers' configuration says what it reads.
+  @Test func anotherClassifierBehindCLIPIsNotGuessed() throws {
+    let fixture = try #require(TransformerFixture.all[Self.clip])
+    #expect(try identity(checkpoint(fixture)).best == nil)
+    let other = #"{"num_attention_heads": 3, "architectures": ["MyCLIP"]}"#
+    #expect(try identity(checkpoint(fixture), other).best == nil)
   }
 
   @Test func aMissingTensorIsNamed() throws {

@@ -42,7 +42,8 @@ struct TransformerFixture: Decodable {
 
 @Suite struct TransformerParityTests {
   static let networks = [
-    "CLIP", "timm", "timm, mean", "timm, registers", "torchvision", "transformers, DINOv2",
+    "CLIP", "timm", "timm, mean", "timm, registers", "torchvision", "transformers, CLIP",
+    "transformers, DINOv2",
     "transformers, DINOv2 with registers", "transformers, DeiT", "transformers, SigLIP",
     "transformers, ViT",
   ]

@@ -53,6 +53,64 @@ struct ForeignFileTests {
     #expect(error?.description.contains("best.pth, last.pth") == true)
   }
 
+  /// Positions that turn queries and keys are said to be what is missing, whoever wrote the file.
+  @Test(arguments: [
+    ["patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "reg_token", "cls_token"],
+    ["patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "rope_embed.periods"],
+    [
+      "embeddings.patch_embeddings.weight", "layer.0.attention.q_proj.weight",
+      "embeddings.register_tokens",
+    ],
+  ])
+  func rotaryPositionsAreNamed(_ names: [String]) throws {
+    try write("model.safetensors", names)
+    let file = try ForeignFile(folder.path)
+    #expect(ForeignProblem(file, nearest: nil, card: nil).text.contains("rotary embeddings"))
+    // Added ones are none.
+    try write("model.safetensors", names.filter { !$0.contains("rope") } + ["pos_embed"])
+    let other = try ForeignFile(folder.path)
+    #expect(!ForeignProblem(other, nearest: nil, card: nil).text.contains("rotary"))
+    try AtomicFile.write(
+      folder.path.appending("config.json"), text: #"{"model_type": "dinov3_vit"}"#)
+    let stated = try ForeignFile(folder.path)
+    #expect(ForeignProblem(stated, nearest: nil, card: nil).text.contains("rotary embeddings"))
+  }
+
+  /// SqueezeNet's classifier has its ReLU before the mean; a dense layer of somebody's own is one.
+  @Test func squeezeNetsClassifierIsAConvolution() throws {
+    let architecture = try Architecture(named: "squeezenet1_1")
+    let backbone = architecture.graph(Head(classes: 1)).parameters.filter {
+      !$0.path.description.hasPrefix("classifier")
+    }
+    func fit(_ head: [(String, Shape)]) -> (Checkpoint, WeightFit) {
+      let tensors =
+        backbone.map { StoredTensor($0.path.description, Tensor(zeros: $0.shape)) }
+        + head.map { StoredTensor($0.0, .procedural(ParameterPath($0.0), shape: $0.1)) }
+      let checkpoint = Checkpoint(
+        tensors: tensors, metadata: [:], format: .torchZip, path: "squeezed.pth")
+      return (checkpoint, WeightFit(checkpoint, architecture))
+    }
+    let (published, found) = fit([
+      ("classifier.1.weight", [7, 512, 1, 1]), ("classifier.1.bias", [7]),
+    ])
+    #expect(found.isComplete && found.head == nil)
+    let head = try #require(ForeignHeads.found(published, found))
+    #expect(head.classes == 7)
+    let (graph, parameters) = try head.network(found, found.parameters(of: published))
+    #expect(
+      graph.nodes.suffix(4).map(\.operation)
+        == [
+          .convolution(
+            Convolution2D(inputs: 512, outputs: 7, window: Window2D(kernel: 1), hasBias: true)),
+          .activation(.relu), .globalAveragePooling, .flatten,
+        ])
+    #expect(parameters["classifier.1.weight"]?.shape == [7, 512, 1, 1])
+    try parameters.validate(for: graph)
+    let (own, dense) = fit([("classifier.1.weight", [7, 512]), ("classifier.1.bias", [7])])
+    #expect(dense.isComplete && dense.head == Head(classes: 7))
+    #expect(ForeignHeads.found(own, dense) == nil)
+  }
+
   @Test func classNamesAndArchitectureComeFromBeside() throws {
     try write("model.safetensors", ["a.weight"])
     try AtomicFile.write(

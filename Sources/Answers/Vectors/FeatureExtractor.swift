@@ -39,8 +39,9 @@ package final class FeatureExtractor {
       }
       node = found
     } else {
-      // A card whose weights end with the features has nothing behind them.
-      node = graph.headInput.map { graph[$0] } ?? graph.output
+      // Weights that end with the features have nothing behind them: their last group is no head.
+      let isHeadless = model.record.classNames.isEmpty
+      node = isHeadless ? graph.output : graph.headInput.map { graph[$0] } ?? graph.output
     }
     let shape = try graph.shapes(batch: 1, size: size)[node.id.index]
     positions = layer != nil && shape.rank == 4 ? shape[2] * shape[3] : 1

@@ -34,8 +34,9 @@ package struct Architecture: Sendable {
   static let families: [any NetworkFamily.Type] = [
     CIFARResNet.self, ConvNeXt.self, ConvNeXtV2.self, DenseNet.self, EfficientNet.self,
     EfficientNetLite.self,
-    EfficientNetV2.self, InceptionV3.self, MobileNetV1.self, MobileNetV2.self, MobileNetV3.self,
-    RegNet.self, ResNet.self, VGG.self, VisionTransformer.self, Xception.self,
+    EfficientNetV2.self, InceptionResNetV2.self, InceptionV3.self, MobileNetV1.self,
+    MobileNetV2.self, MobileNetV3.self,
+    RegNet.self, ResNet.self, SqueezeNet.self, VGG.self, VisionTransformer.self, Xception.self,
   ]
 
   /// All known names.

@@ -99,6 +99,9 @@ package struct VisionTransformer: NetworkFamily {
       if shape.tokens.prefix > 0 { builder.add("patches", patches) }
       builder.add("pool", .globalAveragePooling)
       if shape.pooling == .normalizedMean { builder.add("fc_norm", norm) }
+    case .plainMean:
+      builder.add("patches", patches)
+      builder.add("pool", .globalAveragePooling)
     case .classTokenAndMean:
       let all = builder.add("norm", norm)
       let first = builder.add("token", token, [all])

@@ -14,6 +14,9 @@ package struct VisionTransformerShape: Hashable, Sendable {
     case normalizedMean = "fcnorm"
     /// Class token and mean of the patches side by side: transformers' and facebook's DINOv2.
     case classTokenAndMean = "both"
+    /// The mean of the patches as the last block leaves them, with no layer norm: transformers' classifier
+    /// for CLIP.
+    case plainMean = "plain"
   }
 
   /// Side of a patch, in pixels.

@@ -61,11 +61,21 @@ package struct PretrainedBackbone: Sendable {
     let checkpoint = try CheckpointReader.read(path)
     // Keras's files have another order of axes as well as other names.
     let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
-    let parameters =
-      isKeras
-      ? try WeightFit(checkpoint, architecture).parameters(of: checkpoint)
-      : try checkpoint.parameters(
+    let parameters: Parameters
+    if isKeras {
+      let fit = WeightFit(checkpoint, architecture)
+      // A card says which file it is: one with less in it is another.
+      guard fit.filledNorms == 0 else {
+        throw CheckpointError.mismatch(
+          checkpoint,
+          "\(fit.filledNorms) scales or shifts of batch norms, which \(name) has, are not in the file"
+        )
+      }
+      parameters = try fit.parameters(of: checkpoint)
+    } else {
+      parameters = try checkpoint.parameters(
         renaming: { architecture.path(of: $0, naming: naming) }, for: graph)
+    }
     try parameters.validate(for: graph)
     return (graph, parameters)
   }

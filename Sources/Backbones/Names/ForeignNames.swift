@@ -76,8 +76,13 @@ struct ForeignNames: Sendable {
       label: "transformers' names", holds: { $0.hasPrefix("vit_") || $0.hasPrefix("deit_") },
       translate: VisionTransformerNames.transformers),
     ForeignNames(
-      label: "the names of CLIP's and SigLIP's vision towers", holds: { $0.hasPrefix("vit_") },
+      label: "the names of CLIP's and SigLIP's vision towers",
+      holds: { $0.hasPrefix("vit_") && !$0.contains("_plain") },
       translate: VisionTransformerNames.tower),
+    ForeignNames(
+      label: "the names of CLIP's vision tower",
+      holds: { $0.hasPrefix("vit_") && $0.contains("_plain") },
+      translate: VisionTransformerNames.towerBeforeNorm),
     ForeignNames(
       label: "transformers' names", holds: { $0.hasPrefix("regnet_y_") },
       translate: { (regNetGates + regNet).translate($0) }),

@@ -21,6 +21,9 @@ struct KerasNames {
       layers = { KerasNames.vgg($0, convolutions, depth: depth) }
     } else if architecture.hasPrefix("resnet"), architecture.hasSuffix("_keras") {
       layers = KerasNames.resNet
+    } else if architecture == "inception_resnet_v2_keras" {
+      let known = KerasNames.inceptionResNet(graph)
+      layers = { known[$0] }
     } else if architecture == "inception_v3_keras" {
       layers = KerasNames.inception
     } else if architecture.hasPrefix("mobilenet_v2"), architecture.hasSuffix("_keras") {
@@ -262,6 +265,36 @@ struct KerasNames {
 }
 
 extension KerasNames {
+  /// Keras counts the convolutions and batch norms through in our order, and names a block's last
+  /// convolution (`block35_1_conv`) and the network's (`conv_7b`).
+  private static func inceptionResNet(_ graph: Graph) -> [String: String] {
+    var result: [String: String] = [
+      "conv_7b": "conv2d_7b.conv", "conv_7b_bn": "conv2d_7b.bn", "predictions": "classif",
+    ]
+    var (convolutions, norms) = (0, 0)
+    for node in graph.nodes where !node.path.description.hasPrefix("conv2d_7b.") {
+      let path = node.path.description
+      switch node.operation {
+      case .convolution where path.hasSuffix(".conv2d"):
+        let parts = path.split(separator: ".")
+        let blocks: [Substring: String] = [
+          "repeat": "block35", "repeat_1": "block17", "repeat_2": "block8", "block8": "block8",
+        ]
+        // Ten blocks of the last kind, of which timm keeps the last one apart.
+        let number = parts[0] == "block8" ? 10 : (Int(parts[1]) ?? 0) + 1
+        result["\(blocks[parts[0]] ?? "")_\(number)_conv"] = path
+      case .convolution:
+        result[convolutions == 0 ? "conv2d" : "conv2d_\(convolutions)"] = path
+        convolutions += 1
+      case .batchNormalization:
+        result[norms == 0 ? "batch_normalization" : "batch_normalization_\(norms)"] = path
+        norms += 1
+      default: continue
+      }
+    }
+    return result
+  }
+
   /// Numbers of layers that Keras counted through (`conv2d_94` in the second model of a session)
   /// made to begin at 0 again; names that were given stay.
   static func renumbered(_ layers: [String]) -> [String: String] {

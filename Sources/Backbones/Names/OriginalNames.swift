@@ -81,7 +81,12 @@ package struct OriginalNames {
       }
       replaced[original.name] = try turned(counterpart, like: fitted, into: original, path)
     }
-    return checkpoint.tensors.map { replaced[$0.name] ?? $0 }
+    // What stood before every name, such as DataParallel's `module.`, was taken off when the file was read.
+    let wrapper = checkpoint.surroundings?.prefix ?? ""
+    return checkpoint.tensors.map { tensor in
+      let result = replaced[tensor.name] ?? tensor
+      return wrapper.isEmpty ? result : result.renamed(wrapper + result.name)
+    }
   }
 
   /// Two outputs under a softmax as the one under a sigmoid that the file has: their difference.

@@ -140,13 +140,15 @@ extension Architecture {
     let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
     // timm has torchvision's EfficientNetV2 with TensorFlow's padding only, and counts the blocks of
     // RegNet otherwise; its MobileNetV3 has another epsilon than torchvision's.
-    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_", "mobilenet_v3_"].contains {
-      name.hasPrefix($0)
-    }
+    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_", "mobilenet_v3_", "squeezenet"]
+      .contains {
+        name.hasPrefix($0)
+      }
     guard !isOurs, !isElsewhere, name != Architecture.onnxName else { return nil }
     // transformers' features and its DeiT's second token are none of timm's.
     if let shape = VisionTransformerShape(name: name),
-      shape.pooling == .classTokenAndMean || ![0, shape.tokens.prefix].contains(shape.positioned)
+      [.classTokenAndMean, .plainMean].contains(shape.pooling)
+        || ![0, shape.tokens.prefix].contains(shape.positioned)
     {
       return nil
     }

@@ -76,9 +76,14 @@ struct VisionTransformerIdentity {
       let isClassified = (part.tensors + part.outside).contains {
         $0.name == "classifier.weight" || $0.name.hasSuffix(".classifier.weight")
       }
-      let isComputable =
-        shape.hasClassToken ? !isClassified : isClassified || !names.contains("head.probe")
-      guard isComputable else { return nil }
+      if shape.hasClassToken, isClassified {
+        // Somebody's own classifier reads what its author likes; of transformers' config.json says it.
+        guard configuration?["architectures"]?.elements == [.string("CLIPForImageClassification")]
+        else { return nil }
+        shape.pooling = .plainMean
+      } else if !shape.hasClassToken, !isClassified, names.contains("head.probe") {
+        return nil
+      }
     }
     remark = shape.apply(configuration)
     self.shape = shape

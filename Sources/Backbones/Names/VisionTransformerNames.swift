@@ -23,6 +23,11 @@ enum VisionTransformerNames {
   /// Our name for one of the vision towers of CLIP and SigLIP, transformers' or OpenAI's; nil likewise.
   @Sendable static func tower(_ name: String) -> String? { towerTable.translate(name) }
 
+  /// The same for a tower whose classifier reads the tokens before the last layer norm.
+  @Sendable static func towerBeforeNorm(_ name: String) -> String? {
+    name.hasPrefix("post_layernorm.") ? "" : towerTable.translate(name)
+  }
+
   private static let towerTable = [NamePattern]([
     "embeddings.class_embedding": "cls_token",
     "embeddings.position_embedding.weight": "pos_embed",

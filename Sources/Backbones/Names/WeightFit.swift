@@ -36,6 +36,9 @@ package struct WeightFit: Sendable {
   /// What was taken for granted, as sentences.
   package let notes: [String]
 
+  /// Scales and shifts of batch norms that are 1 and 0 here, for no batch norm in the file has one.
+  let filledNorms: Int
+
   /// Whether the classifier has one output, that of a sigmoid, which became two classes.
   package let splitsOutput: Bool
 
@@ -163,6 +166,7 @@ package struct WeightFit: Sendable {
     naming = matching.scheme.label
     head = matching.head
     needed = matching.neededCount
+    filledNorms = matching.filledNorms
     missing = matching.missing
     unexpected = matching.unexpected
     unfitting = matching.unfitting

@@ -22,6 +22,8 @@ struct WeightMatching {
   private(set) var splitsOutput = false
   private(set) var notes: [String] = []
   private(set) var neededCount = 0
+  /// Scales and shifts of batch norms that are constants here, for the file has none at all.
+  private(set) var filledNorms = 0
 
   private let graph: Graph
   private let part: NetworkPart
@@ -207,29 +209,37 @@ struct WeightMatching {
 
   // MARK: What is left out
 
-  /// A batch norm without gamma or beta, as Keras's `scale=False` makes it, is one with 1 or 0, and so is
-  /// one of PyTorch's without both, as `affine=False` makes it. There one alone is missing.
+  /// Batch norms without gamma or beta, as Keras's `scale=False` and `center=False` make them, are some with
+  /// 1 or 0, and so are those of PyTorch's `affine=False`, which keeps neither.
+  ///
+  /// A network is built so throughout. Where some batch norms have what another lacks, the file is not
+  /// whole: what is not there is missing.
   private mutating func fillNormalization(_ backbone: [Node]) {
-    var count = 0
+    var absent: [(parameter: ParameterDescription, value: Float)] = []
+    var present: Set<ParameterRole> = []
     for node in backbone {
-      guard case .batchNormalization = node.operation,
-        found[node.path.appending("running_mean")] != nil,
-        scheme.isChannelsLast
-          || found[node.path.appending("weight")] == nil
-            && found[node.path.appending("bias")] == nil
-      else { continue }
-      for parameter in node.parameters where found[parameter.path] == nil {
-        switch parameter.role {
-        case .normScale: constants[parameter.path] = (parameter.shape, 1)
-        case .normShift: constants[parameter.path] = (parameter.shape, 0)
-        default: continue
+      guard case .batchNormalization = node.operation else { continue }
+      for parameter in node.parameters where [.normScale, .normShift].contains(parameter.role) {
+        if found[parameter.path] != nil {
+          present.insert(parameter.role)
+        } else if found[node.path.appending("running_mean")] != nil {
+          absent.append((parameter, parameter.role == .normScale ? 1 : 0))
         }
-        count += 1
       }
     }
-    if count > 0 {
-      notes.append("\(count) scales or shifts of batch norms are not in the file: 1 and 0")
+    let isWhole = scheme.isChannelsLast || present.isEmpty
+    let filled = absent.filter { isWhole && !present.contains($0.parameter.role) }
+    for (parameter, value) in filled { constants[parameter.path] = (parameter.shape, value) }
+    guard !filled.isEmpty else { return }
+    filledNorms = filled.count
+    let kinds = [(ParameterRole.normScale, "scale", "1"), (.normShift, "shift", "0")].filter {
+      kind in
+      filled.contains { $0.parameter.role == kind.0 }
     }
+    notes.append(
+      "no batch norm in the file has a \(kinds.map(\.1).joined(separator: " or a "))"
+        + " (\(filled.count) tensors): \(kinds.map(\.2).joined(separator: " and ")) in their place,"
+        + " as where they were left out on purpose")
   }
 
   // MARK: The classifier
@@ -294,6 +304,9 @@ struct WeightMatching {
         found[bias] = isSplit ? WeightMatching.behindZeros(stored) : stored
       } else {
         constants[bias] = ([isSplit ? 2 : layer.outputs], 0)
+        notes.append(
+          "'\(layer.weight.name)' has no bias beside it: 0 in its place, as where it was left out on"
+            + " purpose")
       }
       let used = [layer.weight.name, layer.bias?.name]
       rest.removeAll { used.contains($0.name) }
@@ -372,7 +385,9 @@ struct WeightMatching {
     where tensor.elementType.isFloatingPoint && !WeightMatching.isStranger(tensor.name) {
       let isMatrix = tensor.shape.rank == 2
       let isPoint = tensor.shape.rank == 4 && tensor.shape[2] == 1 && tensor.shape[3] == 1
-      guard isMatrix || isPoint && !scheme.isChannelsLast else { continue }
+      // SqueezeNet's classifier is a convolution behind which more follows.
+      let isConvolution = isPoint && architecture.name.hasPrefix("squeezenet")
+      guard isMatrix || isPoint && !scheme.isChannelsLast && !isConvolution else { continue }
       let weight =
         isMatrix
         ? (scheme.isChannelsLast ? headMatrix(tensor) : tensor)

@@ -54,7 +54,15 @@ struct KerasReader {
     }
     var reader = try KerasReader(weights, configuration: configuration)
     reader.compilation = compilation
+    reader.version = try version(in: archive)
     return try reader.checkpoint(.kerasArchive)
+  }
+
+  /// The Keras that wrote an archive; nil when it does not say it.
+  private static func version(in archive: ZIPArchive) throws(CheckpointError) -> String? {
+    guard let entry = archive["metadata.json"] else { return nil }
+    let bytes = try archive.contents(entry, limit: 1 << 16)
+    return (try? JSONParser.parse(bytes, memberLimit: 100))?["keras_version"]?.text
   }
 
   private let source: ByteSource
@@ -62,6 +70,8 @@ struct KerasReader {
   private var configuration: KerasConfiguration?
   /// What the model was compiled with.
   private var compilation: JSONValue?
+  /// The Keras that wrote an archive, as it says.
+  private var version: String?
   private let found: (layers: [KerasLayer], areUnnamed: Bool)
 
   private init(
@@ -137,7 +147,7 @@ struct KerasReader {
     let version =
       root.attributes["keras_version"]
       ?? KerasReader.modelWeights(of: root)?.attributes["keras_version"]
-    metadata["keras.version"] = version?.first
+    metadata["keras.version"] = self.version ?? version?.first
     if found.areUnnamed { metadata[Checkpoint.kerasLayers] = Checkpoint.kerasLayersByPosition }
     return metadata
   }

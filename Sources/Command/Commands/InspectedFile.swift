@@ -78,9 +78,9 @@ struct InspectedFile: Encodable {
         (fit.architecture, fit.naming, fit.matched, fit.needed)
       (missing, unexpected, unfitting) = (fit.missing, fit.unexpected, fit.unfitting)
       ignored = fit.ignored
-      let concat = ConcatPoolHead(file.checkpoint, fit)
+      let head = ForeignHeads.found(file.checkpoint, fit)
       let modules = try ModuleSettings(file.checkpoint.surroundings?.modules ?? [], fit)
-      let count = fit.head?.classes ?? concat?.classes
+      let count = fit.head?.classes ?? head?.classes
       let outputs =
         fit.splitsOutput
         ? nil
@@ -88,9 +88,9 @@ struct InspectedFile: Encodable {
           ForeignActivation(file, outputs: $0, endsWithSigmoid: modules.endsWithSigmoid)
         }
       classes = count.map { outputs?.activation.classes(outputs: $0) ?? $0 }
-      let own = Set(concat?.names ?? [])
+      let own = Set(head?.names ?? [])
       ignored.removeAll { own.contains($0) }
-      notes = ForeignSummary(file, fit, identity.otherParts, head: concat).lines
+      notes = ForeignSummary(file, fit, identity.otherParts, head: head).lines
       if let outputs, outputs.activation != .softmax { notes.append(outputs.reason) }
       if let found = modules.summary {
         notes.append("but the module computes something else with its tensors: \(found)")

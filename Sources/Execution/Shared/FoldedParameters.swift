@@ -63,7 +63,8 @@ package struct ChannelAffine {
   package init?(_ node: Node, _ parameters: Parameters) throws {
     switch node.operation {
     case .channelScale(let layer):
-      scale = try parameters.checked(layer.name, of: node).elements.map(Double.init)
+      let values = try layer.constants ?? parameters.checked(layer.name, of: node)
+      scale = values.elements.map(Double.init)
       shift = scale.map { _ in 0 }
     case .batchNormalization(let layer):
       let mean = try parameters.checked("running_mean", of: node)

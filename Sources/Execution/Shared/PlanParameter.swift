@@ -23,6 +23,14 @@ package final class PlanParameter<Scalar: BLASScalar> {
     set(tensor)
   }
 
+  /// Numbers of a node's definition, which no checkpoint holds and no gradient changes.
+  package convenience init(constant: Tensor<Float>, of node: Node) {
+    self.init(
+      ParameterDescription(
+        path: node.path.appending("constant"), shape: constant.shape, role: .normScale),
+      constant, trains: false)
+  }
+
   /// Number of elements.
   package var count: Int { description.shape.count }
   /// The values with their count.

@@ -35,17 +35,14 @@ extension KerasImporter {
   ) throws -> Value {
     switch name {
     case "linear", "identity": return .image(image)
-    case "softmax":
+    // The logarithm of a softmax is made of the same logits, and the same probabilities are of it.
+    case "softmax", "log_softmax":
       let shape = shape(image)
       guard shape.rank == 2 || shape[2] * shape[3] == 1 else {
         throw failure(layer, "a softmax at each pixel is no classifier's")
       }
       return .probabilities(image)
-    case "hard_sigmoid" where checkpoint.metadata["keras.version"]?.hasPrefix("3") == false:
-      throw failure(
-        layer,
-        "Keras 2's hard_sigmoid is 0.2 x + 0.5 between 0 and 1, here it is x / 6 + 0.5 as in Keras 3"
-      )
+    case "hard_sigmoid": return try hardSigmoid(image, layer)
     default:
       guard let function = KerasImporter.functions[name] else {
         throw failure(
@@ -57,6 +54,50 @@ extension KerasImporter {
       return .image(
         try add(layer, suffix: isOwnLayer ? "" : "_\(name)", .activation(function), [image]))
     }
+  }
+
+  /// Keras 3's function is x / 6 + 0.5 between 0 and 1; Keras 2's is 0.2 x + 0.5, which is the other one of
+  /// 1.2 x.
+  ///
+  /// - Source: keras, src/activations/activations.py; tf_keras, src/activations.py.
+  private mutating func hardSigmoid(
+    _ image: Image, _ layer: KerasLayerDescription
+  ) throws -> Value {
+    guard let version = kerasMajor
+    else {
+      throw failure(
+        layer,
+        "its hard_sigmoid is 0.2 x + 0.5 between 0 and 1 in Keras 2 and x / 6 + 0.5 in Keras 3, and the"
+          + " file does not say which Keras wrote it. Load it in that Keras and save it again:"
+          + " model.save(\"model.keras\")")
+    }
+    var input = image
+    if version < 3 { input = try scaled(layer, image, by: 1.2) }
+    let suffix = layer.isActivation ? "" : "_hard_sigmoid"
+    return .image(try add(layer, suffix: suffix, .activation(.hardSigmoid), [input]))
+  }
+
+  /// `image` times one number, whether it is an image or a row.
+  private mutating func scaled(
+    _ layer: KerasLayerDescription, _ image: Image, by factor: Float
+  ) throws -> Image {
+    let shape = shape(image)
+    let factors = [Float](repeating: factor, count: shape[1])
+    if shape.rank == 4 {
+      return try add(
+        layer, suffix: "_slope", .channelScale(ChannelScale(channels: shape[1])), [image],
+        ["weight": Tensor(factors, shape: [shape[1], 1, 1])])
+    }
+    // Statistics that change nothing: y = factor * (x - 0) / sqrt(1 + 0).
+    return try add(
+      layer, suffix: "_slope",
+      .batchNormalization(BatchNormalization(channels: shape[1], epsilon: 0)),
+      [image],
+      [
+        "weight": Tensor(factors, shape: [shape[1]]), "bias": Tensor(zeros: [shape[1]]),
+        "running_mean": Tensor(zeros: [shape[1]]),
+        "running_var": Tensor([Float](repeating: 1, count: shape[1]), shape: [shape[1]]),
+      ])
   }
 
   /// `Activation`, and the layers that are a function.

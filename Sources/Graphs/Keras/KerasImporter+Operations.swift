@@ -24,7 +24,7 @@ extension KerasImporter {
     case "cast", "converttotensor": return try cast(layer, operands)
     case "identity", "stopgradient", "dropout": return try only(operands, layer)
     case "relu", "relu6", "silu", "swish", "sigmoid", "softmax", "gelu", "hardsigmoid", "hardsilu",
-      "hardswish":
+      "hardswish", "logsoftmax":
       return try function1(layer, operands, function.lowercased())
     case "mean", "reducemean": return try mean(layer, operands)
     case "reshape", "flatten": return try flattening(layer, operands)
@@ -67,7 +67,13 @@ extension KerasImporter {
     }
     let axis = operands.constant("axis") ?? layer["axis"]
     guard axis == nil || axis == .integer(-1) else { throw failure(layer, "axis -1 is expected") }
-    return try activated(try image(try only(operands, layer), layer), layer, named: name)
+    // Keras names the classes HardSigmoid and LogSoftmax, its functions hard_sigmoid and log_softmax.
+    let names = [
+      "hardsigmoid": "hard_sigmoid", "hardsilu": "hard_silu", "hardswish": "hard_swish",
+      "logsoftmax": "log_softmax",
+    ]
+    return try activated(
+      try image(try only(operands, layer), layer), layer, named: names[name] ?? name)
   }
 
   /// A value and a number, numbers for the channels, or two values.

@@ -58,6 +58,11 @@ struct KerasImporter {
     .notImportable(file: checkpoint.path.displayed, reason: reason)
   }
 
+  /// The Keras that wrote the file, 2 or 3; nil when the file does not say it.
+  var kerasMajor: Int? {
+    checkpoint.metadata["keras.version"]?.split(separator: ".").first.flatMap { Int($0) }
+  }
+
   // MARK: Models
 
   /// The results of a model, or of one within it, for these inputs.
@@ -117,7 +122,8 @@ struct KerasImporter {
         waiting += missing
         continue
       }
-      if call.isTraining, layer.dependsOnTraining {
+      // Keras 3 overrides it when it predicts, and writes it of every augmentation.
+      if call.isTraining, layer.dependsOnTraining, kerasMajor.map({ $0 < 3 }) ?? true {
         throw failure(
           layer,
           "it is called with training=True, so it varies with each batch in inference too."

@@ -20,6 +20,9 @@ extension ONNXExporter {
     case .responseNormalization(let layer):
       return try addResponseNormalization(node, layer, inputs[0])
     case .channelScale(let layer):
+      if let number = layer.constant {
+        return emit("Mul", node, inputs + [constant("\(node.path).constant", number)])
+      }
       return emit(
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])
     case .add: return emit("Add", node, inputs)

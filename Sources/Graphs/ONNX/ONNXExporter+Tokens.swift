@@ -44,6 +44,9 @@ extension ONNXExporter {
     case .convolution(let layer) where layer.storesMatrix:
       return try addLinear(node, layer, inputs[0])
     case .channelScale(let layer):
+      if let number = layer.constant {
+        return emit("Mul", node, inputs + [constant("\(node.path).constant", number)])
+      }
       return emit(
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels])])
     case .activation(let function): return addActivation(node, function, inputs[0])

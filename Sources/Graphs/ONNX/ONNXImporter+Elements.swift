@@ -28,16 +28,34 @@ extension ONNXImporter {
     }
   }
 
-  /// min(max(alpha x + beta, 0), 1), of which one slope is known.
+  /// min(max(alpha x + beta, 0), 1): of another slope than 1/6 the usual one of a multiple of x.
   mutating func hardSigmoid(_ node: ONNXNode) throws {
     let (alpha, beta) = (node.float("alpha") ?? 0.2, node.float("beta") ?? 0.5)
-    guard abs(alpha - 1 / 6) < 1e-6, beta == 0.5 else {
+    guard alpha > 0, alpha.isFinite, beta == 0.5, let name = node.inputs.first else {
       throw failure(
         node,
-        "x / 6 + 0.5 between 0 and 1 is known here (alpha 1/6, as PyTorch and Keras 3 have it), found"
-          + " alpha \(alpha) and beta \(beta)")
+        "a x + 0.5 between 0 and 1 is known here, with a slope above 0, found alpha \(alpha) and beta"
+          + " \(beta)")
     }
-    try set(node, .activation(.hardSigmoid), [image(node)])
+    guard abs(alpha - 1 / 6) >= 1e-6 else {
+      return try set(node, .activation(.hardSigmoid), [image(node)])
+    }
+    let scaled = name + "\u{0}" + node.outputs.joined()
+    let product = ONNXNode("Mul", name: node.name, inputs: [name], outputs: [scaled])
+    let factor = Tensor<Float>([6 * alpha], shape: [1])
+    try shift(product, image(node), by: StoredTensor("", factor))
+    guard case .image(let image)? = values[scaled] else {
+      throw failure(node, "it is taken of the photo itself")
+    }
+    try set(node, .activation(.hardSigmoid), [image])
+  }
+
+  /// Of a softmax: its logarithm is made of the same logits, and the same probabilities are of it.
+  mutating func logarithm(_ node: ONNXNode) throws {
+    guard let name = node.inputs.first, case .probabilities(let image)? = values[name] else {
+      throw failure(node, "a logarithm is known here of a softmax at the end alone")
+    }
+    set(node, .probabilities(image))
   }
 
   mutating func dropout(_ node: ONNXNode) throws {
@@ -209,7 +227,7 @@ extension ONNXImporter {
   }
 
   /// A constant as one number a channel.
-  private mutating func perChannel(
+  mutating func perChannel(
     _ node: ONNXNode, _ tensor: StoredTensor, _ input: Image
   ) throws -> [Float] {
     let channels = draft[input.layer].shape[1]

@@ -10,8 +10,8 @@ extension ONNXImporter {
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div",
     "Dropout", "Flatten", "Gather", "Erf (as a part of GELU)", "Gelu", "Gemm", "GlobalAveragePool",
     "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity",
-    "LayerNormalization", "LinearClassifier", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax",
-    "ReduceMean", "Relu",
+    "LayerNormalization", "LinearClassifier", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad",
+    "ReduceL2 (as a part of ConvNeXt V2's normalisation)", "ReduceMax", "ReduceMean", "Relu",
     "Reshape", "Shape",
     "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose", "Unsqueeze", "ZipMap",
   ]
@@ -23,6 +23,7 @@ extension ONNXImporter {
       throw failure(node, ONNXAdvice.domain(node.domain))
     }
     if try constantArithmetic(node) { return }
+    if try translateResponse(node) { return }
     if try translateSequence(node) { return }
     switch node.operation {
     case "Conv": try convolution(node)
@@ -44,7 +45,8 @@ extension ONNXImporter {
     case "HardSigmoid": try hardSigmoid(node)
     case "Clip": try clip(node)
     case "Dropout": try dropout(node)
-    case "Softmax": try softmax(node)
+    case "Softmax", "LogSoftmax": try softmax(node)
+    case "Log": try logarithm(node)
     case "Div"
     where model.metadata["thaw.calibration"] != nil && node.outputs == [ONNXExporter.scaled]:
       try calibratedLogits(node)
@@ -213,5 +215,5 @@ extension ONNXImporter {
 
 extension Float {
   /// The decimal number that was meant: 1e-5 for the Float nearest to it.
-  fileprivate var asWritten: Double { Double("\(self)") ?? Double(self) }
+  var asWritten: Double { Double("\(self)") ?? Double(self) }
 }

@@ -13,7 +13,7 @@ extension ONNXImporter {
   /// Name of the layer that `node` becomes: that of its weight without the last part, or its own.
   func layerName(_ node: ONNXNode, weight: String? = nil) -> String {
     if let weight, weight.hasSuffix(".weight"), weight.count > 7 {
-      return Self.sanitized(weight.dropLast(7))
+      return Self.sanitized(weight.dropLast(7).drop { String($0) == Self.turned })
     }
     // PyTorch's exporter writes /layer1/layer1.0/conv1/Conv.
     let parts = node.name.split(separator: "/")
@@ -23,6 +23,9 @@ extension ONNXImporter {
     let name = Self.sanitized(own.joined(separator: "."))
     return name.isEmpty ? node.operation.lowercased() + "_\(draft.layers.count)" : name
   }
+
+  /// What stands before the name of a constant that was turned.
+  static let turned = "\u{0}"
 
   private static func sanitized(_ name: some StringProtocol) -> String {
     String(

@@ -112,11 +112,21 @@ extension ONNXImporter {
   ) throws {
     var extents: [Int] = []
     for case .size(let size) in target { extents.append(size) }
+    // One -1 is what is left.
+    if extents.count(where: { $0 == -1 }) == 1, let place = extents.firstIndex(of: -1) {
+      let others = extents.reduce(1) {
+        $1 == -1 ? $0 : $0.multipliedReportingOverflow(by: $1).partialValue
+      }
+      if others > 0, tensor.shape.count.isMultiple(of: others) {
+        extents[place] = tensor.shape.count / others
+      }
+    }
     guard extents.count == target.count, let shape = Shape(checking: extents),
       shape.count == tensor.shape.count
     else { throw failure(node, "a constant of \(tensor.shape) cannot become \(printed(target))") }
     let values = try numbers(tensor)
-    let name = node.outputs.first ?? ""
+    // The same numbers: a layer may be called by them.
+    let name = tensor.name.isEmpty ? node.outputs.first ?? "" : tensor.name
     set(node, .constant(StoredTensor(name, Tensor(values.elements, shape: shape))))
   }
 
@@ -157,9 +167,7 @@ extension ONNXImporter {
   }
 
   mutating func transpose(_ node: ONNXNode) throws {
-    if let tensor = try? constant(node, 0) {
-      throw failure(node, "a constant of \(tensor.shape) is not reordered here")
-    }
+    if let tensor = try? constant(node, 0) { return try transposeConstant(node, tensor) }
     var input = try image(node, paddingAllowed: true)
     let order = node.integers("perm") ?? []
     switch (input.layout, order) {
@@ -171,6 +179,18 @@ extension ONNXImporter {
     default: throw failure(node, "the order \(order.prefix(9)) is not known here")
     }
     set(node, .image(input))
+  }
+
+  /// A weight that exporters turn in the graph when they fold no constants.
+  private mutating func transposeConstant(_ node: ONNXNode, _ tensor: StoredTensor) throws {
+    let rank = tensor.shape.rank
+    let order = node.integers("perm") ?? Array((0..<rank).reversed())
+    guard order.sorted() == Array(0..<rank) else {
+      throw failure(node, "the order \(order.prefix(9)) does not fit a constant of \(tensor.shape)")
+    }
+    // A name of its own: a square matrix is not told from the turned one by its shape.
+    let name = Self.turned + (tensor.name.isEmpty ? node.outputs.first ?? "" : tensor.name)
+    set(node, .constant(tensor.permuted(order).renamed(name)))
   }
 
   mutating func pad(_ node: ONNXNode) throws {

@@ -58,6 +58,8 @@ struct ONNXImporter {
     case patches(Patches)
     /// Products of queries and keys.
     case scores(Scores)
+    /// Norms of an image's channels, and what is made of them.
+    case response(Response)
   }
 
   let model: ONNXModel

@@ -84,6 +84,23 @@ extension ATenTranslator {
     case "softmax", "_softmax":
       try emit(
         "Softmax", call, [try value(call, "self")], ["axis": .integer(call.integer("dim") ?? -1)])
+    case "log_softmax", "_log_softmax":
+      try emit(
+        "LogSoftmax", call, [try value(call, "self")],
+        ["axis": .integer(call.integer("dim") ?? -1)])
+    case "linalg_vector_norm":
+      guard call.number("ord") ?? 2 == 2 else {
+        throw failure(call, "the Euclidean norm alone is known here")
+      }
+      try reduction(call, "ReduceL2")
+    case "addcmul":
+      guard call.number("value") ?? 1 == 1 else {
+        throw failure(call, "a factor in it is not known here")
+      }
+      let product = step(
+        "Mul", call, "product", [try value(call, "tensor1"), try value(call, "tensor2")])
+      try emit("Add", call, [try value(call, "self"), product])
+    case "log": try emit("Log", call, [try value(call, "self")])
     case "dropout", "dropout_", "feature_dropout", "native_dropout":
       try dropout(call)
     case "constant_pad_nd", "pad": try pad(call)

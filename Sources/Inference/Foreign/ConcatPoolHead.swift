@@ -12,11 +12,12 @@ import ThawTensors
 /// batch norms, 4 and 8 dense layers, what lies between has no tensors.
 ///
 /// - Source: fastai/vision/learner.py, `create_head`; fastai/layers.py, `AdaptiveConcatPool2d`.
-package struct ConcatPoolHead: Sendable {
+package struct ConcatPoolHead: ForeignHead {
   /// Number of classes.
   package let classes: Int
   /// The names of its tensors in the file.
   package let names: [String]
+  package let label = "fastai's classifier"
   private let layers: [Layer]
   private let pools: Pools
 
@@ -159,7 +160,7 @@ package struct ConcatPoolHead: Sendable {
 extension Graph {
   /// The nodes that make the images which the last global pooling reads, and their groups. DenseNet's
   /// last ReLU is not in its `features`, so in fastai's networks it is missing.
-  fileprivate var beforePooling: (nodes: [Node], groups: [LayerGroup]) {
+  var beforePooling: (nodes: [Node], groups: [LayerGroup]) {
     var end = nodes.count - 1
     while end > 0 {
       switch nodes[end].operation {

@@ -110,11 +110,11 @@ package struct ForeignModel {
     try checkModules(fit)
     try checkConfiguration(fit)
     let matched = fit.missing.isEmpty ? "all \(fit.matched)" : "\(fit.matched) of \(fit.needed)"
-    let concat = ConcatPoolHead(checkpoint, fit)
-    let count = fit.head?.classes ?? concat?.classes
+    let own = ForeignHeads.found(checkpoint, fit)
+    let count = fit.head?.classes ?? own?.classes
     context.console.say(
       "\(path): \(fit.architecture) (\(matched) tensors fit \(fit.naming))"
-        + (concat == nil ? "" : " with fastai's classifier")
+        + (own.map { " with \($0.label)" } ?? "")
         + ", \(count.map { "\($0) classes" } ?? "no classifier"). Photos as"
         + " \(preprocessing.description), \(reason).")
     for name in fit.ignored where ForeignSummary.isTemperature(name) {
@@ -123,7 +123,7 @@ package struct ForeignModel {
           + " they are not divided or multiplied here: the order of the classes stays, the"
           + " probabilities may differ.")
     }
-    for line in ForeignSummary(file, fit, recognised.otherParts, head: concat).lines {
+    for line in ForeignSummary(file, fit, recognised.otherParts, head: own).lines {
       context.console.say("\(path): \(line).")
     }
     let isKeras = [.kerasArchive, .kerasWeights].contains(checkpoint.format)
@@ -147,7 +147,7 @@ package struct ForeignModel {
     }
     var parameters = try weights(fit, checkpoint)
     var graph = try fit.graph()
-    if let concat { (graph, parameters) = try concat.network(fit, parameters) }
+    if let own { (graph, parameters) = try own.network(fit, parameters) }
     parameters = try usable(parameters, for: graph)
     return Network(
       fit: fit, graph: graph, parameters: parameters, preprocessing: preprocessing,

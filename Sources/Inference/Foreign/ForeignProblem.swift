@@ -29,6 +29,11 @@ package struct ForeignProblem: Sendable {
       text =
         "it holds an adapter ('\(shown(adapter))'), which changes a network that is elsewhere. Merge it"
         + " into its network and save that (PEFT: model.merge_and_unload())."
+    } else if ForeignProblem.hasRotaryPositions(file) {
+      text =
+        "this is DINOv3, or a vision transformer of its kind: it has no positions that are added to the"
+        + " tokens, but turns queries and keys by them (rotary embeddings, RoPE), and Thaw's attention has"
+        + " no such operation. DINOv2 has added ones: vit_small_patch14_reg4_dinov2 and its like."
     } else if let fit = nearest, 2 * fit.matched >= fit.needed || card != nil {
       text = ForeignProblem.difference(fit, card: card) + look
     } else if let order = TensorOrder.all(checkpoint).first {
@@ -68,6 +73,25 @@ package struct ForeignProblem: Sendable {
 
   private static func isAdapter(_ name: String) -> Bool {
     [".lora_", "lora_A.", "lora_B.", ".adapter_", "hada_w1"].contains { name.contains($0) }
+  }
+
+  /// Whether a vision transformer's positions are in its attention: by its configuration, by the buffers
+  /// that some write, or because there are no others.
+  ///
+  /// - Source: Siméoni et al. 2025, arXiv:2508.10104; timm's `vit_small_patch16_dinov3`, transformers'
+  ///   `DINOv3ViTModel`, facebook's names.
+  private static func hasRotaryPositions(_ file: ForeignFile) -> Bool {
+    let stated = [file.configuration?["model_type"]?.text, file.statedArchitecture]
+    if stated.contains(where: { $0?.lowercased().contains("dinov3") == true }) { return true }
+    let names = file.checkpoint.names
+    func has(_ end: String) -> Bool { names.contains { $0.hasSuffix(end) } }
+    let isTransformer =
+      has("patch_embed.proj.weight") && has("blocks.0.attn.qkv.weight")
+      || has("patch_embeddings.weight") && has("layer.0.attention.q_proj.weight")
+    guard isTransformer else { return false }
+    return names.contains { $0.contains("rope_embed.") || $0.contains(".rope.") }
+      || !names.contains { $0.contains("pos_embed") || $0.contains("position_embedding") }
+        && (has("reg_token") || has("register_tokens") || has("storage_tokens"))
   }
 
   /// What differs from the nearest architecture.

@@ -7,9 +7,9 @@ package import ThawBackbones
 package struct ForeignSummary {
   package let lines: [String]
 
-  /// - Parameter head: fastai's classifier, when there is one.
+  /// - Parameter head: a classifier that is known by its library, when there is one.
   package init(
-    _ file: ForeignFile, _ fit: WeightFit, _ otherParts: [String], head: ConcatPoolHead? = nil
+    _ file: ForeignFile, _ fit: WeightFit, _ otherParts: [String], head: (any ForeignHead)? = nil
   ) {
     let around = file.checkpoint.surroundings
     var lines: [String] = []
@@ -30,7 +30,7 @@ package struct ForeignSummary {
         "there are others in the file (\(ForeignSummary.few(others))), such as an average or a"
           + " teacher; --weights-key \(others[0]) takes those")
     }
-    if !fit.otherHead.isEmpty {
+    if !fit.otherHead.isEmpty, head == nil {
       lines.append(
         "\(fit.otherHead.count) tensors behind the features are no classifier that Thaw computes:"
           + " \(ForeignSummary.few(fit.otherHead))")

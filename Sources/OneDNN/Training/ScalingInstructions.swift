@@ -5,7 +5,7 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// A channel scale that trains, with a residual addition and a rectifier behind it:
+/// A channel scale that trains or is a constant, with a residual addition and a rectifier behind it:
 /// y = rectifier(scale * x + residual).
 final class ChannelScaleInstruction: TrainingInstructionBase, TrainingInstruction {
   private let scale: PlanParameter<Float>
@@ -16,8 +16,13 @@ final class ChannelScaleInstruction: TrainingInstructionBase, TrainingInstructio
   private let sums: [AlignedStorage<Double>]
   private let products: [AlignedStorage<Double>]
 
-  init(_ context: TrainingContext, residual: TrainingValue?, rectifier: Activation?) {
-    scale = context.required(.normScale)
+  init(
+    _ layer: ChannelScale, _ context: TrainingContext, residual: TrainingValue?,
+    rectifier: Activation?
+  ) {
+    scale =
+      layer.constants.map { PlanParameter(constant: $0, of: context.node) }
+      ?? context.required(.normScale)
     hasResidual = residual != nil
     zeros = AlignedStorage(count: scale.count)
     let (count, lanes) = (scale.count, scale.gradient == nil ? 0 : context.lanes)

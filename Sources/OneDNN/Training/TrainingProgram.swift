@@ -189,8 +189,8 @@ extension FusedOperation {
     case .activation(let function): return ActivationInstruction(function, context)
     case .layerNormalization(let layer): return LayerNormalizationInstruction(layer, context)
     case .responseNormalization(let layer): return ResponseInstruction(layer, context)
-    case .channelScale:
-      return ChannelScaleInstruction(context, residual: residual, rectifier: rectifier)
+    case .channelScale(let layer):
+      return ChannelScaleInstruction(layer, context, residual: residual, rectifier: rectifier)
     case .add: return AdditionInstruction(context, rectifier: rectifier)
     case .gate: return GateInstruction(context)
     case .concatenate: return ConcatenationInstruction(context)

@@ -19,6 +19,7 @@ extension KeyHash {
     case .channelScale(let scale):
       add("channel_scale", scale.channels)
       add("name", scale.name)
+      if let constant = scale.constant { add("constant", constant) }
     case .add: add("operation", "add")
     case .gate: add("operation", "gate")
     case .concatenate: add("operation", "concatenate")

@@ -64,6 +64,26 @@ import ThawTestSupport
     #expect(try ONNXImportTests.logits(sample) == ONNXImportTests.logits(ONNXImportTests.plain()))
   }
 
+  /// The logarithm of a softmax has the softmax's probabilities, by one operation or by two.
+  @Test func aLogSoftmaxIsASoftmax() throws {
+    let expected = try ONNXImportTests.logits(ONNXImportTests.plain())
+    for operations in [["LogSoftmax"], ["Softmax", "Log"]] {
+      var sample = ONNXImportTests.plain()
+      for (index, operation) in operations.enumerated() {
+        let input = index == 0 ? "logits" : "p0"
+        sample.add(operation, [input], "p\(index)")
+        sample.output = "p\(index)"
+      }
+      #expect(try read(sample.model).outputActivation == .softmax)
+      #expect(try ONNXImportTests.logits(sample) == expected)
+    }
+    var elsewhere = ONNXImportTests.plain()
+    elsewhere.add("Log", ["logits"], "logarithm")
+    elsewhere.output = "logarithm"
+    let error = #expect(throws: GraphError.self) { try read(elsewhere.model) }
+    #expect(error?.description.contains("of a softmax at the end alone") == true)
+  }
+
   @Test func metadataThatContradictTheGraphAreRefused() throws {
     var sample = ONNXImportTests.plain()
     sample.add("Sigmoid", ["logits"], "p1")

@@ -32,7 +32,7 @@ import ThawTestSupport
   /// folded.
   @Test(arguments: [
     "efficientnet_lite0", "resnet18", "mobilenet_v2", "densenet121", "mobilenet_v3_small",
-    "mobilenetv3_small_050",
+    "mobilenetv3_small_050", "convnextv2_atto",
   ])
   func aNetworkSurvivesExportAndImport(name: String) throws {
     let graph = try Architecture(named: name).graph(Head(classes: 5, dropout: 0.2))
