@@ -33,7 +33,7 @@ install -D -m 755 $package/thaw "$root/bin/thaw"
 # One that is left from before would serve models as its version did.
 rm -f "$root/bin/thaw-serve"
 without=" The server, thaw-serve, is not among it; 'make server' first."
-if [ -x $package/thaw-serve ]; then
+if [ -e $package/thaw-serve ]; then
   install -D -m 755 $package/thaw-serve "$root/bin/thaw-serve"
   without=
 fi

@@ -170,8 +170,8 @@ struct ExportReadme {
       </script>
       ```
 
-      A browser decodes JPEGs at full size and resizes from there, where step 1.2 takes a fraction of large ones: \
-      probabilities of photos of several megapixels then differ in the third digit. It blends colours of transparent pixels less exactly.
+      A browser decodes JPEGs at full size and resizes from there, where step 1.2 takes a fraction of large ones, and it blends colours of \
+      transparent pixels less exactly: probabilities of such photos differ a little.
 
       """
   }
@@ -183,7 +183,9 @@ struct ExportReadme {
 
   private var limits: String {
     var lines = [
-      "one look at each photo; averages over several (`--tta`, snapshots) are up to you"
+      "HEIC, AVIF and colours of inks by a profile come out within two levels of Thaw's, as libraries differ; a"
+        + " JPEG that lacks its end is read by Thaw and refused by Pillow",
+      "one look at each photo; averages over several (`--tta`, snapshots) are up to you",
     ]
     if model.record.unknown != nil {
       lines.append("no score for photos that are unlike the training's (`thaw predict --unknown`)")

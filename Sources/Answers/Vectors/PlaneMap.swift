@@ -7,7 +7,7 @@ import Glibc
 ///
 /// Nothing is drawn at random, and sums are taken in one order: the same vectors give the same map. Distances
 /// between far groups mean little, as in every such map. Time grows with the square of their number: 600 take
-/// half a second.
+/// a few seconds.
 ///
 /// - Source: van der Maaten and Hinton 2008; initialization by principal components: Kobak and Berens 2019.
 package struct PlaneMap: Sendable {
