@@ -98,7 +98,13 @@ package struct StageContext: Sendable {
     var fast = OneDNNEngine(training: reference)
     // Its own number, not the process's: somebody else may have set that since.
     fast.threads = threads
-    // A quarter is for photos, and an eighth for everything else.
+    return Compiler(inference: fast, training: fast)
+  }
+
+  /// The same for a whole training, which may take five eighths of ``memoryLimit``: a quarter is for photos,
+  /// and an eighth for everything else.
+  package var trainingCompiler: Compiler {
+    guard var fast = compiler.trainingEngine as? OneDNNEngine else { return compiler }
     fast.memory = memoryLimit / 8 * 5
     return Compiler(inference: fast, training: fast)
   }

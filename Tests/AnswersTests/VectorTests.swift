@@ -5,6 +5,7 @@ import Testing
 import ThawAnswers
 import ThawConsole
 import ThawFiles
+import ThawTensors
 import ThawTestSupport
 
 struct VectorTests {
@@ -107,9 +108,12 @@ struct VectorTests {
 
   /// Three groups in many dimensions, and a copy.
   @Test func neighboursStayNeighboursOnTheMap() {
-    let centres = Self.vectors(3, length: 40)
-    let noise = Self.vectors(60, length: 40)
-    var all = noise.enumerated().map { index, row in
+    func drawn(_ sample: Int) -> [Float] {
+      var stream = RandomStream(seed: 1, purpose: .procedural, sample: sample)
+      return (0..<40).map { _ in Float(stream.normal()) }
+    }
+    let centres = (0..<3).map { drawn(100 + $0) }
+    var all = (0..<60).map(drawn).enumerated().map { index, row in
       zip(row, centres[index % 3]).map { $0 * 0.6 + $1 }
     }
     all.append(all[0])

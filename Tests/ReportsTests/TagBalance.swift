@@ -2,7 +2,7 @@
 
 /// Checks that tags nest, attributes are quoted and bare brackets do not occur.
 enum TagBalance {
-  private static let void: Set<String> = ["meta", "img", "br"]
+  private static let void: Set<String> = ["meta", "img", "br", "input"]
 
   /// The inside of every tag, in order; style sheets are skipped.
   static func tags(in html: String) -> [String] {

@@ -58,9 +58,11 @@ struct InterpolationSearch {
     let photos = try sources.validation(of: network)
     let loss: any Loss =
       photos.targetRows == nil ? SoftmaxCrossEntropy() : SigmoidCrossEntropy()
+    // As many at a time as in training, where steps are cut so that they fit in memory.
+    let (batch, shards) = (sources.settings.batch, sources.settings.shards)
     let plan = try context.compiler.compileSuffix(
       network.graph, partition: network.partition, parameters: network.parameters,
-      freezing: network.plan, batch: sources.settings.batch, size: network.size)
+      freezing: network.plan, batch: (batch + shards - 1) / shards, size: network.size)
     for share in InterpolationSearch.shares {
       try context.checkInterruption()
       let parameters = network.parameters.interpolated(towards: end, share: Float(share))

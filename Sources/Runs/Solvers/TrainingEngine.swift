@@ -49,13 +49,15 @@ extension StageContext {
 extension TransferNetwork {
   /// The suffix compiled for `phase`, whose network this is; one photo more than a batch has fits, as
   /// the last batch takes in a single photo that is left over.
+  ///
+  /// - Throws: ``ExecutionError/memory(batch:needed:allowed:)`` where that takes more memory than may be used.
   func trainingPlan(
     _ phase: FreezePhase, settings: Recipe.Train, run: OpenRun
   ) throws -> any TrainingPlan {
     let batch = min(settings.batch, run.manifest.records(in: .train).count)
     let step = min(settings.batch * settings.accumulation, run.manifest.records(in: .train).count)
     let shard = min((step + settings.shards - 1) / settings.shards, batch)
-    return try run.context.compiler.compileSuffix(
+    return try run.context.trainingCompiler.compileSuffix(
       graph, partition: partition, parameters: parameters, freezing: phase.plan,
       batch: (settings.shards > 1 ? shard : batch) + 1, size: size)
   }

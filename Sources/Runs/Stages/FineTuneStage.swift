@@ -108,25 +108,32 @@ package struct FineTuneStage {
     return (summary(trained.outcome, trained.time, start, unchanged: false), run)
   }
 
-  /// The run with steps cut into twice as many shards, one of which is in memory at a time. It is a change of
-  /// the recipe: shards are added in an order of their own, so the last bits are those of another training.
+  /// The run with steps cut into two, four, … shards, one of which is in memory at a time: as few as fit. It is a
+  /// change of the recipe: shards are added in an order of their own, so the last bits are those of another training.
   ///
-  /// - Throws: `lack`, where a step cannot be cut.
+  /// - Throws: `lack`, where a step cannot be cut, or a single photo is too much.
   private func smaller(_ start: FineTuneStart, _ lack: ExecutionError) throws -> OpenRun {
+    // Ranks would have to agree on it.
+    guard !run.context.ranks.hasOthers else { throw lack }
     var recipe = run.recipe
-    let shards = 2 * recipe.fineTune.train.shards
-    recipe.fineTune.train.shards = shards
-    let smaller = run.with(recipe)
-    do {
-      try FineTuneStage(smaller).training(
-        start, key: "", TrainingSourceMaker(run: smaller, settings: recipe.fineTune.train)
-      ).requireShards()
-    } catch { throw lack }
-    run.context.console.warn(
-      "\(lack) Each step is trained in \(shards) shards instead, recorded as fine_tune.shards: the same steps"
-        + " but for their last bits.")
-    try smaller.saveRecipe()
-    return smaller
+    while 2 * recipe.fineTune.train.shards <= recipe.fineTune.train.batch {
+      recipe.fineTune.train.shards *= 2
+      let (settings, smaller) = (recipe.fineTune.train, run.with(recipe))
+      do {
+        try FineTuneStage(smaller).training(
+          start, key: "", TrainingSourceMaker(run: smaller, settings: settings)
+        ).requireShards()
+      } catch { throw lack }
+      do {
+        _ = try TrainingEngine(start.network, start.schedule, settings: settings, run: smaller)
+      } catch let error as ExecutionError where error.isLackOfMemory { continue }
+      run.context.console.warn(
+        "\(lack) Each step is trained in \(settings.shards) shards instead, recorded as fine_tune.shards: the"
+          + " same steps but for their last bits.")
+      try smaller.saveRecipe()
+      return smaller
+    }
+    throw lack
   }
 
   /// The run with the recipe that a change has made. What was trained so far is a part of the new training
