@@ -28,6 +28,7 @@ class Workload:
     variant: str = "frozen-bn"
     batch: int = 32
     images: int = 128
+    precision: str = "float32"
     compares: bool = False
     limits: dict = dataclasses.field(default_factory=dict)
 
@@ -40,7 +41,8 @@ class Workload:
         commands = [
             (name, [sys.executable, os.path.join(HERE, "peers", script)] + arguments, variables)
             for name, (script, variables) in self.peers.items()]
-        return commands + [("thaw", [options.thaw, self.thaw, "--serve"] + arguments, {})]
+        own = [] if self.precision == "float32" else ["--precision", self.precision]
+        return commands + [("thaw", [options.thaw, self.thaw, "--serve"] + arguments + own, {})]
 
     def missed(self, rows, agreement):
         """One sentence for each target that was missed."""
@@ -73,6 +75,10 @@ def torch(script):
     return {"torch": (script, {}), "torch-tuned": (script, KEEP_MEMORY)}
 
 
+BFLOAT16 = {
+    "torch": ("forward_torch.py", {**KEEP_MEMORY, "PRECISION": "bf16"}),
+    "openvino-f32": ("forward_openvino.py", {"PRECISION": "f32"}),
+    "openvino": ("forward_openvino.py", {"PRECISION": "bf16"})}
 FORWARD = torch("forward_torch.py") | {"onnxruntime": ("forward_onnxruntime.py", {})}
 TRAINING = torch("training_torch.py")
 
@@ -88,6 +94,14 @@ def decoding(extension, title, target):
         name=f"decoding-{extension}", title=f"{title} to pixels, one after the other", thaw="decoding",
         peers={"pillow": ("decoding_pillow.py", {})}, targets={"pillow": target}, group="decoding",
         variant=extension)
+
+
+def bfloat16(network, title, batch, images, target):
+    """Of processors with AVX-512 BF16; elsewhere each does what it can, slower."""
+    return Workload(
+        name=f"bfloat16-{network}", title=f"{title}, 224, batch {batch}, in bfloat16 to features",
+        thaw="features", peers=BFLOAT16, targets={"openvino": target}, group="bfloat16",
+        network=network, batch=batch, images=images, precision="bfloat16", compares=True, limits={"relative": 0.05})
 
 
 def modern(name, title, network, images=32):
@@ -122,6 +136,8 @@ ALL = [
         thaw="features", peers=FORWARD, targets={"torch-tuned": 1.3, "onnxruntime": 1.0},
         network="vit_small_patch16_224", batch=16, images=32, compares=True,
         limits={"relative": 1e-3}),
+    bfloat16("efficientnet_lite0", "EfficientNet-Lite0", 32, 128, 1.2),
+    bfloat16("resnet50", "ResNet50", 16, 32, 1.05),
     modern("mobilenetv3", "MobileNetV3 Large", "mobilenet_v3_large", images=64),
     modern("efficientnetv2", "EfficientNetV2-S", "efficientnet_v2_s"),
     modern("regnety", "RegNetY-1.6GF", "regnet_y_1_6gf"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels in memory to features: PyTorch eager, channels_last, batch norm in inference."""
+"""Pixels in memory to features: PyTorch eager, channels_last, batch norm in inference; with PRECISION=bf16
+under autocast to bfloat16."""
 
 import os
 
@@ -12,6 +13,7 @@ import networks
 options = contender.options()
 torch.set_num_threads(options.threads)
 model = networks.load(options.network, options.work)
+halved = os.environ.get("PRECISION") == "bf16"
 pixels = torch.from_numpy(
     numpy.fromfile(os.path.join(options.work, "pixels.f32"), "<f4").reshape(-1, 3, 224, 224))
 batches = [
@@ -19,15 +21,15 @@ batches = [
 
 
 def run_round():
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
         for index in range(options.images // options.batch):
             model(batches[index % len(batches)])
     return options.images // options.batch * options.batch
 
 
 def output():
-    with torch.inference_mode():
-        return torch.cat([model(batch) for batch in batches]).numpy()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
+        return torch.cat([model(batch) for batch in batches]).float().numpy()
 
 
-contender.serve(f"PyTorch {torch.__version__} eager, channels_last", run_round, output)
+contender.serve(f"PyTorch {torch.__version__} eager, channels_last" + (", bfloat16" if halved else ""), run_round, output)
