@@ -105,9 +105,10 @@ struct Serve: ParsableCommand {
     throw error
   }
 
-  /// - Throws: what reading the first model that cannot be read throws.
+  /// - Throws: what reading the first model that cannot be read throws. Where there is no folder of cards, no
+  ///   model is read, and nothing can be said of any.
   private func requireModels() throws {
-    let context = try Session(global).context()
+    guard let context = try? Session(global).context() else { return }
     for argument in models {
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let isNamed = parts.count == 2 && !FileSystem.exists(FilePath(argument))
