@@ -251,18 +251,15 @@ extension ONNXImporter {
 
   private mutating func meanOfTokens(_ node: ONNXNode) throws {
     let view = try materialized(try sequence(node), node)
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    let places = axes.map { $0 < 0 ? $0 + view.axes.count : $0 }
+    let places = try reducedAxes(node, rank: view.axes.count)
     let (tokens, channels) = shape(of: view)
     guard !places.isEmpty, view.firstChannel == 0, view.channelCount == channels,
-      places.allSatisfy(view.axes.indices.contains),
-      Set(places).count == places.count,
       places.flatMap({ view.axes[$0] }).allSatisfy({ $0.axis == .token }),
       places.flatMap({ view.axes[$0] }).reduce(1, { $0 * $1.extent }) == tokens
     else { throw failure(node, "a mean over all tokens is expected") }
     var result = view
     result.layer = try draft.add(layerName(node), .globalAveragePooling, [view.layer])
-    let keeps = node.integer("keepdims") ?? 1 != 0
+    let keeps = keepsDimensions(node)
     result.axes = view.axes.enumerated().compactMap { index, factors in
       places.contains(index) ? (keeps ? [] : nil) : factors
     }
