@@ -62,6 +62,8 @@ struct ONNXImporter {
     case row(Image)
     /// Places in such a row.
     case places(Places)
+    /// Queries or keys that are about to be turned by positions.
+    case turning(Turning)
     /// Norms of an image's channels, and what is made of them.
     case response(Response)
   }
