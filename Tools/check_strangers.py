@@ -296,6 +296,15 @@ def onnx_new_convnextv2(folder):
 
 
 @kind
+def onnx_new_convnext_free_batch(folder):
+    needs("onnx", "onnxscript")
+    model = shaken(timm.create_model("convnext_tiny", num_classes=5, depths=(1, 1, 2, 1)), 64)
+    torch.onnx.export(model, (torch.randn(2, 3, 64, 64),), folder / "mine.onnx", dynamo=True, external_data=False,
+                      dynamic_shapes=({0: torch.export.Dim("batch")},))
+    return Kind(folder / "mine.onnx", answers(model), 64, *TORCH)
+
+
+@kind
 def onnx_old_convnextv2_of_transformers(folder):
     needs("transformers")
     import transformers
@@ -590,9 +599,23 @@ def folder_dinov3(folder):
     t = transformers_library()
     config = t.DINOv3ViTConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
                                image_size=64, num_register_tokens=4)
-    found = hugging_face(folder, t.DINOv3ViTModel(config), 64, headless=True)
-    found.refusal = "rotary embeddings"
-    return found
+    return hugging_face(folder, t.DINOv3ViTModel(config), 64, headless=True)
+
+
+@kind
+def folder_dinov3_gated(folder):
+    t = transformers_library()
+    config = t.DINOv3ViTConfig(hidden_size=96, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
+                               image_size=80, num_register_tokens=2, use_gated_mlp=True, hidden_act="silu",
+                               rope_theta=50.0, layer_norm_eps=1e-6)
+    return hugging_face(folder, t.DINOv3ViTModel(config), 80, headless=True)
+
+
+@kind
+def folder_dinov3_convnext(folder):
+    t = transformers_library()
+    config = t.DINOv3ConvNextConfig()
+    return hugging_face(folder, t.DINOv3ConvNextModel(config), 64, headless=True)
 
 
 @kind
@@ -683,9 +706,47 @@ def timm_inception_resnet(folder):
 
 @kind
 def timm_dinov3(folder):
-    found = timm_folder(folder, "vit_small_patch16_dinov3", 64, 5)
+    return timm_folder(folder, "vit_small_patch16_dinov3", 64, 5)
+
+
+@kind
+def timm_dinov3_gated(folder):
+    return timm_folder(folder, "vit_small_plus_patch16_dinov3_qkvb", 96, 5, global_pool="token", depth=3)
+
+
+@kind
+def timm_dinov3_convnext(folder):
+    return timm_folder(folder, "convnext_tiny.dinov3_lvd1689m", 64, 5)
+
+
+@kind
+def timm_other_rotation(folder):
+    found = timm_folder(folder, "vit_medium_patch16_rope_reg1_gap_256", 256, 5, depth=2)
     found.refusal = "rotary embeddings"
     return found
+
+
+@kind
+def checkpoint_dinov3_of_facebook(folder):
+    # timm's port under the names and with the periods of the authors' files; the features are the class token.
+    model = shaken(timm.create_model("vit_small_patch16_dinov3_qkvb", num_classes=0, global_pool="token", depth=3),
+                   64)
+    periods = model.rope.periods.bfloat16().float()
+    model.rope.periods.copy_(periods)
+    tensors = {"mask_token": torch.zeros(1, 384), "rope_embed.periods": periods}
+    for name, tensor in model.state_dict().items():
+        if name.endswith("v_bias"):
+            continue
+        if name.endswith("q_bias"):
+            name = name.replace("q_bias", "qkv.bias")
+            # What the mask takes away is any number.
+            values = model.state_dict()[name.replace("qkv.bias", "v_bias")]
+            tensor = torch.cat([tensor, torch.full_like(tensor, 7), values])
+            tensors[name + "_mask"] = torch.cat([torch.ones(384), torch.zeros(384), torch.ones(384)])
+        name = name.replace("gamma_1", "ls1.gamma").replace("gamma_2", "ls2.gamma")
+        tensors[name.replace("reg_token", "storage_tokens")] = tensor
+    torch.save(tensors, folder / "mine.pth")
+    return Kind(folder / "mine.pth", answers(model), 224, headless=True, contract={"crop_fraction": 1.0})
 
 
 @kind

@@ -98,6 +98,35 @@ def transformers_name(path):
     raise KeyError(path)
 
 
+def rotary_name(path):
+    """For DINOv3 of timm and, behind `tower.`, of transformers; in gated units `up_proj` is no `fc1`."""
+    if path.startswith("head."):
+        return path
+    path = path.removeprefix("tower.").removeprefix("embeddings.").removeprefix("model.")
+    known = {"register_tokens": "reg_token"}
+    if path in known:
+        return known[path]
+    if path.startswith("patch_embeddings."):
+        return "patch_embed.proj." + path.split(".")[1]
+    if not path.startswith(("layer.", "blocks.")):
+        return path
+    _, block, rest = path.split(".", 2)
+    for theirs, ours in [
+            ("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"), ("layer_scale1.lambda1", "ls1.gamma"),
+            ("layer_scale2.lambda1", "ls2.gamma"), ("attention.q_proj.bias", "attn.q_bias"),
+            ("attention.v_proj.bias", "attn.v_bias"), ("attention.q_proj.", "attn.qkv#0."),
+            ("attention.k_proj.", "attn.qkv#1."), ("attention.v_proj.", "attn.qkv#2."),
+            ("attention.o_proj.", "attn.proj."), ("mlp.up_proj.", "mlp.fc1."),
+            ("mlp.down_proj.", "mlp.fc2.")]:
+        if rest.startswith(theirs):
+            return f"blocks.{block}.{ours}{rest[len(theirs):]}"
+    return f"blocks.{block}.{rest}"
+
+
+def gated_name(path):
+    return rotary_name(path.replace("mlp.up_proj.", "mlp.fc1_x.").replace("mlp.gate_proj.", "mlp.fc1_g."))
+
+
 def tower_name(path):
     """For CLIP's and SigLIP's vision towers."""
     if path.startswith(("classifier.", "head.")):
@@ -166,6 +195,64 @@ def timm_model(**options):
         img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
         mlp_ratio=HIDDEN / WIDTH, num_classes=CLASSES, dynamic_img_size=True)
     return VisionTransformer(**settings | options)
+
+
+def timm_dinov3(**options):
+    """With timm's settings of its `vit_*_patch16_dinov3`."""
+    from functools import partial
+
+    from timm.layers import LayerNorm
+    from timm.models.eva import Eva
+
+    settings = dict(
+        img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
+        mlp_ratio=HIDDEN / WIDTH, num_classes=CLASSES, dynamic_img_size=True, qkv_bias=False,
+        init_values=1.0, rope_type="dinov3", rope_temperature=100, rope_rotate_half=True,
+        use_rot_pos_emb=True, use_abs_pos_emb=False, num_reg_tokens=4, use_fc_norm=False,
+        norm_layer=partial(LayerNorm, eps=1e-5))
+    return Eva(**settings | options)
+
+
+class FacebookDINOv3(torch.nn.Module):
+    """timm's port with what facebook's files change: periods of bfloat16, the class token, other names."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = timm_dinov3(qkv_bias=True, global_pool="token")
+
+    def forward(self, x):
+        rope = self.network.rope
+        rope.periods.copy_(rope._compute_periods().bfloat16())
+        return self.network(x)
+
+    def stored(self):
+        tensors = {"mask_token": [1, WIDTH], "rope_embed.periods": [WIDTH // HEADS // 4]}
+        for name, tensor in self.network.state_dict().items():
+            if name.endswith("v_bias"):
+                continue
+            shape = list(tensor.shape)
+            if name.endswith("q_bias"):
+                name, shape = name.replace("q_bias", "qkv.bias"), [3 * WIDTH]
+                tensors[name + "_mask"] = shape
+            name = name.replace("gamma_1", "ls1.gamma").replace("gamma_2", "ls2.gamma")
+            tensors[name.replace("reg_token", "storage_tokens")] = shape
+        return tensors
+
+
+class TransformersDINOv3(torch.nn.Module):
+    """transformers' features, its class token, with a classifier of one's own behind them."""
+
+    def __init__(self, **options):
+        super().__init__()
+        import transformers
+
+        self.tower = transformers.DINOv3ViTModel(transformers.DINOv3ViTConfig(
+            hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=SIDE,
+            patch_size=PATCH, intermediate_size=HIDDEN, num_register_tokens=4, **options))
+        self.head = torch.nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.tower(x).pooler_output)
 
 
 class Torchvision(torch.nn.Module):
@@ -272,6 +359,8 @@ def wrapped(rename):
 
 BASE = f"vit_p{PATCH}_g4x4_w{WIDTH}_d{DEPTH}_h{HEADS}_m{HIDDEN}"
 WIDE = f"vit_p{PATCH}_g4x4_w{WIDTH}_d{DEPTH}_h{HEADS}_m{4 * WIDTH}"
+# Of positions that are not learned the grid is that of the published networks' images, 256 or 224 pixels.
+ROTARY = f"vit_p{PATCH}_g{{0}}x{{0}}_w{WIDTH}_d{DEPTH}_h{HEADS}_m{HIDDEN}_reg4_pos0_eps1e-05_scale"
 # Key -> Thaw's name, the network, how Thaw calls its parameters.
 NETWORKS = {
     "timm": (BASE, lambda: timm_model(), own),
@@ -297,6 +386,18 @@ NETWORKS = {
         BASE + "_noclass_pos0_tanh_mean_cubic", Siglip, wrapped(tower_name)),
     "transformers, CLIP": (BASE + "_eps1e-05_quick_pre_plain_cubic", Clip, wrapped(clip_name)),
     "CLIP": (BASE + "_eps1e-05_quick_pre_cubic", ClipTower, tower_name),
+    "timm, DINOv3": (
+        ROTARY.format(32) + "_mean_rope100_nobias", timm_dinov3, rotary_name),
+    "timm, DINOv3 with gated units": (
+        ROTARY.format(32) + "_mean_rope100_qvbias_swiglu",
+        lambda: timm_dinov3(qkv_bias=True, swiglu_mlp=True, swiglu_align_to=8), rotary_name),
+    "facebook, DINOv3": (
+        ROTARY.format(28) + "_rope100bf16_qvbias", FacebookDINOv3, wrapped(rotary_name)),
+    "transformers, DINOv3": (
+        ROTARY.format(28) + "_rope100_qvbias", TransformersDINOv3, rotary_name),
+    "transformers, DINOv3 with gated units": (
+        ROTARY.format(28) + "_rope100_qvbias_swiglu",
+        lambda: TransformersDINOv3(use_gated_mlp=True, hidden_act="silu"), gated_name),
 }
 
 
@@ -306,6 +407,8 @@ def images(size):
 
 def stored(model):
     """Names and shapes as the library writes them."""
+    if hasattr(model, "stored"):
+        return model.stored()
     network = getattr(model, "network", model)
     if not hasattr(network, "save_pretrained"):
         return {name: list(tensor.shape) for name, tensor in network.state_dict().items()}

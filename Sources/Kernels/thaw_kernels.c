@@ -51,6 +51,9 @@ typedef struct {
   void (*hard_swish_backward)(const float *, const float *, float *, int64_t);
   void (*softmax)(float *, float, int64_t, int64_t);
   void (*softmax_backward)(float *, const float *, float, int64_t, int64_t);
+  void (*turn)(
+      const float *, int64_t, const float *, const float *, const float *, int64_t, int64_t, int64_t,
+      float, float *, int64_t);
   void (*layer_norm)(
       const float *, const float *, const float *, float, int64_t, int64_t, float *);
   void (*layer_norm_backward)(
@@ -279,6 +282,13 @@ void thaw_softmax(float *x, float scale, int64_t rows, int64_t columns) {
 void thaw_softmax_backward(
     float *d, const float *p, float scale, int64_t rows, int64_t columns) {
   table()->softmax_backward(d, p, scale, rows, columns);
+}
+
+void thaw_turn(
+    const float *x, int64_t x_stride, const float *bias, const float *cosines, const float *sines,
+    int64_t prefix, int64_t rows, int64_t width, float direction, float *y, int64_t y_stride) {
+  table()->turn(
+      x, x_stride, bias, cosines, sines, prefix, rows, width, direction, y, y_stride);
 }
 
 void thaw_layer_norm(

@@ -797,6 +797,34 @@ static void NAME(softmax_backward)(
   }
 }
 
+static void NAME(turn)(
+    const float *x, int64_t x_stride, const float *bias, const float *cosines, const float *sines,
+    int64_t prefix, int64_t rows, int64_t width, float direction, float *y, int64_t y_stride) {
+  int64_t half = width / 2;
+  for (int64_t row = 0; row < prefix; row++, x += x_stride, y += y_stride)
+    if (bias) {
+      IN_PLACE for (int64_t c = 0; c < width; c++) y[c] = x[c] + bias[c];
+    } else {
+      IN_PLACE for (int64_t c = 0; c < width; c++) y[c] = x[c];
+    }
+  for (int64_t row = 0; row < rows; row++) {
+    if (bias) {
+      IN_PLACE for (int64_t c = 0; c < half; c++) {
+        float left = x[c] + bias[c], right = x[c + half] + bias[c + half];
+        y[c] = left * cosines[c] - direction * right * sines[c];
+        y[c + half] = right * cosines[c] + direction * left * sines[c];
+      }
+    } else {
+      IN_PLACE for (int64_t c = 0; c < half; c++) {
+        float left = x[c], right = x[c + half];
+        y[c] = left * cosines[c] - direction * right * sines[c];
+        y[c + half] = right * cosines[c] + direction * left * sines[c];
+      }
+    }
+    x += x_stride, y += y_stride, cosines += half, sines += half;
+  }
+}
+
 // ---- Order --------------------------------------------------------------------------------------
 
 static void NAME(transpose)(
@@ -826,7 +854,7 @@ static const kernel_table NAME(table) = {
     NAME(silu_backward), NAME(gelu), NAME(gelu_backward), NAME(gelu_tanh),
     NAME(gelu_tanh_backward), NAME(quick_gelu), NAME(quick_gelu_backward), NAME(hard_sigmoid),
     NAME(hard_sigmoid_backward), NAME(hard_swish), NAME(hard_swish_backward), NAME(softmax),
-    NAME(softmax_backward), NAME(layer_norm),
+    NAME(softmax_backward), NAME(turn), NAME(layer_norm),
     NAME(layer_norm_backward), NAME(keep_mask)};
 
 #undef VECTOR

@@ -217,6 +217,10 @@ package enum Operation: Hashable, Sendable {
   ///
   /// - Source: Hu et al. 2017, arXiv:1709.01507.
   case gate
+  /// Element-wise product of two inputs of equal shape: what gated linear units do.
+  ///
+  /// - Source: Shazeer 2020, arXiv:2002.05202.
+  case multiply
   /// Concatenation of all inputs along the channels.
   case concatenate
   /// Pooling with a window.

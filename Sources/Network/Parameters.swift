@@ -79,6 +79,9 @@ extension Node {
       return layer.parameterShapes.map { name, shape in
         ParameterDescription(path: path.parent.appending(name), shape: shape, role: .bias)
       }
+    case .attention(let layer):
+      guard layer.hasBiases else { return [] }
+      return ["q_bias", "v_bias"].map { describe($0, [layer.channels], .bias) }
     default: return []
     }
   }

@@ -37,7 +37,7 @@ extension Node {
       return try imageInput(inputs, channels: layer.channels)
     case .channelScale(let layer): return try imageInput(inputs, channels: layer.channels)
     case .activation, .dropout, .stochasticDepth: return try onlyInput(inputs)
-    case .add: return try sum(inputs)
+    case .add, .multiply: return try ofOneShape(inputs)
     case .gate: return try gated(inputs)
     case .concatenate: return try concatenation(inputs)
     case .pooling(_, let window):
@@ -64,6 +64,9 @@ extension Node {
       return [image[0], image[1], 1, layer.prefix + image[2] * image[3]]
     case .attention(let layer):
       let sequence = try imageInput(inputs, channels: 3 * layer.channels)
+      if let rotary = layer.rotary, sequence[2] * sequence[3] <= rotary.prefix {
+        throw mismatch("more than \(rotary.prefix) tokens", inputs)
+      }
       return [sequence[0], layer.channels, sequence[2], sequence[3]]
     case .selectTokens(let selection): return try selected(inputs, selection)
     }
@@ -112,7 +115,7 @@ extension Node {
     return output
   }
 
-  private func sum(_ inputs: [Shape]) throws -> Shape {
+  private func ofOneShape(_ inputs: [Shape]) throws -> Shape {
     guard inputs.count == 2, inputs[0] == inputs[1] else {
       throw mismatch("two inputs of one shape", inputs)
     }

@@ -25,7 +25,7 @@ extension ChainBuilder {
       try appendActivation(function, data, into: target, path)
       define(fused.result, as: target)
     case .add: try appendAdd(fused.lead, at: index)
-    case .gate: try appendGate(fused.lead, at: index)
+    case .gate, .multiply: try appendGate(fused.lead, at: index)
     case .concatenate: try appendConcatenation(fused.lead)
     case .pooling(let kind, let window): try appendPooling(fused.lead, kind, window)
     case .globalAveragePooling:

@@ -66,7 +66,8 @@ extension ChainBuilder {
     return true
   }
 
-  /// Each channel times its gate, in place where nobody else reads the input.
+  /// Each channel times its gate, or each element times the other input's, in place where nobody else
+  /// reads the input.
   mutating func appendGate(_ node: Node, at index: Int) throws {
     let data = tensor(of: node.inputs[0])
     let gates = try reordered(

@@ -46,14 +46,22 @@ extension ChainBuilder {
   mutating func appendAttention(_ node: Node, _ layer: Attention) throws {
     let source = try rows(of: node.inputs[0], for: node.path)
     let image = shape(of: node.id)
-    let kernel = AttentionKernel(layer: layer, tokens: image[2] * image[3])
+    let kernel = AttentionKernel(
+      layer: layer, tokens: image[2] * image[3], angles: graph.rotaryAngles(of: node, shapes))
     let target = try makeRows(for: node)
-    let scores = makeTensor(
-      try OneDNNLayout([kernel.rows, kernel.tokens], THAW_DNNL_DENSE, node.path))
+    let working = makeTensor(try OneDNNLayout([1, kernel.workCount], THAW_DNNL_DENSE, node.path))
+    var operands = [ChainOperand.tensor(source), .tensor(target), .tensor(working)]
+    if layer.hasBiases {
+      let biases = Tensor(
+        try node.parameters.flatMap { try parameters.tensor(checked: $0).elements },
+        shape: [2, layer.channels])
+      let layout = try OneDNNLayout(biases.shape, THAW_DNNL_DENSE, node.path)
+      operands.append(try constant(biases, as: biases.shape, in: layout, node.path))
+    }
     append(
       ChainInstruction(
-        "attention", node.path, AttentionStep(images: image[0], kernel: kernel),
-        [.tensor(source), .tensor(target), .tensor(scores)]))
+        "attention", node.path,
+        AttentionStep(images: image[0], kernel: kernel, hasBiases: layer.hasBiases), operands))
     define(node.id, as: target)
   }
 
@@ -75,9 +83,10 @@ extension TokenSequence {
   /// Class token and registers with their positions, [max(prefix, 1), C].
   fileprivate func rowsBefore(_ node: Node, _ parameters: Parameters) throws -> Tensor<Float> {
     let stored = try node.parameters.map { try parameters.tensor(checked: $0) }
-    var rows = stored.dropLast().flatMap(\.elements)
-    let positions = stored[stored.count - 1].elements
-    for index in 0..<positioned * channels { rows[index] += positions[index] }
+    var rows = stored.dropLast(hasPositions ? 1 : 0).flatMap(\.elements)
+    if hasPositions, let positions = stored.last?.elements {
+      for index in 0..<positioned * channels { rows[index] += positions[index] }
+    }
     if rows.isEmpty { rows = [Float](repeating: 0, count: channels) }
     return Tensor(rows, shape: [rows.count / channels, channels])
   }
@@ -86,6 +95,7 @@ extension TokenSequence {
   fileprivate func positions(
     _ node: Node, _ parameters: Parameters, for patches: Extent2D
   ) throws -> Tensor<Float> {
+    guard hasPositions else { return Tensor(zeros: [patches.count, channels]) }
     let description = node.parameters[node.parameters.count - 1]
     let stored = try parameters.tensor(checked: description).elements.dropFirst(
       positioned * channels)
@@ -178,18 +188,23 @@ private final class AttentionStep: ChainStep {
   private let images: Int
   private let attention: AttentionKernel
 
-  init(images: Int, kernel: AttentionKernel) {
+  private let hasBiases: Bool
+
+  init(images: Int, kernel: AttentionKernel, hasBiases: Bool) {
     self.images = images
     attention = kernel
+    self.hasBiases = hasBiases
   }
 
   func run(_ addresses: UnsafePointer<UnsafeMutableRawPointer?>) -> CInt {
     guard let source = addresses.floats(0), let target = addresses.floats(1),
-      let scores = addresses.floats(2)
+      let working = addresses.floats(2)
     else { return CInt(THAW_DNNL_OUT_OF_MEMORY) }
+    let biases = hasBiases ? addresses.floats(3).map { UnsafePointer($0) } : nil
     let size = attention.tokens * attention.layer.channels
     for image in 0..<images {
-      let status = attention.forward(source + 3 * image * size, into: target + image * size, scores)
+      let status = attention.forward(
+        source + 3 * image * size, biases, into: target + image * size, working)
       if status != 0 { return status }
     }
     return 0

@@ -45,6 +45,8 @@ struct ReferenceContext<Scalar: BLASScalar> {
   let mode: BatchNormMode
   /// Whether there will be backward passes.
   let trains: Bool
+  /// Of an attention that turns patches: see ``Graph/rotaryAngles(of:_:)``.
+  let angles: Tensor<Double>?
 
   /// The first input.
   var input: ReferenceValue<Scalar> { inputs[0] }
@@ -78,6 +80,7 @@ extension ReferenceContext {
     case .channelScale(let layer): return ReferenceChannelScale(layer, self)
     case .add: return ReferenceAddition(self)
     case .gate: return ReferenceGate(self)
+    case .multiply: return ReferenceProduct(self)
     case .concatenate: return ReferenceConcatenation(self)
     case .pooling(.maximum, let window): return ReferenceMaximumPooling(window, self)
     case .pooling(.average(let includesPadding), let window):

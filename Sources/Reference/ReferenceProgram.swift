@@ -69,7 +69,8 @@ struct ReferenceProgram<Scalar: BLASScalar> {
       owners += own.map { _ in index }
       let context = ReferenceContext(
         node: node, inputs: layout.inputs[index].map { values[$0] }, output: values[index + 1],
-        parameters: own, mode: plan?.batchNormMode(of: node) ?? .inference, trains: plan != nil)
+        parameters: own, mode: plan?.batchNormMode(of: node) ?? .inference, trains: plan != nil,
+        angles: graph.rotaryAngles(of: node, shapes))
       let starts = values.indices.filter { layout.lastUse[$0] == index + 1 && $0 != nodes.count }
       instructions.append(
         Instruction(

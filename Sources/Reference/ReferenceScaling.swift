@@ -65,6 +65,32 @@ final class ReferenceGate<Scalar: BLASScalar>: ReferenceLayer {
   }
 }
 
+/// Element-wise product of two inputs of equal shape.
+final class ReferenceProduct<Scalar: BLASScalar>: ReferenceLayer {
+  private let inputs: [ReferenceValue<Scalar>]
+  private let output: ReferenceValue<Scalar>
+
+  init(_ context: ReferenceContext<Scalar>) {
+    inputs = context.inputs
+    output = context.output
+  }
+
+  func forward(_ pass: ReferencePass) {
+    ElementLoops.product(
+      inputs[0].values, inputs[1].values, into: output.values, count: pass.count * output.stride,
+      accumulating: false)
+  }
+
+  func backward(_ pass: ReferencePass) {
+    guard let outer = output.gradient else { return }
+    for (input, other) in [(inputs[0], inputs[1]), (inputs[1], inputs[0])] {
+      guard let gradient = input.gradient else { continue }
+      ElementLoops.product(
+        outer, other.values, into: gradient, count: pass.count * output.stride, accumulating: true)
+    }
+  }
+}
+
 /// Stochastic depth: multiplies a sample by 0 or 1 / (1 - probability) in training, copies otherwise.
 /// Sample i of a batch has the fate that element i of a dropout layer of this name would have.
 final class ReferenceStochasticDepth<Scalar: BLASScalar>: ReferenceLayer {

@@ -13,7 +13,8 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
   private let output: ReferenceValue<Scalar>
   /// The class token and the registers, those that exist, in order.
   private let before: [PlanParameter<Scalar>]
-  private let positions: PlanParameter<Scalar>
+  /// Nil where none are added.
+  private let positions: PlanParameter<Scalar>?
   /// [patches, grid]; nil where every patch has a position of its own.
   private let resampling: AlignedStorage<Scalar>?
   /// Positions of the patches, and sums of their gradients, [patches, C].
@@ -23,9 +24,11 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
     self.layer = layer
     input = context.input
     output = context.output
-    before = Array(context.parameters.dropLast())
-    positions = context.parameters[context.parameters.count - 1]
-    let matrix = layer.resampling.matrix(from: layer.grid, to: context.input.image)
+    before = Array(context.parameters.dropLast(layer.hasPositions ? 1 : 0))
+    positions = layer.hasPositions ? context.parameters.last : nil
+    let matrix =
+      layer.hasPositions
+      ? layer.resampling.matrix(from: layer.grid, to: context.input.image) : nil
     resampling = matrix.map { matrix in
       let storage = AlignedStorage<Scalar>(count: matrix.count)
       matrix.withUnsafeElements { ElementLoops.convert($0, to: storage.elements) }
@@ -36,12 +39,11 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
 
   private var patches: Int { input.stride / layer.channels }
   private var tokens: Int { layer.prefix + patches }
-  private var gridPositions: UnsafeMutablePointer<Scalar> {
-    positions.values + layer.positioned * layer.channels
-  }
 
-  /// The positions of the patches, [patches, C].
-  private func patchPositions() -> UnsafePointer<Scalar> {
+  /// The positions of the patches, [patches, C]; nil where none are added.
+  private func patchPositions() -> UnsafePointer<Scalar>? {
+    guard let positions else { return nil }
+    let gridPositions = positions.values + layer.positioned * layer.channels
     guard let resampling else { return UnsafePointer(gridPositions) }
     LinearAlgebra.multiply(
       MatrixView(resampling.start, rows: patches, columns: layer.grid.count),
@@ -64,15 +66,16 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
           }
         }
         for patch in 0..<patches {
-          y[channel * tokens + token + patch] =
-            x[channel * patches + patch] + positions[patch * layer.channels + channel]
+          let position = positions?[patch * layer.channels + channel] ?? 0
+          y[channel * tokens + token + patch] = x[channel * patches + patch] + position
         }
       }
     }
   }
 
   private func position(of token: Int, _ channel: Int) -> Scalar {
-    token < layer.positioned ? positions.values[token * layer.channels + channel] : 0
+    guard let positions, token < layer.positioned else { return 0 }
+    return positions.values[token * layer.channels + channel]
   }
 
   func backward(_ pass: ReferencePass) {
@@ -88,7 +91,7 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
       }
       addPrefixGradients(dy)
     }
-    if let gradient = positions.gradient { addPatchGradients(outer, pass, gradient) }
+    if let gradient = positions?.gradient { addPatchGradients(outer, pass, gradient) }
   }
 
   /// The gradients of what stands before the patches, of one sample.
@@ -100,7 +103,7 @@ final class ReferenceTokens<Scalar: BLASScalar>: ReferenceLayer {
           let slope = dy[channel * tokens + token]
           parameter.gradient?[row * layer.channels + channel] += slope
           if token < layer.positioned {
-            positions.gradient?[token * layer.channels + channel] += slope
+            positions?.gradient?[token * layer.channels + channel] += slope
           }
           token += 1
         }

@@ -20,7 +20,8 @@ import ThawTestSupport
     "timm_14.onnx", "timm_17.onnx", "timm_dynamo.onnx", "timm.pt2", "pooled_17.onnx", "pooled.pt2",
     "registers_17.onnx", "registers.pt2", "torchvision_14.onnx", "torchvision_17.onnx",
     "torchvision_dynamo.onnx", "torchvision.pt2", "transformers_14.onnx", "transformers_17.onnx",
-    "transformers_dynamo.onnx", "transformers.pt2",
+    "transformers_dynamo.onnx", "transformers.pt2", "rotary_17.onnx", "rotary_dynamo.onnx",
+    "gated_dynamo.onnx",
   ]
 
   private static let answers: [String: [Float]] = {
@@ -85,7 +86,15 @@ import ThawTestSupport
     #expect(count { if case .attention = $0 { true } else { false } } == 2)
     #expect(count { if case .tokens = $0 { true } else { false } } == 1)
     #expect(count { if case .layerNormalization = $0 { true } else { false } } == 5)
-    let function: Activation = file.hasPrefix("transformers") ? .geluTanh : .gelu
+    let isGated = file.hasPrefix("gated")
+    let function: Activation =
+      file.hasPrefix("transformers") ? .geluTanh : isGated ? .silu : .gelu
+    #expect(count { $0 == .multiply } == (isGated ? 2 : 0))
+    let rotary = RotaryEmbedding(prefix: 3)
+    let turns = isGated || file.hasPrefix("rotary")
+    #expect(
+      count { if case .attention(let layer) = $0 { layer.rotary == rotary } else { false } }
+        == (turns ? 2 : 0))
     #expect(count { $0 == .activation(function) } == 2)
     #expect(count { $0 == .add } == 4)
   }
@@ -110,7 +119,10 @@ import ThawTestSupport
   }
 
   /// A model trained on an imported transformer carries its structure, and not its weights, in a text.
-  @Test(arguments: ["timm_17.onnx", "pooled.pt2", "registers_17.onnx", "transformers_14.onnx"])
+  @Test(arguments: [
+    "timm_17.onnx", "pooled.pt2", "registers_17.onnx", "transformers_14.onnx", "rotary_17.onnx",
+    "gated_dynamo.onnx",
+  ])
   func theStructureTravelsWithoutTheWeights(_ file: String) throws {
     let network = try Self.network(file)
     let text = try ONNXStructure.text(

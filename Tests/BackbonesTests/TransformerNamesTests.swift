@@ -15,6 +15,7 @@ import ThawTestSupport
   /// classifies by CLIP its last layer norm.
   private static func isUnused(_ name: String, _ key: String) -> Bool {
     name.hasSuffix("mask_token") || name.contains("vision_model.head.")
+      || name == "rope_embed.periods" || name.hasSuffix("qkv.bias_mask")
       || key == clip && name.contains("post_layernorm.")
   }
 
@@ -24,18 +25,35 @@ import ThawTestSupport
   ) -> Checkpoint {
     let names = fixture.tensors.keys.filter { !out.contains($0) }.sorted()
     let tensors = names.map { name in
-      StoredTensor(
-        prefix + name,
-        Tensor<Float>.procedural(ParameterPath(name), shape: Shape(fixture.tensors[name] ?? [])))
+      StoredTensor(prefix + name, Self.values(name, Shape(fixture.tensors[name] ?? [])))
     }
     return Checkpoint(tensors: tensors, metadata: [:], format: .safetensors, path: "model")
+  }
+
+  /// Periods and masks are what facebook's files hold, everything else is made up.
+  private static func values(_ name: String, _ shape: Shape) -> Tensor<Float> {
+    switch name {
+    case "rope_embed.periods":
+      let periods = RotaryEmbedding(prefix: 0, isRounded: true).periods(width: 4 * shape.count)
+      return Tensor(periods.map(Float.init), shape: shape)
+    case let name where name.hasSuffix("bias_mask"):
+      let third = shape.count / 3
+      return Tensor((0..<3 * third).map { $0 / third == 1 ? 0 : 1 }, shape: shape)
+    default: return .procedural(ParameterPath(name), shape: shape)
+    }
   }
 
   private static let clip = "transformers, CLIP"
 
   private static func configuration(_ key: String) -> String {
-    key == clip
-      ? #"{"num_attention_heads": 3, "architectures": ["CLIPForImageClassification"]}"# : heads
+    switch key {
+    case clip: #"{"num_attention_heads": 3, "architectures": ["CLIPForImageClassification"]}"#
+    case "timm, DINOv3", "timm, DINOv3 with gated units":
+      #"{"architecture": "vit_small_patch16_dinov3", "model_args": {"num_heads": 3}}"#
+    case "transformers, DINOv3", "transformers, DINOv3 with gated units":
+      #"{"num_attention_heads": 3, "rope_theta": 100.0}"#
+    default: heads
+    }
   }
 
   private func identity(
@@ -54,7 +72,11 @@ import ThawTestSupport
     #expect(best.architecture == fixture.name && found.certainty == .sure)
     #expect(best.head == Head(classes: TransformerFixture.classes))
     #expect(best.ignored.allSatisfy { Self.isUnused($0, key) } && best.notes.isEmpty)
-    #expect(best.ignored.count == fixture.tensors.keys.count { Self.isUnused($0, key) })
+    // What facebook's files hold beside the weights is known to be no part of the network.
+    let isListed = !key.hasPrefix("facebook")
+    #expect(
+      best.ignored.count
+        == fixture.tensors.keys.count { isListed && Self.isUnused($0, key) })
   }
 
   /// Queries, keys and values lie below each other; everything else is what it was.
@@ -87,13 +109,19 @@ import ThawTestSupport
     #expect(back.map(\.name) == checkpoint.names)
     for (tensor, stored) in zip(back, checkpoint.tensors) {
       let isKept = Self.isUnused(stored.name, key)
-      let expected = try stored.floats().elements.map { isKept ? $0 : 2 * $0 }
+      let isMasked = checkpoint[stored.name + "_mask"] != nil
+      let third = stored.shape.count / 3
+      let expected = try stored.floats().elements.enumerated().map { index, value in
+        isKept || isMasked && index / third == 1 ? value : 2 * value
+      }
       #expect(try tensor.floats().elements == expected && tensor.shape == stored.shape)
     }
   }
 
   @Test func timmTakesTheNamesOfItsOwnNetworks() throws {
-    for key in ["timm", "timm, registers", "timm, mean"] {
+    for key in [
+      "timm", "timm, registers", "timm, mean", "timm, DINOv3", "timm, DINOv3 with gated units",
+    ] {
       let fixture = try #require(TransformerFixture.all[key])
       let names = try #require(try Architecture(named: fixture.name).timmTensors(fixture.graph()))
       #expect(
@@ -158,6 +186,60 @@ import ThawTestSupport
     #expect(try identity(checkpoint(fixture)).best == nil)
     let other = #"{"num_attention_heads": 3, "architectures": ["MyCLIP"]}"#
     #expect(try identity(checkpoint(fixture), other).best == nil)
+  }
+
+  /// What of DINOv3 no tensor shows is said; networks of the same tensors that turn otherwise are not taken.
+  @Test func anotherRotationIsNotGuessed() throws {
+    let fixture = try #require(TransformerFixture.all["timm, DINOv3"])
+    let assumed = try #require(try identity(checkpoint(fixture)).best)
+    #expect(assumed.architecture == fixture.name)
+    #expect(assumed.notes.contains { $0.contains("rotary embeddings are assumed") })
+    let token = try identity(
+      checkpoint(fixture),
+      #"{"architecture": "vit_small_patch16_dinov3", "global_pool": "token", "#
+        + #""model_args": {"num_heads": 3}}"#)
+    let name = try #require(token.best).architecture
+    #expect(VisionTransformerShape(name: name)?.pooling == .classToken)
+    for other in [
+      #"{"architecture": "vit_medium_patch16_rope_reg1_gap_256", "num_attention_heads": 3}"#,
+      #"{"num_attention_heads": 3, "global_pool": "max"}"#,
+      #"{"num_attention_heads": 3, "hidden_act": "relu"}"#,
+      #"{"num_attention_heads": 4, "hidden_act": "silu"}"#,
+    ] { #expect(try identity(checkpoint(fixture), other).best == nil, "\(other)") }
+    let whole = checkpoint(fixture)
+    let biased = Checkpoint(
+      tensors: whole.tensors
+        + [StoredTensor("blocks.0.attn.qkv.bias", Tensor<Float>(zeros: [144]))],
+      metadata: [:], format: .safetensors, path: "model")
+    #expect(try identity(biased).best == nil)
+    let theirs = try #require(TransformerFixture.all["transformers, DINOv3"])
+    let based = try identity(
+      checkpoint(theirs), #"{"num_attention_heads": 3, "rope_theta": 10000}"#)
+    #expect(try #require(based.best).architecture.contains("_rope10000_"))
+  }
+
+  /// facebook's periods are looked at, and so is the mask that takes the keys' bias away.
+  @Test func periodsAndMasksAreLookedAt() throws {
+    let fixture = try #require(TransformerFixture.all["facebook, DINOv3"])
+    func changed(_ name: String, _ change: ([Float]) -> [Float]) throws -> Checkpoint {
+      let whole = checkpoint(fixture)
+      let tensors = try whole.tensors.map { tensor in
+        guard tensor.name == name else { return tensor }
+        let values = change(try tensor.floats().elements)
+        return StoredTensor(name, Tensor(values, shape: tensor.shape))
+      }
+      return Checkpoint(tensors: tensors, metadata: [:], format: .torchZip, path: "model")
+    }
+    let exact = RotaryEmbedding(prefix: 0).periods(width: 16).map(Float.init)
+    let unrounded = try changed("rope_embed.periods") { _ in exact }
+    #expect(
+      try #require(try identity(unrounded, nil).best).architecture
+        == fixture.name.replacingOccurrences(of: "bf16", with: ""))
+    let other = try changed("rope_embed.periods") { $0.map { 1.01 * $0 } }
+    #expect(try identity(other, nil).best == nil)
+    let open = try changed("blocks.1.attn.qkv.bias_mask") { $0.map { _ in 1 } }
+    let best = try #require(try identity(open, nil).best)
+    #expect(throws: CheckpointError.self) { try best.parameters(of: open) }
   }
 
   @Test func aMissingTensorIsNamed() throws {

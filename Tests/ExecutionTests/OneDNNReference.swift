@@ -23,7 +23,13 @@ enum NaiveNetwork {
           .elements.map(Double.init)
       }
       let inputs = node.inputs.map { (values[$0.index], shapes[$0.index]) }
-      values.append(result(node.operation, inputs, shapes[node.id.index], parameter))
+      if case .attention(let layer) = node.operation {
+        values.append(
+          attention(
+            layer, inputs[0].0, shapes[node.id.index], parameter, graph.patches(of: node, shapes)))
+      } else {
+        values.append(result(node.operation, inputs, shapes[node.id.index], parameter))
+      }
     }
     return values[values.count - 1]
   }
@@ -48,6 +54,7 @@ enum NaiveNetwork {
       }
     case .activation(let function): return x.map { activation(function, $0) }
     case .add: return zip(x, inputs[1].0).map(+)
+    case .multiply: return zip(x, inputs[1].0).map(*)
     case .gate:
       let plane = x.count / inputs[1].0.count
       return x.indices.map { x[$0] * inputs[1].0[$0 / plane] }
@@ -86,7 +93,7 @@ enum NaiveNetwork {
     case .tokens(let layer):
       let before = (parameter("cls_token") ?? []) + (parameter("reg_token") ?? [])
       return tokens(layer, x, shape, output, before, parameter("pos_embed") ?? [])
-    case .attention(let layer): return attention(layer, x, output)
+    case .attention: preconditionFailure("An attention asks for the patches before it.")
     case .selectTokens(let selection):
       return positions(output).map { n, c, _, t in
         x[(n * shape[1] + c) * shape[3] + selection.first + t]
@@ -108,7 +115,7 @@ enum NaiveNetwork {
         return before[t * layer.channels + c]
           + (t < layer.positioned ? position[t * layer.channels + c] : 0)
       }
-      let own = (0..<grid).reduce(0.0) { sum, place in
+      let own = (layer.hasPositions ? 0..<grid : 0..<0).reduce(0.0) { sum, place in
         let weight = matrix?[patch * grid + place] ?? (patch == place ? 1 : 0)
         return sum + weight * position[(layer.positioned + place) * layer.channels + c]
       }
@@ -116,10 +123,25 @@ enum NaiveNetwork {
     }
   }
 
-  private static func attention(_ layer: Attention, _ x: [Double], _ output: Shape) -> [Double] {
+  private static func attention(
+    _ layer: Attention, _ x: [Double], _ output: Shape, _ parameter: (String) -> [Double]?,
+    _ patches: Extent2D?
+  ) -> [Double] {
     let tokens = output[3]
-    func value(_ n: Int, _ part: Int, _ channel: Int, _ token: Int) -> Double {
+    let biases = [parameter("q_bias"), nil, parameter("v_bias")]
+    func stored(_ n: Int, _ part: Int, _ channel: Int, _ token: Int) -> Double {
       x[(n * 3 * layer.channels + part * layer.channels + channel) * tokens + token]
+        + (biases[part]?[channel] ?? 0)
+    }
+    func value(_ n: Int, _ part: Int, _ channel: Int, _ token: Int) -> Double {
+      let own = stored(n, part, channel, token)
+      guard let rotary = layer.rotary, let patches, part < 2, token >= rotary.prefix else {
+        return own
+      }
+      let (half, place) = (layer.width / 2, channel % layer.width)
+      let angle = angle(rotary, token - rotary.prefix, place % half, layer.width, patches)
+      let other = stored(n, part, place < half ? channel + half : channel - half, token)
+      return own * cos(angle) + (place < half ? -other : other) * sin(angle)
     }
     return positions(output).map { n, c, _, t in
       let head = c / layer.width * layer.width
@@ -133,6 +155,25 @@ enum NaiveNetwork {
       let sum = scores.reduce(0, +)
       return (0..<tokens).reduce(0.0) { $0 + scores[$1] / sum * value(n, 2, c, $1) }
     }
+  }
+
+  /// The angle of pair `pair` of a patch: of the first half of the pairs by its row, of the second by its
+  /// column.
+  private static func angle(
+    _ rotary: RotaryEmbedding, _ patch: Int, _ pair: Int, _ width: Int, _ patches: Extent2D
+  ) -> Double {
+    let (count, isRow) = (width / 4, pair < width / 4)
+    let exponent = Double(pair % count) / Double(count)
+    var period = pow(rotary.base, exponent)
+    if rotary.isRounded {
+      // 8 bits of precision between two powers of 2.
+      let unit = pow(2, floor(log2(period)) - 7)
+      period = (period / unit).rounded(.toNearestOrEven) * unit
+    }
+    let (place, size) =
+      isRow
+      ? (patch / patches.width, patches.height) : (patch % patches.width, patches.width)
+    return 2 * Double.pi * (2 * (Double(place) + 0.5) / Double(size) - 1) / period
   }
 
   private static func activation(_ function: Activation, _ x: Double) -> Double {

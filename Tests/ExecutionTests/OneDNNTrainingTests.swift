@@ -231,7 +231,7 @@ private func expectAgreementWithKernels(of instructions: KernelInstructions) thr
   for graph in [
     TrainingNetworks.mobile, TrainingNetworks.bottlenecks, ParityNetworks.inception,
     TrainingNetworks.modern(), TrainingNetworks.gated(fromItself: true),
-    SmallTransformer.odd.graph,
+    SmallTransformer.odd.graph, SmallTransformer.turned.graph,
   ] {
     // In the last one batch statistics divide by the spread of nearly equal rows: 1e-4 by rounding.
     let modes: [BatchNormMode] = graph.name == "inception" ? [.inference] : [.inference, .training]

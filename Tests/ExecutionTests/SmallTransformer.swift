@@ -14,6 +14,11 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
   var hasLayerScale = false
   /// The mean of the patches, else the class token.
   var isPooled = false
+  var rotary: RotaryEmbedding?
+  /// Whether queries and values have biases of their own, else all have the dense layer's.
+  var hasBiases = false
+  /// Whether the first dense layer is a gated unit.
+  var isGated = false
 
   var testDescription: String { name }
 
@@ -38,7 +43,23 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
       resampling: .alignedCorners),
     heads: 1, activation: .geluTanh, isPooled: true)
 
-  static let all = [plain, odd, many]
+  /// Turned queries and keys with biases, registers before the patches, gated units.
+  static let turned = SmallTransformer(
+    name: "turned", size: Extent2D(height: 7, width: 10),
+    tokens: TokenSequence(
+      channels: width, grid: Extent2D(4), registers: 2, positioned: 0, resampling: .antialiased,
+      hasPositions: false),
+    heads: 5, activation: .silu, hasLayerScale: true,
+    rotary: RotaryEmbedding(prefix: 3), hasBiases: true, isGated: true)
+  /// Turned ones in more than one block of scores, by rounded periods, and no class token.
+  static let manyTurned = SmallTransformer(
+    name: "many turned", size: Extent2D(height: 34, width: 36),
+    tokens: TokenSequence(
+      channels: width, grid: Extent2D(5), hasClassToken: false, positioned: 0,
+      resampling: .antialiased, hasPositions: false),
+    heads: 1, isPooled: true, rotary: RotaryEmbedding(prefix: 0, base: 50, isRounded: true))
+
+  static let all = [plain, odd, many, turned, manyTurned]
 
   var graph: Graph {
     let width = SmallTransformer.width
@@ -66,16 +87,21 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
   }
 
   private func addBlock(_ builder: inout GraphBuilder, _ name: String, _ width: Int) {
-    func matrix(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
+    func matrix(
+      _ inputs: Int, _ outputs: Int, hasBias: Bool = true
+    ) -> ThawNetwork.Operation {
       .convolution(
         Convolution2D(
-          inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: true,
+          inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: hasBias,
           storesMatrix: true))
     }
     let entry = builder.last
     builder.add("\(name).norm1", .layerNormalization(LayerNormalization(channels: width)))
-    builder.add("\(name).qkv", matrix(width, 3 * width))
-    builder.add("\(name).attention", .attention(Attention(channels: width, heads: heads)))
+    builder.add("\(name).qkv", matrix(width, 3 * width, hasBias: !hasBiases))
+    builder.add(
+      "\(name).attention",
+      .attention(
+        Attention(channels: width, heads: heads, rotary: rotary, hasBiases: hasBiases)))
     builder.add("\(name).proj", matrix(width, width))
     if hasLayerScale {
       builder.add(
@@ -83,7 +109,11 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     }
     let middle = builder.add("\(name).add1", .add, [builder.last, entry])
     builder.add("\(name).fc1", matrix(width, 3 * width))
-    builder.add("\(name).act", .activation(activation))
+    let gates = builder.add("\(name).act", .activation(activation))
+    if isGated {
+      builder.add("\(name).fc1_x", matrix(width, 3 * width), [middle])
+      builder.add("\(name).gate", .multiply, [gates, builder.last])
+    }
     builder.add("\(name).fc2", matrix(3 * width, width))
     builder.add("\(name).add2", .add, [builder.last, middle])
   }

@@ -53,7 +53,7 @@ struct ForeignFileTests {
     #expect(error?.description.contains("best.pth, last.pth") == true)
   }
 
-  /// Positions that turn queries and keys are said to be what is missing, whoever wrote the file.
+  /// Positions that turn queries and keys are said to be what a file has that is no DINOv3.
   @Test(arguments: [
     ["patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "reg_token", "cls_token"],
     ["patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "rope_embed.periods"],

@@ -2,7 +2,7 @@
 
 package import ThawNetwork
 
-/// Vision transformers: ViT, DeiT, DINOv2 with and without registers, and others of the same build.
+/// Vision transformers: ViT, DeiT, DINOv2 with and without registers, DINOv3, and others of the same build.
 ///
 /// Layer names are timm's; torchvision's, transformers' and facebook's are translated
 /// (``VisionTransformerNames``). No batch norm anywhere, so no `BatchNormMode` matters. Features are the
@@ -11,10 +11,11 @@ package import ThawNetwork
 /// Layer groups: `embedding` (patches, class token, registers and positions), then a group for each
 /// block (`block1` …), so that layer-wise decay goes block by block as the papers do; the last layer
 /// norm, which is pretrained, is in the last block's; then `head`. Any input of whole patches: positions
-/// are resampled as the library that the name stands for does it.
+/// are resampled as the library that the name stands for does it; DINOv3's are shares of the image.
 ///
 /// - Source: Dosovitskiy et al. 2020, arXiv:2010.11929; Touvron et al. 2020, arXiv:2012.12877; Oquab et
-///   al. 2023, arXiv:2304.07193; timm, timm/models/vision_transformer.py.
+///   al. 2023, arXiv:2304.07193; Siméoni et al. 2025, arXiv:2508.10104; timm,
+///   timm/models/vision_transformer.py and eva.py.
 package struct VisionTransformer: NetworkFamily {
   static let names = VisionTransformerShape.published.map(\.name)
 
@@ -54,10 +55,12 @@ package struct VisionTransformer: NetworkFamily {
     .layerNormalization(LayerNormalization(channels: shape.width, epsilon: shape.epsilon))
   }
 
-  private func dense(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
+  private func dense(
+    _ inputs: Int, _ outputs: Int, hasBias: Bool = true
+  ) -> ThawNetwork.Operation {
     .convolution(
       Convolution2D(
-        inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: true,
+        inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: hasBias,
         storesMatrix: true))
   }
 
@@ -66,17 +69,30 @@ package struct VisionTransformer: NetworkFamily {
     let width = shape.width
     let entry = builder.last
     builder.add("\(path).norm1", norm)
-    builder.add("\(path).attn.qkv", dense(width, 3 * width))
-    builder.add("\(path).attn", .attention(Attention(channels: width, heads: shape.heads)))
+    builder.add("\(path).attn.qkv", dense(width, 3 * width, hasBias: shape.biases == .all))
+    builder.add("\(path).attn", .attention(shape.attention))
     builder.add("\(path).attn.proj", dense(width, width))
     addScale(&builder, "\(path).ls1")
     let middle = builder.add("\(path).add1", .add, [builder.last, entry])
     builder.add("\(path).norm2", norm)
-    builder.add("\(path).mlp.fc1", dense(width, shape.hidden))
-    builder.add("\(path).mlp.act", .activation(shape.activation))
+    addHidden(&builder, "\(path).mlp")
     builder.add("\(path).mlp.fc2", dense(shape.hidden, width))
     addScale(&builder, "\(path).ls2")
     builder.add("\(path).add2", .add, [builder.last, middle])
+  }
+
+  /// The first dense layer and its activation; of a gated unit there are two, and one gates the other.
+  private func addHidden(_ builder: inout GraphBuilder, _ path: ParameterPath) {
+    let entry = builder.last
+    guard shape.isGated else {
+      builder.add("\(path).fc1", dense(shape.width, shape.hidden))
+      builder.add("\(path).act", .activation(shape.activation))
+      return
+    }
+    builder.add("\(path).fc1_g", dense(shape.width, shape.hidden))
+    let gates = builder.add("\(path).act", .activation(shape.activation))
+    let values = builder.add("\(path).fc1_x", dense(shape.width, shape.hidden), [entry])
+    builder.add("\(path).gate", .multiply, [gates, values])
   }
 
   private func addScale(_ builder: inout GraphBuilder, _ path: ParameterPath) {
@@ -116,6 +132,11 @@ package struct VisionTransformer: NetworkFamily {
     keeps(name) ? ParameterPath(VisionTransformerNames.published(name)) : nil
   }
 
-  /// A mask token stood for hidden patches in a training.
-  func keeps(_ name: String) -> Bool { name != "mask_token" }
+  /// A mask token stood for hidden patches in a training. Periods are computed anew from the base, which they
+  /// were set against; a layer norm of small crops was used in training alone.
+  func keeps(_ name: String) -> Bool {
+    if name == "mask_token" { return false }
+    guard shape.rotaryBase != nil else { return true }
+    return name != "rope_embed.periods" && !name.hasPrefix("local_cls_norm.")
+  }
 }

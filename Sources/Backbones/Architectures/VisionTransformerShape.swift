@@ -19,6 +19,14 @@ package struct VisionTransformerShape: Hashable, Sendable {
     case plainMean = "plain"
   }
 
+  /// Which of an attention's queries, keys and values have a bias.
+  package enum Biases: String, Hashable, Sendable {
+    case all
+    /// No keys: DINOv3's, whose bias of keys is masked.
+    case queriesAndValues = "qvbias"
+    case none = "nobias"
+  }
+
   /// Side of a patch, in pixels.
   package var patch: Int
   /// Patches that the positions were learned for.
@@ -44,6 +52,14 @@ package struct VisionTransformerShape: Hashable, Sendable {
   package var isPreNormalized = false
   package var pooling = Pooling.classToken
   package var resampling = PositionResampling.antialiased
+  /// What the periods are powers of by which positions turn queries and keys, where none are added to the
+  /// tokens: see `RotaryEmbedding`; nil for positions that are added.
+  package var rotaryBase: Double?
+  /// Whether those periods are rounded to bfloat16.
+  package var roundsPeriods = false
+  package var biases = Biases.all
+  /// Whether the first dense layer of a block is a gated unit (SwiGLU).
+  package var isGated = false
 
   /// A ViT as timm builds it, four times the width between the dense layers.
   package init(patch: Int, grid: Extent2D, width: Int, depth: Int, heads: Int, hidden: Int? = nil) {
@@ -59,7 +75,16 @@ package struct VisionTransformerShape: Hashable, Sendable {
   package var tokens: TokenSequence {
     TokenSequence(
       channels: width, grid: grid, hasClassToken: hasClassToken, registers: registers,
-      positioned: positioned, resampling: resampling)
+      positioned: positioned, resampling: resampling, hasPositions: rotaryBase == nil)
+  }
+
+  /// The attention of a block.
+  package var attention: Attention {
+    Attention(
+      channels: width, heads: heads,
+      rotary: rotaryBase.map {
+        RotaryEmbedding(prefix: tokens.prefix, base: $0, isRounded: roundsPeriods)
+      }, hasBiases: biases == .queriesAndValues)
   }
 
   /// Features that the classifier reads.
@@ -75,6 +100,12 @@ package struct VisionTransformerShape: Hashable, Sendable {
       && (0...registers + (hasClassToken ? 1 : 0)).contains(positioned) && epsilon > 0
       && epsilon.isFinite
       && (hasClassToken || ![.classToken, .classTokenAndMean].contains(pooling))
+      && isGated == (activation == .silu) && hasPossibleRotation
+  }
+
+  private var hasPossibleRotation: Bool {
+    guard let rotaryBase else { return !roundsPeriods }
+    return rotaryBase > 1 && rotaryBase < 1e9 && positioned == 0 && width / heads % 4 == 0
   }
 }
 
@@ -96,7 +127,8 @@ extension VisionTransformerShape {
   }
 
   /// Every number of the shape in one name: `vit_p16_g14x14_w384_d12_h6_m1536`, then what differs from
-  /// timm's ViT (`noclass`, `reg4`, `pos0`, `eps1e-12`, `gelu_tanh`, `scale`, `pre`, `mean`, `cubic`).
+  /// timm's ViT (`noclass`, `reg4`, `pos0`, `eps1e-12`, `tanh`, `scale`, `pre`, `mean`, `cubic`, `rope100`,
+  /// `qvbias`, `swiglu`).
   package var spelled: String {
     var parts = [
       "vit", "p\(patch)", "g\(grid)", "w\(width)", "d\(depth)", "h\(heads)", "m\(hidden)",
@@ -119,6 +151,12 @@ extension VisionTransformerShape {
     case .offset: parts.append("offset")
     case .alignedCorners: parts.append("corners")
     }
+    if let rotaryBase {
+      let whole = Int(exactly: rotaryBase).map(String.init)
+      parts.append("rope" + (whole ?? "\(rotaryBase)") + (roundsPeriods ? "bf16" : ""))
+    }
+    if biases != .all { parts.append(biases.rawValue) }
+    if isGated { parts.append("swiglu") }
     return parts.joined(separator: "_")
   }
 
@@ -152,9 +190,16 @@ extension VisionTransformerShape {
     case "cubic": resampling = .cubic
     case "offset": resampling = .offset
     case "corners": resampling = .alignedCorners
+    case "swiglu": (isGated, activation) = (true, .silu)
     default:
       if let pooling = Pooling(rawValue: part) {
         self.pooling = pooling
+      } else if let biases = Biases(rawValue: part) {
+        self.biases = biases
+      } else if part.hasPrefix("rope") {
+        roundsPeriods = part.hasSuffix("bf16")
+        rotaryBase = Double(part.dropFirst(4).dropLast(roundsPeriods ? 4 : 0))
+        return rotaryBase != nil
       } else if part.hasPrefix("reg"), let count = Int(part.dropFirst(3)) {
         registers = count
       } else if part.hasPrefix("pos"), let count = Int(part.dropFirst(3)) {
@@ -172,7 +217,7 @@ extension VisionTransformerShape {
 extension VisionTransformerShape {
   /// The networks that have a name of their own.
   package static let published: [(name: String, shape: VisionTransformerShape)] =
-    timm + torchvision + dino
+    timm + torchvision + dino + dino3
 
   /// Other names of the same networks: DeiT is a ViT that was trained otherwise.
   static let aliases = [
@@ -225,5 +270,34 @@ extension VisionTransformerShape {
       let suffix = registers == 0 ? "dinov2" : "reg\(registers)_dinov2"
       return ("vit_\(size.name)_patch14_\(suffix)", shape)
     }
+  }
+
+  /// As timm has them: features are the patches' mean, where the authors read the class token; and each with
+  /// the biases that the published weights hold as zeros (`_qkvb`), and without.
+  private static let dino3: [(name: String, shape: VisionTransformerShape)] = {
+    let huge = (name: "huge", letter: "h", width: 1280, depth: 32, heads: 20)
+    return (sizes + [huge]).flatMap { size in
+      [false, true].flatMap { isGated in
+        [Biases.none, .queriesAndValues].compactMap { biases in
+          // As timm has them.
+          let isKnown =
+            isGated ? ["small", "huge"].contains(size.name) : size.name != "huge"
+          guard isKnown, size.name != "tiny" || biases != .none else { return nil }
+          var shape = VisionTransformerShape(
+            patch: 16, grid: Extent2D(16), width: size.width, depth: size.depth, heads: size.heads)
+          shape.followDINOv3()
+          (shape.pooling, shape.registers, shape.biases) = (.mean, 4, biases)
+          if isGated { (shape.isGated, shape.activation) = (true, .silu) }
+          let suffix = biases == .none ? "" : "_qkvb"
+          let plus = isGated ? "_plus" : ""
+          return ("vit_\(size.name)\(plus)_patch16_dinov3\(suffix)", shape)
+        }
+      }
+    }
+  }()
+
+  /// What all of DINOv3's have in common: turned positions, layer scales, an epsilon.
+  package mutating func followDINOv3() {
+    (rotaryBase, positioned, epsilon, hasLayerScale) = (100, 0, 1e-5, true)
   }
 }

@@ -34,6 +34,12 @@ struct ForeignNames: Sendable {
 
   @Sendable private static func isConvNeXt(_ name: String) -> Bool { name.hasPrefix("convnext_") }
 
+  /// Whether it is a vision transformer whose positions turn queries and keys, with or without gated units.
+  @Sendable private static func isRotary(_ name: String, isGated: Bool) -> Bool {
+    guard let shape = VisionTransformerShape(name: name) else { return false }
+    return shape.rotaryBase != nil && shape.isGated == isGated
+  }
+
   private static let tables: [ForeignNames] = [
     ForeignNames(
       label: "transformers' names", holds: isResNet,
@@ -75,6 +81,12 @@ struct ForeignNames: Sendable {
     ForeignNames(
       label: "transformers' names", holds: { $0.hasPrefix("vit_") || $0.hasPrefix("deit_") },
       translate: VisionTransformerNames.transformers),
+    ForeignNames(
+      label: "transformers' names", holds: { isRotary($0, isGated: false) },
+      translate: { VisionTransformerNames.rotary($0, isGated: false) }),
+    ForeignNames(
+      label: "transformers' names", holds: { isRotary($0, isGated: true) },
+      translate: { VisionTransformerNames.rotary($0, isGated: true) }),
     ForeignNames(
       label: "the names of CLIP's and SigLIP's vision towers",
       holds: { $0.hasPrefix("vit_") && !$0.contains("_plain") },

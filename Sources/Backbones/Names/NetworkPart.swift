@@ -23,7 +23,9 @@ package struct NetworkPart: Sendable {
   static func whole(_ checkpoint: Checkpoint) -> NetworkPart {
     NetworkPart(
       prefix: "",
-      tensors: JoinedAttention.joining(checkpoint.tensors.filter { !isCounter($0.name) }),
+      tensors: MaskedBias.splitting(
+        JoinedAttention.joining(checkpoint.tensors.filter { !isCounter($0.name) }),
+        of: checkpoint),
       outside: [])
   }
 

@@ -60,6 +60,17 @@ package struct OriginalNames {
         }
         continue
       }
+      if let fitted = found[path],
+        let place = MaskedBias.place(of: prefix + fitted.name, in: checkpoint)
+      {
+        // Queries' and values' biases come one after the other.
+        var values = try (replaced[place.tensor.name] ?? place.tensor).floats().elements
+        guard tensor.count == place.elements.count else { throw noPlace(path) }
+        values.replaceSubrange(place.elements, with: tensor.elements)
+        replaced[place.tensor.name] = StoredTensor(
+          place.tensor.name, Tensor(values, shape: place.tensor.shape))
+        continue
+      }
       guard let fitted = found[path],
         let original = checkpoint[prefix + fitted.name] ?? checkpoint[fitted.name]
       else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ThawCheckpoints
 package import ThawNetwork
 package import ThawTensors
 
@@ -131,6 +132,21 @@ extension TimmNames {
   }
 }
 
+extension TimmNames {
+  /// timm's name of a layer scale where a network's positions turn queries and keys; nil for any other
+  /// parameter.
+  ///
+  /// - Source: timm, timm/models/eva.py.
+  fileprivate static func rotary(_ path: ParameterPath) -> String? {
+    rotaryTable.translate(path.description)
+  }
+
+  private static let rotaryTable = [NamePattern]([
+    "blocks.#.ls1.gamma": "blocks.{0}.gamma_1",
+    "blocks.#.ls2.gamma": "blocks.{0}.gamma_2",
+  ])
+}
+
 extension Architecture {
   /// The tensors of `graph` under timm's names and in its shapes.
   ///
@@ -152,10 +168,18 @@ extension Architecture {
     {
       return nil
     }
+    // timm computes its periods in full precision.
+    let shape = VisionTransformerShape(name: name)
+    if shape?.roundsPeriods == true { return nil }
+    let isRotary = shape?.rotaryBase != nil
     let layers = TimmNames.layers(self, graph)
     var result: [ParameterPath: (name: String, shape: Shape)] = [:]
     for parameter in graph.parameters {
-      result[parameter.path] = TimmNames.tensor(parameter.path, parameter.shape, layers)
+      if isRotary, let name = TimmNames.rotary(parameter.path) {
+        result[parameter.path] = (name, parameter.shape)
+      } else {
+        result[parameter.path] = TimmNames.tensor(parameter.path, parameter.shape, layers)
+      }
     }
     return result
   }

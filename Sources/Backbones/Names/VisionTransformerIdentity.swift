@@ -18,6 +18,13 @@ struct VisionTransformerIdentity {
     case transformers
     /// CLIP's and SigLIP's vision towers, transformers' names or OpenAI's.
     case tower
+    /// DINOv3, whose positions turn queries and keys, by library.
+    case timmRotary
+    case facebookRotary
+    case transformersRotary
+
+    /// Whether positions turn queries and keys.
+    var isRotary: Bool { [.timmRotary, .facebookRotary, .transformersRotary].contains(self) }
   }
 
   /// The architectures that are promising, best first; usually none or one.
@@ -53,12 +60,25 @@ struct VisionTransformerIdentity {
   private init?(_ part: NetworkPart, _ configuration: JSONValue?) {
     let names = Set(part.tensors.map(\.name))
     guard let library = VisionTransformerIdentity.library(names) else { return nil }
+    if let stated = configuration?["hidden_act"]?.text,
+      VisionTransformerIdentity.activations[stated] == nil
+    {
+      return nil
+    }
     var shapes: [String: Shape] = [:]
     for tensor in part.tensors {
       let path = VisionTransformerIdentity.path(of: tensor.name, library) ?? tensor.name
       shapes[path] = tensor.shape
     }
     guard var shape = VisionTransformerIdentity.sizes(shapes) else { return nil }
+    if library.isRotary {
+      guard let assumed = shape.readRotary(shapes, of: library, part, configuration) else {
+        return nil
+      }
+      remark = assumed.isEmpty ? nil : assumed.joined(separator: "; ")
+      self.shape = shape
+      return
+    }
     guard
       shape.read(shapes, of: library, distilled: names.contains("embeddings.distillation_token"))
     else { return nil }
@@ -89,7 +109,14 @@ struct VisionTransformerIdentity {
     self.shape = shape
   }
 
+  /// transformers' names of activations that are known here.
+  fileprivate static let activations: [String: Activation] = [
+    "gelu": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "gelu_fast": .geluTanh,
+    "quick_gelu": .quickGELU, "silu": .silu, "swish": .silu,
+  ]
+
   private static func library(_ names: Set<String>) -> Library? {
+    if names.contains("embeddings.patch_embeddings.weight") { return .transformersRotary }
     if names.contains("embeddings.patch_embeddings.projection.weight") { return .transformers }
     if names.contains("embeddings.patch_embedding.weight")
       || names.contains("conv1.weight") && names.contains("positional_embedding")
@@ -97,7 +124,11 @@ struct VisionTransformerIdentity {
       return .tower
     }
     if names.contains("conv_proj.weight"), names.contains("class_token") { return .torchvision }
-    guard names.contains("patch_embed.proj.weight"), names.contains("pos_embed") else { return nil }
+    guard names.contains("patch_embed.proj.weight") else { return nil }
+    if !names.contains("pos_embed") {
+      if names.contains("rope_embed.periods") { return .facebookRotary }
+      return names.contains("blocks.0.gamma_1") ? .timmRotary : nil
+    }
     let isFacebook = names.contains("mask_token") || names.contains("register_tokens")
     return isFacebook ? .facebook : .timm
   }
@@ -105,7 +136,11 @@ struct VisionTransformerIdentity {
   private static func path(of name: String, _ library: Library) -> String? {
     switch library {
     case .timm: name
-    case .facebook, .torchvision: VisionTransformerNames.published(name)
+    case .facebook, .torchvision, .timmRotary, .facebookRotary:
+      VisionTransformerNames.published(name)
+    case .transformersRotary:
+      // Of gated units it matters that there are some, which their gates say.
+      VisionTransformerNames.rotary(name, isGated: name.contains(".gate_proj."))
     case .transformers: VisionTransformerNames.transformers(name)
     case .tower: VisionTransformerNames.tower(name)
     }
@@ -114,7 +149,8 @@ struct VisionTransformerIdentity {
   /// What shapes say outright; heads of 64 channels, to be corrected.
   private static func sizes(_ shapes: [String: Shape]) -> VisionTransformerShape? {
     guard let patches = shapes["patch_embed.proj.weight"], patches.rank == 4, patches[1] == 3,
-      patches[2] == patches[3], patches.count > 0, let hidden = shapes["blocks.0.mlp.fc1.weight"],
+      patches[2] == patches[3], patches.count > 0,
+      let hidden = shapes["blocks.0.mlp.fc1_g.weight"] ?? shapes["blocks.0.mlp.fc1.weight"],
       hidden.rank == 2,
       hidden[1] == patches[0]
     else { return nil }
@@ -168,6 +204,7 @@ extension VisionTransformerShape {
   private mutating func follow(_ library: VisionTransformerIdentity.Library) {
     switch library {
     case .timm: if isPreNormalized { epsilon = 1e-5 }
+    case .timmRotary, .facebookRotary, .transformersRotary: break
     case .facebook: resampling = registers > 0 ? .antialiased : .offset
     case .torchvision: resampling = .alignedCorners
     case .tower:
@@ -185,17 +222,16 @@ extension VisionTransformerShape {
   }
 
   /// Takes over what `config.json` says; returns what it leaves to be assumed.
-  fileprivate mutating func apply(_ configuration: JSONValue?) -> String? {
+  mutating func apply(_ configuration: JSONValue?) -> String? {
     let configuration = configuration?["vision_config"] ?? configuration
     let stated =
       configuration?["num_attention_heads"]?.integer
       ?? configuration?["model_args"]?["num_heads"]?.integer
     if let value = configuration?["layer_norm_eps"]?.double { epsilon = value }
-    switch configuration?["hidden_act"]?.text {
-    case "gelu_new", "gelu_pytorch_tanh", "gelu_fast": activation = .geluTanh
-    case "quick_gelu": activation = .quickGELU
-    case "gelu": activation = .gelu
-    default: break
+    if let stated = configuration?["hidden_act"]?.text,
+      let function = VisionTransformerIdentity.activations[stated]
+    {
+      activation = function
     }
     if configuration?["architecture"]?.text?.contains("quickgelu") == true {
       activation = .quickGELU

@@ -10,7 +10,8 @@ import ThawNetwork
 enum VisionTransformerNames {
   /// Our name for one of torchvision's or facebook's, another one comes back as it is.
   static func published(_ name: String) -> String {
-    if name == "register_tokens" { return "reg_token" }
+    if name == "register_tokens" || name == "storage_tokens" { return "reg_token" }
+    if let own = dino3Table.translate(name) { return own }
     // An `encoder.` may have been taken for a wrapper's and be gone.
     return torchvisionTable.translate(name) ?? torchvisionTable.translate("encoder." + name) ?? name
   }
@@ -18,6 +19,13 @@ enum VisionTransformerNames {
   /// Our name for one of transformers' (ViT, DeiT, Dinov2); nil likewise.
   @Sendable static func transformers(_ name: String) -> String? {
     transformersTable.translate(name)
+  }
+
+  /// The same for transformers' DINOv3; `isGated` says of which blocks.
+  static func rotary(_ name: String, isGated: Bool) -> String? {
+    // In memory blocks lie in an encoder called `model`.
+    let name = name.hasPrefix("model.layer.") ? String(name.dropFirst("model.".count)) : name
+    return (isGated ? gatedTable.translate(name) : nil) ?? rotaryTable.translate(name)
   }
 
   /// Our name for one of the vision towers of CLIP and SigLIP, transformers' or OpenAI's; nil likewise.
@@ -56,6 +64,38 @@ enum VisionTransformerNames {
     "transformer.resblocks.#.mlp.c_fc.*": "blocks.{0}.mlp.fc1.*",
     "transformer.resblocks.#.mlp.c_proj.*": "blocks.{0}.mlp.fc2.*",
     "ln_post.*": "norm.*",
+  ])
+
+  /// timm's names of layer scales and facebook's of gated units, where these are DINOv3's.
+  private static let dino3Table = [NamePattern]([
+    "blocks.#.gamma_1": "blocks.{0}.ls1.gamma",
+    "blocks.#.gamma_2": "blocks.{0}.ls2.gamma",
+    "blocks.#.mlp.w1.*": "blocks.{0}.mlp.fc1_g.*",
+    "blocks.#.mlp.w2.*": "blocks.{0}.mlp.fc1_x.*",
+    "blocks.#.mlp.w3.*": "blocks.{0}.mlp.fc2.*",
+  ])
+
+  private static let rotaryTable = [NamePattern]([
+    "embeddings.cls_token": "cls_token",
+    "embeddings.mask_token": "",
+    "embeddings.register_tokens": "reg_token",
+    "embeddings.patch_embeddings.*": "patch_embed.proj.*",
+    "layer.#.norm1.*": "blocks.{0}.norm1.*",
+    "layer.#.attention.qkv.*": "blocks.{0}.attn.qkv.*",
+    "layer.#.attention.q_proj.bias": "blocks.{0}.attn.q_bias",
+    "layer.#.attention.v_proj.bias": "blocks.{0}.attn.v_bias",
+    "layer.#.attention.o_proj.*": "blocks.{0}.attn.proj.*",
+    "layer.#.layer_scale1.lambda1": "blocks.{0}.ls1.gamma",
+    "layer.#.norm2.*": "blocks.{0}.norm2.*",
+    "layer.#.mlp.up_proj.*": "blocks.{0}.mlp.fc1.*",
+    "layer.#.mlp.down_proj.*": "blocks.{0}.mlp.fc2.*",
+    "layer.#.layer_scale2.lambda1": "blocks.{0}.ls2.gamma",
+    "norm.*": "norm.*",
+  ])
+
+  private static let gatedTable = [NamePattern]([
+    "layer.#.mlp.gate_proj.*": "blocks.{0}.mlp.fc1_g.*",
+    "layer.#.mlp.up_proj.*": "blocks.{0}.mlp.fc1_x.*",
   ])
 
   private static let torchvisionTable = [NamePattern]([

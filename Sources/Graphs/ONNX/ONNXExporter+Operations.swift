@@ -26,7 +26,7 @@ extension ONNXExporter {
       return emit(
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels, 1, 1])])
     case .add: return emit("Add", node, inputs)
-    case .gate: return emit("Mul", node, inputs)
+    case .gate, .multiply: return emit("Mul", node, inputs)
     case .concatenate: return emit("Concat", node, inputs, ["axis": .integer(1)])
     case .pooling(let kind, let window): return addPooling(node, kind, window, inputs)
     case .globalAveragePooling: return emit("GlobalAveragePool", node, inputs)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import ThawCheckpoints
 import ThawNetwork
 import ThawTensors
@@ -12,7 +13,8 @@ extension ONNXExporter {
     let node = graph[id]
     switch node.operation {
     case .tokens, .attention, .selectTokens: return true
-    case .layerNormalization, .channelScale, .activation, .add, .dropout, .stochasticDepth:
+    case .layerNormalization, .channelScale, .activation, .add, .multiply, .dropout,
+      .stochasticDepth:
       return shapes[id.index].rank == 4 && node.inputs.allSatisfy(isSequence)
     case .convolution(let layer): return layer.storesMatrix && isSequence(node.inputs[0])
     default: return false
@@ -34,7 +36,7 @@ extension ONNXExporter {
     guard let first = node.inputs.first, node.inputs.allSatisfy(isSequence) else { return nil }
     let inputs = node.inputs.map(value)
     switch node.operation {
-    case .attention(let layer): return addAttention(node, layer, inputs[0])
+    case .attention(let layer): return try addAttention(node, layer, inputs[0])
     case .selectTokens(let selection): return addSelection(node, selection, inputs[0])
     case .layerNormalization(let layer):
       return emit(
@@ -51,6 +53,7 @@ extension ONNXExporter {
         "Mul", node, inputs + [try parameter(node, layer.name, shape: [layer.channels])])
     case .activation(let function): return addActivation(node, function, inputs[0])
     case .add: return emit("Add", node, inputs)
+    case .multiply: return emit("Mul", node, inputs)
     case .stochasticDepth: return inputs[0]
     case .dropout(let probability):
       let ratio = constant("\(node.path).ratio", probability)
@@ -85,8 +88,9 @@ extension ONNXExporter {
   /// Shapes: qkv [N, T, 3 C]; per part [N, heads, T, width].
   private mutating func addAttention(
     _ node: Node, _ layer: Attention, _ input: String
-  ) -> String {
+  ) throws -> String {
     let tokens = shapes[node.id.index][3]
+    let input = try biased(node, layer, input)
     let split = constant(
       "\(node.path).heads", integers: [0, tokens, 3, layer.heads, layer.width])
     let parts = step(
@@ -96,7 +100,9 @@ extension ONNXExporter {
       let place = constant("constant.index\(index)", integer: index)
       return step("Gather", node, name, [parts, place], ["axis": .integer(0)])
     }
-    let (queries, keys, values) = (part("queries", 0), part("keys", 1), part("values", 2))
+    let (first, second, values) = (part("queries", 0), part("keys", 1), part("values", 2))
+    let queries = turned(node, "queries", first)
+    let keys = turned(node, "keys", second)
     let scale = constant("\(node.path).scale", layer.scale)
     let scaled = step("Mul", node, "scaled", [queries, scale])
     let turned = step("Transpose", node, "turned", [keys], ["perm": .integers([0, 1, 3, 2])])
@@ -106,6 +112,53 @@ extension ONNXExporter {
     let merged = step("Transpose", node, "merged", [mixed], ["perm": .integers([0, 2, 1, 3])])
     let flat = constant("\(node.path).flat", integers: [0, tokens, layer.channels])
     return emit("Reshape", node, [merged, flat])
+  }
+
+  /// Queries, keys and values with their biases, of which keys have none.
+  private mutating func biased(
+    _ node: Node, _ layer: Attention, _ input: String
+  ) throws -> String {
+    guard layer.hasBiases else { return input }
+    let biases = try node.parameters.map { try parameters.tensor($0.path).elements }
+    let none = [Float](repeating: 0, count: layer.channels)
+    let all = Tensor(biases[0] + none + biases[1], shape: [3 * layer.channels])
+    return step("Add", node, "biased", [input, constant("\(node.path).bias", all)])
+  }
+
+  /// Queries or keys, [N, heads, T, width], as positions turn them: times cosines, and the halves of each
+  /// head's channels exchanged times sines, whose first half is negative. The tokens before the patches have
+  /// cosines of 1 and sines of 0.
+  private mutating func turned(_ node: Node, _ name: String, _ input: String) -> String {
+    guard let angles = graph.rotaryAngles(of: node, shapes) else { return input }
+    let (patches, half) = (angles.shape[0], angles.shape[1])
+    let before = (shapes[node.id.index][3] - patches) * 2 * half
+    func table(_ name: String, _ start: Float, _ value: (Double, Int) -> Double) -> String {
+      var rows = [Float](repeating: start, count: before)
+      for patch in 0..<patches {
+        for side in 0..<2 {
+          rows += (0..<half).map { Float(value(angles[patch * half + $0], side)) }
+        }
+      }
+      return constant(
+        "\(node.path).\(name)", Tensor(rows, shape: [rows.count / (2 * half), 2 * half]))
+    }
+    let cosines = table("cosines", 1) { angle, _ in cos(angle) }
+    let sines = table("sines", 0) { angle, side in side == 0 ? -sin(angle) : sin(angle) }
+    func part(_ part: String, _ first: Int) -> String {
+      step(
+        "Slice", node, "\(name).\(part)",
+        [
+          input, constant("constant.from\(first)", integers: [first]),
+          constant("constant.from\(first + half)", integers: [first + half]),
+          constant("constant.axis3", integers: [3]),
+        ])
+    }
+    let exchanged = step(
+      "Concat", node, "\(name).exchanged", [part("second", half), part("first", 0)],
+      ["axis": .integer(-1)])
+    let straight = step("Mul", node, "\(name).straight", [input, cosines])
+    let across = step("Mul", node, "\(name).across", [exchanged, sines])
+    return step("Add", node, "\(name).turned", [straight, across])
   }
 
   private mutating func addSelection(
@@ -138,10 +191,14 @@ extension ONNXExporter {
       return step("Expand", node, "\(name).expanded", [name, shape])
     }
     var before: [String] = []
-    for parameter in node.parameters.dropLast() {
+    for parameter in node.parameters.dropLast(layer.hasPositions ? 1 : 0) {
       let name = parameter.path.description
       let stored = constant(name, try parameters.tensor(parameter.path))
       before.append(expanded(stored, parameter.shape[1]))
+    }
+    guard layer.hasPositions else {
+      return before.isEmpty
+        ? rows : emit("Concat", node, before + [rows], ["axis": .integer(1)])
     }
     return try join(node, layer, rows, before, patches)
   }

@@ -47,7 +47,7 @@ extension ONNXImporter {
       queries.axes[rank - 2] == SequenceView.tokens(shape(of: queries).tokens),
       keys.axes[rank - 1] == SequenceView.tokens(shape(of: keys).tokens),
       queries.axes[..<(rank - 2)] == keys.axes[..<(rank - 2)], queries.firstToken == 0,
-      keys.firstToken == 0
+      keys.firstToken == 0, queries.rotary == keys.rotary
     else {
       throw failure(
         node,
@@ -59,7 +59,7 @@ extension ONNXImporter {
       .scores(
         Scores(
           queries: queries, keys: keys, leading: Array(queries.axes[..<(rank - 2)]),
-          scale: queries.scale * keys.scale, width: width)))
+          scale: queries.scale * keys.scale, rotary: queries.rotary, width: width)))
   }
 
   mutating func attentionWeights(_ node: ONNXNode) throws {
@@ -89,7 +89,9 @@ extension ONNXImporter {
     let tokens = shape(of: values).tokens
     let wanted =
       scores.leading + [SequenceView.tokens(tokens), SequenceView.channels(scores.width)]
-    guard scores.areWeights, values.axes == wanted, values.firstToken == 0, values.scale == 1 else {
+    guard scores.areWeights, values.axes == wanted, values.firstToken == 0, values.scale == 1,
+      values.rotary == nil
+    else {
       throw failure(node, "the values of an attention, of the same heads as its keys, are expected")
     }
     let heads = scores.leading.joined().filter { $0.axis == .channel }
@@ -97,7 +99,8 @@ extension ONNXImporter {
       scores.leading.joined().allSatisfy({ $0.axis != .token })
     else { throw failure(node, "its heads do not lie side by side in the channels") }
     let layer = Attention(
-      channels: (heads.first?.extent ?? 1) * scores.width, heads: heads.first?.extent ?? 1)
+      channels: (heads.first?.extent ?? 1) * scores.width, heads: heads.first?.extent ?? 1,
+      rotary: scores.rotary)
     guard abs(scores.scale / layer.scale - 1) < 1e-3 else {
       throw failure(
         node,
@@ -181,10 +184,12 @@ extension ONNXImporter {
       result.layer = try draft.add(layerName(node), .add, [first.layer, second.layer])
       setSequence(node, result)
     case "Mul":
-      guard let swish = draft.swish(first.layer, second.layer) else {
-        throw failure(node, "a product of two sequences is no activation that is known here")
-      }
       var source = first
+      guard let swish = draft.swish(first.layer, second.layer) else {
+        // A gated unit.
+        source.layer = try draft.add(layerName(node), .multiply, [first.layer, second.layer])
+        return setSequence(node, source)
+      }
       source.layer = swish.of
       try setTokenwise(node, .activation(swish.function), source)
       if swish.factor != 1, case .view(var view)? = values[node.outputs[0]] {

@@ -24,6 +24,7 @@ extension ONNXImporter {
     }
     if try constantArithmetic(node) { return }
     if try translateResponse(node) { return }
+    if try translateRow(node) { return }
     if try translateSequence(node) { return }
     switch node.operation {
     case "Conv": try convolution(node)

@@ -37,23 +37,4 @@ extension ONNXImporter {
     }
     try set(node, operation, [input])
   }
-
-  /// A mean or maximum over the rows and columns of an image.
-  mutating func reduction(_ node: ONNXNode, _ operation: Operation) throws {
-    let input = try image(node)
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    let spatial: Set<Int>
-    switch input.layout {
-    case .channelsFirst: spatial = [2, 3]
-    case .channelsLast: spatial = [1, 2]
-    default: throw failure(node, "its input is no image")
-    }
-    guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == spatial else {
-      throw failure(node, "axes \(axes.prefix(9)) are not the height and the width of an image")
-    }
-    try set(node, operation, [input])
-    if node.integer("keepdims") ?? 1 == 0, case .image(let pooled)? = values[node.outputs[0]] {
-      set(node, .image(try flattened(pooled, layerName(node) + ".flatten")))
-    }
-  }
 }

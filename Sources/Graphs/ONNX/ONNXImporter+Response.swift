@@ -73,15 +73,7 @@ extension ONNXImporter {
 
   private mutating func norms(_ node: ONNXNode) throws {
     let input = try image(node)
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    let spatial: Set<Int>
-    switch input.layout {
-    case .channelsFirst: spatial = [2, 3]
-    case .channelsLast: spatial = [1, 2]
-    default: throw failure(node, "its input is no image")
-    }
-    guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == spatial, node.integer("keepdims") ?? 1 == 1
-    else {
+    guard try reducesPixels(node, of: input), keepsDimensions(node) else {
       throw failure(node, "a norm over the height and the width of an image is expected")
     }
     set(node, .response(Response(image: input, stage: .norms)))
@@ -90,13 +82,7 @@ extension ONNXImporter {
   private mutating func mean(
     _ node: ONNXNode, _ response: Response
   ) throws -> Response.Stage? {
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    var channels = 1
-    if case .channelsLast = response.image.layout { channels = 3 }
-    guard axes.map({ $0 < 0 ? $0 + 4 : $0 }) == [channels], node.integer("keepdims") ?? 1 == 1
-    else {
-      return nil
-    }
+    guard try reducesChannels(node, of: response.image), keepsDimensions(node) else { return nil }
     return .mean(epsilon: 0)
   }
 

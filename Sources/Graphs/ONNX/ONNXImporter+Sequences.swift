@@ -24,6 +24,8 @@ extension ONNXImporter {
     /// The dimensions before the tokens: photos and heads.
     var leading: [[SequenceView.Factor]]
     var scale: Double
+    /// How positions turn both.
+    var rotary: RotaryEmbedding?
     /// Whether a softmax was taken over the keys.
     var areWeights = false
     var width: Int
@@ -36,6 +38,7 @@ extension ONNXImporter {
   mutating func translateSequence(_ node: ONNXNode) throws -> Bool {
     guard node.domain.isEmpty || node.domain == "ai.onnx" else { return false }
     if try beginSequence(node) { return true }
+    if try translateTurning(node) { return true }
     let isSequence = node.inputs.contains { name in
       switch values[name] {
       case .view?, .patches?, .scores?: true
@@ -144,7 +147,8 @@ extension ONNXImporter {
 
   mutating func setSequence(_ name: String, _ view: SequenceView) {
     let shape = draft[view.layer].shape
-    if view.scale == 1, view.firstChannel == 0, view.firstToken == 0, shape.rank == 4,
+    if view.scale == 1, view.rotary == nil, view.firstChannel == 0, view.firstToken == 0,
+      shape.rank == 4,
       view.axes.count == 4,
       let first = self.view(of: Image(layer: view.layer, layout: .channelsFirst)),
       view.axes == first.axes
@@ -160,6 +164,9 @@ extension ONNXImporter {
   /// layer's numbers.
   mutating func materialized(_ view: SequenceView, _ node: ONNXNode) throws -> SequenceView {
     var view = view
+    guard view.rotary == nil else {
+      throw failure(node, "turned queries and keys are known here in an attention alone")
+    }
     if view.scale != 1 {
       let channels = shape(of: view).channels
       let scale = [Float](repeating: Float(view.scale), count: channels)
@@ -251,18 +258,15 @@ extension ONNXImporter {
 
   private mutating func meanOfTokens(_ node: ONNXNode) throws {
     let view = try materialized(try sequence(node), node)
-    let axes = try integers(node, 1, attribute: "axes") ?? []
-    let places = axes.map { $0 < 0 ? $0 + view.axes.count : $0 }
+    let places = try reducedAxes(node, rank: view.axes.count)
     let (tokens, channels) = shape(of: view)
     guard !places.isEmpty, view.firstChannel == 0, view.channelCount == channels,
-      places.allSatisfy(view.axes.indices.contains),
-      Set(places).count == places.count,
       places.flatMap({ view.axes[$0] }).allSatisfy({ $0.axis == .token }),
       places.flatMap({ view.axes[$0] }).reduce(1, { $0 * $1.extent }) == tokens
     else { throw failure(node, "a mean over all tokens is expected") }
     var result = view
     result.layer = try draft.add(layerName(node), .globalAveragePooling, [view.layer])
-    let keeps = node.integer("keepdims") ?? 1 != 0
+    let keeps = keepsDimensions(node)
     result.axes = view.axes.enumerated().compactMap { index, factors in
       places.contains(index) ? (keeps ? [] : nil) : factors
     }

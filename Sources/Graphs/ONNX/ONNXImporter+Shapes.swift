@@ -43,6 +43,12 @@ extension ONNXImporter {
       return try reshapeConstant(node, tensor, target)
     }
     let input = try image(node)
+    if layOut(node, input, target) { return }
+    try reshape(node, input, target)
+  }
+
+  /// `input` in other dimensions.
+  mutating func reshape(_ node: ONNXNode, _ input: Image, _ target: [Extent]) throws {
     let old = onnxExtents(of: input)
     guard let new = resolved(target, old) else {
       throw failure(node, "\(printed(old)) cannot become \(printed(target))")

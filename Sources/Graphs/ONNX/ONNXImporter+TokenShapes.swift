@@ -98,6 +98,9 @@ extension ONNXImporter {
 
   mutating func pickTokens(_ node: ONNXNode) throws {
     let view = try sequence(node)
+    guard view.rotary == nil else {
+      throw failure(node, "of turned queries and keys no part is picked here")
+    }
     func place(_ axis: Int) throws -> Int {
       let place = axis < 0 ? axis + view.axes.count : axis
       guard view.axes.indices.contains(place) else {
@@ -268,21 +271,23 @@ extension ONNXImporter {
   /// The sequence that was put together.
   mutating func finished(_ patches: Patches, _ node: ONNXNode) throws -> SequenceView {
     let channels = shape(of: patches.view).channels
-    guard let positions = patches.positions else {
-      throw failure(node, "the tokens before it have no positions")
-    }
     let prefix = patches.before.count / channels
+    // Those of DINOv3 turn queries and keys, further on.
+    let positions = patches.positions ?? []
+    let hasPositions = patches.positions != nil
     let image = draft[patches.view.layer].shape
-    let count = positions.count / channels - patches.positioned
+    let count =
+      hasPositions ? positions.count / channels - patches.positioned : image[2] * image[3]
     let side = Int(Double(count).squareRoot().rounded())
     let grid =
       count == image[2] * image[3] ? Extent2D(height: image[2], width: image[3]) : Extent2D(side)
     let layer = TokenSequence(
       channels: channels, grid: grid, hasClassToken: prefix > 0, registers: max(prefix - 1, 0),
-      positioned: patches.positioned, resampling: .antialiased)
-    var tensors = [
-      "pos_embed": Tensor(positions, shape: [1, positions.count / channels, channels])
-    ]
+      positioned: patches.positioned, resampling: .antialiased, hasPositions: hasPositions)
+    var tensors: [String: Tensor<Float>] = [:]
+    if hasPositions {
+      tensors["pos_embed"] = Tensor(positions, shape: [1, positions.count / channels, channels])
+    }
     if prefix > 0 {
       tensors["cls_token"] = Tensor(patches.before[..<channels], shape: [1, 1, channels])
     }

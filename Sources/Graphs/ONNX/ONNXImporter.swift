@@ -58,6 +58,12 @@ struct ONNXImporter {
     case patches(Patches)
     /// Products of queries and keys.
     case scores(Scores)
+    /// All numbers of an image, one after the other as the file has them.
+    case row(Image)
+    /// Places in such a row.
+    case places(Places)
+    /// Queries or keys that are about to be turned by positions.
+    case turning(Turning)
     /// Norms of an image's channels, and what is made of them.
     case response(Response)
   }

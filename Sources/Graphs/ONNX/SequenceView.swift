@@ -33,6 +33,8 @@ struct SequenceView: Equatable {
   var firstToken = 0
   /// What every number is multiplied by.
   var scale = 1.0
+  /// How positions turn the numbers, the halves of the last dimension; nil where they do not.
+  var rotary: RotaryEmbedding?
 
   static let batch = Factor(axis: .batch, extent: 0, stride: 0)
 

@@ -29,13 +29,15 @@ package struct ForeignProblem: Sendable {
       text =
         "it holds an adapter ('\(shown(adapter))'), which changes a network that is elsewhere. Merge it"
         + " into its network and save that (PEFT: model.merge_and_unload())."
-    } else if ForeignProblem.hasRotaryPositions(file) {
-      text =
-        "this is DINOv3, or a vision transformer of its kind: it has no positions that are added to the"
-        + " tokens, but turns queries and keys by them (rotary embeddings, RoPE), and Thaw's attention has"
-        + " no such operation. DINOv2 has added ones: vit_small_patch14_reg4_dinov2 and its like."
     } else if let fit = nearest, 2 * fit.matched >= fit.needed || card != nil {
       text = ForeignProblem.difference(fit, card: card) + look
+    } else if ForeignProblem.hasRotaryPositions(file) {
+      text =
+        "this is a vision transformer whose positions turn queries and keys (rotary embeddings, RoPE). Of"
+        + " these Thaw knows DINOv3's, in the names of timm, transformers and facebook, with a class token,"
+        + " layer scales and periods that are powers of 100; this is another one, or a part of one. With"
+        + " a config.json beside it that says which it is (timm's architecture, transformers' model_type)"
+        + " it may be recognised."
     } else if let order = TensorOrder.all(checkpoint).first {
       let first = order.names.first { $0.stored != $0.own } ?? order.names[0]
       text =
@@ -82,7 +84,11 @@ package struct ForeignProblem: Sendable {
   ///   `DINOv3ViTModel`, facebook's names.
   private static func hasRotaryPositions(_ file: ForeignFile) -> Bool {
     let stated = [file.configuration?["model_type"]?.text, file.statedArchitecture]
-    if stated.contains(where: { $0?.lowercased().contains("dinov3") == true }) { return true }
+    let isStated = stated.contains { name in
+      let name = name?.lowercased() ?? ""
+      return name.contains("dinov3") && !name.contains("convnext")
+    }
+    if isStated { return true }
     let names = file.checkpoint.names
     func has(_ end: String) -> Bool { names.contains { $0.hasSuffix(end) } }
     let isTransformer =

@@ -145,6 +145,14 @@ void thaw_softmax(float *x, float scale, int64_t rows, int64_t columns);
 void thaw_softmax_backward(
     float *d, const float *p, float scale, int64_t rows, int64_t columns);
 
+// Turns the channels of each row of x, [rows, width], in pairs c and c + half, half the width, by the angles of
+// its cosines and sines, [rows, half]; back with a direction of -1: y[c] = x[c] cos - direction x[c + half] sin,
+// y[c + half] = x[c + half] cos + direction x[c] sin. `bias`, [width], is added to x first (NULL: none), as to
+// the `prefix` rows before those, which are not turned. Rows lie their strides apart; y may be x.
+void thaw_turn(
+    const float *x, int64_t x_stride, const float *bias, const float *cosines, const float *sines,
+    int64_t prefix, int64_t rows, int64_t width, float direction, float *y, int64_t y_stride);
+
 // ---- Order --------------------------------------------------------------------------------------
 
 // target[c, r] = source[r, c], added to what is there when `accumulates`.

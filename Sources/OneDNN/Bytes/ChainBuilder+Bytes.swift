@@ -76,7 +76,8 @@ extension ChainBuilder {
     case .globalAveragePooling, .adaptiveAveragePooling:
       try appendBytePooling(
         fused, .average(includesPadding: true), wholeByteImage(fused.inputs[0]))
-    case .input, .layerNormalization, .responseNormalization, .tokens, .attention, .selectTokens:
+    case .input, .layerNormalization, .responseNormalization, .tokens, .attention, .selectTokens,
+      .multiply:
       throw ExecutionError.unsupported(
         operation: "\(node.operation) on bytes", layer: node.path, engine: OneDNN.name)
     }

@@ -139,6 +139,32 @@ final class GateInstruction: TrainingInstructionBase, TrainingInstruction {
   }
 }
 
+/// Element-wise product of two inputs of equal shape.
+final class ProductInstruction: TrainingInstructionBase, TrainingInstruction {
+  init(_ context: TrainingContext) {
+    super.init(context.node.path, context.inputs, context.output)
+  }
+
+  // Each needs the other one for its gradient.
+  override var keepsInputs: [Bool] {
+    [output.hasGradient && inputs[1].hasGradient, output.hasGradient && inputs[0].hasGradient]
+  }
+
+  func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
+    thaw_product(
+      inputs[0].values(work), inputs[1].values(work), false, output.values(work),
+      Int64(work.images.count * output.stride))
+  }
+
+  func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
+    for index in [0, 1] where inputs[index].hasGradient {
+      thaw_product(
+        output.gradient(work), inputs[1 - index].values(work), accumulates[index],
+        inputs[index].gradient(work), Int64(work.images.count * output.stride))
+    }
+  }
+}
+
 /// Stochastic depth: multiplies an image by 0 or 1 / (1 - probability) in training, copies otherwise.
 ///
 /// Which images are left out is what the reference engine says.

@@ -10,7 +10,8 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
   private let layer: TokenSequence
   /// The class token and the registers, those that exist, in order.
   private let before: [PlanParameter<Float>]
-  private let positions: PlanParameter<Float>
+  /// Nil where none are added.
+  private let positions: PlanParameter<Float>?
   /// Nil where every patch has a position of its own.
   private let matrix: PositionMatrix?
   /// What is added to the patches, or stands before them: [T, C].
@@ -20,13 +21,16 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
 
   init(_ layer: TokenSequence, _ context: TrainingContext) {
     self.layer = layer
-    before = Array(context.parameters.dropLast())
-    positions = context.parameters[context.parameters.count - 1]
-    matrix = layer.resampling.matrix(from: layer.grid, to: context.input.image).map(
-      PositionMatrix.init)
+    before = Array(context.parameters.dropLast(layer.hasPositions ? 1 : 0))
+    positions = layer.hasPositions ? context.parameters.last : nil
+    let weights =
+      layer.hasPositions
+      ? layer.resampling.matrix(from: layer.grid, to: context.input.image) : nil
+    matrix = weights.map(PositionMatrix.init)
     rows = AlignedStorage(count: context.output.stride)
     let count = context.output.stride
-    let lanes = positions.gradient == nil ? 0 : context.lanes
+    let trains = context.parameters.contains { $0.gradient != nil }
+    let lanes = trains ? context.lanes : 0
     sums = (0..<lanes).map { _ in AlignedStorage(count: count) }
     super.init(context.node.path, context.inputs, context.output)
   }
@@ -34,7 +38,7 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
   private var prefixCount: Int { layer.prefix * layer.channels }
   private var positionedCount: Int { layer.positioned * layer.channels }
 
-  override var parameterCount: Int { positions.count }
+  override var parameterCount: Int { positions?.count ?? 0 }
 
   override func prepare(_ scratch: UnsafeMutableRawPointer) {
     var token = rows.start
@@ -42,6 +46,7 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
       token.update(from: parameter.values, count: parameter.count)
       token += parameter.count
     }
+    guard let positions else { return token.update(repeating: 0, count: input.stride) }
     thaw_add(rows.start, positions.values, Int64(positionedCount))
     let grid = positions.values + positionedCount
     if let matrix {
@@ -78,14 +83,16 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
   }
 
   override func reduce(_ scratch: UnsafeMutableRawPointer) {
-    guard output.hasGradient, let gradient = positions.gradient else { return }
+    guard output.hasGradient else { return }
+    let gradient = positions?.gradient
     for lane in sums {
       var sum = UnsafePointer(lane.start)
-      thaw_add(gradient, sum, Int64(positionedCount))
+      if let gradient { thaw_add(gradient, sum, Int64(positionedCount)) }
       for parameter in before {
         if let own = parameter.gradient { thaw_add(own, sum, Int64(parameter.count)) }
         sum += parameter.count
       }
+      guard let gradient else { continue }
       let grid = gradient + positionedCount
       if let matrix {
         matrix.addTransposed(sum, to: grid, channels: layer.channels)
@@ -99,44 +106,96 @@ final class TokensInstruction: TrainingInstructionBase, TrainingInstruction {
 /// Multi-head self-attention; keeps its input alone, see ``AttentionKernel``.
 final class AttentionInstruction: TrainingInstructionBase, TrainingInstruction {
   private let kernel: AttentionKernel
+  private let channels: Int
+  /// Biases of queries and of values; empty where there are none.
+  private let biases: [PlanParameter<Float>]
+  /// Their values side by side, [2, C].
+  private let biasRows: AlignedStorage<Float>
+  /// Each lane's sums of the gradients of queries and results, [2, C]; empty where no bias trains.
+  private let sums: [AlignedStorage<Float>]
 
   init(_ layer: Attention, _ context: TrainingContext) {
-    kernel = AttentionKernel(layer: layer, tokens: context.output.plane)
+    kernel = AttentionKernel(layer: layer, tokens: context.output.plane, angles: context.angles)
+    channels = layer.channels
+    biases = context.parameters
+    let count = 2 * layer.channels
+    biasRows = AlignedStorage(count: biases.isEmpty ? 0 : count)
+    let trains = biases.contains { $0.gradient != nil }
+    sums = (0..<(trains ? context.lanes : 0)).map { _ in AlignedStorage(count: count) }
     super.init(context.node.path, context.inputs, context.output)
   }
 
-  override var keepsInputs: [Bool] { [output.hasGradient && input.hasGradient] }
-  /// Scores and their gradients, and an image's gradient where it is added to another.
+  override var keepsInputs: [Bool] {
+    [output.hasGradient && (input.hasGradient || !sums.isEmpty)]
+  }
+  /// The kernel's, and an image's gradient where it is added to another or goes no further.
   override var scratchBytes: Int {
-    (2 * kernel.scoreCount + input.stride) * MemoryLayout<Float>.stride
+    (kernel.backwardWorkCount + input.stride) * MemoryLayout<Float>.stride
+  }
+  override var parameterCount: Int { biases.reduce(0) { $0 + $1.count } }
+
+  private var biasStart: UnsafePointer<Float>? {
+    biases.isEmpty ? nil : UnsafePointer(biasRows.start)
+  }
+
+  override func prepare(_ scratch: UnsafeMutableRawPointer) {
+    for (index, bias) in biases.enumerated() {
+      (biasRows.start + index * channels).update(from: bias.values, count: channels)
+    }
   }
 
   func forward(
     _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
-    let scores = scratch.assumingMemoryBound(to: Float.self)
+    let working = scratch.assumingMemoryBound(to: Float.self)
     for image in 0..<work.images.count {
       try check(
         kernel.forward(
-          input.values(work) + image * input.stride,
-          into: output.values(work) + image * output.stride, scores), "attention", path)
+          input.values(work) + image * input.stride, biasStart,
+          into: output.values(work) + image * output.stride, working), "attention", path)
     }
   }
+
+  override func startBackward() { for lane in sums { lane.elements.update(repeating: 0) } }
 
   func backward(
     _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
-    guard input.hasGradient else { return }
-    let scores = scratch.assumingMemoryBound(to: Float.self)
-    let separate = scores + 2 * kernel.scoreCount
+    guard input.hasGradient || !sums.isEmpty else { return }
+    let working = scratch.assumingMemoryBound(to: Float.self)
+    let separate = working + kernel.backwardWorkCount
     for image in 0..<work.images.count {
-      let own = input.gradient(work) + image * input.stride
+      let outer = output.gradient(work) + image * output.stride
+      let own = input.hasGradient ? input.gradient(work) + image * input.stride : separate
+      let target = accumulates[0] ? separate : own
       try check(
         kernel.backward(
-          output.gradient(work) + image * output.stride,
-          input.values(work) + image * input.stride, into: accumulates[0] ? separate : own, scores),
+          outer, input.values(work) + image * input.stride, biasStart, into: target, working),
         "attention backward", path)
-      if accumulates[0] { thaw_add(own, separate, Int64(input.stride)) }
+      if !sums.isEmpty { addSums(target, outer, to: sums[work.lane].start) }
+      if input.hasGradient && accumulates[0] { thaw_add(own, separate, Int64(input.stride)) }
+    }
+  }
+
+  /// Adds an image's gradients of queries and of results, each summed over the tokens.
+  private func addSums(
+    _ gradient: UnsafePointer<Float>, _ outer: UnsafePointer<Float>,
+    to sums: UnsafeMutablePointer<Float>
+  ) {
+    for token in 0..<kernel.tokens {
+      thaw_add(sums, gradient + token * 3 * channels, Int64(channels))
+      thaw_add(sums + channels, outer + token * channels, Int64(channels))
+    }
+  }
+
+  override func reduce(_ scratch: UnsafeMutableRawPointer) {
+    guard output.hasGradient else { return }
+    for lane in sums {
+      for (index, bias) in biases.enumerated() {
+        if let gradient = bias.gradient {
+          thaw_add(gradient, lane.start + index * channels, Int64(channels))
+        }
+      }
     }
   }
 

@@ -16,6 +16,8 @@ struct TrainingContext {
   let lanes: Int
   /// Images a lane takes through the instruction at once.
   let passImages: Int
+  /// Of an attention that turns patches: see ``Graph/rotaryAngles(of:_:)``.
+  let angles: Tensor<Double>?
 
   /// The first input.
   var input: TrainingValue { inputs[0] }

@@ -48,7 +48,8 @@ struct TrainingProgram {
       let context = TrainingContext(
         node: fusion.lead, inputs: fusion.inputs.map { table.value($0, graph) },
         output: table.value(fusion.result, graph), parameters: own[fusion.lead.id] ?? [],
-        mode: plan.batchNormMode(of: fusion.lead), lanes: lanes, passImages: max(sizes[index], 1))
+        mode: plan.batchNormMode(of: fusion.lead), lanes: lanes, passImages: max(sizes[index], 1),
+        angles: graph.rotaryAngles(of: fusion.lead, shapes))
       instructions.append(
         try fusion.makeInstruction(
           context, residual: fusion.residual.map { table.value($0, graph) }, parameters))
@@ -193,6 +194,7 @@ extension FusedOperation {
       return ChannelScaleInstruction(layer, context, residual: residual, rectifier: rectifier)
     case .add: return AdditionInstruction(context, rectifier: rectifier)
     case .gate: return GateInstruction(context)
+    case .multiply: return ProductInstruction(context)
     case .concatenate: return ConcatenationInstruction(context)
     case .pooling(.maximum, let window): return MaximumPoolingInstruction(window, context)
     case .pooling(.average(let includesPadding), let window):

@@ -236,6 +236,7 @@ extension NetworkQuantizer {
         case .responseNormalization: "response normalisation"
         case .tokens, .selectTokens: "a sequence of tokens"
         case .attention: "attention"
+        case .multiply: "a product of two images"
         default: nil
         }
       if let operation { throw ByteFormError(layer: node.path, operation: operation) }

@@ -22,6 +22,7 @@ extension KeyHash {
       if let constant = scale.constant { add("constant", constant) }
     case .add: add("operation", "add")
     case .gate: add("operation", "gate")
+    case .multiply: add("operation", "multiply")
     case .concatenate: add("operation", "concatenate")
     case .pooling(let kind, let window): add(kind, window)
     case .globalAveragePooling: add("operation", "global_average_pooling")
@@ -35,7 +36,7 @@ extension KeyHash {
       add("dense", dense.inputs, dense.outputs)
       add("bias", dense.hasBias)
     case .tokens(let tokens): add(tokens)
-    case .attention(let attention): add("attention", attention.channels, attention.heads)
+    case .attention(let attention): add(attention)
     case .selectTokens(let selection):
       add("select_tokens", selection.first, selection.count ?? -1)
     }
@@ -46,6 +47,18 @@ extension KeyHash {
     add("class_token", tokens.hasClassToken)
     add("before", tokens.registers, tokens.positioned)
     add("resampling", tokens.resampling.rawValue)
+    // Only what is new is added, so that keys of other networks stay what they were.
+    if !tokens.hasPositions { add("positions", false) }
+  }
+
+  private mutating func add(_ attention: Attention) {
+    add("attention", attention.channels, attention.heads)
+    if attention.hasBiases { add("biases", true) }
+    if let rotary = attention.rotary {
+      add("rotary_prefix", rotary.prefix)
+      add("rotary_base", rotary.base)
+      add("rotary_rounded", rotary.isRounded)
+    }
   }
 
   private mutating func add(_ convolution: Convolution2D) {

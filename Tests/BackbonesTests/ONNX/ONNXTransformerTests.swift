@@ -31,8 +31,10 @@ import ThawTensors
       if case .layerNormalization = $0.operation { true } else { false }
     }
     #expect(count("Conv") == 1 && count("LayerNormalization") == norms)
-    // Queries by keys and weights by values, and four dense layers a block; the head is a Gemm.
-    #expect(count("MatMul") == 2 * (2 + 4) && count("Gemm") == 1)
+    // Queries by keys and weights by values, and four dense layers a block, of a gated unit one more; the head
+    // is a Gemm.
+    let isGated = graph.nodes.contains { $0.operation == .multiply }
+    #expect(count("MatMul") == 2 * (2 + (isGated ? 5 : 4)) && count("Gemm") == 1)
     #expect(count("Softmax") == 2 + 1)
     // Around attention alone, not around layer norms: parts, keys, merged; and the patches, once.
     // The mean beside the class token, and a layer norm behind the mean, are of images.
@@ -40,7 +42,10 @@ import ThawTensors
     let isNormalised = graph.nodes.contains { $0.path == "fc_norm" }
     #expect(count("Transpose") == 2 * 3 + 1 + joins + (isNormalised ? 2 : 0))
     let names = Set(file.initializers.map(\.name))
-    #expect(names.isSuperset(of: ["pos_embed", "blocks.0.attn.qkv.weight", "head.weight"]))
+    let hasPositions = graph.parameters.contains { $0.path == "pos_embed" }
+    #expect(names.isSuperset(of: ["blocks.0.attn.qkv.weight", "head.weight"]))
+    #expect(names.contains("pos_embed") == hasPositions)
+    #expect(names.contains("blocks.0.attn.cosines") == !hasPositions)
   }
 
   /// Positions for the file's own size, made when it is written.
