@@ -44,15 +44,17 @@ struct AttentionKernel {
     return status
   }
 
-  /// result [T, C] of one image.
+  /// result [T, C] of one image, or the channels of it that belong to some of the heads.
   ///
-  /// - Parameter scores: room for ``scoreCount`` elements.
+  /// - Parameters:
+  ///   - scores: room for ``scoreCount`` elements.
+  ///   - heads: all where nil.
   /// - Returns: the library's status.
   func forward(
     _ input: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
-    _ scores: UnsafeMutablePointer<Float>
+    _ scores: UnsafeMutablePointer<Float>, heads: Range<Int>? = nil
   ) -> CInt {
-    for number in 0..<layer.heads {
+    for number in heads ?? 0..<layer.heads {
       let head = input + number * layer.width
       let target = result + number * layer.width
       var first = 0

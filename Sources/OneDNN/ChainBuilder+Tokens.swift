@@ -52,7 +52,7 @@ extension ChainBuilder {
       try OneDNNLayout([kernel.rows, kernel.tokens], THAW_DNNL_DENSE, node.path))
     append(
       ChainInstruction(
-        "attention", node.path, AttentionStep(images: image[0], kernel: kernel),
+        "attention", node.path, AttentionStep(images: image[0], kernel: kernel, heads: 0..<layer.heads),
         [.tensor(source), .tensor(target), .tensor(scores)]))
     define(node.id, as: target)
   }
@@ -177,10 +177,20 @@ private final class AttentionStep: ChainStep {
   let kernel = "sgemm, softmax"
   private let images: Int
   private let attention: AttentionKernel
+  private let heads: Range<Int>
 
-  init(images: Int, kernel: AttentionKernel) {
+  init(images: Int, kernel: AttentionKernel, heads: Range<Int>) {
     self.images = images
     attention = kernel
+    self.heads = heads
+  }
+
+  var units: Int { heads.count }
+  /// The scores.
+  var scratch: [Int] { [2] }
+
+  func part(_ units: Range<Int>) -> any ChainStep {
+    AttentionStep(images: images, kernel: attention, heads: units)
   }
 
   func run(_ addresses: UnsafePointer<UnsafeMutableRawPointer?>) -> CInt {
@@ -189,7 +199,8 @@ private final class AttentionStep: ChainStep {
     else { return CInt(THAW_DNNL_OUT_OF_MEMORY) }
     let size = attention.tokens * attention.layer.channels
     for image in 0..<images {
-      let status = attention.forward(source + 3 * image * size, into: target + image * size, scores)
+      let status = attention.forward(
+        source + 3 * image * size, into: target + image * size, scores, heads: heads)
       if status != 0 { return status }
     }
     return 0

@@ -75,7 +75,7 @@ package struct OneDNNEngine: Engine {
         ]
       }
     let result = operations.last?.result ?? source
-    return try OneDNNPlan(
+    return OneDNNPlan(
       segments, inputShape: shapes[source.index], outputShape: shapes[result.index],
       lanes: max(threads, 1))
   }

@@ -9,6 +9,8 @@ package import ThawTensors
 ///
 /// In a lane everything between two layers stays in the core's cache and no thread waits for another
 /// before the next image; a dense layer, in contrast, reads its weights once for a whole micro-batch.
+/// Images for which there are not enough lanes, such as a single photo, are shared: every instruction is
+/// cut into parts, and threads meet after each.
 ///
 /// Kernels and weights are immutable and shared with every worker (``makeWorker()``); the memory that a
 /// run writes belongs to the plan, so a plan, like a worker, has one caller at a time. However many
@@ -25,20 +27,22 @@ package final class OneDNNPlan: InferencePlan {
   /// What crosses from one segment to the other, [group, features].
   private let crossing: AlignedStorage<Float>
 
-  /// Takes the memory for one caller.
+  /// A plan for one caller, whose memory is taken as it is needed.
   ///
   /// - Parameter lanes: how many threads compute at most; 1 for the caller's alone.
-  init(_ segments: [OneDNNSegment], inputShape: Shape, outputShape: Shape, lanes: Int) throws {
+  init(_ segments: [OneDNNSegment], inputShape: Shape, outputShape: Shape, lanes: Int) {
     self.segments = segments
     self.inputShape = inputShape
     self.outputShape = outputShape
-    memory = try segments.map { try OneDNNSegmentMemory($0, lanes: lanes) }
+    memory = segments.map { OneDNNSegmentMemory($0, threads: lanes) }
     group = inputShape[0] * lanes
     crossing = AlignedStorage(count: segments.count > 1 ? group * segments[0].outputStride : 0)
   }
 
   package func makeWorker() throws -> any InferencePlan {
-    try OneDNNPlan(segments, inputShape: inputShape, outputShape: outputShape, lanes: 1)
+    let worker = OneDNNPlan(segments, inputShape: inputShape, outputShape: outputShape, lanes: 1)
+    for memory in worker.memory { try memory.prepare() }
+    return worker
   }
 
   package func run(
@@ -72,7 +76,7 @@ extension OneDNNPlan {
     package let operation: String
     /// The library's name of the kernel.
     package let kernel: String
-    /// Wall time, summed over the lanes.
+    /// Wall time, summed over the lanes; of images that threads share, until the last has done.
     package let seconds: Double
   }
 
@@ -87,9 +91,20 @@ extension OneDNNPlan {
     }
     try nest(0)
     return zip(segments, times).flatMap { segment, seconds in
-      zip(segment.chain.instructions, seconds).map {
+      zip(segment.instructions, seconds).map {
         InstructionTime(
           layer: $0.layer, operation: $0.operation, kernel: $0.work.kernel, seconds: $1)
+      }
+    }
+  }
+
+  /// Of each kernel call, in order, into how many parts it is cut for an image that threads share.
+  package func parts() throws -> [(layer: ParameterPath, kernel: String, parts: Int)] {
+    try zip(segments, memory).flatMap { segment, memory in
+      let counts = try memory.partCounts()
+      return segment.instructions.indices.map {
+        let instruction = segment.instructions[$0]
+        return (instruction.layer, instruction.work.kernel, counts?[$0] ?? 1)
       }
     }
   }
@@ -97,10 +112,10 @@ extension OneDNNPlan {
   /// Reorders between two kernels, that is neither of the input nor into the output.
   package var innerReorders: Int {
     segments.map { segment in
-      segment.chain.instructions.dropFirst().dropLast().count { $0.operation == "reorder" }
+      segment.instructions.dropFirst().dropLast().count { $0.operation == "reorder" }
     }.reduce(0, +)
   }
 
   /// Memory of one lane for activations and scratchpads, in bytes.
-  package var arenaBytes: Int { segments.map(\.chain.arenaBytes).max() ?? 0 }
+  package func arenaBytes() throws -> Int { try memory.map { try $0.arenaBytes() }.max() ?? 0 }
 }
