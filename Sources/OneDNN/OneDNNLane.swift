@@ -51,14 +51,16 @@ final class OneDNNLanes {
     }
   }
 
-  /// Runs `passes` passes over consecutive inputs into consecutive outputs.
+  /// Runs `passes` passes over consecutive inputs into consecutive outputs, on at most so many threads.
   func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int,
+    threads: Int
   ) throws(ExecutionError) {
-    try prepare(passes)
+    let used = min(passes, threads)
+    try prepare(used)
     var failed: CInt = 0
     let status = thaw_dnnl_lanes_run(
-      handles, CInt(min(passes, handles.count)), input, output, Int64(passes), &failed)
+      handles, CInt(min(used, handles.count)), input, output, Int64(passes), &failed)
     try chain.verify(status, failed: failed)
   }
 
@@ -81,20 +83,16 @@ final class OneDNNLanes {
 /// The memory of one pass that several threads share, part by part.
 final class OneDNNSharedLane {
   private let lane: OneDNNLane
-  private let members: Int
 
-  /// A pass of a chain of stages for at most `members` threads.
-  init(_ chain: OneDNNChain, members: Int) throws(ExecutionError) {
-    lane = try OneDNNLane(chain)
-    self.members = members
-  }
+  /// A pass of a chain of stages.
+  init(_ chain: OneDNNChain) throws(ExecutionError) { lane = try OneDNNLane(chain) }
 
-  /// Runs one pass.
+  /// Runs one pass on at most so many threads.
   func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, threads: Int
   ) throws(ExecutionError) {
     var failed: CInt = 0
-    let status = thaw_dnnl_lane_share(lane.handle, CInt(members), input, output, &failed)
+    let status = thaw_dnnl_lane_share(lane.handle, CInt(threads), input, output, &failed)
     try lane.chain.verify(status, failed: failed)
   }
 

@@ -22,6 +22,7 @@ package final class OneDNNPlan: InferencePlan {
   /// Read by the plan and its workers, written by none.
   private let segments: [OneDNNSegment]
   private let memory: [OneDNNSegmentMemory]
+  private let threads: Int
   /// Images between two segments: a micro-batch for each lane.
   private let group: Int
   /// What crosses from one segment to the other, [group, features].
@@ -34,20 +35,28 @@ package final class OneDNNPlan: InferencePlan {
     self.segments = segments
     self.inputShape = inputShape
     self.outputShape = outputShape
+    threads = lanes
     memory = segments.map { OneDNNSegmentMemory($0, threads: lanes) }
     group = inputShape[0] * lanes
     crossing = AlignedStorage(count: segments.count > 1 ? group * segments[0].outputStride : 0)
   }
 
-  package func makeWorker() throws -> any InferencePlan {
-    let worker = OneDNNPlan(segments, inputShape: inputShape, outputShape: outputShape, lanes: 1)
+  package func makeWorker(threads: Int) throws -> any InferencePlan {
+    let worker = OneDNNPlan(
+      segments, inputShape: inputShape, outputShape: outputShape, lanes: threads)
     for memory in worker.memory { try memory.prepare() }
     return worker
   }
 
   package func run(
     _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>
+  ) throws { try run(input, into: output, threads: threads) }
+
+  package func run(
+    _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>,
+    threads: Int
   ) throws {
+    let threads = max(min(threads, self.threads), 1)
     let images = input.count / inputStride
     precondition(
       input.count == images * inputStride,
@@ -57,12 +66,14 @@ package final class OneDNNPlan: InferencePlan {
       "\(images) results of \(outputStride) elements do not fit into \(output.count).")
     guard images > 0, let from = input.baseAddress, let to = output.baseAddress else { return }
     guard memory.count == 2, let middle = crossing.elements.baseAddress else {
-      return try memory[0].run(from, into: to, images: images)
+      return try memory[0].run(from, into: to, images: images, threads: threads)
     }
     for first in stride(from: 0, to: images, by: group) {
       let count = min(group, images - first)
-      try memory[0].run(from + first * inputStride, into: middle, images: count)
-      try memory[1].run(middle, into: to + first * outputStride, images: count)
+      try memory[0].run(
+        from + first * inputStride, into: middle, images: count, threads: threads)
+      try memory[1].run(
+        middle, into: to + first * outputStride, images: count, threads: threads)
     }
   }
 }

@@ -28,13 +28,15 @@ final class OneDNNSegmentMemory {
   /// Takes the memory of the first lane now.
   func prepare() throws { try allLanes().prepare(1) }
 
-  /// Computes `images` results; a last pass that is not full is padded with zeros.
+  /// Computes `images` results on at most so many threads; a last pass that is not full is padded with
+  /// zeros.
   func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, images: Int
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, images: Int,
+    threads: Int
   ) throws {
     let (inputStride, outputStride) = (segment.inputStride, segment.outputStride)
     let passes = images / segment.batch
-    if passes > 0 { try run(input, into: output, passes: passes) }
+    if passes > 0 { try run(input, into: output, passes: passes, threads) }
     let done = passes * segment.batch
     let rest = images - done
     guard rest > 0, let from = paddedInput.elements.baseAddress,
@@ -43,25 +45,29 @@ final class OneDNNSegmentMemory {
     from.update(from: input + done * inputStride, count: rest * inputStride)
     (from + rest * inputStride).update(
       repeating: 0, count: (segment.batch - rest) * inputStride)
-    try run(from, into: to, passes: 1)
+    try run(from, into: to, passes: 1, threads)
     (output + done * outputStride).update(from: to, count: rest * outputStride)
   }
 
   /// Passes by lanes, as long as there is one for every thread, and the rest shared where that is faster.
   private func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, passes: Int,
+    _ wanted: Int
   ) throws {
+    let threads = ComputeThreads.granted(of: wanted)
     let rest = passes % threads
     // Threads that share a pass are not as much faster as there are more of them: some instructions are
     // not cut, and everyone waits for the slowest. A lane each is better from two thirds of them on.
     guard rest > 0, 3 * rest <= 2 * threads, let shared = try shared() else {
-      return try allLanes().run(input, into: output, passes: passes)
+      return try allLanes().run(input, into: output, passes: passes, threads: threads)
     }
-    if passes > rest { try allLanes().run(input, into: output, passes: passes - rest) }
+    if passes > rest {
+      try allLanes().run(input, into: output, passes: passes - rest, threads: threads)
+    }
     for pass in passes - rest..<passes {
       try shared.run(
         input + pass * segment.batch * segment.inputStride,
-        into: output + pass * segment.batch * segment.outputStride)
+        into: output + pass * segment.batch * segment.outputStride, threads: threads)
     }
   }
 
@@ -74,13 +80,12 @@ final class OneDNNSegmentMemory {
 
   private func shared() throws -> OneDNNSharedLane? {
     if let sharedLane { return sharedLane }
-    let members = ComputeThreads.granted(of: threads)
-    if hasNothingToShare || members < 2 { return nil }
+    if hasNothingToShare { return nil }
     guard let chain = try segment.sharedChain(threads) else {
       hasNothingToShare = true
       return nil
     }
-    sharedLane = try OneDNNSharedLane(chain, members: members)
+    sharedLane = try OneDNNSharedLane(chain)
     return sharedLane
   }
 
