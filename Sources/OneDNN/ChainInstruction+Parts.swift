@@ -18,7 +18,9 @@ extension ChainInstruction {
     case .primitive(let primitive):
       let ranges = Self.shares(of: primitive.units, among: min(count, primitive.mostParts))
       guard ranges.count > 1 else { return [self] }
-      return try ifAvailable { try ranges.map { try part(primitive.part($0)) } } ?? [self]
+      let parts = try ifAvailable { try ranges.map { try primitive.part($0) } }
+      guard let parts, try primitive.isProven || primitive.agrees(with: parts) else { return [self] }
+      return try parts.map(part)
     case .step(let box):
       let ranges = Self.shares(of: box.step.units, among: min(count, box.step.mostParts))
       guard ranges.count > 1 else { return [self] }
@@ -26,6 +28,23 @@ extension ChainInstruction {
         part(box.step.part(range), ownsScratch: index > 0, box.step.scratch, &buffers)
       }
     }
+  }
+
+  /// Whether its kernel is one of which it is not known that parts give the bits of the whole, so that they
+  /// have to be tried, which takes a moment.
+  var needsTrial: Bool {
+    guard case .primitive(let primitive) = work else { return false }
+    return primitive.mostParts > 1 && !primitive.isProven
+  }
+
+  /// Whether `count` parts of a convolution give its bits where it is tried; nil where it is not cut.
+  ///
+  /// - Parameter dropped: how many of the parts are left out, which has to be noticed.
+  func partsAgree(_ count: Int, leavingOut dropped: Int) throws -> Bool? {
+    guard case .primitive(let primitive) = work, operation == "convolution" else { return nil }
+    let ranges = Self.shares(of: primitive.units, among: min(count, primitive.mostParts))
+    guard ranges.count > 1 else { return nil }
+    return try primitive.agrees(with: try ranges.dropLast(dropped).map { try primitive.part($0) })
   }
 
   /// `units` in at most `count` ranges of about the same length.
@@ -76,6 +95,17 @@ extension OneDNNPrimitive {
     try OneDNNPrimitive("part of an operation", layer) { [handle] in
       thaw_dnnl_primitive_part($0, handle, Int64(units.lowerBound), Int64(units.count))
     }
+  }
+
+  fileprivate var isProven: Bool { thaw_dnnl_primitive_is_proven(handle) }
+
+  /// Whether these parts give the bits of the whole where it is tried.
+  fileprivate func agrees(with parts: [OneDNNPrimitive]) throws(ExecutionError) -> Bool {
+    let handles: [OpaquePointer?] = parts.map(\.handle)
+    var agree = false
+    let status = thaw_dnnl_parts_agree(handle, handles, CInt(handles.count), &agree)
+    try check(status, "trial of parts", layer)
+    return agree
   }
 
   fileprivate func offset(role: Int) -> Int {

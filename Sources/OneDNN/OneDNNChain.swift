@@ -103,6 +103,12 @@ struct ChainInstruction {
     self.arguments = arguments.map { (Int(THAW_DNNL_SOURCE.rawValue), $0, 0) }
   }
 
+  /// Compiles its kernel now.
+  func compile() throws(ExecutionError) {
+    guard case .primitive(let primitive) = work else { return }
+    try check(thaw_dnnl_primitive_compile(primitive.handle), operation, layer)
+  }
+
   /// What the library's kernel needs while it runs; nil for a step, which has it among its arguments.
   func scratchpad() throws(ExecutionError) -> OneDNNLayout? {
     guard case .primitive(let primitive) = work else { return nil }
@@ -125,30 +131,30 @@ final class OneDNNChain: @unchecked Sendable {
   private let scratchpads: [OneDNNLayout?]
   /// Memory of one lane.
   let arenaBytes: Int
-  /// How many kernel calls each stage has.
+  /// How many kernel calls each turn has.
   let partCounts: [Int]
 
-  /// Plans the memory of `stages` and binds every argument.
+  /// Plans the memory of `turns` and binds every argument.
   ///
   /// - Parameters:
-  ///   - stages: kernel calls that may be made at the same time, in the order of the stages.
+  ///   - turns: kernel calls that may be made at the same time, in the order of the turns.
   ///   - buffers: bytes and place of each buffer.
   init(
-    _ stages: [[ChainInstruction]], buffers: [(bytes: Int, place: BufferPlace)],
+    _ turns: [[ChainInstruction]], buffers: [(bytes: Int, place: BufferPlace)],
     inputBytes: Int, outputBytes: Int
   ) throws {
-    instructions = stages.flatMap(\.self)
-    partCounts = stages.map(\.count)
-    let layout = OneDNNChain.arena(stages, buffers)
+    instructions = turns.flatMap(\.self)
+    partCounts = turns.map(\.count)
+    let layout = OneDNNChain.arena(turns, buffers)
     scratchpads = try instructions.map { try $0.scratchpad() }
-    let places = OneDNNChain.places(of: scratchpads, stages, behind: layout.bytes)
+    let places = OneDNNChain.places(of: scratchpads, turns, behind: layout.bytes)
     arenaBytes = places.end
     handle = try make("chain", nil) { [arenaBytes] in
       thaw_dnnl_chain_create($0, arenaBytes, inputBytes, outputBytes)
     }
     var index = 0
-    for stage in stages {
-      for instruction in stage {
+    for turn in turns {
+      for instruction in turn {
         var arguments = instruction.arguments.map {
           OneDNNChain.argument($0, buffers: buffers, offsets: layout.offsets)
         }
@@ -161,18 +167,18 @@ final class OneDNNChain: @unchecked Sendable {
         try append(instruction, arguments)
         index += 1
       }
-      try check(thaw_dnnl_chain_end_stage(handle), "chain", nil)
+      try check(thaw_dnnl_chain_end_turn(handle), "chain", nil)
     }
   }
 
-  /// Where the buffers lie: one is in use from the first stage that touches it to the last.
+  /// Where the buffers lie: one is in use from the first turn that touches it to the last.
   private static func arena(
-    _ stages: [[ChainInstruction]], _ buffers: [(bytes: Int, place: BufferPlace)]
+    _ turns: [[ChainInstruction]], _ buffers: [(bytes: Int, place: BufferPlace)]
   ) -> ArenaLayout {
     var moments: [Int: ClosedRange<Int>] = [:]
-    for (stage, instructions) in stages.enumerated() {
+    for (turn, instructions) in turns.enumerated() {
       for buffer in instructions.flatMap(\.buffers) {
-        moments[buffer] = (moments[buffer]?.lowerBound ?? stage)...stage
+        moments[buffer] = (moments[buffer]?.lowerBound ?? turn)...turn
       }
     }
     return ArenaLayout(
@@ -182,14 +188,14 @@ final class OneDNNChain: @unchecked Sendable {
       })
   }
 
-  /// Where scratchpads lie: those of one stage beside each other, in the same memory for all stages.
+  /// Where scratchpads lie: those of one turn beside each other, in the same memory for all turns.
   private static func places(
-    of scratchpads: [OneDNNLayout?], _ stages: [[ChainInstruction]], behind start: Int
+    of scratchpads: [OneDNNLayout?], _ turns: [[ChainInstruction]], behind start: Int
   ) -> (offsets: [Int], end: Int) {
     var (offsets, end) = ([Int](), start)
-    for stage in stages {
+    for turn in turns {
       var offset = start
-      for _ in stage {
+      for _ in turn {
         offsets.append(offset)
         // Pages apart, so that no two threads write to one cache line.
         offset += ((scratchpads[offsets.count - 1]?.bytes ?? 0) + 4095) & ~4095

@@ -61,7 +61,7 @@ package struct OneDNNEngine: Engine {
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
         graph, operations: Array(operations), from: source, parameters: parameters, batch: batch,
-        size: size, observer: observer)
+        size: size, threads: max(threads, 1), observer: observer)
     }
     let split = Split(operations, from: source)
     let segments: [OneDNNSegment] =

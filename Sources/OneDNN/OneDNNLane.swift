@@ -84,7 +84,7 @@ final class OneDNNLanes {
 final class OneDNNSharedLane {
   private let lane: OneDNNLane
 
-  /// A pass of a chain of stages.
+  /// A pass of a chain of turns.
   init(_ chain: OneDNNChain) throws(ExecutionError) { lane = try OneDNNLane(chain) }
 
   /// Runs one pass on at most so many threads.

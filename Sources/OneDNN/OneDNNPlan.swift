@@ -120,6 +120,19 @@ extension OneDNNPlan {
     }
   }
 
+  /// Tries on made-up numbers whether parts of convolutions give their bits, for tests: those that are cut, and
+  /// those of them that agree.
+  package func partsThatAgree(
+    _ count: Int, leavingOut dropped: Int = 0
+  ) throws -> (cut: Int, agreeing: Int) {
+    let found = try withSingleThreadedKernels {
+      try segments.flatMap(\.instructions).compactMap {
+        try $0.partsAgree(count, leavingOut: dropped)
+      }
+    }
+    return (found.count, found.count { $0 })
+  }
+
   /// Reorders between two kernels, that is neither of the input nor into the output.
   package var innerReorders: Int {
     segments.map { segment in

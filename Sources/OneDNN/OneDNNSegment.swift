@@ -20,17 +20,20 @@ final class OneDNNSegment {
   /// Elements of one result.
   let outputStride: Int
   private let buffers: [(bytes: Int, place: BufferPlace)]
+  /// Threads that compile.
+  private let threads: Int
   private let lock = Lock()
   // Below: under the lock.
   private var whole: OneDNNChain?
   private var shared: [Int: OneDNNChain?] = [:]
 
-  /// Compiles `operations` for passes of `batch` images.
+  /// Compiles `operations` for passes of `batch` images, on so many threads.
   init(
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     batch: Int,
-    size: Extent2D, observer: LayerObserver? = nil
+    size: Extent2D, threads: Int, observer: LayerObserver? = nil
   ) throws {
+    self.threads = threads
     let shapes = try graph.shapes(batch: batch, size: size)
     let result = operations.last?.result ?? source
     let (input, output) = (shapes[source.index].count, shapes[result.index].count)
@@ -42,12 +45,17 @@ final class OneDNNSegment {
         try builder.appendInPrecision(operation, at: index)
         if let observer { try builder.appendObservation(of: operation.result, by: observer) }
       }
-      return try builder.finish(result)
+      let parts = try builder.finish(result)
+      try builder.doWork(threads: threads)
+      return parts
     }
     self.batch = batch
     inputStride = input / batch
     outputStride = output / batch
   }
+
+  /// Whether ``sharedChain(_:)`` has to try kernels.
+  var needsTrials: Bool { instructions.contains(where: \.needsTrial) }
 
   /// The whole instructions in order, for a lane of one thread.
   func chain() throws -> OneDNNChain {
@@ -65,22 +73,23 @@ final class OneDNNSegment {
     try lock.with {
       if let made = shared[count] { return made }
       var buffers = buffers
-      let stages = try withSingleThreadedKernels {
+      let turns = try withSingleThreadedKernels {
         try instructions.map { try $0.parts(count, buffers: &buffers) }
       }
-      let isShared = stages.contains { $0.count > 1 }
-      let made = isShared ? try chain(of: stages, buffers) : nil
+      let isShared = turns.contains { $0.count > 1 }
+      let made = isShared ? try chain(of: turns, buffers) : nil
       shared[count] = .some(made)
       return made
     }
   }
 
   private func chain(
-    of stages: [[ChainInstruction]], _ buffers: [(bytes: Int, place: BufferPlace)]
+    of turns: [[ChainInstruction]], _ buffers: [(bytes: Int, place: BufferPlace)]
   ) throws -> OneDNNChain {
     try withSingleThreadedKernels {
-      try OneDNNChain(
-        stages, buffers: buffers,
+      try ComputeThreads.forEach(turns.flatMap(\.self), threads: threads) { try $0.compile() }
+      return try OneDNNChain(
+        turns, buffers: buffers,
         inputBytes: batch * inputStride * MemoryLayout<Float>.stride,
         outputBytes: batch * outputStride * MemoryLayout<Float>.stride)
     }

@@ -12,6 +12,7 @@ final class OneDNNSegmentMemory {
   private var lanes: OneDNNLanes?
   private var sharedLane: OneDNNSharedLane?
   private var hasNothingToShare = false
+  private var wasAsked = false
   // One padded pass, for what does not fill one; made beforehand so that `run` takes no memory.
   private let paddedInput: AlignedStorage<Float>
   private let paddedOutput: AlignedStorage<Float>
@@ -81,6 +82,9 @@ final class OneDNNSegmentMemory {
   private func shared() throws -> OneDNNSharedLane? {
     if let sharedLane { return sharedLane }
     if hasNothingToShare { return nil }
+    // A first photo does not wait for kernels to be tried: it may be the only one.
+    defer { wasAsked = true }
+    if !wasAsked && segment.needsTrials { return nil }
     guard let chain = try segment.sharedChain(threads) else {
       hasNothingToShare = true
       return nil

@@ -103,6 +103,17 @@ import ThawTensors
     }
   }
 
+  /// What kernels are tried by that no test has seen.
+  @Test(arguments: [2, 3, 4]) func aTrialTellsWhetherPartsAgree(_ count: Int) throws {
+    for graph in [SampleNetworks.efficientNetLite0(), SampleNetworks.resNet50()] {
+      let plan = try OneDNNEngine.plan(graph, size: Extent2D(96), threads: count)
+      let whole = try plan.partsThatAgree(count)
+      #expect(whole.cut > 20)
+      #expect(whole.agreeing == whole.cut)
+      #expect(try plan.partsThatAgree(count, leavingOut: 1) == (whole.cut, 0))
+    }
+  }
+
   /// Who computes a part differs from pass to pass; what it computes does not.
   @Test func everyPassGivesTheSameBits() throws {
     let plan = try OneDNNEngine.plan(

@@ -24,8 +24,8 @@ struct thaw_dnnl_chain {
   int instruction_count;
   instruction *instructions;
   int *first_argument;  // instruction_count + 1 elements
-  int stage_count;
-  int *first_instruction;  // of each stage; stage_count + 1 elements
+  int turn_count;
+  int *first_instruction;  // of each turn; turn_count + 1 elements
   int argument_count;
   thaw_dnnl_argument *arguments;  // of all instructions, one after the other
 };
@@ -39,9 +39,9 @@ struct thaw_dnnl_lane {
   void **addresses;            // of the same
   bound_memory *moving;        // memories that point into the caller's buffers
   int moving_count;
-  double *seconds;     // per instruction, of a pass that is shared per stage; NULL unless profiling
+  double *seconds;     // per instruction, of a pass that is shared per turn; NULL unless profiling
   atomic_bool *taken;  // of a shared pass, per instruction
-  atomic_int *done;    // the same, instructions of each stage
+  atomic_int *done;    // the same, instructions of each turn
 };
 
 int thaw_dnnl_chain_create(
@@ -105,12 +105,12 @@ int thaw_dnnl_chain_append_step(
   return append(chain, (instruction){.step = step, .context = context}, arguments, count);
 }
 
-int thaw_dnnl_chain_end_stage(thaw_dnnl_chain *chain) {
-  size_t count = (size_t)chain->stage_count + 2;
+int thaw_dnnl_chain_end_turn(thaw_dnnl_chain *chain) {
+  size_t count = (size_t)chain->turn_count + 2;
   void *grown = realloc(chain->first_instruction, count * sizeof *chain->first_instruction);
   if (!grown) return dnnl_out_of_memory;
   chain->first_instruction = grown;
-  chain->first_instruction[++chain->stage_count] = chain->instruction_count;
+  chain->first_instruction[++chain->turn_count] = chain->instruction_count;
   return dnnl_success;
 }
 
@@ -149,7 +149,7 @@ int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain) {
   // Padding channels of blocked layouts must read as zero even before the first pass.
   made->arena = thaw_dnnl_allocate_zeros(chain->arena_bytes);
   made->taken = calloc((size_t)chain->instruction_count + 1, sizeof *made->taken);
-  made->done = calloc((size_t)chain->stage_count + 1, sizeof *made->done);
+  made->done = calloc((size_t)chain->turn_count + 1, sizeof *made->done);
   bool is_complete = made->arguments && made->addresses && made->moving && made->arena &&
                      made->taken && made->done;
   status = is_complete ? dnnl_stream_create(&made->stream, engine, dnnl_stream_default_flags)
@@ -264,43 +264,43 @@ int thaw_dnnl_lanes_run(
 
 // ---- One pass on several threads ----------------------------------------------------------------
 
-// Seconds that a thread looks whether the others have done before it sleeps. Parts of a stage take about
+// Seconds that a thread looks whether the others have done before it sleeps. Parts of a turn take about
 // as long as each other, so the others are nearly done; where one of them has lost its processor, they
 // are not.
 static const double PATIENCE = 100e-6;
 
 typedef struct {
   thaw_dnnl_lane *lane;
-  atomic_int stage;  // the first that may have parts that nobody has begun
+  atomic_int turn;  // the first that may have parts that nobody has begun
   atomic_int status, failed_instruction;
   atomic_int sleepers;
   pthread_mutex_t lock;
-  pthread_cond_t stage_done;
+  pthread_cond_t turn_done;
 } shared_pass;
 
-static bool is_done(const shared_pass *pass, int stage) {
+static bool is_done(const shared_pass *pass, int turn) {
   const thaw_dnnl_chain *chain = pass->lane->chain;
-  int parts = chain->first_instruction[stage + 1] - chain->first_instruction[stage];
-  return atomic_load(&pass->lane->done[stage]) == parts;
+  int parts = chain->first_instruction[turn + 1] - chain->first_instruction[turn];
+  return atomic_load(&pass->lane->done[turn]) == parts;
 }
 
-static void wait_for_stage(shared_pass *pass, int stage) {
+static void wait_for_turn(shared_pass *pass, int turn) {
   double end = 0;
-  while (!is_done(pass, stage)) {
-    for (int i = 0; i < 100 && !is_done(pass, stage); i++) THAW_PAUSE();
+  while (!is_done(pass, turn)) {
+    for (int i = 0; i < 100 && !is_done(pass, turn); i++) THAW_PAUSE();
     double time = now();
     if (end == 0) end = time + PATIENCE;
     if (time > end) break;
   }
-  if (is_done(pass, stage)) return;
+  if (is_done(pass, turn)) return;
   pthread_mutex_lock(&pass->lock);
   atomic_fetch_add(&pass->sleepers, 1);
-  while (!is_done(pass, stage)) pthread_cond_wait(&pass->stage_done, &pass->lock);
+  while (!is_done(pass, turn)) pthread_cond_wait(&pass->turn_done, &pass->lock);
   atomic_fetch_sub(&pass->sleepers, 1);
   pthread_mutex_unlock(&pass->lock);
 }
 
-static void do_part(shared_pass *pass, int stage, int index) {
+static void do_part(shared_pass *pass, int turn, int index) {
   if (atomic_load(&pass->status) == dnnl_success) {
     int status = execute(pass->lane, index);
     if (status != dnnl_success) {
@@ -308,10 +308,10 @@ static void do_part(shared_pass *pass, int stage, int index) {
       atomic_store(&pass->status, status);
     }
   }
-  atomic_fetch_add(&pass->lane->done[stage], 1);
-  if (atomic_load(&pass->sleepers) == 0 || !is_done(pass, stage)) return;
+  atomic_fetch_add(&pass->lane->done[turn], 1);
+  if (atomic_load(&pass->sleepers) == 0 || !is_done(pass, turn)) return;
   pthread_mutex_lock(&pass->lock);
-  pthread_cond_broadcast(&pass->stage_done);
+  pthread_cond_broadcast(&pass->turn_done);
   pthread_mutex_unlock(&pass->lock);
 }
 
@@ -321,18 +321,18 @@ static void join_pass(void *data, int member) {
   shared_pass *pass = data;
   thaw_dnnl_lane *lane = pass->lane;
   const thaw_dnnl_chain *chain = lane->chain;
-  for (int stage = atomic_load(&pass->stage); stage < chain->stage_count; stage++) {
-    int first = chain->first_instruction[stage];
-    int parts = chain->first_instruction[stage + 1] - first;
+  for (int turn = atomic_load(&pass->turn); turn < chain->turn_count; turn++) {
+    int first = chain->first_instruction[turn];
+    int parts = chain->first_instruction[turn + 1] - first;
     double start = lane->seconds && member == 0 ? now() : 0;
     for (int i = 0; i < parts; i++) {
       int part = first + (member + i) % parts;
       if (!atomic_load(&lane->taken[part]) && !atomic_exchange(&lane->taken[part], true))
-        do_part(pass, stage, part);
+        do_part(pass, turn, part);
     }
-    wait_for_stage(pass, stage);
-    if (lane->seconds && member == 0) lane->seconds[stage] += now() - start;
-    if (atomic_load(&pass->stage) <= stage) atomic_store(&pass->stage, stage + 1);
+    wait_for_turn(pass, turn);
+    if (lane->seconds && member == 0) lane->seconds[turn] += now() - start;
+    if (atomic_load(&pass->turn) <= turn) atomic_store(&pass->turn, turn + 1);
   }
 }
 
@@ -343,11 +343,11 @@ int thaw_dnnl_lane_share(
   int status = bind_moving(lane, (const char *)input, (char *)output);
   if (status != dnnl_success) return status;
   for (int i = 0; i < chain->instruction_count; i++) atomic_store(&lane->taken[i], false);
-  for (int i = 0; i < chain->stage_count; i++) atomic_store(&lane->done[i], 0);
+  for (int i = 0; i < chain->turn_count; i++) atomic_store(&lane->done[i], 0);
   shared_pass pass = {
-      .lane = lane, .lock = PTHREAD_MUTEX_INITIALIZER, .stage_done = PTHREAD_COND_INITIALIZER};
+      .lane = lane, .lock = PTHREAD_MUTEX_INITIALIZER, .turn_done = PTHREAD_COND_INITIALIZER};
   thaw_dnnl_parallel(members, join_pass, &pass);
-  pthread_cond_destroy(&pass.stage_done);
+  pthread_cond_destroy(&pass.turn_done);
   pthread_mutex_destroy(&pass.lock);
   *failed_instruction = atomic_load(&pass.failed_instruction);
   return atomic_load(&pass.status);

@@ -27,10 +27,6 @@ struct thaw_dnnl_primitive {
   thaw_dnnl_offset offsets[THAW_DNNL_MOST_OFFSETS];
 };
 
-// Compiles the kernel where that has not been done: a description alone says which layouts it wants, and
-// of the whole and its pieces a plan may need one or the other.
-int thaw_dnnl_primitive_compile(const thaw_dnnl_primitive *primitive);
-
 // Tells the processor that a loop waits for another thread.
 #if defined(__x86_64__)
 #define THAW_PAUSE() __builtin_ia32_pause()
