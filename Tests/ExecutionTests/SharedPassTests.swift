@@ -103,6 +103,28 @@ import ThawTensors
     }
   }
 
+  /// A worker uses other threads as far as each run says, and a run of several photos, too.
+  @Test func workersShareAsFarAsTheyMay() throws {
+    let photos = SampleNetworks.noise([3, 3, 96, 96])
+    let plan = try OneDNNEngine.plan(
+      SampleNetworks.efficientNetLite0(), size: Extent2D(96), threads: 1)
+    let expected = try plan.run(photos)
+    let worker = try plan.makeWorker(threads: 3)
+    for threads in [1, 3, 2, 4, 1] {
+      for count in 1...3 {
+        let elements = count * photos.count / 3
+        var results = [Float](repeating: 0, count: count * 1280)
+        try photos.withUnsafeElements { input in
+          try results.withUnsafeMutableBufferPointer {
+            try worker.run(
+              UnsafeBufferPointer(rebasing: input[..<elements]), into: $0, threads: threads)
+          }
+        }
+        #expect(results == Array(expected.elements[..<(count * 1280)]))
+      }
+    }
+  }
+
   /// What kernels are tried by that no test has seen.
   @Test(arguments: [2, 3, 4]) func aTrialTellsWhetherPartsAgree(_ count: Int) throws {
     for graph in [SampleNetworks.efficientNetLite0(), SampleNetworks.resNet50()] {
