@@ -52,7 +52,8 @@ extension ChainBuilder {
       try OneDNNLayout([kernel.rows, kernel.tokens], THAW_DNNL_DENSE, node.path))
     append(
       ChainInstruction(
-        "attention", node.path, AttentionStep(images: image[0], kernel: kernel, heads: 0..<layer.heads),
+        "attention", node.path,
+        AttentionStep(images: image[0], kernel: kernel, heads: 0..<layer.heads),
         [.tensor(source), .tensor(target), .tensor(scores)]))
     define(node.id, as: target)
   }

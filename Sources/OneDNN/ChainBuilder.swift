@@ -136,7 +136,9 @@ struct ChainBuilder {
   mutating func doLater(_ body: @escaping () throws -> Void) { work.append(body) }
 
   /// Does what was put off; the first error, in the order of the layers, is thrown.
-  func doWork(threads: Int) throws { try ComputeThreads.forEach(work, threads: threads) { try $0() } }
+  func doWork(threads: Int) throws {
+    try ComputeThreads.forEach(work, threads: threads) { try $0() }
+  }
 
   /// Makes the result of `node` the chain's output, row major, and returns the finished parts.
   mutating func finish(

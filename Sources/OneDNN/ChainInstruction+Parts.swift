@@ -19,7 +19,9 @@ extension ChainInstruction {
       let ranges = Self.shares(of: primitive.units, among: min(count, primitive.mostParts))
       guard ranges.count > 1 else { return [self] }
       let parts = try ifAvailable { try ranges.map { try primitive.part($0) } }
-      guard let parts, try primitive.isProven || primitive.agrees(with: parts) else { return [self] }
+      guard let parts, try primitive.isProven || primitive.agrees(with: parts) else {
+        return [self]
+      }
       return try parts.map(part)
     case .step(let box):
       let ranges = Self.shares(of: box.step.units, among: min(count, box.step.mostParts))

@@ -27,7 +27,9 @@ import ThawArchives
   func anyLengthAndPlace(_ count: Int) {
     for start in [0, 1, 7, 16, 95] {
       var crc = CRC32()
-      Self.bytes.withUnsafeBytes { crc.update(UnsafeRawBufferPointer(rebasing: $0[start..<start + count])) }
+      Self.bytes.withUnsafeBytes {
+        crc.update(UnsafeRawBufferPointer(rebasing: $0[start..<start + count]))
+      }
       #expect(crc.value == Self.reference(Self.bytes[start..<start + count]))
     }
   }
