@@ -86,12 +86,14 @@ static const dnnl_memory_desc_t *tensor_of(
   return found && found->ndims > 0 ? found : NULL;
 }
 
-// Products of matrices choose their blocks, and with them the order of their sums, by all three extents.
-static bool may_keep_order(const thaw_dnnl_primitive *primitive, dnnl_primitive_kind_t kind) {
+// Products of matrices choose their blocks, and with them the order of their sums, by all three extents, which
+// stay the same where whole groups are cut.
+static bool may_keep_order(
+    const thaw_dnnl_primitive *primitive, dnnl_primitive_kind_t kind, bool has_groups) {
   const char *name = thaw_dnnl_primitive_kernel(primitive);
   if (kind != dnnl_convolution)
     return strncmp(name, "jit", 3) == 0 || strncmp(name, "simple", 6) == 0;
-  return !strstr(name, "gemm") && !strstr(name, "wino") && !strstr(name, "ref");
+  return (has_groups || !strstr(name, "gemm")) && !strstr(name, "wino") && !strstr(name, "ref");
 }
 
 static int64_t product(const dnnl_memory_desc_t *tensor) {
@@ -130,8 +132,8 @@ static void plan_convolution(plan *each) {
   if (is_channels_last(each->destination) && is_channels_last(each->source))
     return by_rows(each, weights->dims + spatial);
   int64_t block = block_of(each->destination, CHANNELS);
-  if (block == 1) return;
-  if (each->groups == 1) return by_channels(each, block);
+  if (each->groups == 1 && block > 1) return by_channels(each, block);
+  if (each->groups == 1) return;
   int64_t outputs = weights->dims[1], inputs = weights->dims[2];
   int64_t inputs_block = block_of(each->source, CHANNELS), together = block_of(weights, 0);
   if (outputs != inputs && outputs % block != 0) return;
@@ -168,7 +170,9 @@ static void make_plan(plan *each, const thaw_dnnl_primitive *primitive) {
   each->weights = tensor_of(primitive, dnnl_query_weights_md, 0);
   each->bias = tensor_of(primitive, dnnl_query_weights_md, 1);
   each->destination = tensor_of(primitive, dnnl_query_dst_md, 0);
-  if (!each->source || !each->destination || !may_keep_order(primitive, each->kind)) return;
+  if (!each->source || !each->destination) return;
+  bool has_groups = each->weights && each->weights->ndims == 5;
+  if (!may_keep_order(primitive, each->kind, has_groups)) return;
   if (!is_blocked(each->source) || !is_blocked(each->destination)) return;
   switch (each->kind) {
     case dnnl_convolution: plan_convolution(each); break;
