@@ -116,10 +116,58 @@ extension ChainBuilder {
 
   /// Dense layer and epilogue in one kernel.
   mutating func appendDense(_ fused: FusedOperation, _ layer: Dense, at index: Int) throws {
+    if try appendPixel(fused, layer, at: index) { return }
     for element in elements(for: fused) {
       if try appendFast(try lead(fused, layer, of: element), fused, at: index) { return }
     }
     try append(try lead(fused, layer, of: THAW_DNNL_FLOAT32), fused, at: index)
+  }
+
+  /// A small dense layer of one image in Float32 as a convolution of one pixel; false for any other.
+  private mutating func appendPixel(
+    _ fused: FusedOperation, _ layer: Dense, at index: Int
+  ) throws -> Bool {
+    guard layer.isSmall, shape(of: fused.inputs[0])[0] == 1, fused.residual == nil,
+      elements(for: fused) == [THAW_DNNL_FLOAT32]
+    else { return false }
+    let path = fused.lead.path
+    let pixel: Shape = [1, layer.inputs, 1, 1]
+    let row = try converted(tensor(of: fused.inputs[0]), to: THAW_DNNL_FLOAT32, path)
+    let image = ChainTensor(
+      buffer: row.buffer, layout: try OneDNNLayout(pixel, THAW_DNNL_DENSE, path))
+    let window = try Window2D(kernel: 1).descriptor(for: Extent2D(1), output: Extent2D(1), path)
+    let source = try OneDNNLayout(pixel, THAW_DNNL_ANY, path)
+    let weights = try OneDNNLayout([layer.outputs, layer.inputs, 1, 1], THAW_DNNL_ANY, path)
+    let hasBias = FoldedParameters.hasBias(fused, layer.hasBias)
+    let bias = hasBias ? try OneDNNLayout([layer.outputs], THAW_DNNL_DENSE, path) : nil
+    let lead = WeightedLead(
+      operation: "dense", layer: path, output: [1, layer.outputs, 1, 1],
+      weightShape: [layer.outputs, layer.inputs, 1, 1], hasBias: hasBias,
+      fold: folding(fused, outputs: layer.outputs, hasBias: layer.hasBias),
+      element: THAW_DNNL_FLOAT32, order: THAW_DNNL_ANY
+    ) { destination, epilogue in
+      try OneDNNPrimitive("dense", path) { made in
+        withUnsafePointer(to: window) {
+          thaw_dnnl_convolution(
+            made, source.handle, weights.handle, bias?.handle, destination.handle, $0, false,
+            epilogue, CInt(epilogue.count))
+        }
+      }
+    }
+    let made = try ifAvailable {
+      try build(lead, fused, fused.epilogue.isEmpty ? .none : .separate)
+    }
+    guard let primitive = made, !primitive.isPlainLoop else { return false }
+    try place(primitive, lead, fused, fused.epilogue.isEmpty ? .none : .separate, from: image)
+    let result = tensor(of: fused.result)
+    let dense = try reordered(
+      result, to: try OneDNNLayout(lead.output, THAW_DNNL_DENSE, path), path)
+    define(
+      fused.result,
+      as: ChainTensor(
+        buffer: dense.buffer,
+        layout: try OneDNNLayout([1, layer.outputs], THAW_DNNL_DENSE, path)))
+    return true
   }
 
   private func lead(
@@ -217,10 +265,10 @@ extension ChainBuilder {
 
   private mutating func place(
     _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ fused: FusedOperation,
-    _ attachment: Attachment
+    _ attachment: Attachment, from image: ChainTensor? = nil
   ) throws {
     let wanted = try primitive.layout(THAW_DNNL_SOURCE)
-    let source = try reordered(tensor(of: fused.inputs[0]), to: wanted, lead.layer)
+    let source = try reordered(image ?? tensor(of: fused.inputs[0]), to: wanted, lead.layer)
     var arguments: [(thaw_dnnl_role, Int, ChainOperand)] = [
       (THAW_DNNL_SOURCE, 0, .tensor(source))
     ]
