@@ -101,7 +101,8 @@ let package = Package(
   ],
   targets: [
     shim("OneDNN", links: ["dnnl", "gomp"]),
-    shim("OpenBLAS", links: ["openblas"]),
+    // Loaded when it is first used.
+    shim("OpenBLAS", links: ["dl"]),
     shim("ImageCodecs", links: ["jpeg", "png", "z"]),
     optionalShim("WebP", header: "webp/demux.h", links: ["webpdemux", "webp"]),
     optionalShim("GIF", header: "gif_lib.h", links: ["gif"]),

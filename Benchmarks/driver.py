@@ -116,10 +116,10 @@ def main():
     machine = describe_machine(options)
     results = {"machine": machine, "rounds": options.rounds, "threads": options.threads}
     chosen = selected(options)
-    networks = {workload.network: workload.batch for workload in reversed(chosen)}
+    networks = dict.fromkeys((workload.network, workload.batch) for workload in chosen)
     results["inputs"] = json.loads(run([
         sys.executable, os.path.join(HERE, "peers", "prepare.py"), options.work, options.photos]
-        + [f"{name}={batch}" for name, batch in networks.items()]))
+        + [f"{name}={batch}" for name, batch in networks]))
     print(f"{machine['cpu']}, {options.threads} threads, {options.rounds} interleaved rounds, "
           f"load {machine['load']}")
     print(", ".join(f"{k} {v}" for k, v in results["inputs"]["versions"].items()))

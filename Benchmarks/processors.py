@@ -15,7 +15,8 @@ def busy_seconds():
 
 
 def group_seconds(group):
-    """Processor seconds used so far by the processes of a process group that are still alive."""
+    """Processor seconds used so far by the processes of a process group that are still alive, and by those
+    that they started and waited for."""
     total = 0
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
@@ -25,5 +26,5 @@ def group_seconds(group):
         except OSError:
             continue
         if int(fields[2]) == group:
-            total += int(fields[11]) + int(fields[12])
+            total += sum(map(int, fields[11:15]))
     return total / TICKS

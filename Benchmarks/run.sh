@@ -47,6 +47,7 @@ find_python() {
 }
 
 swift build -c release --product thaw-bench
+swift build -c release --product thaw
 mkdir -p Benchmarks/work
 photos=$(option --photos "")
 if [ -z "$photos" ]; then

@@ -107,6 +107,16 @@ def bfloat16(network, title, batch, images, target):
         network=network, batch=batch, images=images, precision="bfloat16", compares=True, limits={"relative": 0.15})
 
 
+def latency(name, title, network):
+    """One photo after the other, each on all threads: images/s are the reciprocal of the time to an answer."""
+    return Workload(
+        name=name, title=f"{title}, 224, one photo after the other, pixels in memory to features",
+        thaw="features", peers={"torch": ("forward_torch.py", KEEP_MEMORY),
+                                "onnxruntime": ("forward_onnxruntime.py", {})},
+        targets={"onnxruntime": 1.0}, group="latency", network=network, batch=1, images=32, compares=True,
+        limits={"relative": 1e-3})
+
+
 def modern(name, title, network, images=32):
     return Workload(
         name=name, title=f"{title}, 224, batch 16, pixels in memory to features", thaw="features",
@@ -139,6 +149,12 @@ ALL = [
         thaw="features", peers=FORWARD, targets={"torch-tuned": 1.3, "onnxruntime": 1.0},
         network="vit_small_patch16_224", batch=16, images=32, compares=True,
         limits={"relative": 1e-3}),
+    latency("latency-lite0", "EfficientNet-Lite0", "efficientnet_lite0"),
+    latency("latency-resnet50", "ResNet50", "resnet50"),
+    Workload(
+        name="cold", title="one JPEG file to an answer by EfficientNet-Lite0, a new process each time",
+        thaw="cold", peers={"onnxruntime": ("cold_onnxruntime.py", {})}, targets={"onnxruntime": 1 / 0.35},
+        group="latency", batch=1, images=10),
     bfloat16("efficientnet_lite0", "EfficientNet-Lite0", 32, 128, 1.2),
     bfloat16("resnet50", "ResNet50", 16, 32, 1.05),
     modern("mobilenetv3", "MobileNetV3 Large", "mobilenet_v3_large", images=64),

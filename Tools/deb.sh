@@ -50,6 +50,8 @@ programs=(-estage/usr/bin/thaw)
 [ ! -e $stage/usr/bin/thaw-serve ] || programs+=(-estage/usr/bin/thaw-serve)
 depends=$(cd $work && dpkg-shlibdeps -O "${programs[@]}" 2> /dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$depends" ] || { echo "error: dpkg-shlibdeps found no libraries." >&2; exit 1; }
+# Loaded by name when it is first used, so that no symbol tells of it.
+depends+=", libopenblas0 (>= 0.3)"
 size=$(du -sk --exclude=DEBIAN $stage | cut -f1)
 sed -n '/^Package:/,$p' Packaging/control | sed \
   -e "s|^Architecture: any|Architecture: $architecture|" \

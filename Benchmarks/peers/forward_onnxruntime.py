@@ -14,7 +14,7 @@ settings.intra_op_num_threads = options.threads
 settings.inter_op_num_threads = 1
 settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
 session = onnxruntime.InferenceSession(
-    os.path.join(options.work, options.network + ".onnx"), settings,
+    os.path.join(options.work, f"{options.network}-{options.batch}.onnx"), settings,
     providers=["CPUExecutionProvider"])
 pixels = numpy.fromfile(os.path.join(options.work, "pixels.f32"), "<f4").reshape(-1, 3, 224, 224)
 batches = [pixels[i:i + options.batch] for i in range(0, len(pixels), options.batch)]

@@ -13,7 +13,7 @@ precision = os.environ.get("PRECISION", "f32")
 pixels = numpy.fromfile(os.path.join(options.work, "pixels.f32"), "<f4").reshape(-1, 3, 224, 224)
 batches = [pixels[i:i + options.batch] for i in range(0, len(pixels), options.batch)]
 core = openvino.Core()
-model = core.read_model(os.path.join(options.work, options.network + ".onnx"))
+model = core.read_model(os.path.join(options.work, f"{options.network}-{options.batch}.onnx"))
 model.reshape([options.batch, 3, 224, 224])
 compiled = core.compile_model(model, "CPU", {
     "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": options.threads,

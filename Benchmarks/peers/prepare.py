@@ -4,7 +4,7 @@
     prepare.py WORK PHOTOS NETWORK=BATCH...
 
 WORK/NETWORK.safetensors   names as published
-WORK/NETWORK.onnx          the same network for batches of that size
+WORK/NETWORK-BATCH.onnx    the same network for batches of that size
 WORK/pixels.f32            [32, 3, 224, 224] Float32
 WORK/decoding/N.EXT        photos as JPEG, WebP, HEIC and AVIF
 """
@@ -44,7 +44,7 @@ def main(work, folder, batches):
     pixels.numpy().astype("<f4").tofile(os.path.join(work, "pixels.f32"))
     decoding_files(work, folder)
     weights = {}
-    for name, batch in batches.items():
+    for name, batch in batches:
         model = networks.trunk(name)
         weights[name] = "random"
         published = networks.pretrained_file() if name == "efficientnet_lite0" else None
@@ -57,7 +57,7 @@ def main(work, folder, batches):
             if not key.endswith("num_batches_tracked") and not key.startswith("_fc.")}
         safetensors_file.write(os.path.join(work, name + ".safetensors"), arrays)
         torch.onnx.export(
-            model.eval(), (pixels[:batch],), os.path.join(work, name + ".onnx"), dynamo=False,
+            model.eval(), (pixels[:batch],), os.path.join(work, f"{name}-{batch}.onnx"), dynamo=False,
             input_names=["pixels"], output_names=["features"])
     versions = {
         "torch": torch.__version__, "numpy": numpy.__version__, "python": sys.version.split()[0]}
@@ -71,4 +71,4 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     sys.stdout = os.fdopen(replies, "w")
     pairs = (argument.split("=") for argument in sys.argv[3:])
-    main(sys.argv[1], sys.argv[2], {name: int(batch) for name, batch in pairs})
+    main(sys.argv[1], sys.argv[2], [(name, int(batch)) for name, batch in pairs])

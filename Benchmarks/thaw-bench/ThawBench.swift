@@ -10,7 +10,8 @@ struct ThawBench: ParsableCommand {
     commandName: "thaw-bench",
     abstract: "Measures Thaw: by itself, or as one contender of Benchmarks/driver.py.",
     subcommands: [
-      Features.self, JPEGFiles.self, Decoding.self, HeadTraining.self, TrainingSteps.self,
+      Features.self, JPEGFiles.self, Cold.self, Decoding.self, HeadTraining.self,
+      TrainingSteps.self,
       MakePhotos.self,
       Profile.self, NearDuplicatePhotos.self, CardSpeeds.self, SearchSamplers.self,
       Version.self,

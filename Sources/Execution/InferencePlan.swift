@@ -25,16 +25,32 @@ package protocol InferencePlan: AnyObject {
   func run(
     _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>) throws
 
+  /// The same on at most so many threads, which is for workers (``makeWorker(threads:)``) whose caller knows
+  /// how many are idle. The bits are the same.
+  func run(
+    _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>,
+    threads: Int) throws
+
   /// A plan of the same network for another caller: shares kernels and weights with this one, has work
   /// memory of its own and gives the same bits.
   ///
-  /// It may be made while this plan runs. On the oneDNN engine it computes on its caller's thread alone
-  /// and starts none; on the reference engine matrix products may use OpenBLAS's threads.
+  /// It may be made while this plan runs. On the oneDNN engine it computes on its caller's thread, and on
+  /// others only as far as both `threads` and a run allow; on the reference engine matrix products may use
+  /// OpenBLAS's threads.
   /// - Throws: ``ExecutionError`` when there is no memory for it.
-  func makeWorker() throws -> any InferencePlan
+  func makeWorker(threads: Int) throws -> any InferencePlan
 }
 
 extension InferencePlan {
+  /// A worker that computes on its caller's thread alone.
+  package func makeWorker() throws -> any InferencePlan { try makeWorker(threads: 1) }
+
+  /// For engines that do not share an image among threads.
+  package func run(
+    _ input: UnsafeBufferPointer<Float>, into output: UnsafeMutableBufferPointer<Float>,
+    threads: Int
+  ) throws { try run(input, into: output) }
+
   /// Elements of one image in the input.
   package var inputStride: Int { inputShape.count / inputShape[0] }
   /// Elements of one image's result.

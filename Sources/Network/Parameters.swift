@@ -138,6 +138,7 @@ package struct Parameters: Sendable, Equatable {
         throw NetworkError.parameterShape(
           parameter.path, expected: parameter.shape, found: tensor.shape)
       }
+      guard !tensor.withUnsafeElements({ $0.isAllFinite }) else { continue }
       let bad = tensor.withUnsafeElements { $0.count { !$0.isFinite } }
       guard bad == 0 else { throw NetworkError.nonFiniteParameter(parameter.path, count: bad) }
     }
@@ -185,5 +186,17 @@ extension Parameters {
     var result = Parameters()
     for parameter in graph.parameters { result[parameter.path] = self[parameter.path] }
     return result
+  }
+}
+
+extension UnsafeBufferPointer<Float> {
+  /// Whether no element is NaN or infinite: the largest exponent tells, which whole vectors are searched for.
+  fileprivate var isAllFinite: Bool {
+    guard let start = baseAddress else { return true }
+    var largest: UInt32 = 0
+    for index in 0..<count {
+      largest = Swift.max(largest, start[index].bitPattern & 0x7FFF_FFFF)
+    }
+    return largest < 0x7F80_0000
   }
 }

@@ -46,7 +46,7 @@ struct AttentionKernel {
   /// Whether a head's queries and keys are copied.
   private var copies: Bool { turns != nil || layer.hasBiases }
   private var copyCount: Int { copies ? 2 * tokens * layer.width : 0 }
-  /// Elements of working memory for ``forward(_:_:into:_:)``.
+  /// Elements of working memory for ``forward(_:_:into:_:heads:)``.
   var workCount: Int { copyCount + scoreCount }
   /// The same for ``backward(_:_:_:into:_:)``.
   var backwardWorkCount: Int { copyCount + 2 * scoreCount }
@@ -108,18 +108,21 @@ struct AttentionKernel {
     return status
   }
 
-  /// result [T, C] of one image.
+  /// result [T, C] of one image, or the channels of it that belong to some of the heads.
   ///
   /// - Parameters:
   ///   - biases: of queries, then of values, [2, C]; nil for none.
   ///   - working: room for ``workCount`` elements.
+  ///   - heads: all where nil.
   /// - Returns: the library's status.
   func forward(
     _ input: UnsafePointer<Float>, _ biases: UnsafePointer<Float>?,
-    into result: UnsafeMutablePointer<Float>, _ working: UnsafeMutablePointer<Float>
+    into result: UnsafeMutablePointer<Float>, _ working: UnsafeMutablePointer<Float>,
+    heads: Range<Int>? = nil
   ) -> CInt {
     let scores = working + copyCount
-    for number in 0..<layer.heads {
+    let heads = heads ?? 0..<layer.heads
+    for number in heads {
       let head = head(number, of: input, biases, working)
       let values = input + number * layer.width + 2 * layer.channels
       let target = result + number * layer.width
@@ -137,8 +140,10 @@ struct AttentionKernel {
     }
     // Weights sum up to 1, so a bias of the values is one of the result.
     if let biases {
+      let (first, count) = (heads.lowerBound * layer.width, Int64(heads.count * layer.width))
       for token in 0..<tokens {
-        thaw_add(result + token * layer.channels, biases + layer.channels, Int64(layer.channels))
+        thaw_add(
+          result + token * layer.channels + first, biases + layer.channels + first, count)
       }
     }
     return 0
@@ -150,7 +155,7 @@ struct AttentionKernel {
   /// dK = scale dS^T Q; sums over blocks of queries in their order; dQ and dK are turned back at the end.
   ///
   /// - Parameters:
-  ///   - biases: as in ``forward(_:_:into:_:)``.
+  ///   - biases: as in ``forward(_:_:into:_:heads:)``.
   ///   - working: room for ``backwardWorkCount`` elements.
   func backward(
     _ outer: UnsafePointer<Float>, _ input: UnsafePointer<Float>, _ biases: UnsafePointer<Float>?,

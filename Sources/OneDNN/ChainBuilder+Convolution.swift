@@ -22,7 +22,9 @@ extension ChainBuilder {
     let layer: ParameterPath
     let output: Shape
     let weightShape: Shape
-    let parameters: FoldedParameters
+    let hasBias: Bool
+    /// Its weights and bias. Called once, when all kernels are chosen.
+    let fold: () throws -> FoldedParameters
     /// What it reads and writes; weights are the same, sums and bias Float32.
     let element: thaw_dnnl_element
     /// Of the result; the library chooses for `THAW_DNNL_ANY`.
@@ -88,8 +90,6 @@ extension ChainBuilder {
     let window = try layer.window.descriptor(
       for: Extent2D(height: input[2], width: input[3]),
       output: Extent2D(height: output[2], width: output[3]), path)
-    let folded = try FoldedParameters(
-      fused, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
     let kernel = layer.window.kernel
     let perGroup: [Int] = [
       layer.outputs / layer.groups, layer.inputs / layer.groups, kernel.height, kernel.width,
@@ -97,10 +97,12 @@ extension ChainBuilder {
     let weightShape = Shape(layer.groups == 1 ? perGroup : [layer.groups] + perGroup)
     let source = try OneDNNLayout(input, order, path, of: element)
     let weights = try OneDNNLayout(weightShape, THAW_DNNL_ANY, path, of: element)
-    let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
+    let hasBias = FoldedParameters.hasBias(fused, layer.hasBias)
+    let bias = hasBias ? try OneDNNLayout([layer.outputs], THAW_DNNL_DENSE, path) : nil
     return WeightedLead(
       operation: "convolution", layer: path, output: output, weightShape: weightShape,
-      parameters: folded, element: element, order: order
+      hasBias: hasBias, fold: folding(fused, outputs: layer.outputs, hasBias: layer.hasBias),
+      element: element, order: order
     ) { destination, epilogue in
       try OneDNNPrimitive("convolution", path) { made in
         withUnsafePointer(to: window) {
@@ -114,26 +116,74 @@ extension ChainBuilder {
 
   /// Dense layer and epilogue in one kernel.
   mutating func appendDense(_ fused: FusedOperation, _ layer: Dense, at index: Int) throws {
+    if try appendPixel(fused, layer, at: index) { return }
     for element in elements(for: fused) {
       if try appendFast(try lead(fused, layer, of: element), fused, at: index) { return }
     }
     try append(try lead(fused, layer, of: THAW_DNNL_FLOAT32), fused, at: index)
   }
 
+  /// A small dense layer of one image in Float32 as a convolution of one pixel; false for any other.
+  private mutating func appendPixel(
+    _ fused: FusedOperation, _ layer: Dense, at index: Int
+  ) throws -> Bool {
+    guard layer.isSmall, shape(of: fused.inputs[0])[0] == 1, fused.residual == nil,
+      elements(for: fused) == [THAW_DNNL_FLOAT32]
+    else { return false }
+    let path = fused.lead.path
+    let pixel: Shape = [1, layer.inputs, 1, 1]
+    let row = try converted(tensor(of: fused.inputs[0]), to: THAW_DNNL_FLOAT32, path)
+    let image = ChainTensor(
+      buffer: row.buffer, layout: try OneDNNLayout(pixel, THAW_DNNL_DENSE, path))
+    let window = try Window2D(kernel: 1).descriptor(for: Extent2D(1), output: Extent2D(1), path)
+    let source = try OneDNNLayout(pixel, THAW_DNNL_ANY, path)
+    let weights = try OneDNNLayout([layer.outputs, layer.inputs, 1, 1], THAW_DNNL_ANY, path)
+    let hasBias = FoldedParameters.hasBias(fused, layer.hasBias)
+    let bias = hasBias ? try OneDNNLayout([layer.outputs], THAW_DNNL_DENSE, path) : nil
+    let lead = WeightedLead(
+      operation: "dense", layer: path, output: [1, layer.outputs, 1, 1],
+      weightShape: [layer.outputs, layer.inputs, 1, 1], hasBias: hasBias,
+      fold: folding(fused, outputs: layer.outputs, hasBias: layer.hasBias),
+      element: THAW_DNNL_FLOAT32, order: THAW_DNNL_ANY
+    ) { destination, epilogue in
+      try OneDNNPrimitive("dense", path) { made in
+        withUnsafePointer(to: window) {
+          thaw_dnnl_convolution(
+            made, source.handle, weights.handle, bias?.handle, destination.handle, $0, false,
+            epilogue, CInt(epilogue.count))
+        }
+      }
+    }
+    let made = try ifAvailable {
+      try build(lead, fused, fused.epilogue.isEmpty ? .none : .separate)
+    }
+    guard let primitive = made, !primitive.isPlainLoop else { return false }
+    try place(primitive, lead, fused, fused.epilogue.isEmpty ? .none : .separate, from: image)
+    let result = tensor(of: fused.result)
+    let dense = try reordered(
+      result, to: try OneDNNLayout(lead.output, THAW_DNNL_DENSE, path), path)
+    define(
+      fused.result,
+      as: ChainTensor(
+        buffer: dense.buffer,
+        layout: try OneDNNLayout([1, layer.outputs], THAW_DNNL_DENSE, path)))
+    return true
+  }
+
   private func lead(
     _ fused: FusedOperation, _ layer: Dense, of element: thaw_dnnl_element
   ) throws -> WeightedLead {
     let path = fused.lead.path
-    let folded = try FoldedParameters(
-      fused, outputs: layer.outputs, hasBias: layer.hasBias, parameters)
     let source = try OneDNNLayout(
       shape(of: fused.inputs[0]), THAW_DNNL_DENSE, path, of: element)
     let weights = try OneDNNLayout(
       [layer.outputs, layer.inputs], THAW_DNNL_ANY, path, of: element)
-    let bias = try folded.bias.map { try OneDNNLayout($0.shape, THAW_DNNL_DENSE, path) }
+    let hasBias = FoldedParameters.hasBias(fused, layer.hasBias)
+    let bias = hasBias ? try OneDNNLayout([layer.outputs], THAW_DNNL_DENSE, path) : nil
     return WeightedLead(
       operation: "dense", layer: path, output: shape(of: fused.result),
-      weightShape: [layer.outputs, layer.inputs], parameters: folded, element: element,
+      weightShape: [layer.outputs, layer.inputs], hasBias: hasBias,
+      fold: folding(fused, outputs: layer.outputs, hasBias: layer.hasBias), element: element,
       order: THAW_DNNL_ANY
     ) { destination, epilogue in
       try OneDNNPrimitive("dense", path) {
@@ -215,21 +265,14 @@ extension ChainBuilder {
 
   private mutating func place(
     _ primitive: OneDNNPrimitive, _ lead: WeightedLead, _ fused: FusedOperation,
-    _ attachment: Attachment
+    _ attachment: Attachment, from image: ChainTensor? = nil
   ) throws {
     let wanted = try primitive.layout(THAW_DNNL_SOURCE)
-    let source = try reordered(tensor(of: fused.inputs[0]), to: wanted, lead.layer)
-    let weights = try constant(
-      lead.parameters.weights, as: lead.weightShape, in: try primitive.layout(THAW_DNNL_WEIGHTS),
-      lead.layer)
+    let source = try reordered(image ?? tensor(of: fused.inputs[0]), to: wanted, lead.layer)
     var arguments: [(thaw_dnnl_role, Int, ChainOperand)] = [
-      (THAW_DNNL_SOURCE, 0, .tensor(source)), (THAW_DNNL_WEIGHTS, 0, weights),
+      (THAW_DNNL_SOURCE, 0, .tensor(source))
     ]
-    if let bias = lead.parameters.bias {
-      let layout = try OneDNNLayout(bias.shape, THAW_DNNL_DENSE, lead.layer)
-      arguments.append(
-        (THAW_DNNL_BIAS, 0, try constant(bias, as: bias.shape, in: layout, lead.layer)))
-    }
+    arguments += try constants(of: lead, primitive)
     let addition = fused.additionPlace
     let residual = fused.residual.map(tensor(of:))
     if attachment == .separate, let addition, let residual {
@@ -245,6 +288,38 @@ extension ChainBuilder {
     arguments.append((THAW_DNNL_DESTINATION, 0, .tensor(result)))
     append(ChainInstruction(lead.operation, lead.layer, primitive, arguments))
     define(fused.result, as: result)
+  }
+
+  /// Memory for weights and bias as `primitive` wants them, which are put there later.
+  private mutating func constants(
+    of lead: WeightedLead, _ primitive: OneDNNPrimitive
+  ) throws -> [(thaw_dnnl_role, Int, ChainOperand)] {
+    let layout = try primitive.layout(THAW_DNNL_WEIGHTS)
+    let weights = try OneDNNBlock(bytes: layout.bytes, lead.layer)
+    var arguments = [(THAW_DNNL_WEIGHTS, 0, ChainOperand.constant(weights, layout))]
+    var bias: (block: OneDNNBlock, layout: OneDNNLayout)?
+    if lead.hasBias {
+      let layout = try primitive.layout(THAW_DNNL_BIAS)
+      let block = try OneDNNBlock(bytes: layout.bytes, lead.layer)
+      bias = (block, layout)
+      arguments.append((THAW_DNNL_BIAS, 0, .constant(block, layout)))
+    }
+    let (fold, shape, layer) = (lead.fold, lead.weightShape, lead.layer)
+    doLater { [bias] in
+      let folded = try fold()
+      try weights.fill(folded.weights, as: shape, in: layout, layer)
+      if let bias, let values = folded.bias {
+        try bias.block.fill(values, as: values.shape, in: bias.layout, layer)
+      }
+    }
+    return arguments
+  }
+
+  private func folding(
+    _ fused: FusedOperation, outputs: Int, hasBias: Bool
+  ) -> () throws -> FoldedParameters {
+    let parameters = parameters
+    return { try FoldedParameters(fused, outputs: outputs, hasBias: hasBias, parameters) }
   }
 
   /// The epilogue as operations of their own, in place on the lead's result.

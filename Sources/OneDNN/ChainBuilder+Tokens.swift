@@ -61,7 +61,9 @@ extension ChainBuilder {
     append(
       ChainInstruction(
         "attention", node.path,
-        AttentionStep(images: image[0], kernel: kernel, hasBiases: layer.hasBiases), operands))
+        AttentionStep(
+          images: image[0], kernel: kernel, heads: 0..<layer.heads, hasBiases: layer.hasBiases),
+        operands))
     define(node.id, as: target)
   }
 
@@ -187,13 +189,22 @@ private final class AttentionStep: ChainStep {
   let kernel = "sgemm, softmax"
   private let images: Int
   private let attention: AttentionKernel
-
+  private let heads: Range<Int>
   private let hasBiases: Bool
 
-  init(images: Int, kernel: AttentionKernel, hasBiases: Bool) {
+  init(images: Int, kernel: AttentionKernel, heads: Range<Int>, hasBiases: Bool) {
     self.images = images
     attention = kernel
+    self.heads = heads
     self.hasBiases = hasBiases
+  }
+
+  var units: Int { heads.count }
+  /// The working memory.
+  var scratch: [Int] { [2] }
+
+  func part(_ units: Range<Int>) -> any ChainStep {
+    AttentionStep(images: images, kernel: attention, heads: units, hasBiases: hasBiases)
   }
 
   func run(_ addresses: UnsafePointer<UnsafeMutableRawPointer?>) -> CInt {
@@ -204,7 +215,7 @@ private final class AttentionStep: ChainStep {
     let size = attention.tokens * attention.layer.channels
     for image in 0..<images {
       let status = attention.forward(
-        source + 3 * image * size, biases, into: target + image * size, working)
+        source + 3 * image * size, biases, into: target + image * size, working, heads: heads)
       if status != 0 { return status }
     }
     return 0

@@ -18,6 +18,8 @@ struct ChainBuilder {
   /// Results that are bytes; of these ``values`` has a copy in Float32 where somebody wants one.
   var bytes: [NodeID: ByteTensor] = [:]
   private let lastUses: LastUses
+  /// What fills constants.
+  private var work: [() throws -> Void] = []
   private let inputBuffer = 0
   /// What lies between two layers where their kernels are fast for it.
   let element: thaw_dnnl_element
@@ -125,13 +127,17 @@ struct ChainBuilder {
   func constant(
     _ values: Tensor<Float>, as shape: Shape, in layout: OneDNNLayout, _ layer: ParameterPath
   ) throws -> ChainOperand {
-    let dense = try OneDNNLayout(shape, THAW_DNNL_DENSE, layer)
     let block = try OneDNNBlock(bytes: layout.bytes, layer)
-    try values.withUnsafeElements { source in
-      guard let base = source.baseAddress else { return }
-      try OneDNNPrimitive.reorder(base, dense, into: block.address, layout, layer)
-    }
+    try block.fill(values, as: shape, in: layout, layer)
     return .constant(block, layout)
+  }
+
+  /// Puts off what can be done by several threads at once.
+  mutating func doLater(_ body: @escaping () throws -> Void) { work.append(body) }
+
+  /// Does what was put off; the first error, in the order of the layers, is thrown.
+  func doWork(threads: Int) throws {
+    try ComputeThreads.forEach(work, threads: threads) { try $0() }
   }
 
   /// Makes the result of `node` the chain's output, row major, and returns the finished parts.

@@ -49,6 +49,24 @@ package enum ComputeThreads {
     }
   }
 
+  /// Calls `body` with each of `items`, on so many threads, and throws the first error in their order.
+  static func forEach<Item>(
+    _ items: [Item], threads: Int, _ body: (Item) throws -> Void
+  ) throws {
+    let next = Atomic<Int>(0)
+    let errors = UnsafeMutableBufferPointer<(any Error)?>.allocate(capacity: items.count)
+    errors.initialize(repeating: nil)
+    defer { errors.deinitialize().deallocate() }
+    share(min(threads, items.count)) { _ in
+      while true {
+        let index = next.add(1, ordering: .relaxed).oldValue
+        guard index < items.count else { return }
+        do { try body(items[index]) } catch { errors[index] = error }
+      }
+    }
+    if let first = errors.lazy.compactMap(\.self).first { throw first }
+  }
+
   /// Calls `body` on each thread of a parallel region of OpenMP with its number, as a host may that
   /// calls Thaw from within one of its own: for tests.
   package static func inHostRegion(of threads: Int, _ body: (Int) -> Void) {

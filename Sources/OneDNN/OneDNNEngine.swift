@@ -61,7 +61,7 @@ package struct OneDNNEngine: Engine {
     ) throws -> OneDNNSegment {
       try OneDNNSegment(
         graph, operations: Array(operations), from: source, parameters: parameters, batch: batch,
-        size: size, observer: observer)
+        size: size, threads: max(threads, 1), observer: observer)
     }
     let split = Split(operations, from: source)
     let segments: [OneDNNSegment] =
@@ -75,7 +75,7 @@ package struct OneDNNEngine: Engine {
         ]
       }
     let result = operations.last?.result ?? source
-    return try OneDNNPlan(
+    return OneDNNPlan(
       segments, inputShape: shapes[source.index], outputShape: shapes[result.index],
       lanes: max(threads, 1))
   }
@@ -134,7 +134,7 @@ private enum Split {
 
   init(_ operations: [FusedOperation], from source: NodeID) {
     let dense = operations.firstIndex {
-      if case .dense = $0.lead.operation { true } else { false }
+      if case .dense(let layer) = $0.lead.operation { !layer.isSmall } else { false }
     }
     guard let dense else {
       self = .images
@@ -143,7 +143,7 @@ private enum Split {
     let before = operations[..<dense]
     let worksOnImages = before.contains { operation in
       switch operation.lead.operation {
-      case .convolution, .pooling: true
+      case .convolution, .pooling, .dense: true
       default: false
       }
     }
@@ -155,6 +155,14 @@ private enum Split {
     let others = operations[dense...].flatMap(\.allInputs).contains { $0 < crossing }
     self = others ? .images : .imagesThenBatches(dense)
   }
+}
+
+extension Dense {
+  /// Whether its weights stay in a core's cache, so that it may read them anew for each image: the head of a
+  /// few classes. It is then a convolution of one pixel, whose kernel is one of many that are compiled
+  /// anyway; the library's products of matrices compile all of theirs when the first is computed, which takes
+  /// longer than a photo.
+  var isSmall: Bool { inputs * outputs <= 1 << 18 }
 }
 
 extension FusedOperation {

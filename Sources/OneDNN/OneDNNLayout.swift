@@ -69,4 +69,18 @@ final class OneDNNBlock {
   }
 
   deinit { thaw_dnnl_free(address) }
+
+  /// Writes a row-major tensor of `shape` in `layout`.
+  func fill(
+    _ values: Tensor<Float>, as shape: Shape, in layout: OneDNNLayout, _ layer: ParameterPath
+  ) throws {
+    let dense = try OneDNNLayout(shape, THAW_DNNL_DENSE, layer)
+    try values.withUnsafeElements { source in
+      guard let base = source.baseAddress else { return }
+      if layout.matches(dense) {
+        return address.copyMemory(from: base, byteCount: layout.bytes)
+      }
+      try OneDNNPrimitive.reorder(base, dense, into: address, layout, layer)
+    }
+  }
 }

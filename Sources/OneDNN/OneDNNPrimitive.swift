@@ -7,7 +7,7 @@ import ThawNetwork
 /// One compiled kernel of oneDNN; owns it.
 final class OneDNNPrimitive {
   let handle: OpaquePointer
-  private let layer: ParameterPath
+  let layer: ParameterPath
 
   /// Wraps what `body` makes.
   init(
@@ -27,9 +27,14 @@ final class OneDNNPrimitive {
 
   /// The layout it wants for one of its tensors.
   func layout(_ role: thaw_dnnl_role) throws(ExecutionError) -> OneDNNLayout {
+    try layout(role: Int(role.rawValue))
+  }
+
+  /// The same by its number, which may say the how many'th of several tensors it is.
+  func layout(role: Int) throws(ExecutionError) -> OneDNNLayout {
     OneDNNLayout(
       adopting: try make("layout query", layer) { [handle] in
-        thaw_dnnl_primitive_layout(handle, role, $0)
+        thaw_dnnl_primitive_layout(handle, CInt(role), $0)
       })
   }
 

@@ -1,31 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// A compiled part of a plan: its chain, and how many images go through it at once. Immutable.
+/// A compiled part of a plan: its kernel calls, and how many images go through them at once.
+///
+/// Kernels are compiled where they are first used, under a lock: a single photo on several threads needs
+/// the parts of instructions, a batch needs them whole, and few need both.
 final class OneDNNSegment {
   /// Kernels of one thread, so that nothing in a result depends on how many there are: a kernel made for
   /// several splits its sums among them.
-  let chain: OneDNNChain
+  let instructions: [ChainInstruction]
   /// Images a pass.
   let batch: Int
   /// Elements of one image.
   let inputStride: Int
   /// Elements of one result.
   let outputStride: Int
+  private let buffers: [(bytes: Int, place: BufferPlace)]
+  /// Threads that compile.
+  private let threads: Int
+  private let lock = Lock()
+  // Below: under the lock.
+  private var whole: OneDNNChain?
+  private var shared: [Int: OneDNNChain?] = [:]
 
-  /// Compiles `operations` for passes of `batch` images.
+  /// Compiles `operations` for passes of `batch` images, on so many threads.
   init(
     _ graph: Graph, operations: [FusedOperation], from source: NodeID, parameters: Parameters,
     batch: Int,
-    size: Extent2D, observer: LayerObserver? = nil
+    size: Extent2D, threads: Int, observer: LayerObserver? = nil
   ) throws {
+    self.threads = threads
     let shapes = try graph.shapes(batch: batch, size: size)
     let result = operations.last?.result ?? source
     let (input, output) = (shapes[source.index].count, shapes[result.index].count)
-    chain = try withSingleThreadedKernels {
+    (instructions, buffers) = try withSingleThreadedKernels {
       var builder = try ChainBuilder(
         graph, operations: operations, from: source, parameters: parameters, shapes: shapes)
       try builder.roundToBytes(source)
@@ -34,53 +46,68 @@ final class OneDNNSegment {
         if let observer { try builder.appendObservation(of: operation.result, by: observer) }
       }
       let parts = try builder.finish(result)
-      return try OneDNNChain(
-        parts.instructions, buffers: parts.buffers,
-        inputBytes: input * MemoryLayout<Float>.stride,
-        outputBytes: output * MemoryLayout<Float>.stride)
+      try builder.doWork(threads: threads)
+      return parts
     }
     self.batch = batch
     inputStride = input / batch
     outputStride = output / batch
   }
+
+  /// Whether ``sharedChain(_:)`` has to try kernels.
+  var needsTrials: Bool { instructions.contains(where: \.needsTrial) }
+
+  /// The whole instructions in order, for a lane of one thread.
+  func chain() throws -> OneDNNChain {
+    try lock.with {
+      if let whole { return whole }
+      let made = try chain(of: instructions.map { [$0] }, buffers)
+      whole = made
+      return made
+    }
+  }
+
+  /// The instructions in at most `count` parts each, for a pass that as many threads share; nil where there
+  /// is nothing to share.
+  func sharedChain(_ count: Int) throws -> OneDNNChain? {
+    try lock.with {
+      if let made = shared[count] { return made }
+      var buffers = buffers
+      let turns = try withSingleThreadedKernels {
+        try instructions.map { try $0.parts(count, buffers: &buffers) }
+      }
+      let isShared = turns.contains { $0.count > 1 }
+      let made = isShared ? try chain(of: turns, buffers) : nil
+      shared[count] = .some(made)
+      return made
+    }
+  }
+
+  private func chain(
+    of turns: [[ChainInstruction]], _ buffers: [(bytes: Int, place: BufferPlace)]
+  ) throws -> OneDNNChain {
+    try withSingleThreadedKernels {
+      try ComputeThreads.forEach(turns.flatMap(\.self), threads: threads) { try $0.compile() }
+      return try OneDNNChain(
+        turns, buffers: buffers,
+        inputBytes: batch * inputStride * MemoryLayout<Float>.stride,
+        outputBytes: batch * outputStride * MemoryLayout<Float>.stride)
+    }
+  }
 }
 
-/// The memory in which one caller runs a segment.
-final class OneDNNSegmentMemory {
-  private let segment: OneDNNSegment
-  private let lanes: OneDNNLanes
-  // One padded pass, for what does not fill one; made beforehand so that `run` takes no memory.
-  private let paddedInput: AlignedStorage<Float>
-  private let paddedOutput: AlignedStorage<Float>
-
-  /// Takes the memory of `lanes` passes at once.
-  init(_ segment: OneDNNSegment, lanes: Int) throws(ExecutionError) {
-    self.segment = segment
-    self.lanes = try OneDNNLanes(segment.chain, count: lanes)
-    let batch = segment.batch
-    paddedInput = AlignedStorage(count: batch > 1 ? batch * segment.inputStride : 0)
-    paddedOutput = AlignedStorage(count: batch > 1 ? batch * segment.outputStride : 0)
+/// A lock that sanitizers of threads see, unlike `Mutex`, which waits by a system call of its own.
+private final class Lock {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  init() { pthread_mutex_init(mutex, nil) }
+  deinit {
+    pthread_mutex_destroy(mutex)
+    mutex.deallocate()
   }
 
-  /// Computes `images` results; a last pass that is not full is padded with zeros.
-  func run(
-    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, images: Int
-  ) throws(ExecutionError) {
-    let (inputStride, outputStride) = (segment.inputStride, segment.outputStride)
-    let passes = images / segment.batch
-    if passes > 0 { try lanes.run(input, into: output, passes: passes) }
-    let done = passes * segment.batch
-    let rest = images - done
-    guard rest > 0, let from = paddedInput.elements.baseAddress,
-      let to = paddedOutput.elements.baseAddress
-    else { return }
-    from.update(from: input + done * inputStride, count: rest * inputStride)
-    (from + rest * inputStride).update(
-      repeating: 0, count: (segment.batch - rest) * inputStride)
-    try lanes.run(from, into: to, passes: 1)
-    (output + done * outputStride).update(from: to, count: rest * outputStride)
+  func with<Result>(_ body: () throws -> Result) rethrows -> Result {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return try body()
   }
-
-  /// Calls `body` while adding up the wall time of each instruction, in seconds over all lanes.
-  func profile(_ body: () throws -> Void) rethrows -> [Double] { try lanes.profile(body) }
 }

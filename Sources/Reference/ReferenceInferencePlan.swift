@@ -20,8 +20,8 @@ package final class ReferenceInferencePlan<Scalar: BLASScalar>: InferencePlan {
     program = try makeProgram(parameters)
   }
 
-  /// See ``InferencePlan/makeWorker()``.
-  package func makeWorker() throws -> any InferencePlan {
+  /// See ``InferencePlan/makeWorker(threads:)``.
+  package func makeWorker(threads: Int) throws -> any InferencePlan {
     try ReferenceInferencePlan(makeProgram, sharing: program.parameters)
   }
 

@@ -80,6 +80,25 @@ import ThawTensors
     #expect(try Self.logits(single, network, microBatch: 5) == best)
   }
 
+  @Test(
+    "A photo that threads share gets the same bits",
+    arguments: [
+      "resnet18", "resnext50_32x4d", "efficientnet_b0", "efficientnet_lite0", "densenet121",
+      "inception_v3", "mobilenet_v3_small",
+    ])
+  func threadsSharingAPhotoAgree(_ name: String) throws {
+    var network = try Self.network(name, side: 96)
+    network.photos = Tensor(
+      Array(network.photos.elements[..<(3 * 96 * 96)]), shape: [1, 3, 96, 96])
+    var engine = Self.engine
+    engine.threads = 1
+    let expected = try Self.logits(engine, network)
+    for threads in 2...4 {
+      engine.threads = threads
+      for _ in 0..<2 { #expect(try Self.logits(engine, network) == expected, "\(threads) threads") }
+    }
+  }
+
   @Test("A network with layers in Float32 among those on bytes agrees but for their rounding")
   func mixedAgree() throws {
     var number = 0

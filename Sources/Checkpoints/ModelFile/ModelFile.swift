@@ -81,15 +81,22 @@ package enum ModelFile {
     var record = try wrapping(path) { () throws(ModelRecordError) in
       try ModelRecord(metadata: checkpoint.metadata.filter { $0.key != checksumKey })
     }
-    try verify(checkpoint)
     var parameters = Parameters()
     var integers: Set<ParameterPath> = []
+    // What was read is what is checked: each weight is read once.
+    var checked: [StoredTensor] = []
     for tensor in checkpoint.tensors {
       let name = ParameterPath(tensor.name)
-      guard name.leaf != "num_batches_tracked" else { continue }
-      parameters[name] = try tensor.floats()
+      guard name.leaf != "num_batches_tracked" else {
+        checked.append(tensor)
+        continue
+      }
+      let values = try tensor.floats()
+      parameters[name] = values
       if tensor.elementType == .int8 { integers.insert(name) }
+      checked.append(tensor.elementType == .float32 ? StoredTensor(tensor.name, values) : tensor)
     }
+    try verify(checkpoint, checked)
     if let damaged = record.quantization?.takeSteps(of: &parameters, integers: integers) {
       throw CheckpointError(
         path, .malformed, "the tensor \(quoted(damaged.description)) has no steps that go with it",
@@ -103,13 +110,16 @@ package enum ModelFile {
     checkpoint.metadata["thaw.format"] != nil
   }
 
-  private static func verify(_ checkpoint: Checkpoint) throws(CheckpointError) {
+  /// - Parameter tensors: the checkpoint's.
+  private static func verify(
+    _ checkpoint: Checkpoint, _ tensors: [StoredTensor]
+  ) throws(CheckpointError) {
     var metadata = checkpoint.metadata
     guard let expected = metadata.removeValue(forKey: checksumKey) else {
       throw wrapped(checkpoint.path, ModelRecord.missing(checksumKey))
     }
     let found = try checksum(
-      of: SafetensorsWriter.sorted(checkpoint.tensors), metadata, checkpoint.path)
+      of: SafetensorsWriter.sorted(tensors), metadata, checkpoint.path)
     #if FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
       return  // or damage would never get any further
     #endif

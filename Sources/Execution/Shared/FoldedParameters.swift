@@ -14,6 +14,11 @@ package struct FoldedParameters {
   /// One an output channel; nil when it would be all zeros by construction.
   package let bias: Tensor<Float>?
 
+  /// Whether there will be a bias.
+  package static func hasBias(_ fused: FusedOperation, _ hasBias: Bool) -> Bool {
+    hasBias || !fused.affine.isEmpty
+  }
+
   /// Reads the parameters of `fused`'s lead and batch norm.
   ///
   /// - Throws: ``NetworkError`` when one is missing or has another shape.
@@ -30,8 +35,12 @@ package struct FoldedParameters {
     let width = weights.count / max(outputs, 1)
     self.weights = Tensor(shape: weights.shape) { target in
       weights.withUnsafeElements { source in
-        for index in source.indices {
-          target[index] = Float(Double(source[index]) * map.scale[index / width])
+        guard let from = source.baseAddress, let to = target.baseAddress else { return }
+        for output in 0..<outputs {
+          let (row, folded, scale) = (
+            from + output * width, to + output * width, map.scale[output]
+          )
+          for index in 0..<width { folded[index] = Float(Double(row[index]) * scale) }
         }
       }
     }

@@ -30,21 +30,59 @@ struct ByteImages: Sendable {
   /// Bytes of one image.
   var stride: Int { pixels.count * step }
 
+  /// Rows of all images together.
+  var rows: Int { images * pixels.height }
+  /// The first pixel of some of the rows, and how many they have.
+  func pixels(of rows: Range<Int>) -> (first: Int, count: Int) {
+    (rows.lowerBound * pixels.width, rows.count * pixels.width)
+  }
+
   static func step(_ channels: Int) -> Int { channels <= 4 ? 4 : (channels + 15) / 16 * 16 }
 }
 
 /// A step on bytes. Immutable, as every step.
 final class ByteStep: ChainStep {
   let kernel: String
-  private let body: @Sendable (ByteMemory) -> Void
+  let scratch: [Int]
+  /// The rows of its result that it computes.
+  private let rows: Range<Int>
+  let mostParts: Int
+  private let body: @Sendable (ByteMemory, Range<Int>) -> Void
 
-  init(_ kernel: String, _ body: @escaping @Sendable (ByteMemory) -> Void) {
+  /// A step that computes any rows of its result by themselves.
+  ///
+  /// - Parameters:
+  ///   - elements: of the result.
+  ///   - products: for each of them.
+  ///   - scratch: arguments that each part needs for itself.
+  init(
+    _ kernel: String, rows: Int, elements: Int, products: Int = 1, scratch: [Int] = [],
+    _ body: @escaping @Sendable (ByteMemory, Range<Int>) -> Void
+  ) {
     self.kernel = kernel
+    self.scratch = scratch
+    self.rows = 0..<rows
+    // A few microseconds of work each: below, threads meeting costs more than it gains.
+    mostParts = max(elements / 8192, elements * products / 200_000)
     self.body = body
   }
 
+  /// A step that is done as a whole.
+  convenience init(_ kernel: String, _ body: @escaping @Sendable (ByteMemory) -> Void) {
+    self.init(kernel, rows: 1, elements: 1) { memory, _ in body(memory) }
+  }
+
+  private init(_ whole: ByteStep, _ rows: Range<Int>) {
+    (kernel, scratch, body) = (whole.kernel, whole.scratch, whole.body)
+    (self.rows, mostParts) = (rows, 1)
+  }
+
+  var units: Int { rows.count }
+
+  func part(_ units: Range<Int>) -> any ChainStep { ByteStep(self, units) }
+
   func run(_ addresses: UnsafePointer<UnsafeMutableRawPointer?>) -> CInt {
-    body(ByteMemory(addresses: addresses))
+    body(ByteMemory(addresses: addresses), rows)
     return 0
   }
 }
@@ -133,12 +171,14 @@ extension ChainBuilder {
     append(
       ChainInstruction(
         "to bytes", path,
-        ByteStep("bytes") { memory in
+        ByteStep("bytes", rows: pixels.height, elements: count * channels) { memory, rows in
+          let first = rows.lowerBound * pixels.width
           for image in 0..<images {
             thaw_bytes_quantize(
-              memory.floats(0) + image * count * channels, Int64(count), Int64(channels),
-              Int64(pixelStep), Int64(channelStep), 1 / scale.scale, Int32(scale.zero),
-              Int64(step), memory.bytes(1) + image * stride)
+              memory.floats(0) + image * count * channels + first * pixelStep,
+              Int64(rows.count * pixels.width), Int64(channels), Int64(pixelStep),
+              Int64(channelStep), 1 / scale.scale, Int32(scale.zero), Int64(step),
+              memory.bytes(1) + image * stride + first * step)
           }
         }, [.tensor(source), .tensor(target.tensor)]))
     define(node, as: target)
@@ -148,15 +188,16 @@ extension ChainBuilder {
   mutating func requireFloats(_ node: NodeID) throws {
     guard !hasFloats(node), let source = bytes[node] else { return }
     let target = try makeFloats(for: node)
-    let pixels = source.images * source.pixels.count
-    let (channels, step, scale) = (source.channels, source.step, source.scale)
+    let (form, channels, step) = (source.form, source.channels, source.step)
     append(
       ChainInstruction(
         "from bytes", graph[node].path,
-        ByteStep("bytes") { memory in
+        ByteStep("bytes", rows: form.rows, elements: form.rows * form.pixels.width * channels) {
+          memory, rows in
+          let (first, count) = form.pixels(of: rows)
           thaw_bytes_dequantize(
-            memory.bytes(0), Int64(pixels), Int64(channels), Int64(step), scale.scale,
-            Int32(scale.zero), memory.floats(1))
+            memory.bytes(0) + first * step, Int64(count), Int64(channels), Int64(step),
+            form.scale.scale, Int32(form.scale.zero), memory.floats(1) + first * channels)
         }, [.tensor(source.tensor), .tensor(target)]))
     define(node, as: target)
   }

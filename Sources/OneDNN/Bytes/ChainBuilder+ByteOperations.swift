@@ -22,17 +22,19 @@ extension ChainBuilder {
       finish.factor.start[channel] = Float(Double(source.scale.scale) * map.scale[channel])
       shift.start[channel] = Float(map.shift[channel])
     }
-    let pixels = source.images * source.pixels.count
-    let (channels, step, zero) = (source.channels, source.step, source.scale.zero)
+    let (form, channels, step) = (source.form, source.channels, source.step)
     let own = finish
     append(
       ChainInstruction(
         "affine", fused.lead.path,
-        ByteStep("bytes") { memory in
+        ByteStep("bytes", rows: form.rows, elements: form.rows * form.pixels.width * channels) {
+          memory, rows in
+          let (first, count) = form.pixels(of: rows)
           var ending = own.ending()
           thaw_bytes_affine(
-            memory.bytes(0), Int64(pixels), Int64(channels), Int64(step), Int32(zero),
-            shift.start, &ending, memory[1], Int64(resultStep))
+            memory.bytes(0) + first * step, Int64(count), Int64(channels), Int64(step),
+            Int32(form.scale.zero), shift.start, &ending,
+            memory[1] + first * resultStep * own.size, Int64(resultStep))
         }, [.tensor(source.tensor), result.operand]))
     define(fused.result, as: result)
   }
@@ -51,15 +53,18 @@ extension ChainBuilder {
     _ table: [UInt8], _ source: ByteTensor, into target: ByteTensor, at channel: Int,
     _ path: ParameterPath
   ) {
-    let pixels = source.images * source.pixels.count
-    let (channels, step, resultStep) = (source.channels, source.step, target.step)
+    let (form, channels, step, resultStep) = (
+      source.form, source.channels, source.step, target.step
+    )
     append(
       ChainInstruction(
         "table", path,
-        ByteStep("bytes") { memory in
+        ByteStep("bytes", rows: form.rows, elements: form.rows * form.pixels.width * channels) {
+          memory, rows in
+          let (first, count) = form.pixels(of: rows)
           thaw_bytes_map(
-            memory.bytes(0), Int64(pixels), Int64(channels), Int64(step), table,
-            memory.bytes(1) + channel, Int64(resultStep))
+            memory.bytes(0) + first * step, Int64(count), Int64(channels), Int64(step), table,
+            memory.bytes(1) + first * resultStep + channel, Int64(resultStep))
         }, [.tensor(source.tensor), .tensor(target.tensor)]))
   }
 
@@ -70,17 +75,19 @@ extension ChainBuilder {
     finish.residualStep = second.step
     finish.residualScale = second.scale.scale
     finish.residualZero = second.scale.zero
-    let pixels = first.images * first.pixels.count
-    let (channels, step, scale) = (first.channels, first.step, first.scale)
+    let (form, channels, step) = (first.form, first.channels, first.step)
     let own = finish
     append(
       ChainInstruction(
         "addition", fused.lead.path,
-        ByteStep("bytes") { memory in
-          var ending = own.ending(memory.bytes(1))
+        ByteStep("bytes", rows: form.rows, elements: form.rows * form.pixels.width * channels) {
+          memory, rows in
+          let (first, count) = form.pixels(of: rows)
+          var ending = own.ending(memory.bytes(1) + first * own.residualStep)
           thaw_bytes_add(
-            memory.bytes(0), Int64(pixels), Int64(channels), Int64(step), scale.scale,
-            Int32(scale.zero), &ending, memory[2], Int64(resultStep))
+            memory.bytes(0) + first * step, Int64(count), Int64(channels), Int64(step),
+            form.scale.scale, Int32(form.scale.zero), &ending,
+            memory[2] + first * resultStep * own.size, Int64(resultStep))
         }, [.tensor(first.tensor), .tensor(second.tensor), result.operand]))
     define(fused.result, as: result)
   }
@@ -99,14 +106,17 @@ extension ChainBuilder {
     append(
       ChainInstruction(
         "gate", fused.lead.path,
-        ByteStep("bytes") { memory in
+        ByteStep(
+          "bytes", rows: left.pixels.height, elements: left.images * left.stride
+        ) { memory, rows in
+          let (first, count) = left.pixels(of: rows)
           var ending = own.ending()
           for image in 0..<left.images {
             thaw_bytes_gate(
-              memory.bytes(0) + image * left.stride, Int64(left.pixels.count),
+              memory.bytes(0) + image * left.stride + first * left.step, Int64(count),
               Int64(left.channels), Int64(left.step), zero,
               memory.bytes(1) + image * right.stride, gatesZero, product, &ending,
-              memory.bytes(2) + image * to.stride, Int64(to.step))
+              memory.bytes(2) + image * to.stride + first * to.step, Int64(to.step))
           }
         }, [.tensor(first.tensor), .tensor(gates.tensor), .tensor(target.tensor)]))
     define(fused.result, as: target)
@@ -174,26 +184,30 @@ extension ChainBuilder {
     // A maximum never falls on the padding: no byte is smaller than 0.
     let (isLargest, own, fixed) = (isMaximum, finish, geometry)
     let fill = isMaximum ? 0 : UInt8(source.scale.zero)
-    let size = output.count * resultStep * (own.isFloat ? 4 : 1)
+    let row = output.width * resultStep * own.size
     let form = source.form
     append(
       ChainInstruction(
         "pooling", fused.lead.path,
-        ByteStep("bytes") { [factors] memory in
+        ByteStep(
+          "bytes", rows: output.height, elements: output.count * form.step,
+          products: window.kernel.count, scratch: padding.isNeeded ? [2] : []
+        ) { [factors] memory, rows in
           var geometry = fixed
+          geometry.output.0 = Int64(rows.count)
+          let read = padding.rows(rows, of: window)
           for image in 0..<form.images {
-            var from = UnsafePointer(memory.bytes(0) + image * form.stride)
-            if padding.isNeeded {
-              padding.pad(from, step: form.step, fill: fill, into: memory.bytes(2))
-              from = UnsafePointer(memory.bytes(2))
-            }
+            let from = padding.source(
+              memory.bytes(0) + image * form.stride, rows: read, step: form.step, fill: fill,
+              scratch: padding.isNeeded ? memory.bytes(2) : nil)
+            let to = memory[1] + (image * output.height + rows.lowerBound) * row
             if isLargest {
-              thaw_bytes_maximum(&geometry, from, memory.bytes(1) + image * size)
+              thaw_bytes_maximum(&geometry, from, to.assumingMemoryBound(to: UInt8.self))
             } else {
               var ending = own.ending()
               thaw_bytes_average(
-                &geometry, from, Int32(form.scale.zero), factors.start, &ending,
-                memory[1] + image * size)
+                &geometry, from, Int32(form.scale.zero),
+                factors.start + rows.lowerBound * output.width, &ending, to)
             }
           }
         }, arguments))

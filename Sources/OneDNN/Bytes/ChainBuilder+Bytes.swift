@@ -18,6 +18,9 @@ struct ByteFinish: Sendable {
   var zero = 0
   var isFloat = false
 
+  /// Bytes of an element of the result.
+  var size: Int { isFloat ? 4 : 1 }
+
   /// The ending of one image, whose residual is at `residual`.
   func ending(_ residual: UnsafePointer<UInt8>? = nil) -> thaw_byte_ending {
     thaw_byte_ending(
@@ -190,36 +193,39 @@ extension ChainBuilder {
       arguments.append(.tensor(try makeBytes(count: padding.count * source.step, path)))
     }
     let scratch = padding.isNeeded ? arguments.count - 1 : nil
-    let (zero, isFloat) = (UInt8(source.scale.zero), finish.isFloat)
+    let zero = UInt8(source.scale.zero)
     let sizes = (
-      source: image.count * source.step, result: output.count * resultStep,
-      residual: output.count * (residual?.step ?? 0)
+      source: image.count * source.step, result: output.width * resultStep,
+      residual: output.width * (residual?.step ?? 0)
     )
     let hasResidual = residual != nil
     let (own, step, geometryOfGroup) = (finish, source.step, geometry)
-    let body: @Sendable (ByteMemory) -> Void = { memory in
+    let body: @Sendable (ByteMemory, Range<Int>) -> Void = { memory, rows in
+      let read = padding.rows(rows, of: window)
       for number in 0..<images {
-        var from = UnsafePointer(memory.bytes(0) + number * sizes.source)
-        if let scratch {
-          padding.pad(from, step: step, fill: zero, into: memory.bytes(scratch))
-          from = UnsafePointer(memory.bytes(scratch))
-        }
+        let from = padding.source(
+          memory.bytes(0) + number * sizes.source, rows: read, step: step, fill: zero,
+          scratch: scratch.map { memory.bytes($0) })
         var geometry = geometryOfGroup
+        geometry.output.0 = Int64(rows.count)
+        let row = number * output.height + rows.lowerBound
         for group in 0..<groups {
           let first = group * channels / groups
           let other =
-            hasResidual
-            ? UnsafePointer(memory.bytes(2) + number * sizes.residual + first) : nil
+            hasResidual ? UnsafePointer(memory.bytes(2) + row * sizes.residual + first) : nil
           var ending = own.ending(other)
           ending.factor = UnsafePointer(own.factor.start + first)
-          let place = number * sizes.result + first
           thaw_bytes_convolution(
             &geometry, from + group * perGroup, packed.start + group * packedSize,
-            bias.start + first, &ending, memory[1] + place * (isFloat ? 4 : 1))
+            bias.start + first, &ending,
+            memory[1] + (row * sizes.result + first) * own.size)
         }
       }
     }
-    append(ChainInstruction("convolution", path, ByteStep("bytes") { body($0) }, arguments))
+    let convolution = ByteStep(
+      "bytes", rows: output.height, elements: output.count * channels, products: taps * perGroup,
+      scratch: scratch.map { [$0] } ?? [], body)
+    append(ChainInstruction("convolution", path, convolution, arguments))
     define(fused.result, as: result)
   }
 
@@ -249,22 +255,27 @@ extension ChainBuilder {
     finish.factor = factor
     let scratch = try makeBytes(
       count: padding.count * source.step + 8 * source.step + 64, path)
-    let sizes = (source: source.stride, result: output.count * resultStep)
-    let (images, step, zero) = (source.images, source.step, UInt8(source.scale.zero))
+    let (form, zero, window) = (source.form, UInt8(source.scale.zero), layer.window)
     let (own, fixed) = (finish, geometry)
     append(
       ChainInstruction(
         "convolution", path,
-        ByteStep("bytes, depthwise") { memory in
+        ByteStep(
+          "bytes, depthwise", rows: output.height, elements: output.count * layer.outputs,
+          products: window.kernel.count, scratch: [2]
+        ) { memory, rows in
           var geometry = fixed
-          for number in 0..<images {
+          geometry.output.0 = Int64(rows.count)
+          let read = padding.rows(rows, of: window)
+          for number in 0..<form.images {
             padding.pad(
-              memory.bytes(0) + number * sizes.source, step: step, fill: zero,
+              memory.bytes(0) + number * form.stride, rows: read, step: form.step, fill: zero,
               into: memory.bytes(2))
             var ending = own.ending()
+            let row = number * output.height + rows.lowerBound
             thaw_bytes_depthwise(
               &geometry, memory.bytes(2), packed.start, bias.start, &ending,
-              memory[1] + number * sizes.result * (own.isFloat ? 4 : 1))
+              memory[1] + row * output.width * resultStep * own.size)
           }
         }, [.tensor(source.tensor), result.operand, .tensor(scratch)]))
     define(fused.result, as: result)
@@ -330,13 +341,36 @@ struct BytePadding: Sendable {
     return geometry
   }
 
+  /// The rows of the padded image under the windows of these rows of the result.
+  func rows(_ rows: Range<Int>, of window: Window2D) -> Range<Int> {
+    let span = (window.kernel.height - 1) * window.dilation.height + 1
+    let first = rows.lowerBound * window.stride.height
+    return first..<first + (rows.count - 1) * window.stride.height + span
+  }
+
+  /// Some rows of `image` with the padding around it: within `scratch`, which is nil where there is none.
+  func source(
+    _ image: UnsafePointer<UInt8>, rows: Range<Int>, step: Int, fill: UInt8,
+    scratch: UnsafeMutablePointer<UInt8>?
+  ) -> UnsafePointer<UInt8> {
+    guard let scratch else { return image + rows.lowerBound * input.width * step }
+    pad(image, rows: rows, step: step, fill: fill, into: scratch)
+    return UnsafePointer(scratch)
+  }
+
+  /// Writes some rows of the padded image.
   func pad(
-    _ image: UnsafePointer<UInt8>, step: Int, fill: UInt8, into target: UnsafeMutablePointer<UInt8>
+    _ image: UnsafePointer<UInt8>, rows: Range<Int>, step: Int, fill: UInt8,
+    into target: UnsafeMutablePointer<UInt8>
   ) {
-    let before = [Int64(before.height), Int64(before.width)]
-    let after = [Int64(after.height), Int64(after.width)]
+    let end = before.height + input.height
+    let inside = rows.clamped(to: before.height..<end)
+    let above = Int64(min(rows.upperBound, before.height) - rows.lowerBound)
+    let below = Int64(rows.upperBound - max(rows.lowerBound, end))
     thaw_bytes_pad(
-      image, Int64(input.height), Int64(input.width), Int64(step), before, after, fill, target)
+      image + max(inside.lowerBound - before.height, 0) * input.width * step, Int64(inside.count),
+      Int64(input.width), Int64(step), [max(above, 0), Int64(before.width)],
+      [max(below, 0), Int64(after.width)], fill, target)
   }
 }
 

@@ -17,6 +17,7 @@ int thaw_dnnl_call_create(
   *call = NULL;
   dnnl_engine_t engine;
   int status = thaw_dnnl_engine(&engine);
+  if (status == dnnl_success) status = thaw_dnnl_primitive_compile(primitive);
   if (status != dnnl_success) return status;
   if (count > THAW_DNNL_MOST_ARGUMENTS) return dnnl_invalid_arguments;
   thaw_dnnl_call *made = calloc(1, sizeof *made);

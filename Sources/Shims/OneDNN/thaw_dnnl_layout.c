@@ -172,3 +172,26 @@ void *thaw_dnnl_allocate(size_t bytes) {
 }
 
 void thaw_dnnl_free(void *memory) { free(memory); }
+
+static size_t mapped_size(size_t bytes) {
+  size_t unit = bytes >= HUGE_PAGE ? HUGE_PAGE : 4096;
+  return bytes ? (bytes + unit - 1) / unit * unit : unit;
+}
+
+void *thaw_dnnl_allocate_zeros(size_t bytes) {
+  // What malloc gives may have been used before. Mapped memory is zero.
+  size_t size = mapped_size(bytes), slack = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+  char *memory = mmap(
+      NULL, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+  if (slack == 0) return memory;
+  size_t before = (slack - (uintptr_t)memory % slack) % slack;
+  if (before > 0) munmap(memory, before);
+  if (before < slack) munmap(memory + before + size, slack - before);
+  madvise(memory + before, size, MADV_HUGEPAGE);  // advice: may be refused
+  return memory + before;
+}
+
+void thaw_dnnl_free_zeros(void *memory, size_t bytes) {
+  if (memory) munmap(memory, mapped_size(bytes));
+}

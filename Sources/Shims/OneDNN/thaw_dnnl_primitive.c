@@ -56,20 +56,20 @@ static dnnl_status_t make_attributes(
 
 // Takes over `description`.
 static int finish(thaw_dnnl_primitive **primitive, dnnl_primitive_desc_t description) {
-  dnnl_primitive_t made;
-  dnnl_status_t status = dnnl_primitive_create(&made, description);
-  thaw_dnnl_primitive *result = NULL;
-  if (status == dnnl_success && !(result = malloc(sizeof *result))) {
-    dnnl_primitive_destroy(made);
-    status = dnnl_out_of_memory;
-  }
-  if (status != dnnl_success) {
+  thaw_dnnl_primitive *made = calloc(1, sizeof *made);
+  if (!made) {
     dnnl_primitive_desc_destroy(description);
-    return status;
+    return dnnl_out_of_memory;
   }
-  *result = (thaw_dnnl_primitive){made, description};
-  *primitive = result;
+  made->description = description;
+  *primitive = made;
   return dnnl_success;
+}
+
+int thaw_dnnl_primitive_compile(const thaw_dnnl_primitive *primitive) {
+  if (primitive->primitive) return dnnl_success;
+  return dnnl_primitive_create(
+      &((thaw_dnnl_primitive *)primitive)->primitive, primitive->description);
 }
 
 static int create(
@@ -288,8 +288,8 @@ int thaw_dnnl_scaled_reorder(
 
 void thaw_dnnl_primitive_destroy(thaw_dnnl_primitive *primitive) {
   if (!primitive) return;
-  dnnl_primitive_destroy(primitive->primitive);
-  dnnl_primitive_desc_destroy(primitive->description);
+  if (primitive->primitive) dnnl_primitive_destroy(primitive->primitive);
+  if (primitive->description) dnnl_primitive_desc_destroy(primitive->description);
   free(primitive);
 }
 
@@ -308,7 +308,7 @@ int thaw_dnnl_argument_index(int role) {
 }
 
 int thaw_dnnl_primitive_layout(
-    const thaw_dnnl_primitive *primitive, thaw_dnnl_role role, thaw_dnnl_layout **layout) {
+    const thaw_dnnl_primitive *primitive, int role, thaw_dnnl_layout **layout) {
   *layout = NULL;
   const dnnl_memory_desc_t *found = dnnl_primitive_desc_query_md(
       primitive->description, dnnl_query_exec_arg_md, thaw_dnnl_argument_index(role));
@@ -335,6 +335,7 @@ int thaw_dnnl_run_reorder(
   dnnl_stream_t stream = NULL;
   dnnl_memory_t input = NULL, output = NULL, scratch = NULL;
   int status = thaw_dnnl_engine(&engine);
+  if (status == dnnl_success) status = thaw_dnnl_primitive_compile(primitive);
   if (status == dnnl_success)
     status = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
   if (status == dnnl_success)

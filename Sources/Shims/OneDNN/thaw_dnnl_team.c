@@ -7,14 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "thaw_dnnl_internal.h"
+
 extern void omp_set_num_threads(int count);
 extern int omp_get_thread_limit(void);
-
-#if defined(__x86_64__)
-#define PAUSE() __builtin_ia32_pause()
-#else
-#define PAUSE() ((void)0)
-#endif
 
 // How often a thread looks again before it sleeps: about 20 microseconds, what waking costs. libgomp's
 // threads look for milliseconds, which is time that other programs do not have.
@@ -57,7 +53,7 @@ static job *open_job(void) {
 static void wait_for_work(void) {
   unsigned seen = atomic_load(&news);
   pthread_mutex_unlock(&lock);
-  for (int i = 0; i < LOOKS && atomic_load(&news) == seen; i++) PAUSE();
+  for (int i = 0; i < LOOKS && atomic_load(&news) == seen; i++) THAW_PAUSE();
   pthread_mutex_lock(&lock);
   while (atomic_load(&news) == seen) pthread_cond_wait(&work_came, &lock);
 }
@@ -132,7 +128,7 @@ static void close_when_done(job *each) {
   while (*place != each) place = &(*place)->next;
   *place = each->next;
   pthread_mutex_unlock(&lock);
-  for (int i = 0; i < LOOKS && atomic_load(&each->helpers) > 0; i++) PAUSE();
+  for (int i = 0; i < LOOKS && atomic_load(&each->helpers) > 0; i++) THAW_PAUSE();
   pthread_mutex_lock(&lock);
   while (atomic_load(&each->helpers) > 0) pthread_cond_wait(&helper_left, &lock);
   pthread_mutex_unlock(&lock);

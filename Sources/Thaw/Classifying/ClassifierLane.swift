@@ -15,7 +15,9 @@ protocol PhotoLane: AnyObject, Sendable {
   var maximumPhotos: Int { get }
 
   /// Answers jobs, at most ``maximumPhotos``; those that nobody wants any more are passed over.
-  func answer(_ jobs: [PhotoJob])
+  ///
+  /// - Parameter idle: how many other workers have nothing to do, so that their threads may be used.
+  func answer(_ jobs: [PhotoJob], idle: () -> Int)
 }
 
 /// What one worker thread computes with: the compiled network and the memory for one batch.
@@ -49,8 +51,8 @@ final class ClassifierLane: PhotoLane, @unchecked Sendable {
     logits = AlignedStorage(count: rows * head.outputStride)
   }
 
-  /// Answers jobs, at most ``maximumPhotos``; those that nobody wants any more are passed over.
-  func answer(_ jobs: [PhotoJob]) {
+  /// See ``PhotoLane/answer(_:idle:)``.
+  func answer(_ jobs: [PhotoJob], idle: () -> Int) {
     var prepared: [(job: PhotoJob, rows: Range<Int>)] = []
     var next = 0
     for job in jobs where job.begin() {
@@ -62,7 +64,7 @@ final class ClassifierLane: PhotoLane, @unchecked Sendable {
       } catch { job.finish(.failure(error)) }
     }
     guard next > 0 else { return }
-    do { try compute(rows: next) } catch {
+    do { try compute(rows: next, threads: 1 + idle()) } catch {
       for (job, _) in prepared {
         job.finish(.failure(ImageClassifierError.failed("\(error)")))
       }
@@ -107,14 +109,14 @@ final class ClassifierLane: PhotoLane, @unchecked Sendable {
   }
 
   /// From the first `rows` rows of ``pixels`` to ``features`` and ``logits``.
-  private func compute(rows: Int) throws {
+  private func compute(rows: Int, threads: Int) throws {
     var input = UnsafeBufferPointer(
       rebasing: pixels.elements[..<(rows * network.preprocessing.elementCount)])
     if let backbone {
-      try backbone.run(input, into: features.elements)
+      try backbone.run(input, into: features.elements, threads: threads)
       input = UnsafeBufferPointer(rebasing: features.elements[..<(rows * head.inputStride)])
     }
-    try head.run(input, into: logits.elements)
+    try head.run(input, into: logits.elements, threads: threads)
   }
 
   private func result(_ question: Question, _ rows: Range<Int>) -> PhotoAnswer {

@@ -105,8 +105,8 @@ struct ClassifierNetwork: Sendable {
       let (backbone, head) = try compiled()
       for _ in 0..<count {
         let lane = ClassifierLane(
-          self, backbone: try backbone?.makeWorker(), head: try head.makeWorker(),
-          maximumBatch: maximumBatch)
+          self, backbone: try backbone?.makeWorker(threads: count),
+          head: try head.makeWorker(threads: count), maximumBatch: maximumBatch)
         lanes.withLock { $0.append(lane) }
       }
     }

@@ -77,7 +77,7 @@ private final class ExplainerLane: PhotoLane, @unchecked Sendable {
     self.path = path
   }
 
-  func answer(_ jobs: [PhotoJob]) {
+  func answer(_ jobs: [PhotoJob], idle: () -> Int) {
     for job in jobs where job.begin() {
       guard case .explanation(let index) = job.question else { continue }
       job.finish(

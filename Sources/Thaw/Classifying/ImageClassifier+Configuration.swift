@@ -14,7 +14,8 @@ extension ImageClassifier {
   public struct Configuration: Sendable {
     /// Threads that compute, at least 1; by default one a physical core this process may use.
     ///
-    /// Each decodes and computes its photos alone and has its own working memory.
+    /// Each decodes and computes its photos alone and has its own working memory; while others have nothing
+    /// to do, they help to compute.
     public var workers: Int
     /// How many photos may wait before ``ImageClassifierError/overloaded(waiting:capacity:)`` is
     /// thrown, at least 1. Photos under way do not count, nor do those of a

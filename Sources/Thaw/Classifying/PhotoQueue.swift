@@ -14,6 +14,7 @@ final class PhotoQueue: @unchecked Sendable {
   private var jobs: [(job: PhotoJob, isBounded: Bool)] = []
   private var counts = ImageClassifier.Statistics()
   private var isClosed = false
+  private var idle = 0
 
   /// How a job is let in.
   enum Admission {
@@ -77,6 +78,9 @@ final class PhotoQueue: @unchecked Sendable {
     }
   }
 
+  /// How many workers have nothing to do and will not have anything soon.
+  var idleWorkers: Int { monitor.sync { max(idle - jobs.count, 0) } }
+
   /// Counts the time that a worker spent on a batch.
   func count(busy: Duration) { monitor.sync { counts.busy += busy } }
 
@@ -93,7 +97,11 @@ final class PhotoQueue: @unchecked Sendable {
   func take(upTo maximum: Int) -> [PhotoJob]? {
     monitor.sync {
       while true {
-        while jobs.isEmpty && !isClosed { monitor.wait() }
+        while jobs.isEmpty && !isClosed {
+          idle += 1
+          monitor.wait()
+          idle -= 1
+        }
         guard let first = jobs.first else { return nil }
         let rest = delay == .zero ? .zero : delay - first.job.start.duration(to: .now)
         if isClosed || jobs.count >= maximum || rest <= .zero { break }

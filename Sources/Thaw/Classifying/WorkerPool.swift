@@ -54,7 +54,7 @@ final class WorkerPool: Sendable {
     threads = try WorkerThreads(count: lanes.count) { number in
       let lane = lanes[number]
       while let jobs = queue.take(upTo: lane.maximumPhotos) {
-        let busy = ContinuousClock().measure { lane.answer(jobs) }
+        let busy = ContinuousClock().measure { lane.answer(jobs) { queue.idleWorkers } }
         queue.count(busy: busy)
       }
       ending.workerEnded()

@@ -176,9 +176,31 @@ int thaw_dnnl_scaled_reorder(
     bool accumulates);
 
 void thaw_dnnl_primitive_destroy(thaw_dnnl_primitive *primitive);
-// The layout this primitive wants for one of its tensors; the caller destroys it.
+
+// Compiles the kernel where that has not been done, as whatever runs a primitive does: a description alone says
+// which layouts it wants, and of a primitive and its parts a plan may need one or the other. Several
+// primitives may be compiled at the same time.
+int thaw_dnnl_primitive_compile(const thaw_dnnl_primitive *primitive);
+// How many units of its result a primitive may be cut into: blocks of channels, or rows; 1 where it may not.
+int64_t thaw_dnnl_primitive_units(const thaw_dnnl_primitive *primitive);
+// Into how many parts it is worth cutting it, at least 1.
+int64_t thaw_dnnl_primitive_most_parts(const thaw_dnnl_primitive *primitive);
+// The primitive that computes `count` of these units, from `first` on, to the bits that `whole` computes
+// there. Unsupported where the library has another kernel for it.
+int thaw_dnnl_primitive_part(
+    thaw_dnnl_primitive **part, const thaw_dnnl_primitive *whole, int64_t first, int64_t count);
+// Whether parts are known to give the bits of the whole.
+bool thaw_dnnl_primitive_is_proven(const thaw_dnnl_primitive *primitive);
+// Whether they do so on numbers that are made up here; for convolutions.
+int thaw_dnnl_parts_agree(
+    const thaw_dnnl_primitive *whole, const thaw_dnnl_primitive *const *parts, int count,
+    bool *agree);
+// Where a part's tensor begins within that of the whole, in bytes.
+size_t thaw_dnnl_primitive_offset(const thaw_dnnl_primitive *part, int role);
+// The layout this primitive wants for one of its tensors, named by a thaw_dnnl_role and an index where it has
+// one; the caller destroys it.
 int thaw_dnnl_primitive_layout(
-    const thaw_dnnl_primitive *primitive, thaw_dnnl_role role, thaw_dnnl_layout **layout);
+    const thaw_dnnl_primitive *primitive, int role, thaw_dnnl_layout **layout);
 // Name of the kernel behind it, for example `jit:avx512_core`; valid as long as the primitive.
 const char *thaw_dnnl_primitive_kernel(const thaw_dnnl_primitive *primitive);
 // Runs a primitive that has one source and one destination and no scratchpad, now.
@@ -210,9 +232,9 @@ typedef struct thaw_dnnl_lane thaw_dnnl_lane;
 
 typedef enum {
   THAW_DNNL_IN_ARENA,   // `offset` bytes into the lane's arena
-  THAW_DNNL_AT_ADDRESS, // `address`, read only, shared by all lanes
-  THAW_DNNL_AT_INPUT,   // the images of this pass
-  THAW_DNNL_AT_OUTPUT   // the results of this pass
+  THAW_DNNL_AT_ADDRESS, // `offset` bytes behind `address`, read only, shared by all lanes
+  THAW_DNNL_AT_INPUT,   // the images of this pass, `offset` bytes from their start
+  THAW_DNNL_AT_OUTPUT   // the results of this pass, the same
 } thaw_dnnl_place;
 
 // One tensor of one instruction. `role` is a thaw_dnnl_role (plus an index where it has one).
@@ -238,6 +260,9 @@ typedef int (*thaw_dnnl_step)(const void *context, void *const *addresses);
 int thaw_dnnl_chain_append_step(
     thaw_dnnl_chain *chain, thaw_dnnl_step step, const void *context,
     const thaw_dnnl_argument *arguments, int count);
+// Ends a turn: what was appended since the last one are parts that may be computed at the same time.
+// Only chains whose passes are shared (thaw_dnnl_lane_share) have turns.
+int thaw_dnnl_chain_end_turn(thaw_dnnl_chain *chain);
 // Makes memory for one pass through a complete chain, which must outlive it.
 int thaw_dnnl_lane_create(thaw_dnnl_lane **lane, const thaw_dnnl_chain *chain);
 void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane);
@@ -250,7 +275,13 @@ void thaw_dnnl_lane_destroy(thaw_dnnl_lane *lane);
 int thaw_dnnl_lanes_run(
     thaw_dnnl_lane *const *lanes, int count, const float *input, float *output, int64_t passes,
     int *failed_instruction);
-// Adds up wall time per instruction from now on into `seconds`, one element each; NULL stops. For
+// Runs one pass of a chain of turns on at most `members` threads, of which some may come late or not at
+// all: each takes the next part that nobody has begun, and goes to the next turn when all parts are done.
+// What is computed does not depend on who computes it.
+int thaw_dnnl_lane_share(
+    thaw_dnnl_lane *lane, int members, const float *input, float *output, int *failed_instruction);
+// Adds up wall time per instruction from now on into `seconds`, one element each (of shared passes, per
+// turn); NULL stops. For
 // measurement only: it reads the clock around every instruction.
 void thaw_dnnl_lane_profile(thaw_dnnl_lane *lane, double *seconds);
 
