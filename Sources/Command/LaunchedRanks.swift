@@ -32,12 +32,14 @@ enum LaunchedRanks {
     let ranks = RankGroup.current
     guard ranks.hasOthers else { return }
     switch command {
-    case is Fit, is Cache, is Train, is FineTune: return
+    case is Fit, is Prepare, is Cache, is Train, is FineTune: return
+    case let evaluate as Evaluate where evaluate.isOfRun: return
     // Asked for by --help; the parser's own.
     case let command where "\(type(of: command))" == "HelpCommand": return
     default:
       throw RankError.launch(
-        "this command does not spread over \(ranks.count) ranks: fit, cache, train and fine-tune do."
+        "this command does not spread over \(ranks.count) ranks: fit, prepare, cache, train, fine-tune and evaluate --run"
+          + " do."
           + " Start it without the launcher.")
     }
   }

@@ -53,16 +53,22 @@ package struct Follower {
       console: console, threads: job.threads,
       engine: StageContext.EngineChoice(rawValue: job.engine) ?? .oneDNN, pretrained: try store(),
       ranks: ranks)
-    let run = try OpenRun(following: job, context: context)
-    do {
-      switch job.kind {
-      case .cache: _ = try CacheStage(run).fill()
-      case .train: try TrainStage(run).follow()
-      case .fineTune: try FineTuneStage(run).follow()
-      }
-    } catch {
+    do { try work(job, context) } catch {
       console.say("\(error)")
       throw error
+    }
+  }
+
+  private func work(_ job: RankJob, _ context: StageContext) throws {
+    // Before there is a run to open.
+    if job.kind == .verify { return try PrepareStage(following: job, context: context).follow(job) }
+    let run = try OpenRun(following: job, context: context)
+    switch job.kind {
+    case .cache: _ = try CacheStage(run).fill()
+    case .train: try TrainStage(run).follow()
+    case .fineTune: try FineTuneStage(run).follow()
+    case .evaluate: try EvaluateStage(context: context).follow(job, in: run)
+    case .verify: break
     }
   }
 }

@@ -66,6 +66,14 @@ package struct FreezePlan: Hashable, Sendable, Codable {
     trains(group: node.group) ? trainableBatchNorm : frozenBatchNorm
   }
 
+  /// Whether a batch norm of `graph` normalises by the statistics of the batch in training.
+  package func usesBatchStatistics(in graph: Graph) -> Bool {
+    graph.nodes.contains { node in
+      guard case .batchNormalization = node.operation else { return false }
+      return batchNormMode(of: node).usesBatchStatistics
+    }
+  }
+
   /// Whether `parameter` of `node` has a gradient.
   ///
   /// The affine part of a batch norm follows its mode (`training` learns, also in a frozen group:

@@ -115,12 +115,12 @@ package struct OneDNNEngine: Engine {
         graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
         size: size, lanes: max(min(threads, batch), 1))
       if let memory {
-        let needed = program.memoryNeed
+        let needed = program.memoryNeed()
         guard needed <= memory else {
           throw ExecutionError.memory(batch: batch - 1, needed: needed, allowed: memory)
         }
       }
-      return try OneDNNTrainingPlan(program)
+      return try OneDNNTrainingPlan(program, memory: memory)
     }
   }
 }

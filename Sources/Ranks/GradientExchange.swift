@@ -3,189 +3,128 @@
 /// Adds the gradients of a batch's shards, wherever they were computed, in the order of ``ShardTree``:
 /// the sums are the same to the bit on any number of ranks.
 ///
-/// Each rank adds up a slice of the gradient (reduce-scatter) and sends the sums to all (allgather), in
-/// messages of 4 MB, so that slices are added while others are on their way. Takes memory once.
+/// The gradient comes in blocks (the parameters), the last first, as a backward pass makes them. It is sent in
+/// buckets of 4 MB, from its end to its beginning, each as soon as all of this rank's shards have added to it: a
+/// bucket is cut into a slice for each rank, which adds it up (reduce-scatter) and sends the sum to all
+/// (allgather). What is under way moves when somebody calls ``advance()``. Takes memory once.
 package final class GradientExchange {
   private let group: RankGroup
   private let tree: ShardTree
-  /// Numbers of the gradient.
-  private let count: Int
-  /// Whole gradients: sums of own shards.
-  private var free: [UnsafeMutablePointer<Float>] = []
-  private var allocated: [UnsafeMutablePointer<Float>] = []
-  private var sums: ShardSums
-  /// What others send for this rank's slice.
-  private var incoming: UnsafeMutablePointer<Float>?
-  /// Memory of the last exchange's result, its own until the next shard is taken.
-  private var result: UnsafeMutablePointer<Float>?
+  /// Where each block begins, and where the last one ends.
+  private let starts: [Int]
+  private var count: Int { starts[starts.count - 1] }
+  /// The partial sums of each block, the left-most first; sum i of any block lies in `levels[i]`.
+  private var sums: [ShardSums]
+  private var levels: [UnsafeMutablePointer<Float>] = []
+  /// Own shards that each block has.
+  private var added: [Int]
+  private var buckets: GradientBuckets
+  /// Of several ranks, the sums over all shards.
+  private var target: UnsafeMutablePointer<Float>?
 
-  /// - Parameter count: numbers of the gradient, at least 1.
-  package init(_ group: RankGroup, shards: Int, count: Int) {
+  /// - Parameter counts: numbers of each block, in order.
+  package init(_ group: RankGroup, shards: Int, counts: [Int]) {
     self.group = group
-    self.count = count
     tree = ShardTree(shards: shards)
-    sums = ShardSums(tree, count: count)
+    starts = counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+    let tree = tree
+    sums = counts.map { ShardSums(tree, count: $0) }
+    added = counts.map { _ in 0 }
+    buckets = GradientBuckets(group, tree, count: starts[starts.count - 1])
+  }
+
+  /// A gradient of one block.
+  package convenience init(_ group: RankGroup, shards: Int, count: Int) {
+    self.init(group, shards: shards, counts: [count])
   }
 
   deinit {
-    for memory in allocated { memory.deallocate() }
-    incoming?.deallocate()
+    // What a failed step has left under way must keep its memory.
+    guard !buckets.isOpen else { return }
+    for memory in levels { memory.deallocate() }
+    target?.deallocate()
+    buckets.deallocate()
+  }
+
+  /// The numbers of each message's bucket, in the order in which they are sent.
+  package static func buckets(of count: Int) -> [Range<Int>] {
+    stride(from: count, to: 0, by: -RankGroup.bucket).map { max($0 - RankGroup.bucket, 0)..<$0 }
   }
 
   /// The shards that this rank computes, in the order in which they are to be added.
-  package var ownShards: Range<Int> { tree.shards(of: group.rank, of: group.count) }
+  package var ownShards: Range<Int> { shards(of: group.rank) }
 
-  /// Takes the gradient of the next own shard, which `body` writes.
-  package func add(_ shard: Int, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Void)
-    rethrows
-  {
-    if let result {
-      free.append(result)
-      self.result = nil
-    }
-    let memory = take()
-    do { try body(UnsafeMutableBufferPointer(start: memory, count: count)) } catch {
-      free.append(memory)
-      throw error
-    }
-    free += sums.push(shard..<shard + 1, memory)
+  /// The shards that rank `rank` computes.
+  package func shards(of rank: Int) -> Range<Int> { tree.shards(of: rank, of: group.count) }
+
+  /// Buckets of the step under way that this rank has added up its slice of.
+  package var summedBuckets: Int { buckets.isOpen ? buckets.summed : 0 }
+
+  /// Takes a block of own shard `shard`, which `body` writes; shards come in order, blocks in any.
+  package func add(
+    _ shard: Int, block: Int = 0, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws {
+    precondition(
+      shard == ownShards.lowerBound + added[block], "The shards of a block come in order.")
+    let memory = level(sums[block].stack.count) + starts[block]
+    let count = starts[block + 1] - starts[block]
+    try body(UnsafeMutableBufferPointer(start: memory, count: count))
+    sums[block].push(shard..<shard + 1, memory)
+    added[block] += 1
+    guard group.hasOthers, added[block] == ownShards.count else { return }
+    try open()
+    buckets.complete(starts[block]..<starts[block + 1])
+    try advance()
   }
 
-  /// Forgets the shards that were taken.
+  /// Sends what is complete, adds what has arrived.
+  ///
+  /// - Throws: ``RankError/lost(_:)``.
+  package func advance() throws {
+    guard buckets.isOpen else { return }
+    try buckets.advance(levels)
+  }
+
+  /// Forgets what a step that failed before its messages has taken.
   package func reset() {
-    free += sums.stack.map(\.values)
-    if let result { free.append(result) }
-    result = nil
-    sums = ShardSums(tree, count: count)
+    for block in sums.indices {
+      sums[block] = ShardSums(tree, count: starts[block + 1] - starts[block])
+      added[block] = 0
+    }
   }
 
-  private func take() -> UnsafeMutablePointer<Float> {
-    if let memory = free.popLast() { return memory }
-    let memory = UnsafeMutablePointer<Float>.allocate(capacity: count)
-    allocated.append(memory)
-    return memory
+  private func open() throws {
+    guard !buckets.isOpen else { return }
+    for depth in 0..<tree.sums(of: ownShards).count { _ = level(depth) }
+    let memory = target ?? UnsafeMutablePointer<Float>.allocate(capacity: max(count, 1))
+    target = memory
+    try buckets.open(into: memory)
   }
 
-  /// The sum over all shards, valid until the next one is taken.
+  private func level(_ depth: Int) -> UnsafeMutablePointer<Float> {
+    while levels.count <= depth {
+      levels.append(UnsafeMutablePointer<Float>.allocate(capacity: max(count, 1)))
+    }
+    return levels[depth]
+  }
+
+  /// The sum over all shards, valid until the next one is taken. Blocks that the last own shards have not given are
+  /// zeros.
   ///
   /// - Throws: ``RankError/lost(_:)``.
   package func sum() throws -> UnsafeMutableBufferPointer<Float> {
-    let own = sums.stack
-    sums = ShardSums(tree, count: count)
-    let target: UnsafeMutablePointer<Float>
-    if group.count == 1 {
-      precondition(own.count == 1, "One rank computes all shards.")
-      target = own[0].values
-    } else {
-      target = take()
-      defer { free += own.map(\.values) }
-      try exchange(own, into: target)
+    for block in sums.indices.reversed() {
+      while added[block] < ownShards.count {
+        try add(ownShards.lowerBound + added[block], block: block) { $0.update(repeating: 0) }
+      }
     }
-    result = target
+    reset()
+    guard group.hasOthers else {
+      return UnsafeMutableBufferPointer(start: level(0), count: count)
+    }
+    // A rank without shards comes here first.
+    try open()
+    try buckets.finish(levels)
     return UnsafeMutableBufferPointer(start: target, count: count)
-  }
-
-  /// The part of the gradient that a rank adds up.
-  private func slice(of rank: Int) -> Range<Int> {
-    rank * count / group.count..<(rank + 1) * count / group.count
-  }
-
-  private func exchange(
-    _ own: [(range: Range<Int>, values: UnsafeMutablePointer<Float>)],
-    into target: UnsafeMutablePointer<Float>
-  ) throws {
-    guard let transport = group.transport else { return }
-    let slice = slice(of: group.rank)
-    let pieces = group.pieces(of: slice)
-    var parts = incomingParts(slice)
-    // By piece of the slice.
-    var arriving = [[Waiting]](repeating: [], count: pieces.count)
-    for index in parts.indices where parts[index].rank != group.rank {
-      for (number, piece) in pieces.enumerated() {
-        arriving[number].append(
-          (
-            try transport.receive(
-              into: bytes(parts[index].values, piece, from: slice.lowerBound),
-              from: parts[index].rank,
-              tag: .gradientPart), parts[index].rank
-          ))
-      }
-    }
-    for (index, sum) in own.enumerated() {
-      guard let place = parts.firstIndex(where: { $0.range == own[index].range }) else { continue }
-      parts[place].values = sum.values + slice.lowerBound
-    }
-    var rest: [Waiting] = []
-    try receiveSums(transport, into: target, &rest)
-    for other in 0..<group.count where other != group.rank {
-      for sum in own {
-        for piece in group.pieces(of: self.slice(of: other)) {
-          let content = UnsafeRawBufferPointer(bytes(sum.values, piece, from: 0))
-          rest.append((try transport.send(content, to: other, tag: .gradientPart), other))
-        }
-      }
-    }
-    for (number, piece) in pieces.enumerated() {
-      try group.wait(for: arriving[number])
-      add(parts, piece, from: slice.lowerBound, into: target)
-      for other in 0..<group.count where other != group.rank {
-        let content = UnsafeRawBufferPointer(bytes(target, piece, from: 0))
-        rest.append((try transport.send(content, to: other, tag: .gradientSum), other))
-      }
-    }
-    try group.wait(for: rest)
-  }
-
-  private struct Part {
-    let rank: Int
-    let range: Range<Int>
-    /// Of the slice.
-    var values: UnsafeMutablePointer<Float>
-  }
-
-  /// The partial sums of all ranks in order; those of others have memory to arrive in.
-  private func incomingParts(_ slice: Range<Int>) -> [Part] {
-    let ranges = (0..<group.count).flatMap { rank in
-      tree.sums(of: tree.shards(of: rank, of: group.count)).map { (rank, $0) }
-    }
-    let memory =
-      incoming ?? UnsafeMutablePointer<Float>.allocate(capacity: max(ranges.count * slice.count, 1))
-    incoming = memory
-    return ranges.enumerated().map { place, part in
-      Part(rank: part.0, range: part.1, values: memory + place * slice.count)
-    }
-  }
-
-  private func receiveSums(
-    _ transport: any RankTransport, into target: UnsafeMutablePointer<Float>,
-    _ rest: inout [Waiting]
-  ) throws {
-    for other in 0..<group.count where other != group.rank {
-      for piece in group.pieces(of: slice(of: other)) {
-        rest.append(
-          (
-            try transport.receive(
-              into: bytes(target, piece, from: 0), from: other, tag: .gradientSum),
-            other
-          ))
-      }
-    }
-  }
-
-  private func add(
-    _ parts: [Part], _ piece: Range<Int>, from start: Int, into target: UnsafeMutablePointer<Float>
-  ) {
-    var sums = ShardSums(tree, count: piece.count)
-    for part in parts { _ = sums.push(part.range, part.values + (piece.lowerBound - start)) }
-    precondition(sums.stack.count == 1, "The parts of all ranks are the whole batch.")
-    (target + piece.lowerBound).update(from: sums.stack[0].values, count: piece.count)
-  }
-
-  private func bytes(
-    _ values: UnsafeMutablePointer<Float>, _ piece: Range<Int>, from start: Int
-  ) -> UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(
-      UnsafeMutableBufferPointer(
-        start: values + (piece.lowerBound - start), count: piece.count))
   }
 }

@@ -78,7 +78,9 @@ extension RankGroup {
   /// Gives everybody the parts of `values` that each rank has computed.
   ///
   /// - Parameter ranges: what each rank has, by rank; together all of `values`.
-  package func share(_ values: UnsafeMutableBufferPointer<Float>, ranges: [Range<Int>]) throws {
+  package func share<Number: BitwiseCopyable>(
+    _ values: UnsafeMutableBufferPointer<Number>, ranges: [Range<Int>]
+  ) throws {
     guard hasOthers, let transport else { return }
     var waiting: [Waiting] = []
     for other in 0..<count where other != rank {

@@ -18,6 +18,10 @@ package struct RankJob: Codable, Sendable, Equatable {
     case train
     /// Fine-tuning.
     case fineTune
+    /// A model judged on photos of the run.
+    case evaluate
+    /// Photos checked, before there is a run.
+    case verify
   }
   /// Which work.
   package let kind: Kind
@@ -31,10 +35,13 @@ package struct RankJob: Codable, Sendable, Equatable {
   package let engine: String
   /// Folder of the cards, where rank 0 was told one.
   package let pretrained: String?
+  /// What it is about: the split and the model file that are judged, the folder of the photos that are checked.
+  package var subject: [String]
 
   /// Describes a job.
   package init(
-    kind: Kind, run: String, recipe: String, threads: Int, engine: String, pretrained: String?
+    kind: Kind, run: String, recipe: String, threads: Int, engine: String, pretrained: String?,
+    subject: [String] = []
   ) {
     self.kind = kind
     self.run = run
@@ -42,5 +49,6 @@ package struct RankJob: Codable, Sendable, Equatable {
     self.threads = threads
     self.engine = engine
     self.pretrained = pretrained
+    self.subject = subject
   }
 }

@@ -60,21 +60,15 @@ struct ShardSums {
     (self.tree, self.count) = (tree, count)
   }
 
-  /// Adds the sum of `range`, which follows the last one; its memory may be written to. Returns memory
-  /// that is free again.
-  mutating func push(
-    _ range: Range<Int>, _ values: UnsafeMutablePointer<Float>
-  ) -> [UnsafeMutablePointer<Float>] {
+  /// Adds the sum of `range`, which follows the last one; its memory may be written to.
+  mutating func push(_ range: Range<Int>, _ values: UnsafeMutablePointer<Float>) {
     stack.append((range, values))
-    var free: [UnsafeMutablePointer<Float>] = []
     while stack.count > 1, tree.adds(stack[stack.count - 2].range, stack[stack.count - 1].range) {
       let right = stack.removeLast()
       let left = stack[stack.count - 1]
       let (sum, more) = (left.values, right.values)
       for index in 0..<count { sum[index] += more[index] }
       stack[stack.count - 1].range = left.range.lowerBound..<right.range.upperBound
-      free.append(more)
     }
-    return free
   }
 }

@@ -10,7 +10,7 @@ import ThawTensors
 /// gamma is 1, a missing beta 0. All sums are taken in Double.
 ///
 /// - Source: Ioffe and Szegedy 2015, arXiv:1502.03167; for the running variance ``VarianceCorrection``.
-final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
+final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceSharingLayer {
   private let layer: BatchNormalization
   private let path: ParameterPath
   private let mode: BatchNormMode
@@ -23,6 +23,10 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
   /// Mean and inverse of the last pass, [channels] each, as `backward` needs them.
   private let means: AlignedStorage<Double>
   private let inverses: AlignedStorage<Double>
+  /// What a pass by itself knows, see ``ReferenceSharingLayer``.
+  private let row: AlignedStorage<Double>
+  /// Values of a channel in the last batch.
+  private var batchValues = 0.0
 
   init(_ layer: BatchNormalization, _ context: ReferenceContext<Scalar>) {
     self.layer = layer
@@ -36,12 +40,13 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
     runningVariance = context.required(.runningVariance)
     means = AlignedStorage(count: layer.channels)
     inverses = AlignedStorage(count: layer.channels)
+    row = AlignedStorage(count: ShardMoments.width(channels: layer.channels))
   }
 
   private var plane: Int { input.stride / layer.channels }
 
   func check(_ pass: ReferencePass) throws {
-    if usesBatch(pass) && pass.count * plane < 2 {
+    if usesBatch(pass) && pass.batchCount * plane < 2 {
       throw NetworkError.degenerateBatch(layer: path)
     }
   }
@@ -53,31 +58,69 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
   }
 
   func forward(_ pass: ReferencePass) {
-    let (means, inverses) = (means.start, inverses.start)
     let usesBatch = usesBatch(pass)
     let records = mode.usesBatchStatistics ? pass.inspection : nil
-    var recorded: [(mean: Double, variance: Double)] = []
-    for channel in 0..<layer.channels {
-      let slice = ReferenceChannel(
-        offset: channel * plane, rows: pass.count, rowStride: input.stride, plane: plane)
-      var mean = Double(runningMean.values[channel])
-      var variance = Double(runningVariance.values[channel])
-      if usesBatch || records != nil {
-        let moments = slice.moments(input.values)
-        if records != nil { recorded.append(moments) }
-        if usesBatch { (mean, variance) = moments }
-        if usesBatch && mode.movesRunningStatistics && pass.isTraining {
-          move(channel, mean, variance, count: slice.count)
-        }
+    if usesBatch || records != nil { collectForward(pass, into: row.start) }
+    let rows = UnsafeBufferPointer(row.elements)
+    if let records {
+      let moments = (0..<layer.channels).map { channel in
+        let (count, mean, square) = ShardMoments.merged(
+          rows, channels: layer.channels, channel: channel)
+        return (mean: mean, variance: square / count)
       }
-      means[channel] = mean
-      inverses[channel] = 1 / (variance + layer.epsilon).squareRoot()
-      slice.normalize(
-        input.values, into: output.values, mean: mean,
-        scale: inverses[channel] * scale(channel),
+      records.record(path, count: pass.count * plane, moments)
+    }
+    if usesBatch {
+      combineForward(rows, moves: pass.isTraining)
+    } else {
+      for channel in 0..<layer.channels {
+        set(channel, Double(runningMean.values[channel]), Double(runningVariance.values[channel]))
+      }
+    }
+    finishForward(pass)
+  }
+
+  var sharedWidth: Int {
+    mode.usesBatchStatistics ? ShardMoments.width(channels: layer.channels) : 0
+  }
+
+  func collectForward(_ pass: ReferencePass, into row: UnsafeMutablePointer<Double>) {
+    row[0] = Double(pass.count * plane)
+    for channel in 0..<layer.channels {
+      let (mean, square) = slice(channel, pass).moments(input.values)
+      (row[1 + channel], row[1 + layer.channels + channel]) = (mean, square)
+    }
+  }
+
+  func combineForward(_ rows: UnsafeBufferPointer<Double>, moves: Bool) {
+    for channel in 0..<layer.channels {
+      let (count, mean, square) = ShardMoments.merged(
+        rows, channels: layer.channels, channel: channel)
+      batchValues = count
+      set(channel, mean, square / count)
+      if moves && mode.movesRunningStatistics {
+        move(channel, mean, square / count, count: Int(count))
+      }
+    }
+  }
+
+  private func set(_ channel: Int, _ mean: Double, _ variance: Double) {
+    means.start[channel] = mean
+    inverses.start[channel] = 1 / (variance + layer.epsilon).squareRoot()
+  }
+
+  func finishForward(_ pass: ReferencePass) {
+    for channel in 0..<layer.channels {
+      slice(channel, pass).normalize(
+        input.values, into: output.values, mean: means.start[channel],
+        scale: inverses.start[channel] * scale(channel),
         shift: beta.map { Double($0.values[channel]) } ?? 0)
     }
-    records?.record(path, count: pass.count * plane, recorded)
+  }
+
+  private func slice(_ channel: Int, _ pass: ReferencePass) -> ReferenceChannel {
+    ReferenceChannel(
+      offset: channel * plane, rows: pass.count, rowStride: input.stride, plane: plane)
   }
 
   private func scale(_ channel: Int) -> Double { gamma.map { Double($0.values[channel]) } ?? 1 }
@@ -98,22 +141,37 @@ final class ReferenceBatchNormalization<Scalar: BLASScalar>: ReferenceLayer {
   //   batch statistics:   dx = g * (dy - sum(dy) / n - x^ * sum(dy * x^) / n)
   //   dgamma = sum(dy * x^), dbeta = sum(dy)
   func backward(_ pass: ReferencePass) {
+    let usesSums = mode.usesBatchStatistics || mode.trainsAffine
+    if usesSums { collectBackward(pass, into: row.start) }
+    finishBackward(pass, UnsafeBufferPointer(row.elements))
+  }
+
+  func collectBackward(_ pass: ReferencePass, into row: UnsafeMutablePointer<Double>) {
     guard let outer = output.gradient else { return }
+    row[0] = 0
     for channel in 0..<layer.channels {
-      let slice = ReferenceChannel(
-        offset: channel * plane, rows: pass.count, rowStride: input.stride, plane: plane)
-      let (mean, inverse) = (means.start[channel], inverses.start[channel])
-      let sums =
-        mode.usesBatchStatistics || mode.trainsAffine
-        ? slice.gradientSums(outer, input.values, mean: mean, inverse: inverse) : (0, 0)
-      if let gradient = gamma?.gradient { gradient[channel] += Scalar(sums.1) }
-      if let gradient = beta?.gradient { gradient[channel] += Scalar(sums.0) }
-      guard let gradient = input.gradient else { continue }
-      let count = Double(slice.count)
-      slice.addInputGradient(
-        of: outer, input.values, to: gradient, mean: mean, scale: inverse * scale(channel),
-        meanGradient: mode.usesBatchStatistics ? sums.0 / count : 0,
-        projection: mode.usesBatchStatistics ? sums.1 / count * inverse : 0)
+      let (sum, product) = slice(channel, pass).gradientSums(
+        outer, input.values, mean: means.start[channel], inverse: inverses.start[channel])
+      if let gradient = gamma?.gradient { gradient[channel] += Scalar(product) }
+      if let gradient = beta?.gradient { gradient[channel] += Scalar(sum) }
+      (row[1 + channel], row[1 + layer.channels + channel]) = (sum, product)
+    }
+  }
+
+  func finishBackward(_ pass: ReferencePass, _ rows: UnsafeBufferPointer<Double>) {
+    guard let outer = output.gradient, let gradient = input.gradient else { return }
+    let usesBatch = mode.usesBatchStatistics
+    let width = ShardMoments.width(channels: layer.channels)
+    for channel in 0..<layer.channels {
+      let inverse = inverses.start[channel]
+      func mean(_ column: Int) -> Double {
+        usesBatch
+          ? ShardMoments.sum(rows, width: width, column: column) / batchValues : 0
+      }
+      slice(channel, pass).addInputGradient(
+        of: outer, input.values, to: gradient, mean: means.start[channel],
+        scale: inverse * scale(channel), meanGradient: mean(1 + channel),
+        projection: usesBatch ? mean(1 + layer.channels + channel) * inverse : 0)
     }
   }
 }
@@ -128,10 +186,11 @@ struct ReferenceChannel {
   /// Values in the channel.
   var count: Int { rows * plane }
 
-  /// Mean and biased variance, in two passes.
+  /// Mean and the sum of the squared distances from it, in two passes; zeros of nothing.
   @specialized(where Scalar == Float)
   @specialized(where Scalar == Double)
   func moments<Scalar: BLASScalar>(_ x: UnsafePointer<Scalar>) -> (Double, Double) {
+    guard count > 0 else { return (0, 0) }
     var sum = 0.0
     for row in 0..<rows {
       let start = x + (offset + row * rowStride)
@@ -146,7 +205,7 @@ struct ReferenceChannel {
         squares += centred * centred
       }
     }
-    return (mean, squares / Double(count))
+    return (mean, squares)
   }
 
   /// y = (x - mean) * scale + shift.

@@ -45,9 +45,10 @@ package struct ReferenceEngine<Scalar: BLASScalar>: Engine {
     _ graph: Graph, nodes: [Node], from source: NodeID, parameters: Parameters,
     freezing plan: FreezePlan, batch: Int, size: Extent2D
   ) throws -> ReferenceTrainingPlan<Scalar> {
-    ReferenceTrainingPlan(
+    try ReferenceTrainingPlan { shared in
       try ReferenceProgram<Scalar>(
-        graph, nodes: nodes, from: source, parameters: parameters, freezing: plan, batch: batch,
-        size: size))
+        graph, nodes: nodes, from: source, parameters: parameters, sharing: shared, freezing: plan,
+        batch: batch, size: size)
+    }
   }
 }

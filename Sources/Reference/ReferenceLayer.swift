@@ -14,6 +14,17 @@ struct ReferencePass {
   let identity: StepIdentity
   /// What batch norms use and record instead, in a pass that inspects them.
   var inspection: BatchNormInspection?
+  /// Samples of the batch that it is a shard of; as many as in it where it is none.
+  var batchCount: Int
+
+  init(
+    count: Int, isTraining: Bool, identity: StepIdentity, inspection: BatchNormInspection? = nil,
+    batchCount: Int? = nil
+  ) {
+    (self.count, self.isTraining, self.identity) = (count, isTraining, identity)
+    self.inspection = inspection
+    self.batchCount = batchCount ?? count
+  }
 }
 
 /// One node bound to its buffers. Layers own what they need between forward and backward.
@@ -27,6 +38,19 @@ protocol ReferenceLayer: AnyObject {
   func backward(_ pass: ReferencePass)
   /// Notes on which side of its kinks each element of the last forward pass is.
   func note(_ kinks: inout KinkSides, _ pass: ReferencePass)
+}
+
+/// A layer that must know something of the whole batch, of which others may compute a part: each shard is
+/// collected as a row of numbers, and the rows of all are what it goes on with.
+protocol ReferenceSharingLayer: ReferenceLayer {
+  /// Numbers of a row; 0 where the layer needs nothing of the kind.
+  var sharedWidth: Int { get }
+  func collectForward(_ pass: ReferencePass, into row: UnsafeMutablePointer<Double>)
+  /// - Parameter moves: whether the running statistics move; once a batch, for whom they are one.
+  func combineForward(_ rows: UnsafeBufferPointer<Double>, moves: Bool)
+  func finishForward(_ pass: ReferencePass)
+  func collectBackward(_ pass: ReferencePass, into row: UnsafeMutablePointer<Double>)
+  func finishBackward(_ pass: ReferencePass, _ rows: UnsafeBufferPointer<Double>)
 }
 
 extension ReferenceLayer {

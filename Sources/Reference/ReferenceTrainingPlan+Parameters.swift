@@ -40,7 +40,7 @@ extension ReferenceTrainingPlan {
     }
   }
 
-  private func stage(
+  func stage(
     _ elements: UnsafeMutableBufferPointer<Scalar>, in storage: AlignedStorage<Float>
   ) -> UnsafeMutableBufferPointer<Float> {
     let target = UnsafeMutableBufferPointer(rebasing: storage.elements[..<elements.count])

@@ -16,17 +16,36 @@ package final class ReferenceTrainingPlan<Scalar: BLASScalar>: BatchNormInspecta
   let program: ReferenceProgram<Scalar>
   /// Those with gradients, in the order of ``trainable``.
   let trained: [PlanParameter<Scalar>]
+  /// Those of each instruction, as numbers among ``trained``.
+  private(set) lazy var trainedByLayer: [[Int]] = {
+    var result = program.instructions.map { _ in [Int]() }
+    for index in trained.indices { result[layer(ofTrainable: index)].append(index) }
+    return result
+  }()
   /// Float copies of one parameter and its gradient; empty when `Scalar` is Float.
   let staging: (values: AlignedStorage<Float>, gradient: AlignedStorage<Float>)
   /// The last training pass, nil when there was none or `evaluate` has overwritten its values.
-  private(set) var lastPass: ReferencePass?
+  var lastPass: ReferencePass?
+  /// The same on the same parameters, with memory of its own for each shard but the first.
+  var others: [ReferenceProgram<Scalar>] = []
+  /// Makes another program on parameters that there are.
+  private let makeProgram: ([PlanParameter<Scalar>]?) throws -> ReferenceProgram<Scalar>
 
-  init(_ program: ReferenceProgram<Scalar>) {
-    self.program = program
+  /// - Parameter makeProgram: on given parameters, or on its own.
+  init(
+    _ makeProgram: @escaping ([PlanParameter<Scalar>]?) throws -> ReferenceProgram<Scalar>
+  ) throws {
+    self.makeProgram = makeProgram
+    program = try makeProgram(nil)
     trained = program.parameters.filter { $0.gradient != nil }
     trainable = trained.map(\.description)
     let room = Scalar.self == Float.self ? 0 : trained.map(\.count).max() ?? 0
     staging = (AlignedStorage(count: room), AlignedStorage(count: room))
+  }
+
+  /// See ``ShardedTrainingPlan/hold(shards:)``.
+  package func hold(shards: Int) throws {
+    while others.count + 1 < shards { others.append(try makeProgram(program.parameters)) }
   }
 
   /// See ``TrainingPlan/inputShape``.

@@ -16,11 +16,14 @@ package struct StepCost: Sendable, Equatable, Codable {
   package var gradientBytes: Int
   /// Seconds a validation photo takes.
   package var validationSeconds: Double
+  /// For each piece of the gradient, in the order in which they are sent, the seconds that a shard still computes
+  /// when the piece is complete; empty for none.
+  package var leads: [Double]
 
   /// A cost.
   package init(
     batch: Int, shards: Int, shardSeconds: Double, updateSeconds: Double, gradientBytes: Int,
-    validationSeconds: Double
+    validationSeconds: Double, leads: [Double] = []
   ) {
     self.batch = batch
     self.shards = shards
@@ -28,6 +31,7 @@ package struct StepCost: Sendable, Equatable, Codable {
     self.updateSeconds = updateSeconds
     self.gradientBytes = gradientBytes
     self.validationSeconds = validationSeconds
+    self.leads = leads
   }
 }
 
@@ -82,7 +86,7 @@ package struct ScalingModel: Sendable {
     let tree = ShardTree(shards: cost.shards)
     let busiest = (0..<ranks).map { tree.shards(of: $0, of: ranks).count }.max() ?? 1
     let compute = Double(busiest) * cost.shardSeconds
-    let network = networkSeconds(ranks: ranks)
+    let network = waitingSeconds(ranks: ranks)
     let step = compute + cost.updateSeconds + network
     let one = Double(cost.shards) * cost.shardSeconds + cost.updateSeconds
     let steps = Double((training + cost.batch - 1) / max(cost.batch, 1))
@@ -104,7 +108,7 @@ package struct ScalingModel: Sendable {
       limit: speedup / Double(ranks) > 0.95 ? .none : worst?.0 ?? .none)
   }
 
-  /// Seconds of a step's messages: notes of all to all, partial sums to the ranks that add them, sums to
+  /// Seconds that a step's messages take: notes of all to all, partial sums to the ranks that add them, sums to
   /// all. Each rank sends and receives at once; its link carries what the busiest rank sends and receives.
   package func networkSeconds(ranks: Int) -> Double {
     guard ranks > 1 else { return 0 }
@@ -118,5 +122,20 @@ package struct ScalingModel: Sendable {
     let parts = max(sent, received)
     let results = slice * others
     return 3 * link.latency + (parts + results) / link.rate
+  }
+
+  /// Seconds of a step in which messages are waited for: pieces of the gradient are sent one after the other, each
+  /// from when it is complete, while the rest is computed.
+  package func waitingSeconds(ranks: Int) -> Double {
+    let whole = networkSeconds(ranks: ranks)
+    let pieces = GradientExchange.buckets(of: cost.gradientBytes / 4).map(\.count)
+    guard whole > 0, pieces.count == cost.leads.count else { return whole }
+    let seconds = pieces.map { whole * Double($0) * 4 / Double(max(cost.gradientBytes, 1)) }
+    var (rest, longest) = (0.0, 0.0)
+    for (own, lead) in zip(seconds, cost.leads).reversed() {
+      rest += own
+      longest = max(longest, rest - lead)
+    }
+    return longest
   }
 }

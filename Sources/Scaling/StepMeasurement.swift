@@ -2,7 +2,9 @@
 
 import ThawExecution
 import ThawInference
+import ThawRanks
 package import ThawRuns
+import ThawTensors
 import ThawTraining
 
 /// Measures what a step of fine-tuning costs here: real photos, the network as its last phase thaws it.
@@ -37,7 +39,32 @@ package struct StepMeasurement {
     return StepCost(
       batch: step, shards: shards, shardSeconds: shard,
       updateSeconds: max(whole - Double(shards) * shard, 0), gradientBytes: 4 * parameters,
-      validationSeconds: try validationSeconds(setting))
+      validationSeconds: try validationSeconds(setting),
+      leads: try leads(local, plan, samples: Array(0..<shardCount)))
+  }
+
+  /// How long before the end of a shard each piece of the gradient is complete.
+  private func leads(
+    _ local: LocalBatchGradient, _ plan: any TrainingPlan, samples: [Int]
+  ) throws -> [Double] {
+    guard plan is any ShardedTrainingPlan else { return [] }
+    let clock = ContinuousClock()
+    var told = plan.trainable.map { _ in clock.now }
+    try local.compute(
+      TrainingBatch(
+        samples: samples[...], epoch: 0, identity: StepIdentity(seed: 0, step: 0)),
+      shards: 0..<1,
+      telling: { _ in
+        BackwardProgress(onGradient: { _, index, _ in told[index] = clock.now }, onPause: {})
+      }, { _, _ in })
+    let end = clock.now
+    let counts = plan.trainable.map(\.shape.count)
+    let starts = counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+    return GradientExchange.buckets(of: starts[starts.count - 1]).map { bucket in
+      let own = told.indices.filter { (starts[$0]..<starts[$0 + 1]).overlaps(bucket) }
+      let complete = own.map { told[$0] }.max() ?? end
+      return complete.duration(to: end) / .seconds(1)
+    }
   }
 
   /// A whole step on this rank.

@@ -31,10 +31,11 @@ struct ManyRanksTests {
     return workspace
   }
 
-  private static func fit(_ run: String, shards: Int, epochs: String = "head:20,fine-tune:4")
-    -> [String]
-  {
-    ["fit", "photos", "--run", run, "--recipe", "recipe.yml", "--epochs", epochs]
+  private static func fit(
+    _ run: String, shards: Int, epochs: String = "head:20,fine-tune:4",
+    recipe: String = "recipe.yml"
+  ) -> [String] {
+    ["fit", "photos", "--run", run, "--recipe", recipe, "--epochs", epochs]
       + ["--valid", "0.3", "--threads", "1", "--shards", "\(shards)"]
   }
 
@@ -81,12 +82,22 @@ struct ManyRanksTests {
     #expect(Set(["rows", "rows.1", "rows.2"]).isSubset(of: files), "\(files)")
   }
 
+  /// `THAW_KILLS=20` kills as often, a random rank of a random number of them.
   @Test func aRankThatIsKilledEndsTheJobAndAnotherNumberContinuesToTheSameBits() throws {
     let workspace = try ManyRanksTests.alone.get()
-    let long = ManyRanksTests.fit("killed", shards: 4, epochs: "head:20,fine-tune:30")
-    let whole = ManyRanksTests.fit("whole", shards: 4, epochs: "head:20,fine-tune:30")
+    let asked = ProcessInfo.processInfo.environment["THAW_KILLS"].flatMap { Int($0) }
+    let epochs = "head:20,fine-tune:\(asked.map { 25 * $0 } ?? 30)"
+    let long = ManyRanksTests.fit("killed", shards: 4, epochs: epochs)
+    let whole = ManyRanksTests.fit("whole", shards: 4, epochs: epochs)
     try workspace.start(whole).wait().succeeded()
-    for (ranks, victim) in [(3, 2), (2, 0), (4, 1)] {
+    let kills: [(ranks: Int, victim: Int)] =
+      asked.map { count in
+        (0..<count).map { _ in
+          let ranks = Int.random(in: 2...4)
+          return (ranks, Int.random(in: 0..<ranks))
+        }
+      } ?? [(3, 2), (2, 0), (4, 1)]
+    for (ranks, victim) in kills {
       let process = try workspace.mpi(ranks, long)
       let checkpoint = workspace.file("killed/checkpoints/trainer.safetensors")
       let before = try? FileStatus(of: checkpoint)
@@ -149,16 +160,74 @@ struct ManyRanksTests {
     #expect(process.wait().status == 130)
   }
 
+  /// Statistics of the whole batch, of which each rank has a part; the photos are checked by all as well.
+  @Test func batchNormsInTrainingModeHaveTheBitsOfOneRank() throws {
+    let workspace = try ManyRanksTests.alone.get()
+    let norms = ["trainable_batch_norm: training", "accumulation: 2"]
+    let recipe = try workspace.text("recipe.yml") + norms.map { "  \($0)\n" }.joined()
+    try AtomicFile.write(workspace.file("norms.yml"), text: recipe)
+    func fit(_ run: String) -> [String] {
+      ManyRanksTests.fit(run, shards: 4, epochs: "head:20,fine-tune:3", recipe: "norms.yml")
+    }
+    try workspace.start(fit("norms")).wait().succeeded()
+    #expect(try models(workspace, "norms")[1] != models(workspace, "alone")[1])
+    for ranks in [2, 3, 4, 8] {
+      try workspace.mpi(ranks, fit("norms\(ranks)")).wait().succeeded()
+      #expect(
+        try models(workspace, "norms\(ranks)") == models(workspace, "norms"), "\(ranks) ranks")
+    }
+  }
+
+  @Test func photosAreCheckedByAllAndFoundAsByOne() throws {
+    let workspace = try Workspace(count: 40)
+    try AtomicFile.write(workspace.file("photos/blue/torn.png"), bytes: [1, 2, 3])
+    let prepare =
+      ["prepare", "photos", "--backbone", "tiny", "--valid", "0.3", "--on-bad-image", "skip"]
+    try workspace.start(prepare + ["--run", "one"]).wait().succeeded()
+    for ranks in [2, 3] {
+      let run = "checked\(ranks)"
+      try workspace.mpi(ranks, prepare + ["--run", run]).wait().succeeded()
+      for file in ["manifest.json", "bad_files.tsv"] {
+        #expect(try workspace.read("\(run)/\(file)") == workspace.read("one/\(file)"))
+      }
+      let left = try FileSystem.list(workspace.file("\(run)/cache")).map(\.string)
+      #expect(left.filter { $0.hasPrefix("verified") } == ["verified"], "\(left)")
+      let lines = try workspace.text("\(run)/cache/verified").split(separator: "\n").count
+      #expect(lines == 82)
+      // Somebody else has done some of it.
+      #expect(try workspace.text("\(run)/ranks/1.log").contains("Checking photos"))
+    }
+  }
+
+  @Test func evaluatingGivesTheNumbersOfOneRank() throws {
+    let workspace = try Workspace(count: 30)
+    let fit =
+      ["fit", "photos", "--backbone", "tiny", "--epochs", "20", "--no-fine-tune", "--valid", "0.4"]
+      + ["--threads", "1", "--run", "judged"]
+    try workspace.start(fit).wait().succeeded()
+    let evaluate = ["evaluate", "--run", "judged", "--tta", "4", "--threads", "1", "--json"]
+    let alone = try workspace.start(evaluate).wait()
+    alone.succeeded()
+    let predictions = try workspace.read("judged/predictions.csv")
+    try FileManager.default.removeItem(atPath: workspace.file("judged/cache/features").string)
+    let together = try workspace.mpi(2, evaluate).wait()
+    together.succeeded()
+    #expect(together.stdout == alone.stdout)
+    #expect(try workspace.read("judged/predictions.csv") == predictions)
+    let key = try FileSystem.list(workspace.file("judged/cache/features"))[0].string
+    let files = try FileSystem.list(workspace.file("judged/cache/features/\(key)")).map(\.string)
+    #expect(files.contains("rows.1"), "\(files)")
+  }
+
   @Test func whatCannotBeSpreadIsRefused() throws {
     let workspace = try ManyRanksTests.alone.get()
-    let evaluate = try workspace.mpi(2, ["evaluate", "--run", "alone"]).wait()
-    #expect(evaluate.status == 64)
-    #expect(evaluate.stderr.contains("this command does not spread over 2 ranks"))
-    let norm = try workspace.start(
-      ["fine-tune", "--run", "alone", "--shards", "2", "--trainable-batch-norm", "training"]
-    ).wait()
-    #expect(norm.status == 65 || norm.status == 64)
-    #expect(norm.stderr.contains("normalises by the statistics of the batch"), "\(norm.stderr)")
+    for command in [
+      ["predict", "photos", "--model", "alone/model.safetensors"], ["report", "--run", "alone"],
+    ] {
+      let outcome = try workspace.mpi(2, command).wait()
+      #expect(outcome.status == 64)
+      #expect(outcome.stderr.contains("this command does not spread over 2 ranks"))
+    }
   }
 
   /// The process of a rank, by what its log or its lease says.

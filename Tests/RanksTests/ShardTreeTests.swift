@@ -21,7 +21,7 @@ private func sums(shards: Int, ranks: Int, count: Int) throws -> [[Float]] {
     // Twice: memory is used again.
     for _ in 0..<2 {
       for number in exchange.ownShards {
-        exchange.add(number) { _ = $0.update(fromContentsOf: shard(number, count: count)) }
+        try exchange.add(number) { _ = $0.update(fromContentsOf: shard(number, count: count)) }
       }
       last = Array(try exchange.sum())
     }
@@ -41,6 +41,61 @@ private func sums(shards: Int, ranks: Int, count: Int) throws -> [[Float]] {
         #expect(sum.map(\.bitPattern) == alone, "\(shards) shards on \(ranks) ranks")
       }
     }
+  }
+
+  /// Blocks as backward passes make them: a shard after the other, and all shards of a layer before the next one.
+  @Test(arguments: [true, false])
+  func blocksAreAddedAsTheWholeGradientIs(shardByShard: Bool) throws {
+    let counts = [300_000, 3, 1_100_000, 1, 700_000]
+    let count = counts.reduce(0, +)
+    let starts = counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+    // Block 1 of the last shard is missing: zeros.
+    @Sendable func values(_ number: Int) -> [Float] {
+      var values = shard(number, count: count)
+      if number == 4 { for index in starts[1]..<starts[2] { values[index] = 0 } }
+      return values
+    }
+    let whole = GradientExchange(.alone, shards: 5, count: count)
+    for number in 0..<5 { try whole.add(number) { _ = $0.update(fromContentsOf: values(number)) } }
+    let expected = Array(try whole.sum()).map(\.bitPattern)
+    @Sendable func sum(_ group: RankGroup) throws -> [UInt32] {
+      let exchange = GradientExchange(group, shards: 5, counts: counts)
+      var last: [UInt32] = []
+      for _ in 0..<2 {
+        let own = exchange.ownShards
+        let blocks = counts.indices.reversed()
+        let order =
+          shardByShard
+          ? own.flatMap { number in blocks.map { (number, $0) } }
+          : blocks.flatMap { block in own.map { ($0, block) } }
+        for (number, block) in order where !(number == 4 && block == 1) {
+          let numbers = values(number)[starts[block]..<starts[block + 1]]
+          try exchange.add(number, block: block) { _ = $0.update(fromContentsOf: numbers) }
+          try exchange.advance()
+        }
+        last = Array(try exchange.sum()).map(\.bitPattern)
+      }
+      return last
+    }
+    #expect(try sum(.alone) == expected)
+    for ranks in [2, 3, 7] {
+      for one in try asRanks(ranks, sum) { #expect(one == expected, "\(ranks) ranks") }
+    }
+  }
+
+  /// What is complete is sent and added up while the rest is still to come.
+  @Test func theEndIsSummedBeforeTheBeginningIsThere() throws {
+    let counts = [1 << 20, 1 << 20]
+    let early = try asRanks(2) { group in
+      let exchange = GradientExchange(group, shards: 2, counts: counts)
+      try exchange.add(group.rank, block: 1) { $0.update(repeating: 1) }
+      while exchange.summedBuckets < 1 { try exchange.advance() }
+      let before = exchange.summedBuckets
+      try exchange.add(group.rank, block: 0) { $0.update(repeating: 2) }
+      let sum = try exchange.sum()
+      return [Float(before), sum[0], sum[sum.count - 1]]
+    }
+    #expect(early == [[1, 4, 2], [1, 4, 2]])
   }
 
   /// What the order is about: a plain sum over the shards would have other bits.

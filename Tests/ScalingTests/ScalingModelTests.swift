@@ -29,6 +29,25 @@ import ThawTestSupport
     #expect(row.limit == .network)
   }
 
+  @Test func whatIsSentWhileTheRestIsComputedIsNotWaitedFor() {
+    // Three pieces of 4 MB: 40 ms each, half as partial sums and half as sums.
+    var cost = model(gradient: 3 << 22).cost
+    func waiting(_ leads: [Double]) -> Double {
+      cost.leads = leads
+      return ScalingModel(
+        cost, link: NetworkLink(name: "slow", latency: 0, rate: Double(1 << 22) / 0.04),
+        training: 320, validation: 0
+      ).waitingSeconds(ranks: 2)
+    }
+    #expect(abs(waiting([]) - 0.12) < 1e-9)
+    #expect(abs(waiting([0, 0, 0]) - 0.12) < 1e-9)
+    // Two pieces are through before the last one is complete.
+    #expect(abs(waiting([0.1, 0.09, 0]) - 0.04) < 1e-9)
+    // The first is late, and the others wait for it.
+    #expect(abs(waiting([0.06, 0.055, 0.05]) - 0.06) < 1e-9)
+    #expect(waiting([0.2, 0.2, 0.2]) == 0)
+  }
+
   @Test func ranksThatShareUnevenlyAreLimitedByTheBusiest() {
     let row = model(gradient: 1000).row(ranks: 3)
     #expect(row.shardsOfBusiest == 2)

@@ -41,6 +41,9 @@ struct Evaluate: ParsableCommand {
     }
   }
 
+  /// Whether it judges the model of a run.
+  var isOfRun: Bool { subject.model == nil }
+
   func run() throws {
     let session = Session(global)
     let context = try session.context()

@@ -19,7 +19,7 @@ enum VerificationResult: Sendable, Hashable {
 /// percent-encoded. A line that is torn or damaged is skipped, so the journal may be cut anywhere; a
 /// result counts only for a file with the same path, size, time and inode; the last one wins.
 final class VerificationJournal {
-  private struct Identity: Hashable {
+  fileprivate struct Identity: Hashable {
     let size: Int
     let modified: Int
     let inode: UInt64
@@ -39,12 +39,24 @@ final class VerificationJournal {
     var fields: [String] { ["\(size)", "\(modified)", "\(inode)"] }
   }
 
+  /// What a journal says, by path.
+  struct Entries {
+    fileprivate let known: [BytePath: (Identity, VerificationResult)]
+
+    /// The result for this very file, if there is one.
+    func result(_ scanned: ScannedFile) -> VerificationResult? {
+      guard let (identity, result) = known[scanned.path], identity == Identity(scanned.status)
+      else { return nil }
+      return result
+    }
+  }
+
   private let file: OpenFile
-  private let entries: [BytePath: (Identity, VerificationResult)]
+  private let entries: Entries
 
   /// Opens or creates the journal; one of another verifier is started afresh.
   init(_ path: FilePath, verifier: String) throws {
-    let header = "thaw-verification 3 " + percentEncoded(verifier.utf8) + "\n"
+    let header = VerificationJournal.header(verifier)
     let old = FileSystem.exists(path) ? try FileSystem.read(path) : []
     if !old.starts(with: header.utf8) { try AtomicFile.write(path, text: header) }
     entries = VerificationJournal.parse(old, header: header)
@@ -55,12 +67,28 @@ final class VerificationJournal {
 
   deinit { file.closeIgnoringErrors() }
 
-  /// The result for this very file, if there is one.
-  func result(_ scanned: ScannedFile) -> VerificationResult? {
-    guard let (identity, result) = entries[scanned.path], identity == Identity(scanned.status)
-    else { return nil }
-    return result
+  private static func header(_ verifier: String) -> String {
+    "thaw-verification 3 " + percentEncoded(verifier.utf8) + "\n"
   }
+
+  /// What the journal at `path` says; nothing where there is none, or one of another verifier. Changes nothing.
+  static func entries(of path: FilePath, verifier: String) -> Entries {
+    parse((try? FileSystem.read(path)) ?? [], header: header(verifier))
+  }
+
+  /// The lines of the journal at `path`, complete or torn; none where it is of another verifier.
+  ///
+  /// - Throws: `FileError`.
+  static func lines(of path: FilePath, verifier: String) throws -> String {
+    let bytes = try FileSystem.read(path)
+    let header = header(verifier)
+    guard bytes.starts(with: header.utf8) else { return "" }
+    let lines = String(decoding: bytes.dropFirst(header.utf8.count), as: UTF8.self)
+    return lines.isEmpty || lines.hasSuffix("\n") ? lines : lines + "\n"
+  }
+
+  /// The result for this very file, if there is one.
+  func result(_ scanned: ScannedFile) -> VerificationResult? { entries.result(scanned) }
 
   /// The line that ``append(_:)`` writes for a result.
   static func line(_ scanned: ScannedFile, _ result: VerificationResult) -> String {
@@ -84,15 +112,13 @@ final class VerificationJournal {
     return hexadecimal(Checksum.of(Array(text.utf8))) + " " + text + "\n"
   }
 
-  private static func parse(
-    _ bytes: [UInt8], header: String
-  ) -> [BytePath: (Identity, VerificationResult)] {
-    guard bytes.starts(with: header.utf8) else { return [:] }
+  private static func parse(_ bytes: [UInt8], header: String) -> Entries {
+    guard bytes.starts(with: header.utf8) else { return Entries(known: [:]) }
     var entries: [BytePath: (Identity, VerificationResult)] = [:]
     for line in bytes.dropFirst(header.utf8.count).split(separator: 0x0A) {
       if let (path, identity, result) = parse(line) { entries[path] = (identity, result) }
     }
-    return entries
+    return Entries(known: entries)
   }
 
   private static func parse(

@@ -65,7 +65,7 @@ final class DropoutInstruction: TrainingInstructionBase, TrainingInstruction {
   private let mask: DropoutMask
   private let drops: Bool
   /// The factors of the last training pass: [N, H, W, C] or [N, F].
-  private let factors: AlignedStorage<Float>
+  private var factors: AlignedStorage<Float>
 
   init(_ probability: Double, _ context: TrainingContext) {
     mask = DropoutMask(probability: probability, layer: context.node.path)
@@ -76,6 +76,9 @@ final class DropoutInstruction: TrainingInstructionBase, TrainingInstruction {
 
   override var canShareGradient: [Bool] { [true] }
   override var scratchBytes: Int { drops && input.plane > 1 ? input.stride * 4 : 0 }
+  override func hold(images: Int) {
+    if drops { factors = AlignedStorage(count: images * output.stride) }
+  }
 
   func forward(
     _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
@@ -84,7 +87,7 @@ final class DropoutInstruction: TrainingInstructionBase, TrainingInstruction {
     let count = work.images.count * input.stride
     guard drops && work.pass.isTraining else { return result.update(from: source, count: count) }
     let factors = factors.start + work.images.lowerBound * input.stride
-    let first = work.images.lowerBound * input.stride
+    let first = work.firstOfPass * input.stride
     if input.plane == 1 {
       mask.fill(factors, from: first, count: count, identity: work.pass.identity)
     } else {

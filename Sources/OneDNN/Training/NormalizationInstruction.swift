@@ -9,7 +9,8 @@ import ThawTensors
 ///
 /// y = rectifier(gamma * (x - mean) * inverse + beta + residual), inverse = 1 / sqrt(variance +
 /// epsilon). With batch statistics it has two rounds each way: sums over the batch, then the map.
-/// Lanes take the moments of their images apart, and those are merged in the lanes' order.
+/// Lanes take the moments of their images apart, and those are merged in the lanes' order; then those of
+/// the batch's shards in theirs.
 ///
 /// - Source: Chan, Golub and LeVeque 1983 for the merging; Ioffe and Szegedy 2015, arXiv:1502.03167;
 ///   for the running variance ``VarianceCorrection``.
@@ -35,6 +36,8 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
   /// dx = scale * dy + slope * x + offset: [C].
   private let slope: AlignedStorage<Float>
   private let offset: AlignedStorage<Float>
+  /// Values of a channel in the last forward pass's batch.
+  private var batchValues = 0.0
 
   init(
     _ layer: BatchNormalization, _ context: TrainingContext, residual: TrainingValue?,
@@ -74,7 +77,7 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
 
   override func check(_ pass: TrainingPass) throws {
     let takesBatch = pass.inspection?.usesBatch(path) ?? pass.isTraining
-    if takesBatch && usesBatch && pass.count * input.plane < 2 {
+    if takesBatch && usesBatch && pass.batchCount * input.plane < 2 {
       throw NetworkError.degenerateBatch(layer: path)
     }
   }
@@ -125,9 +128,12 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
       rows(work), channels, output.values(work))
   }
 
-  override func combineForward(_ pass: TrainingPass) {
-    guard pass.isTraining || pass.inspection != nil else { return useRunningStatistics() }
-    var recorded: [(mean: Double, variance: Double)] = []
+  override var sharedWidth: Int { usesBatch ? ShardMoments.width(channels: layer.channels) : 0 }
+
+  override func collectForward(into row: UnsafeMutablePointer<Double>) {
+    let (means, distances) = (row + 1, row + 1 + layer.channels)
+    row[0] = 0
+    for lane in sums.indices { row[0] += Double(seen[lane]) }
     for channel in 0..<layer.channels {
       var (count, mean, square) = (0.0, 0.0, 0.0)
       for lane in sums.indices where seen[lane] > 0 {
@@ -137,7 +143,19 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
         square += squares[lane].start[channel] + delta * delta * count * more / (count + more)
         count += more
       }
+      (means[channel], distances[channel]) = (mean, square)
+    }
+    clearSums()
+  }
+
+  override func combineForward(_ pass: TrainingPass, _ rows: UnsafeBufferPointer<Double>) {
+    guard pass.isTraining || pass.inspection != nil else { return useRunningStatistics() }
+    var recorded: [(mean: Double, variance: Double)] = []
+    for channel in 0..<layer.channels {
+      let (count, mean, square) = ShardMoments.merged(
+        rows, channels: layer.channels, channel: channel)
       setMap(channel, mean, square / count)
+      batchValues = count
       if pass.inspection != nil {
         recorded.append((mean, square / count))
       } else if mode.movesRunningStatistics {
@@ -145,7 +163,6 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
         move(channel, mean, square / count * factor)
       }
     }
-    clearSums()
     guard let inspection = pass.inspection else { return }
     inspection.record(path, count: pass.count * input.plane, recorded)
     if !inspection.usesBatch(path) { useRunningStatistics() }
@@ -185,23 +202,33 @@ final class NormalizationInstruction: TrainingInstructionBase, TrainingInstructi
 
   // With normalised x^ = (x - mean) * inverse and g = gamma * inverse, over n values a channel:
   //   dx = g * (dy - sum(dy) / n - x^ * sum(dy * x^) / n),  dgamma = sum(dy * x^), dbeta = sum(dy)
-  override func combineBackward(_ pass: TrainingPass) {
-    let count = Double(pass.count * input.plane)
+  // The gradients of gamma and beta are a shard's own, as those of all parameters.
+  override func collectBackward(into row: UnsafeMutablePointer<Double>) {
+    row[0] = 0
     for channel in 0..<layer.channels {
       var (sum, product) = (0.0, 0.0)
       for lane in sums.indices {
         sum += sums[lane].start[channel]
         product += squares[lane].start[channel]
       }
-      let inverse = inverse.start[channel]
-      gamma?.gradient?[channel] += Float(product * inverse)
+      gamma?.gradient?[channel] += Float(product * inverse.start[channel])
       beta?.gradient?[channel] += Float(sum)
-      let scale = Double(scale.start[channel])
-      let projection = scale * product / count * inverse * inverse
-      slope.start[channel] = Float(-projection)
-      offset.start[channel] = Float(
-        projection * Double(mean.start[channel]) - scale * sum / count)
+      (row[1 + channel], row[1 + layer.channels + channel]) = (sum, product)
     }
     clearSums()
+  }
+
+  override func combineBackward(_ rows: UnsafeBufferPointer<Double>) {
+    let width = sharedWidth
+    for channel in 0..<layer.channels {
+      let sum = ShardMoments.sum(rows, width: width, column: 1 + channel)
+      let product = ShardMoments.sum(rows, width: width, column: 1 + layer.channels + channel)
+      let inverse = inverse.start[channel]
+      let scale = Double(scale.start[channel])
+      let projection = scale * product / batchValues * inverse * inverse
+      slope.start[channel] = Float(-projection)
+      offset.start[channel] = Float(
+        projection * Double(mean.start[channel]) - scale * sum / batchValues)
+    }
   }
 }

@@ -22,11 +22,17 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   package let inputShape: Shape
   package let outputShape: Shape
   /// The last training pass, nil when there was none or `evaluate` has overwritten its values.
-  private var lastPass: TrainingPass?
+  var lastPass: TrainingPass?
+  /// Bytes that training may take; nil for any number.
+  let memory: Int?
+  /// Whether a layer normalises by the statistics of the batch.
+  package let usesBatchStatistics: Bool
   /// Whether the kernels' copies of the parameters are out of date.
   var isStale = true
 
-  init(_ program: TrainingProgram) throws {
+  init(_ program: TrainingProgram, memory: Int? = nil) throws {
+    self.memory = memory
+    usesBatchStatistics = program.instructions.contains { $0.sharedWidth > 0 }
     executor = try TrainingExecutor(program)
     trained = program.parameters.filter { $0.gradient != nil }
     trainable = trained.map(\.description)
@@ -70,6 +76,12 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
   }
 
   package func backward(_ gradient: UnsafeBufferPointer<Float>) throws {
+    guard let pass = try startBackward(gradient) else { return }
+    try executor.backward(pass)
+  }
+
+  /// Copies the gradient of the last pass's output; nil where nothing trains.
+  func startBackward(_ gradient: UnsafeBufferPointer<Float>) throws -> TrainingPass? {
     guard let pass = lastPass else {
       preconditionFailure("A backward pass needs a training forward pass right before it.")
     }
@@ -78,12 +90,17 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
       gradient.count == pass.count * output.stride,
       "The last forward pass gave \(pass.count * output.stride) logits, the gradient has"
         + " \(gradient.count).")
-    guard output.hasGradient, let from = gradient.baseAddress else { return }
+    guard output.hasGradient, let from = gradient.baseAddress else { return nil }
     // The instructions change what they keep on their way back, so this pass cannot be repeated.
     lastPass = nil
-    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
+    copyOutputGradient(from, pass)
+    return pass
+  }
+
+  func copyOutputGradient(_ from: UnsafePointer<Float>, _ pass: TrainingPass) {
+    let work = TrainingWork(pass: pass, images: pass.images, lane: 0)
+    let output = executor.program.output
     reorder(from, to: output.gradient(work), output, images: pass.count, channelsLast: true)
-    try executor.backward(pass)
   }
 
   package func evaluate(
@@ -139,22 +156,26 @@ package final class OneDNNTrainingPlan: BatchNormInspectable, LayerInspectable {
     guard let from = input.baseAddress, let to = output.baseAddress else { return }
     try prepare()
     copyInput(from, pass)
-    try executor.forward(pass)
-    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
+    try executor.forward(TrainingShards(pass))
+    copyOutput(pass, to: to)
+  }
+
+  func copyOutput(_ pass: TrainingPass, to: UnsafeMutablePointer<Float>) {
+    let work = TrainingWork(pass: pass, images: pass.images, lane: 0)
+    let output = executor.program.output
     reorder(
-      UnsafePointer(program.output.values(work)), to: to, program.output, images: pass.count,
-      channelsLast: false)
+      UnsafePointer(output.values(work)), to: to, output, images: pass.count, channelsLast: false)
   }
 
   /// Brings changed parameters into the kernels' form.
-  private func prepare() throws(ExecutionError) {
+  func prepare() throws(ExecutionError) {
     guard isStale else { return }
     try executor.prepare()
     isStale = false
   }
 
-  private func copyInput(_ from: UnsafePointer<Float>, _ pass: TrainingPass) {
-    let work = TrainingWork(pass: pass, images: 0..<pass.count, lane: 0)
+  func copyInput(_ from: UnsafePointer<Float>, _ pass: TrainingPass) {
+    let work = TrainingWork(pass: pass, images: pass.images, lane: 0)
     let input = executor.program.input
     reorder(from, to: input.values(work), input, images: pass.count, channelsLast: true)
   }

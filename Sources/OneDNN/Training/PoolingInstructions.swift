@@ -9,13 +9,17 @@ import ThawTensors
 final class MaximumPoolingInstruction: TrainingInstructionBase, TrainingInstruction {
   private let geometry: Geometry
   /// The tap of every output's maximum, [N, H, W, C] of the output; empty where no gradient comes back.
-  private let winners: AlignedStorage<Int32>
+  private var winners: AlignedStorage<Int32>
 
   init(_ window: Window2D, _ context: TrainingContext) {
     geometry = Geometry(window, from: context.input, to: context.output)
     winners = AlignedStorage(
       count: context.output.hasGradient ? context.output.shape.count : 0)
     super.init(context.node.path, context.inputs, context.output)
+  }
+
+  override func hold(images: Int) {
+    if output.hasGradient { winners = AlignedStorage(count: images * output.stride) }
   }
 
   func forward(

@@ -172,7 +172,7 @@ final class StochasticDepthInstruction: TrainingInstructionBase, TrainingInstruc
   private let mask: DropoutMask
   private let drops: Bool
   /// The factors of the last training pass: [N].
-  private let factors: AlignedStorage<Float>
+  private var factors: AlignedStorage<Float>
 
   init(_ probability: Double, _ context: TrainingContext) {
     mask = DropoutMask(probability: probability, layer: context.node.path)
@@ -182,6 +182,7 @@ final class StochasticDepthInstruction: TrainingInstructionBase, TrainingInstruc
   }
 
   override var canShareGradient: [Bool] { [true] }
+  override func hold(images: Int) { factors = AlignedStorage(count: images) }
 
   func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer) {
     let (source, result) = (input.values(work), output.values(work))
@@ -189,7 +190,8 @@ final class StochasticDepthInstruction: TrainingInstructionBase, TrainingInstruc
     guard drops && work.pass.isTraining else { return result.update(from: source, count: count) }
     let first = work.images.lowerBound
     mask.fill(
-      factors.start + first, from: first, count: work.images.count, identity: work.pass.identity)
+      factors.start + first, from: work.firstOfPass, count: work.images.count,
+      identity: work.pass.identity)
     for image in 0..<work.images.count {
       let factor = factors.start[first + image]
       for at in (image * input.stride)..<((image + 1) * input.stride) {

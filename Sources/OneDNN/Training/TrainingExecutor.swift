@@ -15,16 +15,24 @@ import ThawTensors
 /// whole batch, one segment ends and the next begins.
 final class TrainingExecutor {
   let program: TrainingProgram
-  let schedule: TrainingSchedule
+  private(set) var schedule: TrainingSchedule
   /// Whether the time of every instruction is taken, into ``seconds``.
   var measures = false
   /// By lane: forward and backward seconds of instruction 0, of instruction 1, ….
   let seconds: [AlignedStorage<Double>]
-  private let memory: TrainingMemory
+  /// Called between passes of images, on the thread that called.
+  var onPause: (() -> Void)?
+  private var memory: TrainingMemory
+  /// Batches that there is memory for side by side.
+  private(set) var places = 1
+  /// What the shards of a batch know of it at the moment, a row each.
+  private var rows = AlignedStorage<Double>(count: 0)
   private let scratch: [OneDNNBlock]
   /// Instructions each lane prepares and reduces.
   private let shares: [[Int]]
   private var job = Job.prepare
+  /// The thread that runs the program.
+  private var caller = pthread_self()
   /// By lane, the first instruction with a non-finite result; nil when nobody looks.
   private var firstNonFinite: AlignedStorage<Int32>?
   private let failures: LaneStorage<ExecutionError?>
@@ -32,7 +40,8 @@ final class TrainingExecutor {
   /// What the lanes do at the moment.
   private enum Job {
     case prepare
-    case reduce
+    /// Those of the segment, or all.
+    case reduce(TrainingSchedule.Segment?)
     case forward(TrainingSchedule.Segment, TrainingPass)
     case backward(TrainingSchedule.Segment, TrainingPass)
   }
@@ -40,17 +49,35 @@ final class TrainingExecutor {
   init(_ program: TrainingProgram) throws {
     self.program = program
     schedule = TrainingSchedule(program)
-    memory = try TrainingMemory(
-      batchBytes: schedule.batchBytes, laneBytes: schedule.laneBytes, lanes: program.lanes)
-    for value in program.values {
-      value.bind(
-        memory, schedule.places[value.buffer], gradient: schedule.places[value.gradientBuffer])
-    }
+    memory = try TrainingExecutor.memory(schedule, program)
     let bytes = program.instructions.map(\.scratchBytes).max() ?? 0
     scratch = try (0..<program.lanes).map { _ in try OneDNNBlock(zeroed: bytes) }
     failures = LaneStorage(repeating: nil, lanes: program.lanes)
     seconds = (0..<program.lanes).map { _ in AlignedStorage(count: 2 * program.instructions.count) }
     shares = TrainingExecutor.balance(program)
+  }
+
+  /// Takes memory and binds all values to it.
+  private static func memory(
+    _ schedule: TrainingSchedule, _ program: TrainingProgram
+  ) throws(ExecutionError) -> TrainingMemory {
+    let memory = try TrainingMemory(
+      batchBytes: schedule.batchBytes, laneBytes: schedule.laneBytes, lanes: program.lanes)
+    for value in program.values {
+      value.bind(
+        memory, schedule.places[value.buffer], gradient: schedule.places[value.gradientBuffer])
+    }
+    return memory
+  }
+
+  /// Takes memory for so many batches side by side.
+  func hold(batches: Int) throws(ExecutionError) {
+    guard batches > places else { return }
+    let images = batches * program.batch
+    schedule = TrainingSchedule(program, images: images)
+    memory = try TrainingExecutor.memory(schedule, program)
+    for instruction in program.instructions { instruction.hold(images: images) }
+    places = batches
   }
 
   /// Gives every lane about as many parameters, largest instructions first.
@@ -80,29 +107,86 @@ final class TrainingExecutor {
   func prepare() throws(ExecutionError) { try run(.prepare, lanes: program.lanes) }
 
   /// Computes the output of the images in the input.
-  func forward(_ pass: TrainingPass) throws(ExecutionError) {
-    for segment in schedule.forward {
-      if let instruction = segment.combines {
-        program.instructions[instruction].combineForward(pass)
+  func forward(_ shards: TrainingShards) throws {
+    reserveRows(shards)
+    for (index, segment) in schedule.forward.enumerated() {
+      if let combines = segment.combines {
+        let instruction = program.instructions[combines]
+        instruction.combineForward(
+          shards.whole, try shards.complete(rows.elements, width: instruction.sharedWidth))
       }
-      try run(segment, pass, .forward(segment, pass))
+      let next = combined(behind: index, in: schedule.forward)
+      for pass in shards.passes {
+        try run(segment, pass, .forward(segment, pass))
+        if let next { next.collectForward(into: row(of: pass, next)) }
+      }
     }
   }
 
   /// Computes all gradients from the one of the output, and adds those of parameters.
-  func backward(_ pass: TrainingPass) throws(ExecutionError) {
+  func backward(_ pass: TrainingPass) throws {
+    try runBackward(TrainingShards(pass)) { _, _ in }
+    try run(.reduce(nil), lanes: program.lanes)
+  }
+
+  /// The same, but the gradients of parameters are added shard by shard as soon as they are complete.
+  ///
+  /// - Parameter onInstructions: called when those of some instructions are there for one shard. Whoever wants
+  ///   to tell shards apart clears them.
+  func backward(
+    _ shards: TrainingShards, onInstructions: (TrainingPass, [Int]) throws -> Void
+  ) throws {
+    try runBackward(shards) { segment, pass in
+      let complete = segment.items.filter { $0.round == 0 }.map(\.instruction)
+      guard complete.contains(where: { !program.trained[$0].isEmpty }) else { return }
+      if pass.count > 0 { try run(.reduce(segment), lanes: program.lanes) }
+      try onInstructions(pass, complete)
+      for instruction in complete { program.instructions[instruction].startBackward() }
+    }
+  }
+
+  private func runBackward(
+    _ shards: TrainingShards, then: (TrainingSchedule.Segment, TrainingPass) throws -> Void
+  ) throws {
+    reserveRows(shards)
     for instruction in program.instructions where instruction.output.hasGradient {
       instruction.startBackward()
     }
-    for segment in schedule.backward {
-      if let instruction = segment.combines {
-        program.instructions[instruction].combineBackward(pass)
+    for (index, segment) in schedule.backward.enumerated() {
+      if let combines = segment.combines {
+        let instruction = program.instructions[combines]
+        instruction.combineBackward(
+          try shards.complete(rows.elements, width: instruction.sharedWidth))
       }
-      try run(segment, pass, .backward(segment, pass))
+      let next = combined(behind: index, in: schedule.backward)
+      for pass in shards.passes {
+        try run(segment, pass, .backward(segment, pass))
+        if let next { next.collectBackward(into: row(of: pass, next)) }
+        try then(segment, pass)
+      }
     }
-    try run(.reduce, lanes: program.lanes)
   }
 
+  /// The instruction whose rounds the end of segment `index` separates.
+  private func combined(
+    behind index: Int, in segments: [TrainingSchedule.Segment]
+  ) -> (any TrainingInstruction)? {
+    guard index + 1 < segments.count else { return nil }
+    return segments[index + 1].combines.map { program.instructions[$0] }
+  }
+
+  private func row(
+    of pass: TrainingPass, _ instruction: any TrainingInstruction
+  ) -> UnsafeMutablePointer<Double> {
+    rows.start + pass.shard * instruction.sharedWidth
+  }
+
+  private func reserveRows(_ shards: TrainingShards) {
+    let width = program.instructions.map(\.sharedWidth).max() ?? 0
+    if rows.elements.count < shards.count * width {
+      rows = AlignedStorage(count: shards.count * width)
+    }
+  }
   /// Runs forward and looks at every instruction's result before its rectifier; nil when all are finite.
   func firstNonFiniteInstruction(_ pass: TrainingPass) throws -> Int? {
     let found = AlignedStorage<Int32>(count: program.lanes)
@@ -113,7 +197,7 @@ final class TrainingExecutor {
       for instruction in program.instructions { instruction.holdsRectifier = false }
     }
     try holdRectifiers()
-    try forward(pass)
+    try forward(TrainingShards(pass))
     return found.elements.min().flatMap { $0 == .max ? nil : Int($0) }
   }
 
@@ -139,15 +223,19 @@ final class TrainingExecutor {
   private func run(
     _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ job: Job
   ) throws(ExecutionError) {
-    guard segment.passImages == 0 else {
-      return try run(job, lanes: min(program.lanes, pass.count))
+    guard pass.count > 0 else { return }
+    if segment.passImages == 0 {
+      self.job = job
+      try runItems(segment, TrainingWork(pass: pass, images: pass.images, lane: 0))
+    } else {
+      try run(job, lanes: min(program.lanes, pass.count))
     }
-    self.job = job
-    try runItems(segment, TrainingWork(pass: pass, images: 0..<pass.count, lane: 0))
+    onPause?()
   }
 
   private func run(_ job: Job, lanes: Int) throws(ExecutionError) {
     self.job = job
+    caller = pthread_self()
     thaw_dnnl_parallel(
       CInt(lanes),
       { context, lane in
@@ -171,8 +259,8 @@ final class TrainingExecutor {
         for instruction in shares[lane] {
           try program.instructions[instruction].prepare(scratch[lane].address)
         }
-      case .reduce:
-        for instruction in shares[lane] {
+      case .reduce(let segment):
+        for instruction in shares[lane] where segment?.begins(instruction) ?? true {
           try program.instructions[instruction].reduce(scratch[lane].address)
         }
       case .forward(let segment, let pass), .backward(let segment, let pass):
@@ -188,13 +276,14 @@ final class TrainingExecutor {
     _ segment: TrainingSchedule.Segment, _ pass: TrainingPass, _ lane: Int
   ) throws(ExecutionError) {
     let lanes = min(program.lanes, pass.count)
-    let end = pass.count * (lane + 1) / lanes
-    var image = pass.count * lane / lanes
+    let end = pass.start + pass.count * (lane + 1) / lanes
+    var image = pass.start + pass.count * lane / lanes
     while image < end {
       let count = end - image >= segment.passImages ? segment.passImages : 1
       try runItems(
         segment, TrainingWork(pass: pass, images: image..<image + count, lane: lane))
       image += count
+      if let onPause, pthread_equal(pthread_self(), caller) != 0 { onPause() }
     }
   }
 

@@ -5,7 +5,7 @@ import ThawExecution
 import ThawNetwork
 import ThawTensors
 
-/// One pass through a plan.
+/// One pass through a plan, of a batch or of one of its shards.
 struct TrainingPass {
   /// Samples in it.
   let count: Int
@@ -15,19 +15,46 @@ struct TrainingPass {
   let identity: StepIdentity
   /// What batch norms use and record instead, in a pass that inspects them.
   var inspection: BatchNormInspection?
+  /// Where its samples lie in the plan's memory: behind those of other shards.
+  var start = 0
+  /// Number of the shard, and how many samples all shards have.
+  var shard = 0
+  var batchCount: Int
+
+  init(
+    count: Int, isTraining: Bool, identity: StepIdentity, inspection: BatchNormInspection? = nil
+  ) {
+    (self.count, self.isTraining, self.identity) = (count, isTraining, identity)
+    self.inspection = inspection
+    batchCount = count
+  }
+
+  /// A shard of a batch of `batchCount` samples, at `start`.
+  init(_ shard: ShardedBatch.Shard, of batchCount: Int, start: Int) {
+    self.init(count: shard.count, isTraining: true, identity: shard.identity)
+    (self.batchCount, self.start, self.shard) = (batchCount, start, shard.number)
+  }
+
+  /// All of its images.
+  var images: Range<Int> { start..<start + count }
 }
 
 /// What one lane does at once: some images of a pass.
 struct TrainingWork {
   let pass: TrainingPass
+  /// In the plan's memory.
   let images: Range<Int>
   let lane: Int
+
+  /// The first image's number within the pass.
+  var firstOfPass: Int { images.lowerBound - pass.start }
 }
 
 /// A fused run of nodes bound to its values.
 ///
 /// Rounds cut an instruction where it must know something of the whole batch: all images are through one
-/// before any enters the next, and ``combineForward(_:)`` or ``combineBackward(_:)`` runs in between.
+/// before any enters the next. In between what each shard of the batch knows is collected as a row of numbers,
+/// and ``combineForward(_:_:)`` or ``combineBackward(_:)`` gets the rows of all.
 protocol TrainingInstruction: AnyObject {
   /// Layer, for messages and profiles.
   var path: ParameterPath { get }
@@ -63,7 +90,14 @@ protocol TrainingInstruction: AnyObject {
   func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
   func forward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer)
     throws(ExecutionError)
-  func combineForward(_ pass: TrainingPass)
+  /// Numbers of a row; 0 for instructions of one round.
+  var sharedWidth: Int { get }
+  /// Writes what the lanes know of a shard after the first round, and makes them ready for the next shard.
+  func collectForward(into row: UnsafeMutablePointer<Double>)
+  /// - Parameter pass: the whole batch as one.
+  func combineForward(_ pass: TrainingPass, _ rows: UnsafeBufferPointer<Double>)
+  /// Makes room for what is kept of so many images from forward to backward.
+  func hold(images: Int)
   /// Before the first pass with ``holdsRectifier`` set.
   func prepareToHoldRectifier() throws
   /// Applies the rectifier to the result.
@@ -73,7 +107,8 @@ protocol TrainingInstruction: AnyObject {
   /// Writes or adds to the gradients of inputs, and to the lane's gradients of parameters.
   func backward(_ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer)
     throws(ExecutionError)
-  func combineBackward(_ pass: TrainingPass)
+  func collectBackward(into row: UnsafeMutablePointer<Double>)
+  func combineBackward(_ rows: UnsafeBufferPointer<Double>)
   /// Adds the lanes' gradients to the parameters' accumulated ones, in the lanes' order.
   func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError)
 }
@@ -123,9 +158,13 @@ class TrainingInstructionBase {
   func check(_ pass: TrainingPass) throws {}
   func importFrozen(_ parameters: Parameters) throws {}
   func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {}
-  func combineForward(_ pass: TrainingPass) {}
+  var sharedWidth: Int { 0 }
+  func collectForward(into row: UnsafeMutablePointer<Double>) {}
+  func combineForward(_ pass: TrainingPass, _ rows: UnsafeBufferPointer<Double>) {}
+  func hold(images: Int) {}
   func startBackward() {}
-  func combineBackward(_ pass: TrainingPass) {}
+  func collectBackward(into row: UnsafeMutablePointer<Double>) {}
+  func combineBackward(_ rows: UnsafeBufferPointer<Double>) {}
   func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {}
 
   /// Gives `gradient`, as many elements as `work` has outputs, to input `index` unless shared.

@@ -6,8 +6,10 @@ extension TrainingProgram {
   /// About how many bytes training takes: the values of a batch and of the lanes, which are most of it,
   /// and of each parameter its value, a gradient a lane, the kernels' copies, the optimizer's memory and the
   /// best and the mean weights so far.
-  var memoryNeed: Int {
-    let schedule = TrainingSchedule(self)
+  ///
+  /// - Parameter shards: batches that are in memory side by side.
+  func memoryNeed(shards: Int = 1) -> Int {
+    let schedule = TrainingSchedule(self, images: shards * batch)
     let scratch = instructions.map(\.scratchBytes).max() ?? 0
     let numbers = parameters.reduce(0) { $0 + $1.description.shape.count }
     return schedule.batchBytes + lanes * (schedule.laneBytes + scratch)

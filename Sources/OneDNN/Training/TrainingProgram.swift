@@ -18,6 +18,8 @@ struct TrainingProgram {
   let passImages: [Int]
   /// Parameters and statistics, in order of computation.
   let parameters: [PlanParameter<Float>]
+  /// Of each instruction those that train, as numbers among all that do.
+  let trained: [[Int]]
   /// The largest batch.
   let batch: Int
   let lanes: Int
@@ -57,6 +59,12 @@ struct TrainingProgram {
     TrainingProgram.routeGradients(instructions)
     self.instructions = instructions
     self.parameters = all
+    trained = fusions.map { fusion in
+      let own = fusion.nodes.flatMap { own[graph.nodes[$0].id] ?? [] }
+      return all.filter { $0.gradient != nil }.enumerated().filter { trained in
+        own.contains { $0 === trained.element }
+      }.map(\.offset)
+    }
     self.batch = batch
     self.lanes = lanes
     passImages = sizes

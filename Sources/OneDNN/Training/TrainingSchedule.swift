@@ -20,6 +20,11 @@ struct TrainingSchedule {
     var items: [Item]
     /// Images a lane takes at once; 0 for all images on the calling thread.
     let passImages: Int
+
+    /// Whether an instruction's first round is here.
+    func begins(_ instruction: Int) -> Bool {
+      items.contains { $0.instruction == instruction && $0.round == 0 }
+    }
   }
 
   let forward: [Segment]
@@ -30,7 +35,9 @@ struct TrainingSchedule {
   let laneBytes: Int
 
   /// Plans the memory of `program`.
-  init(_ program: TrainingProgram) {
+  ///
+  /// - Parameter images: that the memory has room for; nil for a batch.
+  init(_ program: TrainingProgram, images: Int? = nil) {
     let indices = program.instructions.indices
     forward = TrainingSchedule.segments(program, Array(indices))
     backward = TrainingSchedule.segments(
@@ -68,7 +75,7 @@ struct TrainingSchedule {
     if program.output.hasGradient {
       uses.keep(program.output.gradientBuffer, program.output, from: forward.count)
     }
-    (places, batchBytes, laneBytes) = uses.plan(batch: program.batch)
+    (places, batchBytes, laneBytes) = uses.plan(batch: images ?? program.batch)
   }
 
   private static func segments(_ program: TrainingProgram, _ instructions: [Int]) -> [Segment] {

@@ -142,11 +142,19 @@ extension OpenRun {
   /// Has all ranks go through `body` together, where there are others: rank 0 calls them here, a rank that
   /// follows comes here by itself. First they make sure that they see the same.
   ///
+  /// - Parameter subject: see `RankJob`.
   /// - Throws: `RankError` when a rank sees something else; what `body` throws.
-  func together<Result>(_ kind: RankJob.Kind, _ body: () throws -> Result) throws -> Result {
+  func together<Result>(
+    _ kind: RankJob.Kind, subject: [String] = [], _ body: () throws -> Result
+  ) throws -> Result {
     let ranks = context.ranks
     guard ranks.hasOthers else { return try body() }
-    if ranks.isLeader { try ranks.begin(.work(job(kind))) }
+    if ranks.isLeader {
+      try ranks.begin(
+        .work(
+          context.job(
+            kind, in: directory.path.canonical ?? directory.path, recipe, subject: subject)))
+    }
     do {
       try requireSameView()
       let result = try body()
@@ -166,13 +174,6 @@ extension OpenRun {
       true
     default: false
     }
-  }
-
-  private func job(_ kind: RankJob.Kind) throws -> RankJob {
-    RankJob(
-      kind: kind, run: (directory.path.canonical ?? directory.path).string, recipe: recipe.yaml,
-      threads: context.threads, engine: context.engine.rawValue,
-      pretrained: ProcessInfo.processInfo.environment["THAW_PRETRAINED"])
   }
 
   /// What a rank works from.
@@ -216,6 +217,7 @@ extension OpenRun {
       "weights": String(
         try network.cacheKey(engine: context.compiler.inferenceEngine).key().prefix(16)),
       "trained heads": try file(directory.headModel),
+      "models": try file(directory.model),
       "checkpoints": try file(directory.trainerState),
     ]
   }
@@ -234,5 +236,16 @@ extension OpenRun {
           "\(place.displayed): is not the photo that the run was prepared with. Run: thaw prepare")
       }
     }
+  }
+}
+
+extension StageContext {
+  /// Work that the other ranks are to begin with this one.
+  func job(
+    _ kind: RankJob.Kind, in run: FilePath, _ recipe: Recipe, subject: [String]
+  ) -> RankJob {
+    RankJob(
+      kind: kind, run: run.string, recipe: recipe.yaml, threads: threads, engine: engine.rawValue,
+      pretrained: ProcessInfo.processInfo.environment["THAW_PRETRAINED"], subject: subject)
   }
 }

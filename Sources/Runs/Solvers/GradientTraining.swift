@@ -64,25 +64,13 @@ struct GradientTraining {
     return try run.together(job) { try train(ranks) }
   }
 
-  /// - Throws: ``PipelineError/usage(_:)`` when steps cannot be cut into shards without changing what is
-  ///   trained.
+  /// - Throws: ``PipelineError/usage(_:)`` when a batch has fewer photos than shards.
   func requireShards() throws(PipelineError) {
     guard settings.shards > 1 else { return }
     guard settings.shards <= settings.batch else {
       throw .usage(
         "--shards \(settings.shards) has no effect beyond the \(settings.batch) photos of a batch: the others"
           + " would be empty. Give at most --shards \(settings.batch), or a larger --batch.")
-    }
-    for phase in schedule.phases {
-      let node = network.graph.nodes.first { node in
-        guard case .batchNormalization = node.operation else { return false }
-        return phase.plan.batchNormMode(of: node).usesBatchStatistics
-      }
-      guard let node else { continue }
-      throw .usage(
-        "--shards \(settings.shards): '\(node.path)' normalises by the statistics of the batch"
-          + " (\(phase.plan.batchNormMode(of: node).rawValue)), and those of a shard are others. Use"
-          + " --shards 1, or batch norms in inference mode.")
     }
   }
 

@@ -2,6 +2,8 @@
 
 import ThawExecution
 import ThawInference
+import ThawNetwork
+import ThawRanks
 import ThawRecipes
 import ThawTraining
 
@@ -56,9 +58,18 @@ extension TransferNetwork {
   ) throws -> any TrainingPlan {
     let batch = min(settings.batch, run.manifest.records(in: .train).count)
     let step = min(settings.batch * settings.accumulation, run.manifest.records(in: .train).count)
-    let shard = min((step + settings.shards - 1) / settings.shards, batch)
-    return try run.context.trainingCompiler.compileSuffix(
+    let goTogether = settings.shards > 1 && phase.plan.usesBatchStatistics(in: graph)
+    // Shards that go together are those of a micro-batch, others those of a step.
+    let cut = goTogether ? batch : step
+    let shard = min((cut + settings.shards - 1) / settings.shards, batch)
+    let plan = try run.context.trainingCompiler.compileSuffix(
       graph, partition: partition, parameters: parameters, freezing: phase.plan,
       batch: (settings.shards > 1 ? shard : batch) + 1, size: size)
+    if goTogether, let plan = plan as? any ShardedTrainingPlan {
+      let ranks = run.context.ranks
+      let own = ShardTree(shards: settings.shards).shards(of: ranks.rank, of: ranks.count)
+      try plan.hold(shards: own.count)
+    }
+    return plan
   }
 }

@@ -9,6 +9,7 @@ import ThawFiles
 import ThawImages
 package import ThawInference
 import ThawNetwork
+package import ThawRanks
 package import ThawRecipes
 import ThawTensors
 package import ThawTraining
@@ -78,6 +79,16 @@ package struct EvaluateStage {
     let loss = try MetricsFile(run.directory).add(evaluation, tta: tta, snapshots: snapshots)
     if let loss { context.console.warn(loss) }
     return evaluation
+  }
+
+  /// Computes what rank 0 judges a model by, and writes nothing.
+  ///
+  /// - Throws: as ``evaluate(_:split:tta:snapshots:decisions:)``.
+  package func follow(_ job: RankJob, in run: OpenRun) throws {
+    guard job.subject.count == 2, let split = Split(rawValue: job.subject[0]) else {
+      preconditionFailure("Rank 0 says which split and which model are judged.")
+    }
+    _ = try run.logits(of: split, by: FilePath(job.subject[1]))
   }
 
   /// The thresholds that are asked for, chosen by the run's validation photos.

@@ -116,14 +116,15 @@ package struct FineTuneStage {
     // Ranks would have to agree on it.
     guard !run.context.ranks.hasOthers else { throw lack }
     var recipe = run.recipe
+    // Shards that go together are all in memory.
+    guard
+      !start.schedule.phases.contains(where: {
+        $0.plan.usesBatchStatistics(in: start.network.graph)
+      })
+    else { throw lack }
     while 2 * recipe.fineTune.train.shards <= recipe.fineTune.train.batch {
       recipe.fineTune.train.shards *= 2
       let (settings, smaller) = (recipe.fineTune.train, run.with(recipe))
-      do {
-        try FineTuneStage(smaller).training(
-          start, key: "", TrainingSourceMaker(run: smaller, settings: settings)
-        ).requireShards()
-      } catch { throw lack }
       do {
         _ = try TrainingEngine(start.network, start.schedule, settings: settings, run: smaller)
       } catch let error as ExecutionError where error.isLackOfMemory { continue }

@@ -12,8 +12,8 @@ import ThawReports
 
 /// Scan, verify, split: from a folder of photos to `manifest.json`.
 package struct PrepareStage {
-  private let run: RunDirectory
-  private let context: StageContext
+  let run: RunDirectory
+  let context: StageContext
 
   /// Works in `run`.
   package init(_ run: RunDirectory, context: StageContext) {
@@ -92,15 +92,14 @@ package struct PrepareStage {
     // A wrong name is better told now than after the photos have been checked.
     _ = try context.pretrained.card(named: recipe.backbone)
     let recipe = withDecidedPrecision(recipe)
-    var options = FolderScanner.Options()
-    options.output = run.path
-    options.layout = recipe.data.layout.given
     let photos = PhotoSource(data, recipe.data)
-    let scan = try photos.scan(options, console: context.console)
+    let scan = try photos.scan(scannerOptions(recipe), console: context.console)
     try requests.requireEffect(scan, recipe)
     let lock = try run.lock(isShared: context.ranks.hasOthers ? true : nil)
     defer { withExtendedLifetime(lock) {} }
     try FileSystem.createDirectory(run.cache)
+    // Photos that are to be read again although they are known are rank 0's.
+    if !requests.contains(.verifyContents) { try verifyTogether(scan, of: data, recipe) }
     let (verification, reviewed) = try reviewed(
       verify(scan, recipe.image.reading, again: requests.contains(.verifyContents)))
     try AtomicFile.write(run.badFiles, text: verification.bad.tabSeparated)

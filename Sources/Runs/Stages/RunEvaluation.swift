@@ -42,15 +42,10 @@ struct RunEvaluation {
           + " Choose another with --split.")
     }
     let file = model ?? directory.model
-    let files = snapshots ? try SnapshotModels.members(of: file) : [file]
-    // Whose augmentation it was matters only where photos are varied as in training.
-    let training = tta.drawsAsInTraining ? try TrainingRecord.read(directory.model) : nil
-    let views = tta.views(
-      of: recipe.augmentation(isHeadAlone: training?.isHeadAlone ?? true), seed: recipe.seed)
-    let photos = records
-    let members = try files.map { file in
-      try RunEvaluation.logits(of: photos, by: file, views: views.views, run)
-    }
+    var asked = recipe
+    asked.evaluate.tta = tta
+    asked.evaluate.snapshots = snapshots
+    let (members, views) = try run.with(asked).logits(of: chosen, by: file)
     labels = SampleLabels(of: records, in: manifest)
     let record = try ModelFile.read(file).record
     thresholds = try ModelThresholds(of: record, source: file.displayed)
@@ -90,26 +85,6 @@ struct RunEvaluation {
     evaluation.independent = other.evaluation.independent
     evaluation.apply(thresholds, probabilities, labels)
     self.evaluation = evaluation
-  }
-
-  /// The logits of photos for each view, [photos, classes], by a model file of the run.
-  private static func logits(
-    of photos: [Manifest.Record], by file: FilePath, views: [TestTimeView], _ run: OpenRun
-  ) throws -> [Tensor<Float>] {
-    let (manifest, context) = (run.manifest, run.context)
-    let model = try ModelFile.read(file)
-    try run.requireContract(of: model.record, in: file)
-    if file == run.directory.model,
-      let key = try TrainingRecord(of: model.record, file: file).photosKey,
-      key != manifest.photosKey
-    {
-      context.console.warn(
-        "\(file.displayed): the run's photos have changed since it was trained. Run: thaw fit or thaw"
-          + " train --run \(run.directory.path.quoted)")
-    }
-    return try logits(
-      of: photos, by: model.parameters, views: views, run, contract: model.record.preprocessing,
-      file: file)
   }
 
   /// The logits of photos for each view, [photos, classes], by a network of the run.
@@ -207,5 +182,44 @@ struct RunEvaluation {
       }
     }
     return table.text
+  }
+}
+
+extension OpenRun {
+  /// What the recipe's looks at the photos of a split give by a model file, or by its snapshots, for each of them
+  /// and each view, [photos, classes]. All ranks compute features where there are several.
+  func logits(
+    of split: Split, by file: FilePath
+  ) throws -> (members: [[Tensor<Float>]], views: TestTimeAugmentation) {
+    try together(.evaluate, subject: [split.rawValue, (file.canonical ?? file).string]) {
+      let settings = recipe.evaluate
+      let files = settings.snapshots ? try SnapshotModels.members(of: file) : [file]
+      // Whose augmentation it was matters only where photos are varied as in training.
+      let training =
+        settings.tta.drawsAsInTraining ? try TrainingRecord.read(directory.model) : nil
+      let views = settings.tta.views(
+        of: recipe.augmentation(isHeadAlone: training?.isHeadAlone ?? true), seed: recipe.seed)
+      let photos = manifest.records(in: split)
+      return (try files.map { try logits(of: photos, by: $0, views: views.views) }, views)
+    }
+  }
+
+  /// The logits of photos for each view, [photos, classes], by a model file.
+  private func logits(
+    of photos: [Manifest.Record], by file: FilePath, views: [TestTimeView]
+  ) throws -> [Tensor<Float>] {
+    let model = try ModelFile.read(file)
+    try requireContract(of: model.record, in: file)
+    if file == directory.model || file == directory.model.canonical,
+      let key = try TrainingRecord(of: model.record, file: file).photosKey,
+      key != manifest.photosKey
+    {
+      context.console.warn(
+        "\(file.displayed): the run's photos have changed since it was trained. Run: thaw fit or thaw"
+          + " train --run \(directory.path.quoted)")
+    }
+    return try RunEvaluation.logits(
+      of: photos, by: model.parameters, views: views, self, contract: model.record.preprocessing,
+      file: file)
   }
 }

@@ -59,25 +59,29 @@ extension BatchGradient {
 
 /// The gradient computed in this process; in nearly equal parts when the batch exceeds the plan's or
 /// gradients are accumulated. Each part is divided by the weight of the *whole* batch, so the sum is
-/// the gradient of the mean, whatever the sizes of the parts (batch statistics are each part's own).
-/// Samples are mixed with others of the same part.
+/// the gradient of the mean, whatever the sizes of the parts (batch statistics are each part's own, but see
+/// ``computeTogether(_:own:by:share:onResults:telling:)``). Samples are mixed with others of the same part.
 package final class LocalBatchGradient: BatchGradient {
   private let plan: any TrainingPlan
-  private let source: any FeatureSource
+  let source: any FeatureSource
   private let loss: any Loss
   private let mixer: BatchMixer?
-  private let classes: Int
+  let classes: Int
   private let capacity: Int
-  private let microBatch: Int
+  private let microBatch: Int?
   /// In how many nearly equal ranges a batch is cut before anything else.
-  private let shards: Int
-  private let input: AlignedStorage<Float>
-  private let logits: AlignedStorage<Float>
-  private let slope: AlignedStorage<Float>
+  let shards: Int
+  /// Whether the shards of a micro-batch go through the plan together: then it is micro-batches that are cut.
+  private let isTogether: Bool
+  let input: AlignedStorage<Float>
+  let logits: AlignedStorage<Float>
+  let slope: AlignedStorage<Float>
   private var targets: TargetStorage
 
   /// What one pass through the plan takes.
-  private struct Part {
+  struct Part {
+    /// Number of the micro-batch whose shards go through the plan together.
+    var group = 0
     let shard: Int
     /// Positions in the batch.
     let range: Range<Int>
@@ -94,15 +98,18 @@ package final class LocalBatchGradient: BatchGradient {
   ///     room. Nil for as many as the plan takes.
   ///   - mixing: how samples are mixed; nil for not at all.
   ///   - shards: in how many ranges a batch is cut whose gradients can be asked for apart.
+  ///   - together: how many of them go through the plan side by side; nil for one after the other.
   package init(
     plan: any TrainingPlan, source: any FeatureSource, loss: any Loss, microBatch: Int? = nil,
-    mixing: BatchMixing? = nil, shards: Int = 1
+    mixing: BatchMixing? = nil, shards: Int = 1, together: Int? = nil
   ) {
     precondition(microBatch ?? 1 > 0, "A micro-batch has at least one sample.")
     precondition(shards > 0, "A batch has at least one shard.")
     self.shards = shards
     capacity = plan.inputShape[0]
-    self.microBatch = microBatch ?? capacity
+    self.microBatch = microBatch
+    isTogether = together != nil
+    let room = capacity * max(together ?? 1, 1)
     classes = plan.outputShape.count / plan.outputShape[0]
     precondition(
       plan.inputShape.count == capacity * source.stride,
@@ -111,9 +118,9 @@ package final class LocalBatchGradient: BatchGradient {
     self.source = source
     self.loss = loss
     mixer = mixing.map { BatchMixer($0, source: source, input: plan.inputShape) }
-    input = AlignedStorage(count: capacity * source.stride)
-    logits = AlignedStorage(count: capacity * classes)
-    slope = AlignedStorage(count: capacity * classes)
+    input = AlignedStorage(count: room * source.stride)
+    logits = AlignedStorage(count: room * classes)
+    slope = AlignedStorage(count: room * classes)
     targets = TargetStorage(
       samples: capacity + 1, classes: classes,
       isMixed: mixing != nil || source.targetRows != nil)
@@ -130,23 +137,31 @@ package final class LocalBatchGradient: BatchGradient {
   ///
   /// - Parameter clearing: whether the plan's gradients are those of one shard when `body` is called,
   ///   or the sum of those so far.
-  func compute(
+  /// - Parameter telling: how a shard's gradients are told as they come; nil for not.
+  package func compute(
     _ batch: TrainingBatch, shards wanted: Range<Int>, clearing: Bool = true,
-    _ body: (Int, BatchResult) throws -> Void
+    telling: (Int) -> BackwardProgress? = { _ in nil }, _ body: (Int, BatchResult) throws -> Void
   ) throws {
     let parts = parts(of: batch)
-    targets.fill(batch.samples, of: source)
-    for part in parts { part.draw.map { targets.mix(part.range, by: $0) } }
-    let divisor = loss.weight(of: targets[0..<batch.samples.count], classes: classes)
+    let divisor = fillTargets(of: batch, parts)
     plan.clearGradients()
     for shard in wanted {
       if clearing { plan.clearGradients() }
       var result = BatchResult()
-      for part in parts where part.shard == shard {
-        result += try compute(part, epoch: batch.epoch, divisor: divisor)
+      let own = parts.filter { $0.shard == shard }
+      for (number, part) in own.enumerated() {
+        let progress = number == own.count - 1 ? telling(shard) : nil
+        result += try compute(part, epoch: batch.epoch, divisor: divisor, telling: progress)
       }
       try body(shard, result)
     }
+  }
+
+  /// Writes the targets of all parts; the weight of the batch.
+  func fillTargets(of batch: TrainingBatch, _ parts: [Part]) -> Double {
+    targets.fill(batch.samples, of: source)
+    for part in parts { part.draw.map { targets.mix(part.range, by: $0) } }
+    return loss.weight(of: targets[0..<batch.samples.count], classes: classes)
   }
 
   /// See ``BatchGradient/findOverflow(in:)``. Looks at inputs, weights, layers, statistics and
@@ -166,42 +181,58 @@ package final class LocalBatchGradient: BatchGradient {
     return OverflowProbe.firstParameter(of: plan)
   }
 
-  private func parts(of batch: TrainingBatch) -> [Part] {
+  /// The parts of a batch in the order of their numbers.
+  func parts(of batch: TrainingBatch) -> [Part] {
     let start = batch.samples.startIndex
-    let count = batch.samples.count
-    let places = (0..<shards).flatMap { shard in
-      let (first, end) = (shard * count / shards, (shard + 1) * count / shards)
-      return ranges(of: end - first).map {
-        (shard, first + $0.lowerBound..<first + $0.upperBound)
-      }
-    }
-    return places.enumerated().map { number, part in
+    return places(of: batch.samples.count).enumerated().map { number, part in
       // Masks of the parts must differ.
       var identity = batch.identity
       identity.part = number
-      let (shard, range) = part
+      let (group, shard, range) = part
       return Part(
-        shard: shard, range: range,
+        group: group, shard: shard, range: range,
         samples: batch.samples[start + range.lowerBound..<start + range.upperBound],
-        identity: identity, draw: mixer?.draw(range.count, identity))
+        identity: identity, draw: range.isEmpty ? nil : mixer?.draw(range.count, identity))
     }
   }
 
-  /// Positions of the parts of a batch of `count`.
-  private func ranges(of count: Int) -> [Range<Int>] {
+  /// Micro-batch, shard and positions of the parts of a batch of `count`.
+  private func places(of count: Int) -> [(group: Int, shard: Int, range: Range<Int>)] {
+    func pieces(_ range: Range<Int>) -> [Range<Int>] {
+      (0..<shards).map { shard in
+        range.lowerBound + shard * range.count / shards..<range.lowerBound
+          + (shard + 1) * range.count / shards
+      }
+    }
+    if isTogether {
+      return ranges(of: count, capacity: .max).enumerated().flatMap { group, range in
+        pieces(range).enumerated().map { (group, $0.offset, $0.element) }
+      }
+    }
+    return pieces(0..<count).enumerated().flatMap { shard, piece in
+      ranges(of: piece.count, capacity: capacity).map {
+        (0, shard, piece.lowerBound + $0.lowerBound..<piece.lowerBound + $0.upperBound)
+      }
+    }
+  }
+
+  /// Positions of the micro-batches of `count` samples.
+  private func ranges(of count: Int, capacity: Int) -> [Range<Int>] {
     // A batch of fewer samples than shards.
     if count == 0 { return [] }
-    let whole = count / microBatch
-    let wanted = count % microBatch <= 1 ? max(whole, 1) : whole + 1
-    let parts = max(wanted, (count + capacity - 1) / capacity)
+    let size = microBatch ?? capacity
+    let whole = count / size
+    let wanted = count % size <= 1 ? max(whole, 1) : whole + 1
+    let parts = max(wanted, (count - 1) / capacity + 1)
     return (0..<parts).map { $0 * count / parts..<($0 + 1) * count / parts }
   }
 
-  private func copyFeatures(
-    of part: Part, epoch: Int
+  /// Writes the samples of a part, from sample `first` of the input on.
+  func copyFeatures(
+    of part: Part, epoch: Int, at first: Int = 0
   ) throws -> UnsafeMutableBufferPointer<Float> {
-    let features = UnsafeMutableBufferPointer(
-      rebasing: input.elements[..<(part.samples.count * source.stride)])
+    let (start, end) = (first * source.stride, (first + part.samples.count) * source.stride)
+    let features = UnsafeMutableBufferPointer(rebasing: input.elements[start..<end])
     let view = FeatureView.training(epoch: epoch)
     if let mixer, let draw = part.draw {
       try mixer.copyFeatures(of: part.samples, view: view, mixing: draw, into: features)
@@ -211,18 +242,34 @@ package final class LocalBatchGradient: BatchGradient {
     return features
   }
 
-  private func compute(_ part: Part, epoch: Int, divisor: Double) throws -> BatchResult {
+  private func compute(
+    _ part: Part, epoch: Int, divisor: Double, telling progress: BackwardProgress?
+  ) throws -> BatchResult {
     let features = try copyFeatures(of: part, epoch: epoch)
     let count = part.samples.count * classes
-    let scores = UnsafeMutableBufferPointer(rebasing: logits.elements[..<count])
-    let gradient = UnsafeMutableBufferPointer(rebasing: slope.elements[..<count])
+    try plan.forward(
+      UnsafeBufferPointer(features), step: part.identity,
+      into: UnsafeMutableBufferPointer(rebasing: logits.elements[..<count]))
+    let result = judge(part, divisor: divisor)
+    // A gradient of NaN would only spread; the trainer stops on the loss.
+    guard result.loss.sum.isFinite else { return result }
+    let gradient = UnsafeBufferPointer(rebasing: slope.elements[..<count])
+    if let progress, let plan = plan as? any ShardedTrainingPlan {
+      try plan.backward(gradient, shard: part.shard, telling: progress)
+    } else {
+      try plan.backward(gradient)
+    }
+    return result
+  }
+
+  /// Loss and gradient of the logits of a part, from row `first` on.
+  func judge(_ part: Part, divisor: Double, at first: Int = 0) -> BatchResult {
+    let rows = first * classes..<(first + part.samples.count) * classes
+    let scores = UnsafeMutableBufferPointer(rebasing: logits.elements[rows])
     let targets = targets[part.range]
-    try plan.forward(UnsafeBufferPointer(features), step: part.identity, into: scores)
     let total = loss.evaluate(
       UnsafeBufferPointer(scores), classes: classes, targets: targets, divisor: divisor,
-      gradient: gradient)
-    // A gradient of NaN would only spread; the trainer stops on the loss.
-    if total.sum.isFinite { try plan.backward(UnsafeBufferPointer(gradient)) }
+      gradient: UnsafeMutableBufferPointer(rebasing: slope.elements[rows]))
     let correct =
       if source.targetRows != nil, case .probabilities(let rows) = targets {
         UnsafeBufferPointer(scores).countExact(rows, classes: classes)

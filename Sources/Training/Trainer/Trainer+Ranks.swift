@@ -7,17 +7,30 @@ import ThawRanks
 
 extension Trainer {
   /// Where gradients come from: this process, or all ranks where a step has shards.
+  ///
+  /// - Throws: `ExecutionError` where there is no memory for shards that go together.
   static func gradient(
     _ configuration: TrainerConfiguration, plan: any TrainingPlan, source: any FeatureSource,
     loss: any Loss, ranks: RankGroup, _ isAskedToStop: @escaping () -> Bool
-  ) -> any BatchGradient {
+  ) throws -> any BatchGradient {
+    let microBatch = configuration.accumulation > 1 ? configuration.batchSize : nil
+    guard let shards = configuration.shards else {
+      return LocalBatchGradient(
+        plan: plan, source: source, loss: loss, microBatch: microBatch,
+        mixing: configuration.mixing)
+    }
+    var together: Int?
+    if let plan = plan as? any ShardedTrainingPlan, plan.usesBatchStatistics {
+      let own = ShardTree(shards: shards).shards(of: ranks.rank, of: ranks.count).count
+      try plan.hold(shards: own)
+      together = own
+    }
     let local = LocalBatchGradient(
-      plan: plan, source: source, loss: loss,
-      microBatch: configuration.accumulation > 1 ? configuration.batchSize : nil,
-      mixing: configuration.mixing, shards: configuration.shards ?? 1)
-    guard let shards = configuration.shards else { return local }
+      plan: plan, source: source, loss: loss, microBatch: microBatch,
+      mixing: configuration.mixing, shards: shards, together: together)
     return ShardedBatchGradient(
-      local, plan: plan, shards: shards, ranks: ranks, isAskedToStop: isAskedToStop)
+      local, plan: plan, shards: shards, isTogether: together != nil, ranks: ranks,
+      isAskedToStop: isAskedToStop)
   }
 
   /// Makes sure that every rank has made the same steps.

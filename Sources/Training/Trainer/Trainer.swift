@@ -82,7 +82,7 @@ package final class Trainer {
     self.validation = validation.flatMap { $0.count > 0 ? $0 : nil }
     self.ranks = ranks
     self.gradient =
-      gradient
+      try gradient
       ?? Trainer.gradient(
         configuration, plan: plan, source: training, loss: loss, ranks: ranks, isAskedToStop)
     optimizer = Optimizer(configuration.optimizer)
