@@ -164,7 +164,7 @@ ALL = [
         name="head", title="a linear head on 1000 cached images of 1280 features, 100 epochs",
         thaw="head", peers=torch("head_torch.py"), targets={}, images=1000,
         limits={"seconds": 3}),
-    decoding("jpg", "JPEG files", 1.0),
+    decoding("jpg", "JPEG files", 1.5),
     decoding("webp", "WebP files", 1.0),
     decoding("heic", "HEIC files", 1.0),
     decoding("avif", "AVIF files", 1.0),

@@ -31,6 +31,6 @@ extension ReportStyle {
     .map input:checked+.shot{display:block}
     .map:hover input:checked+.shot{display:none}
     .map label:hover input+.shot{display:block}
-    @media print{.map label .shot{display:none}}
+    @media print{.map{break-inside:avoid}.map input+.shot,.map input:checked+.shot{display:none}}
     """
 }
