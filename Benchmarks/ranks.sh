@@ -40,15 +40,15 @@ for host in 1 2; do
   ip netns add "thaw$host"
   ip -n "thaw$host" link set lo up
 done
-ip link add link netns thaw1 type veth peer name link netns thaw2
+ip link add name wire netns thaw1 type veth peer name wire netns thaw2
 for host in 1 2; do
-  ip -n "thaw$host" addr add "10.77.0.$host/24" dev link
-  ip -n "thaw$host" link set link up
+  ip -n "thaw$host" addr add "10.77.0.$host/24" dev wire
+  ip -n "thaw$host" link set wire up
 done
 
 shape() { # RATE
   for host in 1 2; do
-    ip netns exec "thaw$host" tc qdisc replace dev link root tbf rate "$1" burst 8mb latency 50ms
+    ip netns exec "thaw$host" tc qdisc replace dev wire root tbf rate "$1" burst 8mb latency 50ms
   done
 }
 
@@ -128,9 +128,9 @@ for link in $links; do
     "$(echo "$predicted" | tr -d ' \n' | sed 's/.*"ranks":2[^}]*//; s/.*"speedup":\([0-9.]*\).*/\1/')"
   [ -n "${THAW_BENCH_PYTHON:-}" ] || continue
   ip netns exec thaw2 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 1 --ranks 2 --master 10.77.0.1 \
-    --interface link > /dev/null 2>&1 &
+    --interface wire > /dev/null 2>&1 &
   ip netns exec thaw1 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 0 --ranks 2 --master 10.77.0.1 \
-    --interface link > "$work/ddp.json" 2> "$work/ddp.err" || tail -3 "$work/ddp.err" >&2
+    --interface wire > "$work/ddp.json" 2> "$work/ddp.err" || tail -3 "$work/ddp.err" >&2
   wait
   printf '%-8s %-14s %10s %10.1f\n' "$link" "DDP on gloo" - "$(number "$work/ddp.json" images_per_second)"
 done

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One rank of data-parallel fine-tuning of EfficientNet-Lite0 by PyTorch's DDP on gloo.
 
-    ddp_gloo.py --rank 0 --ranks 2 --master 10.77.0.1 --interface link [--batch 32] [--steps 6] [--threads 1]
+    ddp_gloo.py --rank 0 --ranks 2 --master 10.77.0.1 --interface wire [--batch 32] [--steps 6] [--threads 1]
 
 As Thaw does it: all layers train, batch norms are frozen, SGD with momentum. The images are random and lie in memory
 before anything is timed: reading photos costs PyTorch nothing here. Rank 0 prints JSON: images a second of all ranks
