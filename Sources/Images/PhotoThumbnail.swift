@@ -19,20 +19,17 @@ package struct PhotoThumbnail: Hashable, Sendable {
   /// Brightness is 0.299 R + 0.587 G + 0.114 B. A pixel on the border of cells counts for each by what
   /// lies in it, so that copies of other sizes have nearly the same levels.
   package init(_ image: RGBImage) {
-    let side = PhotoThumbnail.side
     let (columns, rows) = (Shares(of: image.width), Shares(of: image.height))
-    var sums = [Float](repeating: 0, count: side * side)
-    var (line, brightness) = ([Float](repeating: 0, count: side), [Float]())
-    brightness.reserveCapacity(image.width)
-    for y in 0..<image.height {
-      image.brightness(ofRow: y, into: &brightness)
-      for cell in 0..<side { line[cell] = 0 }
-      for part in columns.all { line[part.cell] += part.share * brightness[part.pixel] }
-      for part in rows.parts(of: y) {
-        for x in 0..<side { sums[part.cell * side + x] += part.share * line[x] }
+    var sums = [SIMD16<Float>](repeating: .zero, count: PhotoThumbnail.side)
+    image.pixels.withUnsafeBufferPointer { pixels in
+      for y in 0..<image.height {
+        let line = columns.cells(of: pixels, from: y * image.width * 3)
+        for part in rows.parts(of: y) { sums[part.cell] += part.share * line }
       }
     }
-    levels = sums.map { UInt8(min(max($0, 0), 255).rounded()) }
+    levels = sums.flatMap { line in
+      (0..<PhotoThumbnail.side).map { UInt8(min(max(line[$0], 0), 255).rounded()) }
+    }
   }
 
   /// Which pixels of a line make up each cell, and with how much of it.
@@ -65,21 +62,27 @@ package struct PhotoThumbnail: Hashable, Sendable {
       (self.all, self.starts) = (all, starts)
     }
 
+    /// What the pixels of a row, three samples each from `start`, give to the cells.
+    func cells(of pixels: UnsafeBufferPointer<UInt8>, from start: Int) -> SIMD16<Float> {
+      var cells = SIMD16<Float>.zero
+      all.withUnsafeBufferPointer { parts in
+        var next = 0
+        for cell in 0..<PhotoThumbnail.side {
+          var sum: Float = 0
+          while next < parts.count, parts[next].cell == cell {
+            let at = start + parts[next].pixel * 3
+            let (red, green, blue) = (pixels[at], pixels[at + 1], pixels[at + 2])
+            let brightness = 0.299 * Float(red) + 0.587 * Float(green) + 0.114 * Float(blue)
+            sum += parts[next].share * brightness
+            next += 1
+          }
+          cells[cell] = sum
+        }
+      }
+      return cells
+    }
+
     /// The parts of one pixel.
     func parts(of pixel: Int) -> ArraySlice<Part> { all[starts[pixel]..<starts[pixel + 1]] }
-  }
-}
-
-extension RGBImage {
-  /// 0.299 R + 0.587 G + 0.114 B of the pixels of a row.
-  fileprivate func brightness(ofRow y: Int, into levels: inout [Float]) {
-    levels.removeAll(keepingCapacity: true)
-    pixels.withUnsafeBufferPointer { pixels in
-      for at in stride(from: y * width * 3, to: (y + 1) * width * 3, by: 3) {
-        levels.append(
-          0.299 * Float(pixels[at]) + 0.587 * Float(pixels[at + 1]) + 0.114 * Float(pixels[at + 2])
-        )
-      }
-    }
   }
 }

@@ -10,42 +10,48 @@ extension RGBImage {
     let step = max(max(width, height) / 64, 1)
     let (columns, rows) = (width / step, height / step)
     guard columns >= 8, rows >= 8 else { return nil }
-    let levels = brightness(columns, rows, step)
-    let count = Float(levels.count)
-    let mean = levels.reduce(0, +) / count
-    let deviation = (levels.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / count).squareRoot()
-    guard deviation > 4 else { return nil }
-    var sum: Float = 0
-    levels.withUnsafeBufferPointer { levels in
+    // Sums of the three samples of all pixels of a square; whole numbers, so that no order of adding counts.
+    let levels = sums(columns, rows, step)
+    let scale = 1 / Double(3 * step * step)
+    let count = Double(levels.count)
+    let mean = Double(levels.reduce(0, +)) / count
+    let squares = Double(levels.reduce(0) { $0 + $1 * $1 }) / count
+    let deviation = max(squares - mean * mean, 0).squareRoot()
+    guard deviation * scale > 4 else { return nil }
+    let sum = levels.withUnsafeBufferPointer { levels in
+      var sum = 0
       for y in 1..<(rows - 1) {
-        for x in 1..<(columns - 1) {
-          let at = y * columns + x
-          let around = levels[at - 1] + levels[at + 1] + levels[at - columns] + levels[at + columns]
-          sum += abs(4 * levels[at] - around)
+        for at in (y * columns + 1)..<(y * columns + columns - 1) {
+          let around =
+            levels[at - 1] &+ levels[at + 1] &+ levels[at - columns] &+ levels[at + columns]
+          sum &+= abs(4 &* levels[at] &- around)
         }
       }
+      return sum
     }
-    return Double(sum / Float((columns - 2) * (rows - 2)) / deviation)
+    return Double(sum) / Double((columns - 2) * (rows - 2)) / deviation
   }
 
-  /// The mean of the samples in squares of `step` pixels.
-  private func brightness(_ columns: Int, _ rows: Int, _ step: Int) -> [Float] {
-    var sums = [Int32](repeating: 0, count: columns * rows)
+  /// The sum of the samples in squares of `step` pixels.
+  private func sums(_ columns: Int, _ rows: Int, _ step: Int) -> [Int] {
+    var sums = [Int](repeating: 0, count: columns * rows)
     pixels.withUnsafeBufferPointer { pixels in
-      for y in 0..<(rows * step) {
-        var at = y * width * 3
-        let row = y / step * columns
-        for x in 0..<columns {
-          var sum: Int32 = 0
-          for _ in 0..<step {
-            sum += Int32(pixels[at]) + Int32(pixels[at + 1]) + Int32(pixels[at + 2])
-            at += 3
+      sums.withUnsafeMutableBufferPointer { sums in
+        for y in 0..<(rows * step) {
+          var at = y * width * 3
+          let row = y / step * columns
+          for x in 0..<columns {
+            let end = at + 3 * step
+            var sum = 0
+            while at < end {
+              sum &+= Int(pixels[at]) &+ Int(pixels[at + 1]) &+ Int(pixels[at + 2])
+              at += 3
+            }
+            sums[row + x] &+= sum
           }
-          sums[row + x] += sum
         }
       }
     }
-    let scale = 1 / Float(3 * step * step)
-    return sums.map { Float($0) * scale }
+    return sums
   }
 }

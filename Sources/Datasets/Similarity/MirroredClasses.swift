@@ -51,10 +51,11 @@ package struct MirroredClasses: Hashable, Sendable {
   /// Whether the one shows the other from the other side, and not as it is.
   private static func areMirrored(_ one: VerifiedFile, _ other: VerifiedFile) -> Bool {
     guard let levels = one.image.thumbnail?.levels.map(Float.init),
-      let others = other.image.thumbnail?.levels.map(Float.init)
+      let others = other.image.thumbnail?.levels.map(Float.init),
+      let plain = ThumbnailMatch.Picture(levels), let shown = ThumbnailMatch.Picture(others),
+      let mirrored = ThumbnailMatch.Picture(NearDuplicates.mirror(levels))
     else { return false }
-    return !ThumbnailMatch.areAlike(levels, others)
-      && ThumbnailMatch.areAlike(NearDuplicates.mirror(levels), others)
+    return !ThumbnailMatch.areAlike(plain, shown) && ThumbnailMatch.areAlike(mirrored, shown)
   }
 
   /// Classes whose names differ in nothing but the side.

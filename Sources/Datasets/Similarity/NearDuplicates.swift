@@ -21,9 +21,9 @@ package enum NearDuplicates {
   package static func groups(
     _ thumbnails: [PhotoThumbnail?], threads: Int = 2
   ) -> [[Int]] {
-    var search = Search(thumbnails)
+    var search = Search(thumbnails, threads: threads)
     search.joinEqual()
-    search.joinNear(threads: threads)
+    search.joinNear()
     return search.groups
   }
 
@@ -36,33 +36,54 @@ package enum NearDuplicates {
   /// A photo and the hashes that its copies may have.
   private struct Photo: Sendable {
     let index: Int
-    let levels: [Float]
+    let picture: ThumbnailMatch.Picture
     let hash: UInt64
     let mirrored: UInt64
     let inner: UInt64
     let mirroredInner: UInt64
 
     init?(_ index: Int, _ thumbnail: PhotoThumbnail?) {
-      guard let levels = thumbnail?.levels.map(Float.init), ThumbnailMatch.Normal(levels) != nil
+      guard let levels = thumbnail?.levels.map(Float.init),
+        let picture = ThumbnailMatch.Picture(levels)
       else { return nil }
-      self.index = index
-      self.levels = levels
-      let mirror = NearDuplicates.mirror(levels)
-      hash = PerceptualHash(levels).bits
-      mirrored = PerceptualHash(mirror).bits
-      inner = PerceptualHash(ThumbnailMatch.inner(levels)).bits
-      mirroredInner = PerceptualHash(ThumbnailMatch.inner(mirror)).bits
+      (self.index, self.picture) = (index, picture)
+      let whole = PerceptualHash.both(of: levels)
+      (hash, mirrored) = (whole.plain.bits, whole.mirrored.bits)
+      let inner = PerceptualHash.both(of: ThumbnailMatch.inner(levels))
+      (self.inner, mirroredInner) = (inner.plain.bits, inner.mirrored.bits)
     }
+  }
+
+  /// What `work` makes of parts of `count` things, one after the other, computed by several threads.
+  private static func inParts<Result: Sendable>(
+    _ count: Int, threads: Int, _ work: @escaping @Sendable (Range<Int>) -> [Result]
+  ) -> [Result] {
+    let step = 256
+    let parts = (count + step - 1) / step
+    let results = Mutex([[Result]](repeating: [], count: parts))
+    @Sendable func compute(_ part: Int) {
+      let result = work((part * step)..<min((part + 1) * step, count))
+      results.withLock { $0[part] = result }
+    }
+    do { try forEachIndex(below: parts, threads: threads) { compute($0) } } catch {
+      // Without more threads this one does it.
+      for part in 0..<parts { compute(part) }
+    }
+    return results.withLock { $0.flatMap(\.self) }
   }
 
   private struct Search {
     private let photos: [Photo]
+    private let threads: Int
     private var sets: DisjointSets
     /// Of photos with equal hashes those that are unlike each other.
     private var representatives: [Int] = []
 
-    init(_ thumbnails: [PhotoThumbnail?]) {
-      photos = thumbnails.enumerated().compactMap { Photo($0, $1) }
+    init(_ thumbnails: [PhotoThumbnail?], threads: Int) {
+      self.threads = threads
+      photos = NearDuplicates.inParts(thumbnails.count, threads: threads) { part in
+        part.compactMap { Photo($0, thumbnails[$0]) }
+      }
       sets = DisjointSets(count: photos.count)
     }
 
@@ -73,8 +94,9 @@ package enum NearDuplicates {
       for hash in equal.keys.sorted() {
         var kept: [Int] = []
         for index in equal[hash] ?? [] {
-          let levels = photos[index].levels
-          if let like = kept.first(where: { ThumbnailMatch.areAlike(photos[$0].levels, levels) }) {
+          let picture = photos[index].picture
+          if let like = kept.first(where: { ThumbnailMatch.areAlike(photos[$0].picture, picture) })
+          {
             sets.join(like, index)
           } else if kept.count < 16 {
             kept.append(index)
@@ -86,26 +108,13 @@ package enum NearDuplicates {
     }
 
     /// Photos with hashes that are near.
-    mutating func joinNear(threads: Int) {
+    mutating func joinNear() {
       let chosen = representatives.map { photos[$0] }
       let neighbours = HashNeighbours(chosen.map(\.hash))
-      let found = Mutex([(Int, Int)]())
-      let step = 256
-      let parts = (chosen.count + step - 1) / step
-      @Sendable func look(_ part: Int) {
-        var pairs: [(Int, Int)] = []
-        for place in (part * step)..<min((part + 1) * step, chosen.count) {
-          pairs += Search.alike(place, chosen, neighbours)
-        }
-        found.withLock { $0 += pairs }
+      let found = NearDuplicates.inParts(chosen.count, threads: threads) { part in
+        part.flatMap { Search.alike($0, chosen, neighbours) }
       }
-      do { try forEachIndex(below: parts, threads: threads) { look($0) } } catch {
-        // Without more threads this one does it.
-        for part in 0..<parts { look(part) }
-      }
-      for (one, two) in found.withLock({ $0 }) {
-        sets.join(representatives[one], representatives[two])
-      }
+      for (one, two) in found { sets.join(representatives[one], representatives[two]) }
     }
 
     /// The photos that are like the one at `place`, seen from it.
@@ -123,13 +132,14 @@ package enum NearDuplicates {
       }
       var pairs: [(Int, Int)] = []
       for other in near((photo.hash, place), (photo.inner, -1))
-      where ThumbnailMatch.areAlike(photo.levels, photos[other].levels) {
+      where ThumbnailMatch.areAlike(photo.picture, photos[other].picture) {
         pairs.append((place, other))
       }
       let turned = near((photo.mirrored, place), (photo.mirroredInner, -1))
-      guard !turned.isEmpty else { return pairs }
-      let mirror = NearDuplicates.mirror(photo.levels)
-      for other in turned where ThumbnailMatch.areAlike(mirror, photos[other].levels) {
+      guard !turned.isEmpty,
+        let mirror = ThumbnailMatch.Picture(NearDuplicates.mirror(photo.picture.levels))
+      else { return pairs }
+      for other in turned where ThumbnailMatch.areAlike(mirror, photos[other].picture) {
         pairs.append((place, other))
       }
       return pairs

@@ -13,31 +13,10 @@ import ThawImages
 struct PerceptualHash: Hashable {
   let bits: UInt64
 
-  init(_ levels: [Float]) {
-    let side = PhotoThumbnail.side
-    let kept = 8
-    // Along rows, then along columns.
-    var half = [Float](repeating: 0, count: side * kept)
-    var coefficients: [Float] = []
-    coefficients.reserveCapacity(kept * kept)
-    levels.withUnsafeBufferPointer { levels in
-      PerceptualHash.cosines.withUnsafeBufferPointer { cosines in
-        for y in 0..<side {
-          for u in 0..<kept {
-            var sum: Float = 0
-            for x in 0..<side { sum += levels[y * side + x] * cosines[u * side + x] }
-            half[y * kept + u] = sum
-          }
-        }
-        for v in 0..<kept {
-          for u in 0..<kept where u + v > 0 {
-            var sum: Float = 0
-            for y in 0..<side { sum += half[y * kept + u] * cosines[v * side + y] }
-            coefficients.append(sum * (u == 0 || v == 0 ? 0.707_106_78 : 1))
-          }
-        }
-      }
-    }
+  /// Of a thumbnail.
+  init(_ levels: [Float]) { self = PerceptualHash.both(of: levels).plain }
+
+  private init(coefficients: [Float]) {
     let median = coefficients.sorted()[coefficients.count / 2]
     var bits: UInt64 = 0
     for (index, value) in coefficients.enumerated() where value > median {
@@ -46,12 +25,47 @@ struct PerceptualHash: Hashable {
     self.bits = bits
   }
 
-  private static let cosines: [Float] = {
+  /// The hashes of a thumbnail and of its mirror image, whose odd frequencies across have the other sign.
+  static func both(of levels: [Float]) -> (plain: Self, mirrored: Self) {
+    let plain = coefficients(levels)
+    var mirrored = plain
+    // The mean is left out, so what stands at `index` has the frequency `index + 1`, eight in a row.
+    for index in stride(from: 0, to: plain.count, by: 2) { mirrored[index].negate() }
+    return (Self(coefficients: plain), Self(coefficients: mirrored))
+  }
+
+  /// The 8 x 8 lowest coefficients without the mean, rows of equal vertical frequency.
+  private static func coefficients(_ levels: [Float]) -> [Float] {
     let side = PhotoThumbnail.side
-    return (0..<8).flatMap { u in
-      (0..<side).map { x in
-        Float(cos(Double.pi * Double(u) * (Double(x) + 0.5) / Double(side)))
+    return levels.withUnsafeBufferPointer { levels in
+      // Along rows, all frequencies at once; then along columns.
+      let rows = (0..<side).map { y in
+        var sum = SIMD8<Float>.zero
+        for x in 0..<side { sum += levels[y * side + x] * cosines[x] }
+        return sum
       }
+      var result: [Float] = []
+      result.reserveCapacity(64)
+      for v in 0..<8 {
+        var sum = SIMD8<Float>.zero
+        for y in 0..<side { sum += rows[y] * cosines[y][v] }
+        for u in 0..<8 where u + v > 0 {
+          result.append(sum[u] * (u == 0 || v == 0 ? 0.707_106_78 : 1))
+        }
+      }
+      return result
+    }
+  }
+
+  /// Of each place the cosines of the eight frequencies.
+  private static let cosines: [SIMD8<Float>] = {
+    let side = PhotoThumbnail.side
+    return (0..<side).map { x in
+      var values = SIMD8<Float>.zero
+      for u in 0..<8 {
+        values[u] = Float(cos(Double.pi * Double(u) * (Double(x) + 0.5) / Double(side)))
+      }
+      return values
     }
   }()
 }

@@ -6,24 +6,41 @@ import ThawImages
 /// Compares two thumbnails cell by cell, also when one shows a slightly smaller part of the scene.
 struct ThumbnailMatch {
   /// A thumbnail with mean 0 and length 1; nil for one in which there is nothing to be recognised.
-  struct Normal {
+  struct Normal: Sendable {
     let values: [Float]
 
     init?(_ levels: [Float]) {
-      let mean = levels.reduce(0, +) / Float(levels.count)
-      let centred = levels.map { $0 - mean }
-      let length = centred.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      let mean = Normal.sum(of: levels) { $0 } / Float(levels.count)
+      let length = Normal.sum(of: levels) { ($0 - mean) * ($0 - mean) }.squareRoot()
       // A deviation of two levels: sky, paper, black.
       guard length > 2 * Float(PhotoThumbnail.side) else { return nil }
-      values = centred.map { $0 / length }
+      values = [Float](unsafeUninitializedCapacity: levels.count) { values, count in
+        for index in levels.indices { values[index] = (levels[index] - mean) / length }
+        count = levels.count
+      }
+    }
+
+    /// The sum over all cells, a thumbnail's row at a time: sixteen sums, then theirs.
+    private static func sum(of levels: [Float], _ term: (SIMD16<Float>) -> SIMD16<Float>) -> Float {
+      levels.withUnsafeBytes { bytes in
+        var sums = SIMD16<Float>.zero
+        for offset in stride(from: 0, to: bytes.count, by: MemoryLayout<SIMD16<Float>>.size) {
+          sums += term(bytes.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self))
+        }
+        return sums.sum()
+      }
     }
 
     func correlation(_ other: Normal) -> Float {
-      values.withUnsafeBufferPointer { one in
-        other.values.withUnsafeBufferPointer { two in
-          var sum: Float = 0
-          for index in one.indices { sum += one[index] * two[index] }
-          return sum
+      values.withUnsafeBytes { one in
+        other.values.withUnsafeBytes { two in
+          var sums = SIMD16<Float>.zero
+          for offset in stride(from: 0, to: one.count, by: MemoryLayout<SIMD16<Float>>.size) {
+            sums +=
+              one.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
+              * two.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
+          }
+          return sums.sum()
         }
       }
     }
@@ -39,16 +56,25 @@ struct ThumbnailMatch {
     Window(x: 0.025, y: 0.025, scale: 0.95).part(of: levels)
   }
 
+  /// A thumbnail that is compared with many.
+  struct Picture: Sendable {
+    let levels: [Float]
+    let normal: Normal
+
+    init?(_ levels: [Float]) {
+      guard let normal = Normal(levels) else { return nil }
+      (self.levels, self.normal) = (levels, normal)
+    }
+  }
+
   /// Whether one shows the other, or most of it.
-  static func areAlike(_ one: [Float], _ two: [Float]) -> Bool {
-    guard let first = Normal(one), let second = Normal(two) else { return false }
-    let plain = first.correlation(second)
+  static func areAlike(_ one: Picture, _ two: Picture) -> Bool {
+    let plain = one.normal.correlation(two.normal)
     if plain >= threshold { return true }
     // No shift by a cell makes up for that.
     guard plain > 0.2 else { return false }
     return windows.contains { window in
-      Normal(window.part(of: one)).map { $0.correlation(second) >= threshold } ?? false
-        || Normal(window.part(of: two)).map { $0.correlation(first) >= threshold } ?? false
+      window.isAlike(one.levels, two.normal) || window.isAlike(two.levels, one.normal)
     }
   }
 
@@ -76,6 +102,11 @@ struct ThumbnailMatch {
           max((Float(cell) + 0.5) * scale + start * Float(side) - 0.5, 0), Float(side - 1))
         return (Int(at), min(Int(at) + 1, side - 1), at - Float(Int(at)))
       }
+    }
+
+    /// Whether the window of one photo shows the other.
+    func isAlike(_ levels: [Float], _ other: Normal) -> Bool {
+      Normal(part(of: levels)).map { $0.correlation(other) >= threshold } ?? false
     }
 
     /// The window enlarged to the whole grid, between cells by straight lines.
