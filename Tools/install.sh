@@ -37,9 +37,10 @@ if [ -e $package/thaw-serve ]; then
   install -D -m 755 $package/thaw-serve "$root/bin/thaw-serve"
   without=
 fi
-install -d "$share/thaw/Pretrained" "$share/thaw/Pipelines" "$share/man/man1"
+install -d "$share/thaw/Pretrained" "$share/thaw/Pipelines/search" "$share/man/man1"
 tracked Pretrained/*.yml Pretrained/*.txt | xargs install -m 644 -t "$share/thaw/Pretrained"
 tracked Pipelines/*.yml | xargs install -m 644 -t "$share/thaw/Pipelines"
+tracked Pipelines/search/*.yml | xargs install -m 644 -t "$share/thaw/Pipelines/search"
 install -m 644 -t "$share/man/man1" $package/man/*
 install -D -m 644 $package/thaw.bash "$share/bash-completion/completions/thaw"
 install -D -m 644 $package/thaw.zsh "$share/zsh/site-functions/_thaw"

@@ -85,6 +85,7 @@ extension RecipeKey {
     switch option {
     case "backbone": Completions.cards
     case "labels": .file()
+    case "unlabelled": .directory
     default: words.isEmpty ? nil : .list(words)
     }
   }

@@ -66,6 +66,7 @@ struct PhotoOptions: ParsableArguments {
   @Option(.test) var test: RecipeArgument<Recipe.Data>?
   @Option(.onBadImage) var onBadImage: RecipeArgument<Recipe.Data>?
   @Option(.labels) var labels: RecipeArgument<Recipe.Data>?
+  @Option(.unlabelled) var unlabelled: RecipeArgument<Recipe.Data>?
   @OptionGroup(title: "Folders, tables, groups and copies", visibility: .hidden)
   var details: PhotoDetailOptions
 
@@ -77,13 +78,21 @@ struct PhotoOptions: ParsableArguments {
 
   /// Changes what was given.
   func apply(to data: inout Recipe.Data) throws {
-    for argument in [valid, test, onBadImage, labels] { try argument?.apply(to: &data) }
-    // The recipe is read again by commands that are started elsewhere.
-    if labels != nil, !data.labels.isEmpty {
-      let here = FileManager.default.currentDirectoryPath
-      data.labels = FilePath(here).pushing(FilePath(data.labels)).lexicallyNormalized().string
+    for argument in [valid, test, onBadImage, labels, unlabelled] {
+      try argument?.apply(to: &data)
     }
+    if labels != nil { data.labels = PhotoOptions.absolute(data.labels) }
+    if unlabelled != nil { data.unlabelled = PhotoOptions.absolute(data.unlabelled) }
     try details.apply(to: &data)
+  }
+}
+
+extension PhotoOptions {
+  /// The same place for commands that are started elsewhere, which read the recipe again.
+  static func absolute(_ path: String) -> String {
+    guard !path.isEmpty else { return path }
+    let here = FileManager.default.currentDirectoryPath
+    return FilePath(here).pushing(FilePath(path)).lexicallyNormalized().string
   }
 }
 

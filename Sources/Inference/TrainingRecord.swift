@@ -33,11 +33,15 @@ package struct TrainingRecord: Codable, Sendable {
   package var isHeadAlone: Bool
   /// What training reported.
   package var outcome: TrainingOutcome
+  /// What photos without labels were worth to the head; nil without any.
+  package var unlabelled: UnlabelledResult?
 
   package init(
     key: String, recipe: String, backbone: String, weightsHash: String, photos: [String: Int],
-    photosKey: String? = nil, head: Recipe.Head, isHeadAlone: Bool, outcome: TrainingOutcome
+    photosKey: String? = nil, head: Recipe.Head, isHeadAlone: Bool, outcome: TrainingOutcome,
+    unlabelled: UnlabelledResult? = nil
   ) {
+    self.unlabelled = unlabelled
     self.key = key
     self.recipe = recipe
     self.backbone = backbone

@@ -73,6 +73,11 @@ package final class FitPlanner: FitPlanning {
         "--minutes chooses sizes and epochs, and the recipe's phases or sizes say theirs. Leave one out."
       )
     }
+    guard recipe.data.unlabelled.isEmpty else {
+      throw .usage(
+        "--minutes does not plan for photos without labels. Leave --unlabelled out here, and give it to thaw"
+          + " train afterwards.")
+    }
     guard !recipe.evaluate.snapshots else {
       throw .usage(
         "--minutes may end a training within a cycle, and evaluate.snapshots averages whole ones. Leave one"

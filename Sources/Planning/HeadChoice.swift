@@ -37,6 +37,12 @@ package struct HeadChoice {
     Way(name: "as the recipe has it", parameters: [:]),
     Way(name: "logistic regression", parameters: ["train.solver": .word("lbfgs")]),
     Way(
+      name: "two views of each photo, some mirrored, cached",
+      parameters: ["train.augmentation": .word("mirror"), "train.views": .whole(2)], views: 2),
+    Way(
+      name: "four cropped and mirrored views of each photo, cached",
+      parameters: ["train.augmentation": .word("crops"), "train.views": .whole(4)], views: 4),
+    Way(
       name: "four cropped, mirrored and recoloured views of each photo, cached",
       parameters: ["train.augmentation": .word("photo"), "train.views": .whole(4)], views: 4),
   ]

@@ -115,6 +115,15 @@ extension RecipeKey where Section == Recipe.Data {
   }
 }
 
+extension RecipeKey where Section == Recipe.Data {
+  package static var unlabelled: RecipeKey {
+    RecipeKey(
+      "unlabelled", \.unlabelled, .optionalText, option: "unlabelled",
+      "A folder or archive of photos without labels: they help to train the head where cross-validation shows"
+        + " that they do. See [unlabelled.md](unlabelled.md).")
+  }
+}
+
 extension RecipeKey where Section == Recipe.Image {
   package static var size: RecipeKey {
     RecipeKey(
@@ -198,7 +207,7 @@ extension Recipe.Data {
   package static let keys: [RecipeKey<Recipe.Data>] = [
     .layout, .labels, .tableColumns, .severalLabels, .labelSeparator, .groupBy, .valid, .test,
     .onBadImage, .conflictingLabels,
-    .nearDuplicates,
+    .nearDuplicates, .unlabelled,
   ]
 }
 

@@ -77,6 +77,8 @@ package struct Recipe: Hashable, Sendable {
     package var nearDuplicates = NearDuplicatePolicy.group
     /// What to do about photos that are in folders of several classes.
     package var conflictingLabels = ConflictPolicy.stop
+    /// A folder or archive of photos without labels that may help the head; empty for none.
+    package var unlabelled = ""
 
     /// The defaults.
     package init() {}

@@ -171,19 +171,35 @@ package struct SearchStage {
     // What is searched over may change when a winner is applied; the search stays the same.
     let searched = Set(space.parameters.map(\.name))
     let settings = recipe.values(of: ["", "data", "image", "head", "train"]).filter {
-      !searched.contains($0.name)
+      // Heads are compared without photos that have no labels.
+      !searched.contains($0.name) && $0.name != "data.unlabelled"
     }
     let limits = options.limits.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
     var hash = SHA256()
-    hash.update("search 1 \(space.description)")
+    hash.update("search 2 \(thawVersion) \(space.description)")
+    for name in backboneNames(space) {
+      let card = try run.context.pretrained.card(named: name)
+      hash.update("\(name): \(card.checksum.digits) \(card.preprocessing.json)")
+    }
     for setting in settings { hash.update("\(setting.name): \(setting.value)") }
     hash.update(
       "\(schedule.metric.rawValue) \(limits) \(options.folds ?? -1) \(options.repetitions)"
-        + " \(run.context.compiler.trainingEngine.name)")
-    for record in run.manifest.records {
-      hash.update("\(record.sha256) \(record.className) \(record.split.rawValue)")
-    }
+        + " \(run.context.compiler.trainingEngine.name)"
+        + " \(run.context.computedPrecision(of: recipe).rawValue)")
+    hash.update(run.manifest.photosKey)
     return (schedule, hash.hexadecimalDigest)
+  }
+
+  /// The pretrained networks that trials may be on: their weights and contracts are what a trial depends on, not
+  /// their names.
+  private func backboneNames(_ space: SearchSpace) -> [String] {
+    let words = space.parameters.flatMap { parameter -> [String] in
+      guard parameter.name == "backbone", case .choice(let words) = parameter.domain else {
+        return []
+      }
+      return words
+    }
+    return words.contains(run.recipe.backbone) ? words : [run.recipe.backbone] + words
   }
 
   /// The values that the recipe has now, of those parameters that matter.

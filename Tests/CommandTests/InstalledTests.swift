@@ -103,7 +103,7 @@ private struct Installation {
       "thaw", "thaw.bash", "thaw.zsh", "thaw.fish", "man/thaw.1",
     ].map { ".build-static/package/\($0)" }
     let server = isBuilt ? [".build-static/package/thaw-serve"] : []
-    let others = ["Pretrained/a.yml", "Pretrained/a.txt", "Pipelines/a.yml"]
+    let others = ["Pretrained/a.yml", "Pretrained/a.txt", "Pipelines/a.yml", "Pipelines/search/b.yml"]
     for name in built + server + others + ["README.md", "CHANGELOG.md", "LICENSE"] {
       let file = tree.path.pushing(FilePath(name))
       try FileSystem.createDirectory(file.removingLastComponent())
@@ -121,6 +121,10 @@ private struct Installation {
     let installed = try run("")
     installed.succeeded()
     #expect(FileSystem.exists(place) == isBuilt)
+    for name in others {
+      let file = prefix.pushing("share/thaw").pushing(FilePath(name))
+      #expect(try FileSystem.read(file) == Array(name.utf8), "\(name)")
+    }
     #expect(installed.stdout.contains("'make server' first") != isBuilt, "\(installed.stdout)")
     try run("--uninstall").succeeded()
     #expect(!FileSystem.exists(place) && !FileSystem.exists(prefix.pushing("bin/thaw")))

@@ -195,6 +195,28 @@ struct SearchCommandTests {
     #expect(try again.json()["train"]["unchanged"].bool == true)
   }
 
+  /// A trial is of the weights that the card named then.
+  @Test func otherWeightsOfTheSameNameAreAnotherSearch() throws {
+    try TinyBackbone.write(to: workspace.file("cards"))
+    let first = try search("--trials", "2", "--json")
+    first.succeeded()
+    let journal = try workspace.read("run/search.jsonl")
+    let again = try search("--trials", "2", "--json")
+    #expect(!again.stderr.contains("journal is now"))
+    #expect(try workspace.read("run/search.jsonl") == journal)
+    // Photos without labels have no part in it.
+    let recipe = try workspace.text("run/recipe.yml")
+    try AtomicFile.write(
+      workspace.file("run/recipe.yml"),
+      text: recipe.replacing("data:\n", with: "data:\n  unlabelled: \"more\"\n"))
+    #expect(try !search("--trials", "2").stderr.contains("journal is now"))
+    try TinyBackbone.write(to: workspace.file("cards"), scale: 0.5)
+    let other = try search("--trials", "2")
+    other.succeeded()
+    #expect(other.stderr.contains("its journal is now"), "\(other.stderr)")
+    #expect(try workspace.read("run/search.jsonl.former") == journal)
+  }
+
   @Test func fitJudgesInFoldsAndTheReportShowsIt() throws {
     let fitted = try workspace.fit("--test", "0.2", "--folds", "3", "--json").json()
     #expect(fitted["cross_validation"]["folds"].whole == 3 && fitted["evaluate"]["count"].whole > 0)

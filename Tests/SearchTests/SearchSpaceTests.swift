@@ -54,6 +54,22 @@ struct SearchSpaceTests {
     #expect(SearchSpace.head.problem == nil)
   }
 
+  /// Every word of the space over views is one that recipes take.
+  @Test func theSpaceOfViewsIsOneOfRecipes() throws {
+    var root = URL(fileURLWithPath: #filePath)
+    for _ in 0..<3 { root.deleteLastPathComponent() }
+    let text = try String(
+      contentsOf: root.appendingPathComponent("Pipelines/search/views.yml"), encoding: .utf8)
+    let space = try SearchSpace(yaml: text, file: "views.yml")
+    #expect(space.problem == nil)
+    for parameter in space.parameters {
+      guard case .choice(let words) = parameter.domain else { continue }
+      for word in words { _ = try Recipe().setting(parameter.name, to: word) }
+    }
+    let plain = space.values(at: [0.1, 0.5, 0.5, 0.5, 0.5])
+    #expect(plain["train.augmentation"]?.text == "none" && plain["train.views"] == nil)
+  }
+
   @Test(arguments: [
     ("train.rate: {uniform: [0, 1]}", "'train.rate' is no key of recipes."),
     ("train.momentum: {uniform: [0, 1], choice: [a]}", "needs exactly one of"),

@@ -17,7 +17,7 @@ struct Augment: ParsableCommand {
   @Option(help: "PNG file to write the contact sheet to.")
   var preview: FilePath
 
-  @Option(help: "none, photo, top-down or document (default: the recipe's).")
+  @Option(help: "none, photo, top-down, document, mirror or crops (default: the recipe's).")
   var augmentation: Augmentation.Preset?
 
   @Option(help: "Photos to show, one a row.")

@@ -64,7 +64,7 @@ struct Fit: ParsableCommand {
     let stages = Stages(isFineTuned: recipe.fineTune.enabled)
     let result = try FitStage(directory, context: context).fit(
       data, recipe: recipe, requests: self.recipe.requests, planner: planner,
-      onBegin: { stages.heading(of: $0).map(session.console.head) },
+      unlabelled: UnlabelledPhotos(), onBegin: { stages.heading(of: $0).map(session.console.head) },
       onPrepared: {
         // Not only when everything is trained.
         if folds != nil { try CrossValidationStage.check(severalLabels: $0.severalLabels) }

@@ -95,7 +95,7 @@ struct SearchCommand: ParsableCommand {
     try applied.context.pretrained.provide(
       try applied.context.pretrained.card(named: applied.recipe.backbone))
     try applied.saveRecipe()
-    let trained = try TrainStage(applied).train()
+    let trained = try TrainStage(applied, unlabelled: UnlabelledPhotos()).train()
     try session.print(
       AppliedSearch(search: result, train: trained),
       text: result.text(directory, isApplied: true) + "\n" + trained.text)
@@ -110,6 +110,7 @@ struct SearchCommand: ParsableCommand {
     options.repetitions = repeats
     if let atMost { options.limits = try SearchLimit.parse(atMost) }
     if let space {
+      let space = space.recipeFile()
       let text = String(decoding: try FileSystem.read(space, limit: 1 << 20), as: UTF8.self)
       options.space = try SearchSpace(yaml: text, file: space.displayed)
     }

@@ -6,6 +6,7 @@ import ThawConsole
 import ThawFiles
 import ThawRecipes
 import ThawRuns
+import ThawSearch
 
 /// `thaw train`
 struct Train: ParsableCommand {
@@ -15,6 +16,7 @@ struct Train: ParsableCommand {
   @Option(name: .customLong("run"), help: "Run directory.")
   var directory: RunDirectory
 
+  @Option(.unlabelled) var unlabelled: RecipeArgument<Recipe.Data>?
   @OptionGroup(title: "Recipe and network") var network: NetworkOptions
   @OptionGroup(title: "Training of the head") var training: TrainingOptions
   @OptionGroup(title: "Memory") var memory: MemoryOptions
@@ -29,7 +31,7 @@ struct Train: ParsableCommand {
     try run.requireValidationPhotos(forPatience: training.patience != nil)
     run.saySeedOfSplit()
     try run.saveRecipe()
-    let summary = try TrainStage(run).train()
+    let summary = try TrainStage(run, unlabelled: UnlabelledPhotos()).train()
     if !summary.unchanged, let advice = try directory.advice {
       session.console.say("hint: \(advice)")
     }
@@ -39,6 +41,10 @@ struct Train: ParsableCommand {
   private func resolved() throws -> Recipe {
     var recipe = try network.base(run: directory, seed: global.seed)
     try network.apply(to: &recipe)
+    if let unlabelled {
+      try unlabelled.apply(to: &recipe.data)
+      recipe.data.unlabelled = PhotoOptions.absolute(recipe.data.unlabelled)
+    }
     _ = try StageSettings(
       network.head.frozen.settings() + training.settings(), stages: [.head],
       usualRate: { _, recipe in recipe.train.rate }

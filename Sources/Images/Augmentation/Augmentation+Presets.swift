@@ -9,6 +9,10 @@ extension Augmentation {
     case topDown = "top-down"
     /// Scans and photos of pages: never mirrored, hardly turned.
     case document
+    /// Mirror images alone.
+    case mirror
+    /// Random crops and mirror images, as networks are trained on ImageNet.
+    case crops
     /// No augmentation.
     case none
   }
@@ -20,6 +24,8 @@ extension Augmentation {
       case .photo: .photo
       case .topDown: .topDown
       case .document: .document
+      case .mirror: .mirror
+      case .crops: .crops
       case .none: .none
       }
   }
@@ -66,6 +72,21 @@ extension Augmentation {
     document.lighting = 0.3
     document.lightingProbability = 0.75
     return document
+  }()
+
+  /// Half of the looks are mirrored.
+  package static let mirror: Augmentation = {
+    var mirror = Augmentation()
+    mirror.flipsHorizontally = true
+    return mirror
+  }()
+
+  /// From half of the photo to all of it, at most a little stretched, half of the looks mirrored.
+  package static let crops: Augmentation = {
+    var crops = Augmentation()
+    crops.randomCrop = RandomCrop(scale: 0.5...1)
+    crops.flipsHorizontally = true
+    return crops
   }()
 
   /// Nothing varies.

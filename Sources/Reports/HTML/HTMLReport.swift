@@ -80,7 +80,8 @@ package struct HTMLReport: Sendable {
       confusionSection,
       decisionsSection,
       calibrationSection,
-      crossValidationSection, suspectsSection, diagnosisSection, batchNormSection, usageSection,
+      crossValidationSection, unlabelledSection, suspectsSection, diagnosisSection,
+      batchNormSection, usageSection,
       dataSection, augmentationSection,
       trainingSection, detailsSection,
     ]

@@ -2,6 +2,7 @@
 
 package import ThawDatasets
 package import ThawDiagnosis
+package import ThawInference
 package import ThawTraining
 
 /// What a report shows: a run's results themselves, as they were computed or read from its files.
@@ -31,6 +32,8 @@ package struct ReportContent: Sendable {
   package var comparison: Comparison?
   /// The model before the last new classes, on the same photos.
   package var earlier: Earlier?
+  /// What photos without labels were worth to the head; nil without any.
+  package var unlabelled: UnlabelledResult?
   /// The most confident mistakes, worst first.
   package var mistakes: [Answer] = []
   /// Right answers that were given with hesitation, the least sure first.

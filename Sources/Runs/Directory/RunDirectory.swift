@@ -29,6 +29,8 @@ package struct RunDirectory: Sendable {
   package var pixels: FilePath { cache.appending("pixels") }
   /// Photos that were verified, and the outcome.
   package var verifiedPhotos: FilePath { place(of: .verifiedPhotos) }
+  /// Photos without labels that were verified, and the outcome.
+  package var verifiedUnlabelled: FilePath { place(of: .verifiedUnlabelled) }
   /// What a killed training continues from.
   package var checkpoints: FilePath { path.appending("checkpoints") }
   /// The state of a training that is not finished.
@@ -109,6 +111,7 @@ package struct RunDirectory: Sendable {
     case manifest = "manifest.json"
     case badFiles = "bad_files.tsv"
     case verifiedPhotos = "cache/verified"
+    case verifiedUnlabelled = "cache/verified_unlabelled"
     case trainerState = "checkpoints/trainer.safetensors"
     case trainingTime = "checkpoints/time.json"
     case timeLimit = "checkpoints/minutes.json"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import SystemPackage
+package import SystemPackage
 import ThawConsole
 package import ThawDatasets
 import ThawExecution
@@ -97,8 +97,11 @@ package struct FeatureStore {
   /// Computes the rows that are missing; returns how many photos were read.
   ///
   /// Interrupted at any moment, it continues where it was: rows are added every few batches.
+  ///
+  /// - Parameter folder: where the photos are; nil for the run's own.
   package func fill(
-    _ records: [Manifest.Record], views: [TestTimeView] = [.plain(.center)]
+    _ records: [Manifest.Record], views: [TestTimeView] = [.plain(.center)],
+    in folder: FilePath? = nil
   ) throws -> Int {
     var groups: [[TestTimeView]: [Manifest.Record]] = [:]
     var seen: Set<String> = []
@@ -114,7 +117,7 @@ package struct FeatureStore {
     let progress = context.console.progress("Computing features", total: total)
     let plan = try prefixPlan()
     let parts = groups.sorted(by: { $0.key.count < $1.key.count }).map {
-      FeatureWork(views: $0.key, records: $0.value)
+      FeatureWork(views: $0.key, records: $0.value, root: folder ?? root)
     }
     if context.ranks.isInJob {
       try fillTogether(parts, plan, progress, total: total)
@@ -174,7 +177,7 @@ package struct FeatureStore {
   private func compute(
     _ work: FeatureWork, _ plan: any InferencePlan, advance: (Int) throws -> Void
   ) throws {
-    let (records, views) = (work.records, work.views)
+    let (records, views, root) = (work.records, work.views, work.root)
     let preprocessing = network.preprocessing
     var options = PrefetchingLoader.Options(
       batchSize: max(OneDNNEngine.recommendedMicroBatch / views.count, 1),
@@ -223,6 +226,8 @@ package struct FeatureStore {
 private struct FeatureWork {
   let views: [TestTimeView]
   let records: [Manifest.Record]
+  /// Where the photos are.
+  let root: FilePath
 
   /// Cut for several ranks, in the order of the photos' contents: a few pieces a rank, so that whoever is
   /// done early finds some that nobody has begun.
@@ -230,7 +235,8 @@ private struct FeatureWork {
     let sorted = records.sorted { $0.sha256 < $1.sha256 }
     let size = max((sorted.count + 8 * ranks - 1) / (8 * ranks), 32)
     return stride(from: 0, to: sorted.count, by: size).map {
-      FeatureWork(views: views, records: Array(sorted[$0..<min($0 + size, sorted.count)]))
+      FeatureWork(
+        views: views, records: Array(sorted[$0..<min($0 + size, sorted.count)]), root: root)
     }
   }
 }

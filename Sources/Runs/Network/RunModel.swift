@@ -21,7 +21,8 @@ struct RunModel {
   ///   one, and what is unlike the training photos. Otherwise thresholds are a half.
   static func write(
     _ trained: TrainedNetwork, to paths: [FilePath], key: String, _ run: OpenRun,
-    network: TransferNetwork, isHeadAlone: Bool, isWhole: Bool = true
+    network: TransferNetwork, isHeadAlone: Bool, isWhole: Bool = true,
+    unlabelled: UnlabelledResult? = nil
   ) throws {
     let (recipe, manifest) = (run.recipe, run.manifest)
     let counts = Dictionary(
@@ -30,7 +31,7 @@ struct RunModel {
       key: key, recipe: recipe.yaml, backbone: network.card.name,
       weightsHash: network.card.checksum.digits, photos: counts,
       photosKey: manifest.photosKey, head: recipe.head, isHeadAlone: isHeadAlone,
-      outcome: trained.outcome)
+      outcome: trained.outcome, unlabelled: unlabelled)
     var record = ModelRecord(
       thawVersion: thawVersion, architecture: network.architecture, classNames: manifest.classes,
       outputActivation: manifest.outputActivation,

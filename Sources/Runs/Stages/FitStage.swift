@@ -68,6 +68,7 @@ package struct FitStage {
   /// - Parameters:
   ///   - requests: settings that must have an effect on the photos.
   ///   - planner: who decides what fits into the time there is; nil for no limit.
+  ///   - unlabelled: who can use photos without labels, where the recipe names some.
   ///   - onBegin: called when a stage begins.
   ///   - onPrepared: called with what was found, before anything is computed.
   ///   - onPlan: called with what will thaw when, before fine-tuning.
@@ -75,7 +76,7 @@ package struct FitStage {
   ///   continues.
   package func fit(
     _ data: FilePath, recipe: Recipe, requests: PrepareStage.Requests = [],
-    planner: (any FitPlanning)? = nil,
+    planner: (any FitPlanning)? = nil, unlabelled: (any UnlabelledHelping)? = nil,
     onBegin: (Part) -> Void = { _ in },
     onPrepared: (PrepareStage.Summary) throws -> Void = { _ in },
     onPlan: ([PhaseTable]) -> Void = { _ in }
@@ -106,7 +107,8 @@ package struct FitStage {
     let cached = try part(.cache) { try CacheStage(run).fill() }
     if let planner { run = try planner.head(run) }
     let trained = try part(.train) {
-      try TrainStage(run).train(isFineTunedNext: run.recipe.fineTune.enabled)
+      try TrainStage(run, unlabelled: unlabelled).train(
+        isFineTunedNext: run.recipe.fineTune.enabled)
     }
     var tuned: FineTuneStage.Summary?
     if run.recipe.fineTune.enabled {

@@ -27,7 +27,8 @@ struct HeadCrossValidation {
   /// - Throws: ``PipelineError/interrupted``; errors of the features.
   func heldOut(by model: TrainingRecord) throws -> Evaluation.HeldOut? {
     let (recipe, manifest) = (run.recipe, run.manifest)
-    guard model.isHeadAlone, recipe.head.hidden == nil,
+    // A head that photos without labels have helped is another one than those of the folds.
+    guard model.isHeadAlone, recipe.head.hidden == nil, model.unlabelled?.isKept != true,
       recipe.train.cachedViews(seed: recipe.seed).isEmpty,
       recipe.train.views != .fresh
         || !recipe.train.augmentation.isActive

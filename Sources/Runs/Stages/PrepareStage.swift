@@ -94,6 +94,7 @@ package struct PrepareStage {
     let recipe = withDecidedPrecision(recipe)
     let photos = PhotoSource(data, recipe.data)
     let scan = try photos.scan(scannerOptions(recipe), console: context.console)
+    try requireUnlabelled(recipe.data.unlabelled, severalLabels: scan.severalLabels)
     try requests.requireEffect(scan, recipe)
     let lock = try run.lock(isShared: context.ranks.hasOthers ? true : nil)
     defer { withExtendedLifetime(lock) {} }
@@ -140,6 +141,13 @@ package struct PrepareStage {
     }
     return summary(
       manifest, verification, look, unchanged: manifest == existing, newSplit, reviewed)
+  }
+
+  /// Whether photos without labels are there, and could be used.
+  private func requireUnlabelled(_ path: String, severalLabels: Bool) throws {
+    guard !path.isEmpty else { return }
+    guard !severalLabels else { throw PipelineError.unlabelledWithSeveralLabels }
+    _ = try FolderScanner.unlabelled(FilePath(path), output: run.path)
   }
 
   /// `auto` is decided once: a run that goes on elsewhere computes as it began.

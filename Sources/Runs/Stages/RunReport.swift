@@ -90,6 +90,11 @@ struct RunReport {
     content.looks = looks
     content.comparison = try comparison()
     content.earlier = try earlier()
+    if !recipe.data.unlabelled.isEmpty {
+      content.unlabelled =
+        try record.isHeadAlone
+        ? record.unlabelled : TrainingRecord.read(run.headModel)?.unlabelled
+    }
     let answers = answers
     content.mistakes = answers.mistakes.map(\.shown)
     content.unsure = answers.unsure.map(\.shown)

@@ -6,7 +6,7 @@ import ThawConsole
 import ThawDatasets
 import ThawExecution
 import ThawFiles
-import ThawInference
+package import ThawInference
 import ThawNetwork
 import ThawRecipes
 import ThawTraining
@@ -14,9 +14,15 @@ import ThawTraining
 /// Train the head on cached features and write the model file.
 package struct TrainStage {
   private let run: OpenRun
+  private let helping: (any UnlabelledHelping)?
 
   /// Works in `run`.
-  package init(_ run: OpenRun) { self.run = run }
+  ///
+  /// - Parameter helping: who can use photos without labels, where the recipe names some.
+  package init(_ run: OpenRun, unlabelled helping: (any UnlabelledHelping)? = nil) {
+    self.run = run
+    self.helping = helping
+  }
 
   /// What was trained.
   package struct Summary: Encodable, Sendable {
@@ -40,11 +46,14 @@ package struct TrainStage {
     package var replacedFineTuned: Bool
     /// Whether photos may have several labels; the accuracy is then the share with every label right.
     package var severalLabels: Bool
+    /// What photos without labels were worth; nil without any.
+    package var unlabelled: UnlabelledResult?
 
     init(
       _ outcome: TrainingOutcome, _ time: TrainingTime, severalLabels: Bool, unchanged: Bool,
-      replacedFineTuned: Bool = false
+      replacedFineTuned: Bool = false, unlabelled: UnlabelledResult? = nil
     ) {
+      self.unlabelled = unlabelled
       self.severalLabels = severalLabels
       self.replacedFineTuned = replacedFineTuned
       epochs = outcome.epochs
@@ -66,21 +75,17 @@ package struct TrainStage {
   package func train(isFineTunedNext: Bool = false) throws -> Summary {
     let network = try TransferNetwork(
       run.recipe, classes: run.manifest.classes, context: run.context)
+    let unlabelled = try run.unlabelled(helping)
+    func whole(_ training: HeadTrainingKey) -> HelpedTrainingKey {
+      HelpedTrainingKey(training: training, unlabelled: unlabelled?.key)
+    }
     let known =
       try FileSystem.exists(run.directory.model)
       ? run.finishedTraining(run.directory.headModel) : nil
-    if let known, try key(network, engine: nil).made(known) {
-      return Summary(
-        known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
-        unchanged: true)
-    }
+    if let known, try whole(key(network, engine: nil)).made(known) { return unchanged(known) }
     let engine = try engine(for: network)
     let training = try key(network, engine: engine?.name)
-    if let known, try training.made(known) {
-      return Summary(
-        known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
-        unchanged: true)
-    }
+    if let known, try whole(training).made(known) { return unchanged(known) }
     let hasModel = FileSystem.exists(run.directory.model)
     let former = try hasModel ? known : run.finishedTraining(run.directory.headModel)
     if let former {
@@ -89,16 +94,28 @@ package struct TrainStage {
     }
     let replaces = try holdsFineTuned(head: former)
     engine?.report(TrainStage.label, to: run.context)
-    let key = try training.key()
     // By all ranks, whatever then trains on the rows.
     if run.context.ranks.hasOthers { _ = try CacheStage(run).fill() }
-    let trained = try solve(network, key: key)
+    let (result, head) = try unlabelled?.head(of: network) ?? (nil, nil)
+    if let result { run.context.console.say(result.text) }
+    let trained =
+      try helped(head, network) ?? finished(training, known)
+      ?? solve(network, key: training.key())
+    let key = try whole(training).key(isHelped: result?.isKept ?? false)
     try run.verify()
     try trained.time.write(to: run.directory, key: key, threads: run.context.threads)
+    // A fine-tuned model that began with this very head is still its.
+    let isSame = known?.key == key && replaces
+    let places = isSame ? [] : [run.directory.model]
     try RunModel.write(
-      trained, to: [run.directory.model, run.directory.headModel], key: key, run, network: network,
-      isHeadAlone: network.keepsStatistics)
-    try TrainerCheckpoint(run.directory, key: key).remove()
+      trained, to: places + [run.directory.headModel], key: key, run, network: network,
+      isHeadAlone: network.keepsStatistics, unlabelled: result)
+    try TrainerCheckpoint(run.directory, key: training.key()).remove()
+    if isSame {
+      return Summary(
+        trained.outcome, trained.time, severalLabels: run.manifest.severalLabels,
+        unchanged: false, unlabelled: result)
+    }
     if replaces, !isFineTunedNext {
       run.context.console.warn(
         "\(run.directory.model.displayed) was fine-tuned; it is now the head that was trained anew. To"
@@ -106,7 +123,40 @@ package struct TrainStage {
     }
     return Summary(
       trained.outcome, trained.time, severalLabels: run.manifest.severalLabels, unchanged: false,
-      replacedFineTuned: replaces)
+      replacedFineTuned: replaces, unlabelled: result)
+  }
+
+  private func unchanged(_ known: TrainingRecord) -> Summary {
+    Summary(
+      known.outcome, run.time(of: known), severalLabels: run.manifest.severalLabels,
+      unchanged: true, unlabelled: run.recipe.data.unlabelled.isEmpty ? nil : known.unlabelled)
+  }
+
+  /// The head that the run has, where this very training has made it and photos without labels are yet to be
+  /// looked at.
+  private func finished(
+    _ training: HeadTrainingKey, _ known: TrainingRecord?
+  ) throws -> TrainedNetwork? {
+    guard let known, known.unlabelled?.isKept != true, try training.made(known) else { return nil }
+    return TrainedNetwork(
+      parameters: try ModelFile.read(run.directory.headModel).parameters, outcome: known.outcome,
+      time: run.time(of: known))
+  }
+
+  /// The head that photos without labels have helped.
+  private func helped(_ head: HelpedHead?, _ network: TransferNetwork) throws -> TrainedNetwork? {
+    guard let head else { return nil }
+    try run.directory.history.write(head.history)
+    let count = network.plan.trainableParameters(of: network.graph).reduce(0) {
+      $0 + $1.shape.count
+    }
+    return TrainedNetwork(
+      parameters: head.parameters,
+      outcome: TrainingOutcome(
+        epochs: head.history.count, bestValidAccuracy: head.validAccuracy,
+        bestValidLoss: head.validLoss, trainableParameters: count, cached: true),
+      time: TrainingTime(
+        photos: max(head.history.count, 1) * head.samples, seconds: head.seconds))
   }
 
   /// Goes through the training that rank 0 does, and writes nothing.

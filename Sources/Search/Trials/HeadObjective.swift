@@ -17,8 +17,8 @@ package import ThawTraining
 /// - Validation photos: the first rung trains a third of the epochs, the second all of them, as `thaw train`
 ///   would, which includes that the validation photos choose the epoch.
 ///
-/// A repetition has another seed for everything random: the head's first weights, the order of photos, dropout,
-/// augmentation, and the folds.
+/// A repetition has another seed for the head's first weights, the order of photos, dropout, and the folds. Cached
+/// views stay those of the run, so that each is computed once.
 package final class HeadObjective: SearchObjective {
   /// Validation photos from which on they judge alone.
   package static let enough = 500

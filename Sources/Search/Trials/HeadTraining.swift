@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+package import SystemPackage
 import ThawBackbones
 import ThawConsole
 package import ThawDatasets
@@ -43,10 +44,12 @@ package final class HeadTraining {
 
   /// Features that are in the cache for `records`, computed where they are missing.
   ///
-  /// - Parameter views: of each photo; the plain one by itself.
+  /// - Parameters:
+  ///   - views: of each photo; the plain one by itself.
+  ///   - folder: where the photos are; nil for the run's own.
   package func store(
     _ network: TransferNetwork, _ recipe: Recipe, filledWith records: [Manifest.Record],
-    views: [TestTimeView] = [.plain(.center)]
+    views: [TestTimeView] = [.plain(.center)], in folder: FilePath? = nil
   ) throws -> FeatureStore {
     let size = network.preprocessing.inputSize
     let key = "\(recipe.backbone) \(size) \(recipe.precision) \(recipe.cache)"
@@ -54,17 +57,28 @@ package final class HeadTraining {
       try stores[key]
       ?? FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
     stores[key] = store
-    try fill(store, records, views: views)
+    try fill(store, records, views: views, in: folder)
     return store
   }
 
   private func fill(
-    _ store: FeatureStore, _ records: [Manifest.Record], views: [TestTimeView]
+    _ store: FeatureStore, _ records: [Manifest.Record], views: [TestTimeView],
+    in folder: FilePath? = nil
   ) throws {
     let clock = ContinuousClock.now
-    if try store.fill(records, views: views) > 0 {
+    if try store.fill(records, views: views, in: folder) > 0 {
       preparation += clock.duration(to: .now) / .seconds(1)
     }
+  }
+
+  /// A trained head.
+  struct Trained {
+    /// The whole network's weights.
+    let parameters: Parameters
+    /// Of a training by gradient; nil for a convex solver.
+    var result: TrainingResult?
+    /// C of a convex solver.
+    var inverseStrength: Double?
   }
 
   /// A head trained on `training`: the whole network's weights.
@@ -75,20 +89,39 @@ package final class HeadTraining {
     _ network: TransferNetwork, _ recipe: Recipe, on training: [Manifest.Record],
     validation: [Manifest.Record] = []
   ) throws -> Parameters {
+    try trained(network, recipe, on: training, validation: validation).parameters
+  }
+
+  /// As ``train(_:_:on:validation:)``.
+  ///
+  /// - Parameter pseudo: photos without labels that are trained on beside.
+  func trained(
+    _ network: TransferNetwork, _ recipe: Recipe, on training: [Manifest.Record],
+    validation: [Manifest.Record] = [], beside pseudo: PseudoLabelledPhotos? = nil
+  ) throws -> Trained {
     let (settings, manifest) = (recipe.train, run.manifest)
     try HeadTraining.check(recipe, network)
-    let views = settings.cachedViews(seed: recipe.seed)
+    // Of the run's seed whatever the head's: a view is computed once, for all heads.
+    let views = settings.cachedViews(seed: run.recipe.seed)
     let store = try store(network, recipe, filledWith: training + validation)
     if !views.isEmpty { try fill(store, training, views: views) }
-    let matrices = try views.map { try store.matrix(training, view: $0) }
-    let labels = SampleLabels(of: training, in: manifest)
-    let source = CachedFeatures(
-      clean: try matrices.first ?? store.matrix(training), training: matrices, labels: labels)
+    func features(_ records: [Manifest.Record], _ labels: SampleLabels) throws -> CachedFeatures {
+      let matrices = try views.map { try store.matrix(records, view: $0) }
+      return CachedFeatures(
+        clean: try matrices.first ?? store.matrix(records), training: matrices, labels: labels)
+    }
+    let labelled = try features(training, SampleLabels(of: training, in: manifest))
+    let pool = try pseudo.map { pseudo in
+      try pseudo.source(
+        beside: labelled,
+        features(pseudo.records, .single([Int](repeating: 0, count: pseudo.records.count))),
+        inTurns: settings.solver != .lbfgs)
+    }
     do {
-      if settings.solver == .lbfgs { return try solve(network, recipe, source) }
+      if settings.solver == .lbfgs { return try solve(network, recipe, labelled, pool) }
       let held = CachedFeatures(
         clean: try store.matrix(validation), labels: SampleLabels(of: validation, in: manifest))
-      return try descend(network, recipe, source, held)
+      return try descend(network, recipe, pool ?? labelled, labelled.labels, held)
     } catch let error as TrainingError {
       throw SearchFailure("\(error)")
     }
@@ -128,23 +161,26 @@ package final class HeadTraining {
   }
 
   private func solve(
-    _ network: TransferNetwork, _ recipe: Recipe, _ source: CachedFeatures
-  ) throws -> Parameters {
+    _ network: TransferNetwork, _ recipe: Recipe, _ source: CachedFeatures,
+    _ pool: PooledFeatures?
+  ) throws -> Trained {
     let classes = run.manifest.classes.count
     let solver = LogisticRegression(
       regularization: recipe.train.regularization.map(Regularization.inverseStrength) ?? .automatic,
       classWeights: recipe.train.weights(source.labels, classes: classes), seed: recipe.seed)
     let model = try solver.fit(
-      source, classes: classes, onSolve: { try run.context.checkInterruption() })
+      pool ?? source, classes: classes, sampleWeights: pool?.weights ?? [],
+      onSolve: { try run.context.checkInterruption() })
     var parameters = network.parameters
     parameters[network.classifier.appending("weight")] = model.weight
     parameters[network.classifier.appending("bias")] = model.bias
-    return parameters
+    return Trained(parameters: parameters, inverseStrength: model.inverseStrength)
   }
 
   private func descend(
-    _ network: TransferNetwork, _ recipe: Recipe, _ source: CachedFeatures, _ held: CachedFeatures
-  ) throws -> Parameters {
+    _ network: TransferNetwork, _ recipe: Recipe, _ source: any FeatureSource,
+    _ labels: SampleLabels, _ held: CachedFeatures
+  ) throws -> Trained {
     let settings = recipe.train
     let context = run.context
     let schedule = try settings.schedule(
@@ -155,7 +191,7 @@ package final class HeadTraining {
       configuration: settings.configuration(
         samples: source.count, hasValidation: held.count > 0, seed: recipe.seed),
       graph: network.graph, parameters: network.parameters,
-      loss: settings.loss(source.labels, classes: run.manifest.classes.count)
+      loss: settings.loss(labels, classes: run.manifest.classes.count)
     ) { phase, parameters in
       PhaseSetting(
         plan: try context.compiler.compileSuffix(
@@ -165,6 +201,6 @@ package final class HeadTraining {
     }
     let result = try training.run(TrainerHooks(isCancelled: { context.isInterrupted() }))
     guard result.outcome != .cancelled else { throw PipelineError.interrupted }
-    return training.parameters
+    return Trained(parameters: training.parameters, result: result)
   }
 }

@@ -68,14 +68,21 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
 
   /// Fits all samples of `source`.
   ///
-  /// - Parameter onSolve: called after every solution, those of the folds too; what it throws ends the
-  ///   work.
+  /// - Parameters:
+  ///   - sampleWeights: how much each sample counts beside its class's weight, above 0; empty for 1. Only
+  ///     where each has one label.
+  ///   - onSolve: called after every solution, those of the folds too; what it throws ends the work.
   /// - Throws: ``TrainingError/noSamples(split:)``, ``TrainingError/emptyClass(_:)`` when one of the
   ///   classes has no sample (its bias would run away), ``TrainingError/nonFinite(what:sample:)``.
   package func fit(
-    _ source: any FeatureSource, classes: Int, onSolve: () throws -> Void = {}
+    _ source: any FeatureSource, classes: Int, sampleWeights: [Double] = [],
+    onSolve: () throws -> Void = {}
   ) throws -> LogisticModel {
     precondition(problem == nil, problem ?? "")
+    precondition(
+      sampleWeights.isEmpty
+        || sampleWeights.count == source.count && source.targetRows == nil,
+      "\(sampleWeights.count) weights do not fit \(source.count) samples of one label.")
     if let targets = source.targetRows {
       return try fit(source, targets, classes: classes, onSolve: onSolve)
     }
@@ -93,7 +100,10 @@ package struct LogisticRegression: Sendable, Equatable, Codable {
     scaling.apply(to: features.elements)
     let objective = LogisticObjective(
       features: features, labels: labels, inputs: source.stride, classes: classes)
-    let base = labels.map { classWeights.isEmpty ? 1 : Double(classWeights[$0]) }
+    let base = labels.indices.map { sample in
+      (classWeights.isEmpty ? 1 : Double(classWeights[labels[sample]]))
+        * (sampleWeights.isEmpty ? 1 : sampleWeights[sample])
+    }
     return try solve(
       objective, base: base, strata: labels, scaling: scaling, classes: classes, onSolve: onSolve)
   }
