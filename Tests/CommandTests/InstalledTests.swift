@@ -103,7 +103,9 @@ private struct Installation {
       "thaw", "thaw.bash", "thaw.zsh", "thaw.fish", "man/thaw.1",
     ].map { ".build-static/package/\($0)" }
     let server = isBuilt ? [".build-static/package/thaw-serve"] : []
-    let others = ["Pretrained/a.yml", "Pretrained/a.txt", "Pipelines/a.yml", "Pipelines/search/b.yml"]
+    let others = [
+      "Pretrained/a.yml", "Pretrained/a.txt", "Pipelines/a.yml", "Pipelines/search/b.yml",
+    ]
     for name in built + server + others + ["README.md", "CHANGELOG.md", "LICENSE"] {
       let file = tree.path.pushing(FilePath(name))
       try FileSystem.createDirectory(file.removingLastComponent())

@@ -134,7 +134,9 @@ package final class HeadTraining {
   ) throws -> Tensor<Float> {
     let store = try store(network, recipe, filledWith: records)
     let source = CachedFeatures(
-      clean: try store.matrix(records), labels: SampleLabels(of: records, in: run.manifest))
+      clean: try store.matrix(records),
+      // Of photos without labels as well.
+      labels: .single([Int](repeating: 0, count: records.count)))
     return try network.logits(
       of: source.tensor, parameters: parameters, compiler: run.context.compiler)
   }
