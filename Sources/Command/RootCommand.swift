@@ -18,15 +18,12 @@ struct RootCommand: ParsableCommand {
       Each command's --help shows the usual options, --help-all every one.
       """,
     version: "thaw \(thawVersion)",
-    // The parser looks at every command that it is given, for longer than a photo takes.
-    subcommands: CommandLine.arguments.dropFirst().first == "predict" ? [Predict.self] : commands)
-
-  private static let commands: [any ParsableCommand.Type] = [
-    Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
-    FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
-    Explain.self, Embed.self, Similar.self, Quantize.self, Serve.self, Export.self, Report.self,
-    Augment.self, Diagnose.self, Review.self, Plan.self, Doctor.self,
-  ]
+    subcommands: [
+      Fit.self, Prepare.self, Pretrained.self, Cache.self, Train.self, Evaluate.self,
+      FindLearningRate.self, FineTune.self, SearchCommand.self, CrossValidate.self, Predict.self,
+      Explain.self, Embed.self, Similar.self, Quantize.self, Serve.self, Export.self, Report.self,
+      Augment.self, Diagnose.self, Review.self, Plan.self, Doctor.self,
+    ])
 
   static func main() {
     StandardStreams.occupy()

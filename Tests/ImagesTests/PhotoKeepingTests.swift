@@ -50,7 +50,7 @@ import ThawImages
   }
 
   /// The longer side of the smallest crop has 1.5 pixels to one of the square's, or less.
-  @Test(arguments: [Augmentation.photo, .topDown, .document, .mirror, .crops])
+  @Test(arguments: [Augmentation.photo, .topDown, .document, .crops])
   func photosThatDrawsNeedInFullKeepTheirPixels(_ augmentation: Augmentation) {
     let photo = DecodedImage(pixels: scene(112, 100))
     let rule = PhotoKeeping(contract, augmentation, shrinks: true)
@@ -60,7 +60,7 @@ import ThawImages
     expectSameBits(augmentation, shrinks: true, photo)
   }
 
-  @Test(arguments: [Augmentation.photo, .topDown, .document, .mirror, .crops])
+  @Test(arguments: [Augmentation.photo, .topDown, .document, .crops])
   func wholePhotosGiveTheSameBitsAtAnySize(_ augmentation: Augmentation) {
     let photo = DecodedImage(pixels: scene(900, 620))
     #expect(PhotoKeeping(contract, augmentation, shrinks: false).kept(photo).form == .decoded)
@@ -89,7 +89,7 @@ import ThawImages
     var colours = Augmentation.none
     (colours.lighting, colours.saturation) = (0.3, 0.4)
     (colours.flipsHorizontally, colours.erasing) = (true, RandomErasing())
-    for augmentation in [colours, .none] {
+    for augmentation in [colours, .none, .mirror] {
       for shrinks in [true, false] {
         let rule = PhotoKeeping(contract, augmentation, shrinks: shrinks)
         let kept = rule.kept(photo)
@@ -119,7 +119,7 @@ import ThawImages
 
   /// Measured: mean difference 0.52 to 0.59 levels, 99 % of the samples within 3, neighbours 0.984 to 1.014 as
   /// different.
-  @Test(arguments: [Augmentation.photo, .topDown, .document, .mirror, .crops])
+  @Test(arguments: [Augmentation.photo, .topDown, .document, .crops])
   func shrunkPhotosLookAlike(_ augmentation: Augmentation) {
     let photo = DecodedImage(pixels: scene(900, 620))
     let kept = PhotoKeeping(contract, augmentation, shrinks: true).kept(photo)

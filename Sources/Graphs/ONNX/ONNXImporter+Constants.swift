@@ -49,6 +49,47 @@ extension ONNXImporter {
     return true
   }
 
+  /// Cuts a constant into several along a dimension, as exporters leave tables that were stored as one; false
+  /// when it is no such node.
+  mutating func splitConstant(_ node: ONNXNode) throws -> Bool {
+    guard node.operation == "Split", node.domain.isEmpty, let name = node.inputs.first,
+      case .constant(let stored)? = values[name]
+    else { return false }
+    let whole = try numbers(stored)
+    let rank = whole.shape.rank
+    let given = node.integer("axis") ?? 0
+    let axis = given < 0 ? given + rank : given
+    guard axis >= 0, axis < rank else {
+      throw failure(node, "a tensor of \(rank) dimensions has no \(given)")
+    }
+    let (extents, extent) = (whole.shape.extents, whole.shape[axis])
+    let outputs = node.outputs.count
+    var sizes = node.integers("split")
+    if node.inputs.count > 1, case .constant(let list)? = values[node.inputs[1]] {
+      sizes = try list.smallIntegers()
+    }
+    // Equal parts, of which the last may be smaller.
+    let step = (extent + outputs - 1) / max(outputs, 1)
+    let parts = sizes ?? (0..<outputs).map { min(step, extent - $0 * step) }
+    guard parts.count == outputs, parts.allSatisfy({ $0 > 0 }), parts.reduce(0, +) == extent else {
+      throw failure(node, "\(extent) cannot be cut into \(parts)")
+    }
+    let inner = extents[(axis + 1)...].reduce(1, *)
+    let outer = extents[..<axis].reduce(1, *)
+    var first = 0
+    for (output, size) in zip(node.outputs, parts) {
+      let elements = (0..<outer).flatMap { row in
+        let start = (row * extent + first) * inner
+        return whole.elements[start..<(start + size * inner)]
+      }
+      var shape = extents
+      shape[axis] = size
+      values[output] = .constant(StoredTensor(output, Tensor(elements, shape: Shape(shape))))
+      first += size
+    }
+    return true
+  }
+
   private func compute(_ operation: String, _ x: [Double]) -> Double {
     switch (operation, x.count) {
     case ("Add", 2): x[0] + x[1]

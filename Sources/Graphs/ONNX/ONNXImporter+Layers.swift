@@ -23,6 +23,7 @@ extension ONNXImporter {
       throw failure(node, ONNXAdvice.domain(node.domain))
     }
     if try constantArithmetic(node) { return }
+    if try splitConstant(node) { return }
     if try translateResponse(node) { return }
     if try translateRow(node) { return }
     if try translateSequence(node) { return }

@@ -92,6 +92,7 @@ package struct PrepareStage {
     // A wrong name is better told now than after the photos have been checked.
     _ = try context.pretrained.card(named: recipe.backbone)
     let recipe = withDecidedPrecision(recipe)
+    warnOfPrecision(recipe)
     let photos = PhotoSource(data, recipe.data)
     let scan = try photos.scan(scannerOptions(recipe), console: context.console)
     try requireUnlabelled(recipe.data.unlabelled, severalLabels: scan.severalLabels)
@@ -165,6 +166,13 @@ package struct PrepareStage {
       "Precision: \(result.precision.rawValue), as this"
         + (FileSystem.exists(run.recipe) ? " run began." : " processor computes fastest."))
     return result
+  }
+
+  private func warnOfPrecision(_ recipe: Recipe) {
+    let (wanted, computed) = (recipe.precision.rawValue, context.computedPrecision(of: recipe))
+    guard recipe.precision != .auto, wanted != computed.rawValue else { return }
+    context.console.warn(
+      "\(wanted) does not compute on this processor; \(computed.rawValue) is computed and recorded.")
   }
 
   /// The photos as `review.tsv` says they are; the files stay what they are.

@@ -219,6 +219,11 @@ int thaw_dnnl_binary(
     thaw_dnnl_primitive **primitive, bool multiplies, const thaw_dnnl_layout *first,
     const thaw_dnnl_layout *second, const thaw_dnnl_epilogue *epilogue, int epilogue_count) {
   *primitive = NULL;
+  // Where the last block of channels is not full, the AVX2 kernel of oneDNN 2.6.3 clears the block before it
+  // reads it: in place, with anything fused, its numbers are lost.
+  const dnnl_memory_desc_t *data = &first->description;
+  if (epilogue_count > 0 && data->ndims > 1 && data->padded_dims[1] != data->dims[1])
+    return dnnl_unimplemented;
   dnnl_binary_desc_t operation;
   dnnl_status_t status = dnnl_binary_desc_init(
       &operation, multiplies ? dnnl_binary_mul : dnnl_binary_add, &first->description,
