@@ -615,7 +615,10 @@ def folder_dinov3_gated(folder):
 def folder_dinov3_convnext(folder):
     t = transformers_library()
     config = t.DINOv3ConvNextConfig()
-    return hugging_face(folder, t.DINOv3ConvNextModel(config), 64, headless=True)
+    found = hugging_face(folder, t.DINOv3ConvNextModel(config), 64, headless=True)
+    # The same weights load in timm's names: timm_dinov3_convnext.
+    found.refusal = "dinov3_convnext"
+    return found
 
 
 @kind

@@ -86,7 +86,11 @@ struct AnswersTests {
     let calibration = json["calibration"]
     let temperature = try #require(calibration["temperature"]["value"].double)
     let record = try ModelFile.read(fitted.file("run/model.safetensors")).record
-    #expect(record.temperature == temperature && temperature > 0.1 && temperature < 10)
+    // The logits of training and those of evaluation are sums in two orders on some processors.
+    let known = try #require(record.temperature)
+    #expect(abs(known - temperature) < 1e-6, "\(known) in the file, \(temperature) now")
+    // Where every photo is right by far, the bounds of what is believed.
+    #expect(temperature >= 0.1 && temperature <= 10, "\(temperature)")
     #expect(json["split"].string == "test" && calibration["same_photos"].bool == false)
     for side in ["before", "after"] {
       let bins = calibration[side]["bins"].array
