@@ -164,7 +164,7 @@ struct ManyRanksTests {
   @Test func batchNormsInTrainingModeHaveTheBitsOfOneRank() throws {
     let workspace = try ManyRanksTests.alone.get()
     let norms = ["trainable_batch_norm: training", "accumulation: 2"]
-    let recipe = try workspace.text("recipe.yml") + norms.map { "  \($0)\n" }.joined()
+    let recipe = try workspace.text("recipe.yml") + norms.map { "\n  \($0)" }.joined()
     try AtomicFile.write(workspace.file("norms.yml"), text: recipe)
     func fit(_ run: String) -> [String] {
       ManyRanksTests.fit(run, shards: 4, epochs: "head:20,fine-tune:3", recipe: "norms.yml")
