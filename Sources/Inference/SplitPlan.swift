@@ -3,7 +3,7 @@
 package import ThawExecution
 package import ThawNetwork
 import ThawOneDNN
-package import ThawTensors
+import ThawTensors
 
 /// A network compiled in two parts, from the photo to the head's input and from there to the logits, so that
 /// what crosses can be looked at. The bits are those of the whole.

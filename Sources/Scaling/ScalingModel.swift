@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import ThawRanks
+import ThawRanks
 
 /// What one training step costs on one rank, measured.
 package struct StepCost: Sendable, Equatable, Codable {

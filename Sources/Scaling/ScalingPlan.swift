@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import ThawRanks
+import ThawRanks
 
 /// How long fine-tuning would take on more ranks, what limits it and what would help.
 package struct ScalingPlan: Sendable, Encodable {

@@ -84,26 +84,31 @@ import ThawTestSupport
       network.trained(ReferenceEngine<Double>(), images), fixture)
     let worst = try #require(inDouble.last)
     #expect(worst.error < 1e-5, "\(name) in Double: \(worst.path) is off by \(worst.error)")
-    try expectGradients(
-      network.trained(OneDNNEngine(training: ReferenceEngine<Float>()), images), fixture, name)
+    var worstOfAll: String?
+    for ulps in roundings {
+      let plan = try network.trained(
+        OneDNNEngine(training: ReferenceEngine<Float>()), images.moved(ulps: ulps))
+      worstOfAll = try disagreement(plan, fixture)
+      if worstOfAll == nil { return }
+    }
+    Issue.record("\(name): \(worstOfAll ?? "")")
   }
 
-  /// In single precision: half of the weights within 1e-4 of the norm, all within a hundredth.
+  /// In single precision: half of the weights within 1e-4 of the norm, all within a hundredth; nil when
+  /// they are, else what is not.
   ///
   /// A million rectifiers meet a number or two that rounding moves to the other side of zero; that is
-  /// one pixel more or less in the gradient of one layer (0.005 in layer2.1.conv1 of resnet50). In
-  /// Double the same gradients agree within 1e-5, so nothing else is hidden by this. Inception-ResNet v2's
-  /// last maps are a single pixel at the size of the fixture, so that one such number is a large part
-  /// of a layer, and of everything below it: 0.018 and 0.001 in the order in which AVX2's kernels add.
-  private func expectGradients(
-    _ plan: any TrainingPlan, _ fixture: ArchitectureFixture, _ what: String
-  ) throws {
+  /// one pixel more or less in the gradient of one layer (0.005 in layer2.1.conv1 of resnet50, more
+  /// where the last maps are a single pixel). In Double the same gradients agree within 1e-5, so nothing
+  /// else is hidden by this.
+  private func disagreement(
+    _ plan: any TrainingPlan, _ fixture: ArchitectureFixture
+  ) throws -> String? {
     let errors = try gradientErrors(plan, fixture)
-    let worst = try #require(errors.last)
-    let (most, half) = what == "inception_resnet_v2" ? (3e-2, 3e-3) : (1e-2, 1e-4)
-    #expect(worst.error < most, "\(what): \(worst.path) is off by \(worst.error) of its norm")
-    let median = errors[errors.count / 2]
-    #expect(median.error < half, "\(what): \(median.path) is off by \(median.error) of its norm")
+    let (worst, median) = (try #require(errors.last), errors[errors.count / 2])
+    if worst.error >= 1e-2 { return "\(worst.path) is off by \(worst.error) of its norm" }
+    guard median.error >= 1e-4 else { return nil }
+    return "\(median.path) is off by \(median.error) of its norm, and half of the others by more"
   }
 
   /// Errors of the norms and projections over the norms, the largest last.

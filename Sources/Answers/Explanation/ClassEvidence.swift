@@ -6,7 +6,7 @@ package import ThawInference
 package import ThawNetwork
 import ThawOneDNN
 import ThawReference
-package import ThawTensors
+import ThawTensors
 
 /// Where in a photo a network finds what speaks for a class, from its last layer that still has an image.
 ///

@@ -9,7 +9,7 @@ import ThawImages
 package import ThawInference
 import ThawNetwork
 import ThawOneDNN
-package import ThawTensors
+import ThawTensors
 
 /// What a network makes of photos at one of its layers: a vector a photo.
 package final class FeatureExtractor {

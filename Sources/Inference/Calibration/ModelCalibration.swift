@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-package import SystemPackage
+import SystemPackage
 package import ThawCheckpoints
 import ThawConsole
 package import ThawImages

@@ -5,7 +5,7 @@ import ThawConsole
 import ThawDatasets
 import ThawFiles
 import ThawImages
-package import ThawInference
+import ThawInference
 import ThawRecipes
 package import ThawRuns
 
