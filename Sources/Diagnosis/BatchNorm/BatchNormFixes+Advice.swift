@@ -22,7 +22,10 @@ extension BatchNormFixes {
     case .healthy where fix == nil:
       return "Nothing to do."
     case .healthy:
-      return file + "The features serve these photos better than the head does."
+      return file
+        + (isBeyondChance(fix)
+          ? "The features serve these photos better than the head does."
+          : "A head solved anew does no worse on these photos; that it does better may be chance.")
     case .batchStatistics, .alteredBatchNorms:
       return file + cure(fix?.name)
         + (classifier.record?.freezing.frozenBatchNorm == .inference
@@ -80,6 +83,13 @@ extension BatchNormFixes {
     }
     return
       "Of new photos \(Format.percent(fix.accuracy))\(range(fix.interval)) with '\(fix.name)'\(now)."
+  }
+
+  /// Whether a fix is better than the network as it is by more than chance would have it.
+  private func isBeyondChance(_ fix: BatchNormDiagnosis.Fix?) -> Bool {
+    guard let outcome = fix.flatMap({ outcomes[$0.name] }), let asItIs else { return false }
+    let lead = outcome.lead(over: asItIs)
+    return lead.mean > BatchNormFixes.errorsOfSurprise * lead.error
   }
 
   /// What can be said of a fix whose number holds for photos that were learned: what a head would do that

@@ -10,8 +10,12 @@ extension BatchNormFixes {
   /// Head start of what belongs together: the checkpoint's batch norms and weights, or a head and the
   /// statistics under which it knows its training photos best.
   static let accuracyOfBelonging = 0.03
-  /// What a fix must be better by where nothing is wrong.
+  /// What a fix must be better by where nothing is wrong and no head of the same features tells what
+  /// was to be expected.
   static let accuracyOfChange = 0.02
+  /// Standard errors by which anything must lead what is expected to be best. Of six numbers from a
+  /// hundred photos one is ahead by more than one error as a rule.
+  static let errorsOfSurprise = 2.0
 
   /// Among honest numbers the fix that is expected to be best, unless another beats it by more than the
   /// error of the comparison, see ``best(of:)``. A biased number never beats an honest one, except where
@@ -48,7 +52,7 @@ extension BatchNormFixes {
       let favourite = names.first(where: belongs) ?? names.first(where: { $0 == restored }),
       let expected = outcomes[favourite]
     else { return highest(names) }
-    let errors = belongs(favourite) ? 2 : canRestore ? 1.5 : 1
+    let errors = belongs(favourite) || canRestore ? BatchNormFixes.errorsOfSurprise : 1
     return highest(
       names.filter { name in
         guard let other = outcomes[name] else { return false }
@@ -83,7 +87,8 @@ extension BatchNormFixes {
 
   /// Whether a fix keeps a head that belongs to what the fix puts back: the network was damaged after
   /// its training, and is what it was. Its training photos tell, which it knows best as it was; or new
-  /// ones, on which its head gains by the change what no new head does; or the numbers themselves.
+  /// ones, on which its head gains by the change what no new head does; or the numbers themselves. With
+  /// training photos and new ones at hand a new head has more to learn from than the old one had.
   private func belongs(_ name: String) -> Bool {
     let facts = examination.facts
     if name == "restore", facts.original?.isRounded == true { return true }
@@ -92,6 +97,7 @@ extension BatchNormFixes {
     {
       return own.lead(over: solved).mean > -BatchNormFixes.accuracyOfBelonging
     }
+    if canRestore, hasUnseenPhotos, examination.photos.isDivided { return false }
     guard facts.familiarity?.answer == .seen || !hasUnseenPhotos,
       ["restore", "recalibrate-layers", "epsilon", "contract", "names"].contains(name),
       let fix = outcomes[name]?.onFixing, let asItIs
@@ -122,9 +128,11 @@ extension BatchNormFixes {
     // A new head answers for photos that it has not seen, also where the features know them.
     if asItIs.bias != nil, fix.network.hasNewHead, judgement.kind.isBatchNormProblem { return true }
     if asItIs.bias == nil || fix.bias != nil {
-      if judgement.kind.isBatchNormProblem { return merit(name) > asItIs.merit }
       let lead = fix.lead(over: asItIs)
-      return lead.mean > max(BatchNormFixes.accuracyOfChange, lead.error)
+      guard judgement.kind.isBatchNormProblem else { return lead.mean > 0 }
+      return merit(name) > asItIs.merit
+        || (name == "restore-head" && changesBatchNorms
+          && -lead.mean <= BatchNormFixes.errorsOfSurprise * lead.error)
     }
     if judgement.kind.isBatchNormProblem { return true }
     // Prepared as its head learned, the network does about what a new head does on the same features.
