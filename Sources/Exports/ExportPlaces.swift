@@ -47,6 +47,7 @@ struct ExportPlaces {
   /// Has `body` write into an empty folder beside the output, and puts what is wanted in place when it
   /// returns. On any error nothing is left, and what was there stays.
   func write<Result>(_ body: (FilePath) throws -> Result) throws -> Result {
+    clearLeftovers()
     let random = String(UInt32.random(in: 0 ... .max), radix: 16)
     let staging = folder.appending("\(name).tmp.\(getpid()).\(random)")
     let status = staging.withPlatformString { mkdir($0, 0o777) }
@@ -64,6 +65,18 @@ struct ExportPlaces {
     }
     try FileSystem.move(staging.appending(name), to: output)
     return result
+  }
+
+  /// Removes what exports of this name that were killed had begun: no process has the number in its name
+  /// any more.
+  private func clearLeftovers() {
+    for entry in (try? FileSystem.list(folder.isEmpty ? "." : folder)) ?? [] {
+      guard AtomicFile.finalName(ofTemporary: entry.string) == name,
+        let process = AtomicFile.process(ofTemporary: entry.string),
+        kill(process, 0) != 0, errno == ESRCH
+      else { continue }
+      clear(folder.appending(entry))
+    }
   }
 
   private func clear(_ staging: FilePath) {

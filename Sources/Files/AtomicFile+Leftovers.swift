@@ -14,6 +14,13 @@ extension AtomicFile {
     return parts.dropLast(3).joined(separator: ".")
   }
 
+  /// The process that a temporary file is of; nil for a name that no temporary file has.
+  package static func process(ofTemporary name: String) -> Int32? {
+    guard finalName(ofTemporary: name) != nil else { return nil }
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    return Int32(parts[parts.count - 2])
+  }
+
   /// Removes what killed processes had begun to write in `directory`, as far as it goes; a file that
   /// cannot be removed is left there. For the holder of a lock: what nobody else may write and is
   /// unfinished is nobody's.

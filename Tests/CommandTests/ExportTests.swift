@@ -41,6 +41,25 @@ struct ExportTests {
 
   private let classes = ["blue", "green stripes 🌿", "red"]
 
+  // MARK: What is left
+
+  @Test func whatAKilledExportLeftIsRemovedByTheNextOfThatName() throws {
+    func leave(_ folder: String) throws {
+      let path = workspace.file(folder).string
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+      try Data("half".utf8).write(to: URL(fileURLWithPath: path + "/out.onnx"))
+    }
+    // No process has a number above the system's highest.
+    let (killed, alive, other) = (
+      "out.onnx.tmp.2147483647.9f3a", "out.onnx.tmp.\(getpid()).9f3a",
+      "else.onnx.tmp.2147483647.9f3a"
+    )
+    for folder in [killed, alive, other] { try leave(folder) }
+    #expect(try export("--output", "out.onnx").status == 0)
+    #expect(!FileSystem.exists(workspace.file(killed)))
+    #expect(FileSystem.exists(workspace.file(alive)) && FileSystem.exists(workspace.file(other)))
+  }
+
   // MARK: What is written
 
   @Test func safetensorsHaveEveryNameThatStrictLoadingAsksFor() throws {
