@@ -615,10 +615,7 @@ def folder_dinov3_gated(folder):
 def folder_dinov3_convnext(folder):
     t = transformers_library()
     config = t.DINOv3ConvNextConfig()
-    found = hugging_face(folder, t.DINOv3ConvNextModel(config), 64, headless=True)
-    # The same weights load in timm's names: timm_dinov3_convnext.
-    found.refusal = "dinov3_convnext"
-    return found
+    return hugging_face(folder, t.DINOv3ConvNextModel(config), 64, headless=True)
 
 
 @kind

@@ -45,6 +45,10 @@ def main():
           torchvision.models.mobilenet_v3_small(num_classes=3).state_dict())
     write("transformers_convnextv2_atto", tr.ConvNextV2ForImageClassification(tr.ConvNextV2Config(
         hidden_sizes=[40, 80, 160, 320], depths=[2, 2, 6, 2], num_labels=3)).state_dict())
+    dino = torch.nn.Module()
+    dino.backbone = tr.DINOv3ConvNextModel(tr.DINOv3ConvNextConfig())
+    dino.classifier = torch.nn.Linear(768, 3)
+    write("transformers_dinov3_convnext_tiny", dino.state_dict())
     write("timm_convnextv2_atto", timm.create_model("convnextv2_atto", num_classes=3).state_dict())
     write("timm_mobilenetv3_large_100",
           timm.create_model("mobilenetv3_large_100", num_classes=3).state_dict())

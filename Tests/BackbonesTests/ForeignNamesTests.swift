@@ -13,6 +13,7 @@ struct ForeignNamesTests {
     ("transformers_resnet18", "resnet18", "resnet."),
     ("transformers_convnext_tiny", "convnext_tiny", "convnext."),
     ("transformers_convnextv2_atto", "convnextv2_atto", "convnextv2."),
+    ("transformers_dinov3_convnext_tiny", "convnext_tiny", "backbone."),
     ("transformers_mobilenet_v2", "mobilenet_v2_keras", "mobilenet_v2."),
     ("transformers_efficientnet_b0", "tf_efficientnet_b0", "efficientnet."),
     ("efficientnet_pytorch_b0", "tf_efficientnet_b0", ""),

@@ -62,6 +62,10 @@ struct ForeignNames: Sendable {
       label: "transformers' names", holds: isConvNeXt,
       translate: { convNeXt.translate($0) }),
     ForeignNames(
+      label: "transformers' names for DINOv3", holds: isConvNeXt,
+      // Newer versions put all but the last norm into a module of its own.
+      translate: { convNeXtOfDINOv3.translate(String($0.trimmingPrefix("model."))) }),
+    ForeignNames(
       label: "the names of ConvNeXt's authors", holds: isConvNeXt,
       translate: { convNeXtAuthors.translate($0) }),
     ForeignNames(
@@ -152,6 +156,16 @@ struct ForeignNames: Sendable {
     "encoder.stages.#.layers.#.pwconv2.*": "features.{0*2+1}.{1}.block.5.*",
     "encoder.stages.#.layers.#.layer_scale_parameter": "features.{0*2+1}.{1}.layer_scale",
     "layernorm.*": "classifier.0.*",
+  ])
+
+  private static let convNeXtOfDINOv3 = [NamePattern]([
+    "stages.#.downsample_layers.#.*": "features.{0*2}.{1}.*",
+    "stages.#.layers.#.depthwise_conv.*": "features.{0*2+1}.{1}.block.0.*",
+    "stages.#.layers.#.layer_norm.*": "features.{0*2+1}.{1}.block.2.*",
+    "stages.#.layers.#.pointwise_conv1.*": "features.{0*2+1}.{1}.block.3.*",
+    "stages.#.layers.#.pointwise_conv2.*": "features.{0*2+1}.{1}.block.5.*",
+    "stages.#.layers.#.gamma": "features.{0*2+1}.{1}.layer_scale",
+    "layer_norm.*": "classifier.0.*",
   ])
 
   private static let convNeXtAuthors = [NamePattern]([
