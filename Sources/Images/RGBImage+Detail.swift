@@ -14,8 +14,15 @@ extension RGBImage {
     let levels = sums(columns, rows, step)
     let scale = 1 / Double(3 * step * step)
     let count = Double(levels.count)
-    let mean = Double(levels.reduce(0, +)) / count
-    let squares = Double(levels.reduce(0) { $0 + $1 * $1 }) / count
+    let (total, squared) = levels.withUnsafeBufferPointer { levels in
+      var (total, squared) = (0, 0)
+      for level in levels {
+        total &+= Int(level)
+        squared &+= Int(level) &* Int(level)
+      }
+      return (total, squared)
+    }
+    let (mean, squares) = (Double(total) / count, Double(squared) / count)
     let deviation = max(squares - mean * mean, 0).squareRoot()
     guard deviation * scale > 4 else { return nil }
     let sum = levels.withUnsafeBufferPointer { levels in
@@ -24,7 +31,7 @@ extension RGBImage {
         for at in (y * columns + 1)..<(y * columns + columns - 1) {
           let around =
             levels[at - 1] &+ levels[at + 1] &+ levels[at - columns] &+ levels[at + columns]
-          sum &+= abs(4 &* levels[at] &- around)
+          sum &+= Int(abs(4 &* levels[at] &- around))
         }
       }
       return sum
@@ -32,22 +39,29 @@ extension RGBImage {
     return Double(sum) / Double((columns - 2) * (rows - 2)) / deviation
   }
 
-  /// The sum of the samples in squares of `step` pixels.
-  private func sums(_ columns: Int, _ rows: Int, _ step: Int) -> [Int] {
-    var sums = [Int](repeating: 0, count: columns * rows)
+  /// The sum of the samples in squares of `step` pixels; 32 bits hold those of an image of 100 000
+  /// pixels by 100 000.
+  private func sums(_ columns: Int, _ rows: Int, _ step: Int) -> [Int32] {
+    var sums = [Int32](repeating: 0, count: columns * rows)
     pixels.withUnsafeBufferPointer { pixels in
       sums.withUnsafeMutableBufferPointer { sums in
         for y in 0..<(rows * step) {
-          var at = y * width * 3
+          let start = y * width * 3
           let row = y / step * columns
-          for x in 0..<columns {
-            let end = at + 3 * step
-            var sum = 0
-            while at < end {
-              sum &+= Int(pixels[at]) &+ Int(pixels[at + 1]) &+ Int(pixels[at + 2])
-              at += 3
+          guard step > 1 else {
+            for x in 0..<columns {
+              let at = start &+ 3 &* x
+              sums[row &+ x] =
+                Int32(pixels[at]) &+ Int32(pixels[at &+ 1]) &+ Int32(pixels[at &+ 2])
             }
-            sums[row + x] &+= sum
+            continue
+          }
+          for x in 0..<columns {
+            var sum: Int32 = 0
+            for at in (start &+ 3 &* step &* x)..<(start &+ 3 &* step &* (x &+ 1)) {
+              sum &+= Int32(pixels[at])
+            }
+            sums[row &+ x] &+= sum
           }
         }
       }

@@ -59,12 +59,12 @@ struct ServingTests {
     }
     let photos = try TinyModel.encoded(4)
     let clock = ContinuousClock()
-    let patient = try classifier(.seconds(60))
+    let patient = try classifier(.seconds(3600))
     let together = try await clock.measure {
       let answers = try await patient.answers(to: photos.map { Photo($0) })
       #expect(answers.count == 4)
     }
-    #expect(together < .seconds(50), "a full batch waited for \(together)")
+    #expect(together < .seconds(3000), "a full batch waited for \(together)")
     #expect(patient.statistics.batches == 1 && patient.statistics.photos == 4)
     #expect(patient.statistics.busy > .zero && patient.statistics.waiting == 0)
     let brief = try classifier(.seconds(0.5))

@@ -123,12 +123,13 @@ package enum NearDuplicates {
     ) -> [(Int, Int)] {
       let photo = photos[place]
       func near(_ hashes: (UInt64, Int)...) -> [Int] {
-        var seen: Set<Int> = []
+        var seen: [Int] = []
         for (hash, first) in hashes {
-          neighbours.forEach(near: hash, behind: first, distance: distance) { seen.insert($0) }
+          neighbours.forEach(near: hash, behind: first, distance: distance) { seen.append($0) }
         }
-        seen.remove(place)
-        return seen.sorted()
+        seen.sort()
+        return seen.indices.filter { seen[$0] != place && ($0 == 0 || seen[$0] != seen[$0 - 1]) }
+          .map { seen[$0] }
       }
       var pairs: [(Int, Int)] = []
       for other in near((photo.hash, place), (photo.inner, -1))
