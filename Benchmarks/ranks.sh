@@ -3,8 +3,8 @@
 #
 # Usage: ranks.sh [--photos FOLDER] [--rounds N] [--links "10gbit 1gbit"]
 #
-# Two ranks on two hosts that are emulated by network namespaces, with a shaped link between them, one thread each:
-# how much faster features and a step of fine-tuning get than by one rank, what `thaw plan` says of it, and what
+# Two ranks on two hosts that are emulated by network namespaces with a processor core each and a shaped link between
+# them: how much faster features and a step of fine-tuning get than by one rank, what `thaw plan` says of it, and what
 # PyTorch's DDP on gloo does there. EfficientNet-Lite0, batch 32. Prints a table. Needs root, Open MPI, iproute2 and
 # `make setup-mpi`.
 #
@@ -58,12 +58,14 @@ cat > "$work/enter" << 'END'
 while [ "${1#-}" != "$1" ]; do shift; done
 host=thaw${1##*.}
 shift
-exec ip netns exec "$host" unshare --uts bash -c "hostname $host; $*"
+exec taskset -c $((${host#thaw} - 1)) ip netns exec "$host" unshare --uts bash -c "hostname $host; $*"
 END
 chmod +x "$work/enter"
 
+alone() { taskset -c 0 "$thaw" "$@"; }
+
 ranks() { # thaw's words, on two hosts
-  ip netns exec thaw1 unshare --uts bash -c 'hostname thaw1; exec "$@"' - mpirun -H 10.77.0.1:1,10.77.0.2:1 -n 2 \
+  taskset -c 0 ip netns exec thaw1 unshare --uts bash -c 'hostname thaw1; exec "$@"' - mpirun -H 10.77.0.1:1,10.77.0.2:1 -n 2 \
     --mca plm_rsh_agent "$work/enter" --mca btl tcp,self --mca btl_tcp_if_include 10.77.0.0/24 \
     --mca oob_tcp_if_include 10.77.0.0/24 --bind-to none \
     -x THAW_PRETRAINED -x OMPI_ALLOW_RUN_AS_ROOT -x OMPI_ALLOW_RUN_AS_ROOT_CONFIRM "$thaw" "$@"
@@ -74,7 +76,7 @@ number() { # FILE KEY: of a JSON object
 }
 
 best() { sort -g | tail -1; }
-calc() { awk "BEGIN { printf \"%.2f\", $1 }"; }
+calc() { awk "BEGIN { printf \"%.2f\\n\", $1 }"; }
 
 recipe() { # FILE
   cat > "$1" << 'END'
@@ -92,8 +94,9 @@ END
 
 recipe "$work/recipe.yml"
 prepared() { # RUN: photos checked, head trained
-  "$thaw" fit "$photos" --run "$1" --recipe "$work/recipe.yml" --no-fine-tune --valid 0 --threads 1 --quiet \
-    > /dev/null
+  "$thaw" prepare "$photos" --run "$1" --recipe "$work/recipe.yml" --valid 0 --threads 1 --quiet > /dev/null
+  "$thaw" cache --run "$1" --threads 1 --quiet > /dev/null
+  "$thaw" train --run "$1" --threads 1 --quiet > /dev/null
 }
 
 features() { # COMMAND…: photos a second, cache emptied first
@@ -106,7 +109,6 @@ steps() { # COMMAND…: photos a second of the second epoch of fine-tuning
   rm -rf "$work/tuned"
   cp -r "$work/run" "$work/tuned"
   "$@" fine-tune --run "$work/tuned" --threads 1 --quiet > /dev/null
-  count=$(number <(head -c 100000 "$work/tuned/summary.json") train)
   seconds=$(tail -1 "$work/tuned/history.jsonl" | sed 's/.*"seconds":\([0-9.e+-]*\).*/\1/')
   calc "$train / $seconds"
 }
@@ -114,22 +116,22 @@ steps() { # COMMAND…: photos a second of the second epoch of fine-tuning
 prepared "$work/run"
 train=$(tail -n +1 "$work/run/manifest.json" | grep -o '"split" *: *"train"' | wc -l)
 echo "$train photos, $("$thaw" --version)"
-one_features=$(for _ in $(seq "$rounds"); do features "$thaw"; done | best)
-one_steps=$(for _ in $(seq "$rounds"); do steps "$thaw"; done | best)
+one_features=$(for _ in $(seq "$rounds"); do features alone; done | best)
+one_steps=$(for _ in $(seq "$rounds"); do steps alone; done | best)
 printf '%-8s %-14s %10s %10s %8s %10s\n' link work "one rank" "two ranks" times "thaw plan"
 for link in $links; do
   shape "$link"
   name=${link%bit}
   predicted=$("$thaw" plan --run "$work/run" --ranks 1,2 --shards 2 --network "$name" --threads 1 --json --quiet)
   two=$(for _ in $(seq "$rounds"); do features ranks; done | best)
-  printf '%-8s %-14s %10s %10s %8s %10s\n' "$link" features "$one_features" "$two" "$(calc "$two / $one_features")" -
+  printf '%-8s %-14s %10.1f %10.1f %8s %10s\n' "$link" features "$one_features" "$two" "$(calc "$two / $one_features")" -
   two=$(for _ in $(seq "$rounds"); do steps ranks; done | best)
   printf '%-8s %-14s %10s %10s %8s %10s\n' "$link" fine-tuning "$one_steps" "$two" "$(calc "$two / $one_steps")" \
-    "$(echo "$predicted" | tr -d ' \n' | sed 's/.*"ranks":2[^}]*//; s/.*"speedup":\([0-9.]*\).*/\1/')"
+    "$(echo "$predicted" | tr -d ' \n' | sed 's/.*"ranks":2,//; s/.*"speedup":\([0-9.]*\).*/\1/')"
   [ -n "${THAW_BENCH_PYTHON:-}" ] || continue
-  ip netns exec thaw2 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 1 --ranks 2 --master 10.77.0.1 \
+  taskset -c 1 ip netns exec thaw2 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 1 --ranks 2 --master 10.77.0.1 \
     --interface wire > /dev/null 2>&1 &
-  ip netns exec thaw1 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 0 --ranks 2 --master 10.77.0.1 \
+  taskset -c 0 ip netns exec thaw1 "$THAW_BENCH_PYTHON" Benchmarks/peers/ddp_gloo.py --rank 0 --ranks 2 --master 10.77.0.1 \
     --interface wire > "$work/ddp.json" 2> "$work/ddp.err" || tail -3 "$work/ddp.err" >&2
   wait
   printf '%-8s %-14s %10s %10.1f\n' "$link" "DDP on gloo" - "$(number "$work/ddp.json" images_per_second)"
