@@ -10,6 +10,10 @@ extension BatchNormFixes {
   /// Head start of what belongs together: the checkpoint's batch norms and weights, or a head and the
   /// statistics under which it knows its training photos best.
   static let accuracyOfBelonging = 0.03
+  /// Lead over what is expected to be best that counts where the network may have learned the photos.
+  /// Its features know them best in the phase it was trained in: that shows how it learned, not what is
+  /// right of new photos.
+  static let accuracyOfMemory = 0.3
   /// What a fix must be better by where nothing is wrong and no head of the same features tells what
   /// was to be expected.
   static let accuracyOfChange = 0.02
@@ -52,12 +56,14 @@ extension BatchNormFixes {
       let favourite = names.first(where: belongs) ?? names.first(where: { $0 == restored }),
       let expected = outcomes[favourite]
     else { return highest(names) }
-    let errors = belongs(favourite) || canRestore ? BatchNormFixes.errorsOfSurprise : 1
+    let margin =
+      expected.bias == nil
+      ? BatchNormFixes.accuracyOfBelonging : BatchNormFixes.accuracyOfMemory
     return highest(
       names.filter { name in
         guard let other = outcomes[name] else { return false }
         let lead = other.lead(over: expected)
-        return lead.mean > max(BatchNormFixes.accuracyOfBelonging, errors * lead.error)
+        return lead.mean > max(margin, BatchNormFixes.errorsOfSurprise * lead.error)
       }) ?? favourite
   }
 
