@@ -77,12 +77,23 @@ extension BatchNormFixes {
     if let bias = fix.bias { return biasedGain(fix, bias) }
     let now: String
     if let asItIs = diagnosis.asItIs, asItIs.bias == nil {
-      now = ", instead of \(Format.percent(asItIs.accuracy))"
+      now = comparison(fix, asItIs.accuracy)
     } else {
       now = "; what it gets as it is cannot be said from photos that it may have learned"
     }
     return
       "Of new photos \(Format.percent(fix.accuracy))\(range(fix.interval)) with '\(fix.name)'\(now)."
+  }
+
+  /// How a fix does beside the network as it is, both judged fairly.
+  private func comparison(_ fix: BatchNormDiagnosis.Fix, _ asItIs: Double) -> String {
+    let number = Format.percent(asItIs)
+    if fix.accuracy == asItIs { return ", as many as it gets as it is" }
+    guard fix.accuracy < asItIs else { return ", instead of \(number)" }
+    return fix.name == "restore-head"
+      ? ", instead of \(number): behind by what may be chance on \(judged.count) photos, and with the"
+        + " statistics that belong to the weights"
+      : ", instead of \(number): fewer, but with more probability for the right class"
   }
 
   /// Whether a fix is better than the network as it is by more than chance would have it.

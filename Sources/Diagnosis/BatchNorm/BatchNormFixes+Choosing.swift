@@ -135,7 +135,9 @@ extension BatchNormFixes {
     if asItIs.bias != nil, fix.network.hasNewHead, judgement.kind.isBatchNormProblem { return true }
     if asItIs.bias == nil || fix.bias != nil {
       let lead = fix.lead(over: asItIs)
-      guard judgement.kind.isBatchNormProblem else { return lead.mean > 0 }
+      guard judgement.kind.isBatchNormProblem else {
+        return lead.mean > 0 && fix.results.accuracy >= asItIs.results.accuracy
+      }
       return merit(name) > asItIs.merit
         || (name == "restore-head" && changesBatchNorms
           && -lead.mean <= BatchNormFixes.errorsOfSurprise * lead.error)
