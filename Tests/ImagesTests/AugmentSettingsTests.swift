@@ -22,7 +22,9 @@ import ThawImages
 
   @Test func presetNamesAreFixed() {
     #expect(
-      Augmentation.Preset.allCases.map(\.rawValue) == ["photo", "top-down", "document", "mirror", "crops", "none"])
+      Augmentation.Preset.allCases.map(\.rawValue) == [
+        "photo", "top-down", "document", "mirror", "crops", "none",
+      ])
   }
 
   @Test func settingsChangeAPreset() throws {

@@ -172,7 +172,8 @@ package struct PrepareStage {
     let (wanted, computed) = (recipe.precision.rawValue, context.computedPrecision(of: recipe))
     guard recipe.precision != .auto, wanted != computed.rawValue else { return }
     context.console.warn(
-      "\(wanted) does not compute on this processor; \(computed.rawValue) is computed and recorded.")
+      "\(wanted) does not compute on this processor; \(computed.rawValue) is computed and recorded."
+    )
   }
 
   /// The photos as `review.tsv` says they are; the files stay what they are.
