@@ -71,9 +71,8 @@ struct ExportPlaces {
   /// any more.
   private func clearLeftovers() {
     for entry in (try? FileSystem.list(folder.isEmpty ? "." : folder)) ?? [] {
-      guard AtomicFile.finalName(ofTemporary: entry.string) == name,
-        let process = AtomicFile.process(ofTemporary: entry.string),
-        kill(process, 0) != 0, errno == ESRCH
+      guard let origin = AtomicFile.origin(ofTemporary: entry.string), origin.finalName == name,
+        kill(origin.process, 0) != 0, errno == ESRCH
       else { continue }
       clear(folder.appending(entry))
     }

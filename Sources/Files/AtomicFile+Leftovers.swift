@@ -7,18 +7,16 @@ extension AtomicFile {
   ///
   /// `model.safetensors.tmp.4711.9f3a` was going to be `model.safetensors`.
   package static func finalName(ofTemporary name: String) -> String? {
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count >= 4, parts[parts.count - 3] == "tmp", Int32(parts[parts.count - 2]) != nil,
-      UInt32(parts[parts.count - 1], radix: 16) != nil
-    else { return nil }
-    return parts.dropLast(3).joined(separator: ".")
+    origin(ofTemporary: name)?.finalName
   }
 
-  /// The process that a temporary file is of; nil for a name that no temporary file has.
-  package static func process(ofTemporary name: String) -> Int32? {
-    guard finalName(ofTemporary: name) != nil else { return nil }
+  /// The same, and the number of the process that writes it.
+  package static func origin(ofTemporary name: String) -> (finalName: String, process: Int32)? {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    return Int32(parts[parts.count - 2])
+    guard parts.count >= 4, parts[parts.count - 3] == "tmp",
+      let process = Int32(parts[parts.count - 2]), UInt32(parts[parts.count - 1], radix: 16) != nil
+    else { return nil }
+    return (parts.dropLast(3).joined(separator: "."), process)
   }
 
   /// Removes what killed processes had begun to write in `directory`, as far as it goes; a file that
