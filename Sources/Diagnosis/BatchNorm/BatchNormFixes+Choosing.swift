@@ -14,15 +14,15 @@ extension BatchNormFixes {
   /// Its features know them best in the phase it was trained in: that shows how it learned, not what is
   /// right of new photos.
   static let accuracyOfMemory = 0.3
-  /// What a fix must be better by where nothing is wrong and no head of the same features tells what
-  /// was to be expected.
+  /// What a fix must be better by than a new head on photos prepared as its own head learned, where
+  /// nothing is wrong.
   static let accuracyOfChange = 0.02
   /// Standard errors by which anything must lead what is expected to be best. Of six numbers from a
   /// hundred photos one is ahead by more than one error as a rule.
   static let errorsOfSurprise = 2.0
 
-  /// Among honest numbers the fix that is expected to be best, unless another beats it by more than the
-  /// error of the comparison, see ``best(of:)``. A biased number never beats an honest one, except where
+  /// Among honest numbers the fix that is expected to be best, unless another beats it by more than
+  /// chance, see ``best(of:)``. A biased number never beats an honest one, except where
   /// the training photos say that the network's own head belongs to the statistics put back. Nothing is
   /// recommended that does not beat the network as it is, where that can be said.
   func recommendBest(_ diagnosis: inout BatchNormDiagnosis) {
@@ -45,8 +45,9 @@ extension BatchNormFixes {
     }
   }
 
-  /// The favourite, unless another leads by more than ``accuracyOfBelonging`` and by more than its
-  /// merit's lead errs; without a favourite the one with the highest merit.
+  /// The favourite, unless another leads by more than ``accuracyOfBelonging`` (``accuracyOfMemory`` where
+  /// the photos may be known) and by ``errorsOfSurprise``; without a favourite the one with the highest
+  /// merit.
   ///
   /// On a hundred photos the best of six numbers is several points too good, and picked for that.
   private func best(of names: [String]) -> String? {
@@ -93,8 +94,9 @@ extension BatchNormFixes {
 
   /// Whether a fix keeps a head that belongs to what the fix puts back: the network was damaged after
   /// its training, and is what it was. Its training photos tell, which it knows best as it was; or new
-  /// ones, on which its head gains by the change what no new head does; or the numbers themselves. With
-  /// training photos and new ones at hand a new head has more to learn from than the old one had.
+  /// ones, on which its head gains by the change what no new head does; or the numbers themselves. Where
+  /// statistics were damaged and training photos and new ones are at hand, a new head has more to learn
+  /// from than the old one had.
   private func belongs(_ name: String) -> Bool {
     let facts = examination.facts
     if name == "restore", facts.original?.isRounded == true { return true }
@@ -103,7 +105,11 @@ extension BatchNormFixes {
     {
       return own.lead(over: solved).mean > -BatchNormFixes.accuracyOfBelonging
     }
-    if canRestore, hasUnseenPhotos, examination.photos.isDivided { return false }
+    if ["restore", "recalibrate-layers"].contains(name), canRestore, hasUnseenPhotos,
+      examination.photos.isDivided
+    {
+      return false
+    }
     guard facts.familiarity?.answer == .seen || !hasUnseenPhotos,
       ["restore", "recalibrate-layers", "epsilon", "contract", "names"].contains(name),
       let fix = outcomes[name]?.onFixing, let asItIs
