@@ -84,14 +84,14 @@ import ThawTestSupport
       network.trained(ReferenceEngine<Double>(), images), fixture)
     let worst = try #require(inDouble.last)
     #expect(worst.error < 1e-5, "\(name) in Double: \(worst.path) is off by \(worst.error)")
-    var worstOfAll: String?
+    var wrong: String?
     for ulps in roundings {
       let plan = try network.trained(
         OneDNNEngine(training: ReferenceEngine<Float>()), images.moved(ulps: ulps))
-      worstOfAll = try disagreement(plan, fixture)
-      if worstOfAll == nil { return }
+      wrong = try disagreement(plan, fixture)
+      if wrong == nil { return }
     }
-    Issue.record("\(name): \(worstOfAll ?? "")")
+    Issue.record("\(name): \(wrong ?? "")")
   }
 
   /// In single precision: half of the weights within 1e-4 of the norm, all within a hundredth; nil when
