@@ -24,6 +24,10 @@ package enum VisibleText {
   /// Bytes outside UTF-8 become `\xff`, a backslash becomes `\\`. Manifests keep classes by these
   /// names, so what is escaped here never changes: controls and the marks that reorder text.
   package static func escape(fileName bytes: some Collection<UInt8>) -> String {
+    // Nearly all names are like this.
+    if bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }) {
+      return String(decoding: bytes, as: UTF8.self)
+    }
     var result = ""
     var rest = Array(bytes)[...]
     while let first = rest.first {

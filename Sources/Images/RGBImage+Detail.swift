@@ -15,10 +15,10 @@ extension RGBImage {
     let scale = 1 / Double(3 * step * step)
     let count = Double(levels.count)
     let (total, squared) = levels.withUnsafeBufferPointer { levels in
-      var (total, squared) = (0, 0)
+      var (total, squared): (UInt64, UInt64) = (0, 0)
       for level in levels {
-        total &+= Int(level)
-        squared &+= Int(level) &* Int(level)
+        total &+= UInt64(level)
+        squared &+= UInt64(level) &* UInt64(level)
       }
       return (total, squared)
     }
@@ -26,12 +26,14 @@ extension RGBImage {
     let deviation = max(squares - mean * mean, 0).squareRoot()
     guard deviation * scale > 4 else { return nil }
     let sum = levels.withUnsafeBufferPointer { levels in
-      var sum = 0
+      var sum: UInt64 = 0
       for y in 1..<(rows - 1) {
-        for at in (y * columns + 1)..<(y * columns + columns - 1) {
+        for at in (y &* columns &+ 1)..<(y &* columns &+ columns &- 1) {
           let around =
-            levels[at - 1] &+ levels[at + 1] &+ levels[at - columns] &+ levels[at + columns]
-          sum &+= Int(abs(4 &* levels[at] &- around))
+            levels[at &- 1] &+ levels[at &+ 1] &+ levels[at &- columns] &+ levels[at &+ columns]
+          // Wraps around to the difference, whichever is larger.
+          let difference = Int32(truncatingIfNeeded: 4 &* levels[at] &- around)
+          sum &+= UInt64(difference.magnitude)
         }
       }
       return sum
@@ -41,8 +43,8 @@ extension RGBImage {
 
   /// The sum of the samples in squares of `step` pixels; 32 bits hold those of an image of 100 000
   /// pixels by 100 000.
-  private func sums(_ columns: Int, _ rows: Int, _ step: Int) -> [Int32] {
-    var sums = [Int32](repeating: 0, count: columns * rows)
+  private func sums(_ columns: Int, _ rows: Int, _ step: Int) -> [UInt32] {
+    var sums = [UInt32](repeating: 0, count: columns * rows)
     pixels.withUnsafeBufferPointer { pixels in
       sums.withUnsafeMutableBufferPointer { sums in
         for y in 0..<(rows * step) {
@@ -52,14 +54,14 @@ extension RGBImage {
             for x in 0..<columns {
               let at = start &+ 3 &* x
               sums[row &+ x] =
-                Int32(pixels[at]) &+ Int32(pixels[at &+ 1]) &+ Int32(pixels[at &+ 2])
+                UInt32(pixels[at]) &+ UInt32(pixels[at &+ 1]) &+ UInt32(pixels[at &+ 2])
             }
             continue
           }
           for x in 0..<columns {
-            var sum: Int32 = 0
+            var sum: UInt32 = 0
             for at in (start &+ 3 &* step &* x)..<(start &+ 3 &* step &* (x &+ 1)) {
-              sum &+= Int32(pixels[at])
+              sum &+= UInt32(pixels[at])
             }
             sums[row &+ x] &+= sum
           }

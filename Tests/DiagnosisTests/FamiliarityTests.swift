@@ -179,9 +179,20 @@ import ThawTensors
   /// A fix that keeps the old head, whose own number is biased, must be expected to do about as well as
   /// the best whose number is fair.
   @Test func aKeptHeadDoesNotWinOverANewOneThatDoesFarBetter() {
-    #expect(!BatchNormFixes.isAboutAsGood(0.4, as: [0.3, 0.93]))
-    #expect(!BatchNormFixes.isAboutAsGood(0.85, as: [0.93]))
-    #expect(BatchNormFixes.isAboutAsGood(0.9, as: [0.3, 0.93]))
-    #expect(BatchNormFixes.isAboutAsGood(0.4, as: []))
+    let kept = right(40)
+    #expect(!BatchNormFixes.isAboutAsGood(kept, as: [right(30), right(93)]))
+    #expect(!BatchNormFixes.isAboutAsGood(right(85), as: [right(93)]))
+    #expect(BatchNormFixes.isAboutAsGood(right(90), as: [right(30), right(93)]))
+    #expect(BatchNormFixes.isAboutAsGood(kept, as: []))
   }
+
+  /// Of a hundred photos eight more say little when fifteen are lost for twenty-three that are gained.
+  @Test func aLeadThatMayBeChanceIsNone() {
+    let other: [Double] = (0..<100).map { (15..<73).contains($0) ? 1 : 0 }
+    #expect(BatchNormFixes.isAboutAsGood(right(50), as: [other]))
+    #expect(!BatchNormFixes.isAboutAsGood(right(50), as: [right(58)]))
+  }
+
+  /// Merits of a hundred photos, the first of which are right.
+  private func right(_ count: Int) -> [Double] { (0..<100).map { $0 < count ? 1 : 0 } }
 }

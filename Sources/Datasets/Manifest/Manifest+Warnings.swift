@@ -90,6 +90,9 @@ extension Manifest {
   /// `a.JPG` and `a.jpg` one is lost when they are copied there.
   private var nameWarnings: [String] {
     // Swift takes two spellings of one letter for equal.
+    guard Set(records.lazy.map { $0.path.description.lowercased() }).count < records.count else {
+      return []
+    }
     let alike = Dictionary(grouping: records.map(\.path)) { $0.description.lowercased() }.values
       .filter { $0.count > 1 }.map { $0.sorted() }.sorted { $0[0] < $1[0] }
     guard !alike.isEmpty else { return [] }

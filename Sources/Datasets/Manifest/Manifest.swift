@@ -121,8 +121,12 @@ package struct Manifest: Sendable, Equatable, Codable {
   /// Photos of each class in `split`, in the order of ``classes``; one with several labels counts for each.
   package func counts(in split: Split) -> [Int] {
     var counts: [String: Int] = [:]
-    for record in records where record.split == split {
-      for name in record.classNames { counts[name, default: 0] += 1 }
+    for index in records.indices where records[index].split == split {
+      if records[index].labels == nil {
+        counts[records[index].className, default: 0] += 1
+      } else {
+        for name in records[index].classNames { counts[name, default: 0] += 1 }
+      }
     }
     return classes.map { counts[$0] ?? 0 }
   }

@@ -18,9 +18,10 @@ package struct MirroredClasses: Hashable, Sendable {
     in photos: [VerifiedFile], names: [String], groups: [[BytePath]]
   ) -> [MirroredClasses] {
     let members = Set(groups.flatMap(\.self))
-    let known = Dictionary(
-      photos.lazy.filter { members.contains($0.file.path) }.map { ($0.file.path, $0) }
-    ) { first, _ in first }
+    var known: [BytePath: VerifiedFile] = [:]
+    for index in photos.indices where members.contains(photos[index].file.path) {
+      known[photos[index].file.path] = known[photos[index].file.path] ?? photos[index]
+    }
     var pairs: [[String]: [[String]]] = [:]
     for group in groups {
       let files = group.prefix(largestGroup).compactMap { known[$0] }

@@ -53,11 +53,20 @@ package struct DataLook: Sendable, Encodable {
       path = file.file.path.description
       classNames = file.file.classNames
       image = file.image
-      let levels = file.image.thumbnail?.levels.map(Double.init) ?? []
-      let mean = levels.reduce(0, +) / Double(max(levels.count, 1))
-      let squares = levels.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+      let levels = file.image.thumbnail?.levels ?? []
+      let count = Double(max(levels.count, 1))
+      let mean = Double(levels.reduce(0) { $0 + Int($1) }) / count
+      let squares = levels.reduce(0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
       self.mean = mean
-      deviation = (squares / Double(max(levels.count, 1))).squareRoot()
+      deviation = (squares / count).squareRoot()
+    }
+
+    /// What could give a class away: size, format, colour and camera; nil where it is not known.
+    var marks: [String?] {
+      [
+        "\(image.width) x \(image.height)", image.format, image.isGrey ? "no colour" : "colour",
+        image.camera.isEmpty ? nil : image.camera,
+      ]
     }
   }
 
@@ -137,25 +146,31 @@ package struct DataLook: Sendable, Encodable {
   /// Sizes and formats that nearly all photos of one class have, and nearly none of the others.
   private static func shortcuts(_ groups: [String: [Photo]], _ photos: [Photo]) -> [Finding] {
     let total = photos.count
-    let marks: [(String, (Photo) -> String?)] = [
-      ("size", { "\($0.image.width) x \($0.image.height)" }), ("format", { $0.image.format }),
-      ("colour", { $0.image.isGrey ? "no colour" : "colour" }),
-      ("camera", { $0.image.camera.isEmpty ? nil : $0.image.camera }),
-    ]
+    let marks = ["size", "format", "colour", "camera"]
+    // Photos by the value of each mark, among all and in each class.
+    var all = marks.map { _ in [String: Int]() }
+    var counts: [String: [[String: Int]]] = groups.mapValues { _ in marks.map { _ in [:] } }
+    for photo in photos {
+      for (mark, value) in photo.marks.enumerated() {
+        guard let value else { continue }
+        all[mark][value, default: 0] += 1
+        for name in photo.classNames { counts[name]?[mark][value, default: 0] += 1 }
+      }
+    }
     return groups.keys.sorted().flatMap { name -> [Finding] in
       let own = groups[name] ?? []
-      guard own.count >= 8, total - own.count >= 8 else { return [] }
-      return marks.compactMap { what, mark in
-        let counts = Dictionary(grouping: own.compactMap(mark), by: \.self).mapValues(\.count)
-        guard let (value, count) = counts.max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
+      guard own.count >= 8, total - own.count >= 8, let counts = counts[name] else { return [] }
+      return marks.indices.compactMap { mark in
+        guard
+          let (value, count) = counts[mark].max(by: { ($0.value, $1.key) < ($1.value, $0.key) }),
           count * 10 >= own.count * 8
         else { return nil }
-        let others = photos.count { !$0.classNames.contains(name) && mark($0) == value }
+        let others = (all[mark][value] ?? 0) - count
         guard others * 10 <= total - own.count else { return nil }
         return Finding(
           kind: .shortcut, count: count, examples: own.prefix(3).map(\.path),
           text:
-            "the \(what) gives class '\(name)' away: \(value) in \(count) of its \(own.count) photos"
+            "the \(marks[mark]) gives class '\(name)' away: \(value) in \(count) of its \(own.count) photos"
             + " and \(others) of the \(total - own.count) others. A network may learn that in place of"
             + " what is meant; photograph or convert all classes alike")
       }

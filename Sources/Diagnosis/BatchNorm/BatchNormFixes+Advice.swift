@@ -25,7 +25,10 @@ extension BatchNormFixes {
       return file
         + (isBeyondChance(fix)
           ? "The features serve these photos better than the head does."
-          : "A head solved anew does no worse on these photos; that it does better may be chance.")
+          : isAhead(fix)
+            ? "A head solved anew does no worse on these photos; that it does better may be chance."
+            : "A head solved anew learns from these photos as well; that it does worse on them, each left out"
+              + " in turn, may be chance.")
     case .batchStatistics, .alteredBatchNorms:
       return file + cure(fix?.name)
         + (classifier.record?.freezing.frozenBatchNorm == .inference
@@ -90,10 +93,16 @@ extension BatchNormFixes {
     let number = Format.percent(asItIs)
     if fix.accuracy == asItIs { return ", as many as it gets as it is" }
     guard fix.accuracy < asItIs else { return ", instead of \(number)" }
-    return fix.name == "restore-head"
-      ? ", instead of \(number): behind by what may be chance on \(judged.count) photos, and with the"
-        + " statistics that belong to the weights"
-      : ", instead of \(number): fewer, but with more probability for the right class"
+    let chance = ", instead of \(number): behind by what may be chance on \(judged.count) photos, and"
+    if fix.name == "restore-head" { return "\(chance) with the statistics that belong to the weights" }
+    guard isAhead(fix) else { return "\(chance) having learned from these photos as well" }
+    return ", instead of \(number): fewer, but with more probability for the right class"
+  }
+
+  /// Whether a fix is better than the network as it is on the photos that judge, by chance or not.
+  private func isAhead(_ fix: BatchNormDiagnosis.Fix?) -> Bool {
+    guard let outcome = fix.flatMap({ outcomes[$0.name] }), let asItIs else { return false }
+    return outcome.lead(over: asItIs).mean > 0
   }
 
   /// Whether a fix is better than the network as it is by more than chance would have it.
@@ -127,7 +136,7 @@ extension BatchNormFixes {
   }
 
   /// Whether only the head was trained, as the model's own record says or the checkpoint's weights do.
-  private var isHeadAlone: Bool {
+  var isHeadAlone: Bool {
     classifier.trainedHeadAlone
       ?? (canRestore && examination.facts.original?.hasTrainedAffine == false)
   }

@@ -124,14 +124,29 @@ extension BatchNormFixes {
   /// well on the photos it may have learned.
   private func isExpectedToWin(_ name: String, _ names: [String]) -> Bool {
     guard let outcome = outcomes[name] else { return false }
-    let expected = outcome.expected.map { Outcome.merit(of: $0, judged.labels) } ?? outcome.merit
+    let expected = outcome.expected.map { Outcome.merits(of: $0, judged.labels) } ?? outcome.merits
     return BatchNormFixes.isAboutAsGood(
-      expected, as: names.filter { outcomes[$0]?.bias == nil }.map(merit))
+      expected, as: names.compactMap { outcomes[$0] }.filter { $0.bias == nil }.map(\.merits))
   }
 
-  /// Whether a merit is at most twice ``accuracyOfBelonging`` below the best of others; true without any.
-  package static func isAboutAsGood(_ merit: Double, as others: [Double]) -> Bool {
-    merit >= (others.max() ?? -.infinity) - 2 * accuracyOfBelonging
+  /// Whether no other is ahead by more than twice ``accuracyOfBelonging`` and by ``errorsOfSurprise``; merits
+  /// of the same photos, photo by photo.
+  package static func isAboutAsGood(_ merits: [Double], as others: [[Double]]) -> Bool {
+    others.allSatisfy { other in
+      let lead = BatchNormFixes.lead(of: other, over: merits)
+      return lead.mean <= max(2 * accuracyOfBelonging, errorsOfSurprise * lead.error)
+    }
+  }
+
+  /// How much higher merits are than others of the same photos, and the standard error of that.
+  fileprivate static func lead(
+    of merits: [Double], over others: [Double]
+  ) -> (mean: Double, error: Double) {
+    let differences = zip(merits, others).map { $0 - $1 }
+    let count = Double(max(differences.count, 1))
+    let mean = differences.reduce(0, +) / count
+    let squares = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+    return (mean, (squares / max(count - 1, 1) / count).squareRoot())
   }
 
   /// Whether a fix beats the network as it is, as far as that can be said.
@@ -142,6 +157,7 @@ extension BatchNormFixes {
     if asItIs.bias == nil || fix.bias != nil {
       let lead = fix.lead(over: asItIs)
       guard judgement.kind.isBatchNormProblem else {
+        if hasMoreToLearnFrom(fix) { return lead.mean >= -lead.error }
         return lead.mean > 0 && fix.results.accuracy >= asItIs.results.accuracy
       }
       return merit(name) > asItIs.merit
@@ -158,6 +174,14 @@ extension BatchNormFixes {
     // photos that it learned is the most it will get.
     let pair = PairedLosses(first: asItIs.results, second: fix.results)
     return pair.gained >= pair.lost && asItIs.results.accuracy < 1
+  }
+}
+
+extension BatchNormFixes {
+  /// Whether a fix is a head solved on the training photos and new ones, where training changed nothing but
+  /// the head: the same features, and more photos than the old head learned from.
+  func hasMoreToLearnFrom(_ fix: Outcome) -> Bool {
+    fix.network.hasNewHead && isHeadAlone && hasUnseenPhotos && examination.photos.isDivided
   }
 }
 
@@ -179,11 +203,7 @@ extension BatchNormFixes.Outcome {
 
   /// How much higher the merit is than another's, photo by photo, and the standard error of that.
   func lead(over other: Self) -> (mean: Double, error: Double) {
-    let differences = zip(merits, other.merits).map { $0 - $1 }
-    let count = Double(max(differences.count, 1))
-    let mean = differences.reduce(0, +) / count
-    let squares = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    return (mean, (squares / max(count - 1, 1) / count).squareRoot())
+    BatchNormFixes.lead(of: merits, over: other.merits)
   }
 
   /// The mean of ``merits(of:_:)``.
@@ -192,7 +212,7 @@ extension BatchNormFixes.Outcome {
   }
 
   /// Of each photo whether it is right, less what its loss after calibration says about new photos.
-  private static func merits(of scores: Tensor<Float>, _ labels: [Int]) -> [Double] {
+  static func merits(of scores: Tensor<Float>, _ labels: [Int]) -> [Double] {
     zip(PhotoResults(scores, labels).isRight, scores.calibratedLosses(labels)).map {
       ($0 ? 1 : 0) - BatchNormFixes.accuracyPerLoss * $1
     }

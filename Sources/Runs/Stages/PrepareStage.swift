@@ -292,17 +292,18 @@ package struct PrepareStage {
     if let newSplit { context.console.warn(newSplit.text) }
     let leftOut = LeftOutFiles.count(verification)
     for line in leftOut.lines { context.console.warn(line) }
+    let warnings = manifest.warnings
     // What was said about the same photos before stands on the page about them.
     if !unchanged {
       for finding in look.findings { context.console.warn(finding.text + ".") }
-      for warning in manifest.warnings { context.console.warn(warning) }
+      for warning in warnings { context.console.warn(warning) }
     }
     return Summary(
       root: manifest.root.description, count: manifest.records.count,
       severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
       leftOut: leftOut, look: look, page: run.photosPage.displayed, unchanged: unchanged,
-      newSplit: newSplit, reviewed: reviewed, warnings: manifest.warnings)
+      newSplit: newSplit, reviewed: reviewed, warnings: warnings)
   }
 }
 
