@@ -7,7 +7,7 @@ with tensorflow and tf2onnx:
 
     python Tools/exported_graphs.py Tests/BackbonesTests/Fixtures/exported
 
-The photo is the one of `keras_graphs.py`.
+The photo is the one of `fixture_photo.py`.
 """
 import json
 import os
@@ -27,13 +27,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from fixture_photo import SIDE, fixture_photo
+
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-SIDE = 16
 torch.manual_seed(0)
 
-y, x, c = np.meshgrid(np.arange(SIDE), np.arange(SIDE), np.arange(3), indexing="ij")
-LAST = ((31 * y + 17 * x + 73 * c + 5 * ((x * y) % 29)) % 256).astype("float32")[None]
+LAST = fixture_photo()
 PHOTO = torch.from_numpy(LAST.transpose(0, 3, 1, 2).copy())
 
 

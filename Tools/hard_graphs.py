@@ -11,7 +11,7 @@ Run from the repository's root in an environment that has torch, onnx, onnxrunti
     spelled.onnx  written out: x * relu6(x + 3) / 6, and relu6(x + 3) * (1 / 6) for the gates
     program.pt2   aten.hardswish and aten.hardsigmoid
     hard.keras    activations by name, and the gates written out as keras.applications' MobileNetV3 has them
-    answers.json  what ONNX Runtime, PyTorch and Keras say of the photo of keras_graphs.py
+    answers.json  what ONNX Runtime, PyTorch and Keras say of the photo of fixture_photo.py
 """
 import json
 import os
@@ -31,13 +31,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fixture_photo import SIDE, fixture_photo
+
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-SIDE = 16
 torch.manual_seed(1)
 
-y, x, c = np.meshgrid(np.arange(SIDE), np.arange(SIDE), np.arange(3), indexing="ij")
-LAST = ((31 * y + 17 * x + 73 * c + 5 * ((x * y) % 29)) % 256).astype("float32")[None]
+LAST = fixture_photo()
 PHOTO = torch.from_numpy(LAST.transpose(0, 3, 1, 2).copy())
 
 

@@ -6,7 +6,7 @@ Run from the repository's root in an environment that has keras 3, tf_keras (Ker
 
     python Tools/keras_graphs.py Tests/BackbonesTests/Fixtures/keras
 
-The photo is 16 x 16, of sample (31 y + 17 x + 73 c + 5 (x y mod 29)) mod 256; the tests know the formula.
+The photo is that of `fixture_photo.py`.
 """
 import json
 import os
@@ -20,14 +20,10 @@ import keras as keras3
 import numpy as np
 import tf_keras as keras2
 
+from fixture_photo import SIDE, fixture_photo
+
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-SIDE = 16
-
-
-def photo() -> np.ndarray:
-    y, x, c = np.meshgrid(np.arange(SIDE), np.arange(SIDE), np.arange(3), indexing="ij")
-    return ((31 * y + 17 * x + 73 * c + 5 * ((x * y) % 29)) % 256).astype("float32")[None]
 
 
 def body(L, image):
@@ -123,7 +119,7 @@ answers = {}
 def save(model, file: str, scale=lambda x: x, seed: int = 1, deviation: float = 0.3) -> None:
     fill(model, seed, deviation)
     model.save(folder / file)
-    answers[file] = [float(p) for p in np.asarray(model(scale(photo()), training=False))[0]]
+    answers[file] = [float(p) for p in np.asarray(model(scale(fixture_photo()), training=False))[0]]
 
 
 save(nested(keras3), "nested.keras")

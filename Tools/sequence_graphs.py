@@ -11,7 +11,7 @@ onnxscript and onnxruntime:
     *_17.onnx     operation set 17
     *_dynamo.onnx the newer exporter
     *.pt2         torch.export
-    answers.json  what PyTorch says of the photo of keras_graphs.py
+    answers.json  what PyTorch says of the photo of fixture_photo.py
 """
 import json
 import os
@@ -22,18 +22,17 @@ from pathlib import Path
 
 warnings.filterwarnings("ignore")
 
-import numpy as np
 import onnx
 import torch
 from torch import nn
 
+from fixture_photo import SIDE, fixture_photo
+
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-SIDE = 16
 torch.manual_seed(4)
 
-y, x, c = np.meshgrid(np.arange(SIDE), np.arange(SIDE), np.arange(3), indexing="ij")
-LAST = ((31 * y + 17 * x + 73 * c + 5 * ((x * y) % 29)) % 256).astype("float32")[None]
+LAST = fixture_photo()
 PHOTO = torch.from_numpy(LAST.transpose(0, 3, 1, 2).copy())
 
 
