@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Usage: serve.sh MODEL PHOTOS [--rounds N] [--seconds N] [--clients N]
+# Usage: serve.sh MODEL PHOTOS [--rounds N] [--seconds N] [--clients N] [--peer-threads N]
 #
 # How much of the speed of `thaw predict` is left behind HTTP, and how that compares with what a Python
 # programmer would write (FastAPI and ONNX Runtime in two worker processes, Benchmarks/peers/serve_onnx.py).
 # Every round measures all of them, one after the other; the table has the ratios of the round in the middle.
 # Where other programs run, who gets more of the processors depends on how many threads ask for them: the processor
-# time that a photo takes is then what can be compared, and stands beside the rates.
+# time that a photo takes is then what can be compared, and stands beside the rates. Each worker of the peer
+# computes with one thread; --peer-threads 0 leaves it to ONNX Runtime, as one does who has not thought of it.
 #
 # Needs wrk, `make build server`, and for the peer an environment with fastapi, uvicorn[standard],
 # python-multipart, pillow and onnxruntime: THAW_BENCH_PYTHON=python. Without it Thaw is measured alone.
@@ -16,12 +17,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 model=$(realpath "${1:?a model file}")
 photos=$(realpath "${2:?a folder of photos}")
 shift 2
-rounds=3 seconds=15 clients=32
+rounds=3 seconds=15 clients=32 peer_threads=1
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2 ;;
     --seconds) seconds=$2 ;;
     --clients) clients=$2 ;;
+    --peer-threads) peer_threads=$2 ;;
     *) echo "error: $1 is no option here" >&2; exit 64 ;;
   esac
   shift 2
@@ -147,7 +149,7 @@ for round in $(seq "$rounds"); do
   peer="0 0 0 0"
   if [ -n "$python" ]; then
     start 18481 "$python" -m uvicorn --app-dir "$here/peers" serve_onnx:app --port 18481 --workers 2 \
-      --log-level warning --no-access-log --env-file <(echo "MODEL=$work/model.onnx")
+      --log-level warning --no-access-log --env-file <(echo "MODEL=$work/model.onnx" && echo "THREADS=$peer_threads")
     peer=$(load 18481 "$clients")
     stop
   fi

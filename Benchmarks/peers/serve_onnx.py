@@ -4,7 +4,7 @@
     MODEL=model.onnx uvicorn --app-dir Benchmarks/peers serve_onnx:app --workers 2
 
 The model is an export with --preprocessing: photos of the network's size go in as bytes. Each worker process
-computes with one thread, so that two workers use two processors.
+computes with one thread, so that two workers use two processors; THREADS=0 leaves the number to ONNX Runtime.
 """
 
 import io
@@ -18,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from PIL import Image, ImageOps
 
 options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = 1
+options.intra_op_num_threads = int(os.environ.get("THREADS", "1"))
 session = onnxruntime.InferenceSession(os.environ["MODEL"], options, ["CPUExecutionProvider"])
 image = session.get_inputs()[0]
 side = next(length for length in image.shape if isinstance(length, int) and length > 3)
