@@ -7,6 +7,19 @@ import ThawFiles
 import ThawInference
 package import ThawRuns
 
+extension OpenRun {
+  /// A review is about one class a photo.
+  ///
+  /// - Throws: ``PipelineError/usage(_:)`` where photos may have several labels.
+  func requireOneLabel() throws(PipelineError) {
+    guard manifest.severalLabels else { return }
+    throw .usage(
+      "a review gives each photo one class, and photos of this run may have several. Correct the table of"
+        + " labels and prepare again; predictions.csv of thaw evaluate has what contradicts it most."
+    )
+  }
+}
+
 /// Let people look at doubtful photos in the browser, and keep what they decide.
 package struct ReviewStage {
   private let run: OpenRun

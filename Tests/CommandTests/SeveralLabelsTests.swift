@@ -172,6 +172,16 @@ struct SeveralLabelsTests {
     #expect(outcome.status == 65 && outcome.stderr.contains("several labels a photo"))
   }
 
+  /// Whatever is asked of a review, before anything is computed.
+  @Test(arguments: [[], ["--gain"], ["--apply-to-files", "move"]])
+  func aReviewIsRefusedWithWhatToDoInstead(options: [String]) throws {
+    let workspace = try Self.fitted.get().workspace
+    let outcome = try workspace.start(["review", "--run", "run"] + options).wait()
+    #expect(outcome.status == 64 && outcome.errors.count == 1, "\(outcome.stderr)")
+    #expect(
+      outcome.stderr.contains("Correct the table of") && outcome.stderr.contains("predictions.csv"))
+  }
+
   /// Nor does the end of a training advise what is refused.
   @Test func nothingIsAdvisedThatIsRefused() throws {
     let workspace = try Self.labelled()

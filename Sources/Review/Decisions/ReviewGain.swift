@@ -56,8 +56,10 @@ package struct ReviewGain: Sendable, Encodable, Equatable {
 
   /// Trains both heads by the run's recipe, from cached features; the run's files stay as they are.
   ///
-  /// - Throws: ``PipelineError/data(_:)`` when nothing was changed or nothing is held out.
+  /// - Throws: ``PipelineError/data(_:)`` when nothing was changed or nothing is held out;
+  ///   ``PipelineError/usage(_:)`` where photos may have several labels.
   package init(_ run: OpenRun, _ decisions: ReviewDecisions) throws {
+    try run.requireOneLabel()
     let records = run.manifest.records
     let decided = records.map { $0.decided(decisions) }
     func rows(_ split: Split) -> [Int] { records.indices.filter { records[$0].split == split } }

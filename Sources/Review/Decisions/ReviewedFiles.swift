@@ -169,7 +169,8 @@ package struct ReviewedFiles {
   }
 
   private func check() throws {
-    guard !run.manifest.severalLabels, run.recipe.data.labels.isEmpty else {
+    try run.requireOneLabel()
+    guard run.recipe.data.labels.isEmpty else {
       throw PipelineError.usage(
         "the labels come from a table, not from folders: moving files would not change them. thaw prepare"
           + " applies the decisions.")

@@ -47,7 +47,7 @@ enum ReviewPage {
     </header>
     <main>
     <p id="empty" hidden>No photo is left here. Choose another filter above.</p>
-    <article id="card" hidden aria-labelledby="where">
+    <article id="card" hidden tabindex="-1" aria-labelledby="where">
     <div class="picture"><img id="photo" alt=""></div>
     <div class="side">
     <p id="why"></p>
@@ -80,7 +80,8 @@ enum ReviewPage {
     <p id="gained" role="status" aria-live="polite"></p>
     </section>
     <p class="fine">Photos stay where they are; decisions go to review.tsv in the run as they are made. \
-    Keys: k keep, t take the suggestion, d drop, r another class, u undo, arrows to move.</p>
+    Keys: k keep, t take the suggestion, d drop, r another class (its first letters, then Enter), u undo, arrows \
+    to move, Esc to leave a list.</p>
     </main>
     <script nonce="\(nonce)">\(Markup(trusted: script))</script>
     </body>
@@ -114,6 +115,7 @@ enum ReviewPage {
     #card{display:grid;grid-template-columns:minmax(0,3fr) minmax(280px,2fr);gap:24px;
       border-top:1px solid var(--rule);padding-top:16px}
     #card[hidden]{display:none}
+    #card:focus{outline:none}
     .picture{background:var(--panel);border-radius:6px;display:flex;align-items:center;
       justify-content:center;min-height:260px}
     .picture img{max-width:100%;max-height:68vh;display:block;object-fit:contain}
@@ -151,6 +153,10 @@ enum ReviewPage {
       duplicate: 'The same picture is elsewhere', unlike: 'Unlike the training photos'};
     let items = [], decisions = {}, shown = [], at = 0, busy = false;
     const current = () => shown[at];
+    // A name keeps its own writing direction, and does not turn round what stands beside it.
+    const isolated = name => '\\u2068' + name + '\\u2069';
+    // Off a list, whose keys are its own, so that those of the page work again.
+    const leave = () => $('card').focus({preventScroll: true});
     const stored = () => { try { return JSON.parse(sessionStorage.getItem(location.pathname) || '{}'); }
       catch (e) { return {}; } };
     const remember = () => { try { sessionStorage.setItem(location.pathname, JSON.stringify({
@@ -180,7 +186,7 @@ enum ReviewPage {
     }
     function word(decision) {
       if (!decision) return 'nothing yet';
-      return decision.action === 'relabel' ? 'is ' + decision.label :
+      return decision.action === 'relabel' ? 'is ' + isolated(decision.label) :
         decision.action === 'drop' ? 'dropped' : 'kept as it is';
     }
     function show() {
@@ -195,15 +201,15 @@ enum ReviewPage {
       $('photo').alt = 'Photo labelled ' + item.label;
       $('why').textContent = item.reasons.map(reason => reasons[reason]).join('. ') + '.';
       $('label').textContent = item.label;
-      $('predicted').textContent = item.predicted + ' (' + Math.round(100 * item.probability) + ' %)';
+      $('predicted').textContent = isolated(item.predicted) + ' (' + Math.round(100 * item.probability) + ' %)';
       $('suggested').hidden = !item.suggestion;
       $('suggestion').textContent = item.suggestion || '';
       $('take').disabled = !item.suggestion;
-      $('taken').textContent = item.suggestion ? 'It is ' + item.suggestion : 'No suggestion';
+      $('taken').textContent = item.suggestion ? 'It is ' + isolated(item.suggestion) : 'No suggestion';
       const decision = decisions[item.id];
       $('decision').textContent = word(decision);
       $('decision').className = decision ? decision.action : '';
-      $('where').textContent = item.path + ' · ' + item.split;
+      $('where').textContent = isolated(item.path) + ' · ' + item.split;
       $('place').textContent = (at + 1) + ' of ' + shown.length;
       $('back').disabled = at === 0; $('next').disabled = at >= shown.length - 1;
       $('choice').value = ':' + (decision && decision.label || item.suggestion || item.label);
@@ -262,7 +268,7 @@ enum ReviewPage {
     $('next').onclick = () => step(1);
     $('other').onsubmit = event => { event.preventDefault();
       const label = $('choice').value.slice(1), item = current();
-      if (item) label === item.label ? decide('keep') : decide('relabel', label); };
+      if (item) { label === item.label ? decide('keep') : decide('relabel', label); leave(); } };
     $('filters').onsubmit = event => event.preventDefault();
     for (const id of ['reason', 'class', 'split', 'open'])
       $(id).onchange = () => { at = 0; filter(); };
@@ -273,7 +279,15 @@ enum ReviewPage {
       $('gain').disabled = false;
     };
     document.addEventListener('keydown', event => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'SELECT') return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.tagName === 'SELECT') {
+        if (event.key === 'Escape') leave();
+        if (event.key === 'Enter' && event.target.id === 'choice') {
+          event.preventDefault();
+          $('other').requestSubmit();
+        }
+        return;
+      }
       const keys = {k: () => decide('keep'), d: () => decide('drop'), t: () => $('take').click(), u: undo,
         r: () => $('choice').focus(), ArrowLeft: () => step(-1), ArrowRight: () => step(1)};
       if (keys[event.key]) { event.preventDefault(); keys[event.key](); }

@@ -51,12 +51,7 @@ struct ReviewQueue: Sendable {
   ///
   /// - Throws: ``PipelineError/usage(_:)`` where photos may have several labels; errors of the model.
   init(_ run: OpenRun, seed: UInt64) throws {
-    guard !run.manifest.severalLabels else {
-      throw PipelineError.usage(
-        "a review gives each photo one class, and photos of this run may have several. Correct the table of"
-          + " labels and prepare again; predictions.csv of thaw evaluate has what contradicts it most."
-      )
-    }
+    try run.requireOneLabel()
     let (manifest, context) = (run.manifest, run.context)
     let classifier = try run.classifier().withSoftmax(context: context)
     let photos = try FitPhotos(.run(run), classifier)
