@@ -243,6 +243,35 @@ struct AnswerTests {
     }
   }
 
+  /// No probability goes with a label that is none, and the model's thresholds decide here too.
+  @Test func thresholdsOfTheModelDecideAsInThePredictCommand() throws {
+    let trained = try Trained.shared
+    let model = try trained.copy(of: trained.model).path
+    let photos = trained.folder.appendingPathComponent("photos").path
+    let stored = try Built.run(
+      Built.thaw,
+      [
+        "evaluate", "--model", model, "--data", photos, "--threshold", "blue=1", "--threshold",
+        "red=0.000001", "--store-thresholds",
+      ])
+    #expect(stored.status == 0, "\(stored.stderr)")
+    let server = try TestServer([model])
+    var seen: Set<String> = []
+    for (label, number) in [("blue", 0), ("red", 0), ("blue", 1)] {
+      let predicted = try Built.run(
+        Built.thaw, ["predict", "--model", model, "--json", trained.url(label, number).path])
+      let expected = try #require(
+        (try JSONSerialization.jsonObject(with: predicted.stdout) as? [[String: Any]])?.first)
+      let json = try server.ask("POST", "/predict", body: trained.photo(label, number)).json()
+      #expect(json["label"] as? String == expected["label"] as? String)
+      #expect(json["probability"] as? Double == expected["probability"] as? Double)
+      #expect(json["undecided"] as? Bool == expected["undecided"] as? Bool)
+      #expect(json["undecided"] is Bool)
+      seen.insert(json["label"] as? String ?? "")
+    }
+    #expect(seen.contains("red"), "\(seen)")
+  }
+
   @Test func aFormIsTheSamePhotoWithItsName() throws {
     let trained = try Trained.shared
     let server = try TestServer([trained.model])

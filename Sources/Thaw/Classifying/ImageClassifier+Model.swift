@@ -19,6 +19,9 @@ extension ImageClassifier {
     public let knowsLikeness: Bool
     /// Whether ``Classification/set(coverage:)`` has an answer.
     public let hasSets: Bool
+    /// Whether it gives one label a photo and classes have thresholds, so that the most probable class need not
+    /// be the answer, and a photo may be undecided: ``Classification/isUndecided``.
+    public let hasThresholds: Bool
     /// The SHA-256 of the model's file, as lower-case hexadecimal digits; nil for a folder, and for a card by
     /// its name.
     public let fileHash: String?
@@ -30,6 +33,7 @@ extension ImageClassifier {
       isCalibrated = network.calibration != nil
       knowsLikeness = network.unknown != nil
       hasSets = network.calibration != nil && !allowsSeveralLabels
+      hasThresholds = network.thresholds.decides
       fileHash = (try? Self.hash(of: path)) ?? nil
     }
 

@@ -40,6 +40,8 @@ struct PredictAnswer: Encodable {
   let modelVersion: String
   let label: String?
   let probability: Float?
+  /// Of a model with thresholds and one label a photo: whether no class reaches what is asked of it.
+  let undecided: Bool?
   let labels: [Ranked]?
   let top: [Ranked]
   let logits: [Float]?
@@ -92,7 +94,9 @@ struct PredictAnswer: Encodable {
     self.model = name
     modelVersion = model.version
     label = !isExclusive ? nil : isRelabelled ? Self.unknownLabel : answer.label
-    probability = isExclusive && !isRelabelled ? answer.probability : nil
+    probability =
+      isExclusive && !isRelabelled && !answer.isUndecided ? answer.probability : nil
+    undecided = model.classifier.model.hasThresholds ? answer.isUndecided : nil
     labels = isExclusive ? nil : isRelabelled ? [] : answer.labels.map(Ranked.init)
     top = answer.top(options.top).map(Ranked.init)
     logits = options.withLogits ? answer.logits : nil

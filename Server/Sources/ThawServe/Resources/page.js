@@ -38,7 +38,7 @@ async function loadModels() {
     select.replaceChildren(...models.map((model) => {
       const option = document.createElement("option");
       option.value = model.name;
-      option.textContent = model.name + " (" + model.classes.length + " classes)";
+      option.textContent = isolated(model.name) + " (" + model.classes.length + " classes)";
       return option;
     }));
     if (models.some((model) => model.name === chosen)) select.value = chosen;
@@ -56,11 +56,20 @@ function percent(probability) {
   return (100 * probability).toFixed(1) + " %";
 }
 
+// A name keeps its own writing direction, and does not turn round what stands beside it.
+function isolated(name) {
+  return "\u2068" + name + "\u2069";
+}
+
+function said(one) {
+  return isolated(one.label) + (one.probability === undefined ? "" : ", " + percent(one.probability));
+}
+
 async function classify(file, chosenClass = null) {
   if (!file) return;
   current = file;
   const own = ++turn;
-  say("Looking at " + (file.name || "the photo") + " …");
+  say("Looking at " + (file.name ? isolated(file.name) : "the photo") + " …");
   const query = new URLSearchParams({ top: "5", heat_map: "overlay" });
   if (chosenClass !== null) query.set("class", chosenClass);
   if (comparing.has(part("model").value)) query.set("similar", "6");
@@ -69,7 +78,8 @@ async function classify(file, chosenClass = null) {
     let response = await ask(path + "?" + query, { method: "POST", body: file });
     // A network without an image in front of its head has no heat map, but has an answer.
     if (response.status === 422 && chosenClass === null) {
-      response = await ask(path + "?top=5", { method: "POST", body: file });
+      query.delete("heat_map");
+      response = await ask(path + "?" + query, { method: "POST", body: file });
     }
     const answer = await answerOf(response);
     if (own === turn) show(file, answer);
@@ -90,25 +100,31 @@ function show(file, answer) {
   photo.alt = "the photo";
   part("photo-name").textContent = file.name || "pasted photo";
   part("answer").textContent = answer.labels
-    ? (answer.labels.map((one) => one.label + ", " + percent(one.probability)).join("; ") || "no label")
-    : answer.label + ", " + percent(answer.probability);
-  part("remark").textContent = answer.unknown
+    ? (answer.labels.map(said).join("; ") || "no label")
+    : said(answer);
+  const undecided = answer.undecided
+    ? "No class reaches the probability that the model asks of it; most probable is " + said(answer.top[0]) + ". "
+    : "";
+  part("remark").textContent = undecided + (answer.unknown
     ? "Unlike anything it was trained on (score " + answer.unknown_score.toFixed(2) + ", 19 of 20 of its own"
       + " photos are below " + answer.unknown_threshold.toFixed(2) + ")."
-    : "";
+    : "");
   const heat = answer.heat_map;
   part("heat-figure").hidden = !heat;
   if (heat) {
     part("heat").src = "data:image/png;base64," + heat.overlay;
     part("heat").alt = "the part that the network sees, bright where something speaks for " + heat.label;
-    part("heat-text").textContent = "What speaks for " + heat.label;
+    part("heat-text").textContent = "What speaks for " + isolated(heat.label);
   }
   showSimilar(answer.similar || []);
+  // Whoever chose a class by the keyboard goes on from there: the buttons are new ones.
+  const wasInTable = part("top").contains(document.activeElement);
   part("top").replaceChildren(...answer.top.map((one) => {
     const row = document.createElement("tr");
     const name = row.insertCell();
     const button = document.createElement("button");
     button.type = "button";
+    button.dir = "auto";
     button.textContent = one.label;
     button.setAttribute("aria-pressed", String(Boolean(heat) && heat.label === one.label));
     button.addEventListener("click", () => classify(current, one.label));
@@ -122,6 +138,7 @@ function show(file, answer) {
     return row;
   }));
   part("result").hidden = false;
+  if (wasInTable) part("top").querySelector('button[aria-pressed="true"]')?.focus();
   say("Answered by " + answer.model + ", version " + answer.model_version + ".");
 }
 
@@ -136,7 +153,7 @@ function showSimilar(photos) {
     const image = document.createElement("img");
     image.alt = photo.path;
     const name = document.createElement("span");
-    name.textContent = photo.path + ", " + photo.similarity.toFixed(2);
+    name.textContent = isolated(photo.path) + ", " + photo.similarity.toFixed(2);
     item.append(image, name);
     ask("similar/" + photo.index).then(async (response) => {
       if (!response.ok || own !== turn) return;
