@@ -200,6 +200,44 @@ struct AnswersTests {
     }
   }
 
+  @Test func aSetForEachClassBeginsWithTheLabelAndNamesClassesWithFewPhotos() throws {
+    let outcome = try predict("photos", "--coverage", "0.5", "--coverage-per-class", "--json")
+    for one in try outcome.json().array {
+      #expect(one["set"].array.first?.string == one["label"].string)
+    }
+    #expect(!outcome.stderr.contains("too few validation photos"), "\(outcome.stderr)")
+    let much = try predict("photos", "--coverage", "0.999", "--coverage-per-class")
+    #expect(much.stderr.contains("too few validation photos to promise 99.9"), "\(much.stderr)")
+    let alone = try predict("photos", "--coverage-per-class")
+    #expect(alone.status == 64 && alone.stderr.contains("without --coverage"), "\(alone.stderr)")
+    let judged = try Workspace.fitted.get().evaluation.json()["calibration"]["class_sets"].array
+    #expect(judged.compactMap { $0["asked"].double } == [0.8, 0.9, 0.95])
+    let classes = judged.first?["per_class"].array ?? []
+    #expect(classes.reduce(0) { $0 + ($1["count"].int ?? 0) } == judged.first?["photos"].int)
+    // A model of an earlier version has no scores for each class.
+    let (record, parameters) = try ModelFile.read(fitted.file("run/model.safetensors"))
+    var former = record
+    var document = try #require(
+      try JSONSerialization.jsonObject(with: Data(#require(record.calibration).utf8))
+        as? [String: Any])
+    var fits = try #require(document["fitted"] as? [[String: Any]])
+    for index in fits.indices {
+      var sets = try #require(fits[index]["sets"] as? [String: Any])
+      #expect(sets.removeValue(forKey: "classes") != nil)
+      fits[index]["sets"] = sets
+    }
+    document["fitted"] = fits
+    former.calibration = String(
+      decoding: try JSONSerialization.data(withJSONObject: document), as: UTF8.self)
+    try ModelFile.write(workspace.file("former.safetensors"), former, parameters)
+    let command = ["predict", "--model", "former.safetensors", "photos", "--coverage", "0.5"]
+    #expect(try workspace.start(command).wait().status == 0)
+    let refused = try workspace.start(command + ["--coverage-per-class"]).wait()
+    #expect(
+      refused.status == 64 && refused.stderr.contains("no scores for each class"),
+      "\(refused.stderr)")
+  }
+
   // MARK: Unknown photos
 
   @Test func unknownPhotosAreFlaggedLabelledOrLeft() throws {

@@ -157,6 +157,71 @@ struct CalibrationTests {
     #expect(try JSONDecoder().decode(ConformalSets.self, from: written) == sets)
   }
 
+  /// Samples of which half of the first class's are taken for the second, so that it is much harder than others.
+  private static func unlike(_ seed: UInt64) -> (probabilities: Tensor<Float>, labels: [Int]) {
+    let (logits, labels) = samples(4000, classes: 5, temperature: 1, seed: seed)
+    var elements = logits.elements
+    for (sample, label) in labels.enumerated() where label == 0 && sample.isMultiple(of: 2) {
+      elements.swapAt(sample * 5, sample * 5 + 1)
+    }
+    return (Probabilities.softmax(Tensor(elements, shape: logits.shape)), labels)
+  }
+
+  @Test func aPromiseForEachClassHoldsForTheHardOneToo() throws {
+    let (one, labels) = Self.unlike(21)
+    let (other, truth) = Self.unlike(22)
+    let sets = ConformalSets(one, labels: labels)
+    #expect(sets.classes.map(\.photos) == (0..<5).map { label in labels.count { $0 == label } })
+    #expect(sets.classes.allSatisfy { $0.scores.count == 200 })
+    for asked in [0.8, 0.9] {
+      let plain = SetCoverage(sets, other, labels: truth, asked: asked)
+      let each = SetCoverage(sets, other, labels: truth, asked: asked, perClass: true)
+      let least = try #require(plain.least)
+      #expect(least.index == 0 && least.share.coverage < asked - 0.08, "\(least)")
+      #expect(abs(plain.coverage - asked) < 0.02)
+      for (index, share) in try #require(each.perClass).enumerated() {
+        #expect(abs(share.coverage - asked) < 0.04, "\(asked), \(index): \(share)")
+        #expect(share.count == truth.count { $0 == index })
+      }
+      let halves = try #require(
+        SetCoverage(halvesOf: other, labels: truth, asked: asked, perClass: true))
+      #expect(try #require(halves.least).share.coverage > asked - 0.06)
+    }
+    let written = try JSONEncoder().encode(sets)
+    #expect(try JSONDecoder().decode(ConformalSets.self, from: written) == sets)
+  }
+
+  /// Nine photos promise 0.9 and no more; those of one class that has fewer go by the limit of all.
+  @Test func classesWithFewPhotosGoByTheLimitOfAll() throws {
+    let (logits, labels) = Self.samples(60, classes: 3, temperature: 2, seed: 23)
+    let probabilities = Probabilities.softmax(logits)
+    let few =
+      labels.indices.filter { labels[$0] != 2 }
+      + labels.indices.filter { labels[$0] == 2 }.prefix(8)
+    let rows = few.flatMap { Array(probabilities.elements[($0 * 3)..<($0 * 3 + 3)]) }
+    let sets = ConformalSets(
+      Tensor(rows, shape: [few.count, 3]), labels: few.map { labels[$0] })
+    #expect((0..<3).map { sets.promises(0.9, for: $0) } == [true, true, false])
+    #expect(!sets.promises(0.9, for: 3))
+    let limit = sets.limit(coverage: 0.9)
+    for start in stride(from: 0, to: rows.count, by: 3) {
+      let row = Array(rows[start..<(start + 3)])
+      let (plain, each) = (
+        sets.set(of: row, coverage: 0.9), sets.set(of: row, coverage: 0.9, perClass: true)
+      )
+      #expect(plain.contains(2) == each.contains(2) && !each.isEmpty)
+      #expect(limit < .infinity)
+    }
+    // A file of an earlier version has no classes, and is read.
+    let former = try JSONDecoder().decode(
+      ConformalSets.self, from: Data(#"{"photos": 2, "scores": [0, 0.5]}"#.utf8))
+    #expect(former.classes.isEmpty && !former.promises(0.5, for: 0))
+    let wrong = #"{"photos": 2, "scores": [0, 0.5], "classes": [{"photos": 2, "scores": [1, 0]}]}"#
+    #expect(throws: (any Error).self) {
+      try JSONDecoder().decode(ConformalSets.self, from: Data(wrong.utf8))
+    }
+  }
+
   @Test func manyScoresAreThinnedOnTheSafeSide() {
     let (logits, labels) = Self.samples(7001, classes: 5, temperature: 2, seed: 14)
     let probabilities = Probabilities.softmax(logits)

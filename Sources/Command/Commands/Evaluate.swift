@@ -93,7 +93,7 @@ extension Evaluation {
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
     if let pictures = words.pictures { lines.append(pictures) }
-    if let calibration, !isFirstLook { lines += calibration.lines }
+    if let calibration, !isFirstLook { lines += calibration.lines(classNames) }
     lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
     if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
     lines += decisionLines
@@ -104,17 +104,23 @@ extension Evaluation {
 
 extension CalibrationResult {
   /// How far probabilities can be believed, and what sets of labels keep of their promise.
-  fileprivate var lines: [String] {
+  fileprivate func lines(_ classNames: [String]) -> [String] {
     var lines = [
       "probabilities are off by \(Format.percent(after.expectedError)) on average, before calibration by"
         + " \(Format.percent(before.expectedError)) (expected calibration error; temperature"
         + " \(Format.fixed(temperature.value, 3))\(isOfSamePhotos ? ", which these photos chose" : ""))"
     ]
+    func said(_ sets: SetCoverage) -> String {
+      "\(Format.percent(sets.coverage)) contain the label, with \(Format.fixed(sets.size, 2)) labels on average"
+        + (sets.leastText(classNames).map { "; least of \($0)" } ?? "")
+    }
     if let nine = sets.first(where: { $0.asked == 0.9 }) {
       lines.append(
-        "sets for a coverage of 90 %: \(Format.percent(nine.coverage)) contain the label, with"
-          + " \(Format.fixed(nine.size, 2)) labels on average"
+        "sets for a coverage of 90 %: \(said(nine))"
           + (nine.ownHalves ? " (each half of the photos judged by the other)" : ""))
+    }
+    if let nine = classSets?.first(where: { $0.asked == 0.9 }) {
+      lines.append("the same with --coverage-per-class: \(said(nine))")
     }
     if let caution { lines.append(caution) }
     return lines

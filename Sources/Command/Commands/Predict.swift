@@ -52,6 +52,13 @@ struct Predict: ParsableCommand {
       valueName: "probability"))
   var coverage: Double?
 
+  @Flag(
+    help: """
+      With --coverage: keep it for the photos of each class that has enough validation photos, not on average \
+      alone.
+      """)
+  var coveragePerClass = false
+
   @Option(
     help: """
       Photos that are unlike anything the model was trained on: label them 'unknown', flag them beside \
@@ -103,6 +110,10 @@ struct Predict: ParsableCommand {
       throw ValidationError(
         "--logits has no effect without --json: the other formats leave them out.")
     }
+    guard coverage != nil || !coveragePerClass else {
+      throw ValidationError(
+        "--coverage-per-class has no effect without --coverage, such as --coverage 0.9.")
+    }
     if let coverage, !(coverage > 0 && coverage < 1) {
       throw ValidationError("--coverage is \(coverage), expected above 0 and below 1, such as 0.9.")
     }
@@ -120,6 +131,7 @@ struct Predict: ParsableCommand {
     var options = PredictStage.Options()
     (options.top, options.tta, options.withLogits) = (top ?? 5, settings.tta, logits)
     (options.coverage, options.unknown) = (coverage, unknown)
+    options.coversEachClass = coveragePerClass
     options.thresholds.given = try ThresholdOptions.given(threshold)
     let (predictions, failures) = try PredictStage(context: try session.context()).predict(
       images, model: foreign.reference(model, snapshots: settings.snapshots), options: options)

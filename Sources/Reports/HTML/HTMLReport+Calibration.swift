@@ -68,14 +68,17 @@ extension HTMLReport {
     guard let first = result.sets.first else { return "" }
     let columns = [
       Column("Asked"), Column("Kept", numeric: true), Column("Labels in a set", numeric: true),
-      Column("Sets of one", numeric: true),
+      Column("Sets of one", numeric: true), Column("Least kept of"),
     ]
-    let rows = result.sets.map { one -> [Markup] in
+    let classNames = content.evaluation?.perClass.map(\.name) ?? []
+    func row(_ one: SetCoverage, _ kind: String) -> [Markup] {
       [
-        "\(percent(one.asked))", "\(percent(one.coverage))", "\(Format.fixed(one.size, 2))",
-        "\(percent(one.single))",
+        "\(percent(one.asked))\(kind)", "\(percent(one.coverage))", "\(Format.fixed(one.size, 2))",
+        "\(percent(one.single))", "\(one.leastText(classNames) ?? "–")",
       ]
     }
+    let rows =
+      result.sets.map { row($0, "") } + (result.classSets ?? []).map { row($0, " of each class") }
     let judged =
       first.ownHalves
       ? "measured on each half of these photos with sets made by the other"
@@ -83,6 +86,8 @@ extension HTMLReport {
     return paragraph(
       "thaw predict --coverage 0.9 answers with a set of labels that contains the right one for nine photos in"
         + " ten: \(judged). A set is never empty, so that it keeps more than is asked where the first answer"
-        + " alone is right that often.") + table(columns, rows, caption: "Sets of labels")
+        + " alone is right that often. The promise is one on average"
+        + (result.classSets == nil ? "." : ", and with --coverage-per-class one for each class.")
+    ) + table(columns, rows, caption: "Sets of labels", stacks: true)
   }
 }

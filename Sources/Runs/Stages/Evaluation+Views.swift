@@ -27,17 +27,24 @@ extension Evaluation {
     if case .single(let labels) = labels, let fitted = calibration?.fitted(for: look)?.fitted {
       let plain = tta.probabilities(of: members)
       let calibrated = fitted.temperature.probabilities(of: plain)
+      func sets(perClass: Bool) -> [SetCoverage] {
+        ConformalSets.usualCoverages.compactMap { asked in
+          isOfSamePhotos
+            ? SetCoverage(
+              halvesOf: calibrated, labels: labels, sameness: sameness, asked: asked,
+              perClass: perClass)
+            : SetCoverage(
+              fitted.sets, calibrated, labels: labels, asked: asked, perClass: perClass)
+        }
+      }
       try self.init(
         split: split, classNames: classNames, probabilities: calibrated, labels: labels)
       self.calibration = CalibrationResult(
         temperature: fitted.temperature, look: fitted.look.name, isOfSamePhotos: isOfSamePhotos,
         before: Reliability(plain, labels: labels),
         after: Reliability(calibrated, labels: labels),
-        sets: ConformalSets.usualCoverages.compactMap { asked in
-          isOfSamePhotos
-            ? SetCoverage(halvesOf: calibrated, labels: labels, sameness: sameness, asked: asked)
-            : SetCoverage(fitted.sets, calibrated, labels: labels, asked: asked)
-        })
+        sets: sets(perClass: false),
+        classSets: fitted.sets.classes.isEmpty ? nil : sets(perClass: true))
       return
     }
     switch (labels, only) {

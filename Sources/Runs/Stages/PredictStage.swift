@@ -9,6 +9,7 @@ import ThawImages
 package import ThawInference
 package import ThawRecipes
 import ThawTensors
+import ThawTraining
 
 /// Predict the class of photos, by a model file alone.
 package struct PredictStage {
@@ -74,6 +75,8 @@ package struct PredictStage {
     package var withLogits = false
     /// How often the set of labels is to contain the right one, above 0 and below 1; nil for no sets.
     package var coverage: Double?
+    /// Whether the sets are to do so for the photos of each class.
+    package var coversEachClass = false
     /// See ``UnknownPhotos``; nil for a flag where the model can tell.
     package var unknown: UnknownPhotos?
     /// In place of the model's, or besides them.
@@ -205,6 +208,24 @@ private struct Answering {
           + " \(Format.percent(sets.largestCoverage)), less than the \(Format.percent(coverage)) asked for:"
           + " each set has all labels.")
     }
+    if options.coversEachClass { try checkClasses(sets, coverage, classifier) }
+  }
+
+  private mutating func checkClasses(
+    _ sets: ConformalSets, _ coverage: Double, _ classifier: Classifier
+  ) throws(PipelineError) {
+    guard !sets.classes.isEmpty else {
+      throw .usage(
+        "\(classifier.source) has no scores for each class: an earlier version of Thaw trained it. Train again,"
+          + " or leave --coverage-per-class out.")
+    }
+    let few = record.classNames.indices.filter { !sets.promises(coverage, for: $0) }
+    guard !few.isEmpty else { return }
+    let names = few.prefix(10).map { "'\(record.classNames[$0])' (\(sets.classes[$0].photos))" }
+    notes.append(
+      "too few validation photos to promise \(Format.percent(coverage)) for"
+        + " \(names.joined(separator: ", "))\(few.count > 10 ? ", …" : ""): there the limit of all classes"
+        + " decides, which keeps it on average alone.")
   }
 
   /// The answer for one photo.
@@ -246,7 +267,9 @@ private struct Answering {
       unknown: isUnknown, unknownScore: score,
       unknownThreshold: score.flatMap { _ in unknown?.threshold },
       set: options.coverage.flatMap { coverage in
-        fitted?.sets.set(of: probabilities, coverage: coverage).map { names[$0] }
+        fitted?.sets.set(
+          of: probabilities, coverage: coverage, perClass: options.coversEachClass
+        ).map { names[$0] }
       }, undecided: thresholds.decides ? isUndecided : nil)
   }
 }

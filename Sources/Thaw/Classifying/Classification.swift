@@ -61,13 +61,16 @@ public struct Classification: Sendable, Hashable {
   ///
   /// It holds on average over photos like the validation photos of the training.
   ///
-  /// - Parameter coverage: above 0 and below 1.
+  /// - Parameters:
+  ///   - coverage: above 0 and below 1.
+  ///   - perClass: whether it is to hold for the photos of each class, of those that had enough validation photos;
+  ///     models of earlier versions know no difference.
   /// - Returns: nil for a model that has no such sets: one of several labels, or trained elsewhere or
   ///   without validation photos. All labels when the validation photos were too few to promise so much.
-  public func set(coverage: Double) -> [Candidate]? {
+  public func set(coverage: Double, perClass: Bool = false) -> [Candidate]? {
     precondition(
       coverage > 0 && coverage < 1, "A coverage is above 0 and below 1, not \(coverage).")
-    return sets?.set(of: probabilities, coverage: coverage).map {
+    return sets?.set(of: probabilities, coverage: coverage, perClass: perClass).map {
       Candidate(label: classNames[$0], probability: probabilities[$0])
     }
   }

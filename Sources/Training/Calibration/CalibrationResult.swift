@@ -14,15 +14,18 @@ package struct CalibrationResult: Sendable, Equatable, Codable {
   package let after: Reliability
   /// What sets of labels keep of their promise, for some promises; empty where a model has none.
   package let sets: [SetCoverage]
+  /// The same of sets whose promise is one for each class; nil in what earlier versions wrote, and of their models.
+  package let classSets: [SetCoverage]?
 
   private enum CodingKeys: String, CodingKey {
     case temperature, look, before, after, sets
+    case classSets = "class_sets"
     case isOfSamePhotos = "same_photos"
   }
 
   package init(
     temperature: Temperature, look: String, isOfSamePhotos: Bool, before: Reliability,
-    after: Reliability, sets: [SetCoverage]
+    after: Reliability, sets: [SetCoverage], classSets: [SetCoverage]? = nil
   ) {
     self.temperature = temperature
     self.look = look
@@ -30,6 +33,7 @@ package struct CalibrationResult: Sendable, Equatable, Codable {
     self.before = before
     self.after = after
     self.sets = sets
+    self.classSets = classSets
   }
 
   /// What a reader must know of the temperature, as a sentence; nil for nothing.

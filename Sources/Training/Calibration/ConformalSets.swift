@@ -15,18 +15,43 @@ package import ThawTensors
 /// Where the first answer is right more often than is asked, sets have one label and contain the truth
 /// more often than is asked: a smaller set would be none.
 ///
-/// - Source: Romano et al. 2020, arXiv:2006.02544; Angelopoulos et al. 2021, arXiv:2009.14193.
+/// That is a promise on average: easy classes may keep more than is asked and hard ones less. With a limit for each
+/// class, from the scores of its own photos, it holds for the photos of every class that has enough of them.
+///
+/// - Source: Romano et al. 2020, arXiv:2006.02544; Angelopoulos et al. 2021, arXiv:2009.14193; for each class Vovk
+///   2012, arXiv:1209.2673.
 package struct ConformalSets: Sendable, Hashable, Codable {
   /// Photos that calibrated it.
   package let photos: Int
   /// Their scores, ascending; of more than ``mostScores`` photos evenly spaced ones.
   package let scores: [Float]
+  /// The same of the photos of each class; empty in files of versions that had none.
+  package let classes: [Group]
+
+  /// Photos that calibrate one class, and their scores, ascending; of more than ``mostOfClass`` evenly spaced ones.
+  package struct Group: Sendable, Hashable, Codable {
+    package let photos: Int
+    package let scores: [Float]
+
+    /// - Parameter all: ascending.
+    fileprivate init(_ all: [Float], most: Int) {
+      photos = all.count
+      scores = ConformalSets.spaced(all, most: most)
+    }
+
+    fileprivate func isWhole(most: Int) -> Bool {
+      let isSorted = zip(scores, scores.dropFirst()).allSatisfy { $0 <= $1 }
+      return photos >= 0 && isSorted && scores.allSatisfy { $0 >= 0 && $0.isFinite }
+        && scores.count == min(photos, most)
+    }
+  }
 
   /// Added for each rank beyond the free ones, so that a class that nothing speaks for stays out.
   static let penalty = 0.01
   /// Ranks (from the second on) that cost nothing.
   static let freeRanks = 4
   static let mostScores = 2000
+  static let mostOfClass = 200
   /// What evaluations look at.
   package static let usualCoverages = [0.8, 0.9, 0.95]
 
@@ -37,27 +62,37 @@ package struct ConformalSets: Sendable, Hashable, Codable {
     precondition(
       probabilities.shape.rank == 2 && probabilities.shape[0] == labels.count && !labels.isEmpty,
       "Probabilities \(probabilities.shape) do not fit \(labels.count) labels.")
-    let (classes, elements) = (probabilities.shape[1], probabilities.elements)
-    let all = labels.enumerated().map { sample, label in
-      let row = Array(elements[(sample * classes)..<((sample + 1) * classes)])
+    let (width, elements) = (probabilities.shape[1], probabilities.elements)
+    let own = labels.enumerated().map { sample, label in
+      let row = Array(elements[(sample * width)..<((sample + 1) * width)])
       let (order, scores) = ConformalSets.ranking(row)
       return scores[order.firstIndex(of: label) ?? 0]
-    }.sorted()
-    photos = all.count
-    let kept = min(all.count, ConformalSets.mostScores)
-    scores = (1...kept).map { all[ConformalSets.rank($0, of: kept, among: all.count) - 1] }
+    }
+    photos = own.count
+    scores = ConformalSets.spaced(own.sorted(), most: ConformalSets.mostScores)
+    var byClass = [[Float]](repeating: [], count: width)
+    for (label, score) in zip(labels, own) { byClass[label].append(score) }
+    classes = byClass.map { Group($0.sorted(), most: ConformalSets.mostOfClass) }
   }
 
-  private enum CodingKeys: String, CodingKey { case photos, scores }
+  /// Of more than `most` ascending scores evenly spaced ones, the largest among them.
+  private static func spaced(_ all: [Float], most: Int) -> [Float] {
+    let kept = min(all.count, most)
+    return (0..<kept).map { all[rank($0 + 1, of: kept, among: all.count) - 1] }
+  }
+
+  private enum CodingKeys: String, CodingKey { case photos, scores, classes }
 
   /// Reads a table and refuses one that is none.
   package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     photos = try container.decode(Int.self, forKey: .photos)
     scores = try container.decode([Float].self, forKey: .scores)
+    classes = try container.decodeIfPresent([Group].self, forKey: .classes) ?? []
     let isSorted = zip(scores, scores.dropFirst()).allSatisfy { $0 <= $1 }
     guard photos > 0, isSorted, scores.allSatisfy({ $0 >= 0 && $0.isFinite }),
-      scores.count == min(photos, ConformalSets.mostScores)
+      scores.count == min(photos, ConformalSets.mostScores),
+      classes.allSatisfy({ $0.isWhole(most: ConformalSets.mostOfClass) })
     else {
       throw DecodingError.dataCorruptedError(
         forKey: .scores, in: container, debugDescription: "scores of sets must ascend from 0")
@@ -75,6 +110,20 @@ package struct ConformalSets: Sendable, Hashable, Codable {
   /// Up to which score a class belongs to the set; infinite when the photos promise no such coverage, so
   /// that the set is all classes.
   package func limit(coverage: Double) -> Float {
+    ConformalSets.limit(scores, of: photos, coverage: coverage)
+  }
+
+  /// Whether the photos of a class promise a coverage of their own.
+  package func promises(_ coverage: Double, for index: Int) -> Bool {
+    classes.indices.contains(index) && limit(coverage: coverage, for: index) < .infinity
+  }
+
+  private func limit(coverage: Double, for index: Int) -> Float {
+    ConformalSets.limit(
+      classes[index].scores, of: classes[index].photos, coverage: coverage)
+  }
+
+  private static func limit(_ scores: [Float], of photos: Int, coverage: Double) -> Float {
     let rank = Int((Double(photos + 1) * coverage - 1e-9).rounded(.up))
     guard rank <= photos else { return .infinity }
     let index = (1...scores.count).first {
@@ -84,10 +133,18 @@ package struct ConformalSets: Sendable, Hashable, Codable {
   }
 
   /// The positions of the classes in the set of one photo, the most probable first; at least one.
-  package func set(of probabilities: [Float], coverage: Double) -> [Int] {
+  ///
+  /// - Parameter perClass: whether the coverage is to hold for the photos of each class; classes with too few
+  ///   photos of their own have the limit of all.
+  package func set(
+    of probabilities: [Float], coverage: Double, perClass: Bool = false
+  ) -> [Int] {
     let limit = limit(coverage: coverage)
     let (order, scores) = ConformalSets.ranking(probabilities)
-    return zip(order, scores).prefix { $1 <= limit }.map(\.0)
+    guard perClass else { return zip(order, scores).prefix { $1 <= limit }.map(\.0) }
+    return zip(order, scores).filter { index, score in
+      score <= (promises(coverage, for: index) ? self.limit(coverage: coverage, for: index) : limit)
+    }.map(\.0)
   }
 
   /// The classes, the most probable first and of equal ones the first, and the score of each.
@@ -101,78 +158,5 @@ package struct ConformalSets: Sendable, Hashable, Codable {
         return Float(before + penalty * Double(max(rank - freeRanks, 0)))
       }
     )
-  }
-}
-
-/// How well sets keep what they promise, measured on photos that did not calibrate them.
-package struct SetCoverage: Sendable, Equatable, Codable {
-  /// The share that was asked for.
-  package let asked: Double
-  /// Share of the photos whose set contains the truth.
-  package let coverage: Double
-  /// Mean number of labels in a set.
-  package let size: Double
-  /// Share of sets of one label.
-  package let single: Double
-  /// Photos that it was measured on.
-  package let photos: Int
-  /// Whether those photos calibrated sets as well: each half was then judged by the other.
-  package let ownHalves: Bool
-
-  private enum CodingKeys: String, CodingKey {
-    case asked, coverage, size, single, photos
-    case ownHalves = "own_halves"
-  }
-
-  /// Measures `sets` on other photos.
-  package init(
-    _ sets: ConformalSets, _ probabilities: Tensor<Float>, labels: [Int], asked: Double
-  ) {
-    self.init(asked, ownHalves: false, SetCoverage.judged(sets, probabilities, labels, asked))
-  }
-
-  /// Measures on the photos themselves: sets calibrated on every second one judge the others, and the
-  /// other way round.
-  ///
-  /// - Parameter sameness: the photos that show one picture, which stay in one half; nil where each is of
-  ///   its own.
-  /// - Returns: nil for a single picture.
-  package init?(
-    halvesOf probabilities: Tensor<Float>, labels: [Int], sameness: [[Int]]? = nil, asked: Double
-  ) {
-    let pictures = sameness ?? labels.indices.map { [$0] }
-    guard pictures.count > 1 else { return nil }
-    let (classes, elements) = (probabilities.shape[1], probabilities.elements)
-    func half(_ parity: Int) -> (Tensor<Float>, [Int]) {
-      let rows = pictures.indices.filter { $0 % 2 == parity }.flatMap { pictures[$0] }
-      let own = rows.flatMap { elements[($0 * classes)..<(($0 + 1) * classes)] }
-      return (Tensor(own, shape: [rows.count, classes]), rows.map { labels[$0] })
-    }
-    let (even, odd) = (half(0), half(1))
-    self.init(
-      asked, ownHalves: true,
-      SetCoverage.judged(ConformalSets(even.0, labels: even.1), odd.0, odd.1, asked)
-        + SetCoverage.judged(ConformalSets(odd.0, labels: odd.1), even.0, even.1, asked))
-  }
-
-  private init(_ asked: Double, ownHalves: Bool, _ judged: [(size: Int, isRight: Bool)]) {
-    self.asked = asked
-    self.ownHalves = ownHalves
-    let count = Double(max(judged.count, 1))
-    photos = judged.count
-    coverage = Double(judged.count { $0.isRight }) / count
-    size = Double(judged.reduce(0) { $0 + $1.size }) / count
-    single = Double(judged.count { $0.size == 1 }) / count
-  }
-
-  private static func judged(
-    _ sets: ConformalSets, _ probabilities: Tensor<Float>, _ labels: [Int], _ asked: Double
-  ) -> [(size: Int, isRight: Bool)] {
-    let (classes, elements) = (probabilities.shape[1], probabilities.elements)
-    return labels.enumerated().map { sample, label in
-      let row = Array(elements[(sample * classes)..<((sample + 1) * classes)])
-      let set = sets.set(of: row, coverage: asked)
-      return (set.count, set.contains(label))
-    }
   }
 }
