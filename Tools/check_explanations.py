@@ -5,8 +5,10 @@
     Tools/check_explanations.py PHOTOS --model runs/me/model.safetensors --network timm:tf_efficientnet_lite0
 
 Exports the model under timm's (or torchvision's) names, loads it there with strict=True, and prints the
-correlation of each photo's map for HiResCAM and for Grad-CAM. Exit code 1 when one is below 0.99. PNGs, or
-JPEGs below 900 pixels: decoders differ on others. Needs torch, timm or torchvision, and grad-cam.
+correlation of each photo's map for HiResCAM and for Grad-CAM; for a vision transformer of timm for attention
+rollout, from the weights that its attentions compute. Exit code 1 when one is below 0.99. PNGs, or
+JPEGs below 900 pixels: decoders differ on others. Needs torch, timm or torchvision, and grad-cam but for
+transformers.
 """
 import argparse
 import json
@@ -17,8 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM, HiResCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from safetensors.torch import load_file
 
 import check_export
@@ -38,6 +38,44 @@ def last_image(network):
         hook.remove()
     return [module for module, result in seen
             if torch.is_tensor(result) and result.ndim == 4 and result.shape[2] * result.shape[3] > 1][-1]
+
+
+def rollout(network, pixels):
+    """The class token's row of the product of the halved attentions, at the patches."""
+    weights = []
+    for block in network.blocks:
+        block.attn.fused_attn = False
+    hooks = [block.attn.attn_drop.register_forward_hook(lambda _, __, result: weights.append(result[0].mean(0)))
+             for block in network.blocks]
+    with torch.no_grad():
+        network(torch.from_numpy(pixels)[None])
+    for hook in hooks:
+        hook.remove()
+    product = torch.eye(len(weights[0]), dtype=torch.float64)
+    for one in weights:
+        product = (one.double() + torch.eye(len(one), dtype=torch.float64)) / 2 @ product
+    prefix = network.num_prefix_tokens
+    row = product[0] if network.global_pool == "token" else product[prefix:].mean(0)
+    side = int((len(row) - prefix) ** 0.5)
+    return row[prefix:].reshape(side, side).numpy()
+
+
+def maps(network, contract, classes):
+    """For each method a function of a photo's path and the class."""
+    pixels = lambda photo: check_export.normalised(check_export.square(photo, contract), contract)
+    if hasattr(network, "blocks") and hasattr(network.blocks[0], "attn"):
+        return {"rollout": lambda photo, _: rollout(network, pixels(photo))}
+    from pytorch_grad_cam import GradCAM, HiResCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    def cam(kind):
+        def of(photo, label):
+            with kind(model=network, target_layers=[last_image(network)]) as explainer:
+                target = [ClassifierOutputTarget(classes.index(label))]
+                return explainer(torch.from_numpy(pixels(photo))[None], targets=target)[0]
+        return of
+
+    return {"hirescam": cam(HiResCAM), "gradcam": cam(GradCAM)}
 
 
 def main():
@@ -62,25 +100,20 @@ def main():
         network = check_export.network(arguments.network, len(classes)).eval()
         network.load_state_dict(load_file(file), strict=True)
         network.side = contract["input_size"]
-        layer = last_image(network)
-        for method, theirs in (("hirescam", HiResCAM), ("gradcam", GradCAM)):
+        for method, theirs in maps(network, contract, classes).items():
             output = Path(place) / method
             command = [arguments.thaw, "explain", "--model", arguments.model, *arguments.photos, "--output",
                        str(output), "--method", method, "--json", "--quiet"]
             found = json.loads(subprocess.check_output(command))
-            with theirs(model=network, target_layers=[layer]) as explainer:
-                for photo, one in zip(arguments.photos, found["explanations"]):
-                    pixels = check_export.normalised(check_export.square(photo, contract), contract)
-                    target = [ClassifierOutputTarget(classes.index(one["label"]))]
-                    expected = explainer(torch.from_numpy(pixels)[None], targets=target)[0]
-                    own_map = torch.tensor(one["map"])[None, None].clamp(min=0)
-                    side = expected.shape[0]
-                    # Theirs is scaled and resized by OpenCV, which is this one's bilinear.
-                    mine = torch.nn.functional.interpolate(
-                        own_map, size=(side, side), mode="bilinear", align_corners=False)[0, 0].numpy()
-                    correlation = np.corrcoef(mine.ravel(), expected.ravel())[0, 1]
-                    worst = min(worst, correlation)
-                    print(f"{method} {photo}: {correlation:.5f}")
+            for photo, one in zip(arguments.photos, found["explanations"]):
+                expected = theirs(photo, one["label"])
+                own_map = torch.tensor(one["map"])[None, None].clamp(min=0)
+                # Theirs is scaled and resized by OpenCV, which is this one's bilinear.
+                mine = torch.nn.functional.interpolate(
+                    own_map, size=expected.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+                correlation = np.corrcoef(mine.ravel(), expected.ravel())[0, 1]
+                worst = min(worst, correlation)
+                print(f"{method} {photo}: {correlation:.5f}")
     print(f"worst correlation {worst:.5f} (0.99 is asked)")
     sys.exit(0 if worst >= 0.99 else 1)
 

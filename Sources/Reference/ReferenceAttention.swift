@@ -69,15 +69,17 @@ final class ReferenceAttention<Scalar: BLASScalar>: ReferenceLayer {
   }
 
   private func forEachHead(_ pass: ReferencePass, _ body: (Head) -> Void) {
+    for sample in 0..<pass.count { forEachHead(ofSample: sample, body) }
+  }
+
+  private func forEachHead(ofSample sample: Int, _ body: (Head) -> Void) {
     let part = layer.channels * tokens
-    for sample in 0..<pass.count {
-      for head in 0..<layer.heads {
-        let start = sample * input.stride + head * count
-        body(
-          Head(
-            channel: head * layer.width, queries: start, keys: start + part,
-            values: start + 2 * part, result: sample * output.stride + head * count))
-      }
+    for head in 0..<layer.heads {
+      let start = sample * input.stride + head * count
+      body(
+        Head(
+          channel: head * layer.width, queries: start, keys: start + part,
+          values: start + 2 * part, result: sample * output.stride + head * count))
     }
   }
 
@@ -123,6 +125,17 @@ final class ReferenceAttention<Scalar: BLASScalar>: ReferenceLayer {
     LinearAlgebra.multiply(
       matrix(queries, transposed: true), matrix(keys), into: weights, alpha: Scalar(layer.scale))
     ReferenceSoftmax.apply(weights, rows: tokens, columns: tokens)
+  }
+
+  /// The mean of P over the heads, of the first sample of the last pass, [tokens, tokens].
+  var meanWeights: [Scalar] {
+    let share = 1 / Scalar(layer.heads)
+    var result = [Scalar](repeating: 0, count: tokens * tokens)
+    forEachHead(ofSample: 0) { head in
+      weigh(head)
+      for index in result.indices { result[index] += share * weights[index] }
+    }
+    return result
   }
 
   /// Adds a number of its own to each of a head's channels.

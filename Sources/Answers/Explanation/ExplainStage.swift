@@ -25,6 +25,8 @@ package struct ExplainStage {
     case hirescam
     case gradcam
     case occlusion
+    /// What reaches a transformer's head by its attention; the same for every class.
+    case rollout
   }
 
   /// What is asked.
@@ -85,6 +87,11 @@ package struct ExplainStage {
   package func explain(
     _ inputs: [FilePath], model: ModelReference, to output: FilePath, options: Options = Options()
   ) throws -> Explained {
+    guard options.method != .rollout || options.className == nil else {
+      throw PipelineError.usage(
+        "attention rollout says where the network looked, which is the same for every class. Leave --class out, or"
+          + " use --method occlusion.")
+    }
     let stored = try model.read(context: context)
     let names = stored.record.classNames
     guard !names.isEmpty else {
@@ -109,7 +116,7 @@ package struct ExplainStage {
     for (index, path) in found.paths.enumerated() {
       try context.checkInterruption()
       do {
-        let photo = try ReadPhoto(path, stored.preprocessing)
+        let photo = try SeenPhoto(path, stored.preprocessing)
         let map = try mapper.map(photo.pixels, wanted: wanted)
         let digits = String(index + 1)
         let number = String(repeating: "0", count: max(4 - digits.count, 0)) + digits
@@ -118,6 +125,7 @@ package struct ExplainStage {
         try AtomicFile.write(output.appending(name), bytes: try PNGEncoder.encode(overlay))
         if rows.count < 100 { rows.append([photo.square, overlay]) }
         let peak = map.heat.peak
+        let inPhoto = photo.place(peak)
         let logits = Tensor(map.logits, shape: [1, map.logits.count])
         let probabilities =
           stored.record.outputActivation.allowsSeveralLabels
@@ -127,7 +135,7 @@ package struct ExplainStage {
           Explanation(
             path: path.exact, label: names[map.index], probability: probabilities[map.index],
             overlay: output.appending(name).exact, map: map.rows,
-            peak: Place(x: peak.x, y: peak.y), peakInPhoto: photo.place(peak),
+            peak: Place(x: peak.x, y: peak.y), peakInPhoto: Place(x: inPhoto.x, y: inPhoto.y),
             occlusionCorrelation: map.occlusionCorrelation))
       } catch let error as PipelineError { throw error } catch {
         failures.append(
@@ -155,42 +163,11 @@ package struct ExplainStage {
   }
 }
 
-/// A photo as the network sees it.
-private struct ReadPhoto {
-  let square: RGBImage
-  let pixels: AlignedStorage<Float>
-  var side: Int { square.width }
-  private let original: PixelSize
-  private let contract: Preprocessing
-
-  init(_ path: FilePath, _ contract: Preprocessing) throws {
-    let bytes = try PhotoFiles.read(path, limit: 1 << 30)
-    let decoded = try bytes.withUnsafeBytes {
-      try ImageDecoder.decode($0, options: contract.decodeOptions)
-    }
-    original = decoded.originalSize
-    self.contract = contract
-    square = contract.square(of: decoded)
-    pixels = AlignedStorage(count: contract.elementCount)
-    contract.preprocess(decoded, into: pixels.elements)
-  }
-
-  /// A place of the square, 0...1, in pixels of the whole photo.
-  func place(_ place: (x: Double, y: Double)) -> ExplainStage.Place {
-    let (resized, crop) = contract.geometry(of: original)
-    func photo(_ start: Int, _ share: Double, _ small: Int, _ large: Int) -> Double {
-      (Double(start) + share * Double(side)) * Double(large) / Double(small)
-    }
-    return ExplainStage.Place(
-      x: photo(crop.x, place.x, resized.width, original.width),
-      y: photo(crop.y, place.y, resized.height, original.height))
-  }
-}
-
 /// Makes maps by one method, and by occlusion besides where that is to check them.
 private struct Mapper {
   let method: ExplainStage.Method
   private let evidence: ClassEvidence?
+  private let rollout: AttentionRollout?
   private let occlusion: OcclusionMap?
   private let whole: Classifier?
   var layer: String? { evidence?.layer.description }
@@ -209,8 +186,10 @@ private struct Mapper {
     _ model: StoredModel, _ options: ExplainStage.Options, source: String, context: StageContext
   ) throws {
     var evidence: ClassEvidence?
+    var rollout: AttentionRollout?
     switch options.method {
     case .occlusion: break
+    case .rollout: rollout = try AttentionRollout(model, source: source)
     case .hirescam, .gradcam:
       evidence = try ClassEvidence(model, source: source, context: context)
     case .auto:
@@ -219,12 +198,16 @@ private struct Mapper {
       }
     }
     self.evidence = evidence
-    method = evidence == nil ? .occlusion : options.method == .gradcam ? .gradcam : .hirescam
+    self.rollout = rollout
+    let isOcclusion = evidence == nil && rollout == nil
+    method =
+      isOcclusion
+      ? .occlusion : rollout != nil ? .rollout : options.method == .gradcam ? .gradcam : .hirescam
     occlusion =
-      evidence == nil || options.checksByOcclusion
+      isOcclusion || options.checksByOcclusion
       ? try OcclusionMap(model, context: context) : nil
     whole =
-      evidence == nil
+      isOcclusion
       ? try Classifier(
         [model], source: source, compiler: context.compiler, threads: context.threads) : nil
   }
@@ -235,12 +218,17 @@ private struct Mapper {
       wanted ?? logits.indices.max { logits[$0] < logits[$1] } ?? 0
     }
     let formula = method == .gradcam ? ClassEvidence.Formula.gradCAM : .hiResCAM
-    let found = try evidence.map { try $0.map(input, index: chosen, formula: formula) }
+    let found =
+      try rollout.map { try $0.map(input) }
+      ?? evidence.map { try $0.map(input, index: chosen, formula: formula) }
     let logits = try found?.logits ?? whole?.logits(input).elements ?? []
     let index = chosen(logits)
     let losses = try occlusion?.map(input, index: index)
-    if let evidence, let found {
-      let heat = HeatMap(found.values, height: evidence.height, width: evidence.width)
+    if let found {
+      let (height, width) = (
+        rollout?.height ?? evidence?.height ?? 1, rollout?.width ?? evidence?.width ?? 1
+      )
+      let heat = HeatMap(found.values, height: height, width: width)
       let check = losses.flatMap { losses in
         occlusion.map {
           let side = Int(Double($0.spread(losses).count).squareRoot())
@@ -248,7 +236,7 @@ private struct Mapper {
         }
       }
       return Mapped(
-        heat: heat, rows: rows(found.values, evidence.width), logits: logits, index: index,
+        heat: heat, rows: rows(found.values, width), logits: logits, index: index,
         occlusionCorrelation: check.flatMap { heat.correlation(with: $0) })
     }
     let values = losses ?? [0]

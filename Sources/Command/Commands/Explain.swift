@@ -36,8 +36,9 @@ struct Explain: ParsableCommand {
 
   @Option(
     help: """
-      hirescam, gradcam, or occlusion, which covers one place after the other (default: hirescam where the \
-      network has an image in front of its head, else occlusion).
+      hirescam, gradcam, occlusion, which covers one place after the other, or rollout, which follows a \
+      transformer's attention and is the same for every class (default: hirescam where the network has an image \
+      in front of its head, else occlusion).
       """)
   var method = ExplainStage.Method.auto
 
