@@ -48,6 +48,29 @@ struct ReportTests {
       try workspace.text("run 1-again/predictions.csv") == workspace.text("run 1/predictions.csv"))
   }
 
+  /// Each mistake, and nothing else, with where something spoke for the wrong class; the same every time.
+  @Test func mistakesShowWhereTheNetworkLooked() throws {
+    let workspace = try Workspace(count: 20)
+    for number in 0..<6 {
+      try workspace.addPhoto(
+        "blue", kind: 1, number: 70 + number, named: "impostor\(number).png")
+    }
+    try workspace.fit("--valid", "0.4").succeeded()
+    func pictures() throws -> [String] {
+      try workspace.text("run/report.html")
+        .components(separatedBy: "<img alt=\"Bright where something speaks for ").dropFirst()
+        .map { String($0.prefix { $0 != ">" }) }
+    }
+    let shown = try pictures()
+    let mistakes =
+      try workspace.text("run/report.html")
+      .components(separatedBy: "Predicted <strong class=\"bad\">").count - 1
+    #expect(mistakes > 0 && shown.count == mistakes, "\(shown.count) of \(mistakes)")
+    #expect(Set(shown).count == shown.count && shown.allSatisfy { $0.contains("data:image/jpeg") })
+    try workspace.thaw("report", "--run", "run").succeeded()
+    #expect(try pictures() == shown)
+  }
+
   @Test func theCommandsForUsingTheModelWork() throws {
     let workspace = try tuned()
     let page = try workspace.text("run 1/report.html")

@@ -61,6 +61,9 @@ import ThawTraining
       #expect(html.contains("background-position:\(offset)"), "\(offset)")
     }
     #expect(html.contains("left:2.00%;top:98.00%") && html.contains("left:98.00%;top:2.00%"))
+    // The photo that the tab key comes to is shown, and the pointer hides that of another alone.
+    #expect(html.contains(".map input:focus-visible+.shot{display:block}"))
+    #expect(html.contains(".map:hover label:not(:hover) input+.shot{display:none}"))
   }
 
   @Test func headingsNestWithoutGaps() throws {
@@ -82,6 +85,10 @@ import ThawTraining
         second: ("fruit", 0.49))
     ]
     content.thumbnails = ["insects/7.jpg": SampleReport.picture]
+    // Of a right answer none is shown.
+    content.evidence = [
+      "insects/7.jpg": SampleReport.picture, "insects/8.jpg": SampleReport.picture,
+    ]
     let html = HTMLReport(content).html
     func text(_ html: String) -> String {
       var (result, isTag) = ("", false)
@@ -97,9 +104,13 @@ import ThawTraining
       text(html).contains(
         "Predicted insects (51\u{A0}%), labelled insects; next was fruit (49\u{A0}%)"))
     #expect(html.contains("<img alt=\"Photo labelled insects: 7.jpg\""))
+    #expect(html.contains("bright where something spoke for the wrong answer"))
+    #expect(
+      html.components(separatedBy: "<img alt=\"Bright where something speaks for ").count == 2)
+    #expect(html.contains("speaks for fruit\" src=\"data:image/"))
     let full = TagBalance.tags(in: HTMLReport(try SampleReport.full()).html)
     let images = full.filter { $0.hasPrefix("img ") }
-    #expect(images.count == 3 && images.allSatisfy { !$0.contains("alt=\"\"") })
+    #expect(images.count == 4 && images.allSatisfy { !$0.contains("alt=\"\"") })
   }
 
   @Test func sectionsNotGivenAreLeftOut() throws {

@@ -51,6 +51,7 @@ enum SampleReport {
     ]
     content.sure = [.init(path: h, predicted: h, truth: h, probability: 0.999)]
     content.thumbnails = [h: Self.picture, "b": Array(h.utf8)]
+    content.evidence = [h: Self.picture, "b": Array(h.utf8)]
     content.augmented = [
       .init(path: h, truth: h, plain: Self.picture, draws: [Self.picture, Array(h.utf8)])
     ]

@@ -10,7 +10,9 @@ extension HTMLReport {
     let parts = [
       answers(
         "mistakes", "Wrong",
-        "The most confident wrong answers, worst first. Look for wrong labels among them.",
+        "The most confident wrong answers, worst first. Look for wrong labels among them."
+          + (content.evidence.isEmpty
+            ? "" : " Below each photo: bright where something spoke for the wrong answer."),
         content.mistakes, style: "bad"),
       answers(
         "unsure", "Right, but unsure",
@@ -41,9 +43,15 @@ extension HTMLReport {
         <p>Predicted <strong class="\(style)">\(name(answer.predicted))</strong> \
         (\(Format.percent(answer.probability, decimals: 0))), labelled \
         <strong>\(name(answer.truth))</strong>\(second)</p>
-        """)
+        """, below: id == "mistakes" ? evidence(answer) : "")
     }
     return "<h3 id=\"\(id)\">\(title)</h3>" + gallery(text, cards)
+  }
+
+  private func evidence(_ answer: ReportContent.Answer) -> Markup {
+    optional(Base64.imageAddress(content.evidence[answer.path] ?? [])) {
+      "<img alt=\"Bright where something speaks for \(answer.predicted)\" src=\"\($0)\">"
+    }
   }
 
   var suspectsSection: Section? {
@@ -73,12 +81,14 @@ extension HTMLReport {
     """
   }
 
-  /// A photo with its path below what is said about it.
-  func card(_ path: String, labelled label: String, _ text: Markup) -> Markup {
+  /// A photo, perhaps with another picture below it, and its path below what is said about it.
+  func card(
+    _ path: String, labelled label: String, _ text: Markup, below more: Markup = ""
+  ) -> Markup {
     let image = picture(
       content.thumbnails[path] ?? [], "Photo labelled \(label): \(fileName(path))")
     return """
-      <li>\(image)\(text)<p class="fine" title="\(path)">\(self.path(shortened(path)))</p></li>
+      <li>\(image)\(more)\(text)<p class="fine" title="\(path)">\(self.path(shortened(path)))</p></li>
 
       """
   }

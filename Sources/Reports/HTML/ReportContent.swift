@@ -57,6 +57,8 @@ package struct ReportContent: Sendable {
   /// Small PNG or JPEG files of photos, by the path that results name them with; a photo without
   /// one, or with other bytes, is shown as "no preview".
   package var thumbnails: [String: [UInt8]] = [:]
+  /// JPEG bytes by a mistake's path: where in the photo something spoke for the wrong class.
+  package var evidence: [String: [UInt8]] = [:]
   /// Training photos as augmentation varies them.
   package var augmented: [AugmentedPhoto] = []
   /// How to use the model.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The style of the map of photos. A picture appears for the photo under the pointer, else for the one that was
-/// chosen; on whichever side of it there is more room.
+/// chosen, or that the tab key came to before any was; on whichever side of it there is more room.
 extension ReportStyle {
   static let map = """
 
@@ -28,8 +28,8 @@ extension ReportStyle {
     .shot i{display:block;width:128px;height:128px;background-image:var(--sheet);
       background-size:var(--sheet-size)}
     .shot b{display:block}
-    .map input:checked+.shot{display:block}
-    .map:hover input:checked+.shot{display:none}
+    .map input:checked+.shot,.map input:focus-visible+.shot{display:block}
+    .map:hover label:not(:hover) input+.shot{display:none}
     .map label:hover input+.shot{display:block}
     @media print{.map{break-inside:avoid}.map input+.shot,.map input:checked+.shot{display:none}}
     """

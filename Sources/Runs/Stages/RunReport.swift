@@ -97,6 +97,7 @@ struct RunReport {
     }
     let answers = answers
     content.mistakes = answers.mistakes.map(\.shown)
+    content.evidence = try evidence(for: answers.mistakes)
     content.unsure = answers.unsure.map(\.shown)
     content.sure = answers.sure.map(\.shown)
     content.batchNorm = diagnosis("batchnorm", limit: 1 << 24)
