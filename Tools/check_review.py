@@ -104,7 +104,7 @@ class Browser:
 
     def key(self, key):
         text = key if len(key) == 1 else ""
-        code = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9}.get(key, ord(key.upper()[0]))
+        code = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Escape": 27, "Tab": 9}.get(key, ord(key.upper()[0]))
         self("Input.dispatchKeyEvent", type="keyDown", key=key, text="\r" if key == "Enter" else text,
              windowsVirtualKeyCode=code)
         self("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
