@@ -178,8 +178,7 @@ struct SeveralLabelsTests {
     let workspace = try Self.fitted.get().workspace
     let outcome = try workspace.start(["review", "--run", "run"] + options).wait()
     #expect(outcome.status == 64 && outcome.errors.count == 1, "\(outcome.stderr)")
-    #expect(
-      outcome.stderr.contains("Correct the table of") && outcome.stderr.contains("predictions.csv"))
+    #expect(outcome.stderr.contains("Correct") && outcome.stderr.contains("predictions.csv"))
   }
 
   /// Nor does the end of a training advise what is refused.

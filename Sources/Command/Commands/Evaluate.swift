@@ -93,7 +93,7 @@ extension Evaluation {
         + (auc.map { ", AUC \(Format.fixed($0, 3))" } ?? ""),
     ]
     if let pictures = words.pictures { lines.append(pictures) }
-    if let calibration, !isFirstLook { lines += calibration.lines(classNames) }
+    if let calibration, !isFirstLook { lines += calibration.lines(whole.classNames) }
     lines += ["", matrix.metricsText(width: OutputSink.tableColumns)]
     if matrix.classNames.count <= 12 { lines.append(matrix.text(width: OutputSink.tableColumns)) }
     lines += decisionLines
