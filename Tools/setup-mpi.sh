@@ -3,12 +3,18 @@
 #
 # Builds libthaw-mpi.so, by which `thaw` speaks MPI, with this machine's mpicc, into the folder given.
 # Installs Open MPI where no mpicc is found, as root or through sudo, or prints the one line to run.
-# On a cluster load its MPI first (`module load openmpi`): the plugin must fit the launcher.
+# On a cluster load its MPI first (`module load openmpi`): the plugin must fit the launcher. Where several are installed
+# MPICC names the compiler of the one whose launcher is used (MPICC=mpicc.mpich).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-.build/release}
+compiler=${MPICC:-mpicc}
 
-if ! command -v mpicc > /dev/null; then
+if [ -n "${MPICC:-}" ] && ! command -v "$MPICC" > /dev/null; then
+  echo "error: MPICC is '$MPICC', and there is no such program." >&2
+  exit 1
+fi
+if ! command -v "$compiler" > /dev/null; then
   packages=(libopenmpi-dev openmpi-bin)
   if ! command -v apt-get > /dev/null; then
     echo "error: no mpicc found. Install Open MPI or MPICH, or load the cluster's module, and run again." >&2
@@ -33,7 +39,7 @@ mkdir -p "$target"
 source=Sources/Shims/MPI/plugin/thaw_mpi_plugin.c
 plugin=$target/libthaw-mpi.so
 # Under a name of its own first: a job that is running must not find half a file.
-mpicc -O2 -Wall -Wextra -fvisibility=hidden -shared -fPIC -I Sources/Shims/MPI/include \
+"$compiler" -O2 -Wall -Wextra -fvisibility=hidden -shared -fPIC -I Sources/Shims/MPI/include \
   -o "$plugin.$$" "$source"
 mv "$plugin.$$" "$plugin"
 echo "$plugin"

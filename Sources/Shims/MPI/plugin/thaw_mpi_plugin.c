@@ -78,6 +78,7 @@ static void library(char *text) {
   snprintf(text, 512, "%.*s", length, words);
   // Open MPI's first item is its name and version, MPICH's lines are its whole configuration.
   text[strcspn(text, ",\n")] = 0;
+  for (char *tab = text; (tab = strchr(tab, '\t')) != NULL;) *tab = ' ';
 }
 
 __attribute__((visibility("default"))) int thaw_mpi_entry(int version, thaw_mpi_table *table) {
