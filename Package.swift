@@ -168,7 +168,7 @@ let package = Package(
       "Diagnosis",
       [
         "Backbones", "Checkpoints", "Console", "Datasets", "Execution", "Files", "Images",
-        "Inference", "Network", "OneDNN", "Recipes", "Reference", "Tensors", "Training",
+        "Inference", "Network", "OneDNN", "Ranks", "Recipes", "Reference", "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
       "Reports",
@@ -187,14 +187,15 @@ let package = Package(
       "Followers",
       [
         "Backbones", "Console", "Files", "Inference", "OneDNN", "Ranks", "Recipes", "Runs",
+        "Search",
         "Training",
       ], libraries: [systemPackage]),
     room(
       "Search",
       [
         "Backbones", "Configuration", "Console", "Datasets", "Diagnosis", "Execution", "Files",
-        "Images", "Inference", "Network", "OneDNN", "Recipes", "Reports", "Runs", "Tensors",
-        "Training",
+        "Images", "Inference", "Network", "OneDNN", "Ranks", "Recipes", "Reports", "Runs",
+        "Tensors", "Training",
       ], libraries: [systemPackage]),
     room(
       "Review",
@@ -299,9 +300,9 @@ let package = Package(
     tests(
       of: "Diagnosis",
       [
-        "Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "OneDNN", "Reference",
-        "Tensors", "Training",
-      ]),
+        "Diagnosis", "Checkpoints", "Datasets", "Execution", "Network", "OneDNN", "Ranks",
+        "Reference", "Tensors", "Training",
+      ], libraries: ["ThawRankThreads", systemPackage]),
     tests(
       of: "Reports",
       [
@@ -341,8 +342,8 @@ let package = Package(
       of: "Search",
       [
         "Search", "Backbones", "Configuration", "Console", "Datasets", "Files", "Images",
-        "Inference", "Recipes", "Reports", "Runs", "Tensors", "Training",
-      ], libraries: ["ThawTinyBackbone", systemPackage]),
+        "Inference", "Ranks", "Recipes", "Reports", "Runs", "Tensors", "Training",
+      ], libraries: ["ThawRankThreads", "ThawTinyBackbone", systemPackage]),
     tests(
       of: "Planning",
       [

@@ -32,14 +32,15 @@ enum LaunchedRanks {
     let ranks = RankGroup.current
     guard ranks.hasOthers else { return }
     switch command {
-    case is Fit, is Prepare, is Cache, is Train, is FineTune: return
+    case is Fit, is Prepare, is Cache, is Train, is FineTune, is SearchCommand: return
     case let evaluate as Evaluate where evaluate.isOfRun: return
+    case let diagnosis as DiagnoseBatchNorm where diagnosis.subject.model == nil: return
     // Asked for by --help; the parser's own.
     case let command where "\(type(of: command))" == "HelpCommand": return
     default:
       throw RankError.launch(
-        "this command does not spread over \(ranks.count) ranks: fit, prepare, cache, train, fine-tune and evaluate --run"
-          + " do."
+        "this command does not spread over \(ranks.count) ranks: fit, prepare, cache, train, fine-tune, search,"
+          + " evaluate --run and diagnose batchnorm --run do."
           + " Start it without the launcher.")
     }
   }

@@ -8,6 +8,7 @@ import ThawFiles
 import ThawInference
 package import ThawRanks
 import ThawRuns
+import ThawSearch
 
 /// A rank that follows: goes through the jobs that rank 0 begins, until it is sent home. It prints nothing
 /// but an error that is its own; what it would say is in `RUN/ranks/N.log`.
@@ -28,7 +29,7 @@ package struct Follower {
         switch try ranks.nextOrder() {
         case .leave(let last): return last
         case .work(let job):
-          do { try work(job) } catch  where OpenRun.isShared(error) {
+          do { try work(job) } catch  where OpenRun.isShared(error, in: job.kind) {
             // Rank 0 says it.
           }
           ranks.endJob()
@@ -68,6 +69,8 @@ package struct Follower {
     case .train: try TrainStage(run).follow()
     case .fineTune: try FineTuneStage(run).follow()
     case .evaluate: try EvaluateStage(context: context).follow(job, in: run)
+    case .search: try SearchStage.follow(job, in: run)
+    case .diagnoseBatchNorm: try DiagnoseBatchNormStage(context: context).follow(job, in: run)
     case .verify: break
     }
   }

@@ -72,7 +72,7 @@ package struct HeadChoice {
       guard judged.isEmpty || isAffordable(way) else { continue }
       do {
         let result = try objective.measure(
-          way.parameters, rung: objective.rungs - 1, earlier: [], repetition: 0)
+          SearchRequest(way.parameters, rung: objective.rungs - 1))
         guard result.loss.isFinite else { continue }
         judged.append(Judged(way, accuracy: result.accuracy, loss: result.loss))
       } catch is SearchFailure {

@@ -11,11 +11,13 @@ typealias Waiting = (message: MessageHandle, other: Int)
 extension RankGroup {
   /// Everybody's value, by rank.
   ///
+  /// - Parameter isIdle: whether the others may take any time to come here, as long as they show that they are
+  ///   alive.
   /// - Throws: ``RankError/lost(_:)``.
-  package func gather<Value: Codable>(_ own: Value) throws -> [Value] {
+  package func gather<Value: Codable>(_ own: Value, isIdle: Bool = false) throws -> [Value] {
     guard hasOthers else { return [own] }
     let bytes = Array(try JSONEncoder().encode([own]))
-    let all = try gather(bytes: bytes)
+    let all = try gather(bytes: bytes, isIdle: isIdle)
     return try all.enumerated().map { rank, bytes in
       guard rank != self.rank else { return own }
       guard let value = try JSONDecoder().decode([Value].self, from: Data(bytes)).first else {
@@ -25,16 +27,30 @@ extension RankGroup {
     }
   }
 
+  /// The leader's value; the others wait for it for any time, as long as it shows that it is alive.
+  ///
+  /// - Parameter own: what is told, on the leader; without meaning elsewhere.
+  /// - Throws: ``RankError/lost(_:)``.
+  package func told<Value: Codable>(_ own: Value) throws -> Value {
+    guard hasOthers else { return own }
+    guard isLeader else {
+      return try JSONDecoder().decode(Value.self, from: Data(try receive(from: 0, isIdle: true)))
+    }
+    let bytes = Array(try JSONEncoder().encode(own))
+    for other in 1..<count { try send(bytes, to: other) }
+    return own
+  }
+
   /// Everybody's bytes, by rank.
-  func gather(bytes own: [UInt8]) throws -> [[UInt8]] {
+  func gather(bytes own: [UInt8], isIdle: Bool = false) throws -> [[UInt8]] {
     var sent: [Waiting] = []
     let memory = Outgoing(own)
     for other in 0..<count where other != rank {
       sent.append(try sending(memory.length, to: other, tag: .length))
       sent.append(try sending(memory.bytes, to: other, tag: .collective))
     }
-    let all = try (0..<count).map { $0 == rank ? own : try receive(from: $0) }
-    try wait(for: sent)
+    let all = try (0..<count).map { $0 == rank ? own : try receive(from: $0, isIdle: isIdle) }
+    try wait(for: sent, isIdle: isIdle)
     withExtendedLifetime(memory) {}
     return all
   }

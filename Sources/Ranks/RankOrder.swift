@@ -22,6 +22,14 @@ package struct RankJob: Codable, Sendable, Equatable {
     case evaluate
     /// Photos checked, before there is a run.
     case verify
+    /// Heads tried for a search.
+    case search
+    /// Batch norms diagnosed.
+    case diagnoseBatchNorm
+
+    /// Whether ranks that are asked to stop do so at the same place. Where they do not, one that stops ends the
+    /// job; nothing is kept of it.
+    package var stopsTogether: Bool { self != .diagnoseBatchNorm }
   }
   /// Which work.
   package let kind: Kind
@@ -35,7 +43,8 @@ package struct RankJob: Codable, Sendable, Equatable {
   package let engine: String
   /// Folder of the cards, where rank 0 was told one.
   package let pretrained: String?
-  /// What it is about: the split and the model file that are judged, the folder of the photos that are checked.
+  /// What it is about: the split and the model file that are judged, the folder of the photos that are checked, the
+  /// folds of a search, the options of a diagnosis.
   package var subject: [String]
 
   /// Describes a job.

@@ -3,6 +3,7 @@
 import ThawConsole
 import ThawDatasets
 import ThawFiles
+package import ThawRanks
 package import ThawRecipes
 import ThawReports
 package import ThawRuns
@@ -26,6 +27,8 @@ package struct SearchStage {
     package var limits: [String: Double] = [:]
     /// Folds; 0 for the validation photos, nil to decide by their number.
     package var folds: Int?
+    /// Trials that are decided on together; see ``SearchSchedule/atOnce``.
+    package var atOnce = 1
     /// Seeds of each finalist.
     package var repetitions = 5
 
@@ -59,7 +62,8 @@ package struct SearchStage {
       console.warn(
         "\(counted(journal.cutLines, "damaged line")) of the search's journal was left out.")
     }
-    let objective = try HeadObjective(run, folds: options.folds, known: journal.entries)
+    let objective = try HeadObjective(
+      run.stoppingTogether, folds: options.folds, known: journal.entries)
     var whole = schedule
     whole.rungs = objective.rungs
     // The recipe as it was when the search began.
@@ -73,7 +77,7 @@ package struct SearchStage {
       whole.start = first.parameters
     }
     console.say(statement(objective))
-    let trials = try measure(Search(whole, journal, objective))
+    let trials = try measure(Search(whole, journal, objective), objective)
     try run.verify()
     let isComplete = whole.next(after: trials, count: options.trials) == nil
     var result = SearchResult(
@@ -107,7 +111,39 @@ package struct SearchStage {
     return try HeadObjective.recipe(run.recipe, with: best.parameters).checked()
   }
 
-  private func measure(_ search: Search) throws -> [SearchTrial] {
+  private func measure(_ search: Search, _ objective: HeadObjective) throws -> [SearchTrial] {
+    let ranks = run.context.ranks
+    guard ranks.hasOthers else { return try measureHere(search) }
+    if options.atOnce < ranks.count {
+      run.context.console.say(
+        options.atOnce == 1
+          ? "Trials are decided on one by one, so that the \(ranks.count) ranks share the folds of one trial, and in"
+            + " the end the repetitions. With --at-once \(ranks.count) they share as many trials."
+          : "Trials are decided on \(options.atOnce) at a time, for \(ranks.count) ranks; --at-once \(ranks.count)"
+            + " would give each its own.")
+    }
+    return try run.together(.search, subject: [String(objective.folds)]) {
+      let crew = SearchCrew(ranks, in: run.directory.path)
+      var search = search
+      search.crew = crew
+      let trials = try measureHere(search)
+      try crew.dismiss()
+      return trials
+    }
+  }
+
+  /// Measures on a rank that follows.
+  ///
+  /// - Throws: as ``search()``.
+  package static func follow(_ job: RankJob, in run: OpenRun) throws {
+    let objective = try HeadObjective(
+      run.stoppingTogether, folds: job.subject.first.flatMap(Int.init))
+    try run.together(.search) {
+      try SearchCrew(run.context.ranks, in: run.directory.path).follow(objective)
+    }
+  }
+
+  private func measureHere(_ search: Search) throws -> [SearchTrial] {
     let progress = run.context.console.progress(
       "Searching", total: nil, unit: "measurements", completed: search.journal.entries.count)
     let trials = try search.run(
@@ -167,6 +203,7 @@ package struct SearchStage {
     }
     schedule.limits = options.limits
     schedule.repetitions = options.repetitions
+    schedule.atOnce = options.atOnce
     schedule.start = SearchStage.start(space, recipe)
     // What is searched over may change when a winner is applied; the search stays the same.
     let searched = Set(space.parameters.map(\.name))
@@ -186,6 +223,7 @@ package struct SearchStage {
       "\(schedule.metric.rawValue) \(limits) \(options.folds ?? -1) \(options.repetitions)"
         + " \(run.context.compiler.trainingEngine.name)"
         + " \(run.context.computedPrecision(of: recipe).rawValue)")
+    if options.atOnce > 1 { hash.update("at once \(options.atOnce)") }
     hash.update(run.manifest.photosKey)
     return (schedule, hash.hexadecimalDigest)
   }

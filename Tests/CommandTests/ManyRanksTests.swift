@@ -219,10 +219,78 @@ struct ManyRanksTests {
     #expect(files.contains("rows.1"), "\(files)")
   }
 
+  /// What was tried and what came of it, without times.
+  private func trials(_ outcome: Outcome) throws -> [String] {
+    let result = try outcome.json()
+    func text(_ value: JSON, _ names: [String]) -> String {
+      names.map { "\($0)=\(value[$0].value ?? "")" }.joined(separator: " ")
+    }
+    return result["trials"].array.map { trial in
+      let parameters = trial["parameters"]
+      return text(trial, ["id", "metric", "rungs"]) + " " + text(parameters, parameters.keys)
+    }
+      + result["finalists"].array.map { finalist in
+        text(finalist, ["id"]) + " " + text(finalist["repeated"], ["mean", "lower", "upper"])
+      } + ["best " + text(result["best"], ["id"]) + text(result["best"]["test"], ["loss"])]
+  }
+
+  /// Also when one of them is killed and another number goes on.
+  @Test func aSearchFindsOnRanksWhatOneProcessFinds() throws {
+    let workspace = try Workspace(count: 20)
+    for run in ["one", "two", "killed"] {
+      let prepare = ["prepare", "photos", "--run", run, "--backbone", "tiny", "--test", "0.2"]
+      try workspace.start(prepare).wait().succeeded()
+    }
+    func search(_ run: String) -> [String] {
+      ["search", "--run", run, "--trials", "12", "--repeats", "2", "--at-once", "3"]
+        + ["--threads", "1", "--json"]
+    }
+    let alone = try trials(workspace.start(search("one")).wait())
+    #expect(alone.count > 12)
+    let together = try workspace.mpi(2, search("two")).wait()
+    #expect(try trials(together) == alone)
+    #expect(try workspace.text("two/ranks/1.log").contains(": search"))
+    let process = try workspace.mpi(3, search("killed"))
+    func lines() -> Int {
+      (try? workspace.text("killed/search.jsonl").split(separator: "\n").count) ?? 0
+    }
+    #expect(process.wait { lines() >= 4 })
+    kill(try #require(try rank(1, of: "killed", in: workspace)), SIGKILL)
+    #expect(process.wait().status != 0)
+    let kept = lines()
+    #expect(try trials(workspace.mpi(2, search("killed")).wait()) == alone)
+    #expect(kept >= 4 && lines() > kept)
+    let left = try FileSystem.list(workspace.file("killed/ranks")).map(\.string)
+    #expect(!left.contains { $0.hasPrefix("claims") || $0.hasSuffix(".alive") }, "\(left)")
+  }
+
+  @Test func aDiagnosisOfBatchNormsHasTheNumbersOfOneRank() throws {
+    let workspace = try Workspace(count: 30)
+    let fit =
+      ["fit", "photos", "--backbone", "tiny", "--epochs", "20", "--no-fine-tune", "--valid", "0.4"]
+      + ["--threads", "1", "--run", "diagnosed"]
+    try workspace.start(fit).wait().succeeded()
+    let diagnose = ["diagnose", "batchnorm", "--run", "diagnosed", "--threads", "1", "--json"]
+    func document(_ outcome: Outcome) -> String {
+      outcome.succeeded()
+      return outcome.stdout.split(separator: "\n").filter { !$0.contains("\"seconds\"") }
+        .joined(separator: "\n")
+    }
+    let alone = document(try workspace.start(diagnose).wait())
+    #expect(alone.contains("\"loss_alone\""))
+    for ranks in [2, 3] {
+      let kept = document(try workspace.mpi(ranks, diagnose).wait())
+      #expect(kept == alone, "\(ranks) ranks")
+      let log = try workspace.text("diagnosed/ranks/1.log")
+      #expect(log.contains(": diagnoseBatchNorm"))
+    }
+  }
+
   @Test func whatCannotBeSpreadIsRefused() throws {
     let workspace = try ManyRanksTests.alone.get()
     for command in [
       ["predict", "photos", "--model", "alone/model.safetensors"], ["report", "--run", "alone"],
+      ["diagnose", "batchnorm", "--model", "alone/model.safetensors", "--data", "photos"],
     ] {
       let outcome = try workspace.mpi(2, command).wait()
       #expect(outcome.status == 64)

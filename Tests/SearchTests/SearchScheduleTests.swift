@@ -199,14 +199,11 @@ struct SearchScheduleTests {
       objective.costs(of: parameters)
     }
 
-    func measure(
-      _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
-    ) throws -> SearchMeasurement {
+    func measure(_ request: SearchRequest, part: Int) throws -> SearchMeasurement? {
       preparation = isPrepared ? 0 : 60
       isPrepared = true
       onMeasure(1 + preparation)
-      return try objective.measure(
-        parameters, rung: rung, earlier: earlier, repetition: repetition)
+      return try objective.measure(request, part: part)
     }
   }
 

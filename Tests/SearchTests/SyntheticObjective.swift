@@ -17,11 +17,10 @@ struct SyntheticObjective: SearchObjective {
     ["latency_ms": parameters["decay"]?.size.map { 10 * $0 } ?? 1]
   }
 
-  func measure(
-    _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
-  ) throws -> SearchMeasurement {
+  func measure(_ request: SearchRequest, part: Int) throws -> SearchMeasurement? {
     try onMeasure()
-    #expect(earlier.count == (repetition == 0 ? rung : 0))
+    let (parameters, rung, repetition) = (request.parameters, request.rung, request.repetition)
+    #expect(request.earlier.count == (repetition == 0 ? rung : 0))
     let noise = 0.001 * Double((repetition * 7919 + rung * 31) % 11)
     let loss = regret(parameters) + noise
     return SearchMeasurement(

@@ -49,6 +49,12 @@ struct SearchCommand: ParsableCommand {
   var repeats = 5
 
   @Option(
+    help:
+      "Trials that are decided on together, for as many ranks of mpirun to measure; belongs to the search as its seed does."
+  )
+  var atOnce = 1
+
+  @Option(
     help: "File that says what to try (Pipelines/search/head.yml).",
     completion: .file(extensions: ["yml"]))
   var space: FilePath?
@@ -70,6 +76,9 @@ struct SearchCommand: ParsableCommand {
     }
     guard (0...100).contains(repeats) else {
       throw ValidationError("--repeats is \(repeats), expected 0 to 100.")
+    }
+    guard (1...256).contains(atOnce) else {
+      throw ValidationError("--at-once is \(atOnce), expected 1 to 256.")
     }
     if let folds, folds == 1 || !(0...100).contains(folds) {
       throw ValidationError("--folds is \(folds), expected 0 or 2 to 100.")
@@ -108,6 +117,7 @@ struct SearchCommand: ParsableCommand {
     options.metric = metric
     options.folds = folds
     options.repetitions = repeats
+    options.atOnce = atOnce
     if let atMost { options.limits = try SearchLimit.parse(atMost) }
     if let space {
       let space = space.recipeFile()

@@ -7,6 +7,7 @@ package import ThawExecution
 package import ThawInference
 package import ThawNetwork
 import ThawOneDNN
+package import ThawRanks
 package import ThawTensors
 package import ThawTraining
 
@@ -19,10 +20,14 @@ package struct HeadFeatures {
   /// Side of the photos.
   package let size: Extent2D
   private let compiler: Compiler
+  private let ranks: RankGroup
   private let isImported: Bool
 
   /// The head of `classifier` is its last layer group.
-  package init(_ classifier: Classifier, compiler: Compiler) {
+  ///
+  /// - Parameter ranks: who computes features; all of them ask for the same ones and get all.
+  package init(_ classifier: Classifier, compiler: Compiler, ranks: RankGroup = .alone) {
+    self.ranks = ranks
     graph = classifier.graph
     cut = Partition(graph, freezing: .freezing(to: -1, of: graph)).cut
     size = Extent2D(classifier.preprocessing.inputSize)
@@ -37,7 +42,7 @@ package struct HeadFeatures {
     let plan = try compiler.compileInference(
       graph, parameters: parameters, to: cut, microBatch: OneDNNEngine.recommendedMicroBatch,
       size: size)
-    let result = try plan.run(photos)
+    let result = try plan.run(photos, ranks: ranks)
     return result.reshaped([photos.count, result.count / max(photos.count, 1)])
   }
 
@@ -62,19 +67,16 @@ package struct HeadFeatures {
 
 extension InferencePlan {
   /// The results of prepared photos, [photos, stride of the output].
-  package func run(_ photos: LabelledTensors) throws -> Tensor<Float> {
-    var rows: [Float] = []
-    rows.reserveCapacity(photos.count * outputStride)
-    for start in stride(from: 0, to: photos.count, by: 32) {
+  package func run(_ photos: LabelledTensors, ranks: RankGroup = .alone) throws -> Tensor<Float> {
+    let (part, parts) = (32, (photos.count + 31) / 32)
+    let rows: [Float] = try ranks.rows(parts, width: part * outputStride) { index, place in
       try Interruption.check()
-      let part = photos.copy(start..<min(start + 32, photos.count))
-      let count = part.count / photos.stride
-      let output = try Tensor<Float>(shape: [count, outputStride]) { output in
-        try part.withUnsafeBufferPointer { try run($0, into: output) }
-      }
-      rows += output.elements
+      let range = index * part..<min((index + 1) * part, photos.count)
+      let output = UnsafeMutableBufferPointer(rebasing: place[..<(range.count * outputStride)])
+      try photos.copy(range).withUnsafeBufferPointer { try run($0, into: output) }
     }
-    return Tensor(rows, shape: [photos.count, outputStride])
+    return Tensor(
+      Array(rows.prefix(photos.count * outputStride)), shape: [photos.count, outputStride])
   }
 }
 

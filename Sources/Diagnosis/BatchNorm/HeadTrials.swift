@@ -175,7 +175,7 @@ package final class HeadTrials {
     original: OriginalWeights?, moments: [ParameterPath: ChannelMoments], seed: UInt64,
     context: StageContext
   ) {
-    head = HeadFeatures(classifier, compiler: context.compiler)
+    head = HeadFeatures(classifier, compiler: context.compiler, ranks: context.ranks)
     self.photos = photos
     self.classifier = classifier
     self.network = network

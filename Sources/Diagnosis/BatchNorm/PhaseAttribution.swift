@@ -3,6 +3,7 @@
 import ThawExecution
 import ThawNetwork
 import ThawOneDNN
+package import ThawRanks
 import ThawTensors
 
 /// What switching batch norms from running to batch statistics does to the loss.
@@ -10,29 +11,42 @@ package struct PhaseAttribution: Sendable {
   /// Photos it was measured on.
   package let photos: Int
   /// Loss with every batch norm on its running statistics.
-  package let inferenceLoss: Double
+  package private(set) var inferenceLoss: Double
   /// Loss with every batch norm on the batch's statistics.
-  package let trainingLoss: Double
+  package private(set) var trainingLoss: Double
   /// Loss with that layer alone on the batch's statistics, by layer in order of computation.
-  package let alone: [Double]
+  package private(set) var alone: [Double]
   /// Loss with all layers up to and including that one on the batch's statistics; nil for every other
   /// layer, which saves a third of the time and changes no picture.
-  package let upTo: [Double?]
+  package private(set) var upTo: [Double?]
   /// Loss with that layer group alone on the batch's statistics; nil for groups without batch norm.
-  package let groups: [Double?]
+  package private(set) var groups: [Double?]
+
+  /// A pass that is asked for: what is switched, behind what the network gave in one of the phases.
+  private struct Pass {
+    let piece: Int
+    let isBehindSwitched: Bool
+    let layers: Set<ParameterPath>
+    /// Adds its loss where it belongs.
+    let keep: (inout PhaseAttribution, Double) -> Void
+  }
 
   /// Measures `network` on `photos`.
   ///
-  /// - Parameter check: called after each batch of a pass; stops by throwing.
+  /// - Parameters:
+  ///   - ranks: who makes the passes; all of them come here and get all results.
+  ///   - check: called after each layer of a batch that is switched alone here; stops by throwing.
   package init(
     _ network: PhasedNetwork, _ photos: LabelledTensors, batch: Int, seed: UInt64,
-    check: () throws -> Void = {}
+    ranks: RankGroup = .alone, check: () throws -> Void = {}
   ) throws {
     let count = network.layers.count
-    var alone = [Double](repeating: 0, count: count)
-    var upTo = [Double?](repeating: nil, count: count)
-    var groups = [Double?](repeating: nil, count: network.graph.groups.count)
-    var (inference, training) = (0.0, 0.0)
+    self.photos = photos.count
+    (inferenceLoss, trainingLoss) = (0, 0)
+    alone = [Double](repeating: 0, count: count)
+    upTo = [Double?](repeating: nil, count: count)
+    groups = [Double?](repeating: nil, count: network.graph.groups.count)
+    let passes = PhaseAttribution.passes(network)
     for indices in photos.batches(of: batch, seed: seed) {
       let labels = indices.map { photos.labels[$0] }
       func loss(_ logits: [Float]) -> Double {
@@ -42,32 +56,46 @@ package struct PhaseAttribution: Sendable {
       let input = photos.copy(indices)
       let running = try network.trace(input, BatchNormInspection(batchStatistics: .none))
       let switched = try network.trace(input, BatchNormInspection(batchStatistics: .all))
-      inference += loss(running.logits)
-      training += loss(switched.logits)
-      for (index, layer) in network.layers.enumerated() {
-        alone[index] += loss(
+      inferenceLoss += loss(running.logits)
+      trainingLoss += loss(switched.logits)
+      let before = network.pieceRuns
+      let losses: [Double] = try ranks.rows(passes.count, width: 1) { index, place in
+        let pass = passes[index]
+        place[0] = loss(
           try network.logits(
-            from: layer.piece, of: running,
-            BatchNormInspection(batchStatistics: .only([layer.path]))))
-        try check()
-        guard (count - 1 - index) % 2 == 0 else { continue }
-        let first = Set(network.layers[...index].map(\.path))
-        upTo[index, default: 0] += loss(
-          try network.logits(
-            from: layer.piece, of: switched, BatchNormInspection(batchStatistics: .only(first))))
+            from: pass.piece, of: pass.isBehindSwitched ? switched : running,
+            BatchNormInspection(batchStatistics: .only(pass.layers))))
+        if index < count { try check() }
       }
-      for group in groups.indices {
-        let own = network.layers.filter { $0.group == group }
-        guard let first = own.first else { continue }
-        let selection = BatchNormInspection.Selection.only(Set(own.map(\.path)))
-        groups[group, default: 0] += loss(
-          try network.logits(
-            from: first.piece, of: running, BatchNormInspection(batchStatistics: selection)))
+      network.pieceRuns = passes.reduce(before) {
+        $0 + (network.pieceCount - $1.piece) * indices.count
+      }
+      for (pass, loss) in zip(passes, losses) { pass.keep(&self, loss) }
+    }
+  }
+
+  /// Each layer alone, then every other one with those before it, then each group.
+  private static func passes(_ network: PhasedNetwork) -> [Pass] {
+    let layers = network.layers
+    let alone = layers.enumerated().map { index, layer in
+      Pass(piece: layer.piece, isBehindSwitched: false, layers: [layer.path]) {
+        $0.alone[index] += $1
       }
     }
-    self.photos = photos.count
-    (inferenceLoss, trainingLoss) = (inference, training)
-    (self.alone, self.upTo, self.groups) = (alone, upTo, groups)
+    let upTo = layers.indices.filter { (layers.count - 1 - $0) % 2 == 0 }.map { index in
+      Pass(
+        piece: layers[index].piece, isBehindSwitched: true,
+        layers: Set(layers[...index].map(\.path))
+      ) { $0.upTo[index, default: 0] += $1 }
+    }
+    let groups = network.graph.groups.indices.compactMap { group -> Pass? in
+      let own = layers.filter { $0.group == group }
+      guard let first = own.first else { return nil }
+      return Pass(
+        piece: first.piece, isBehindSwitched: false, layers: Set(own.map(\.path))
+      ) { $0.groups[group, default: 0] += $1 }
+    }
+    return alone + upTo + groups
   }
 }
 

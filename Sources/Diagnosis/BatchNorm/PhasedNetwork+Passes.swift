@@ -6,6 +6,7 @@ package import ThawExecution
 import ThawInference
 package import ThawNetwork
 import ThawOneDNN
+package import ThawRanks
 package import ThawTensors
 
 /// What came out of a pass over photos.
@@ -28,27 +29,87 @@ extension PhasedNetwork {
   /// - Parameters:
   ///   - size: photos in a batch, at least 1 and at most ``batch``.
   ///   - seed: draws which photos share a batch.
-  ///   - check: called after each batch with the number of photos in it; stops the pass by throwing.
-  /// - Throws: what `check` throws; `NetworkError.degenerateBatch`, `ExecutionError`.
+  ///   - ranks: who computes the batches; all of them come here and get all results.
+  ///   - check: called after each batch of this rank with the number of photos in it; stops the pass by throwing.
+  /// - Throws: what `check` throws; `NetworkError.degenerateBatch`, `ExecutionError`, `RankError`.
   package func run(
     _ photos: LabelledTensors, batchStatistics selection: BatchNormInspection.Selection,
-    batch size: Int, seed: UInt64, check: (Int) throws -> Void = { _ in }
+    batch size: Int, seed: UInt64, ranks: RankGroup = .alone, check: (Int) throws -> Void = { _ in }
   ) throws -> PhaseOutput {
     precondition(
       size >= 1 && size <= batch, "A batch of \(size) does not fit a network of \(batch).")
-    let inspection = BatchNormInspection(batchStatistics: selection)
+    let batches = photos.batches(of: size, seed: seed)
+    let room = (batches.map(\.count).max() ?? 0) * classes
+    let fields = MomentFields(layers)
+    let before = pieceRuns
+    // What a batch comes to: its logits, then the moments of its layers.
+    let rows: [Double] = try ranks.rows(batches.count, width: room + fields.width) { row, numbers in
+      let inspection = BatchNormInspection(batchStatistics: selection)
+      let output = try trace(photos.copy(batches[row]), inspection).logits
+      for (place, value) in output.enumerated() { numbers[place] = Double(value) }
+      fields.write(inspection.moments, numbers[room...])
+      try check(batches[row].count)
+    }
+    pieceRuns = before + photos.count * pieceCount
     var logits = [Float](repeating: 0, count: photos.count * classes)
-    for indices in photos.batches(of: size, seed: seed) {
-      let output = try trace(photos.copy(indices), inspection).logits
+    var moments: [ParameterPath: ChannelMoments] = [:]
+    for (row, indices) in batches.enumerated() {
+      let own = rows[row * (room + fields.width)..<(row + 1) * (room + fields.width)]
       for (position, index) in indices.enumerated() {
-        logits.replaceSubrange(
-          index * classes..<(index + 1) * classes,
-          with: output[position * classes..<(position + 1) * classes])
+        for column in 0..<classes {
+          logits[index * classes + column] = Float(
+            own[own.startIndex + position * classes + column])
+        }
       }
-      try check(indices.count)
+      fields.merge(own.dropFirst(room), into: &moments)
     }
     return PhaseOutput(
-      logits: Tensor(logits, shape: [photos.count, classes]), moments: inspection.moments)
+      logits: Tensor(logits, shape: [photos.count, classes]), moments: moments)
+  }
+}
+
+/// Where the moments of a pass stand among numbers: of each layer a count, the means, the variances.
+private struct MomentFields {
+  private let layers: [(path: ParameterPath, channels: Int)]
+  /// Numbers of one pass.
+  let width: Int
+
+  init(_ layers: [PhasedNetwork.Layer]) {
+    self.layers = layers.map { ($0.path, $0.normalization.channels) }
+    width = self.layers.reduce(0) { $0 + 1 + 2 * $1.channels }
+  }
+
+  func write(
+    _ moments: [ParameterPath: ChannelMoments],
+    _ numbers: Slice<UnsafeMutableBufferPointer<Double>>
+  ) {
+    var numbers = numbers
+    var place = numbers.startIndex
+    for layer in layers {
+      // A layer that took no part has a count of 0.
+      if let moments = moments[layer.path] {
+        for value in [Double(moments.count)] + moments.mean + moments.variance {
+          numbers[place] = value
+          place += 1
+        }
+      } else {
+        place += 1 + 2 * layer.channels
+      }
+    }
+  }
+
+  /// Takes in the moments of one more pass.
+  func merge(_ numbers: ArraySlice<Double>, into moments: inout [ParameterPath: ChannelMoments]) {
+    var rest = numbers
+    for (path, channels) in layers {
+      let count = Int(rest.first ?? 0)
+      let mean = Array(rest.dropFirst().prefix(channels))
+      let variance = Array(rest.dropFirst(1 + channels).prefix(channels))
+      rest = rest.dropFirst(1 + 2 * channels)
+      guard count > 0 else { continue }
+      let new = ChannelMoments(count: count, mean: mean, variance: variance)
+      if moments[path] == nil { moments[path] = new } else { moments[path]?.merge(new) }
+    }
   }
 }
 
@@ -104,7 +165,8 @@ struct PhasePasses {
     let progress = label.map { context.console.progress($0, total: photos.count) }
     defer { progress?.finish() }
     return try network.run(
-      photos, batchStatistics: selection, batch: min(size ?? batch, photos.count), seed: seed
+      photos, batchStatistics: selection, batch: min(size ?? batch, photos.count), seed: seed,
+      ranks: context.ranks
     ) { count in
       progress?.advance(by: count)
       try Interruption.check()
@@ -141,7 +203,9 @@ struct PhasePasses {
     let progress = context.console.progress(
       "Switching layers one by one", total: network.layers.count * batches, unit: "layers")
     defer { progress.finish() }
-    return try PhaseAttribution(network, photos, batch: size, seed: seed) {
+    return try PhaseAttribution(
+      network, photos, batch: size, seed: seed, ranks: context.ranks
+    ) {
       progress.advance(by: 1)
       try Interruption.check()
     }

@@ -20,7 +20,8 @@ package final class PhasedNetwork {
   /// Its weights and statistics.
   package private(set) var parameters: Parameters
   private let pieces: [Piece]
-  private var pieceRuns = 0
+  /// Photos that went through pieces so far, each time counted.
+  var pieceRuns = 0
 
   /// A batch norm.
   package struct Layer: Sendable, Hashable {

@@ -52,10 +52,10 @@ package struct OpenRun: Sendable {
     lock = nil
   }
 
-  private init(_ run: OpenRun, recipe: Recipe) {
+  private init(_ run: OpenRun, recipe: Recipe, context: StageContext? = nil) {
     directory = run.directory
     manifest = run.manifest
-    context = run.context
+    self.context = context ?? run.context
     lock = run.lock
     self.recipe = recipe
   }
@@ -66,6 +66,14 @@ package struct OpenRun: Sendable {
     // Decided when the run was prepared.
     if recipe.precision == .auto { recipe.precision = self.recipe.precision }
     return OpenRun(self, recipe: recipe)
+  }
+
+  /// The same run, whose work on one rank stops when any rank of a job is asked to.
+  package var stoppingTogether: OpenRun {
+    var context = context
+    let (ranks, isInterrupted) = (context.ranks, context.isInterrupted)
+    context.isInterrupted = { isInterrupted() || ((try? ranks.isStopAsked()) ?? false) }
+    return OpenRun(self, recipe: recipe, context: context)
   }
 
   /// Puts the recipe in force: the next command finds it.
@@ -144,7 +152,7 @@ extension OpenRun {
   ///
   /// - Parameter subject: see `RankJob`.
   /// - Throws: `RankError` when a rank sees something else; what `body` throws.
-  func together<Result>(
+  package func together<Result>(
     _ kind: RankJob.Kind, subject: [String] = [], _ body: () throws -> Result
   ) throws -> Result {
     let ranks = context.ranks
@@ -160,18 +168,17 @@ extension OpenRun {
       let result = try body()
       ranks.endJob()
       return result
-    } catch  where OpenRun.isShared(error) {
+    } catch  where OpenRun.isShared(error, in: kind) {
       ranks.endJob()
       throw error
     }
   }
 
   /// Whether all ranks that go through a job together end it by this error at the same place.
-  package static func isShared(_ error: any Error) -> Bool {
+  package static func isShared(_ error: any Error, in kind: RankJob.Kind) -> Bool {
     switch error {
-    case PipelineError.interrupted, PipelineError.diverged, TrainingError.diverged,
-      RankError.disagreement:
-      true
+    case PipelineError.interrupted: kind.stopsTogether
+    case PipelineError.diverged, TrainingError.diverged, RankError.disagreement: true
     default: false
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 package import SystemPackage
 import ThawCheckpoints
 import ThawConsole
@@ -8,6 +9,7 @@ package import ThawDiagnosis
 import ThawFiles
 package import ThawInference
 import ThawNetwork
+package import ThawRanks
 import ThawRecipes
 import ThawTensors
 
@@ -51,15 +53,36 @@ package struct DiagnoseBatchNormStage {
   ///
   /// - Throws: ``PipelineError/notPrepared(_:needs:command:)`` before training.
   package func diagnose(_ run: OpenRun, options: Options) throws -> BatchNormDiagnosis {
+    let work = try run.together(.diagnoseBatchNorm, subject: try options.shared.words) {
+      try examine(run, options)
+    }
+    try write(work, options)
+    try run.write(work.diagnosis, to: run.directory.diagnosis("batchnorm"))
+    return work.diagnosis
+  }
+
+  /// Goes through the diagnosis that rank 0 makes, and writes nothing.
+  ///
+  /// - Throws: as ``diagnose(_:options:)``.
+  package func follow(_ job: RankJob, in run: OpenRun) throws {
+    let options = try Options.Shared(words: job.subject).options
+    _ = try run.together(.diagnoseBatchNorm) { try examine(run, options) }
+  }
+
+  private func examine(_ run: OpenRun, _ options: Options) throws -> Work {
     let classifier = try run.classifier().inRealNumbers().withSoftmax(context: context)
     let root = run.manifest.root.filePath
     let items = run.manifest.records.map {
       DiagnosisPhotos.Item(
         path: $0.path.resolved(in: root), className: $0.className, split: $0.split)
     }
-    let diagnosis = try diagnose(classifier, items, of: root, areOfRun: true, options)
-    try run.write(diagnosis, to: run.directory.diagnosis("batchnorm"))
-    return diagnosis
+    return try examine(classifier, items, of: root, areOfRun: true, options)
+  }
+
+  /// A diagnosis, and the fixes that it tried.
+  private struct Work {
+    var diagnosis: BatchNormDiagnosis
+    let fixes: BatchNormFixes
   }
 
   /// Diagnoses any model on photos with labels.
@@ -81,7 +104,9 @@ package struct DiagnoseBatchNormStage {
     wanted.replacesLostStatistics = true
     let network = try wanted.load(context: context).inRealNumbers()
       .withSoftmax(context: context)
-    return try diagnose(network, items, of: data.folder, options)
+    let work = try examine(network, items, of: data.folder, options)
+    try write(work, options)
+    return work.diagnosis
   }
 
   private func photos(in data: LabelledPhotos) throws -> [DiagnosisPhotos.Item] {
@@ -117,10 +142,10 @@ package struct DiagnoseBatchNormStage {
     return kept
   }
 
-  private func diagnose(
+  private func examine(
     _ classifier: Classifier, _ items: [DiagnosisPhotos.Item], of data: FilePath,
     areOfRun: Bool = false, _ options: Options
-  ) throws -> BatchNormDiagnosis {
+  ) throws -> Work {
     let columns = try classifier.columns(
       of: Set(items.map(\.className)), renaming: options.renaming, data: data)
     let photos = try DiagnosisPhotos(
@@ -138,10 +163,48 @@ package struct DiagnoseBatchNormStage {
     if options.triesFixes { try fixes.tryAll(&diagnosis) }
     fixes.recommend(&diagnosis)
     diagnosis.photoPasses = examination.photoPasses.rounded()
+    return Work(diagnosis: diagnosis, fixes: fixes)
+  }
+
+  private func write(_ work: Work, _ options: Options) throws {
+    let (diagnosis, fixes) = (work.diagnosis, work.fixes)
     if let directory = options.writeFixes { try fixes.writeAll(to: directory, diagnosis) }
     if let path = options.apply {
       try fixes.write(options.fix ?? diagnosis.recommendedFix, to: path, diagnosis)
     }
-    return diagnosis
   }
+}
+
+extension DiagnoseBatchNormStage.Options {
+  /// What of them the other ranks go by.
+  fileprivate struct Shared: Codable {
+    var photos: Int
+    var batch: Int?
+    var switchesLayers: Bool
+    var triesFixes: Bool
+    var seed: UInt64
+
+    init(_ options: DiagnoseBatchNormStage.Options) {
+      (photos, batch, seed) = (options.photos, options.batch, options.seed)
+      (switchesLayers, triesFixes) = (options.switchesLayers, options.triesFixes)
+    }
+
+    /// Read from a job's subject.
+    init(words: [String]) throws {
+      self = try JSONDecoder().decode(Self.self, from: Data((words.first ?? "").utf8))
+    }
+
+    var words: [String] {
+      get throws { [String(decoding: try JSONEncoder().encode(self), as: UTF8.self)] }
+    }
+
+    var options: DiagnoseBatchNormStage.Options {
+      var options = DiagnoseBatchNormStage.Options()
+      (options.photos, options.batch, options.seed) = (photos, batch, seed)
+      (options.switchesLayers, options.triesFixes) = (switchesLayers, triesFixes)
+      return options
+    }
+  }
+
+  fileprivate var shared: Shared { Shared(self) }
 }

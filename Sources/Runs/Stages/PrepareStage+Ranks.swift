@@ -50,7 +50,9 @@ extension PrepareStage {
     try ranks.begin(
       .work(
         context.job(.verify, in: directory, recipe, subject: [(data.canonical ?? data).string])))
-    do { try verifyPieces(of: scan, recipe.image.reading) } catch  where OpenRun.isShared(error) {
+    do { try verifyPieces(of: scan, recipe.image.reading) } catch
+      where OpenRun.isShared(error, in: .verify)
+    {
       ranks.endJob()
       try DatasetVerification.takeOver(journalsBeside: journal, verifier: verifier)
       throw error

@@ -72,6 +72,8 @@ package struct SearchEntry: Sendable, Equatable, Codable {
   package var preparation: Double?
   /// Why there is no measurement.
   package var problem: String?
+  /// Where trials are decided on together: how many lines were known then. Nil for all lines before it.
+  package var known: Int?
 
   /// An entry.
   package init(

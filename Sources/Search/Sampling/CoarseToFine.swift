@@ -45,14 +45,20 @@ package struct CoarseToFine: Sendable {
 
   /// Where trial `number` (from 0) should be.
   ///
-  /// - Parameter ranked: the trials so far, the best first; those without a result are left out.
+  /// - Parameters:
+  ///   - ranked: the trials so far, the best first; those without a result are left out.
+  ///   - pending: what is being measured meanwhile; taken for average, so that not all look at one place.
   /// - Returns: a point whose values no trial of `ranked` or `pending` has, if there is one to be found.
   package func point(
     _ number: Int, ranked: [Observation], pending: [[String: SearchValue]] = []
   ) -> [Double] {
     var stream = RandomStream(seed: seed, purpose: .resampling, epoch: 2, sample: number)
     let known = Set(ranked.map(\.values) + pending)
-    var point = proposal(number, ranked, &stream)
+    var assumed = ranked
+    assumed.insert(
+      contentsOf: pending.map { Observation(point: space.point(of: $0), values: $0) },
+      at: ranked.count / 2)
+    var point = proposal(number, ranked.count < 4 ? ranked : assumed, &stream)
     for _ in 0..<50 where known.contains(space.values(at: point)) {
       point = moved(point, scale: 0.3, &stream)
     }

@@ -8,15 +8,16 @@ package protocol SearchObjective {
   var rungs: Int { get }
   /// What the network of these values costs; see ``SearchLimit``.
   func costs(of parameters: [String: SearchValue]) throws -> [String: Double]
-  /// Measures a trial.
+  /// Of how many parts a measurement consists that can be made apart from each other, at least 1.
+  func parts(of request: SearchRequest) -> Int
+  /// Makes ready what the measurement needs, such as features; all ranks do this together.
+  func prepare(_ request: SearchRequest) throws
+  /// Measures one part, from 0; nil where there is nothing to judge by in it.
   ///
-  /// - Parameters:
-  ///   - earlier: what the rungs below measured.
-  ///   - repetition: 0 for the trial itself; other numbers are other seeds, and the last rung.
   /// - Throws: `SearchFailure` for values that cannot be used; other errors end the search.
-  func measure(
-    _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
-  ) throws -> SearchMeasurement
+  func measure(_ request: SearchRequest, part: Int) throws -> SearchMeasurement?
+  /// What the parts, in their order, come to.
+  func joined(_ parts: [SearchMeasurement?], of request: SearchRequest) throws -> SearchMeasurement
   /// Seconds of the measurement before that no repetition of it takes again.
   var preparation: Double { get }
 }
@@ -24,6 +25,27 @@ package protocol SearchObjective {
 extension SearchObjective {
   /// Nothing is kept.
   package var preparation: Double { 0 }
+  /// One.
+  package func parts(of request: SearchRequest) -> Int { 1 }
+  /// Nothing is needed.
+  package func prepare(_ request: SearchRequest) {}
+  /// The only one.
+  package func joined(
+    _ parts: [SearchMeasurement?], of request: SearchRequest
+  ) throws -> SearchMeasurement {
+    guard let only = parts.first, let measurement = only else {
+      throw SearchFailure("There was nothing to judge by.")
+    }
+    return measurement
+  }
+
+  /// All parts, one after the other.
+  ///
+  /// - Throws: as ``measure(_:part:)``.
+  package func measure(_ request: SearchRequest) throws -> SearchMeasurement {
+    try prepare(request)
+    return try joined((0..<parts(of: request)).map { try measure(request, part: $0) }, of: request)
+  }
 }
 
 /// Why values could not be measured: the search goes on with others.
@@ -43,6 +65,8 @@ package struct Search {
   package let journal: SearchJournal
   /// How it is measured.
   package let objective: any SearchObjective
+  /// The ranks that measure; nil for this process alone.
+  package var crew: SearchCrew?
   /// Seconds from any origin.
   package var clock: () -> Double = ProgressLine.monotonicSeconds
 
@@ -74,13 +98,47 @@ package struct Search {
       let left = seconds.map { $0 - (clock() - start) }
       let isClosing = left.map { $0 <= closingSeconds(trials) } ?? false
       if let left, left <= 0 { return trials }
-      guard let task = schedule.next(after: trials, count: count, isClosing: isClosing) else {
-        return trials
+      let round = round(trials, count: count, isClosing: isClosing)
+      guard !round.tasks.isEmpty else { return trials }
+      let (entries, isStopped) = try measured(round, trials)
+      for entry in entries {
+        try journal.append(entry)
+        do { try onEntry(entry, SearchTrial.all(in: journal.entries)) } catch {
+          // The others wait for more, unless they have stopped with this one.
+          if !isStopped { try crew?.dismiss() }
+          throw error
+        }
       }
-      let entry = try measured(task, trials)
-      try journal.append(entry)
-      try onEntry(entry, SearchTrial.all(in: journal.entries))
+      if isStopped { throw PipelineError.interrupted }
     }
+  }
+
+  /// Tasks that are decided on together, as far as they are not measured yet.
+  private struct Round {
+    /// Entries of the journal that were known when they were decided; nil for all.
+    var known: Int?
+    var tasks: [SearchSchedule.Task]
+  }
+
+  /// What to measure next. Several trials that are decided on together do not know of each other's results,
+  /// whoever measures them and wherever the search was interrupted: how many entries were known is in the
+  /// journal.
+  private func round(_ trials: [SearchTrial], count: Int, isClosing: Bool) -> Round {
+    let width = crew.map { 2 * $0.ranks.count } ?? 1
+    func tasks(after trials: [SearchTrial]) -> [SearchSchedule.Task] {
+      schedule.round(after: trials, count: count, isClosing: isClosing, repetitionsAtOnce: width)
+    }
+    let entries = journal.entries
+    if !isClosing, let known = entries.last?.known, known < entries.count {
+      let left = tasks(after: SearchTrial.all(in: Array(entries[..<known]))).filter { task in
+        !entries[known...].contains { task.isMeasured(by: $0) }
+      }
+      let trialsLeft = left.filter(\.isTrial)
+      if !trialsLeft.isEmpty { return Round(known: known, tasks: trialsLeft) }
+    }
+    let next = tasks(after: trials)
+    let isOfTrials = next.contains(where: \.isTrial)
+    return Round(known: isOfTrials && schedule.atOnce > 1 ? entries.count : nil, tasks: next)
   }
 
   /// How long the finalists will take, by how long whole trials took. Features that were computed for one are in
@@ -94,49 +152,81 @@ package struct Search {
           $0 + max($1.seconds - ($1.preparation ?? 0), 0)
         }
       }.max() ?? 0
-    return dearest * Double((schedule.finalists + 1) * schedule.repetitions)
+    let repetitions = (schedule.finalists + 1) * schedule.repetitions
+    return dearest * Double(repetitions) / Double(crew?.ranks.count ?? 1)
   }
 
+  /// Measures the first task of a round, or with other ranks all of them, in their order.
   private func measured(
-    _ task: SearchSchedule.Task, _ trials: [SearchTrial]
-  ) throws -> SearchEntry {
-    let begin = clock()
-    var entry: SearchEntry
+    _ round: Round, _ trials: [SearchTrial]
+  ) throws -> (entries: [SearchEntry], isStopped: Bool) {
+    var asked: [(entry: SearchEntry, request: SearchRequest?)] = []
+    for task in crew == nil ? Array(round.tasks.prefix(1)) : round.tasks {
+      asked.append(try self.asked(task, trials, known: round.known))
+    }
+    let requests = asked.compactMap(\.request)
+    var (results, isStopped) = ([SearchCrew.Result?](), false)
+    if let crew, !requests.isEmpty {
+      (results, isStopped) = try crew.measure(requests, objective)
+    } else {
+      results = try requests.map { try SearchCrew.alone($0, objective, clock) }
+    }
+    var (entries, remaining) = ([SearchEntry](), results[...])
+    for (entry, request) in asked {
+      guard request != nil else {
+        entries.append(entry)
+        continue
+      }
+      // A line knows of those before it: what was measured behind one that was not is given up.
+      guard let result = remaining.popFirst() ?? nil else { break }
+      entries.append(finished(entry, result))
+    }
+    return (entries, isStopped)
+  }
+
+  /// The line of a task before it is measured; without a request when there is nothing to measure.
+  private func asked(
+    _ task: SearchSchedule.Task, _ trials: [SearchTrial], known: Int?
+  ) throws -> (SearchEntry, SearchRequest?) {
     switch task {
     case .trial(let id, let rung, let parameters):
-      entry = SearchEntry(.trial, id: id, rung: rung, parameters: parameters)
+      let begin = clock()
+      var entry = SearchEntry(.trial, id: id, rung: rung, parameters: parameters)
+      entry.known = known
       entry.costs = rung == 0 ? [:] : trials[id].costs
-      let earlier = rung == 0 ? [] : trials[id].measurements
       do {
         if rung == 0 { entry.costs = try objective.costs(of: parameters) }
-        let exceeded = schedule.limits.filter { (entry.costs[$0.key] ?? 0) > $0.value }.keys
-          .sorted()
-        if exceeded.isEmpty {
-          entry.measurement = try objective.measure(
-            parameters, rung: rung, earlier: earlier, repetition: 0)
-        } else {
-          entry.problem = "More than allowed: \(exceeded.joined(separator: ", "))."
-        }
-      } catch let failure as SearchFailure { entry.problem = failure.description }
+      } catch let failure as SearchFailure {
+        entry.problem = failure.description
+      }
+      let exceeded = schedule.limits.filter { (entry.costs[$0.key] ?? 0) > $0.value }.keys.sorted()
+      if !exceeded.isEmpty {
+        entry.problem = "More than allowed: \(exceeded.joined(separator: ", "))."
+      }
+      entry.seconds = clock() - begin
+      guard entry.problem == nil else { return (entry, nil) }
+      let earlier = rung == 0 ? [] : trials[id].measurements
+      return (entry, SearchRequest(parameters, rung: rung, earlier: earlier))
     case .repetition(let id, let number, let parameters):
-      entry = SearchEntry(
-        .repetition, id: id, rung: schedule.rungs - 1, repetition: number, parameters: parameters)
+      let rung = schedule.rungs - 1
+      var entry = SearchEntry(
+        .repetition, id: id, rung: rung, repetition: number, parameters: parameters)
       entry.costs = trials[id].costs
-      do {
-        entry.measurement = try objective.measure(
-          parameters, rung: schedule.rungs - 1, earlier: [], repetition: number)
-      } catch let failure as SearchFailure { entry.problem = failure.description }
+      return (entry, SearchRequest(parameters, rung: rung, repetition: number))
     }
+  }
+
+  private func finished(_ entry: SearchEntry, _ result: SearchCrew.Result) -> SearchEntry {
+    var entry = entry
+    (entry.measurement, entry.problem) = (result.measurement, result.problem)
     if let measurement = entry.measurement,
       !(schedule.metric.value(of: measurement)?.isFinite ?? false) || !measurement.loss.isFinite
     {
       entry.measurement = nil
       entry.problem = "The \(schedule.metric.rawValue) is no number."
     }
-    entry.seconds = clock() - begin
-    if entry.measurement != nil, objective.preparation > 0 {
-      entry.preparation = objective.preparation
-    }
+    entry.seconds += result.seconds
+    if entry.measurement != nil, result.preparation > 0 { entry.preparation = result.preparation }
     return entry
   }
 }

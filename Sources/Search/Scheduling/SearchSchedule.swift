@@ -16,6 +16,22 @@ package struct SearchSchedule: Sendable {
     case trial(id: Int, rung: Int, parameters: [String: SearchValue])
     /// A finalist with another seed, from 1.
     case repetition(id: Int, number: Int, parameters: [String: SearchValue])
+
+    /// Whether it is of a trial, not of a finalist's repetition.
+    var isTrial: Bool {
+      if case .trial = self { return true }
+      return false
+    }
+
+    /// Whether a line of the journal is its result.
+    func isMeasured(by entry: SearchEntry) -> Bool {
+      switch self {
+      case .trial(let id, let rung, _):
+        entry.kind == .trial && entry.id == id && entry.rung == rung
+      case .repetition(let id, let number, _):
+        entry.kind == .repetition && entry.id == id && entry.repetition == number
+      }
+    }
   }
 
   /// Where trials are placed.
@@ -32,6 +48,9 @@ package struct SearchSchedule: Sendable {
   package var finalists = 3
   /// Seeds of each; 0 for no repetition.
   package var repetitions = 5
+  /// Trials that are decided on together, so that as many can be measured at a time. Belongs to the search: it
+  /// changes which trials there are, and how many measure them does not.
+  package var atOnce = 1
   /// The first trial: the recipe as it is. Nil for none.
   package var start: [String: SearchValue]?
 
@@ -48,62 +67,100 @@ package struct SearchSchedule: Sendable {
   package func next(
     after trials: [SearchTrial], count: Int, isClosing: Bool = false
   ) -> Task? {
-    if !isClosing {
-      if let promoted = promotion(trials) { return promoted }
-      if trials.count < count, let new = newTrial(trials) { return new }
-    }
-    return completion(trials) ?? repetition(trials)
+    round(after: trials, count: count, isClosing: isClosing).first
   }
 
-  private func newTrial(_ trials: [SearchTrial]) -> Task? {
-    let id = trials.count
+  /// The next things to measure, none of which depends on another's result: up to ``atOnce`` trials, or when
+  /// all trials are done repetitions. Empty when all is done.
+  ///
+  /// - Parameters:
+  ///   - count: trials in all.
+  ///   - isClosing: whether no more trials are to be begun, so that what has begun comes to its end.
+  ///   - repetitionsAtOnce: how many repetitions are wanted, which are the same one by one.
+  package func round(
+    after trials: [SearchTrial], count: Int, isClosing: Bool = false, repetitionsAtOnce: Int = 1
+  ) -> [Task] {
+    var tasks: [Task] = []
+    while !isClosing, tasks.count < atOnce {
+      guard
+        let task = promotion(trials, beside: tasks)
+          ?? (trials.count + newOnes(tasks) < count ? newTrial(trials, beside: tasks) : nil)
+      else { break }
+      tasks.append(task)
+    }
+    if tasks.isEmpty { tasks = completions(trials) }
+    return tasks.isEmpty ? repetitions(trials, repetitionsAtOnce) : tasks
+  }
+
+  private func newOnes(_ tasks: [Task]) -> Int {
+    tasks.count {
+      if case .trial(_, 0, _) = $0 { return true }
+      return false
+    }
+  }
+
+  private func newTrial(_ trials: [SearchTrial], beside pending: [Task]) -> Task? {
+    let id = trials.count + newOnes(pending)
     if id == 0, let start { return .trial(id: 0, rung: 0, parameters: start) }
     let ranked = ranking(trials).map { trial in
       CoarseToFine.Observation(
         point: sampler.space.point(of: trial.parameters), values: trial.parameters)
     }
-    let point = sampler.point(start == nil ? id : id - 1, ranked: ranked)
-    let values = sampler.space.values(at: point)
-    // A small space may have been tried to its end.
-    if sampler.space.count != nil, trials.contains(where: { $0.parameters == values }) {
+    let begun = pending.compactMap { task -> [String: SearchValue]? in
+      if case .trial(_, 0, let parameters) = task { return parameters }
       return nil
     }
+    let point = sampler.point(start == nil ? id : id - 1, ranked: ranked, pending: begun)
+    let values = sampler.space.values(at: point)
+    // A small space may have been tried to its end.
+    let known = trials.map(\.parameters) + begun
+    if sampler.space.count != nil, known.contains(values) { return nil }
     return .trial(id: id, rung: 0, parameters: values)
   }
 
   /// A trial of the best share of its rung that has not gone on.
-  private func promotion(_ trials: [SearchTrial]) -> Task? {
+  private func promotion(_ trials: [SearchTrial], beside pending: [Task]) -> Task? {
     for rung in (0..<max(rungs - 1, 0)).reversed() {
       let there = trials.filter { $0.measurements.count > rung && isAllowed($0) }
+      let going = pending.compactMap { task -> Int? in
+        if case .trial(let id, rung + 1, _) = task { return id }
+        return nil
+      }
       // As trials get better every new one is among the best: no more than the share goes on.
-      let gone = there.count { $0.measurements.count > rung + 1 }
+      let gone = there.count { $0.measurements.count > rung + 1 } + going.count
       guard gone < there.count / share else { continue }
       let best = there.sorted { isBetter($0, $1, rung: rung) }.prefix(there.count / share)
-      if let trial = best.first(where: { $0.measurements.count == rung + 1 && $0.problem == nil }) {
-        return .trial(id: trial.id, rung: rung + 1, parameters: trial.parameters)
+      let next = best.first {
+        $0.measurements.count == rung + 1 && $0.problem == nil && !going.contains($0.id)
       }
+      if let next { return .trial(id: next.id, rung: rung + 1, parameters: next.parameters) }
     }
     return nil
   }
 
   /// Takes the best, and the recipe as it was, to the last rung.
-  private func completion(_ trials: [SearchTrial]) -> Task? {
+  private func completions(_ trials: [SearchTrial]) -> [Task] {
     let judged = ranking(trials).filter { isAllowed($0) && $0.problem == nil }
-    let wanted = judged.prefix(finalists) + judged.filter { start != nil && $0.id == 0 }
-    return wanted.first { $0.measurements.count < rungs }.map {
+    let best = judged.prefix(finalists)
+    let wanted =
+      best
+      + judged.filter { trial in
+        start != nil && trial.id == 0 && !best.contains { $0.id == 0 }
+      }
+    return wanted.filter { $0.measurements.count < rungs }.prefix(atOnce).map {
       .trial(id: $0.id, rung: $0.measurements.count, parameters: $0.parameters)
     }
   }
 
-  private func repetition(_ trials: [SearchTrial]) -> Task? {
-    guard repetitions > 0 else { return nil }
-    for number in 1...repetitions {
-      for trial in contenders(trials)
-      where trial.repetitions[number] == nil && !trial.failedRepetitions.contains(number) {
-        return .repetition(id: trial.id, number: number, parameters: trial.parameters)
-      }
+  private func repetitions(_ trials: [SearchTrial], _ limit: Int) -> [Task] {
+    guard repetitions > 0 else { return [] }
+    let contenders = contenders(trials)
+    let missing = (1...repetitions).flatMap { number in
+      contenders.filter {
+        $0.repetitions[number] == nil && !$0.failedRepetitions.contains(number)
+      }.map { Task.repetition(id: $0.id, number: number, parameters: $0.parameters) }
     }
-    return nil
+    return Array(missing.prefix(limit))
   }
 
   /// The trials that are repeated: the best few of the last rung, and the recipe as it was.

@@ -30,6 +30,8 @@ package final class HeadObjective: SearchObjective {
   private let base: Recipe
   private let records: [Manifest.Record]
   private var known: [String: [String: Double]]
+  /// By seed.
+  private var assignments: [UInt64: FoldAssignment] = [:]
 
   /// - Parameters:
   ///   - folds: 0 for the validation photos; nil to decide by their number.
@@ -106,39 +108,61 @@ package final class HeadObjective: SearchObjective {
       .joined(separator: " ")
   }
 
-  package func measure(
-    _ parameters: [String: SearchValue], rung: Int, earlier: [SearchMeasurement], repetition: Int
-  ) throws -> SearchMeasurement {
-    try run.context.checkInterruption()
+  package func parts(of request: SearchRequest) -> Int {
+    folds == 0 ? 1 : foldsToJudge(request).count
+  }
+
+  /// The folds that no rung below has judged.
+  private func foldsToJudge(_ request: SearchRequest) -> Range<Int> {
+    let first = request.earlier.isEmpty ? 0 : foldsAtRungs[request.earlier.count - 1]
+    return first..<foldsAtRungs[request.rung]
+  }
+
+  private func assignment(_ recipe: Recipe) -> FoldAssignment {
+    if let known = assignments[recipe.seed] { return known }
+    let assignment = FoldAssignment(of: records, in: run.manifest, count: folds, seed: recipe.seed)
+    assignments[recipe.seed] = assignment
+    return assignment
+  }
+
+  package func prepare(_ request: SearchRequest) throws {
     let prepared = heads.preparation
     defer { preparation = heads.preparation - prepared }
-    var recipe = try recipe(parameters, repetition: repetition)
-    guard folds == 0 else {
-      let assignment = FoldAssignment(
-        of: records, in: run.manifest, count: folds, seed: recipe.seed)
-      let first = earlier.isEmpty ? 0 : foldsAtRungs[earlier.count - 1]
-      return try judge(recipe, assignment, first..<foldsAtRungs[rung], after: earlier.last)
+    let recipe = try recipe(request.parameters, repetition: request.repetition)
+    var training: Set<Int> = []
+    if folds > 0 {
+      let assignment = assignment(recipe)
+      for fold in foldsToJudge(request) { training.formUnion(assignment.training(fold)) }
     }
-    if recipe.train.solver == .lbfgs, let last = earlier.last { return last }
-    if rung == 0 { recipe.train.epochs = max(recipe.train.epochs / 3, 1) }
+    try heads.prepare(
+      recipe, records,
+      training: folds == 0
+        ? run.manifest.records(in: .train) : training.sorted().map { records[$0] })
+  }
+
+  package func measure(_ request: SearchRequest, part: Int) throws -> SearchMeasurement? {
+    try run.context.checkInterruption()
+    var recipe = try recipe(request.parameters, repetition: request.repetition)
+    guard folds == 0 else {
+      let (assignment, fold) = (assignment(recipe), foldsToJudge(request).lowerBound + part)
+      let held = assignment.held(fold)
+      guard !held.isEmpty else { return nil }
+      return try measurement(
+        recipe, on: assignment.training(fold).map { records[$0] }, of: held.map { records[$0] },
+        choosesEpoch: false)
+    }
+    if recipe.train.solver == .lbfgs, let last = request.earlier.last { return last }
+    if request.rung == 0 { recipe.train.epochs = max(recipe.train.epochs / 3, 1) }
     let valid = run.manifest.records(in: .valid)
     return try measurement(
       recipe, on: run.manifest.records(in: .train), of: valid, choosesEpoch: true)
   }
 
-  private func judge(
-    _ recipe: Recipe, _ assignment: FoldAssignment, _ folds: Range<Int>,
-    after earlier: SearchMeasurement?
+  package func joined(
+    _ parts: [SearchMeasurement?], of request: SearchRequest
   ) throws -> SearchMeasurement {
-    var result = earlier
-    for fold in folds {
-      let held = assignment.held(fold)
-      guard !held.isEmpty else { continue }
-      let new = try measurement(
-        recipe, on: assignment.training(fold).map { records[$0] }, of: held.map { records[$0] },
-        choosesEpoch: false)
-      result = result.map { $0.joined(with: new) } ?? new
-    }
+    var result = folds == 0 ? nil : request.earlier.last
+    for part in parts.compactMap(\.self) { result = result.map { $0.joined(with: part) } ?? part }
     guard let result else {
       throw PipelineError.data(
         "no class has two photos, so none can be held out. Add photos, or search with --folds 0.")
@@ -151,7 +175,6 @@ package final class HeadObjective: SearchObjective {
     choosesEpoch: Bool
   ) throws -> SearchMeasurement {
     let network = try heads.network(recipe)
-    _ = try heads.store(network, recipe, filledWith: records)
     let parameters = try heads.train(
       network, recipe, on: training, validation: choosesEpoch ? judged : [])
     return try measurement(network, recipe, parameters, of: judged)

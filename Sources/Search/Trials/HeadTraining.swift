@@ -61,6 +61,17 @@ package final class HeadTraining {
     return store
   }
 
+  /// Fills the cache with all that heads of `recipe` need; ranks of a job do it together.
+  ///
+  /// - Parameter training: of the records, those that a head is trained on, in the recipe's views.
+  func prepare(
+    _ recipe: Recipe, _ records: [Manifest.Record], training: [Manifest.Record]
+  ) throws {
+    let store = try store(network(recipe), recipe, filledWith: records)
+    let views = recipe.train.cachedViews(seed: run.recipe.seed)
+    if !views.isEmpty { try fill(store, training, views: views) }
+  }
+
   private func fill(
     _ store: FeatureStore, _ records: [Manifest.Record], views: [TestTimeView],
     in folder: FilePath? = nil
