@@ -29,17 +29,18 @@ package struct EfficientNet: NetworkFamily {
   }
 
   static let names = Convention.allCases.flatMap { convention in
-    factors.indices.map { EfficientNet.name($0, convention) }
+    EfficientNetScaling.variants.map { EfficientNet.name($0, convention) }
   }
 
   private let name: String
   private let convention: Convention
-  private let width: Double
-  private let depth: Double
+  private let scaling: EfficientNetScaling
 
   init?(name: String) {
     for convention in Convention.allCases {
-      let variant = EfficientNet.factors.indices.first { EfficientNet.name($0, convention) == name }
+      let variant = EfficientNetScaling.variants.first {
+        EfficientNet.name($0, convention) == name
+      }
       if let variant {
         self.init(variant: variant, convention: convention)
         return
@@ -50,10 +51,10 @@ package struct EfficientNet: NetworkFamily {
 
   /// The variant `number`, 0 to 4; nil for any other.
   package init?(variant number: Int, convention: Convention = .torchvision) {
-    guard EfficientNet.factors.indices.contains(number) else { return nil }
+    guard let scaling = EfficientNetScaling(variant: number) else { return nil }
     name = EfficientNet.name(number, convention)
     self.convention = convention
-    (width, depth) = EfficientNet.factors[number]
+    self.scaling = scaling
   }
 
   private static func name(_ number: Int, _ convention: Convention) -> String {
@@ -73,17 +74,17 @@ package struct EfficientNet: NetworkFamily {
   ///   torchvision trains with 0.2. Layers with it are not frozen features, so it is off by default.
   package func graph(head: Head, stochasticDepth: Double) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
-    var channels = scaled(32)
+    var channels = scaling.channels(32)
     add(&builder, "conv_stem", "bn1", convolution(3, channels, kernel: 3, stride: 2))
     builder.add(path("act1"), .activation(.silu))
-    let total = EfficientNet.stages.indices.reduce(0) { $0 + repeats($1) }
+    let total = EfficientNetScaling.stages.indices.reduce(0) { $0 + scaling.repeats($1) }
     var number = 0
-    for (stage, shape) in EfficientNet.stages.enumerated() {
+    for (stage, shape) in EfficientNetScaling.stages.enumerated() {
       if stage == 3 { builder.beginGroup("middle") }
       if stage == 5 { builder.beginGroup("late") }
-      for index in 0..<repeats(stage) {
+      for index in 0..<scaling.repeats(stage) {
         let block = Block(
-          name: "blocks.\(stage).\(index)", inputs: channels, outputs: scaled(shape.channels),
+          name: "blocks.\(stage).\(index)", inputs: channels, outputs: scaling.channels(shape.channels),
           expansion: shape.expansion, kernel: shape.kernel, stride: index == 0 ? shape.stride : 1,
           skipping: stochasticDepth * Double(number) / Double(total))
         add(&builder, block)
@@ -91,7 +92,7 @@ package struct EfficientNet: NetworkFamily {
         number += 1
       }
     }
-    let features = scaled(1280)
+    let features = scaling.channels(1280)
     add(&builder, "conv_head", "bn2", convolution(channels, features, kernel: 1))
     builder.add(path("act2"), .activation(.silu))
     builder.add("avgpool", .globalAveragePooling)
@@ -185,26 +186,8 @@ package struct EfficientNet: NetworkFamily {
       window: Window2D(kernel: kernel, stride: stride, padding: padding), groups: groups)
   }
 
-  /// Channels scaled by the width factor, to a multiple of 8 that is not more than 10 % below.
-  private func scaled(_ channels: Int) -> Int {
-    let wanted = Double(channels) * width
-    let rounded = max(8, Int(wanted + 4) / 8 * 8)
-    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
-  }
-
   /// The stage and the place in it of a block that is counted through; nil beyond the last.
-  func place(ofBlock number: Int) -> (stage: Int, index: Int)? {
-    var left = number
-    for stage in EfficientNet.stages.indices where left >= 0 {
-      if left < repeats(stage) { return (stage, left) }
-      left -= repeats(stage)
-    }
-    return nil
-  }
-
-  private func repeats(_ stage: Int) -> Int {
-    Int((depth * Double(EfficientNet.stages[stage].repeats)).rounded(.up))
-  }
+  func place(ofBlock number: Int) -> (stage: Int, index: Int)? { scaling.place(ofBlock: number) }
 }
 
 extension EfficientNet {
@@ -234,28 +217,5 @@ extension EfficientNet {
   private static let otherStages = [
     "conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "se.conv_reduce": "2.fc1",
     "se.conv_expand": "2.fc2", "conv_pwl": "3.0", "bn3": "3.1",
-  ]
-
-  /// Width and depth of B0, B1, ….
-  private static let factors: [(width: Double, depth: Double)] = [
-    (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8),
-  ]
-
-  private struct Stage {
-    let repeats: Int
-    let kernel: Int
-    let stride: Int
-    let expansion: Int
-    let channels: Int
-  }
-
-  private static let stages = [
-    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 1, channels: 16),
-    Stage(repeats: 2, kernel: 3, stride: 2, expansion: 6, channels: 24),
-    Stage(repeats: 2, kernel: 5, stride: 2, expansion: 6, channels: 40),
-    Stage(repeats: 3, kernel: 3, stride: 2, expansion: 6, channels: 80),
-    Stage(repeats: 3, kernel: 5, stride: 1, expansion: 6, channels: 112),
-    Stage(repeats: 4, kernel: 5, stride: 2, expansion: 6, channels: 192),
-    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 6, channels: 320),
   ]
 }

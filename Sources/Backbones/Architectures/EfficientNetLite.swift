@@ -13,10 +13,9 @@ package import ThawNetwork
 /// - Source: Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, models/official/
 ///   efficientnet/lite (no scaling of stem and top, first and last stage keep their repeats).
 package struct EfficientNetLite: NetworkFamily {
-  static let names = (0...4).map { "efficientnet_lite\($0)" }
+  static let names = EfficientNetScaling.variants.map { "efficientnet_lite\($0)" }
   private let name: String
-  private let width: Double
-  private let depth: Double
+  private let scaling: EfficientNetScaling
 
   init?(name: String) {
     guard let number = EfficientNetLite.names.firstIndex(of: name) else { return nil }
@@ -25,13 +24,9 @@ package struct EfficientNetLite: NetworkFamily {
 
   /// The variant `number`, 0 to 4; nil for any other.
   package init?(variant number: Int) {
-    let factors: [(width: Double, depth: Double)] = [
-      (1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8),
-    ]
-    guard factors.indices.contains(number) else { return nil }
+    guard let scaling = EfficientNetScaling(variant: number, keepsEnds: true) else { return nil }
     name = "efficientnet_lite\(number)"
-    width = factors[number].width
-    depth = factors[number].depth
+    self.scaling = scaling
   }
 
   /// The network with `head` behind its 1280 pooled features.
@@ -40,14 +35,12 @@ package struct EfficientNetLite: NetworkFamily {
     add(&builder, "conv_stem", "bn1", Convolution2D(inputs: 3, outputs: 32, kernel: 3, stride: 2))
     builder.add("act1", .activation(.relu6))
     var channels = 32
-    for (stage, shape) in EfficientNetLite.stages.enumerated() {
+    for (stage, shape) in EfficientNetScaling.stages.enumerated() {
       if stage == 3 { builder.beginGroup("middle") }
       if stage == 5 { builder.beginGroup("late") }
-      let isFixed = stage == 0 || stage == EfficientNetLite.stages.count - 1
-      let repeats = isFixed ? shape.repeats : Int((depth * Double(shape.repeats)).rounded(.up))
-      for index in 0..<repeats {
+      for index in 0..<scaling.repeats(stage) {
         let block = Block(
-          path: "blocks.\(stage).\(index)", inputs: channels, outputs: scaled(shape.channels),
+          path: "blocks.\(stage).\(index)", inputs: channels, outputs: scaling.channels(shape.channels),
           expansion: shape.expansion, kernel: shape.kernel, stride: index == 0 ? shape.stride : 1)
         add(&builder, block)
         channels = block.outputs
@@ -69,7 +62,7 @@ package struct EfficientNetLite: NetworkFamily {
       return "\(layer).\(leaf)"
     }
     guard parts.count == 4, parts[0] == "_blocks", let number = Int(parts[1]),
-      let block = blockPath(number), let layer = EfficientNetLite.layer(parts[2], of: block)
+      let block = scaling.place(ofBlock: number), let layer = EfficientNetLite.layer(parts[2], of: block)
     else { return ParameterPath(name) }
     return "blocks.\(block.stage).\(block.index).\(layer).\(leaf)"
   }
@@ -120,24 +113,6 @@ package struct EfficientNetLite: NetworkFamily {
         BatchNormalization(channels: layer.outputs, epsilon: 1e-3, momentum: 0.01)))
   }
 
-  /// Channels scaled by the width factor, to a multiple of 8 that is not more than 10 % below.
-  private func scaled(_ channels: Int) -> Int {
-    let wanted = Double(channels) * width
-    let rounded = max(8, Int(wanted + 4) / 8 * 8)
-    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
-  }
-
-  private func blockPath(_ number: Int) -> (stage: Int, index: Int)? {
-    var first = 0
-    for (stage, shape) in EfficientNetLite.stages.enumerated() {
-      let isFixed = stage == 0 || stage == EfficientNetLite.stages.count - 1
-      let repeats = isFixed ? shape.repeats : Int((depth * Double(shape.repeats)).rounded(.up))
-      if number < first + repeats { return number < first ? nil : (stage, number - first) }
-      first += repeats
-    }
-    return nil
-  }
-
   /// The published names count batch norms from 0 and leave 0 out where there is no expansion.
   private static func layer(_ published: String, of block: (stage: Int, index: Int)) -> String? {
     let expands = block.stage > 0
@@ -155,24 +130,6 @@ package struct EfficientNetLite: NetworkFamily {
   private static let publishedTopLevel = [
     "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
     "_fc": "classifier",
-  ]
-
-  private struct Stage {
-    let repeats: Int
-    let kernel: Int
-    let stride: Int
-    let expansion: Int
-    let channels: Int
-  }
-
-  private static let stages = [
-    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 1, channels: 16),
-    Stage(repeats: 2, kernel: 3, stride: 2, expansion: 6, channels: 24),
-    Stage(repeats: 2, kernel: 5, stride: 2, expansion: 6, channels: 40),
-    Stage(repeats: 3, kernel: 3, stride: 2, expansion: 6, channels: 80),
-    Stage(repeats: 3, kernel: 5, stride: 1, expansion: 6, channels: 112),
-    Stage(repeats: 4, kernel: 5, stride: 2, expansion: 6, channels: 192),
-    Stage(repeats: 1, kernel: 3, stride: 1, expansion: 6, channels: 320),
   ]
 }
 
