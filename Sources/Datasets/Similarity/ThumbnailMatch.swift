@@ -112,18 +112,28 @@ struct ThumbnailMatch {
     /// The window enlarged to the whole grid, between cells by straight lines.
     func part(of levels: [Float]) -> [Float] {
       let side = PhotoThumbnail.side
-      return levels.withUnsafeBufferPointer { levels in
-        [Float](unsafeUninitializedCapacity: side * side) { result, count in
-          for (y, (top, bottom, down)) in rows.enumerated() {
-            for (x, (left, right, across)) in columns.enumerated() {
-              let (a, b) = (levels[top * side + left], levels[top * side + right])
-              let (c, d) = (levels[bottom * side + left], levels[bottom * side + right])
-              let (upper, lower) = (a + (b - a) * across, c + (d - c) * across)
-              result[y * side + x] = upper + (lower - upper) * down
+      // Every row along x, then rows of those along y, sixteen cells at once.
+      var lines = [SIMD16<Float>](repeating: .zero, count: side)
+      levels.withUnsafeBufferPointer { levels in
+        lines.withUnsafeMutableBytes { bytes in
+          let cells = bytes.assumingMemoryBound(to: Float.self)
+          for (x, (left, right, across)) in columns.enumerated() {
+            for row in stride(from: 0, to: side * side, by: side) {
+              let (a, b) = (levels[row &+ left], levels[row &+ right])
+              cells[row &+ x] = a + (b - a) * across
             }
           }
-          count = side * side
         }
+      }
+      return [Float](unsafeUninitializedCapacity: side * side) { result, count in
+        let bytes = UnsafeMutableRawBufferPointer(result)
+        for (y, (top, bottom, down)) in rows.enumerated() {
+          let line = lines[top] + (lines[bottom] - lines[top]) * down
+          bytes.storeBytes(
+            of: line, toByteOffset: y * MemoryLayout<SIMD16<Float>>.size,
+            as: SIMD16<Float>.self)
+        }
+        count = side * side
       }
     }
   }
