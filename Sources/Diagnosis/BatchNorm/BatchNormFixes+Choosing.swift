@@ -105,6 +105,8 @@ extension BatchNormFixes {
     {
       return own.lead(over: solved).mean > -BatchNormFixes.accuracyOfBelonging
     }
+    // Statistics that moved while the head learned are not those that it learned on.
+    if name == "restore", judgement.kind == .alteredBatchNorms { return false }
     if ["restore", "recalibrate-layers"].contains(name), canRestore, hasUnseenPhotos,
       examination.photos.isDivided
     {
