@@ -27,7 +27,7 @@ struct RolloutTests {
     var rotary: RotaryEmbedding? { self == .rotary ? RotaryEmbedding(prefix: 2) : nil }
   }
 
-  private func model(_ kind: Kind, scale: Float = 6) -> StoredModel {
+  private func model(_ kind: Kind, scale: Float = 0.6) -> StoredModel {
     let width = Self.width
     var builder = GraphBuilder(name: "small", inputChannels: 3)
     func dense(_ inputs: Int, _ outputs: Int) -> ThawNetwork.Operation {
@@ -75,7 +75,7 @@ struct RolloutTests {
     builder.add("fc", .dense(Dense(inputs: kind == .both ? 2 * width : width, outputs: 3)))
     let graph = builder.build()
     var parameters = Parameters.procedural(for: graph)
-    // Attention that takes of all tokens alike would hide what is wrong.
+    // Attention that takes of all tokens alike, or of one alone, would hide what is wrong.
     for index in 0..<2 {
       let path = ParameterPath("blocks.\(index).qkv.weight")
       guard let tensor = parameters[path] else { continue }
@@ -129,9 +129,10 @@ struct RolloutTests {
       let keys = (0..<tokens).map { turned(Self.width + head * width, $0) }
       for from in 0..<tokens {
         let query = turned(head * width, from)
-        let scores = keys.map { key in
-          exp(zip(query, key).reduce(0) { $0 + $1.0 * $1.1 } / Double(width).squareRoot())
+        let products = keys.map { key in
+          zip(query, key).reduce(0) { $0 + $1.0 * $1.1 } / Double(width).squareRoot()
         }
+        let scores = products.map { exp($0 - (products.max() ?? 0)) }
         let sum = scores.reduce(0, +)
         for to in 0..<tokens { result[from][to] += scores[to] / sum / 2 }
       }

@@ -228,8 +228,8 @@ import ThawTraining
     #expect(html.contains("&lt;script&gt;alert(1)"))
     let tags = TagBalance.tags(in: html)
     #expect(!tags.contains { $0.contains("onerror=\"") || $0.contains("onerror='") })
-    // The first mistake, the sure photo and the suspect are the same.
-    #expect(tags.count { $0.hasPrefix("img ") } == 3)
+    // The first mistake, the sure photo and the suspect are the same; a mistake has a map as well.
+    #expect(tags.count { $0.hasPrefix("img ") } == 4)
     #expect(html.components("</title>") == 1 + tags.count { $0 == "title" })
   }
 

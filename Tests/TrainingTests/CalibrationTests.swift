@@ -161,15 +161,15 @@ struct CalibrationTests {
   private static func unlike(_ seed: UInt64) -> (probabilities: Tensor<Float>, labels: [Int]) {
     let (logits, labels) = samples(4000, classes: 5, temperature: 1, seed: seed)
     var elements = logits.elements
-    for (sample, label) in labels.enumerated() where label == 0 && sample.isMultiple(of: 2) {
+    for (sample, label) in labels.enumerated() where label == 0 && (sample / 2).isMultiple(of: 2) {
       elements.swapAt(sample * 5, sample * 5 + 1)
     }
     return (Probabilities.softmax(Tensor(elements, shape: logits.shape)), labels)
   }
 
   @Test func aPromiseForEachClassHoldsForTheHardOneToo() throws {
-    let (one, labels) = Self.unlike(21)
-    let (other, truth) = Self.unlike(22)
+    let (one, labels) = Self.unlike(5)
+    let (other, truth) = Self.unlike(6)
     let sets = ConformalSets(one, labels: labels)
     #expect(sets.classes.map(\.photos) == (0..<5).map { label in labels.count { $0 == label } })
     #expect(sets.classes.allSatisfy { $0.scores.count == 200 })
