@@ -84,7 +84,8 @@ package struct EfficientNet: NetworkFamily {
       if stage == 5 { builder.beginGroup("late") }
       for index in 0..<scaling.repeats(stage) {
         let block = Block(
-          name: "blocks.\(stage).\(index)", inputs: channels, outputs: scaling.channels(shape.channels),
+          name: "blocks.\(stage).\(index)", inputs: channels,
+          outputs: scaling.channels(shape.channels),
           expansion: shape.expansion, kernel: shape.kernel, stride: index == 0 ? shape.stride : 1,
           skipping: stochasticDepth * Double(number) / Double(total))
         add(&builder, block)

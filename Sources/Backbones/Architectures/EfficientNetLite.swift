@@ -40,7 +40,8 @@ package struct EfficientNetLite: NetworkFamily {
       if stage == 5 { builder.beginGroup("late") }
       for index in 0..<scaling.repeats(stage) {
         let block = Block(
-          path: "blocks.\(stage).\(index)", inputs: channels, outputs: scaling.channels(shape.channels),
+          path: "blocks.\(stage).\(index)", inputs: channels,
+          outputs: scaling.channels(shape.channels),
           expansion: shape.expansion, kernel: shape.kernel, stride: index == 0 ? shape.stride : 1)
         add(&builder, block)
         channels = block.outputs
@@ -62,7 +63,8 @@ package struct EfficientNetLite: NetworkFamily {
       return "\(layer).\(leaf)"
     }
     guard parts.count == 4, parts[0] == "_blocks", let number = Int(parts[1]),
-      let block = scaling.place(ofBlock: number), let layer = EfficientNetLite.layer(parts[2], of: block)
+      let block = scaling.place(ofBlock: number),
+      let layer = EfficientNetLite.layer(parts[2], of: block)
     else { return ParameterPath(name) }
     return "blocks.\(block.stage).\(block.index).\(layer).\(leaf)"
   }

@@ -93,8 +93,11 @@ extension BatchNormFixes {
     let number = Format.percent(asItIs)
     if fix.accuracy == asItIs { return ", as many as it gets as it is" }
     guard fix.accuracy < asItIs else { return ", instead of \(number)" }
-    let chance = ", instead of \(number): behind by what may be chance on \(judged.count) photos, and"
-    if fix.name == "restore-head" { return "\(chance) with the statistics that belong to the weights" }
+    let chance =
+      ", instead of \(number): behind by what may be chance on \(judged.count) photos, and"
+    if fix.name == "restore-head" {
+      return "\(chance) with the statistics that belong to the weights"
+    }
     guard isAhead(fix) else { return "\(chance) having learned from these photos as well" }
     return ", instead of \(number): fewer, but with more probability for the right class"
   }
