@@ -15,7 +15,6 @@ import ThawTestSupport
 struct ExplanationTests {
   private let context = StageContext(
     console: Console(isQuiet: true), threads: 1, pretrained: PretrainedStore(directory: "none"))
-  private static let side = 16
 
   /// What follows the image of a small network.
   enum Head: CaseIterable { case linear, hidden, flattened }
@@ -38,7 +37,7 @@ struct ExplanationTests {
     if head != .flattened { builder.add("pool", .globalAveragePooling) }
     builder.add("flatten", .flatten)
     builder.beginGroup("head")
-    let features = head == .flattened ? 12 * Self.side * Self.side / 4 : 12
+    let features = head == .flattened ? 12 * SmallModel.side * SmallModel.side / 4 : 12
     if head == .hidden {
       builder.add("hidden", .dense(Dense(inputs: features, outputs: 10)))
       builder.add("hidden_relu", .activation(.relu))
@@ -48,31 +47,15 @@ struct ExplanationTests {
     let graph = builder.build()
     var parameters = Parameters.procedural(for: graph)
     change(&parameters, graph)
-    let contract = Preprocessing(
-      inputSize: Self.side, scale: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25],
-      cropFraction: 1)
-    return StoredModel(
-      graph: graph, parameters: parameters, preprocessing: contract,
-      record: ModelRecord(
-        thawVersion: "1", architecture: "small", classNames: ["a", "b", "c"],
-        preprocessing: contract.json))
+    return SmallModel.stored(graph, parameters)
   }
-
-  /// Pixels without a pattern, [3, side, side].
-  private static let photo: AlignedStorage<Float> = {
-    let pixels = AlignedStorage<Float>(count: 3 * side * side)
-    for index in pixels.elements.indices {
-      pixels.elements[index] = Float((index * 7919 + 104_729) % 1009) / 250 - 2
-    }
-    return pixels
-  }()
 
   private func map(
     _ model: StoredModel, index: Int = 1, formula: ClassEvidence.Formula = .hiResCAM
   ) throws -> (evidence: ClassEvidence, map: ClassEvidence.Map) {
     let evidence = try ClassEvidence(model, source: "small", context: context)
     let map = try evidence.map(
-      UnsafeBufferPointer(Self.photo.elements), index: { _ in index }, formula: formula)
+      UnsafeBufferPointer(SmallModel.photo.elements), index: { _ in index }, formula: formula)
     return (evidence, map)
   }
 
@@ -81,7 +64,7 @@ struct ExplanationTests {
     let model = model(head)
     let classifier = try Classifier(
       [model], source: "small", compiler: context.compiler, threads: 1)
-    let expected = try classifier.logits(UnsafeBufferPointer(Self.photo.elements))
+    let expected = try classifier.logits(UnsafeBufferPointer(SmallModel.photo.elements))
     let (evidence, map) = try map(model)
     expectClose(map.logits, expected.elements, relative: 1e-4, absolute: 1e-4)
     #expect(evidence.layer == "conv2_relu" && evidence.height == 8 && evidence.width == 8)
@@ -112,7 +95,7 @@ struct ExplanationTests {
         }
       }
       return try Classifier([model], source: "small", compiler: context.compiler, threads: 1)
-        .logits(UnsafeBufferPointer(Self.photo.elements)).elements
+        .logits(UnsafeBufferPointer(SmallModel.photo.elements)).elements
     }
     let (more, less) = (try logits(1.001), try logits(0.999))
     for index in 0..<3 {
@@ -164,11 +147,11 @@ struct ExplanationTests {
           shape: description.shape)
       }
     }
-    let pixels = AlignedStorage<Float>(count: 3 * Self.side * Self.side)
+    let pixels = AlignedStorage<Float>(count: 3 * SmallModel.side * SmallModel.side)
     for channel in 0..<3 {
       for row in 9..<14 {
         for column in 2..<7 {
-          pixels.elements[(channel * Self.side + row) * Self.side + column] = 3
+          pixels.elements[(channel * SmallModel.side + row) * SmallModel.side + column] = 3
         }
       }
     }
@@ -178,7 +161,7 @@ struct ExplanationTests {
     let heat = HeatMap(values, height: 8, width: 8)
     let occlusion = try OcclusionMap(bright, context: context)
     let spread = occlusion.spread(try occlusion.map(input, index: 0))
-    let check = HeatMap(spread, height: Self.side, width: Self.side)
+    let check = HeatMap(spread, height: SmallModel.side, width: SmallModel.side)
     for peak in [heat.peak, check.peak] {
       #expect((2.0...7).contains(peak.x * 16) && (9.0...14).contains(peak.y * 16), "\(peak)")
     }

@@ -16,7 +16,6 @@ import ThawTestSupport
 struct RolloutTests {
   private let context = StageContext(
     console: Console(isQuiet: true), threads: 1, pretrained: PretrainedStore(directory: "none"))
-  private static let side = 16
   private static let width = 8
   private static let grid = Extent2D(4)
 
@@ -81,29 +80,14 @@ struct RolloutTests {
       guard let tensor = parameters[path] else { continue }
       parameters[path] = Tensor(tensor.elements.map { $0 * scale }, shape: tensor.shape)
     }
-    let contract = Preprocessing(
-      inputSize: Self.side, scale: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25],
-      cropFraction: 1)
-    return StoredModel(
-      graph: graph, parameters: parameters, preprocessing: contract,
-      record: ModelRecord(
-        thawVersion: "1", architecture: "small", classNames: ["a", "b", "c"],
-        preprocessing: contract.json))
+    return SmallModel.stored(graph, parameters)
   }
-
-  private static let photo: AlignedStorage<Float> = {
-    let pixels = AlignedStorage<Float>(count: 3 * side * side)
-    for index in pixels.elements.indices {
-      pixels.elements[index] = Float((index * 7919 + 104_729) % 1009) / 250 - 2
-    }
-    return pixels
-  }()
 
   /// The weights of one attention, averaged over its heads, from the queries and keys that another engine
   /// computes: [tokens, tokens].
   private func weights(_ model: StoredModel, _ index: Int) throws -> [[Double]] {
     let graph = model.graph
-    let size = Extent2D(Self.side)
+    let size = Extent2D(SmallModel.side)
     let shapes = try graph.shapes(batch: 1, size: size)
     let node = try #require(graph.nodes.first { $0.path.description == "blocks.\(index).qkv" })
     let attention = try #require(
@@ -112,7 +96,7 @@ struct RolloutTests {
     let plan = try context.compiler.compileInference(
       graph.ending(at: node.id), parameters: model.parameters, microBatch: 1, size: size)
     let values = AlignedStorage<Float>(count: 3 * Self.width * tokens)
-    try plan.run(UnsafeBufferPointer(Self.photo.elements), into: values.elements)
+    try plan.run(UnsafeBufferPointer(SmallModel.photo.elements), into: values.elements)
     let angles = graph.rotaryAngles(of: attention, shapes)
     func turned(_ start: Int, _ token: Int) -> [Double] {
       let x = (0..<width).map { Double(values.elements[(start + $0) * tokens + token]) }
@@ -163,21 +147,21 @@ struct RolloutTests {
       case .both: zip(rows[0], mean).map { ($0 + $1) / 2 }
       }
     let rollout = try AttentionRollout(model, source: "small")
-    let map = try rollout.map(UnsafeBufferPointer(Self.photo.elements))
+    let map = try rollout.map(UnsafeBufferPointer(SmallModel.photo.elements))
     #expect(rollout.height == 4 && rollout.width == 4 && tokens == 18)
     expectClose(map.values, expected[2...].map { Float($0) }, relative: 1e-3, absolute: 1e-6)
     // Not all patches alike.
     #expect((map.values.max() ?? 0) > 1.2 * (map.values.min() ?? 1), "\(map.values)")
     let classifier = try Classifier(
       [model], source: "small", compiler: context.compiler, threads: 1)
-    let logits = try classifier.logits(UnsafeBufferPointer(Self.photo.elements))
+    let logits = try classifier.logits(UnsafeBufferPointer(SmallModel.photo.elements))
     expectClose(map.logits, logits.elements, relative: 1e-3, absolute: 1e-4)
   }
 
   /// Attention that takes of all tokens alike leaves nothing but the mean.
   @Test func anAttentionWithoutKeysSeesAllAlike() throws {
     let rollout = try AttentionRollout(model(.classToken, scale: 0), source: "small")
-    let values = try rollout.map(UnsafeBufferPointer(Self.photo.elements)).values
+    let values = try rollout.map(UnsafeBufferPointer(SmallModel.photo.elements)).values
     // A class token keeps a quarter of itself and takes the rest of all 18 tokens.
     expectClose(values, [Float](repeating: 0.75 / 18, count: 16), relative: 1e-5, absolute: 1e-7)
   }
