@@ -98,9 +98,9 @@ package struct Search {
       let left = seconds.map { $0 - (clock() - start) }
       let isClosing = left.map { $0 <= closingSeconds(trials) } ?? false
       if let left, left <= 0 { return trials }
-      let round = round(trials, count: count, isClosing: isClosing)
-      guard !round.tasks.isEmpty else { return trials }
-      let (entries, isStopped) = try measured(round, trials)
+      let cohort = cohort(trials, count: count, isClosing: isClosing)
+      guard !cohort.tasks.isEmpty else { return trials }
+      let (entries, isStopped) = try measured(cohort, trials)
       for entry in entries {
         try journal.append(entry)
         do { try onEntry(entry, SearchTrial.all(in: journal.entries)) } catch {
@@ -114,7 +114,7 @@ package struct Search {
   }
 
   /// Tasks that are decided on together, as far as they are not measured yet.
-  private struct Round {
+  private struct Cohort {
     /// Entries of the journal that were known when they were decided; nil for all.
     var known: Int?
     var tasks: [SearchSchedule.Task]
@@ -123,10 +123,10 @@ package struct Search {
   /// What to measure next. Several trials that are decided on together do not know of each other's results,
   /// whoever measures them and wherever the search was interrupted: how many entries were known is in the
   /// journal.
-  private func round(_ trials: [SearchTrial], count: Int, isClosing: Bool) -> Round {
+  private func cohort(_ trials: [SearchTrial], count: Int, isClosing: Bool) -> Cohort {
     let width = crew.map { 2 * $0.ranks.count } ?? 1
     func tasks(after trials: [SearchTrial]) -> [SearchSchedule.Task] {
-      schedule.round(after: trials, count: count, isClosing: isClosing, repetitionsAtOnce: width)
+      schedule.tasks(after: trials, count: count, isClosing: isClosing, repetitionsAtOnce: width)
     }
     let entries = journal.entries
     if !isClosing, let known = entries.last?.known, known < entries.count {
@@ -134,11 +134,11 @@ package struct Search {
         !entries[known...].contains { task.isMeasured(by: $0) }
       }
       let trialsLeft = left.filter(\.isTrial)
-      if !trialsLeft.isEmpty { return Round(known: known, tasks: trialsLeft) }
+      if !trialsLeft.isEmpty { return Cohort(known: known, tasks: trialsLeft) }
     }
     let next = tasks(after: trials)
     let isOfTrials = next.contains(where: \.isTrial)
-    return Round(known: isOfTrials && schedule.atOnce > 1 ? entries.count : nil, tasks: next)
+    return Cohort(known: isOfTrials && schedule.atOnce > 1 ? entries.count : nil, tasks: next)
   }
 
   /// How long the finalists will take, by how long whole trials took. Features that were computed for one are in
@@ -156,13 +156,13 @@ package struct Search {
     return dearest * Double(repetitions) / Double(crew?.ranks.count ?? 1)
   }
 
-  /// Measures the first task of a round, or with other ranks all of them, in their order.
+  /// Measures the first task of a cohort, or with other ranks all of them, in their order.
   private func measured(
-    _ round: Round, _ trials: [SearchTrial]
+    _ cohort: Cohort, _ trials: [SearchTrial]
   ) throws -> (entries: [SearchEntry], isStopped: Bool) {
     var asked: [(entry: SearchEntry, request: SearchRequest?)] = []
-    for task in crew == nil ? Array(round.tasks.prefix(1)) : round.tasks {
-      asked.append(try self.asked(task, trials, known: round.known))
+    for task in crew == nil ? Array(cohort.tasks.prefix(1)) : cohort.tasks {
+      asked.append(try self.asked(task, trials, known: cohort.known))
     }
     let requests = asked.compactMap(\.request)
     var (results, isStopped) = ([SearchCrew.Result?](), false)

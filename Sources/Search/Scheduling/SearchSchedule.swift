@@ -67,7 +67,7 @@ package struct SearchSchedule: Sendable {
   package func next(
     after trials: [SearchTrial], count: Int, isClosing: Bool = false
   ) -> Task? {
-    round(after: trials, count: count, isClosing: isClosing).first
+    tasks(after: trials, count: count, isClosing: isClosing).first
   }
 
   /// The next things to measure, none of which depends on another's result: up to ``atOnce`` trials, or when
@@ -77,7 +77,7 @@ package struct SearchSchedule: Sendable {
   ///   - count: trials in all.
   ///   - isClosing: whether no more trials are to be begun, so that what has begun comes to its end.
   ///   - repetitionsAtOnce: how many repetitions are wanted, which are the same one by one.
-  package func round(
+  package func tasks(
     after trials: [SearchTrial], count: Int, isClosing: Bool = false, repetitionsAtOnce: Int = 1
   ) -> [Task] {
     var tasks: [Task] = []
