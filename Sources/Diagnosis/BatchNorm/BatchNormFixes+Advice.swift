@@ -25,7 +25,7 @@ extension BatchNormFixes {
       return file
         + (isBeyondChance(fix)
           ? "The features serve these photos better than the head does."
-          : isAhead(fix)
+          : isAhead(fix) || !hasMoreToLearnFrom(fix?.name ?? "")
             ? "A head solved anew does no worse on these photos; that it does better may be chance."
             : "A head solved anew learns from these photos as well; that it does worse on them, each left out"
               + " in turn, may be chance.")
@@ -93,13 +93,15 @@ extension BatchNormFixes {
     let number = Format.percent(asItIs)
     if fix.accuracy == asItIs { return ", as many as it gets as it is" }
     guard fix.accuracy < asItIs else { return ", instead of \(number)" }
-    let chance =
-      ", instead of \(number): behind by what may be chance on \(judged.count) photos, and"
+    let chance = ", instead of \(number): behind by what may be chance on \(judged.count) photos"
     if fix.name == "restore-head" {
-      return "\(chance) with the statistics that belong to the weights"
+      return "\(chance), and with the statistics that belong to the weights"
     }
-    guard isAhead(fix) else { return "\(chance) having learned from these photos as well" }
-    return ", instead of \(number): fewer, but with more probability for the right class"
+    if isAhead(fix) {
+      return ", instead of \(number): fewer, but with more probability for the right class"
+    }
+    return hasMoreToLearnFrom(fix.name)
+      ? "\(chance), and having learned from these as well" : chance
   }
 
   /// Whether a fix is better than the network as it is on the photos that judge, by chance or not.

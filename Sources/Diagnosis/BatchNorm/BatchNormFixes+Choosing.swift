@@ -159,7 +159,7 @@ extension BatchNormFixes {
     if asItIs.bias == nil || fix.bias != nil {
       let lead = fix.lead(over: asItIs)
       guard judgement.kind.isBatchNormProblem else {
-        if hasMoreToLearnFrom(fix) { return lead.mean >= -lead.error }
+        if hasMoreToLearnFrom(name) { return lead.mean >= -lead.error }
         return lead.mean > 0 && fix.results.accuracy >= asItIs.results.accuracy
       }
       return merit(name) > asItIs.merit
@@ -177,13 +177,12 @@ extension BatchNormFixes {
     let pair = PairedLosses(first: asItIs.results, second: fix.results)
     return pair.gained >= pair.lost && asItIs.results.accuracy < 1
   }
-}
 
-extension BatchNormFixes {
   /// Whether a fix is a head solved on the training photos and new ones, where training changed nothing but
   /// the head: the same features, and more photos than the old head learned from.
-  func hasMoreToLearnFrom(_ fix: Outcome) -> Bool {
-    fix.network.hasNewHead && isHeadAlone && hasUnseenPhotos && examination.photos.isDivided
+  func hasMoreToLearnFrom(_ name: String) -> Bool {
+    outcomes[name]?.network.hasNewHead == true && isHeadAlone && hasUnseenPhotos
+      && examination.photos.isDivided
   }
 }
 
