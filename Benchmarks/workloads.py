@@ -117,6 +117,13 @@ def latency(name, title, network):
         limits={"relative": 1e-3})
 
 
+def resnet(layers, images, over_runtime):
+    return Workload(
+        name=f"resnet{layers}", title=f"ResNet{layers}, 224, batch 16, pixels in memory to features",
+        thaw="features", peers=FORWARD, targets={"torch": 1.5, "onnxruntime": over_runtime},
+        network=f"resnet{layers}", batch=16, images=images, compares=True, limits={"relative": 1e-3})
+
+
 def modern(name, title, network, images=32):
     return Workload(
         name=name, title=f"{title}, 224, batch 16, pixels in memory to features", thaw="features",
@@ -132,10 +139,9 @@ ALL = [
     Workload(
         name="jpeg", title="JPEG files to EfficientNet-Lite0 features, 224, batch 32",
         thaw="jpeg", peers=torch("jpeg_torch.py"), targets={"torch": 2.0}, compares=True),
-    Workload(
-        name="resnet50", title="ResNet50, 224, batch 16, pixels in memory to features",
-        thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="resnet50", batch=16,
-        images=32, compares=True, limits={"relative": 1e-3}),
+    resnet(50, 32, 1.15),
+    resnet(34, 32, 1.5),
+    resnet(18, 64, 1.5),
     Workload(
         name="vgg16", title="VGG16's convolutions, 224, batch 16, pixels in memory to features",
         thaw="features", peers=FORWARD, targets={"torch": 1.5}, network="vgg16_pooled", batch=16,

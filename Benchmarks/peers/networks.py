@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks in PyTorch, made as fast as eager mode allows without changing what they compute."""
 
+import functools
 import glob
 import os
 
@@ -25,12 +26,12 @@ class Lite0Trunk(torch.nn.Module):
         return self.network.extract_features(pixels).mean((2, 3))
 
 
-class ResNet50Trunk(torch.nn.Module):
-    """ResNet50 from pixels to 2048 pooled features."""
+class ResNetTrunk(torch.nn.Module):
+    """A ResNet from pixels to pooled features: 512, 2048 from 50 layers on."""
 
-    def __init__(self):
+    def __init__(self, name):
         super().__init__()
-        self.network = torchvision.models.resnet50(weights=None)
+        self.network = getattr(torchvision.models, name)(weights=None)
         self.network.fc = torch.nn.Identity()
 
     def forward(self, pixels):
@@ -113,11 +114,13 @@ class RegNetYTrunk(torch.nn.Module):
 
 
 FEATURES = {
-    "efficientnet_lite0": 1280, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280,
+    "efficientnet_lite0": 1280, "resnet18": 512, "resnet34": 512, "resnet50": 2048, "vgg16_pooled": 512, "mobilenet_v2": 1280,
     "vit_small_patch16_224": 384, "mobilenet_v3_large": 1280, "efficientnet_v2_s": 1280,
     "regnet_y_1_6gf": 888}
 TRUNKS = {
-    "efficientnet_lite0": Lite0Trunk, "resnet50": ResNet50Trunk, "vgg16_pooled": VGG16Trunk,
+    "efficientnet_lite0": Lite0Trunk, "resnet50": functools.partial(ResNetTrunk, "resnet50"),
+    "resnet18": functools.partial(ResNetTrunk, "resnet18"),
+    "resnet34": functools.partial(ResNetTrunk, "resnet34"), "vgg16_pooled": VGG16Trunk,
     "mobilenet_v2": MobileNetV2Trunk, "vit_small_patch16_224": ViTSmallTrunk,
     "mobilenet_v3_large": MobileNetV3Trunk, "efficientnet_v2_s": EfficientNetV2Trunk,
     "regnet_y_1_6gf": RegNetYTrunk}

@@ -45,10 +45,7 @@ extension ChainBuilder {
           return try append(lead, fused, at: index)
         }
       }
-      if element == THAW_DNNL_FLOAT32, isWorthWinograd(fused, layer) {
-        let lead = try lead(fused, layer, of: element, order: THAW_DNNL_ANY, byWinograd: true)
-        if try appendFused(lead, fused, at: index) { return }
-      }
+      if element == THAW_DNNL_FLOAT32, try appendWinograd(fused, layer, at: index) { return }
       let lead = try lead(fused, layer, of: element, order: THAW_DNNL_ANY)
       if try appendFast(lead, fused, at: index) { return }
     }
@@ -66,23 +63,10 @@ extension ChainBuilder {
       ? [THAW_DNNL_FLOAT32] : [element, THAW_DNNL_FLOAT32]
   }
 
-  /// Whether a convolution is so large that Winograd's F(4x4, 3x3) pays: a quarter of the products for
-  /// four times the weights. It halves the time of VGG's layers; ResNet's at 224 pixels are too small
-  /// to gain much. Follows from the shape alone, as every choice here does.
-  ///
-  /// - Source: Lavin and Gray 2015, arXiv:1509.09308.
-  private func isWorthWinograd(_ fused: FusedOperation, _ layer: Convolution2D) -> Bool {
-    let output = shape(of: fused.result)
-    let products = 9 * layer.inputs * layer.outputs * output[2] * output[3]
-    return layer.window.kernel == Extent2D(3) && layer.window.stride == Extent2D(1)
-      && layer.window.dilation == Extent2D(1) && layer.groups == 1
-      && min(layer.inputs, layer.outputs) >= 64 && products >= 400_000_000
-  }
-
   /// The convolution of `fused` with its images in `order`.
   private func lead(
     _ fused: FusedOperation, _ layer: Convolution2D, of element: thaw_dnnl_element,
-    order: thaw_dnnl_order, byWinograd: Bool = false
+    order: thaw_dnnl_order
   ) throws -> WeightedLead {
     let path = fused.lead.path
     let input = shape(of: fused.inputs[0])
@@ -107,7 +91,7 @@ extension ChainBuilder {
       try OneDNNPrimitive("convolution", path) { made in
         withUnsafePointer(to: window) {
           thaw_dnnl_convolution(
-            made, source.handle, weights.handle, bias?.handle, destination.handle, $0, byWinograd,
+            made, source.handle, weights.handle, bias?.handle, destination.handle, $0,
             epilogue, CInt(epilogue.count))
         }
       }
@@ -149,7 +133,7 @@ extension ChainBuilder {
       try OneDNNPrimitive("dense", path) { made in
         withUnsafePointer(to: window) {
           thaw_dnnl_convolution(
-            made, source.handle, weights.handle, bias?.handle, destination.handle, $0, false,
+            made, source.handle, weights.handle, bias?.handle, destination.handle, $0,
             epilogue, CInt(epilogue.count))
         }
       }
@@ -315,7 +299,8 @@ extension ChainBuilder {
     return arguments
   }
 
-  private func folding(
+  /// What reads weights and bias of a convolution or dense layer, with what is folded into them.
+  func folding(
     _ fused: FusedOperation, outputs: Int, hasBias: Bool
   ) -> () throws -> FoldedParameters {
     let parameters = parameters
@@ -323,7 +308,7 @@ extension ChainBuilder {
   }
 
   /// The epilogue as operations of their own, in place on the lead's result.
-  private mutating func appendEpilogue(_ fused: FusedOperation, at index: Int) throws {
+  mutating func appendEpilogue(_ fused: FusedOperation, at index: Int) throws {
     for epilogue in fused.epilogue {
       let data = tensor(of: fused.result)
       switch epilogue {

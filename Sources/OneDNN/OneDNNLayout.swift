@@ -49,6 +49,8 @@ final class OneDNNLayout {
   var element: thaw_dnnl_element { thaw_dnnl_layout_element(handle) }
   /// Whether the bytes are those of the row-major tensor.
   var isDense: Bool { thaw_dnnl_layout_is_dense(handle) }
+  /// How many channels of images lie beside each other: 1 where they are not in blocks.
+  var channelBlock: Int { Int(thaw_dnnl_layout_channel_block(handle)) }
 
   /// Whether two tensors of these layouts can stand for each other byte by byte.
   func matches(_ other: OneDNNLayout) -> Bool { thaw_dnnl_layout_equal(handle, other.handle) }

@@ -69,7 +69,7 @@ final class ConvolutionKernels {
         withUnsafePointer(to: d.window) {
           thaw_dnnl_convolution(
             made, source.handle, (like?.forward ?? any).handle, bias?.handle, destination.handle,
-            $0, false, epilogue, CInt(epilogue.count))
+            $0, epilogue, CInt(epilogue.count))
         }
       }
     }

@@ -105,13 +105,12 @@ int thaw_dnnl_layout_create_like(
     thaw_dnnl_element element) {
   *layout = NULL;
   if (rank < 1 || rank > 5) return dnnl_invalid_arguments;
-  const dnnl_blocking_desc_t *blocking = &like->description.format_desc.blocking;
   dnnl_format_tag_t tag = tag_of(rank, THAW_DNNL_DENSE);
-  if (rank == 4 && like->description.ndims == 4 && blocking->inner_nblks == 1 &&
-      blocking->inner_idxs[0] == 1) {
-    if (blocking->inner_blks[0] == 16) tag = dnnl_nChw16c;
-    if (blocking->inner_blks[0] == 8) tag = dnnl_nChw8c;
-    if (blocking->inner_blks[0] == 4) tag = dnnl_nChw4c;
+  if (rank == 4) {
+    int64_t block = thaw_dnnl_layout_channel_block(like);
+    if (block == 16) tag = dnnl_nChw16c;
+    if (block == 8) tag = dnnl_nChw8c;
+    if (block == 4) tag = dnnl_nChw4c;
   }
   return create(layout, extents, rank, tag, element);
 }
@@ -158,6 +157,14 @@ bool thaw_dnnl_layout_is_dense(const thaw_dnnl_layout *layout) {
     expected *= found->dims[i];
   }
   return true;
+}
+
+int64_t thaw_dnnl_layout_channel_block(const thaw_dnnl_layout *layout) {
+  const dnnl_memory_desc_t *found = &layout->description;
+  const dnnl_blocking_desc_t *blocking = &found->format_desc.blocking;
+  bool is_blocked = found->format_kind == dnnl_blocked && found->ndims == 4 &&
+                    blocking->inner_nblks == 1 && blocking->inner_idxs[0] == 1;
+  return is_blocked ? blocking->inner_blks[0] : 1;
 }
 
 enum { HUGE_PAGE = 2 << 20 };

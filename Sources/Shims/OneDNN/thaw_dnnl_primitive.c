@@ -99,15 +99,14 @@ static void zero_based(const int64_t dilation[2], dnnl_dims_t result) {
 int thaw_dnnl_convolution(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
-    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window, bool by_winograd,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
     const thaw_dnnl_epilogue *epilogue, int epilogue_count) {
   *primitive = NULL;
   dnnl_convolution_desc_t operation;
   dnnl_dims_t dilation = {0};
   zero_based(window->dilation, dilation);
   dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-      &operation, dnnl_forward_inference,
-      by_winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, &source->description,
+      &operation, dnnl_forward_inference, dnnl_convolution_direct, &source->description,
       &weights->description, optional(bias), &destination->description, window->stride, dilation,
       window->before, window->after);
   if (status != dnnl_success) return status;
@@ -338,7 +337,7 @@ int thaw_dnnl_run_reorder(
     const thaw_dnnl_layout *destination, void *to) {
   dnnl_engine_t engine;
   dnnl_stream_t stream = NULL;
-  dnnl_memory_t input = NULL, output = NULL, scratch = NULL;
+  dnnl_memory_t input = NULL, output = NULL;
   int status = thaw_dnnl_engine(&engine);
   if (status == dnnl_success) status = thaw_dnnl_primitive_compile(primitive);
   if (status == dnnl_success)
@@ -347,18 +346,11 @@ int thaw_dnnl_run_reorder(
     status = dnnl_memory_create(&input, &source->description, engine, (void *)from);
   if (status == dnnl_success)
     status = dnnl_memory_create(&output, &destination->description, engine, to);
-  // Weights for Winograd's algorithm are transformed by way of memory that the caller gives.
-  const dnnl_memory_desc_t *wanted =
-      dnnl_primitive_desc_query_md(primitive->description, dnnl_query_scratchpad_md, 0);
-  if (status == dnnl_success && wanted && dnnl_memory_desc_get_size(wanted) > 0)
-    status = dnnl_memory_create(&scratch, wanted, engine, DNNL_MEMORY_ALLOCATE);
   if (status == dnnl_success) {
-    dnnl_exec_arg_t arguments[] = {
-        {DNNL_ARG_FROM, input}, {DNNL_ARG_TO, output}, {DNNL_ARG_SCRATCHPAD, scratch}};
-    status = dnnl_primitive_execute(primitive->primitive, stream, scratch ? 3 : 2, arguments);
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, input}, {DNNL_ARG_TO, output}};
+    status = dnnl_primitive_execute(primitive->primitive, stream, 2, arguments);
   }
   if (status == dnnl_success) status = dnnl_stream_wait(stream);
-  if (scratch) dnnl_memory_destroy(scratch);
   if (output) dnnl_memory_destroy(output);
   if (input) dnnl_memory_destroy(input);
   if (stream) dnnl_stream_destroy(stream);

@@ -79,6 +79,8 @@ bool thaw_dnnl_layout_equal(const thaw_dnnl_layout *left, const thaw_dnnl_layout
 // Whether the bytes in memory are those of the row-major tensor, whatever the layout is called:
 // a 16-blocked [N, 32, 1, 1] is.
 bool thaw_dnnl_layout_is_dense(const thaw_dnnl_layout *layout);
+// How many channels of images lie beside each other: 1 where they are not in blocks.
+int64_t thaw_dnnl_layout_channel_block(const thaw_dnnl_layout *layout);
 
 // ---- Primitives ---------------------------------------------------------------------------------
 
@@ -131,12 +133,11 @@ typedef enum {
   THAW_DNNL_AVERAGE_EXCLUDING_PADDING
 } thaw_dnnl_pooling_kind;
 
-// Forward convolution in inference; `weights` has 5 extents when grouped. `by_winograd` asks for
-// Winograd's algorithm, which few shapes and processors have.
+// Forward convolution in inference; `weights` has 5 extents when grouped.
 int thaw_dnnl_convolution(
     thaw_dnnl_primitive **primitive, const thaw_dnnl_layout *source,
     const thaw_dnnl_layout *weights, const thaw_dnnl_layout *bias,
-    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window, bool by_winograd,
+    const thaw_dnnl_layout *destination, const thaw_dnnl_window *window,
     const thaw_dnnl_epilogue *epilogue, int epilogue_count);
 // Gradient of a convolution by its weights, else by its source, from that by its destination.
 int thaw_dnnl_convolution_backward(

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw_winograd.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+  // A product of matrices has at most so many rows in registers.
+  MOST_ROWS = 6,
+  // Rows of tiles are taken together until there are so many tiles: the weights are read once for all of
+  // them, and tiles and sums stay in the second cache.
+  TILES_AT_ONCE = 28,
+  // Keeps the positions of a tile from falling on the same lines of a cache.
+  SHIFT = 16
+};
+
+// F(4, 3) evaluates polynomials at 0, these two, their negatives and infinity. With 5/8 and 3/2 all factors are
+// exact, and the mean error of a result is half of that with the usual 1 and 2: 1.0e-6 of the results' size
+// instead of 2.1e-6, for sums of 1152 products.
+#define NEAR 0.625f
+#define FAR 1.5f
+
+static int64_t positions(const thaw_winograd *g) { return (g->tile + 2) * (g->tile + 2); }
+
+static int64_t tiles_across(const thaw_winograd *g) {
+  return (g->output[1] + g->tile - 1) / g->tile;
+}
+
+int64_t thaw_winograd_rows(const thaw_winograd *g) {
+  return (g->output[0] + g->tile - 1) / g->tile;
+}
+
+// Rows of tiles that are computed together.
+static int64_t rows_at_once(const thaw_winograd *g) {
+  int64_t rows = (TILES_AT_ONCE + tiles_across(g) - 1) / tiles_across(g);
+  return rows < thaw_winograd_rows(g) ? rows : thaw_winograd_rows(g);
+}
+
+// Distance between two positions of `channels` transformed channels.
+static int64_t distance(const thaw_winograd *g, int64_t channels) {
+  return rows_at_once(g) * tiles_across(g) * channels + SHIFT;
+}
+
+int64_t thaw_winograd_weight_count(const thaw_winograd *g) {
+  return positions(g) * g->inputs * g->outputs;
+}
+
+int64_t thaw_winograd_scratch_count(const thaw_winograd *g) {
+  return positions(g) * (distance(g, g->inputs) + distance(g, g->outputs));
+}
+
+typedef void (*forward_kernel)(
+    const thaw_winograd *, const float *, const float *, const float *, const float *,
+    thaw_rectifier, int64_t, int64_t, float *, float *);
+
+#define NAME(name) name##_plain
+#define WIDTH 4
+#include "thaw_winograd_body.h"
+#undef NAME
+#undef WIDTH
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define NAME(name) name##_avx2
+#define WIDTH 8
+#include "thaw_winograd_body.h"
+#undef NAME
+#undef WIDTH
+#pragma clang attribute pop
+
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
+#define NAME(name) name##_avx512
+#define WIDTH 16
+#include "thaw_winograd_body.h"
+#undef NAME
+#undef WIDTH
+#pragma clang attribute pop
+#endif
+
+int64_t thaw_winograd_panel(void) {
+  switch (thaw_kernels_instructions()) {
+    case THAW_AVX512: return 32;
+    case THAW_AVX2: return 16;
+    case THAW_PLAIN: break;
+  }
+  return 8;
+}
+
+void thaw_winograd_forward(
+    const thaw_winograd *g, const float *x, const float *packed, const float *bias,
+    const float *residual, thaw_rectifier rectifier, int64_t first, int64_t end, float *scratch,
+    float *y) {
+  forward_kernel kernel = forward_plain;
+#if defined(__x86_64__)
+  if (thaw_kernels_instructions() == THAW_AVX512) kernel = forward_avx512;
+  if (thaw_kernels_instructions() == THAW_AVX2) kernel = forward_avx2;
+#endif
+  kernel(g, x, packed, bias, residual, rectifier, first, end, scratch, y);
+}
+
+// ---- Weights ------------------------------------------------------------------------------------
+
+enum { MOST_SIDE = 6, MOST_PANEL = 32 };
+
+// Row `i` of G: the point's powers, divided by its distances from the other points.
+static void filter_row(int64_t tile, int i, double row[3]) {
+  static const double small[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  static const double points[5] = {0, NEAR, -NEAR, FAR, -FAR};
+  double near2 = NEAR * NEAR, far2 = FAR * FAR;
+  bool is_infinity = i == tile + 1;
+  double point = is_infinity ? 0 : points[i];
+  double norm = i == 0  ? near2 * far2
+                : i < 3 ? 2 * near2 * (near2 - far2)
+                        : 2 * far2 * (far2 - near2);
+  double powers[3] = {1, point, point * point}, infinity[3] = {0, 0, 1};
+  for (int k = 0; k < 3; k++)
+    row[k] = tile == 2 ? small[i][k] : is_infinity ? infinity[k] : powers[k] / norm;
+}
+
+// G g GT of the filters of `panel` results for one input.
+static void pack_filters(
+    const thaw_winograd *g, const float *weights, int64_t panel, int64_t position_step,
+    float *packed) {
+  int side = (int)g->tile + 2;
+  double matrix[MOST_SIDE][3];
+  for (int i = 0; i < side; i++) filter_row(g->tile, i, matrix[i]);
+  double filters[9][MOST_PANEL], half[MOST_SIDE][3][MOST_PANEL];
+  for (int64_t o = 0; o < panel; o++)
+    for (int k = 0; k < 9; k++) filters[k][o] = weights[o * g->inputs * 9 + k];
+  for (int i = 0; i < side; i++)
+    for (int k = 0; k < 3; k++)
+      for (int64_t o = 0; o < panel; o++)
+        half[i][k][o] = matrix[i][0] * filters[k][o] + matrix[i][1] * filters[3 + k][o] +
+                        matrix[i][2] * filters[6 + k][o];
+  for (int i = 0; i < side; i++)
+    for (int j = 0; j < side; j++)
+      for (int64_t o = 0; o < panel; o++)
+        packed[(i * side + j) * position_step + o] =
+            (float)(matrix[j][0] * half[i][0][o] + matrix[j][1] * half[i][1][o] +
+                    matrix[j][2] * half[i][2][o]);
+}
+
+void thaw_winograd_pack(const thaw_winograd *g, const float *weights, float *packed) {
+  int64_t panel = thaw_winograd_panel();
+  for (int64_t o = 0; o < g->outputs; o += panel)
+    for (int64_t i = 0; i < g->inputs; i++)
+      pack_filters(
+          g, weights + (o * g->inputs + i) * 9, panel, g->inputs * g->outputs,
+          packed + o * g->inputs + i * panel);
+}
