@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw_winograd.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -53,6 +52,26 @@ typedef void (*forward_kernel)(
     const thaw_winograd *, const float *, const float *, const float *, const float *,
     thaw_rectifier, int64_t, int64_t, float *, float *);
 
+typedef void (*pack_kernel)(
+    const thaw_winograd *, const float *, const float *, bool, float *);
+
+enum { MOST_SIDE = 6 };
+
+// Row `i` of G: the point's powers, divided by its distances from the other points.
+static void filter_row(int64_t tile, int i, double row[3]) {
+  static const double small[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  static const double points[5] = {0, NEAR, -NEAR, FAR, -FAR};
+  double near2 = NEAR * NEAR, far2 = FAR * FAR;
+  bool is_infinity = i == tile + 1;
+  double point = is_infinity ? 0 : points[i];
+  double norm = i == 0  ? near2 * far2
+                : i < 3 ? 2 * near2 * (near2 - far2)
+                        : 2 * far2 * (far2 - near2);
+  double powers[3] = {1, point, point * point}, infinity[3] = {0, 0, 1};
+  for (int k = 0; k < 3; k++)
+    row[k] = tile == 2 ? small[i][k] : is_infinity ? infinity[k] : powers[k] / norm;
+}
+
 #define NAME(name) name##_plain
 #define WIDTH 4
 #include "thaw_winograd_body.h"
@@ -99,53 +118,13 @@ void thaw_winograd_forward(
   kernel(g, x, packed, bias, residual, rectifier, first, end, scratch, y);
 }
 
-// ---- Weights ------------------------------------------------------------------------------------
-
-enum { MOST_SIDE = 6, MOST_PANEL = 32 };
-
-// Row `i` of G: the point's powers, divided by its distances from the other points.
-static void filter_row(int64_t tile, int i, double row[3]) {
-  static const double small[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  static const double points[5] = {0, NEAR, -NEAR, FAR, -FAR};
-  double near2 = NEAR * NEAR, far2 = FAR * FAR;
-  bool is_infinity = i == tile + 1;
-  double point = is_infinity ? 0 : points[i];
-  double norm = i == 0  ? near2 * far2
-                : i < 3 ? 2 * near2 * (near2 - far2)
-                        : 2 * far2 * (far2 - near2);
-  double powers[3] = {1, point, point * point}, infinity[3] = {0, 0, 1};
-  for (int k = 0; k < 3; k++)
-    row[k] = tile == 2 ? small[i][k] : is_infinity ? infinity[k] : powers[k] / norm;
-}
-
-// G g GT of the filters of `panel` results for one input.
-static void pack_filters(
-    const thaw_winograd *g, const float *weights, int64_t panel, int64_t position_step,
+void thaw_winograd_pack(
+    const thaw_winograd *g, const float *weights, const float *scale, bool is_backward,
     float *packed) {
-  int side = (int)g->tile + 2;
-  double matrix[MOST_SIDE][3];
-  for (int i = 0; i < side; i++) filter_row(g->tile, i, matrix[i]);
-  double filters[9][MOST_PANEL], half[MOST_SIDE][3][MOST_PANEL];
-  for (int64_t o = 0; o < panel; o++)
-    for (int k = 0; k < 9; k++) filters[k][o] = weights[o * g->inputs * 9 + k];
-  for (int i = 0; i < side; i++)
-    for (int k = 0; k < 3; k++)
-      for (int64_t o = 0; o < panel; o++)
-        half[i][k][o] = matrix[i][0] * filters[k][o] + matrix[i][1] * filters[3 + k][o] +
-                        matrix[i][2] * filters[6 + k][o];
-  for (int i = 0; i < side; i++)
-    for (int j = 0; j < side; j++)
-      for (int64_t o = 0; o < panel; o++)
-        packed[(i * side + j) * position_step + o] =
-            (float)(matrix[j][0] * half[i][0][o] + matrix[j][1] * half[i][1][o] +
-                    matrix[j][2] * half[i][2][o]);
-}
-
-void thaw_winograd_pack(const thaw_winograd *g, const float *weights, float *packed) {
-  int64_t panel = thaw_winograd_panel();
-  for (int64_t o = 0; o < g->outputs; o += panel)
-    for (int64_t i = 0; i < g->inputs; i++)
-      pack_filters(
-          g, weights + (o * g->inputs + i) * 9, panel, g->inputs * g->outputs,
-          packed + o * g->inputs + i * panel);
+  pack_kernel kernel = pack_plain;
+#if defined(__x86_64__)
+  if (thaw_kernels_instructions() == THAW_AVX512) kernel = pack_avx512;
+  if (thaw_kernels_instructions() == THAW_AVX2) kernel = pack_avx2;
+#endif
+  kernel(g, weights, scale, is_backward, packed);
 }

@@ -56,7 +56,7 @@ INLINE NAME(read_tile)(
     const thaw_winograd *g, int tile, const float *x, int64_t top, int64_t left, float *result,
     int64_t position_step) {
   const int side = tile + 2;
-  int64_t height = g->input[0], width = g->input[1], block = g->block;
+  int64_t height = g->input[0], width = g->input[1], block = g->input_block;
   bool is_inner = top >= 0 && left >= 0 && top + side <= height && left + side <= width;
   VECTOR column[6], half[6][6], transformed[6];
   for (int j = 0; j < side; j++) {
@@ -78,15 +78,17 @@ INLINE NAME(read_tile)(
 
 INLINE NAME(transform_tiles)(
     const thaw_winograd *g, int tile, const float *x, int64_t first, int64_t end, float *v) {
-  int64_t across = tiles_across(g), step = distance(g, g->inputs);
-  int64_t plane = g->input[0] * g->input[1] * g->block;
+  int64_t across = tiles_across(g), step = distance(g, g->inputs), block = g->input_block;
+  int64_t plane = g->input[0] * g->input[1] * block;
   for (int64_t row = first; row < end; row++)
-    for (int64_t c = 0; c < g->inputs; c += WIDTH)
+    // In the order of memory: pixels inside a block, channels inside a pixel.
+    for (int64_t outer = 0; outer < g->inputs; outer += block)
       for (int64_t column = 0; column < across; column++)
-        NAME(read_tile)(
-            g, tile, x + c / g->block * plane + c % g->block, row * tile - g->before[0],
-            column * tile - g->before[1], v + ((row - first) * across + column) * g->inputs + c,
-            step);
+        for (int64_t c = outer; c < outer + block; c += WIDTH)
+          NAME(read_tile)(
+              g, tile, x + c / block * plane + c % block, row * tile - g->before[0],
+              column * tile - g->before[1],
+              v + ((row - first) * across + column) * g->inputs + c, step);
 }
 
 // Writes a tile of results, WIDTH channels, the part of it that lies in the image.
@@ -105,7 +107,7 @@ INLINE NAME(write_tile)(
     NAME(transform_output)(tile, half[i], values);
     UNROLL for (int j = 0; j < tile; j++) {
       if (j >= width) break;
-      int64_t pixel = ((top + i) * g->output[1] + left + j) * g->block;
+      int64_t pixel = ((top + i) * g->output[1] + left + j) * g->output_block;
       VECTOR value = values[j] + bias;
       if (residual) value += LOAD(residual + pixel);
       if (rectifier != THAW_IDENTITY) value = (VECTOR)(~(value < zero) & (MASK)value);
@@ -121,19 +123,20 @@ INLINE NAME(write_tile)(
 INLINE NAME(transform_sums)(
     const thaw_winograd *g, int tile, const float *m, const float *bias, const float *residual,
     thaw_rectifier rectifier, int64_t first, int64_t end, float *y) {
-  int64_t across = tiles_across(g), step = distance(g, g->outputs);
-  int64_t plane = g->output[0] * g->output[1] * g->block;
+  int64_t across = tiles_across(g), step = distance(g, g->outputs), block = g->output_block;
+  int64_t plane = g->output[0] * g->output[1] * block;
   for (int64_t row = first; row < end; row++)
-    for (int64_t c = 0; c < g->outputs; c += WIDTH) {
-      int64_t channel = c / g->block * plane + c % g->block;
-      VECTOR start = {0};
-      if (bias) start = LOAD(bias + c);
+    for (int64_t outer = 0; outer < g->outputs; outer += block)
       for (int64_t column = 0; column < across; column++)
-        NAME(write_tile)(
-            g, tile, m + ((row - first) * across + column) * g->outputs + c, step, start,
-            residual ? residual + channel : NULL, rectifier, row * tile, column * tile,
-            y + channel);
-    }
+        for (int64_t c = outer; c < outer + block; c += WIDTH) {
+          int64_t channel = c / block * plane + c % block;
+          VECTOR start = {0};
+          if (bias) start = LOAD(bias + c);
+          NAME(write_tile)(
+              g, tile, m + ((row - first) * across + column) * g->outputs + c, step, start,
+              residual ? residual + channel : NULL, rectifier, row * tile, column * tile,
+              y + channel);
+        }
 }
 
 // m[r][0 ..< 2 WIDTH] = the sum over c of v[r][c] * u[c][0 ..< 2 WIDTH], for `rows` rows r, which is known where
@@ -212,6 +215,50 @@ static void NAME(forward)(
     NAME(forward_tiles)(g, 4, x, u, bias, residual, rectifier, first, end, scratch, y);
   else
     NAME(forward_tiles)(g, 2, x, u, bias, residual, rectifier, first, end, scratch, y);
+}
+
+// ---- Weights ------------------------------------------------------------------------------------
+
+// G g GT of the filters from one input to a panel of outputs. `filters` are those in Double, [9][panel].
+INLINE NAME(pack_filters)(
+    int tile, const double matrix[MOST_SIDE][3], const double filters[9][2 * WIDTH],
+    int64_t position_step, float *packed) {
+  const int side = tile + 2;
+  double half[MOST_SIDE][3][2 * WIDTH];
+  for (int i = 0; i < side; i++)
+    for (int k = 0; k < 3; k++)
+      for (int o = 0; o < 2 * WIDTH; o++)
+        half[i][k][o] = matrix[i][0] * filters[k][o] + matrix[i][1] * filters[3 + k][o] +
+                        matrix[i][2] * filters[6 + k][o];
+  for (int i = 0; i < side; i++)
+    for (int j = 0; j < side; j++)
+      for (int o = 0; o < 2 * WIDTH; o++)
+        packed[(i * side + j) * position_step + o] =
+            (float)(matrix[j][0] * half[i][0][o] + matrix[j][1] * half[i][1][o] +
+                    matrix[j][2] * half[i][2][o]);
+}
+
+static void NAME(pack)(
+    const thaw_winograd *g, const float *weights, const float *scale, bool is_backward,
+    float *packed) {
+  int64_t output_step = is_backward ? 9 : g->inputs * 9;
+  int64_t input_step = is_backward ? g->outputs * 9 : 9;
+  double matrix[MOST_SIDE][3];
+  for (int i = 0; i < g->tile + 2; i++) filter_row(g->tile, i, matrix[i]);
+  for (int64_t panel = 0; panel < g->outputs; panel += 2 * WIDTH)
+    for (int64_t i = 0; i < g->inputs; i++) {
+      double filters[9][2 * WIDTH];
+      for (int o = 0; o < 2 * WIDTH; o++) {
+        const float *filter = weights + (panel + o) * output_step + i * input_step;
+        double factor = scale ? scale[is_backward ? i : panel + o] : 1;
+        for (int k = 0; k < 9; k++) filters[k][o] = filter[is_backward ? 8 - k : k] * factor;
+      }
+      float *target = packed + panel * g->inputs + i * 2 * WIDTH;
+      if (g->tile == 4)
+        NAME(pack_filters)(4, matrix, filters, g->inputs * g->outputs, target);
+      else
+        NAME(pack_filters)(2, matrix, filters, g->inputs * g->outputs, target);
+    }
 }
 
 #undef VECTOR

@@ -17,26 +17,50 @@ struct WinogradKernel {
   ///
   /// - Parameters:
   ///   - input: [N, C, H, W], and `output` likewise.
-  ///   - block: how many channels lie beside each other.
-  init?(_ layer: Convolution2D, input: Shape, output: Shape, block: Int) {
-    let panel = Int(thaw_winograd_panel())
-    guard layer.window.kernel == Extent2D(3), layer.window.stride == Extent2D(1),
-      layer.window.dilation == Extent2D(1), layer.groups == 1,
-      block.isMultiple(of: panel / 2), layer.inputs.isMultiple(of: block),
-      layer.outputs.isMultiple(of: panel), layer.outputs.isMultiple(of: block),
-      min(layer.inputs, layer.outputs) >= 32
-    else { return nil }
-    let extent = Extent2D(height: output[2], width: output[3])
-    let (large, small) = (Self.cost(ofTile: 4, extent), Self.cost(ofTile: 2, extent))
-    guard min(large, small) < Self.directCost(extent) else { return nil }
-    let padding = layer.window.insets(for: Extent2D(height: input[2], width: input[3]))
-    guard min(padding.top, padding.left) >= 0 else { return nil }
-    geometry = thaw_winograd(
-      tile: large <= small ? 4 : 2, inputs: Int64(layer.inputs), outputs: Int64(layer.outputs),
-      block: Int64(block), input: (Int64(input[2]), Int64(input[3])),
-      output: (Int64(output[2]), Int64(output[3])),
-      before: (Int64(padding.top), Int64(padding.left)))
+  ///   - block: how many channels lie beside each other; nil for all of them.
+  init?(_ layer: Convolution2D, input: Shape, output: Shape, block: Int?) {
+    guard layer.isWinograd else { return nil }
+    let image = Extent2D(height: input[2], width: input[3])
+    let insets = layer.window.insets(for: image)
+    self.init(
+      from: (input[1], image), to: (output[1], Extent2D(height: output[2], width: output[3])),
+      before: (insets.top, insets.left), block: block)
   }
+
+  /// The gradient by the source of a convolution, from that by its result, all channels beside each other.
+  init?(backwardOf layer: Convolution2D, input: Shape, output: Shape) {
+    guard layer.isWinograd else { return nil }
+    let image = Extent2D(height: input[2], width: input[3])
+    let insets = layer.window.insets(for: image)
+    self.init(
+      from: (output[1], Extent2D(height: output[2], width: output[3])), to: (input[1], image),
+      before: (2 - insets.top, 2 - insets.left), block: nil)
+  }
+
+  private init?(
+    from input: (channels: Int, image: Extent2D), to output: (channels: Int, image: Extent2D),
+    before: (top: Int, left: Int), block: Int?
+  ) {
+    let panel = Int(thaw_winograd_panel())
+    let (inputBlock, outputBlock) = (block ?? input.channels, block ?? output.channels)
+    let (large, small) = (Self.cost(ofTile: 4, output.image), Self.cost(ofTile: 2, output.image))
+    guard min(large, small) < Self.directCost(output.image), min(before.top, before.left) >= 0,
+      min(input.channels, output.channels) >= Self.fewestChannels,
+      inputBlock.isMultiple(of: panel / 2), outputBlock.isMultiple(of: panel / 2),
+      input.channels.isMultiple(of: inputBlock), output.channels.isMultiple(of: outputBlock),
+      output.channels.isMultiple(of: panel)
+    else { return nil }
+    geometry = thaw_winograd(
+      tile: large <= small ? 4 : 2, inputs: Int64(input.channels),
+      outputs: Int64(output.channels), input_block: Int64(inputBlock),
+      output_block: Int64(outputBlock),
+      input: (Int64(input.image.height), Int64(input.image.width)),
+      output: (Int64(output.image.height), Int64(output.image.width)),
+      before: (Int64(before.top), Int64(before.left)))
+  }
+
+  /// Channels below which tiles take longer to transform than products take.
+  private static let fewestChannels = 32
 
   /// Tiles below which the time of an image is that of fetching the weights.
   private static let fewestTiles = 12
@@ -57,14 +81,54 @@ struct WinogradKernel {
   /// Elements that it works in.
   var scratchCount: Int { withUnsafePointer(to: geometry) { Int(thaw_winograd_scratch_count($0)) } }
 
-  /// Transforms weights [outputs, inputs, 3, 3] into room for ``weightCount`` elements.
-  func pack(_ weights: Tensor<Float>, into packed: UnsafeMutablePointer<Float>) {
+  /// Elements of one image, and `outputCount` of one result.
+  var inputCount: Int { Int(geometry.inputs * geometry.input.0 * geometry.input.1) }
+  var outputCount: Int { Int(geometry.outputs * geometry.output.0 * geometry.output.1) }
+
+  /// Transforms weights in PyTorch's order into room for ``weightCount`` elements; see `thaw_winograd_pack`.
+  func pack(
+    _ weights: UnsafePointer<Float>, scale: [Float]? = nil, isBackward: Bool = false,
+    into packed: UnsafeMutablePointer<Float>
+  ) {
     withUnsafePointer(to: geometry) { geometry in
-      weights.withUnsafeElements { elements in
-        guard let base = elements.baseAddress else { return }
-        thaw_winograd_pack(geometry, base, packed)
+      if let scale {
+        thaw_winograd_pack(geometry, weights, scale, isBackward, packed)
+      } else {
+        thaw_winograd_pack(geometry, weights, nil, isBackward, packed)
       }
     }
+  }
+
+  /// rectifier(x * weights + bias + residual) of so many images, in some rows of tiles.
+  ///
+  /// - Parameters:
+  ///   - packed: what ``pack(_:scale:isBackward:into:)`` wrote.
+  ///   - residual: lies as the result does, and may be it.
+  ///   - rows: all where nil.
+  ///   - scratch: room for ``scratchCount`` elements.
+  func run(
+    _ x: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    residual: UnsafePointer<Float>?, _ rectifier: thaw_rectifier, images: Int,
+    rows: Range<Int>? = nil, _ scratch: UnsafeMutablePointer<Float>,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    let rows = rows ?? 0..<self.rows
+    withUnsafePointer(to: geometry) { geometry in
+      for image in 0..<images {
+        thaw_winograd_forward(
+          geometry, x + image * inputCount, packed, bias,
+          residual.map { $0 + image * outputCount }, rectifier, Int64(rows.lowerBound),
+          Int64(rows.upperBound), scratch, y + image * outputCount)
+      }
+    }
+  }
+}
+
+extension Convolution2D {
+  /// Whether Winograd's algorithm computes such a convolution.
+  fileprivate var isWinograd: Bool {
+    window.kernel == Extent2D(3) && window.stride == Extent2D(1) && window.dilation == Extent2D(1)
+      && groups == 1
   }
 }
 
@@ -128,7 +192,10 @@ extension ChainBuilder {
     let fold = folding(fused, outputs: layer.outputs, hasBias: layer.hasBias)
     doLater { [bias] in
       let folded = try fold()
-      kernel.pack(folded.weights, into: weights.address.assumingMemoryBound(to: Float.self))
+      folded.weights.withUnsafeElements {
+        guard let elements = $0.baseAddress else { return }
+        kernel.pack(elements, into: weights.floats)
+      }
       if let bias, let values = folded.bias {
         try bias.fill(values, as: values.shape, in: biasLayout, path)
       }
@@ -202,17 +269,9 @@ private final class WinogradStep: ChainStep {
     else { return CInt(THAW_DNNL_OUT_OF_MEMORY) }
     let bias = hasBias ? addresses.floats(4) : nil
     let residual = hasResidual ? addresses.floats(hasBias ? 5 : 4) : nil
-    let geometry = winograd.geometry
-    let sourceCount = Int(geometry.inputs * geometry.input.0 * geometry.input.1)
-    let targetCount = Int(geometry.outputs * geometry.output.0 * geometry.output.1)
-    withUnsafePointer(to: geometry) {
-      for image in 0..<images {
-        thaw_winograd_forward(
-          $0, source + image * sourceCount, weights, bias,
-          residual.map { $0 + image * targetCount }, rectifier, Int64(rows.lowerBound),
-          Int64(rows.upperBound), scratch, target + image * targetCount)
-      }
-    }
+    winograd.run(
+      source, weights, bias: bias, residual: residual, rectifier, images: images, rows: rows,
+      scratch, into: target)
     return 0
   }
 }

@@ -288,13 +288,13 @@ enum TrainingNetworks {
   }
 
   /// Additions in every position.
-  static func residualForm(_ form: Int) -> Graph {
+  static func residualForm(_ form: Int, channels: Int = 16) -> Graph {
     let layer = Convolution2D(
-      inputs: 16, outputs: 16, window: Window2D(kernel: 3, padding: .same), hasBias: true)
+      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same), hasBias: true)
     let depthwise = Convolution2D(
-      inputs: 16, outputs: 16, window: Window2D(kernel: 3, padding: .same), groups: 16)
-    let norm = ThawNetwork.Operation.batchNormalization(BatchNormalization(channels: 16))
-    var builder = GraphBuilder(name: "residual \(form)", inputChannels: 16)
+      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same), groups: channels)
+    let norm = ThawNetwork.Operation.batchNormalization(BatchNormalization(channels: channels))
+    var builder = GraphBuilder(name: "residual \(form)", inputChannels: channels)
     let base = builder.add("base", .convolution(layer))
     switch form {
     case 1:  // The convolution's own input is added.

@@ -178,3 +178,45 @@ import ThawTestSupport
     return try plan.parts().first { "\($0.layer)" == "conv" }?.kernel ?? ""
   }
 }
+
+/// The same in training: forward, and back to the source, with weights that are transformed for each step.
+@Suite(.serialized) struct WinogradTrainingTests {
+  @Test(arguments: WinogradTests.Example.all)
+  func gradientsAgreeWithTheReference(_ example: WinogradTests.Example) throws {
+    var builder = GraphBuilder(name: "trained", inputChannels: 3)
+    builder.add(
+      "before",
+      .convolution(
+        Convolution2D(
+          inputs: 3, outputs: example.inputs, window: Window2D(kernel: 1), hasBias: true)))
+    builder.add("conv", .convolution(example.layer))
+    builder.add("bn", .batchNormalization(BatchNormalization(channels: example.outputs)))
+    builder.add("act", .activation(.relu6))
+    builder.add("pool", .globalAveragePooling)
+    builder.add("flatten", .flatten)
+    let graph = builder.build()
+    for mode in [BatchNormMode.inference, .training] {
+      let pair = try TrainingPair(
+        graph, freezing: everything(in: graph, mode), batch: 3, size: example.size)
+      try pair.expectAgreement(images: example.images)
+      // The next step has other weights.
+      for plan in [pair.plan, pair.reference] as [any TrainingPlan] {
+        plan.clearGradients()
+        plan.withTrainable { _, values, _ in
+          for index in values.indices { values[index] *= index.isMultiple(of: 2) ? 0.75 : 1.25 }
+        }
+      }
+      try pair.expectAgreement(images: example.images)
+    }
+  }
+
+  @Test(arguments: 1...6, [Extent2D(8), Extent2D(height: 9, width: 14)])
+  func residualForms(_ form: Int, _ size: Extent2D) throws {
+    let graph = TrainingNetworks.residualForm(form, channels: 32)
+    for mode in [BatchNormMode.inference, .training] {
+      let pair = try TrainingPair(
+        graph, freezing: everything(in: graph, mode), batch: 3, size: size)
+      try pair.expectAgreement(images: 3)
+    }
+  }
+}

@@ -12,16 +12,18 @@
 #ifndef THAW_WINOGRAD_H
 #define THAW_WINOGRAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "thaw_kernels.h"
 
 // A convolution of one image: kernel 3x3, stride 1, no dilation. Images lie in blocks of channels,
-// [C / block, H, W, block]. Height then width in pairs; `before` is the padding above and left.
+// [C / block, H, W, block], which may be all of them. Height then width in pairs; `before` is the padding above
+// and left.
 typedef struct {
-  int64_t tile;             // T: 4 or 2
-  int64_t inputs, outputs;  // channels: multiples of block and of thaw_winograd_panel()
-  int64_t block;            // a multiple of 16, or of 8 where thaw_winograd_panel() is at most 16
+  int64_t tile;                       // T: 4 or 2
+  int64_t inputs, outputs;            // channels: multiples of their blocks; outputs of thaw_winograd_panel()
+  int64_t input_block, output_block;  // multiples of half of thaw_winograd_panel()
   int64_t input[2], output[2], before[2];
 } thaw_winograd;
 
@@ -34,8 +36,13 @@ int64_t thaw_winograd_weight_count(const thaw_winograd *geometry);
 // Elements that thaw_winograd_forward works in.
 int64_t thaw_winograd_scratch_count(const thaw_winograd *geometry);
 
-// Transforms weights [outputs, inputs, 3, 3] in Double, rounded once.
-void thaw_winograd_pack(const thaw_winograd *geometry, const float *weights, float *packed);
+// Transforms weights [outputs, inputs, 3, 3], each output times its scale, in Double, rounded once. Where
+// `is_backward`, the convolution is that which takes the gradient by the result of another one to the gradient
+// by its source: weights are [inputs, outputs, 3, 3], are turned by half a circle, and each input has a scale.
+// `scale` may be NULL.
+void thaw_winograd_pack(
+    const thaw_winograd *geometry, const float *weights, const float *scale, bool is_backward,
+    float *packed);
 
 // y = rectifier(x * w + bias + residual) in the rows [first, end) of tiles; bias [outputs] and residual, which
 // lies as y does and may be y, may be NULL.

@@ -26,14 +26,17 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   private let whole: ConvolutionKernels
   private let single: ConvolutionKernels
   private let layouts: ConvolutionKernels.WeightLayouts
+  /// The passes that go by Winograd's algorithm instead of these kernels.
+  private let winogradForward: WinogradPass?
+  private let winogradData: WinogradPass?
   private let denseLayout: OneDNNLayout
   private let leading: Int
   private let lanes: Int
   /// s * b + t: [O].
   private let foldedBias: AlignedStorage<Float>?
-  /// s * W: [(G,) O / G, C / G, kH, kW] in the forward kernel's order.
-  private let forwardWeights: OneDNNBlock
-  /// The same in the order of the kernel for dx. Nil where backward reads the forward pass's.
+  /// s * W: [(G,) O / G, C / G, kH, kW] in the forward kernel's order; nil where there is none.
+  private let forwardWeights: OneDNNBlock?
+  /// The same in the order of the kernel for dx. Nil where backward reads the forward pass's, or there is none.
   private let dataWeights: OneDNNBlock?
   /// d loss / d (s * W) of each lane, shaped as the weights, in the order of the kernel for dW; empty when
   /// the weights are frozen.
@@ -44,7 +47,7 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   private let hasLaneGradient: LaneStorage<Bool>
   /// Sums of dy in each lane: [O].
   private let biasSums: [AlignedStorage<Double>]
-  private var forwardMove: OneDNNParameterMove
+  private var forwardMove: OneDNNParameterMove?
   private var dataMove: OneDNNParameterMove?
   private var gradientMove: OneDNNParameterMove?
 
@@ -65,26 +68,31 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
     ]
     let weightShape = Shape(layer.groups == 1 ? perGroup : [layer.groups] + perGroup)
     leading = layer.groups == 1 ? 1 : 2
+    let needsData = output.hasGradient && input.hasGradient
+    winogradForward = try WinogradPass(
+      layer, input: input.shape, output: output.shape, isBackward: false)
+    winogradData =
+      needsData
+      ? try WinogradPass(layer, input: input.shape, output: output.shape, isBackward: true) : nil
     let description = ConvolutionKernels.Description(
       layer: path, input: input.shape, output: output.shape, weightShape: weightShape,
       window: try layer.window.descriptor(for: input.image, output: output.image, path),
       hasBias: layer.hasBias || affine != nil, hasResidual: residual != nil,
-      rectifier: rectifier?.functions.first, needsData: output.hasGradient && input.hasGradient,
+      rectifier: rectifier?.functions.first, needsForward: winogradForward == nil,
+      needsData: needsData && winogradData == nil,
       needsWeights: output.hasGradient && weight.gradient != nil, lanes: lanes)
     self.description = description
     whole = try ConvolutionKernels(description, images: context.passImages, like: nil)
-    layouts = try whole.weightLayouts()
+    let layouts = try whole.weightLayouts()
+    self.layouts = layouts
     single =
       context.passImages == 1
       ? whole : try ConvolutionKernels(description, images: 1, like: layouts)
     foldedBias = description.hasBias ? AlignedStorage(count: layer.outputs) : nil
     denseLayout = try OneDNNLayout(weightShape, THAW_DNNL_DENSE, path)
-    forwardWeights = try OneDNNBlock(zeroed: layouts.forward.bytes)
-    var separate: OneDNNBlock?
-    if let data = layouts.data, !data.matches(layouts.forward) {
-      separate = try OneDNNBlock(zeroed: data.bytes)
-    }
-    dataWeights = separate
+    forwardWeights = try layouts.forward.map { try OneDNNBlock(zeroed: $0.bytes) }
+    let isShared = layouts.forward.flatMap { layouts.data?.matches($0) } ?? false
+    dataWeights = isShared ? nil : try layouts.data.map { try OneDNNBlock(zeroed: $0.bytes) }
     gradientBytes = layouts.gradient?.bytes ?? 0
     laneGradients = try (0..<(gradientBytes > 0 ? lanes : 0)).map { [gradientBytes] _ in
       try OneDNNBlock(zeroed: gradientBytes)
@@ -93,9 +101,6 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
     biasSums = (0..<(bias?.gradient == nil ? 0 : lanes)).map { _ in
       AlignedStorage(count: layer.outputs)
     }
-    forwardMove = try OneDNNParameterMove(
-      denseLayout, to: layouts.forward, scale: affine?.scale, leading: leading,
-      accumulates: false, path)
     super.init(path, residual.map { [$0, input] } ?? [input], output, rectifier: rectifier)
     try makeMoves()
   }
@@ -108,7 +113,9 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
       try OneDNNParameterMove(
         from, to: to, scale: affine?.scale, leading: leading, accumulates: accumulates, path)
     }
-    forwardMove = try move(denseLayout, layouts.forward, accumulates: false)
+    if let forward = layouts.forward {
+      forwardMove = try move(denseLayout, forward, accumulates: false)
+    }
     if let data = layouts.data, dataWeights != nil {
       dataMove = try move(denseLayout, data, accumulates: false)
     }
@@ -126,18 +133,25 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
     inputs.indices.map { hasResidual && $0 == 0 }
   }
   override var scratchBytes: Int {
-    let kernels = max(whole.scratchBytes, single.scratchBytes)
     let moves = [forwardMove, dataMove, gradientMove].compactMap { $0?.scratchBytes }.max() ?? 0
     let source = accumulates[inputs.count - 1] ? input.stride * whole.images * 4 : 0
-    return ConvolutionInstruction.aligned(max(kernels, moves)) + max(gradientBytes, source)
+    return ConvolutionInstruction.aligned(max(kernelBytes, moves)) + max(gradientBytes, source)
   }
   override var parameterCount: Int { weight.count }
 
   private static func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }
 
-  /// Memory behind the kernels' scratchpad.
+  /// What the kernels work in.
+  private var kernelBytes: Int {
+    [
+      whole.scratchBytes, single.scratchBytes, winogradForward?.scratchBytes ?? 0,
+      winogradData?.scratchBytes ?? 0,
+    ].max() ?? 0
+  }
+
+  /// Memory behind that.
   private func temporary(_ scratch: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
-    (scratch + ConvolutionInstruction.aligned(max(whole.scratchBytes, single.scratchBytes)))
+    (scratch + ConvolutionInstruction.aligned(kernelBytes))
       .assumingMemoryBound(to: Float.self)
   }
 
@@ -148,7 +162,11 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   }
 
   override func prepare(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {
-    try forwardMove.run(weight.values, to: forwardWeights.address, scratchpad: scratch)
+    winogradForward?.prepare(weight.values, scale: affine?.scale)
+    winogradData?.prepare(weight.values, scale: affine?.scale)
+    if let forwardWeights, let forwardMove {
+      try forwardMove.run(weight.values, to: forwardWeights.address, scratchpad: scratch)
+    }
     if let dataWeights, let dataMove {
       try dataMove.run(weight.values, to: dataWeights.address, scratchpad: scratch)
     }
@@ -166,10 +184,16 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   func forward(
     _ work: TrainingWork, round: Int, _ scratch: UnsafeMutableRawPointer
   ) throws(ExecutionError) {
-    if let plain { return try forward(work, plain: plain) }
-    let kernels = kernels(work)
     let result = output.values(work)
     let residual = hasResidual ? UnsafePointer(inputs[0].values(work)) : nil
+    if let winogradForward {
+      return winogradForward.run(
+        input.values(work), bias: foldedBias.map { UnsafePointer($0.start) }, residual: residual,
+        forwardRectifier, images: work.images.count, scratch, into: result)
+    }
+    guard let forwardWeights else { preconditionFailure("'\(path)' has no kernel.") }
+    if let plain { return try forward(work, plain: plain, forwardWeights) }
+    let kernels = kernels(work)
     var extra = kernels.isFused ? residual.map { UnsafeRawPointer($0) } : nil
     var folded = foldedBias.map { UnsafeRawPointer($0.start) }
     if folded == nil { swap(&folded, &extra) }
@@ -185,7 +209,9 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   }
 
   /// The convolution alone, image by image, and the residual.
-  private func forward(_ work: TrainingWork, plain: PlainKernels) throws(ExecutionError) {
+  private func forward(
+    _ work: TrainingWork, plain: PlainKernels, _ forwardWeights: OneDNNBlock
+  ) throws(ExecutionError) {
     let (source, result) = (input.values(work), output.values(work))
     for image in 0..<work.images.count {
       let bias = foldedBias.map { UnsafeRawPointer($0.start) }
@@ -202,6 +228,7 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   override var holdsRectifier: Bool { didSet { if !holdsRectifier { plain = nil } } }
 
   override func prepareToHoldRectifier() throws {
+    guard winogradForward == nil else { return }
     let kernels = try ConvolutionKernels(description.plain, images: 1, like: layouts)
     plain = PlainKernels(
       kernels: kernels,
@@ -249,10 +276,21 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
   ) throws(ExecutionError) {
     guard input.hasGradient else { return }
     let adds = accumulates[inputs.count - 1]
-    let target = adds ? temporary(scratch) : input.gradient(work)
-    try kernels(work).dataCalls[work.lane].run(
-      outer, (dataWeights ?? forwardWeights).address, target, scratchpad: scratch)
-    if adds { thaw_add(input.gradient(work), target, Int64(work.images.count * input.stride)) }
+    let gradient = input.gradient(work)
+    // Where the residual is the input itself, its gradient may lie where that of the result does.
+    let isInPlace = winogradData != nil && gradient != outer
+    let target = adds && !isInPlace ? temporary(scratch) : gradient
+    if let winogradData {
+      winogradData.run(
+        outer, residual: adds && isInPlace ? UnsafePointer(gradient) : nil,
+        images: work.images.count, scratch, into: target)
+    } else if let weights = dataWeights ?? forwardWeights {
+      try kernels(work).dataCalls[work.lane].run(
+        outer, weights.address, target, scratchpad: scratch)
+    }
+    if target != gradient {
+      thaw_add(gradient, target, Int64(work.images.count * input.stride))
+    }
   }
 
   override func reduce(_ scratch: UnsafeMutableRawPointer) throws(ExecutionError) {

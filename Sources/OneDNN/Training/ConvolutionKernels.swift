@@ -11,7 +11,7 @@ final class ConvolutionKernels {
   let images: Int
   /// Whether bias, residual and rectifier happen inside the forward kernel (the bias always does).
   let isFused: Bool
-  let forward: OneDNNPrimitive
+  let forward: OneDNNPrimitive?
   let data: OneDNNPrimitive?
   let weights: OneDNNPrimitive?
   let forwardCalls: [OneDNNCall]
@@ -30,6 +30,8 @@ final class ConvolutionKernels {
     let hasBias: Bool
     let hasResidual: Bool
     let rectifier: thaw_dnnl_function?
+    /// Which of the three passes these kernels are for.
+    let needsForward: Bool
     let needsData: Bool
     let needsWeights: Bool
     let lanes: Int
@@ -38,14 +40,14 @@ final class ConvolutionKernels {
     var plain: Description {
       Description(
         layer: layer, input: input, output: output, weightShape: weightShape, window: window,
-        hasBias: hasBias, hasResidual: false, rectifier: nil, needsData: false,
+        hasBias: hasBias, hasResidual: false, rectifier: nil, needsForward: true, needsData: false,
         needsWeights: false, lanes: lanes)
     }
   }
 
   /// Layouts of the three uses of the weights.
   struct WeightLayouts {
-    let forward: OneDNNLayout
+    let forward: OneDNNLayout?
     let data: OneDNNLayout?
     let gradient: OneDNNLayout?
   }
@@ -88,26 +90,31 @@ final class ConvolutionKernels {
     if let rectifier = d.rectifier {
       epilogue.append(thaw_dnnl_epilogue(function: rectifier, operand: nil))
     }
-    let fused = try ifAvailable { try makeForward(epilogue) }
-    if let fused, epilogue.isEmpty || !fused.isPlainLoop {
+    let fused = d.needsForward ? try ifAvailable { try makeForward(epilogue) } : nil
+    if !d.needsForward {
+      (forward, isFused) = (nil, true)
+    } else if let fused, epilogue.isEmpty || !fused.isPlainLoop {
       (forward, isFused) = (fused, true)
     } else {
       (forward, isFused) = (try makeForward([]), false)
     }
     data = d.needsData ? try makeBackward(false, like?.data) : nil
     weights = d.needsWeights ? try makeBackward(true, like?.gradient) : nil
-    var arguments: [(Int, OneDNNLayout)] = [
-      (Int(THAW_DNNL_SOURCE.rawValue), source),
-      (Int(THAW_DNNL_WEIGHTS.rawValue), try forward.layout(THAW_DNNL_WEIGHTS)),
-      (Int(THAW_DNNL_DESTINATION.rawValue), destination),
-    ]
-    if let bias { arguments.append((Int(THAW_DNNL_BIAS.rawValue), bias)) }
-    if isFused && d.hasResidual {
-      arguments.append((Int(THAW_DNNL_EPILOGUE_SOURCE.rawValue), destination))
-    }
-    forwardCalls = try (0..<d.lanes).map { [forward] _ in
-      try OneDNNCall("convolution", d.layer, forward, arguments)
-    }
+    forwardCalls =
+      try forward.map { [isFused] forward in
+        var arguments: [(Int, OneDNNLayout)] = [
+          (Int(THAW_DNNL_SOURCE.rawValue), source),
+          (Int(THAW_DNNL_WEIGHTS.rawValue), try forward.layout(THAW_DNNL_WEIGHTS)),
+          (Int(THAW_DNNL_DESTINATION.rawValue), destination),
+        ]
+        if let bias { arguments.append((Int(THAW_DNNL_BIAS.rawValue), bias)) }
+        if isFused && d.hasResidual {
+          arguments.append((Int(THAW_DNNL_EPILOGUE_SOURCE.rawValue), destination))
+        }
+        return try (0..<d.lanes).map { _ in
+          try OneDNNCall("convolution", d.layer, forward, arguments)
+        }
+      } ?? []
     dataCalls =
       try data.map { data in
         let weights = try data.layout(THAW_DNNL_WEIGHTS)
@@ -142,7 +149,7 @@ final class ConvolutionKernels {
   /// The layouts its kernels want for the weights.
   func weightLayouts() throws(ExecutionError) -> WeightLayouts {
     WeightLayouts(
-      forward: try forward.layout(THAW_DNNL_WEIGHTS),
+      forward: try forward?.layout(THAW_DNNL_WEIGHTS),
       data: try data?.layout(THAW_DNNL_WEIGHTS),
       gradient: try weights?.layout(THAW_DNNL_WEIGHTS_GRADIENT))
   }
