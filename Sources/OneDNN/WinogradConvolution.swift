@@ -153,7 +153,9 @@ extension ChainBuilder {
         try converted(tensor(of: other), to: THAW_DNNL_FLOAT32, path), to: layout, path)
     }
     let isInPlace =
-      fused.residual.map { mayOverwrite($0, at: index) && tensor(of: $0).buffer == residual?.buffer }
+      fused.residual.map {
+        mayOverwrite($0, at: index) && tensor(of: $0).buffer == residual?.buffer
+      }
       ?? false
     let result =
       if let residual, isInPlace, residual.buffer != source.buffer { residual } else {

@@ -290,9 +290,11 @@ enum TrainingNetworks {
   /// Additions in every position.
   static func residualForm(_ form: Int, channels: Int = 16) -> Graph {
     let layer = Convolution2D(
-      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same), hasBias: true)
+      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same),
+      hasBias: true)
     let depthwise = Convolution2D(
-      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same), groups: channels)
+      inputs: channels, outputs: channels, window: Window2D(kernel: 3, padding: .same),
+      groups: channels)
     let norm = ThawNetwork.Operation.batchNormalization(BatchNormalization(channels: channels))
     var builder = GraphBuilder(name: "residual \(form)", inputChannels: channels)
     let base = builder.add("base", .convolution(layer))

@@ -172,7 +172,8 @@ import ThawTestSupport
     builder.add(
       "start",
       .convolution(
-        Convolution2D(inputs: 3, outputs: layer.inputs, window: Window2D(kernel: 1), hasBias: true)))
+        Convolution2D(inputs: 3, outputs: layer.inputs, window: Window2D(kernel: 1), hasBias: true))
+    )
     builder.add("conv", .convolution(layer))
     let plan = try OneDNNEngine.plan(builder.build(), size: size, threads: 2)
     return try plan.parts().first { "\($0.layer)" == "conv" }?.kernel ?? ""

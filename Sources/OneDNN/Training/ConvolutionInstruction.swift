@@ -137,6 +137,9 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
     let source = accumulates[inputs.count - 1] ? input.stride * whole.images * 4 : 0
     return ConvolutionInstruction.aligned(max(kernelBytes, moves)) + max(gradientBytes, source)
   }
+  override var transformedBytes: Int {
+    [winogradForward, winogradData].reduce(0) { $0 + ($1?.weightBytes ?? 0) }
+  }
   override var parameterCount: Int { weight.count }
 
   private static func aligned(_ bytes: Int) -> Int { (bytes + 63) & ~63 }

@@ -79,6 +79,8 @@ protocol TrainingInstruction: AnyObject {
   var takesWholeBatch: Bool { get }
   /// Bytes of working memory a lane needs for it.
   var scratchBytes: Int { get }
+  /// What its transformed weights take, beyond a copy of them.
+  var transformedBytes: Int { get }
   /// Elements of parameters it prepares and reduces, to balance that between lanes.
   var parameterCount: Int { get }
 
@@ -151,6 +153,7 @@ class TrainingInstructionBase {
   var rounds: Int { 1 }
   var takesWholeBatch: Bool { false }
   var scratchBytes: Int { 0 }
+  var transformedBytes: Int { 0 }
   var parameterCount: Int { 0 }
   var keepsInputs: [Bool] { inputs.map { _ in false } }
   var keepsOutput: Bool { false }

@@ -24,6 +24,8 @@ final class WinogradPass {
     packed = try OneDNNBlock(zeroed: kernel.weightCount * MemoryLayout<Float>.stride)
   }
 
+  /// What its weights take.
+  var weightBytes: Int { kernel.weightCount * MemoryLayout<Float>.stride }
   /// What it works in.
   var scratchBytes: Int { kernel.scratchCount * MemoryLayout<Float>.stride }
 
