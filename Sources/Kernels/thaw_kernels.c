@@ -63,30 +63,8 @@ typedef struct {
       const uint32_t *, const uint32_t *, uint32_t, int64_t, int64_t, uint32_t, float, float *);
 } kernel_table;
 
-#define NAME(name) name##_plain
-#define WIDTH 4
-#include "thaw_kernels_body.h"
-#undef NAME
-#undef WIDTH
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define NAME(name) name##_avx2
-#define WIDTH 8
-#include "thaw_kernels_body.h"
-#undef NAME
-#undef WIDTH
-#pragma clang attribute pop
-
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
-#define NAME(name) name##_avx512
-#define WIDTH 16
-#include "thaw_kernels_body.h"
-#undef NAME
-#undef WIDTH
-#pragma clang attribute pop
-#endif
+#define KERNELS "thaw_kernels_body.h"
+#include "thaw_instruction_sets.h"
 
 static atomic_int chosen = -1;
 

@@ -1,29 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernels for one instruction set; thaw_kernels.c includes this file once for each, with NAME
-// (adds a suffix) and WIDTH (floats in a vector) defined. Sizes of tiles are those that keep all
+// The kernels for one instruction set; see thaw_instruction_sets.h. Sizes of tiles are those that keep all
 // accumulators in registers.
-
-typedef float NAME(vector) __attribute__((vector_size(4 * WIDTH), aligned(4)));
-typedef int32_t NAME(mask) __attribute__((vector_size(4 * WIDTH), aligned(4)));
-#define VECTOR NAME(vector)
-#define MASK NAME(mask)
-#define LOAD(address) (*(const VECTOR *)(address))
-#define STORE(address, value) (*(VECTOR *)(address) = (value))
 
 static inline float NAME(rectified)(float x, thaw_rectifier rectifier) {
   if (rectifier == THAW_IDENTITY) return x;
   float positive = x < 0 ? 0 : x;
   return rectifier == THAW_RELU6 && positive > 6 ? 6 : positive;
-}
-
-static inline VECTOR NAME(rectified_vector)(VECTOR x, thaw_rectifier rectifier) {
-  if (rectifier == THAW_IDENTITY) return x;
-  VECTOR zero = {0}, six = zero + 6;
-  VECTOR positive = (VECTOR)(~(x < zero) & (MASK)x);
-  if (rectifier == THAW_RELU) return positive;
-  MASK above = positive > six;
-  return (VECTOR)((above & (MASK)six) | (~above & (MASK)positive));
 }
 
 // ---- Depthwise convolution ----------------------------------------------------------------------
@@ -857,8 +840,4 @@ static const kernel_table NAME(table) = {
     NAME(softmax_backward), NAME(turn), NAME(layer_norm),
     NAME(layer_norm_backward), NAME(keep_mask)};
 
-#undef VECTOR
-#undef MASK
-#undef LOAD
 #undef IN_PLACE
-#undef STORE

@@ -48,12 +48,14 @@ int64_t thaw_winograd_scratch_count(const thaw_winograd *g) {
   return positions(g) * (distance(g, g->inputs) + distance(g, g->outputs));
 }
 
-typedef void (*forward_kernel)(
-    const thaw_winograd *, const float *, const float *, const float *, const float *,
-    thaw_rectifier, int64_t, int64_t, float *, float *);
-
-typedef void (*pack_kernel)(
-    const thaw_winograd *, const float *, const float *, bool, float *);
+// One implementation.
+typedef struct {
+  int64_t panel;
+  void (*forward)(
+      const thaw_winograd *, const float *, const float *, const float *, const float *,
+      thaw_rectifier, int64_t, int64_t, float *, float *);
+  void (*pack)(const thaw_winograd *, const float *, const float *, bool, float *);
+} winograd_table;
 
 enum { MOST_SIDE = 6 };
 
@@ -72,59 +74,32 @@ static void filter_row(int64_t tile, int i, double row[3]) {
     row[k] = tile == 2 ? small[i][k] : is_infinity ? infinity[k] : powers[k] / norm;
 }
 
-#define NAME(name) name##_plain
-#define WIDTH 4
-#include "thaw_winograd_body.h"
-#undef NAME
-#undef WIDTH
+#define KERNELS "thaw_winograd_body.h"
+#include "thaw_instruction_sets.h"
 
+// The kernels for the instructions in use.
+static const winograd_table *table(void) {
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define NAME(name) name##_avx2
-#define WIDTH 8
-#include "thaw_winograd_body.h"
-#undef NAME
-#undef WIDTH
-#pragma clang attribute pop
-
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
-#define NAME(name) name##_avx512
-#define WIDTH 16
-#include "thaw_winograd_body.h"
-#undef NAME
-#undef WIDTH
-#pragma clang attribute pop
-#endif
-
-int64_t thaw_winograd_panel(void) {
   switch (thaw_kernels_instructions()) {
-    case THAW_AVX512: return 32;
-    case THAW_AVX2: return 16;
+    case THAW_AVX512: return &winograd_table_avx512;
+    case THAW_AVX2: return &winograd_table_avx2;
     case THAW_PLAIN: break;
   }
-  return 8;
+#endif
+  return &winograd_table_plain;
 }
+
+int64_t thaw_winograd_panel(void) { return table()->panel; }
 
 void thaw_winograd_forward(
     const thaw_winograd *g, const float *x, const float *packed, const float *bias,
     const float *residual, thaw_rectifier rectifier, int64_t first, int64_t end, float *scratch,
     float *y) {
-  forward_kernel kernel = forward_plain;
-#if defined(__x86_64__)
-  if (thaw_kernels_instructions() == THAW_AVX512) kernel = forward_avx512;
-  if (thaw_kernels_instructions() == THAW_AVX2) kernel = forward_avx2;
-#endif
-  kernel(g, x, packed, bias, residual, rectifier, first, end, scratch, y);
+  table()->forward(g, x, packed, bias, residual, rectifier, first, end, scratch, y);
 }
 
 void thaw_winograd_pack(
     const thaw_winograd *g, const float *weights, const float *scale, bool is_backward,
     float *packed) {
-  pack_kernel kernel = pack_plain;
-#if defined(__x86_64__)
-  if (thaw_kernels_instructions() == THAW_AVX512) kernel = pack_avx512;
-  if (thaw_kernels_instructions() == THAW_AVX2) kernel = pack_avx2;
-#endif
-  kernel(g, weights, scale, is_backward, packed);
+  table()->pack(g, weights, scale, is_backward, packed);
 }

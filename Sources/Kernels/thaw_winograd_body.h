@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Winograd's kernels for one instruction set; thaw_winograd.c includes this file once for each, with NAME
-// (adds a suffix) and WIDTH (floats in a vector) defined.
+// Winograd's kernels for one instruction set; see thaw_instruction_sets.h.
 //
 // Transformed tiles are [positions][tiles][inputs], their sums [positions][tiles][outputs], transformed
 // weights [positions][outputs / panel][inputs][panel], a panel being two vectors.
 
-typedef float NAME(winograd_vector) __attribute__((vector_size(4 * WIDTH), aligned(4)));
-typedef int32_t NAME(winograd_mask) __attribute__((vector_size(4 * WIDTH), aligned(4)));
-#define VECTOR NAME(winograd_vector)
-#define MASK NAME(winograd_mask)
-#define LOAD(address) (*(const VECTOR *)(address))
-#define STORE(address, value) (*(VECTOR *)(address) = (value))
 #define INLINE static inline __attribute__((always_inline)) void
 #define UNROLL _Pragma("clang loop unroll(full)")
 
@@ -97,7 +90,7 @@ INLINE NAME(write_tile)(
     const float *residual, thaw_rectifier rectifier, int64_t top, int64_t left, float *y) {
   const int side = tile + 2;
   int64_t height = g->output[0] - top, width = g->output[1] - left;
-  VECTOR column[6], half[4][6], values[4], zero = {0}, six = zero + 6;
+  VECTOR column[6], half[4][6], values[4];
   for (int j = 0; j < side; j++) {
     UNROLL for (int i = 0; i < side; i++) column[i] = LOAD(m + (i * side + j) * position_step);
     NAME(transform_output)(tile, column, values);
@@ -110,12 +103,7 @@ INLINE NAME(write_tile)(
       int64_t pixel = ((top + i) * g->output[1] + left + j) * g->output_block;
       VECTOR value = values[j] + bias;
       if (residual) value += LOAD(residual + pixel);
-      if (rectifier != THAW_IDENTITY) value = (VECTOR)(~(value < zero) & (MASK)value);
-      if (rectifier == THAW_RELU6) {
-        MASK above = value > six;
-        value = (VECTOR)((above & (MASK)six) | (~above & (MASK)value));
-      }
-      STORE(y + pixel, value);
+      STORE(y + pixel, NAME(rectified_vector)(value, rectifier));
     }
   }
 }
@@ -261,9 +249,7 @@ static void NAME(pack)(
     }
 }
 
-#undef VECTOR
-#undef MASK
-#undef LOAD
-#undef STORE
+static const winograd_table NAME(winograd_table) = {2 * WIDTH, NAME(forward), NAME(pack)};
+
 #undef INLINE
 #undef UNROLL

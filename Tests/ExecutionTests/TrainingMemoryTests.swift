@@ -26,18 +26,24 @@ import ThawTensors
     return builder.build()
   }
 
-  private func plan(batch: Int, memory: Int?) throws -> OneDNNTrainingPlan {
+  private func plan(
+    _ graph: Graph? = nil, batch: Int, size: Extent2D = Extent2D(96), memory: Int?
+  ) throws -> OneDNNTrainingPlan {
     var engine = OneDNNEngine(training: ReferenceEngine<Float>())
     (engine.threads, engine.memory) = (2, memory)
-    let graph = graph()
+    let graph = graph ?? self.graph()
     return try engine.trainingPlan(
       graph, nodes: Array(graph.nodes.dropFirst()), from: graph.nodes[0].id,
       parameters: .procedural(for: graph), freezing: everything(in: graph), batch: batch,
-      size: Extent2D(96))
+      size: size)
   }
 
-  private func need(batch: Int) throws -> Int {
-    do { _ = try plan(batch: batch, memory: 1) } catch ExecutionError.memory(_, let needed, 1) {
+  private func need(
+    _ graph: Graph? = nil, batch: Int, size: Extent2D = Extent2D(96)
+  ) throws -> Int {
+    do { _ = try plan(graph, batch: batch, size: size, memory: 1) } catch ExecutionError.memory(
+      _, let needed, 1)
+    {
       return needed
     }
     Issue.record("a plan of one byte")
@@ -52,6 +58,20 @@ import ThawTensors
     _ = try plan(batch: 5, memory: few)
     #expect(throws: ExecutionError.self) { try plan(batch: 5, memory: few - 1) }
     _ = try plan(batch: 33, memory: nil)
+  }
+
+  /// Weights of 3x3 convolutions are transformed, for the way forward and for that back: in tiles of 4 x 4 that
+  /// is four times their size each.
+  @Test func transformedWeightsAreCounted() throws {
+    func need(stride: Int) throws -> Int {
+      var builder = GraphBuilder(name: "deep", inputChannels: 3)
+      builder.convolve("stem", 3, 256, kernel: 1, activation: .relu)
+      builder.convolve("conv", 256, 256, kernel: 3, stride: stride, activation: .relu)
+      builder.add("pool", .globalAveragePooling)
+      builder.add("flatten", .flatten)
+      return try self.need(builder.build(), batch: 2, size: Extent2D(14))
+    }
+    #expect(try need(stride: 1) - need(stride: 2) >= 2 * 36 * 256 * 256 * 4)
   }
 
   @Test func theErrorSaysWhatToDo() {

@@ -58,14 +58,18 @@ import ThawTestSupport
     case early
   }
 
-  private static func network(_ example: Example, _ ending: Ending) -> Graph {
-    var builder = GraphBuilder(name: "\(ending)", inputChannels: 3)
-    // A first layer, so that images lie in the order that kernels want.
+  /// A first layer, so that images lie in the order that kernels want.
+  static func started(_ name: String, channels: Int) -> GraphBuilder {
+    var builder = GraphBuilder(name: name, inputChannels: 3)
     builder.add(
       "start",
       .convolution(
-        Convolution2D(
-          inputs: 3, outputs: example.inputs, window: Window2D(kernel: 1), hasBias: true)))
+        Convolution2D(inputs: 3, outputs: channels, window: Window2D(kernel: 1), hasBias: true)))
+    return builder
+  }
+
+  private static func network(_ example: Example, _ ending: Ending) -> Graph {
+    var builder = started("\(ending)", channels: example.inputs)
     let start = builder.last
     let other = builder.add("other", .convolution(example.layer), [start])
     builder.add("conv", .convolution(example.layer), [start])
@@ -168,12 +172,7 @@ import ThawTestSupport
   }
 
   private static func kernel(_ layer: Convolution2D, _ size: Extent2D) throws -> String {
-    var builder = GraphBuilder(name: "other", inputChannels: 3)
-    builder.add(
-      "start",
-      .convolution(
-        Convolution2D(inputs: 3, outputs: layer.inputs, window: Window2D(kernel: 1), hasBias: true))
-    )
+    var builder = started("other", channels: layer.inputs)
     builder.add("conv", .convolution(layer))
     let plan = try OneDNNEngine.plan(builder.build(), size: size, threads: 2)
     return try plan.parts().first { "\($0.layer)" == "conv" }?.kernel ?? ""
@@ -184,12 +183,7 @@ import ThawTestSupport
 @Suite(.serialized) struct WinogradTrainingTests {
   @Test(arguments: WinogradTests.Example.all)
   func gradientsAgreeWithTheReference(_ example: WinogradTests.Example) throws {
-    var builder = GraphBuilder(name: "trained", inputChannels: 3)
-    builder.add(
-      "before",
-      .convolution(
-        Convolution2D(
-          inputs: 3, outputs: example.inputs, window: Window2D(kernel: 1), hasBias: true)))
+    var builder = WinogradTests.started("trained", channels: example.inputs)
     builder.add("conv", .convolution(example.layer))
     builder.add("bn", .batchNormalization(BatchNormalization(channels: example.outputs)))
     builder.add("act", .activation(.relu6))
@@ -219,5 +213,28 @@ import ThawTestSupport
         graph, freezing: everything(in: graph, mode), batch: 3, size: size)
       try pair.expectAgreement(images: 3)
     }
+  }
+
+  /// The layer whose result first is not finite is named, also where its rectifier would hide that.
+  @Test func theFirstLayerThatIsNotFiniteIsFound() throws {
+    var builder = WinogradTests.started("broken", channels: 64)
+    let layer = WinogradTests.Example().layer
+    for name in ["first", "second", "third"] {
+      builder.add(ParameterPath(name), .convolution(layer))
+      builder.add(ParameterPath("\(name)_act"), .activation(.relu))
+    }
+    builder.add("pool", .globalAveragePooling)
+    builder.add("flatten", .flatten)
+    let graph = builder.build()
+    var parameters = Parameters.procedural(for: graph)
+    var bias = try #require(parameters["second.bias"]).elements
+    bias[5] = -.infinity
+    parameters["second.bias"] = Tensor(bias, shape: [64])
+    let pair = try TrainingPair(
+      graph, freezing: everything(in: graph), batch: 2, size: Extent2D(14), parameters: parameters)
+    let found = try pair.images(2).withUnsafeElements {
+      try pair.plan.firstNonFiniteLayer($0, step: StepIdentity(seed: 5, step: 3))
+    }
+    #expect(found == "second")
   }
 }

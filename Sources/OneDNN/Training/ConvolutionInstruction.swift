@@ -194,7 +194,7 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
         input.values(work), bias: foldedBias.map { UnsafePointer($0.start) }, residual: residual,
         forwardRectifier, images: work.images.count, scratch, into: result)
     }
-    guard let forwardWeights else { preconditionFailure("'\(path)' has no kernel.") }
+    guard let forwardWeights else { preconditionFailure("'\(path)' has no kernel for its result.") }
     if let plain { return try forward(work, plain: plain, forwardWeights) }
     let kernels = kernels(work)
     var extra = kernels.isFused ? residual.map { UnsafeRawPointer($0) } : nil
@@ -287,7 +287,10 @@ final class ConvolutionInstruction: TrainingInstructionBase, TrainingInstruction
       winogradData.run(
         outer, residual: adds && isInPlace ? UnsafePointer(gradient) : nil,
         images: work.images.count, scratch, into: target)
-    } else if let weights = dataWeights ?? forwardWeights {
+    } else {
+      guard let weights = dataWeights ?? forwardWeights else {
+        preconditionFailure("'\(path)' has no kernel for its source's gradient.")
+      }
       try kernels(work).dataCalls[work.lane].run(
         outer, weights.address, target, scratchpad: scratch)
     }
