@@ -151,6 +151,8 @@ struct ScanSession {
   /// Stops where folders that hold photos alone are called like splits: all of them, or one that photos are
   /// held out in. Nobody labelled those, or a table says the labels.
   private func refuseFlatSplits(_ top: [Folder]) throws(DatasetError) {
+    // Looking for photos walks through the folders; most datasets have none of these names.
+    guard top.contains(where: { $0.splitName?.split != nil }) else { return }
     let filled = top.filter { $0.splitName?.purpose != .unlabelled && holdsPhotos($0) }
     let flat = filled.filter { $0.splitName?.split != nil && !holdsFolders($0) }
     if flat.count == filled.count, Set(flat.map { $0.splitName?.split }).count > 1 {
