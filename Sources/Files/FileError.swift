@@ -102,6 +102,16 @@ extension String {
 }
 
 /// Two lower-case hexadecimal digits.
-package func hexadecimal(_ byte: UInt8) -> String {
-  (byte < 16 ? "0" : "") + String(byte, radix: 16)
+package func hexadecimal(_ byte: UInt8) -> String { hexadecimal([byte]) }
+
+/// Two lower-case hexadecimal digits a byte.
+package func hexadecimal(_ bytes: [UInt8]) -> String {
+  func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x61 - 10 + value }
+  return String(unsafeUninitializedCapacity: 2 * bytes.count) { digits in
+    for (index, byte) in bytes.enumerated() {
+      digits[2 * index] = digit(byte >> 4)
+      digits[2 * index + 1] = digit(byte & 15)
+    }
+    return 2 * bytes.count
+  }
 }

@@ -37,7 +37,7 @@ struct HashState: Sendable {
   }
 
   /// ``finalized()`` as lower-case hexadecimal digits, two a byte.
-  var hexadecimalDigest: String { finalized().map(hexadecimal).joined() }
+  var hexadecimalDigest: String { hexadecimal(finalized()) }
 }
 
 /// Owns libcrypto's state and frees it.

@@ -25,7 +25,7 @@ package enum VisibleText {
   /// names, so what is escaped here never changes: controls and the marks that reorder text.
   package static func escape(fileName bytes: some Collection<UInt8>) -> String {
     // Nearly all names are like this.
-    if bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }) {
+    if bytes.withContiguousStorageIfAvailable({ $0.allSatisfy(isPlain) }) ?? bytes.allSatisfy(isPlain) {
       return String(decoding: bytes, as: UTF8.self)
     }
     var result = ""
@@ -67,6 +67,10 @@ package enum VisibleText {
 
   private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
     scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "\\")
   }
 
   /// Marks that change the direction of text or end a line.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 package import SystemPackage
 import ThawFiles
 
@@ -20,15 +21,7 @@ package struct BytePath: Sendable, Hashable, Comparable, CustomStringConvertible
 
   /// The bytes of `path`.
   package init(_ path: FilePath) {
-    bytes = path.withPlatformString { pointer in
-      var result: [UInt8] = []
-      var next = pointer
-      while next.pointee != 0 {
-        result.append(UInt8(bitPattern: next.pointee))
-        next += 1
-      }
-      return result
-    }
+    bytes = path.withPlatformString { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
   }
 
   /// The same path for system calls.
@@ -103,15 +96,16 @@ extension BytePath: Codable {
 /// Printable ASCII as it is; `%`, blanks, control characters and everything else as `%` and two
 /// lower-case hexadecimal digits.
 package func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
-  var result = ""
+  var result: [UInt8] = []
+  result.reserveCapacity(bytes.underestimatedCount)
   for byte in bytes {
     if byte > 0x20 && byte < 0x7F && byte != 0x25 {
-      result.unicodeScalars.append(Unicode.Scalar(byte))
+      result.append(byte)
     } else {
-      result += "%" + hexadecimal(byte)
+      result += "%\(hexadecimal(byte))".utf8
     }
   }
-  return result
+  return String(decoding: result, as: UTF8.self)
 }
 
 /// The inverse of ``percentEncoded(_:)``; nil when an escape is cut or not hexadecimal.
