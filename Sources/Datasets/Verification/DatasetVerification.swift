@@ -93,9 +93,8 @@ private final class VerificationLedger: Sendable {
     var reused = 0
 
     /// Written in batches: a killed run loses the last few results, no more.
-    mutating func remember(_ file: ScannedFile, _ result: VerificationResult) throws {
-      guard journal != nil else { return }
-      pending += VerificationJournal.line(file, result)
+    mutating func remember(_ line: String) throws {
+      pending += line
       pendingCount += 1
       if pendingCount >= 32 { try flush() }
     }
@@ -113,6 +112,7 @@ private final class VerificationLedger: Sendable {
   private let root: FilePath
   private let limit: Int
   private let trustsTimes: Bool
+  private let keepsJournal: Bool
   private let progress: @Sendable (DatasetVerification.Progress) throws -> Void
   private let state: Mutex<State>
 
@@ -126,6 +126,7 @@ private final class VerificationLedger: Sendable {
     trustsTimes = options.trustsTimes
     self.progress = progress
     let path = options.journal
+    keepsJournal = path != nil
     let identity = verifier.identity
     let journal = try path.map { try VerificationJournal($0, verifier: identity) }
     state = Mutex(
@@ -185,12 +186,15 @@ private final class VerificationLedger: Sendable {
   private func record(
     _ result: VerificationResult, at index: Int, from source: VerificationSource
   ) throws {
+    // The other threads need not wait for the line to be made.
+    let line =
+      keepsJournal && source == .content ? VerificationJournal.line(files[index], result) : nil
     try state.withLock { state in
       state.results[index] = result
       state.done += 1
       state.bytes += files[index].status.size
       if source == .journal { state.reused += 1 }
-      if source == .content { try state.remember(files[index], result) }
+      if let line { try state.remember(line) }
       try progress(.init(done: state.done, total: files.count, bytes: state.bytes))
     }
   }

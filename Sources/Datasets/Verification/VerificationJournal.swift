@@ -36,7 +36,7 @@ final class VerificationJournal {
       (self.size, self.modified, self.inode) = (size, modified, inode)
     }
 
-    var fields: [String] { ["\(size)", "\(modified)", "\(inode)"] }
+    var text: String { "\(size) \(modified) \(inode)" }
   }
 
   /// What a journal says, by path.
@@ -107,9 +107,9 @@ final class VerificationJournal {
   private static func line(
     _ path: BytePath, _ identity: Identity, _ result: VerificationResult
   ) -> String {
-    let fields = identity.fields + result.fields + ["/" + percentEncoded(path.bytes)]
-    let text = fields.joined(separator: " ")
-    return hexadecimal(Checksum.of(Array(text.utf8))) + " " + text + "\n"
+    var text = Array("\(identity.text) \(result.text) /".utf8)
+    text += percentEncoded(path.bytes).utf8
+    return hexadecimal(Checksum.of(text)) + " " + String(decoding: text, as: UTF8.self) + "\n"
   }
 
   private static func parse(_ bytes: [UInt8], header: String) -> Entries {
@@ -138,15 +138,17 @@ final class VerificationJournal {
 
 extension VerificationResult {
   /// `good SHA256 WIDTH HEIGHT =grey =THUMBNAIL =DETAIL =CAMERA =FORMAT =WARNING...` or `bad =REASON`.
-  fileprivate var fields: [String] {
+  fileprivate var text: String {
     switch self {
     case .good(let sha256, let image):
-      ["good", sha256, "\(image.width)", "\(image.height)"]
-        + ["=" + (image.isGrey ? "grey" : "")]
-        + ["=" + (image.thumbnail.map { Data($0.levels).base64EncodedString() } ?? "")]
-        + ["=" + (image.detail.map { "\($0)" } ?? "")]
-        + ([image.camera, image.format] + image.warnings).map { "=" + percentEncoded($0.utf8) }
-    case .bad(let reason): ["bad", "=" + percentEncoded(reason.utf8)]
+      let thumbnail = image.thumbnail.map { Data($0.levels).base64EncodedString() } ?? ""
+      var text = "good \(sha256) \(image.width) \(image.height)"
+      text += " =\(image.isGrey ? "grey" : "") =\(thumbnail) =\(image.detail.map { "\($0)" } ?? "")"
+      for value in [image.camera, image.format] + image.warnings {
+        text += " =\(percentEncoded(value.utf8))"
+      }
+      return text
+    case .bad(let reason): return "bad =\(percentEncoded(reason.utf8))"
     }
   }
 
@@ -176,6 +178,5 @@ extension VerificationResult {
 
 /// 16 lower-case hexadecimal digits.
 func hexadecimal(_ word: UInt64) -> String {
-  (0..<8).map { ThawFiles.hexadecimal(UInt8(truncatingIfNeeded: word >> (56 - 8 * UInt64($0)))) }
-    .joined()
+  ThawFiles.hexadecimal((0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) })
 }
