@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CThawImageCodecs
+
 /// A photo's brightness on a grid of 16 x 16: enough to tell copies of it from other photos.
 package struct PhotoThumbnail: Hashable, Sendable {
   /// Cells across and down.
@@ -20,69 +22,80 @@ package struct PhotoThumbnail: Hashable, Sendable {
   /// lies in it, so that copies of other sizes have nearly the same levels.
   package init(_ image: RGBImage) {
     let (columns, rows) = (Shares(of: image.width), Shares(of: image.height))
-    var sums = [SIMD16<Float>](repeating: .zero, count: PhotoThumbnail.side)
-    image.pixels.withUnsafeBufferPointer { pixels in
-      for y in 0..<image.height {
-        let line = columns.cells(of: pixels, from: y * image.width * 3)
-        for part in rows.parts(of: y) { sums[part.cell] += part.share * line }
+    let side = PhotoThumbnail.side
+    levels = withUnsafeTemporaryAllocation(
+      of: Float.self, capacity: image.width + side + side * side
+    ) { space in
+      let line = UnsafeMutableBufferPointer(rebasing: space[..<(image.width + side)])
+      let sums = UnsafeMutableBufferPointer(rebasing: space[line.count...])
+      sums.initialize(repeating: 0)
+      var last = -1
+      for row in 0..<side {
+        for (y, share) in rows.pixels(of: row) {
+          // On the border of two rows of cells both have a part of the same pixels.
+          if y != last { columns.fill(line, from: image, y) }
+          last = y
+          let cells = line.count &- side
+          for cell in 0..<side { sums[row &* side &+ cell] += share * line[cells &+ cell] }
+        }
       }
-    }
-    levels = sums.flatMap { line in
-      (0..<PhotoThumbnail.side).map { UInt8(min(max(line[$0], 0), 255).rounded()) }
+      return sums.map { UInt8(min(max($0, 0), 255).rounded()) }
     }
   }
 
-  /// Which pixels of a line make up each cell, and with how much of it.
+  /// Which pixels of a line make up each cell, and with how much of them.
   private struct Shares {
-    /// What one pixel gives to one cell.
-    struct Part {
-      let pixel: Int
-      let cell: Int
-      let share: Float
-    }
-    /// In the order of the pixels.
-    let all: [Part]
-    private let starts: [Int]
+    /// Of each cell the first pixel.
+    private var firsts: [Int] = []
+    /// Of each cell where its shares begin, and where the last ones end.
+    private var starts: [Int] = []
+    /// What the pixels of a cell give to it, one after the other.
+    private var shares: [Float] = []
 
     init(of count: Int) {
       let side = PhotoThumbnail.side
       let scale = Double(side) / Double(count)
-      var (all, starts): ([Part], [Int]) = ([], [])
-      all.reserveCapacity(count + side)
-      starts.reserveCapacity(count + 1)
-      for pixel in 0..<count {
-        starts.append(all.count)
-        let (start, end) = (Double(pixel) * scale, Double(pixel + 1) * scale)
-        for cell in Int(start)...min(Int(end), side - 1) {
-          let share = min(end, Double(cell + 1)) - max(start, Double(cell))
-          if share > 0 { all.append(Part(pixel: pixel, cell: cell, share: Float(share))) }
+      func share(_ pixel: Int, _ cell: Int) -> Double {
+        min(Double(pixel + 1) * scale, Double(cell + 1)) - max(Double(pixel) * scale, Double(cell))
+      }
+      shares.reserveCapacity(count + side)
+      var pixel = 0
+      for cell in 0..<side {
+        // The last pixel of the cell before may reach into this one.
+        pixel = max(pixel - 1, 0)
+        while share(pixel, cell) <= 0 { pixel += 1 }
+        firsts.append(pixel)
+        starts.append(shares.count)
+        while pixel < count, share(pixel, cell) > 0 {
+          shares.append(Float(share(pixel, cell)))
+          pixel += 1
         }
       }
-      starts.append(all.count)
-      (self.all, self.starts) = (all, starts)
+      starts.append(shares.count)
     }
 
-    /// What the pixels of a row, three samples each from `start`, give to the cells.
-    func cells(of pixels: UnsafeBufferPointer<UInt8>, from start: Int) -> SIMD16<Float> {
-      var cells = SIMD16<Float>.zero
-      all.withUnsafeBufferPointer { parts in
-        var next = 0
+    /// The pixels of a cell, with what they give to it.
+    func pixels(of cell: Int) -> Zip2Sequence<PartialRangeFrom<Int>, ArraySlice<Float>> {
+      zip(firsts[cell]..., shares[starts[cell]..<starts[cell + 1]])
+    }
+
+    /// Fills `line` with the brightness of a row's pixels, and behind it with what they give to the cells.
+    func fill(_ line: UnsafeMutableBufferPointer<Float>, from image: RGBImage, _ y: Int) {
+      let width = image.width
+      image.pixels.withUnsafeBufferPointer { pixels in
+        thaw_brightness(
+          pixels.baseAddress.map { $0 + y * width * 3 }, width, line.baseAddress)
+      }
+      shares.withUnsafeBufferPointer { shares in
         for cell in 0..<PhotoThumbnail.side {
-          var sum: Float = 0
-          while next < parts.count, parts[next].cell == cell {
-            let at = start + parts[next].pixel * 3
-            let (red, green, blue) = (pixels[at], pixels[at + 1], pixels[at + 2])
-            let brightness = 0.299 * Float(red) + 0.587 * Float(green) + 0.114 * Float(blue)
-            sum += parts[next].share * brightness
-            next += 1
+          var (sum, pixel) = (0 as Float, firsts[cell])
+          for at in starts[cell]..<starts[cell &+ 1] {
+            sum += shares[at] * line[pixel]
+            pixel &+= 1
           }
-          cells[cell] = sum
+          line[width &+ cell] = sum
         }
       }
-      return cells
     }
-
-    /// The parts of one pixel.
-    func parts(of pixel: Int) -> ArraySlice<Part> { all[starts[pixel]..<starts[pixel + 1]] }
   }
 }

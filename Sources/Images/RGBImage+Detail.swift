@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CThawImageCodecs
+
 extension RGBImage {
   /// How much fine detail there is for the contrast: near 0 in a blurred photo, whatever it shows.
   ///
@@ -14,30 +16,12 @@ extension RGBImage {
     let levels = sums(columns, rows, step)
     let scale = 1 / Double(3 * step * step)
     let count = Double(levels.count)
-    let (total, squared) = levels.withUnsafeBufferPointer { levels in
-      var (total, squared): (UInt64, UInt64) = (0, 0)
-      for level in levels {
-        total &+= UInt64(level)
-        squared &+= UInt64(level) &* UInt64(level)
-      }
-      return (total, squared)
-    }
+    var (total, squared): (UInt64, UInt64) = (0, 0)
+    thaw_level_sums(levels, levels.count, &total, &squared)
     let (mean, squares) = (Double(total) / count, Double(squared) / count)
     let deviation = max(squares - mean * mean, 0).squareRoot()
     guard deviation * scale > 4 else { return nil }
-    let sum = levels.withUnsafeBufferPointer { levels in
-      var sum: UInt64 = 0
-      for y in 1..<(rows - 1) {
-        for at in (y &* columns &+ 1)..<(y &* columns &+ columns &- 1) {
-          let around =
-            levels[at &- 1] &+ levels[at &+ 1] &+ levels[at &- columns] &+ levels[at &+ columns]
-          // Wraps around to the difference, whichever is larger.
-          let difference = Int32(truncatingIfNeeded: 4 &* levels[at] &- around)
-          sum &+= UInt64(difference.magnitude)
-        }
-      }
-      return sum
-    }
+    let sum = thaw_level_differences(levels, columns, rows)
     return Double(sum) / Double((columns - 2) * (rows - 2)) / deviation
   }
 
@@ -47,24 +31,9 @@ extension RGBImage {
     var sums = [UInt32](repeating: 0, count: columns * rows)
     pixels.withUnsafeBufferPointer { pixels in
       sums.withUnsafeMutableBufferPointer { sums in
+        guard let pixels = pixels.baseAddress, let sums = sums.baseAddress else { return }
         for y in 0..<(rows * step) {
-          let start = y * width * 3
-          let row = y / step * columns
-          guard step > 1 else {
-            for x in 0..<columns {
-              let at = start &+ 3 &* x
-              sums[row &+ x] =
-                UInt32(pixels[at]) &+ UInt32(pixels[at &+ 1]) &+ UInt32(pixels[at &+ 2])
-            }
-            continue
-          }
-          for x in 0..<columns {
-            var sum: UInt32 = 0
-            for at in (start &+ 3 &* step &* x)..<(start &+ 3 &* step &* (x &+ 1)) {
-              sum &+= UInt32(pixels[at])
-            }
-            sums[row &+ x] &+= sum
-          }
+          thaw_add_samples(pixels + y * width * 3, columns, step, sums + y / step * columns)
         }
       }
     }

@@ -152,6 +152,33 @@ import ThawTestSupport
     #expect(abs(found - mean) < 0.51)
   }
 
+  /// Every cell against its definition in double precision, whatever lies on its border.
+  @Test(arguments: [(1, 1), (7, 9), (17, 31), (63, 47), (200, 5)])
+  func cellsAreTheMeansOfWhatTheyCover(width: Int, height: Int) {
+    let image = scene(5, width: width, height: height)
+    let side = PhotoThumbnail.side
+    func overlap(_ pixel: Int, _ count: Int, _ cell: Int) -> Double {
+      let scale = Double(side) / Double(count)
+      return max(
+        min(Double(pixel + 1) * scale, Double(cell + 1)) - max(Double(pixel) * scale, Double(cell)),
+        0)
+    }
+    let levels = PhotoThumbnail(image).levels
+    for cell in 0..<(side * side) {
+      var mean = 0.0
+      for y in 0..<height where overlap(y, height, cell / side) > 0 {
+        for x in 0..<width {
+          let color = image[x, y]
+          let brightness =
+            0.299 * Double(color.red) + 0.587 * Double(color.green) + 0.114 * Double(color.blue)
+          mean +=
+            overlap(x, width, cell % side) * overlap(y, height, cell / side) * brightness
+        }
+      }
+      #expect(abs(Double(levels[cell]) - mean) < 0.51, "cell \(cell)")
+    }
+  }
+
   @Test func aGroupLiesInOneSplit() throws {
     let data = try PhotoFolder()
     for name in ["a", "b"] {
