@@ -79,9 +79,9 @@ package struct ManifestBuilder: Sendable {
     _ photos: [VerifiedFile]
   ) throws(DatasetError) -> [String: [BytePath]] {
     // Folders of validation or test photos are looked at as well: a label contradicts another there.
-    let groups = Dictionary(grouping: photos, by: \.sha256).filter { _, same in
-      same.contains { $0.file.className != same[0].file.className }
-    }.mapValues { $0.map(\.file.path).sorted() }
+    let groups = Dictionary(grouping: photos.indices) { photos[$0].sha256 }.filter { _, same in
+      same.contains { photos[$0].file.className != photos[same[0]].file.className }
+    }.mapValues { same in same.map { photos[$0].file.path }.sorted() }
     if everythingIn == nil, conflicts == .stop, !groups.isEmpty {
       throw .contradictingLabels(groups.values.sorted { $0[0] < $1[0] })
     }
@@ -103,7 +103,11 @@ package struct ManifestBuilder: Sendable {
   private func groups(of photos: [VerifiedFile]) -> (alike: [[Int]], doubtful: [[Int]]) {
     guard nearDuplicates != .ignore else { return ([], []) }
     let groups = NearDuplicates.groups(photos.map(\.image.thumbnail))
-    return (groups.filter { !isDoubtful($0, photos) }, groups.filter { isDoubtful($0, photos) })
+    let areDoubtful = groups.map { isDoubtful($0, photos) }
+    func those(_ doubtful: Bool) -> [[Int]] {
+      zip(groups, areDoubtful).filter { $0.1 == doubtful }.map(\.0)
+    }
+    return (those(false), those(true))
   }
 
   /// Whether photos that look alike may well be no copies: pages of text, or a fixed camera. Thumbnails

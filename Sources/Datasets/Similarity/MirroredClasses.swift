@@ -25,9 +25,12 @@ package struct MirroredClasses: Hashable, Sendable {
     var pairs: [[String]: [[String]]] = [:]
     for group in groups {
       let files = group.prefix(largestGroup).compactMap { known[$0] }
+      let pictures = files.map { Sides($0.image.thumbnail) }
       for (index, one) in files.enumerated() {
-        for other in files[(index + 1)...] {
-          guard let classes = differing(one, other), areMirrored(one, other) else { continue }
+        for (place, other) in files.enumerated().dropFirst(index + 1) {
+          guard let classes = differing(one, other),
+            Sides.areMirrored(pictures[index], pictures[place])
+          else { continue }
           pairs[classes, default: []].append([one, other].map { $0.file.path.description })
         }
       }
@@ -49,14 +52,24 @@ package struct MirroredClasses: Hashable, Sendable {
     return [own, others].sorted()
   }
 
-  /// Whether the one shows the other from the other side, and not as it is.
-  private static func areMirrored(_ one: VerifiedFile, _ other: VerifiedFile) -> Bool {
-    guard let levels = one.image.thumbnail?.levels.map(Float.init),
-      let others = other.image.thumbnail?.levels.map(Float.init),
-      let plain = ThumbnailMatch.Picture(levels), let shown = ThumbnailMatch.Picture(others),
-      let mirrored = ThumbnailMatch.Picture(NearDuplicates.mirror(levels))
-    else { return false }
-    return !ThumbnailMatch.areAlike(plain, shown) && ThumbnailMatch.areAlike(mirrored, shown)
+  /// A photo as it is and from the other side.
+  private struct Sides {
+    let plain, mirrored: ThumbnailMatch.Picture
+
+    init?(_ thumbnail: PhotoThumbnail?) {
+      guard let levels = thumbnail?.levels.map(Float.init),
+        let plain = ThumbnailMatch.Picture(levels),
+        let mirrored = ThumbnailMatch.Picture(NearDuplicates.mirror(levels))
+      else { return nil }
+      (self.plain, self.mirrored) = (plain, mirrored)
+    }
+
+    /// Whether the one shows the other from the other side, and not as it is.
+    static func areMirrored(_ one: Sides?, _ other: Sides?) -> Bool {
+      guard let one, let other else { return false }
+      return !ThumbnailMatch.areAlike(one.plain, other.plain)
+        && ThumbnailMatch.areAlike(one.mirrored, other.plain)
+    }
   }
 
   /// Classes whose names differ in nothing but the side.

@@ -17,12 +17,38 @@ struct PerceptualHash: Hashable {
   init(_ levels: [Float]) { self = PerceptualHash.both(of: levels).plain }
 
   private init(coefficients: [Float]) {
-    let median = coefficients.sorted()[coefficients.count / 2]
+    let median = PerceptualHash.median(of: coefficients)
     var bits: UInt64 = 0
     for (index, value) in coefficients.enumerated() where value > median {
       bits |= 1 << UInt64(index)
     }
     self.bits = bits
+  }
+
+  /// What would stand in the middle if they were sorted, which takes twice the time.
+  ///
+  /// - Source: Hoare 1961, Algorithm 65, "Find".
+  private static func median(of values: [Float]) -> Float {
+    let middle = values.count / 2
+    return withUnsafeTemporaryAllocation(of: Float.self, capacity: values.count) { left in
+      _ = left.initialize(from: values)
+      var (low, high) = (0, values.count - 1)
+      while low < high {
+        let pivot = left[(low + high) / 2]
+        var (rising, falling) = (low, high)
+        while rising <= falling {
+          while left[rising] < pivot { rising &+= 1 }
+          while left[falling] > pivot { falling &-= 1 }
+          guard rising <= falling else { break }
+          left.swapAt(rising, falling)
+          rising &+= 1
+          falling &-= 1
+        }
+        // What lies between the two is equal to the pivot.
+        if middle <= falling { high = falling } else if middle >= rising { low = rising } else { break }
+      }
+      return left[middle]
+    }
   }
 
   /// The hashes of a thumbnail and of its mirror image, whose odd frequencies across have the other sign.

@@ -5,43 +5,63 @@ import ThawImages
 
 /// Compares two thumbnails cell by cell, also when one shows a slightly smaller part of the scene.
 struct ThumbnailMatch {
+  /// A thumbnail's cells, a row at a time.
+  typealias Rows = UnsafeMutableBufferPointer<SIMD16<Float>>
+
   /// A thumbnail with mean 0 and length 1; nil for one in which there is nothing to be recognised.
   struct Normal: Sendable {
-    let values: [Float]
+    private let rows: [SIMD16<Float>]
 
     init?(_ levels: [Float]) {
-      let mean = Normal.sum(of: levels) { $0 } / Float(levels.count)
-      let length = Normal.sum(of: levels) { ($0 - mean) * ($0 - mean) }.squareRoot()
-      // A deviation of two levels: sky, paper, black.
-      guard length > 2 * Float(PhotoThumbnail.side) else { return nil }
-      values = [Float](unsafeUninitializedCapacity: levels.count) { values, count in
-        for index in levels.indices { values[index] = (levels[index] - mean) / length }
-        count = levels.count
+      let side = PhotoThumbnail.side
+      var scale: (mean: Float, length: Float)?
+      rows = [SIMD16<Float>](unsafeUninitializedCapacity: side) { rows, count in
+        levels.withUnsafeBytes { bytes in
+          for row in 0..<side {
+            rows[row] = bytes.loadUnaligned(
+              fromByteOffset: row * MemoryLayout<SIMD16<Float>>.size, as: SIMD16<Float>.self)
+          }
+        }
+        scale = Normal.scale(of: rows)
+        if let scale { for row in 0..<side { rows[row] = (rows[row] - scale.mean) / scale.length } }
+        count = side
       }
+      if scale == nil { return nil }
     }
 
-    /// The sum over all cells, a thumbnail's row at a time: sixteen sums, then theirs.
-    private static func sum(of levels: [Float], _ term: (SIMD16<Float>) -> SIMD16<Float>) -> Float {
-      levels.withUnsafeBytes { bytes in
-        var sums = SIMD16<Float>.zero
-        for offset in stride(from: 0, to: bytes.count, by: MemoryLayout<SIMD16<Float>>.size) {
-          sums += term(bytes.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self))
-        }
-        return sums.sum()
-      }
+    /// Mean and length; nil where there is nothing to be recognised.
+    private static func scale(of rows: Rows) -> (mean: Float, length: Float)? {
+      let side = PhotoThumbnail.side
+      // The sum over all cells, a row at a time: sixteen sums, then theirs.
+      var sums = SIMD16<Float>.zero
+      for row in 0..<side { sums += rows[row] }
+      let mean = sums.sum() / Float(side * side)
+      var squares = SIMD16<Float>.zero
+      for row in 0..<side { squares += (rows[row] - mean) * (rows[row] - mean) }
+      let length = squares.sum().squareRoot()
+      // A deviation of two levels: sky, paper, black.
+      return length > 2 * Float(side) ? (mean, length) : nil
     }
 
     func correlation(_ other: Normal) -> Float {
-      values.withUnsafeBytes { one in
-        other.values.withUnsafeBytes { two in
+      rows.withUnsafeBufferPointer { one in
+        other.rows.withUnsafeBufferPointer { two in
           var sums = SIMD16<Float>.zero
-          for offset in stride(from: 0, to: one.count, by: MemoryLayout<SIMD16<Float>>.size) {
-            sums +=
-              one.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
-              * two.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
-          }
+          for row in 0..<PhotoThumbnail.side { sums += one[row] * two[row] }
           return sums.sum()
         }
+      }
+    }
+
+    /// The same for cells that are not normal; nil where there is nothing to be recognised in them.
+    func correlation(_ other: Rows) -> Float? {
+      guard let (mean, length) = Normal.scale(of: other) else { return nil }
+      return rows.withUnsafeBufferPointer { own in
+        var sums = SIMD16<Float>.zero
+        for row in 0..<PhotoThumbnail.side {
+          sums += ((other[row] - mean) / length) * own[row]
+        }
+        return sums.sum()
       }
     }
   }
@@ -53,8 +73,10 @@ struct ThumbnailMatch {
 
   /// The thumbnail of a photo whose border is cut off: a twentieth of each side.
   static func inner(_ levels: [Float]) -> [Float] {
-    Window(x: 0.025, y: 0.025, scale: 0.95).part(of: levels)
+    withinBorder.withPart(of: levels) { rows in Array(UnsafeRawBufferPointer(rows).bindMemory(to: Float.self)) }
   }
+
+  private static let withinBorder = Window(x: 0.025, y: 0.025, scale: 0.95)
 
   /// A thumbnail that is compared with many.
   struct Picture: Sendable {
@@ -106,17 +128,17 @@ struct ThumbnailMatch {
 
     /// Whether the window of one photo shows the other.
     func isAlike(_ levels: [Float], _ other: Normal) -> Bool {
-      Normal(part(of: levels)).map { $0.correlation(other) >= threshold } ?? false
+      withPart(of: levels) { other.correlation($0).map { $0 >= threshold } ?? false }
     }
 
-    /// The window enlarged to the whole grid, between cells by straight lines.
-    func part(of levels: [Float]) -> [Float] {
+    /// What `body` makes of the window enlarged to the whole grid, between cells by straight lines.
+    func withPart<Result>(of levels: [Float], _ body: (Rows) -> Result) -> Result {
       let side = PhotoThumbnail.side
       // Every row along x, then rows of those along y, sixteen cells at once.
-      var lines = [SIMD16<Float>](repeating: .zero, count: side)
-      levels.withUnsafeBufferPointer { levels in
-        lines.withUnsafeMutableBytes { bytes in
-          let cells = bytes.assumingMemoryBound(to: Float.self)
+      return withUnsafeTemporaryAllocation(of: SIMD16<Float>.self, capacity: 2 * side) { both in
+        let lines = Rows(rebasing: both[..<side])
+        let cells = UnsafeMutableRawBufferPointer(lines).assumingMemoryBound(to: Float.self)
+        levels.withUnsafeBufferPointer { levels in
           for (x, (left, right, across)) in columns.enumerated() {
             for row in stride(from: 0, to: side * side, by: side) {
               let (a, b) = (levels[row &+ left], levels[row &+ right])
@@ -124,16 +146,11 @@ struct ThumbnailMatch {
             }
           }
         }
-      }
-      return [Float](unsafeUninitializedCapacity: side * side) { result, count in
-        let bytes = UnsafeMutableRawBufferPointer(result)
-        for (y, (top, bottom, down)) in rows.enumerated() {
-          let line = lines[top] + (lines[bottom] - lines[top]) * down
-          bytes.storeBytes(
-            of: line, toByteOffset: y * MemoryLayout<SIMD16<Float>>.size,
-            as: SIMD16<Float>.self)
+        let result = Rows(rebasing: both[side...])
+        for (row, (top, bottom, down)) in rows.enumerated() {
+          result[row] = lines[top] + (lines[bottom] - lines[top]) * down
         }
-        count = side * side
+        return body(result)
       }
     }
   }
