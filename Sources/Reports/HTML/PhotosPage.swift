@@ -7,6 +7,7 @@ package import ThawDatasets
 package struct PhotosPage: Sendable {
   private let look: DataLook
   private let manifest: Manifest
+  private let warnings: [String]
   private let groups: [Manifest.NearDuplicateGroup]
   private let thumbnails: [BytePath: [UInt8]]
   /// The elements that reports are made of.
@@ -16,14 +17,16 @@ package struct PhotosPage: Sendable {
   package static let photosOfGroup = 6
 
   /// - Parameters:
+  ///   - warnings: the manifest's.
   ///   - groups: those of near-duplicates that are shown.
   ///   - thumbnails: small JPEGs of their photos; one without is shown as "no preview".
   package init(
-    _ look: DataLook, _ manifest: Manifest, showing groups: [Manifest.NearDuplicateGroup],
-    thumbnails: [BytePath: [UInt8]]
+    _ look: DataLook, _ manifest: Manifest, warnings: [String],
+    showing groups: [Manifest.NearDuplicateGroup], thumbnails: [BytePath: [UInt8]]
   ) {
     self.look = look
     self.manifest = manifest
+    self.warnings = warnings
     self.groups = groups
     self.thumbnails = thumbnails
     elements = HTMLReport(ReportContent(title: "A look at the photos"))
@@ -54,7 +57,7 @@ package struct PhotosPage: Sendable {
 
   /// What the look found, and what the scan did.
   private var findings: Markup {
-    let items = (look.findings.map(\.text) + manifest.warnings).map { "<li>\($0)</li>" as Markup }
+    let items = (look.findings.map(\.text) + warnings).map { "<li>\($0)</li>" as Markup }
     return section(
       "findings", "What to look at",
       items.isEmpty

@@ -127,21 +127,20 @@ package struct PrepareStage {
       // For the report, which compares the two on the same photos.
       if FileSystem.exists(run.model) { try FileSystem.copy(run.model, to: run.earlierModel) }
     }
+    let isNew = manifest != existing
+    let writesPage = isNew || !FileSystem.exists(run.photosPage)
+    let findings = try findings(
+      verification, manifest, recipe, writesManifest: isNew, writesPage: writesPage)
     let newSplit = try splitAnew(from: existing, to: manifest)
-    if manifest != existing { try manifest.write(to: run.manifest) }
+    if let json = findings.json { try AtomicFile.write(run.manifest, bytes: json) }
     try AtomicFile.write(run.recipe, text: recipe.yaml)
-    // One training that does not weigh the classes is enough for the advice.
-    let trainings = [recipe.train] + (recipe.fineTune.enabled ? [recipe.fineTune.train] : [])
-    let look = DataLook(
-      verification, weighsClasses: trainings.allSatisfy { $0.classWeights != .none },
-      mirrors: trainings.contains { $0.augmentation.mirrors },
-      alike: (manifest.nearDuplicates ?? []).filter { $0.kinds.contains(.acrossClasses) }.map(
-        \.paths))
-    if manifest != existing || !FileSystem.exists(run.photosPage) {
-      try AtomicFile.write(run.photosPage, text: page(look, manifest).html)
+    if writesPage {
+      let page = PhotosPage(
+        findings.look, manifest, warnings: findings.warnings, showing: shownGroups(manifest),
+        thumbnails: findings.thumbnails)
+      try AtomicFile.write(run.photosPage, text: page.html)
     }
-    return summary(
-      manifest, verification, look, unchanged: manifest == existing, newSplit, reviewed)
+    return summary(manifest, verification, findings, unchanged: !isNew, newSplit, reviewed)
   }
 
   /// Whether photos without labels are there, and could be used.
@@ -265,23 +264,9 @@ package struct PrepareStage {
     return manifest
   }
 
-  /// The page about the photos, with the largest groups of copies shown.
-  private func page(_ look: DataLook, _ manifest: Manifest) -> PhotosPage {
-    let groups = (manifest.nearDuplicates ?? []).sorted {
-      ($1.paths.count, $0.paths[0]) < ($0.paths.count, $1.paths[0])
-    }.prefix(12)
-    var thumbnails: [BytePath: [UInt8]] = [:]
-    for path in groups.flatMap({ $0.paths.prefix(PhotosPage.photosOfGroup) }) {
-      let place = path.resolved(in: manifest.root.filePath)
-      guard let bytes = try? PhotoFiles.read(place, limit: 1 << 28) else { continue }
-      thumbnails[path] = try? Thumbnail.jpeg(of: bytes, longerSide: 160)
-    }
-    return PhotosPage(look, manifest, showing: Array(groups), thumbnails: thumbnails)
-  }
-
   private func summary(
-    _ manifest: Manifest, _ verification: DatasetVerification, _ look: DataLook, unchanged: Bool,
-    _ newSplit: Summary.NewSplit?, _ reviewed: ReviewDecisions.Applied?
+    _ manifest: Manifest, _ verification: DatasetVerification, _ findings: Findings,
+    unchanged: Bool, _ newSplit: Summary.NewSplit?, _ reviewed: ReviewDecisions.Applied?
   ) -> Summary {
     let counts = Split.allCases.map(manifest.counts)
     let classes = manifest.classes.indices.map { index in
@@ -292,18 +277,17 @@ package struct PrepareStage {
     if let newSplit { context.console.warn(newSplit.text) }
     let leftOut = LeftOutFiles.count(verification)
     for line in leftOut.lines { context.console.warn(line) }
-    let warnings = manifest.warnings
     // What was said about the same photos before stands on the page about them.
     if !unchanged {
-      for finding in look.findings { context.console.warn(finding.text + ".") }
-      for warning in warnings { context.console.warn(warning) }
+      for finding in findings.look.findings { context.console.warn(finding.text + ".") }
+      for warning in findings.warnings { context.console.warn(warning) }
     }
     return Summary(
       root: manifest.root.description, count: manifest.records.count,
       severalLabels: manifest.severalLabels, classes: classes,
       bad: manifest.bad.map { .init(path: $0.path.description, reason: $0.reason) },
-      leftOut: leftOut, look: look, page: run.photosPage.displayed, unchanged: unchanged,
-      newSplit: newSplit, reviewed: reviewed, warnings: warnings)
+      leftOut: leftOut, look: findings.look, page: run.photosPage.displayed, unchanged: unchanged,
+      newSplit: newSplit, reviewed: reviewed, warnings: findings.warnings)
   }
 }
 
