@@ -25,7 +25,9 @@ package enum VisibleText {
   /// names, so what is escaped here never changes: controls and the marks that reorder text.
   package static func escape(fileName bytes: some Collection<UInt8>) -> String {
     // Nearly all names are like this.
-    if bytes.withContiguousStorageIfAvailable({ $0.allSatisfy(isPlain) }) ?? bytes.allSatisfy(isPlain) {
+    if bytes.withContiguousStorageIfAvailable({ $0.allSatisfy(isPlain) })
+      ?? bytes.allSatisfy(isPlain)
+    {
       return String(decoding: bytes, as: UTF8.self)
     }
     var result = ""

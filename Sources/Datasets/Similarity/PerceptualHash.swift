@@ -45,7 +45,13 @@ struct PerceptualHash: Hashable {
           falling &-= 1
         }
         // What lies between the two is equal to the pivot.
-        if middle <= falling { high = falling } else if middle >= rising { low = rising } else { break }
+        if middle <= falling {
+          high = falling
+        } else if middle >= rising {
+          low = rising
+        } else {
+          break
+        }
       }
       return left[middle]
     }

@@ -73,7 +73,9 @@ struct ThumbnailMatch {
 
   /// The thumbnail of a photo whose border is cut off: a twentieth of each side.
   static func inner(_ levels: [Float]) -> [Float] {
-    withinBorder.withPart(of: levels) { rows in Array(UnsafeRawBufferPointer(rows).bindMemory(to: Float.self)) }
+    withinBorder.withPart(of: levels) { rows in
+      Array(UnsafeRawBufferPointer(rows).bindMemory(to: Float.self))
+    }
   }
 
   private static let withinBorder = Window(x: 0.025, y: 0.025, scale: 0.95)
