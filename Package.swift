@@ -139,7 +139,7 @@ let package = Package(
       "Backbones",
       ["Checkpoints", "Configuration", "Files", "Graphs", "Images", "Network", "Tensors"],
       libraries: [systemPackage]),
-    room("Datasets", ["Archives", "Files", "Images", "Tensors"]),
+    room("Datasets", ["Archives", "Files", "Images", "Tensors"], shims: ["Kernels"]),
     room("Training", ["Execution", "Datasets", "Images", "Network", "Ranks", "Tensors"]),
     room(
       "Recipes",

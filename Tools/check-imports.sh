@@ -19,7 +19,7 @@ rule() {
 }
 
 rule "CThawOneDNN belongs to OneDNN" 'import CThawOneDNN' Sources/OneDNN
-rule "CThawKernels belongs to OneDNN and what both engines share" 'import CThawKernels' Sources/OneDNN Sources/Execution
+rule "CThawKernels belongs to OneDNN, what both engines share, and the search for near hashes" 'import CThawKernels' Sources/OneDNN Sources/Execution Sources/Datasets
 rule "CThawOpenBLAS belongs to Tensors" 'import CThawOpenBLAS' Sources/Tensors
 rule "CThawCrypto belongs to Files" 'import CThawCrypto' Sources/Files
 rule "CThawZlib belongs to Archives" 'import CThawZlib' Sources/Archives

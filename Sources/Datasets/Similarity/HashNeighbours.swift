@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CThawKernels
+
 /// Finds hashes that differ in few bits, without comparing all with all.
 ///
 /// A hash of 64 bits is four pieces of 16. When two differ in at most 11 bits, some piece differs in at
@@ -14,11 +16,16 @@ package struct HashNeighbours {
 
   private let pieces: [Piece]
 
-  package init(_ hashes: [UInt64]) { pieces = (0..<4).map { Piece($0, of: hashes) } }
+  private let count: Int
+
+  package init(_ hashes: [UInt64]) {
+    pieces = (0..<4).map { Piece($0, of: hashes) }
+    count = hashes.count
+  }
 
   /// All numbers of 16 bits with at most three set, those with fewest first.
-  private static let masks: [Int] = (0...3).flatMap { bits in
-    (0..<65536).filter { $0.nonzeroBitCount == bits }
+  private static let masks: [UInt16] = (0...3).flatMap { bits in
+    (0...UInt16.max).filter { $0.nonzeroBitCount == bits }
   }
 
   /// Calls `found` for hashes at most `distance` bits from `hash` that stand behind `index`, some of
@@ -28,18 +35,17 @@ package struct HashNeighbours {
   ) {
     precondition(distance <= 15, "Four pieces find at most 15 different bits, not \(distance).")
     let count = [1, 17, 137, 697][distance / 4]
-    HashNeighbours.masks.withUnsafeBufferPointer { masks in
+    withUnsafeTemporaryAllocation(of: Int32.self, capacity: self.count) { places in
+      guard let first = places.baseAddress else { return }
       for (number, piece) in pieces.enumerated() {
-        let own = Piece.value(hash, number)
-        piece.withTables { tables in
-          for mask in 0..<count {
-            for at in tables.places(of: own ^ masks[mask])
-            where (tables.hashes[at] ^ hash).nonzeroBitCount <= distance {
-              let other = Int(tables.indices[at])
-              if other > index { found(other) }
-            }
+        let hits = piece.withTables { tables in
+          withUnsafePointer(to: tables) {
+            thaw_near_hashes(
+              $0, hash, Piece.value(hash, number), HashNeighbours.masks, count, Int32(distance),
+              Int32(index), Int32(HashNeighbours.limit), first)
           }
         }
+        for place in places[..<hits] { found(Int(place)) }
       }
     }
   }
@@ -61,7 +67,7 @@ package struct HashNeighbours {
 
     init(_ number: Int, of hashes: [UInt64]) {
       var next = [Int32](repeating: 0, count: 65536)
-      for hash in hashes { next[Piece.value(hash, number)] += 1 }
+      for hash in hashes { next[Int(Piece.value(hash, number))] += 1 }
       var total: Int32 = 0
       for value in next.indices {
         if value % 64 == 0 { before[value / 64] = Int32(starts.count) }
@@ -74,50 +80,33 @@ package struct HashNeighbours {
       self.hashes = hashes
       indices = [Int32](repeating: 0, count: hashes.count)
       for (index, hash) in hashes.enumerated() {
-        let value = Piece.value(hash, number)
+        let value = Int(Piece.value(hash, number))
         self.hashes[Int(next[value])] = hash
         indices[Int(next[value])] = Int32(index)
         next[value] += 1
       }
     }
 
-    static func value(_ hash: UInt64, _ number: Int) -> Int {
-      Int(truncatingIfNeeded: hash >> UInt64(16 * number) & 0xFFFF)
+    static func value(_ hash: UInt64, _ number: Int) -> UInt16 {
+      UInt16(truncatingIfNeeded: hash >> UInt64(16 * number))
     }
 
-    func withTables(_ body: (Tables) -> Void) {
+    func withTables<Result>(_ body: (thaw_hash_piece) -> Result) -> Result {
       taken.withUnsafeBufferPointer { taken in
         before.withUnsafeBufferPointer { before in
           starts.withUnsafeBufferPointer { starts in
             hashes.withUnsafeBufferPointer { hashes in
               indices.withUnsafeBufferPointer { indices in
                 body(
-                  Tables(
-                    taken: taken, before: before, starts: starts, hashes: hashes, indices: indices))
+                  thaw_hash_piece(
+                    taken: taken.baseAddress, before: before.baseAddress,
+                    starts: starts.baseAddress, hashes: hashes.baseAddress,
+                    indices: indices.baseAddress))
               }
             }
           }
         }
       }
-    }
-  }
-
-  /// A piece without counting of references.
-  private struct Tables {
-    let taken: UnsafeBufferPointer<UInt64>
-    let before, starts: UnsafeBufferPointer<Int32>
-    let hashes: UnsafeBufferPointer<UInt64>
-    let indices: UnsafeBufferPointer<Int32>
-
-    /// Where the hashes with a value of the piece stand, the first of them.
-    @inline(__always)
-    func places(of value: Int) -> Range<Int> {
-      let (word, bit) = (taken[value &>> 6], UInt64(truncatingIfNeeded: value & 63))
-      guard word &>> bit & 1 != 0 else { return 0..<0 }
-      let below = (word & ((1 &<< bit) &- 1)).nonzeroBitCount
-      let place = Int(before[value &>> 6]) &+ below
-      let (first, end) = (Int(starts[place]), Int(starts[place &+ 1]))
-      return first..<min(end, first &+ HashNeighbours.limit)
     }
   }
 }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw_hashes.h"
+
+// Compiled for processors that count bits, too; the loader takes what the processor has. ThreadSanitizer cannot
+// follow: the loader chooses before it has started.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THAW_SANITIZED 1
+#endif
+#endif
+#if defined(__x86_64__) && !defined(THAW_SANITIZED)
+#define THAW_COUNTS_BITS __attribute__((target_clones("avx2", "default")))
+#else
+#define THAW_COUNTS_BITS
+#endif
+
+THAW_COUNTS_BITS
+size_t thaw_near_hashes(const thaw_hash_piece *piece, uint64_t hash, uint16_t own,
+                        const uint16_t *masks, size_t count, int distance, int32_t behind,
+                        int32_t limit, int32_t *found) {
+  // Most values are nobody's. Which are somebody's is written down without a branch, which nobody could predict.
+  uint16_t values[THAW_HASH_MASKS];
+  size_t taken = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint16_t value = own ^ masks[i];
+    values[taken] = value;
+    taken += piece->taken[value >> 6] >> (value & 63) & 1;
+  }
+  size_t hits = 0;
+  for (size_t i = 0; i < taken; i++) {
+    uint64_t lower = ((uint64_t)1 << (values[i] & 63)) - 1;
+    size_t word = values[i] >> 6;
+    size_t place = (size_t)piece->before[word] +
+                   (size_t)__builtin_popcountll(piece->taken[word] & lower);
+    int32_t at = piece->starts[place];
+    int32_t end = piece->starts[place + 1];
+    if (end - at > limit) end = at + limit;
+    for (; at < end; at++) {
+      if (__builtin_popcountll(piece->hashes[at] ^ hash) > distance) continue;
+      if (piece->indices[at] > behind) found[hits++] = piece->indices[at];
+    }
+  }
+  return hits;
+}
