@@ -70,6 +70,7 @@ package struct Follower {
     case .fineTune: try FineTuneStage(run).follow()
     case .evaluate: try EvaluateStage(context: context).follow(job, in: run)
     case .search: try SearchStage.follow(job, in: run)
+    case .compareBackbones: try BackboneComparison.follow(job, in: run)
     case .diagnoseBatchNorm: try DiagnoseBatchNormStage(context: context).follow(job, in: run)
     case .verify: break
     }

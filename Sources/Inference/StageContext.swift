@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SystemPackage
 package import ThawBackbones
 package import ThawConsole
 package import ThawExecution
@@ -89,6 +90,35 @@ package struct StageContext: Sendable {
   /// - Throws: ``PipelineError/interrupted`` when the work is to stop.
   package func checkInterruption() throws(PipelineError) {
     if isInterrupted() { throw .interrupted }
+  }
+
+  /// Has the ranks of a job share pieces of work: each does its own, then those that nobody has begun. Alone,
+  /// this process does them all, in their order.
+  ///
+  /// - Parameters:
+  ///   - count: pieces, the same number on every rank.
+  ///   - run: the run directory, where pieces are claimed.
+  ///   - mayTakeLong: whether one piece may take any time.
+  ///   - body: does one piece, given its index.
+  /// - Throws: on all ranks ``PipelineError/interrupted`` when one of them was asked to stop; what `body` throws.
+  package func share(
+    pieces count: Int, in run: FilePath, mayTakeLong: Bool = false, _ body: (Int) throws -> Void
+  ) throws {
+    guard ranks.isInJob else { return try (0..<count).forEach(body) }
+    let claims = try ranks.claims(in: run)
+    try ranks.meet()
+    do {
+      for piece in PieceClaims.order(pieces: count, rank: ranks.rank, of: ranks.count)
+      where try claims.claim(piece) {
+        if try ranks.isStopAsked() { throw PipelineError.interrupted }
+        try body(piece)
+      }
+    } catch PipelineError.interrupted {
+      try ranks.askToStop()
+    }
+    let isStopped = try ranks.agreeToStop(isIdle: mayTakeLong)
+    if ranks.isLeader { claims.remove() }
+    if isStopped { throw PipelineError.interrupted }
   }
 
   /// Compiles for the chosen engine, in inference and in training.

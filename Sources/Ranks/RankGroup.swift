@@ -164,6 +164,7 @@ package final class RankGroup: Sendable {
       guard $0.watched != folder else { return }
       $0.watched = folder
       try? FileSystem.createDirectory(folder)
+      if isLeader { removeSigns(ofRanksFrom: count, in: folder) }
       $0.heartbeat = try? Heartbeat(
         beat(of: rank, in: folder), text: hosts[rank], interval: max(stallSeconds / 12, 0.1))
     }
@@ -177,6 +178,17 @@ package final class RankGroup: Sendable {
 
   private func beat(of rank: Int, in folder: FilePath) -> FilePath {
     folder.appending(".\(rank).alive")
+  }
+
+  /// Of a larger job that was killed: nobody would read or remove them.
+  private func removeSigns(ofRanksFrom first: Int, in folder: FilePath) {
+    for name in (try? FileSystem.list(folder)) ?? [] {
+      let parts = name.string.split(separator: ".")
+      guard parts.count == 2, parts[1] == "alive", let rank = Int(parts[0]), rank >= first else {
+        continue
+      }
+      try? FileSystem.remove(folder.appending(name))
+    }
   }
 
   /// What a rank's sign of life says now; nil when there is none.
@@ -246,9 +258,12 @@ package final class RankGroup: Sendable {
   }
 
   /// Meets the others at the end of a work; true when somebody has asked to stop.
-  package func agreeToStop() throws -> Bool {
+  ///
+  /// - Parameter isIdle: whether the others may take any time to come here, as long as they show that they are
+  ///   alive.
+  package func agreeToStop(isIdle: Bool = false) throws -> Bool {
     guard isInJob else { return false }
-    let asked = try gather(state.withLock(\.hasAskedToStop))
+    let asked = try gather(state.withLock(\.hasAskedToStop), isIdle: isIdle)
     for other in 0..<count where other != rank && asked[other] {
       var byte = [UInt8](repeating: 0, count: 1)
       try byte.withUnsafeMutableBytes { bytes in

@@ -24,6 +24,8 @@ package struct RankJob: Codable, Sendable, Equatable {
     case verify
     /// Heads tried for a search.
     case search
+    /// Pretrained networks compared, before a search.
+    case compareBackbones
     /// Batch norms diagnosed.
     case diagnoseBatchNorm
 
@@ -44,7 +46,7 @@ package struct RankJob: Codable, Sendable, Equatable {
   /// Folder of the cards, where rank 0 was told one.
   package let pretrained: String?
   /// What it is about: the split and the model file that are judged, the folder of the photos that are checked, the
-  /// folds of a search, the options of a diagnosis.
+  /// folds of a search, the networks that are compared, the options of a diagnosis.
   package var subject: [String]
 
   /// Describes a job.

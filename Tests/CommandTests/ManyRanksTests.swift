@@ -260,11 +260,40 @@ struct ManyRanksTests {
     let kept = lines()
     #expect(try trials(workspace.mpi(2, search("killed")).wait()) == alone)
     #expect(kept >= 4 && lines() > kept)
-    // Who was killed leaves its sign of life, which nobody reads when fewer go on; claims are removed.
-    let left = try FileSystem.list(workspace.file("killed/ranks")).map(\.string)
-    #expect(!left.contains { $0.hasPrefix("claims") }, "\(left)")
-    let signs = try FileSystem.list(workspace.file("two/ranks")).map(\.string)
-    #expect(!signs.contains { $0.hasSuffix(".alive") }, "\(signs)")
+    // Who was killed leaves its sign of life and its claims; who goes on removes them.
+    for run in ["killed", "two"] {
+      let left = try FileSystem.list(workspace.file("\(run)/ranks")).map(\.string)
+      #expect(!left.contains { $0.hasPrefix("claims") || $0.hasSuffix(".alive") }, "\(left)")
+    }
+  }
+
+  @Test func networksAreComparedOnRanksAsByOneProcess() throws {
+    let workspace = try Workspace(count: 20)
+    try workspace.addCard("dull", scale: 1e-6)
+    func rows(_ outcome: Outcome) throws -> [String] {
+      try outcome.json()["backbones"].array.map { row in
+        ["name", "accuracy", "logme", "is_kept"].map { "\(row[$0].value ?? "")" }.joined(
+          separator: " ") + " \(row["gap"]["lower"].number)"
+      }
+    }
+    for run in ["one", "two"] {
+      let prepare = ["prepare", "photos", "--run", run, "--backbone", "tiny"]
+      try workspace.start(prepare).wait().succeeded()
+    }
+    func search(_ run: String) -> [String] {
+      ["search", "--run", run, "--backbones", "tiny,dull", "--trials", "2", "--repeats", "2"]
+        + ["--threads", "1", "--json"]
+    }
+    let alone = try rows(workspace.start(search("one")).wait())
+    #expect(alone.count == 2)
+    #expect(try rows(workspace.mpi(2, search("two")).wait()) == alone)
+    #expect(try workspace.text("two/ranks/1.log").contains(": compareBackbones"))
+    // Each rank has computed features of its own photos.
+    let features = workspace.file("two/cache/features")
+    let files = try FileSystem.list(features).flatMap {
+      try FileSystem.list(features.appending($0)).map(\.string)
+    }
+    #expect(files.contains("rows.1"), "\(files)")
   }
 
   @Test func aDiagnosisOfBatchNormsHasTheNumbersOfOneRank() throws {

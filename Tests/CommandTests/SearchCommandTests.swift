@@ -150,22 +150,8 @@ struct SearchCommandTests {
     #expect(result["per_class"].array.count == 3)
   }
 
-  /// A second card with other weights: the first convolution sees a thousandth of the contrast.
-  private func addCard(_ name: String, scale: Float) throws {
-    let cards = workspace.file("cards")
-    try TinyBackbone.write(to: workspace.file("other"), scale: scale)
-    if !FileSystem.exists(cards.appending("tiny.yml")) { try TinyBackbone.write(to: cards) }
-    for ending in ["yml", "safetensors"] {
-      var bytes = try workspace.read("other/tiny.\(ending)")
-      if ending == "yml" {
-        bytes = Array(String(decoding: bytes, as: UTF8.self).replacing("tiny", with: name).utf8)
-      }
-      try AtomicFile.write(cards.appending("\(name).\(ending)"), bytes: bytes)
-    }
-  }
-
   @Test func networksAreComparedAndTheRestIsSearchedOver() throws {
-    try addCard("dull", scale: 1e-6)
+    try workspace.addCard("dull", scale: 1e-6)
     let result = try search("--backbones", "tiny,dull", "--trials", "4", "--json").json()
     let rows = result["backbones"].array
     #expect(Set(rows.map { $0["name"].word }) == ["tiny", "dull"])
@@ -230,4 +216,20 @@ extension JSON {
   fileprivate var number: Double { double ?? .nan }
   fileprivate var whole: Int { int ?? -1 }
   fileprivate var word: String { string ?? "" }
+}
+
+extension Workspace {
+  /// A second card with other weights: the first convolution sees a thousandth of the contrast.
+  func addCard(_ name: String, scale: Float) throws {
+    let cards = file("cards")
+    try TinyBackbone.write(to: file("other"), scale: scale)
+    if !FileSystem.exists(cards.appending("tiny.yml")) { try TinyBackbone.write(to: cards) }
+    for ending in ["yml", "safetensors"] {
+      var bytes = try read("other/tiny.\(ending)")
+      if ending == "yml" {
+        bytes = Array(String(decoding: bytes, as: UTF8.self).replacing("tiny", with: name).utf8)
+      }
+      try AtomicFile.write(cards.appending("\(name).\(ending)"), bytes: bytes)
+    }
+  }
 }

@@ -137,24 +137,14 @@ package struct FeatureStore {
     let pieces = parts.flatMap { $0.pieces(ranks: ranks.count) }
     let rows = parts.reduce(0) { $0 + $1.records.count * $1.views.count }
     let before = cache.rowsOnDisk()
-    let claims = try ranks.claims(in: run)
-    try ranks.meet()
-    do {
-      for piece in PieceClaims.order(pieces: pieces.count, rank: ranks.rank, of: ranks.count)
-      where try claims.claim(piece) {
-        try compute(pieces[piece], plan) { count in
-          if try ranks.isStopAsked() { throw PipelineError.interrupted }
-          guard ranks.isLeader else { return progress.advance(by: count) }
-          // In photos, from the rows of all ranks.
-          progress.update(completed: (cache.rowsOnDisk() - before) * total / max(rows, 1))
-        }
+    try context.share(pieces: pieces.count, in: run) { piece in
+      try compute(pieces[piece], plan) { count in
+        if try ranks.isStopAsked() { throw PipelineError.interrupted }
+        guard ranks.isLeader else { return progress.advance(by: count) }
+        // In photos, from the rows of all ranks.
+        progress.update(completed: (cache.rowsOnDisk() - before) * total / max(rows, 1))
       }
-    } catch PipelineError.interrupted {
-      try ranks.askToStop()
     }
-    let isStopped = try ranks.agreeToStop()
-    if ranks.isLeader { claims.remove() }
-    if isStopped { throw PipelineError.interrupted }
     try cache.refresh()
   }
 

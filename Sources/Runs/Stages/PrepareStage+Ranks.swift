@@ -73,28 +73,17 @@ extension PrepareStage {
     let pieces = stride(from: 0, to: files.count, by: size).map {
       Array(files[$0..<min($0 + size, files.count)])
     }
-    let claims = try ranks.claims(in: run.path)
-    try ranks.meet()
     let progress = context.console.progress("Checking photos", total: files.count)
     let options = DatasetVerification.Options(
       threads: context.threads,
       journal: DatasetVerification.journal(of: ranks.rank, beside: run.verifiedPhotos))
-    do {
-      for piece in PieceClaims.order(pieces: pieces.count, rank: ranks.rank, of: ranks.count)
-      where try claims.claim(piece) {
-        if try ranks.isStopAsked() { throw PipelineError.interrupted }
-        _ = try DatasetVerification.run(
-          scan.only(pieces[piece]), with: verifier, options: options
-        ) { _ in try context.checkInterruption() }
-        progress.advance(by: pieces[piece].count)
-      }
-    } catch PipelineError.interrupted {
-      try ranks.askToStop()
+    defer { progress.finish() }
+    try context.share(pieces: pieces.count, in: run.path) { piece in
+      _ = try DatasetVerification.run(
+        scan.only(pieces[piece]), with: verifier, options: options
+      ) { _ in try context.checkInterruption() }
+      progress.advance(by: pieces[piece].count)
     }
-    let isStopped = try ranks.agreeToStop()
-    if ranks.isLeader { claims.remove() }
-    progress.finish()
-    if isStopped { throw PipelineError.interrupted }
   }
 
   private func requireSamePhotos(_ scan: FolderScan) throws {

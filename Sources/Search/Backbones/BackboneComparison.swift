@@ -4,6 +4,7 @@ import ThawConsole
 import ThawDatasets
 import ThawDiagnosis
 import ThawInference
+package import ThawRanks
 import ThawRecipes
 package import ThawRuns
 import ThawTensors
@@ -70,12 +71,19 @@ package struct BackboneComparison {
     self.limit = limit
   }
 
-  private struct Judged {
+  /// One network whose features are in the cache.
+  private struct Candidate {
+    let name: String
+    let network: TransferNetwork
+    let features: FeatureStore
+    let speed: Double?
+  }
+
+  /// What its features are worth.
+  private struct Judged: Codable {
     let name: String
     let correct: [Bool]
     let logME: Double
-    let speed: Double?
-    let costs: NetworkCosts
   }
 
   /// The networks, the best first.
@@ -87,8 +95,34 @@ package struct BackboneComparison {
         "networks are compared by photos with one label each; here they may have several.")
     }
     let photos = subset()
-    let judged = try names.map { try judge($0, photos) }
-    return BackboneComparison.rows(judged)
+    let (candidates, judged) = try run.together(
+      .compareBackbones, subject: [String(limit)] + names
+    ) { try judgeTogether(names, photos) }
+    return try rows(candidates, judged)
+  }
+
+  /// Takes part on a rank that follows.
+  ///
+  /// - Throws: as ``compare(_:)``.
+  package static func follow(_ job: RankJob, in run: OpenRun) throws {
+    guard let limit = job.subject.first.flatMap({ Int($0) }) else { return }
+    let comparison = BackboneComparison(run, limit: limit)
+    _ = try run.together(.compareBackbones) {
+      try comparison.judgeTogether(Array(job.subject.dropFirst()), comparison.subset())
+    }
+  }
+
+  /// The ranks of a job compute the features of each network together; then each judges whole networks.
+  private func judgeTogether(
+    _ names: [String], _ photos: [Manifest.Record]
+  ) throws -> ([Candidate], [Judged]) {
+    let heads = HeadTraining(run)
+    let candidates = try names.map { try candidate($0, photos, heads) }
+    var own: [Judged] = []
+    try run.context.share(
+      pieces: names.count, in: run.directory.path, mayTakeLong: true
+    ) { own.append(try judged(candidates[$0], photos)) }
+    return (candidates, try run.context.ranks.gather(own).flatMap(\.self))
   }
 
   /// The network to take: of those that cannot be told from the best, the fastest.
@@ -106,20 +140,28 @@ package struct BackboneComparison {
     return records.indices.filter { assignment.folds[$0] <= 0 }.map { records[$0] }
   }
 
-  private func judge(_ name: String, _ photos: [Manifest.Record]) throws -> Judged {
+  private func candidate(
+    _ name: String, _ photos: [Manifest.Record], _ heads: HeadTraining
+  ) throws -> Candidate {
     var recipe = run.recipe
     recipe.backbone = name
-    let heads = HeadTraining(run)
     let network = try heads.network(recipe)
     let store = try FeatureStore(network, of: run, precision: FeaturePrecision(recipe.cache))
     let clock = ContinuousClock.now
     let computed = try store.fill(photos)
     let seconds = clock.duration(to: .now) / .seconds(1)
+    return Candidate(
+      name: name, network: network, features: store,
+      speed: computed < 32 ? nil : Double(computed) / seconds)
+  }
+
+  private func judged(_ candidate: Candidate, _ photos: [Manifest.Record]) throws -> Judged {
+    let name = candidate.name
     guard case .single(let labels) = SampleLabels(of: photos, in: run.manifest) else {
       throw PipelineError.interrupted
     }
     let features = CachedFeatures(
-      clean: try store.matrix(photos), labels: .single(labels)
+      clean: try candidate.features.matrix(photos), labels: .single(labels)
     ).tensor
     var groups = Array(labels.indices)
     for members in run.manifest.sameness(of: photos) {
@@ -129,7 +171,7 @@ package struct BackboneComparison {
     let progress = run.context.console.progress(
       "Judging \(name)", total: nil, unit: "solutions")
     let probabilities = try CrossValidation.probabilities(
-      features, labels: labels, groups: groups, classes: classes, seed: recipe.seed,
+      features, labels: labels, groups: groups, classes: classes, seed: run.recipe.seed,
       onSolve: { progress.advance() })
     progress.finish()
     let correct = labels.indices.map { photo -> Bool in
@@ -138,9 +180,7 @@ package struct BackboneComparison {
       return row.firstIndex(of: highest) == labels[photo]
     }
     return Judged(
-      name: name, correct: correct, logME: try evidence(features, labels, classes, of: name),
-      speed: computed < 32 ? nil : Double(computed) / seconds,
-      costs: try NetworkCosts(network, run.context))
+      name: name, correct: correct, logME: try evidence(features, labels, classes, of: name))
   }
 
   /// LogME of at most 300 photos, evenly taken.
@@ -160,17 +200,22 @@ package struct BackboneComparison {
     return score
   }
 
-  private static func rows(_ judged: [Judged]) -> [Row] {
+  /// Measures what each network costs, when nothing else is computed here.
+  private func rows(_ candidates: [Candidate], _ judged: [Judged]) throws -> [Row] {
     func accuracy(_ item: Judged) -> Double {
       Double(item.correct.count { $0 }) / Double(max(item.correct.count, 1))
     }
-    let sorted = judged.sorted { (-accuracy($0), -$0.logME) < (-accuracy($1), -$1.logME) }
+    let sorted = judged.sorted {
+      (-accuracy($0), -$0.logME, $0.name) < (-accuracy($1), -$1.logME, $1.name)
+    }
     guard let best = sorted.first else { return [] }
-    return sorted.map { item in
-      let gap = self.gap(item.correct, best.correct)
+    return try sorted.compactMap { item in
+      guard let candidate = candidates.first(where: { $0.name == item.name }) else { return nil }
+      let costs = try NetworkCosts(candidate.network, run.context)
+      let gap = BackboneComparison.gap(item.correct, best.correct)
       return Row(
         name: item.name, accuracy: accuracy(item), gap: gap, logME: item.logME,
-        featuresPerSecond: item.speed, latency: item.costs.latency, size: item.costs.size,
+        featuresPerSecond: candidate.speed, latency: costs.latency, size: costs.size,
         isKept: gap.upper >= 0)
     }
   }
