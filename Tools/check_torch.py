@@ -147,7 +147,8 @@ def contract_of(program, model, more, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="of torchvision, or timm:NAME; with =CARD where"
+                        " tensors do not tell the network")
     parser.add_argument("--kinds", default="plain,run,legacy,half")
     parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--thaw", default=".build/release/thaw")
@@ -156,22 +157,24 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     wrong = 0
     for name in arguments.networks.split(","):
-        side = 299 if name == "inception_v3" else 224
-        # A photo of the network's size: what resizing does is another test's affair.
-        rows, columns = np.mgrid[:side, :side]
-        square = np.stack(
-            [128 + 90 * np.sin(columns / 23 + rows / 41), 40 + 180 * ((columns // 37 + rows // 29) % 2),
-             255 * rows / side], -1).astype("uint8")
+        name, _, told = name.partition("=")
         picture = folder / "photo.png"
         model, expected, pixels = None, None, None
         for kind in arguments.kinds.split(","):
-            more = ["--card", NETWORKS[name]] if NETWORKS[name] else []
+            card = told or NETWORKS.get(name)
+            more = ["--card", card] if card else []
             try:
                 if model is None:
                     torch.save(build(name).state_dict(), folder / "first.pth")
                     contract = contract_of(program, folder / "first.pth", more, folder)
                     (folder / "first.pth").unlink()
-                    target = int(contract["input_size"] / contract["crop_fraction"])
+                    # A photo of the network's size: what resizing does is another test's affair.
+                    side = contract["input_size"]
+                    rows, columns = np.mgrid[:side, :side]
+                    square = np.stack(
+                        [128 + 90 * np.sin(columns / 23 + rows / 41), 40 + 180 * ((columns // 37 + rows // 29) % 2),
+                         255 * rows / side], -1).astype("uint8")
+                    target = int(side / contract["crop_fraction"])
                     frame = np.zeros((target, target, 3), "uint8")
                     edge = int(round((target - side) / 2))
                     frame[edge:edge + side, edge:edge + side] = square
