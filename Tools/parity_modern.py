@@ -107,6 +107,22 @@ def convnext_name(path):
     return f"{block}.block.{number}.{leaf}"
 
 
+def regnet_name(path):
+    """torchvision's name of what timm calls `path`."""
+    for theirs, ours in {"stem.conv": "stem.0", "stem.bn": "stem.1", "head.fc": "fc"}.items():
+        if path.startswith(theirs + "."):
+            return ours + path[len(theirs):]
+    stage, block, layer, rest = path[1:].split(".", 3)
+    number = int(block[1:]) - 1
+    if layer == "se":
+        own = f"f.se.{rest}"
+    else:
+        kind, leaf = rest.split(".")
+        part = {"conv1": "f.a", "conv2": "f.b", "conv3": "f.c", "downsample": "proj"}[layer]
+        own = f"{part}.{0 if kind == 'conv' else 1}.{leaf}"
+    return f"trunk_output.block{stage}.block{stage}-{number}.{own}"
+
+
 def keras_name(layer):
     """timm's name of a layer of Keras's EfficientNet."""
     top = {"stem_conv": "conv_stem", "stem_bn": "bn1", "top_conv": "conv_head", "top_bn": "bn2",
@@ -148,6 +164,13 @@ NETWORKS = {
     "convnext_tiny": (torchvision_model, "convnext_tiny", same, 1.0),
     "tf_efficientnet_b0": (timm_model, "tf_efficientnet_b0", same, 1.1),
     "tf_efficientnet_b2": (timm_model, "tf_efficientnet_b2", same, 1.05),
+    "tf_efficientnetv2_b0": (timm_model, "tf_efficientnetv2_b0", same, 1.05),
+    "tf_efficientnetv2_b2": (timm_model, "tf_efficientnetv2_b2", same, 1.05),
+    "tf_efficientnetv2_s": (timm_model, "tf_efficientnetv2_s", same, 1.05),
+    "efficientnetv2_rw_t": (timm_model, "efficientnetv2_rw_t", same, 1.05),
+    "efficientnetv2_rw_s": (timm_model, "efficientnetv2_rw_s", same, 1.05),
+    "regnetx_004": (timm_model, "regnetx_004", regnet_name, 1.0),
+    "regnety_008": (timm_model, "regnety_008", regnet_name, 1.0),
     "efficientnet_b0 by timm": (timm_model, "efficientnet_b0", efficientnet_name, 1.1),
     "convnext_tiny by timm": (timm_model, "convnext_tiny", convnext_name, 1.0),
 }
@@ -156,7 +179,7 @@ KERAS = {
     "efficientnet_b1_keras": ("EfficientNetB1", 1.05),
 }
 SIZES = [(64, 64), (75, 67)]
-GRADIENTS = ["efficientnet_b0", "convnext_tiny", "tf_efficientnet_b0"]
+GRADIENTS = ["efficientnet_b0", "convnext_tiny", "tf_efficientnet_b0", "tf_efficientnetv2_b0"]
 
 
 def images(size):

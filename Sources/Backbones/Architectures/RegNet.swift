@@ -8,14 +8,16 @@ package import ThawNetwork
 /// squeeze-and-excitation behind the grouped one.
 ///
 /// The widths of the blocks are w0 + wa * i, moved to the nearest w0 * wm^k and to multiples of 8; blocks of
-/// one width are a stage. Layer names are torchvision's; timm's and transformers' are translated.
+/// one width are a stage. torchvision and timm then round to the width of the groups, and differ where that lies
+/// half way: `regnetx_004`, `regnety_008` and `regnety_080` are timm's. Layer names are torchvision's; timm's and
+/// transformers' are translated.
 ///
 /// Layer groups: `early` (stem, stages 1-2, to stride 8), `stage3`, `stage4`, `head`. Input: 32 pixels or
 /// more.
 ///
 /// - Source: Radosavovic et al. 2020, arXiv:2003.13678; torchvision.models.regnet.
 package struct RegNet: NetworkFamily {
-  static let names = variants.map { "regnet_\($0.name)" }
+  static let names = variants.map(\.network)
 
   private let name: String
   private let variant: Variant
@@ -23,7 +25,7 @@ package struct RegNet: NetworkFamily {
   private let depths: [Int]
 
   init?(name: String) {
-    guard let variant = RegNet.variants.first(where: { name == "regnet_\($0.name)" }) else {
+    guard let variant = RegNet.variants.first(where: { $0.network == name }) else {
       return nil
     }
     self.name = name
@@ -94,8 +96,13 @@ package struct RegNet: NetworkFamily {
       var width = Int((exact / 8).rounded(.toNearestOrEven)) * 8
       // A multiple of the groups' width, not more than 10 % below.
       let group = min(variant.groupWidth, width)
-      let rounded = max(group, (width + group / 2) / group * group)
-      width = Double(rounded) < 0.9 * Double(width) ? rounded + group : rounded
+      if variant.isTimms {
+        // The nearest, the even one of two.
+        width = Int((Double(width) / Double(group)).rounded(.toNearestOrEven)) * group
+      } else {
+        let rounded = max(group, (width + group / 2) / group * group)
+        width = Double(rounded) < 0.9 * Double(width) ? rounded + group : rounded
+      }
       if widths.last == width {
         depths[depths.count - 1] += 1
       } else {
@@ -112,7 +119,7 @@ package struct RegNet: NetworkFamily {
   }
 
   private static let timm = [NamePattern]([
-    "stem.conv.*": "stem.0.*", "stem.bn.*": "stem.1.*",
+    "head.fc.*": "fc.*", "stem.conv.*": "stem.0.*", "stem.bn.*": "stem.1.*",
     "s#.b#.conv1.conv.*": "trunk_output.block{0}.block{0}-{1-1}.f.a.0.*",
     "s#.b#.conv1.bn.*": "trunk_output.block{0}.block{0}-{1-1}.f.a.1.*",
     "s#.b#.conv2.conv.*": "trunk_output.block{0}.block{0}-{1-1}.f.b.0.*",
@@ -132,6 +139,10 @@ package struct RegNet: NetworkFamily {
     let factor: Double
     let groupWidth: Int
     var hasGates: Bool { name.hasPrefix("y") }
+    /// Whether its widths are those that timm has and torchvision has not.
+    var isTimms: Bool { !name.contains("f") }
+    /// What timm calls `regnetx_004` has the name that timm gives it.
+    var network: String { isTimms ? "regnet\(name)" : "regnet_\(name)" }
 
     init(
       _ name: String, _ depth: Int, _ initial: Double, _ slope: Double, _ factor: Double,
@@ -146,7 +157,8 @@ package struct RegNet: NetworkFamily {
     }
   }
 
-  /// torchvision's; those it lacks as timm has them (`regnety_064`).
+  /// torchvision's; those it lacks as timm has them (`regnety_064`), and those of timm's whose widths are
+  /// rounded otherwise.
   private static let variants = [
     Variant("y_400mf", 16, 48, 27.89, 2.09, 8), Variant("y_800mf", 14, 56, 38.84, 2.4, 16),
     Variant("y_1_6gf", 27, 48, 20.71, 2.65, 24), Variant("y_3_2gf", 21, 80, 42.63, 2.66, 24),
@@ -162,5 +174,8 @@ package struct RegNet: NetworkFamily {
     Variant("x_200mf", 13, 24, 36.44, 2.49, 8), Variant("x_600mf", 16, 48, 36.97, 2.24, 24),
     Variant("x_6_4gf", 17, 184, 60.83, 2.07, 56),
     Variant("x_12gf", 19, 168, 73.36, 2.37, 112),
+    Variant("x_4gf", 23, 96, 38.65, 2.43, 40), Variant("y_4gf", 22, 96, 31.41, 2.24, 64),
+    Variant("x_004", 22, 24, 24.48, 2.54, 16), Variant("y_008", 14, 56, 38.84, 2.4, 16),
+    Variant("y_080", 17, 192, 76.82, 2.19, 56),
   ]
 }

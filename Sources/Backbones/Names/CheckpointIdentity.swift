@@ -142,6 +142,7 @@ package struct CheckpointIdentity: Sendable {
     if architecture.hasPrefix("inception") {
       return isKeras ? keras(.tf(), size) : .tf(inputSize: size)
     }
+    if let usual = usual(efficientNetV2: architecture) { return usual }
     if architecture == "xception" || architecture.hasPrefix("tf_mobilenetv3") {
       return .tf(inputSize: size)
     }
@@ -153,6 +154,28 @@ package struct CheckpointIdentity: Sendable {
         architecture.hasPrefix("mobilenet") ? .tf() : .torch()
       }
     return keras(values, size)
+  }
+
+  /// EfficientNetV2 is looked at larger than it was trained; what TensorFlow's larger ones, and torchvision's
+  /// large one, see lies in [-1, 1].
+  private static func usual(efficientNetV2 architecture: String) -> Preprocessing? {
+    let sizes = [
+      "s": 384, "m": 480, "l": 480, "xl": 512, "b0": 224, "b1": 240, "b2": 260, "b3": 300,
+      "rw_t": 288, "rw_s": 384, "rw_m": 416,
+    ]
+    let prefixes = ["efficientnet_v2_", "efficientnetv2_", "tf_efficientnetv2_"]
+    guard let prefix = prefixes.first(where: architecture.hasPrefix) else { return nil }
+    let variant = String(architecture.dropFirst(prefix.count))
+    guard let size = sizes[variant] else { return nil }
+    let isBase = variant.hasPrefix("b")
+    let isSymmetric =
+      prefix == "tf_efficientnetv2_" && !isBase || architecture == "efficientnet_v2_l"
+    let values: Preprocessing = isSymmetric ? .tf(inputSize: size) : .torch(inputSize: size)
+    let crops = ["b0": 0.875, "b1": 0.882, "b2": 0.89, "b3": 0.904]
+    let isBilinear = ["efficientnet_v2_s", "efficientnet_v2_m"].contains(architecture)
+    return Preprocessing(
+      inputSize: size, scale: values.scale, mean: values.mean, std: values.std,
+      interpolation: isBilinear ? .bilinear : .bicubic, cropFraction: crops[variant] ?? 1)
   }
 
   /// DeiT's weights are of timm's ViT and have other numbers; no tensor shows which a file's are.

@@ -100,10 +100,12 @@ struct ForeignNames: Sendable {
       holds: { $0.hasPrefix("vit_") && $0.contains("_plain") },
       translate: VisionTransformerNames.towerBeforeNorm),
     ForeignNames(
-      label: "transformers' names", holds: { $0.hasPrefix("regnet_y_") },
+      label: "transformers' names",
+      holds: { $0.hasPrefix("regnet_y_") || $0.hasPrefix("regnety_") },
       translate: { (regNetGates + regNet).translate($0) }),
     ForeignNames(
-      label: "transformers' names", holds: { $0.hasPrefix("regnet_x_") },
+      label: "transformers' names",
+      holds: { $0.hasPrefix("regnet_x_") || $0.hasPrefix("regnetx_") },
       translate: { (regNetPlain + regNet).translate($0) }),
     ForeignNames(
       label: "transformers' names",

@@ -68,6 +68,9 @@ extension TimmNames {
     if name.hasPrefix("convnext_") {
       return inverted(convNeXtLayers) { architecture.path(of: $0, naming: .published)?.description }
     }
+    if name.hasPrefix("regnet") {
+      return inverted(regNetLayers) { architecture.path(of: $0, naming: .published)?.description }
+    }
     guard let translate = translation(for: name) else { return [:] }
     return inverted(name.hasPrefix("vgg") ? vggLayers : mobileNetLayers, translate)
   }
@@ -92,6 +95,14 @@ extension TimmNames {
         ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"].map {
           "blocks.\(stage).\(block).\($0)"
         }
+      }
+    }
+  private static let regNetLayers: [String] =
+    ["stem.conv", "stem.bn", "head.fc"]
+    + (1...4).flatMap { stage in
+      (1...30).flatMap { block in
+        (["conv1", "conv2", "conv3", "downsample"].flatMap { ["\($0).conv", "\($0).bn"] }
+          + ["se.fc1", "se.fc2"]).map { "s\(stage).b\(block).\($0)" }
       }
     }
   private static let convNeXtLayers: [String] =
@@ -154,12 +165,11 @@ extension Architecture {
   /// - Returns: name and shape by our path; nil when timm has no such network.
   package func timmTensors(_ graph: Graph) -> [ParameterPath: (name: String, shape: Shape)]? {
     let isOurs = ["_keras", "_flat", "_pooled"].contains { name.hasSuffix($0) }
-    // timm has torchvision's EfficientNetV2 with TensorFlow's padding only, and counts the blocks of
-    // RegNet otherwise; its MobileNetV3 has another epsilon than torchvision's.
-    let isElsewhere = ["cifar_", "efficientnet_v2_", "regnet_", "mobilenet_v3_", "squeezenet"]
-      .contains {
-        name.hasPrefix($0)
-      }
+    // timm's MobileNetV3 and EfficientNetV2 have another epsilon than torchvision's, and some of its RegNets
+    // other widths.
+    let isElsewhere =
+      ["cifar_", "efficientnet_v2_", "mobilenet_v3_", "squeezenet"].contains(where: name.hasPrefix)
+      || ["regnet_x_400mf", "regnet_y_800mf", "regnet_y_8gf"].contains(name)
     guard !isOurs, !isElsewhere, name != Architecture.onnxName else { return nil }
     // transformers' features and its DeiT's second token are none of timm's.
     if let shape = VisionTransformerShape(name: name),
