@@ -72,7 +72,10 @@ def disturbed(name, pixels):
         for key, value in model.named_parameters():
             if key.endswith(("layer_scale", ".gamma")):
                 value.uniform_(0.1, 0.5)
-        last = [part for part in model.modules() if isinstance(part, torch.nn.Linear)][-1]
+        last = [part for part in model.modules() if isinstance(part, (torch.nn.Linear, torch.nn.Conv2d))][-1]
+        # torchvision's vision transformers begin with zeros.
+        if not last.weight.any():
+            last.weight.normal_(0, 0.02)
         last.weight *= 2 / model(pixels).std()
     return model
 
