@@ -28,7 +28,10 @@ struct ForeignModelOptions: ParsableArguments {
 /// in.
 struct ForeignWeightsOptions: ParsableArguments {
   @Option(
-    help: "With a checkpoint trained elsewhere: the card whose network and preprocessing it has.",
+    help: """
+      With a checkpoint trained elsewhere: the card whose network and preprocessing it has, or the name of a \
+      network that has no card.
+      """,
     completion: Completions.cards)
   var card: String?
 

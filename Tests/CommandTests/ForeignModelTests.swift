@@ -16,17 +16,47 @@ struct ForeignModelTests {
   /// `foreign.safetensors`: an EfficientNet-Lite0 with two classes and nothing said about it.
   init() throws {
     workspace = try Workspace(count: 3)
-    let graph = try Architecture(named: "efficientnet_lite0").graph(Head(classes: 2))
+    try write("efficientnet_lite0", to: "foreign.safetensors")
+  }
+
+  private func write(_ architecture: String, to file: String) throws {
+    let graph = try Architecture(named: architecture).graph(Head(classes: 2))
     let parameters = Parameters.procedural(for: graph)
     let tensors = parameters.paths.compactMap { path in
       parameters[path].map { StoredTensor(path.description, $0) }
     }
-    try SafetensorsWriter.write(workspace.file("foreign.safetensors"), tensors)
+    try SafetensorsWriter.write(workspace.file(file), tensors)
   }
 
   private func json(_ text: String) throws -> [String: Any] {
     try #require(
       try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  /// Where tensors fit two networks the advice names both, and each name can be given.
+  @Test func aNetworkThatHasNoCardIsNamedByItself() throws {
+    let names = ["mobilenetv3_small_075", "tf_mobilenetv3_small_075"]
+    try write(names[1], to: "twins.safetensors")
+    func predict(_ more: String...) throws -> Outcome {
+      let command = ["predict", "--model", "twins.safetensors", "photos", "--logits", "--json"]
+      return try workspace.start(command + more).wait()
+    }
+    let refused = try predict()
+    #expect(refused.status == 65)
+    #expect(refused.stderr.contains("\(names.joined(separator: ", ")) alike"))
+    let answers = try names.map { name in
+      let outcome = try predict("--card", name)
+      outcome.succeeded()
+      #expect(outcome.stderr.contains(name))
+      return outcome.stdout
+    }
+    #expect(answers[0] != answers[1])
+    #expect(try predict("--card", "tf_mobilenetv3_small_076").status != 0)
+    let imported = [
+      "pretrained", "import", "twins.safetensors", "--name", "mine", "--card", names[1],
+    ]
+    try workspace.start(imported).wait().succeeded()
+    #expect(try workspace.text("cards/mine.yml").contains("architecture: \(names[1])"))
   }
 
   @Test func inspectSaysWhatItIsAndWhy() throws {

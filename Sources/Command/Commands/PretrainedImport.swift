@@ -153,8 +153,10 @@ struct PretrainedImport: ParsableCommand {
   /// Takes a checkpoint in under a name of its own.
   private func importOwn(_ name: String, _ store: PretrainedStore) throws -> BackboneCard {
     let isPlain = weightsKey == nil && !renameTensors && !allowMissing
-    if let card, isPlain, try FileStatus(of: file).kind != .directory {
-      let like = try store.card(named: card)
+    // A name that is no card's may be an architecture's; else it is refused below.
+    if let card, let like = try? store.card(named: card), isPlain,
+      try FileStatus(of: file).kind != .directory
+    {
       do {
         if like.architecture != Architecture.onnxName {
           return try store.importOwn(.init(file: file, name: name, classes: classes), like: like)

@@ -82,7 +82,7 @@ package struct ForeignModel {
   /// The same for weights that may end with the features.
   func readNetwork() throws -> Network {
     let path = file.checkpoint.path.displayed
-    let named = try reference.card.map { try context.pretrained.card(named: $0) }
+    let (named, asked) = try named()
     let cards = named.map { [$0] } ?? knownCards()
     guard reference.preprocessing == nil else {
       throw PipelineError.usage(
@@ -94,7 +94,7 @@ package struct ForeignModel {
         "the network of the card \(named.name) is in its own file, so \(path) cannot be weights of it."
           + " Leave --card out to have the network recognised, or name a card of a known one.")
     }
-    let recognised = try recognise(cards: cards, card: named)
+    let recognised = try recognise(cards: cards, asked: asked)
     let (fit, checkpoint) = (recognised.fit, recognised.checkpoint)
     let pickled = checkpoint.surroundings?.normalization
     let stated =
@@ -232,8 +232,21 @@ package struct ForeignModel {
     let otherParts: [String]
   }
 
+  /// What --card names: a card and its architecture, or an architecture that no card is called like.
+  private func named() throws -> (card: BackboneCard?, architecture: String?) {
+    guard let name = reference.card else { return (nil, nil) }
+    do {
+      let card = try context.pretrained.card(named: name)
+      return (card, card.architecture)
+    } catch BackboneError.unknownCard where Architecture.names.contains(name) {
+      return (nil, name)
+    }
+  }
+
   /// The network, when it is certain.
-  private func recognise(cards: [BackboneCard], card: BackboneCard?) throws -> Recognised {
+  ///
+  /// - Parameter asked: the architecture that it is said to be.
+  private func recognise(cards: [BackboneCard], asked: String?) throws -> Recognised {
     let (checkpoint, order) = try renamed()
     let path = checkpoint.path.displayed
     func identity(_ architecture: String?) throws -> CheckpointIdentity {
@@ -241,7 +254,7 @@ package struct ForeignModel {
         checkpoint, cards: cards, architecture: architecture, key: reference.weightsKey,
         configuration: file.configuration)
     }
-    var found = try identity(card?.architecture ?? order)
+    var found = try identity(asked ?? order)
     // What the file says of itself decides between networks that its tensors cannot tell apart.
     var stated = file.statedArchitecture
     if found.certainty == .likely, !modules.isEmpty {
@@ -254,17 +267,17 @@ package struct ForeignModel {
     if found.certainty == .likely, let stated, found.rivals.contains(stated) {
       found = try identity(stated)
     }
-    let isStated = card != nil || found.best?.architecture == stated
+    let isStated = asked != nil || found.best?.architecture == stated
     guard let fit = found.best, fit.isComplete || mayDraw(fit) else {
-      let problem = ForeignProblem(file, nearest: found.nearest, card: card?.name)
+      let problem = ForeignProblem(file, nearest: found.nearest, card: reference.card)
       throw PipelineError.data("\(path): \(problem.text)")
     }
-    if card == nil, let twin = file.statedArchitecture.flatMap(ForeignSummary.twin(named:)) {
+    if asked == nil, let twin = file.statedArchitecture.flatMap(ForeignSummary.twin(named:)) {
       throw PipelineError.data(
         "\(path): its tensors are \(fit.architecture)'s, but the network is \(twin)."
           + " \(ForeignSummary.exportAdvice).")
     }
-    if let question = fit.openQuestion, card == nil {
+    if let question = fit.openQuestion, asked == nil {
       throw PipelineError.data(
         "\(path): its tensors are \(fit.architecture)'s by \(fit.naming), but \(question). If it is"
           + " this network all the same, say whose preprocessing it has with --card NAME.")
