@@ -194,7 +194,9 @@ def main():
                 distance = away(found[0]["logits"], expected)
                 exported = folder / "exported.safetensors"
                 names = "timm" if name.startswith("timm:") else "torchvision"
-                thaw(program, "export", "--model", path, *more, "--output", exported, "--names", names)
+                # Vision transformers have timm's names unless the file itself says how it calls them.
+                way = ["--like", path] if name.startswith("vit_") else ["--names", names]
+                thaw(program, "export", "--model", path, *more, "--output", exported, *way)
                 again = build(name, auxiliary=False).eval()
                 again.load_state_dict(load_file(exported), strict=True)
                 returned = away(logits_of(again, pixels), expected)

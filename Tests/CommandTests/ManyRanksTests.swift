@@ -273,7 +273,7 @@ struct ManyRanksTests {
     func rows(_ outcome: Outcome) throws -> [String] {
       try outcome.json()["backbones"].array.map { row in
         ["name", "accuracy", "logme", "is_kept"].map { "\(row[$0].value ?? "")" }.joined(
-          separator: " ") + " \(row["gap"]["lower"].number)"
+          separator: " ") + " \(row["gap"]["lower"].value ?? "")"
       }
     }
     for run in ["one", "two"] {
