@@ -52,7 +52,8 @@ private struct ModernFixture: Decodable {
   static let networks = [
     "convnext_tiny", "convnext_tiny by timm", "efficientnet_b0", "efficientnet_b0 by timm",
     "efficientnet_b0_keras", "efficientnet_b1", "efficientnet_b1_keras", "efficientnet_b2",
-    "efficientnetv2_rw_s", "efficientnetv2_rw_t", "regnetx_004", "regnety_008",
+    "efficientnet_lite0_timm", "efficientnetv2_rw_s", "efficientnetv2_rw_t", "regnetx_004",
+    "regnety_008",
     "tf_efficientnet_b0", "tf_efficientnet_b2", "tf_efficientnetv2_b0", "tf_efficientnetv2_b2",
     "tf_efficientnetv2_s",
   ]

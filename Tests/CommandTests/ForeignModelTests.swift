@@ -53,10 +53,38 @@ struct ForeignModelTests {
     #expect(answers[0] != answers[1])
     #expect(try predict("--card", "tf_mobilenetv3_small_076").status != 0)
     let imported = [
-      "pretrained", "import", "twins.safetensors", "--name", "mine", "--card", names[1],
+      "pretrained", "import", "twins.safetensors", "--name", "mine", "--card", names[1], "--json",
     ]
-    try workspace.start(imported).wait().succeeded()
-    #expect(try workspace.text("cards/mine.yml").contains("architecture: \(names[1])"))
+    let card = try json(workspace.start(imported).wait().stdout)
+    #expect(card["architecture"] as? String == names[1])
+  }
+
+  /// timm calls by our name a network of the same tensors that pads otherwise.
+  @Test(arguments: [
+    ("efficientnet_lite0", "efficientnet_lite0_timm"),
+    ("tf_efficientnet_lite0", "efficientnet_lite0"),
+  ])
+  func whatTimmsFolderSaysOfItsNetworkIsFollowed(stated: String, own: String) throws {
+    try FileSystem.createDirectory(workspace.file("hub"))
+    try FileSystem.copy(
+      workspace.file("foreign.safetensors"), to: workspace.file("hub/model.safetensors"))
+    let contract = """
+      {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "input_size": [3, 224, 224],
+       "interpolation": "bicubic", "crop_pct": 0.875}
+      """
+    let configuration = """
+      {"architecture": "\(stated)", "num_classes": 2, "pretrained_cfg": \(contract)}
+      """
+    try AtomicFile.write(workspace.file("hub/config.json"), text: configuration)
+    let inspected = try workspace.thaw("pretrained", "inspect", "hub", "--json")
+    let contents = try json(inspected.stdout)
+    #expect(contents["architecture"] as? String == own)
+    #expect(contents["certainty"] as? String == "sure")
+    #expect(contents["rivals"] as? [String] == [])
+    let outcome = try workspace.start(["predict", "--model", "hub", "photos"]).wait()
+    outcome.succeeded()
+    #expect(outcome.stderr.contains("\(own) (all "), "\(outcome.stderr)")
+    #expect(!outcome.stderr.contains("is assumed: the same tensors"))
   }
 
   @Test func inspectSaysWhatItIsAndWhy() throws {
@@ -70,7 +98,7 @@ struct ForeignModelTests {
     #expect((contents["preprocessing"] as? String)?.contains("(x - 127) / 128") == true)
     #expect((contents["missing"] as? [String])?.isEmpty == true)
     let text = try workspace.thaw("pretrained", "inspect", "foreign.safetensors").stdout
-    #expect(text.contains("no other architecture fits"))
+    #expect(text.contains("efficientnet_lite0 is assumed: the same tensors are those of timm's"))
     #expect(text.contains("classes: 2"))
     #expect(!text.contains("bn1.running_mean"), "The verdict first; tensors when asked for.")
     #expect(

@@ -4,8 +4,12 @@ package import ThawNetwork
 
 /// EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, for CPUs.
 ///
-/// Layer names are timm's (`tf_efficientnet_lite0`): `conv_stem`, `blocks.STAGE.INDEX.conv_dw`, …
-/// TensorFlow's "same" padding; batch-norm epsilon 1e-3, momentum 0.01 (0.99 in TensorFlow's terms).
+/// | name | padding | batch-norm epsilon, momentum |
+/// |---|---|---|
+/// | `efficientnet_lite0` (timm's `tf_efficientnet_lite0`) | TensorFlow's "same" | 1e-3, 0.01 (0.99 in TensorFlow's terms) |
+/// | `efficientnet_lite0_timm` (timm's `efficientnet_lite0`) | half the kernel on every side | 1e-5, 0.1 |
+///
+/// Layer names are timm's: `conv_stem`, `blocks.STAGE.INDEX.conv_dw`, …
 ///
 /// Layer groups: `early` (stem, stages 0-2, to stride 8), `middle` (stages 3-4, stride 16), `late`
 /// (stages 5-6 and the 1x1 top, stride 32), `head`.
@@ -13,26 +17,34 @@ package import ThawNetwork
 /// - Source: Tan and Le 2019, arXiv:1905.11946; the Lite variants: tensorflow/tpu, models/official/
 ///   efficientnet/lite (no scaling of stem and top, first and last stage keep their repeats).
 package struct EfficientNetLite: NetworkFamily {
-  static let names = EfficientNetScaling.variants.map { "efficientnet_lite\($0)" }
+  static let names = ["", "_timm"].flatMap { ending in
+    EfficientNetScaling.variants.map { "efficientnet_lite\($0)\(ending)" }
+  }
   private let name: String
   private let scaling: EfficientNetScaling
+  /// Whether it is timm's own, which was not ported from TensorFlow.
+  private let isTimms: Bool
 
   init?(name: String) {
-    guard let number = EfficientNetLite.names.firstIndex(of: name) else { return nil }
-    self.init(variant: number)
+    guard let index = EfficientNetLite.names.firstIndex(of: name) else { return nil }
+    let count = EfficientNetScaling.variants.count
+    self.init(variant: index % count, isTimms: index >= count)
   }
 
   /// The variant `number`, 0 to 4; nil for any other.
-  package init?(variant number: Int) {
+  ///
+  /// - Parameter isTimms: whether it is timm's own, which was not ported from TensorFlow.
+  package init?(variant number: Int, isTimms: Bool = false) {
     guard let scaling = EfficientNetScaling(variant: number, keepsEnds: true) else { return nil }
-    name = "efficientnet_lite\(number)"
+    name = "efficientnet_lite\(number)\(isTimms ? "_timm" : "")"
     self.scaling = scaling
+    self.isTimms = isTimms
   }
 
   /// The network with `head` behind its 1280 pooled features.
   package func graph(head: Head) -> Graph {
     var builder = GraphBuilder(name: name, inputChannels: 3, firstGroup: "early")
-    add(&builder, "conv_stem", "bn1", Convolution2D(inputs: 3, outputs: 32, kernel: 3, stride: 2))
+    add(&builder, "conv_stem", "bn1", convolution(3, 32, kernel: 3, stride: 2))
     builder.add("act1", .activation(.relu6))
     var channels = 32
     for (stage, shape) in EfficientNetScaling.stages.enumerated() {
@@ -47,7 +59,7 @@ package struct EfficientNetLite: NetworkFamily {
         channels = block.outputs
       }
     }
-    add(&builder, "conv_head", "bn2", Convolution2D(inputs: channels, outputs: 1280, kernel: 1))
+    add(&builder, "conv_head", "bn2", convolution(channels, 1280, kernel: 1))
     builder.add("act2", .activation(.relu6))
     builder.add("global_pool", .globalAveragePooling)
     builder.add("flatten", .flatten)
@@ -57,6 +69,8 @@ package struct EfficientNetLite: NetworkFamily {
 
   /// Translates a name of the `efficientnet-lite-pytorch` checkpoints (`_blocks.3._bn0.weight`).
   package func path(ofPublished name: String) -> ParameterPath? {
+    // Those are ported from TensorFlow.
+    guard !isTimms else { return ParameterPath(name) }
     let parts = name.split(separator: ".").map(String.init)
     guard let leaf = parts.last, parts.count >= 2 else { return ParameterPath(name) }
     if parts.count == 2, let layer = EfficientNetLite.publishedTopLevel[parts[0]] {
@@ -86,19 +100,18 @@ package struct EfficientNetLite: NetworkFamily {
     if block.expansion != 1 {
       add(
         &builder, "\(block.path).conv_pw", "\(block.path).bn1",
-        Convolution2D(inputs: block.inputs, outputs: wide, kernel: 1))
+        convolution(block.inputs, wide, kernel: 1))
       builder.add("\(block.path).act1", .activation(.relu6))
       normalization = 2
     }
     add(
       &builder, "\(block.path).conv_dw", "\(block.path).bn\(normalization)",
-      Convolution2D(
-        inputs: wide, outputs: wide, kernel: block.kernel, stride: block.stride, groups: wide))
+      convolution(wide, wide, kernel: block.kernel, stride: block.stride, groups: wide))
     builder.add("\(block.path).act\(normalization)", .activation(.relu6))
     add(
       &builder, "\(block.path).\(block.expansion == 1 ? "conv_pw" : "conv_pwl")",
       "\(block.path).bn\(normalization + 1)",
-      Convolution2D(inputs: wide, outputs: block.outputs, kernel: 1))
+      convolution(wide, block.outputs, kernel: 1))
     if block.stride == 1 && block.inputs == block.outputs {
       builder.add("\(block.path).add", .add, [builder.last, entry])
     }
@@ -108,11 +121,16 @@ package struct EfficientNetLite: NetworkFamily {
     _ builder: inout GraphBuilder, _ path: ParameterPath, _ normalization: ParameterPath,
     _ layer: Convolution2D
   ) {
-    builder.add(path, .convolution(layer))
-    builder.add(
-      normalization,
-      .batchNormalization(
-        BatchNormalization(channels: layer.outputs, epsilon: 1e-3, momentum: 0.01)))
+    let style = isTimms ? .torch : NormalizationStyle(epsilon: 1e-3, momentum: 0.01)
+    builder.addConvolution(path, normalization, layer, style)
+  }
+
+  private func convolution(
+    _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, groups: Int = 1
+  ) -> Convolution2D {
+    var layer = Convolution2D(inputs, outputs, kernel: kernel, stride: stride, groups: groups)
+    if !isTimms { layer.window.padding = .same }
+    return layer
   }
 
   /// The published names count batch norms from 0 and leave 0 out where there is no expansion.
@@ -133,13 +151,4 @@ package struct EfficientNetLite: NetworkFamily {
     "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
     "_fc": "classifier",
   ]
-}
-
-extension Convolution2D {
-  /// A square convolution with TensorFlow's "same" padding and no bias.
-  fileprivate init(inputs: Int, outputs: Int, kernel: Int, stride: Int = 1, groups: Int = 1) {
-    self.init(
-      inputs: inputs, outputs: outputs,
-      window: Window2D(kernel: kernel, stride: stride, padding: .same), groups: groups)
-  }
 }

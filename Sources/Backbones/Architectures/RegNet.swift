@@ -9,7 +9,7 @@ package import ThawNetwork
 ///
 /// The widths of the blocks are w0 + wa * i, moved to the nearest w0 * wm^k and to multiples of 8; blocks of
 /// one width are a stage. torchvision and timm then round to the width of the groups, and differ where that lies
-/// half way: `regnetx_004`, `regnety_008` and `regnety_080` are timm's. Layer names are torchvision's; timm's and
+/// half way: `regnetx_004` and the like are timm's. Layer names are torchvision's; timm's and
 /// transformers' are translated.
 ///
 /// Layer groups: `early` (stem, stages 1-2, to stride 8), `stage3`, `stage4`, `head`. Input: 32 pixels or
@@ -174,7 +174,7 @@ package struct RegNet: NetworkFamily {
     Variant("x_200mf", 13, 24, 36.44, 2.49, 8), Variant("x_600mf", 16, 48, 36.97, 2.24, 24),
     Variant("x_6_4gf", 17, 184, 60.83, 2.07, 56),
     Variant("x_12gf", 19, 168, 73.36, 2.37, 112),
-    Variant("x_4gf", 23, 96, 38.65, 2.43, 40), Variant("y_4gf", 22, 96, 31.41, 2.24, 64),
+    Variant("x_040", 23, 96, 38.65, 2.43, 40), Variant("y_040", 22, 96, 31.41, 2.24, 64),
     Variant("x_004", 22, 24, 24.48, 2.54, 16), Variant("y_008", 14, 56, 38.84, 2.4, 16),
     Variant("y_080", 17, 192, 76.82, 2.19, 56),
   ]

@@ -41,19 +41,21 @@ package struct CheckpointIdentity: Sendable {
   /// - Parameters:
   ///   - cards: where preprocessing and class names of known weights are from.
   ///   - architecture: only this one, when the user says which it is.
+  ///   - stated: the one that the file says it is; of two that fit alike it comes first.
   ///   - configuration: the `config.json` beside the file, for what tensors do not show.
   ///   - key: of several networks in the file the one below this prefix.
   /// - Throws: ``BackboneError`` when `architecture` is unknown; `CheckpointError` when the file can no
   ///   longer be read.
   package init(
     _ checkpoint: Checkpoint, cards: [BackboneCard], architecture: String? = nil,
-    key: String? = nil, configuration: JSONValue? = nil
+    stated: String? = nil, key: String? = nil, configuration: JSONValue? = nil
   ) throws {
     let transformers = VisionTransformerIdentity.architectures(
       in: checkpoint, configuration: configuration, key: key)
+    let listed = Architecture.listed.filter { $0 == stated } + Architecture.listed
     let known =
       try architecture.map { [try Architecture(named: $0)] }
-      ?? (transformers.isEmpty ? Architecture.listed.map(Architecture.init(named:)) : transformers)
+      ?? (transformers.isEmpty ? listed.map(Architecture.init(named:)) : transformers)
     let ranked = WeightFit.all(checkpoint, known, key: key)
     let top = ranked.first
     nearest = top
@@ -100,7 +102,11 @@ package struct CheckpointIdentity: Sendable {
         && other.architecture.split(separator: "_")[0] == best.architecture.split(separator: "_")[0]
       // Keras's definition of a network comes in Keras's files.
       let isElsewhere = !isKeras && other.architecture.hasSuffix("_keras")
-      return other.matched == best.matched && !isForm && !isElsewhere
+      // Which of two EfficientNet-Lites it is is what the file says, or assumed and said.
+      let isAssumed =
+        other.architecture == best.architecture + "_timm"
+        || best.architecture == other.architecture + "_timm"
+      return other.matched == best.matched && !isForm && !isElsewhere && !isAssumed
     }.map(\.architecture)
   }
 
@@ -135,6 +141,9 @@ package struct CheckpointIdentity: Sendable {
   static func usualPreprocessing(of architecture: String, isKeras: Bool) -> Preprocessing {
     if let shape = VisionTransformerShape(name: architecture) { return usual(shape) }
     let size = ["inception", "xception"].contains { architecture.hasPrefix($0) } ? 299 : 224
+    if architecture.hasPrefix("efficientnet_lite"), architecture.hasSuffix("_timm") {
+      return Preprocessing.torch(inputSize: size).withGeometry(interpolation: .bicubic)
+    }
     if architecture.hasPrefix("efficientnet_lite") {
       return .efficientNetLite(inputSize: size)
     }

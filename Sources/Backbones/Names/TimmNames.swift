@@ -7,7 +7,16 @@ package import ThawTensors
 /// timm's names where they differ from the ones a family knows itself.
 ///
 /// - Source: timm, timm/models/vgg.py and mobilenetv3.py (`mobilenetv2_100`).
-enum TimmNames {
+package enum TimmNames {
+  /// Our name of the network that timm calls `name`; `name` where it is the same, or not timm's.
+  ///
+  /// Our EfficientNet-Lite is the one that timm ported from TensorFlow.
+  package static func network(_ name: String) -> String {
+    let plain = String(name.prefix { $0 != "." })
+    if plain.hasPrefix("tf_efficientnet_lite") { return String(plain.dropFirst("tf_".count)) }
+    return plain.hasPrefix("efficientnet_lite") ? "\(plain)_timm" : name
+  }
+
   /// The translation for an architecture; nil when timm has our names, or the family knows its.
   static func translation(for architecture: String) -> ((String) -> String)? {
     if architecture.hasPrefix("vgg") { return vgg }

@@ -188,7 +188,10 @@ struct InspectedFile: Encodable {
     let share = "\(fit.matched) of \(fit.needed) parameters have their tensor, by \(fit.naming)"
     let left = fit.ignored.isEmpty ? "nothing is left over" : "what is left over is ignored"
     return switch identity.certainty {
-    case .sure: "\(share), \(left), and no other architecture fits"
+    case .sure:
+      "\(share), \(left)"
+        + (ForeignSummary.twins(of: fit.architecture).isEmpty
+          ? ", and no other architecture fits" : "")
     case .likely:
       if let question = fit.openQuestion {
         "\(share), \(left); but \(question)"

@@ -61,7 +61,8 @@ struct PretrainedInspect: ParsableCommand {
         : try InspectedFile(
           found, path,
           CheckpointIdentity(
-            checkpoint, cards: cards, key: weightsKey, configuration: found.configuration)))
+            checkpoint, cards: cards, stated: found.statedArchitecture, key: weightsKey,
+            configuration: found.configuration)))
     try session.print(contents, text: contents.summary + (tensors ? "\n" + table(checkpoint) : ""))
   }
 

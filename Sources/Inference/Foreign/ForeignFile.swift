@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SystemPackage
+import ThawBackbones
 package import ThawCheckpoints
 import ThawConsole
 import ThawFiles
@@ -176,8 +177,13 @@ package struct ForeignFile {
   /// The architecture that `config.json` or the checkpoint names, in the library's words.
   package var statedArchitecture: String? {
     let data = checkpoint.surroundings?.data
-    return configuration?["architecture"]?.text ?? data?["arch"]?.text
+    let stated =
+      configuration?["architecture"]?.text ?? data?["arch"]?.text
       ?? data?["args"]?["arch"]?.text ?? data?["args"]?["model"]?.text
       ?? data?["hyper_parameters"]?["arch"]?.text
+    return stated.map(TimmNames.network)
   }
+
+  /// Whether it says that its network is `architecture`.
+  func statesNetwork(_ architecture: String) -> Bool { statedArchitecture == architecture }
 }

@@ -61,9 +61,11 @@ package struct ForeignModel {
       }
       return nil
     }
-    let named = try reference.card.map { try context.pretrained.card(named: $0) }
+    let (named, _) = try named()
     guard let network = try KerasNetwork(checkpoint, freeSide: named?.preprocessing.inputSize)
     else { return nil }
+    // It has its network; of a card only the preprocessing is wanted.
+    if named == nil, let card = reference.card { _ = try context.pretrained.card(named: card) }
     return try read(network, named, named.map { [$0] } ?? knownCards())
   }
 
@@ -251,8 +253,8 @@ package struct ForeignModel {
     let path = checkpoint.path.displayed
     func identity(_ architecture: String?) throws -> CheckpointIdentity {
       try CheckpointIdentity(
-        checkpoint, cards: cards, architecture: architecture, key: reference.weightsKey,
-        configuration: file.configuration)
+        checkpoint, cards: cards, architecture: architecture, stated: file.statedArchitecture,
+        key: reference.weightsKey, configuration: file.configuration)
     }
     var found = try identity(asked ?? order)
     // What the file says of itself decides between networks that its tensors cannot tell apart.

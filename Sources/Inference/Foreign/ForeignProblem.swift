@@ -151,9 +151,10 @@ package struct ForeignProblem: Sendable {
       return "a transformers model of type '\(shown(type))' (config.json)"
     }
     let traces: [(String, String)] = [
+      ("relative_position_bias_table", "a transformer with relative positions, as Swin and MaxViT"),
       (".attn.qkv.", "a vision transformer of timm"), (".self_attention.", "a vision transformer"),
       (".attention.attention.", "a vision transformer of transformers"),
-      ("relative_position_bias_table", "a Swin transformer"), (".self_attn.", "a transformer"),
+      (".self_attn.", "a transformer"),
       ("attnpool.", "CLIP's ResNet, which ends with attention"),
       ("roi_heads.", "a detector"), ("rpn.head.", "a detector"),
       ("model.22.dfl.", "a YOLO detector"), (".cv1.conv.", "a YOLO network"),

@@ -54,7 +54,9 @@ package struct ForeignSummary {
     }
     lines += fit.notes + file.remarks
     // The layers of a whole module tell them apart.
-    if around?.modules.isEmpty ?? true { lines += ForeignSummary.twins(of: fit.architecture) }
+    if around?.modules.isEmpty ?? true, !file.statesNetwork(fit.architecture) {
+      lines += ForeignSummary.twins(of: fit.architecture)
+    }
     self.lines = lines
   }
 
@@ -73,12 +75,16 @@ package struct ForeignSummary {
   /// cannot say.
   ///
   /// - Source: timm, timm/models/resnet.py (`aa_layer`), densenet.py.
-  private static func twins(of architecture: String) -> [String] {
+  package static func twins(of architecture: String) -> [String] {
     let others: String
     if architecture.hasPrefix("resnet"), !architecture.hasSuffix("_keras") {
       others = "resnetaa and resnetblur, which pool where it has strides"
     } else if architecture.hasPrefix("densenet"), !architecture.hasSuffix("_keras") {
       others = "densenetblur, which pools by another filter"
+    } else if architecture.hasPrefix("efficientnet_lite"), !architecture.hasSuffix("_timm") {
+      others =
+        "own \(architecture), which is not ported from TensorFlow: it pads alike on all sides and has"
+        + " another epsilon (--card \(architecture)_timm)"
     } else {
       return []
     }
