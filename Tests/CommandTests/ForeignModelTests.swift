@@ -87,6 +87,24 @@ struct ForeignModelTests {
     #expect(!outcome.stderr.contains("is assumed: the same tensors"))
   }
 
+  /// No tensor of CLIP's towers shows which GELU they have.
+  @Test func theActivationOfATowerIsAssumedAndCanBeSaid() throws {
+    try write("vit_p32_g7x7_w64_d1_h1_m256_eps1e-05_pre", to: "tower.safetensors")
+    func predict(_ more: String...) throws -> Outcome {
+      let command = ["predict", "--model", "tower.safetensors", "photos", "--logits", "--json"]
+      return try workspace.start(command + more).wait()
+    }
+    let assumed = try predict()
+    assumed.succeeded()
+    #expect(assumed.stderr.contains("GELU is assumed, which no tensor shows"))
+    #expect(assumed.stderr.contains("x / 255 - [0.481"), "\(assumed.stderr)")
+    let words = assumed.stderr.split { " ;\n".contains($0) }
+    let place = try #require(words.firstIndex(of: "--card"))
+    let said = try predict("--card", String(words[place + 1]))
+    said.succeeded()
+    #expect(said.stdout != assumed.stdout)
+  }
+
   @Test func inspectSaysWhatItIsAndWhy() throws {
     let outcome = try workspace.thaw("pretrained", "inspect", "foreign.safetensors", "--json")
     #expect(outcome.status == 0)

@@ -190,16 +190,26 @@ package struct CheckpointIdentity: Sendable {
   /// DeiT's weights are of timm's ViT and have other numbers; no tensor shows which a file's are.
   private static func usualReason(_ architecture: String?) -> String {
     let shape = architecture.flatMap { VisionTransformerShape(name: $0) }
-    let isOpen = shape.map { !$0.hasLayerScale && $0.resampling == .antialiased } ?? false
+    let isOpen =
+      shape.map {
+        !$0.hasLayerScale && !$0.isPreNormalized && $0.resampling == .antialiased
+      } ?? false
     return isOpen
       ? "usual for ViT, where DeiT has ImageNet's mean and deviation (--card); the file does not say it"
       : "usual for these weights; the file does not say it"
   }
 
-  /// timm's and transformers' ViT have [-1, 1], torchvision's and DINOv2 ImageNet's mean and deviation.
+  /// timm's and transformers' ViT have [-1, 1], torchvision's and DINOv2 ImageNet's mean and deviation, CLIP's
+  /// towers those of the photos that OpenAI trained them on.
   private static func usual(_ shape: VisionTransformerShape) -> Preprocessing {
     let size = shape.grid.height * shape.patch
     if shape.resampling == .alignedCorners { return .torch(inputSize: size) }
+    // CLIP's towers have a layer norm before their blocks.
+    if shape.isPreNormalized {
+      return Preprocessing(
+        inputSize: size, scale: 1 / 255, mean: [0.48145466, 0.4578275, 0.40821073],
+        std: [0.26862954, 0.26130258, 0.27577711], interpolation: .bicubic, cropFraction: 1)
+    }
     let values: Preprocessing =
       shape.hasLayerScale ? .torch(inputSize: size) : .tf(inputSize: size)
     return Preprocessing(

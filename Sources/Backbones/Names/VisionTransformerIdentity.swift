@@ -243,20 +243,36 @@ extension VisionTransformerShape {
       if grid.count == self.grid.count { self.grid = grid }
     }
     if configuration?["global_pool"]?.text == "avg", pooling == .classToken { pooling = .mean }
+    var assumed: [String] = []
     if let stated {
       heads = stated
-      return nil
-    }
-    if let name = configuration?["architecture"]?.text,
+    } else if let name = configuration?["architecture"]?.text,
       let known = VisionTransformerShape(name: name),
       known.width == width
     {
       heads = known.heads
-      return nil
+    } else {
+      assumed.append(
+        "\(heads) heads are assumed, 64 channels each, as in the published networks of this family:"
+          + " no tensor shows it")
     }
-    return
-      "\(heads) heads are assumed, 64 channels each, as in the published networks of this family:"
-      + " no tensor shows it"
+    // transformers leaves out what is its default.
+    let isStated =
+      configuration?["architectures"] != nil
+      || ["hidden_act", "architecture", "model_type"].contains {
+        configuration?[$0]?.text != nil
+      }
+    if isPreNormalized, !isStated { assumed.append(assumedActivation) }
+    return assumed.isEmpty ? nil : assumed.joined(separator: "; ")
+  }
+
+  /// OpenAI trained CLIP's towers with an approximation of GELU, others theirs with GELU.
+  private var assumedActivation: String {
+    var other = self
+    other.activation = activation == .quickGELU ? .gelu : .quickGELU
+    let names = [Activation.quickGELU: "the quick GELU of OpenAI's CLIP", .gelu: "GELU"]
+    return "\(names[activation] ?? "\(activation)") is assumed, which no tensor shows;"
+      + " --card \(other.name) has \(names[other.activation] ?? "\(other.activation)")"
   }
 }
 

@@ -240,7 +240,7 @@ package struct ForeignModel {
     do {
       let card = try context.pretrained.card(named: name)
       return (card, card.architecture)
-    } catch BackboneError.unknownCard where Architecture.names.contains(name) {
+    } catch BackboneError.unknownCard where (try? Architecture(named: name)) != nil {
       return (nil, name)
     }
   }
