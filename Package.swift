@@ -27,9 +27,9 @@ func room(
 }
 
 /// A C library behind small, checked, prefixed functions.
-func shim(_ library: String, links: [String]) -> Target {
+func shim(_ library: String, _ others: [String] = [], links: [String]) -> Target {
   .target(
-    name: "CThaw\(library)", path: "Sources/Shims/\(library)",
+    name: "CThaw\(library)", dependencies: targets([], others), path: "Sources/Shims/\(library)",
     linkerSettings: links.map { .linkedLibrary($0) })
 }
 
@@ -103,7 +103,7 @@ let package = Package(
     shim("OneDNN", links: ["dnnl", "gomp"]),
     // Loaded when it is first used.
     shim("OpenBLAS", links: ["dl"]),
-    shim("ImageCodecs", links: ["jpeg", "png", "z"]),
+    shim("ImageCodecs", ["Kernels"], links: ["jpeg", "png", "z"]),
     optionalShim("WebP", header: "webp/demux.h", links: ["webpdemux", "webp"]),
     optionalShim("GIF", header: "gif_lib.h", links: ["gif"]),
     optionalShim("TIFF", header: "tiffio.h", links: ["tiff"]),

@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw_hashes.h"
 
-// Compiled for processors that count bits, too; the loader takes what the processor has. ThreadSanitizer cannot
-// follow: the loader chooses before it has started.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THAW_SANITIZED 1
-#endif
-#endif
-#if defined(__x86_64__) && !defined(THAW_SANITIZED)
-#define THAW_COUNTS_BITS __attribute__((target_clones("avx2", "default")))
-#else
-#define THAW_COUNTS_BITS
-#endif
+#include "thaw_dispatch.h"
 
-THAW_COUNTS_BITS
+// Processors with AVX2 count bits in one instruction, too.
+THAW_DISPATCH
 size_t thaw_near_hashes(const thaw_hash_piece *piece, uint64_t hash, uint16_t own,
                         const uint16_t *masks, size_t count, int distance, int32_t behind,
                         int32_t limit, int32_t *found) {
