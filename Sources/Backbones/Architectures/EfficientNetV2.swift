@@ -119,15 +119,13 @@ package struct EfficientNetV2: NetworkFamily {
   private func add(
     _ builder: inout GraphBuilder, _ layer: Convolution2D, _ names: LayerNames
   ) -> NodeID {
-    builder.addConvolution(
-      names.layer, names.norm, layer, style, activation: (names.activation, .silu))
+    builder.addConvolution(names, layer, style, activation: .silu)
   }
 
   private func addProjection(
     _ builder: inout GraphBuilder, _ inputs: Int, _ outputs: Int, _ names: LayerNames
   ) {
-    builder.addConvolution(
-      names.layer, names.norm, convolution(inputs, outputs, kernel: 1), style)
+    builder.addConvolution(names, convolution(inputs, outputs, kernel: 1), style)
   }
 
   private func convolution(
@@ -146,20 +144,6 @@ package struct EfficientNetV2: NetworkFamily {
 // MARK: Names
 
 extension EfficientNetV2 {
-  /// A convolution, its batch norm and the activation behind.
-  private struct LayerNames {
-    let layer: ParameterPath
-    let norm: ParameterPath
-    let activation: ParameterPath
-
-    init(_ layer: ParameterPath, _ norm: ParameterPath, _ activation: ParameterPath) {
-      (self.layer, self.norm, self.activation) = (layer, norm, activation)
-    }
-
-    /// The three places of a torchvision `Conv2dNormActivation`.
-    init(sequence path: String) { self.init("\(path).0", "\(path).1", "\(path).2") }
-  }
-
   private var stemNames: LayerNames {
     convention == .torchvision
       ? LayerNames(sequence: "features.0") : LayerNames("conv_stem", "bn1", "act1")
@@ -236,8 +220,8 @@ extension EfficientNetV2 {
     ) -> Variant {
       func channels(_ count: Int) -> Int {
         let wanted = Double(count) * width
-        let rounded = max(8, Int(wanted + 4) / 8 * 8)
-        return !isNearest && Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
+        return isNearest
+          ? ChannelRounding.nearestMultipleOf8(wanted) : ChannelRounding.multipleOf8(wanted)
       }
       var result = self
       result.name = name

@@ -42,7 +42,31 @@ extension Convolution2D {
   }
 }
 
+/// Names of a convolution, its batch norm and the activation behind.
+struct LayerNames {
+  let layer: ParameterPath
+  let norm: ParameterPath
+  let activation: ParameterPath
+
+  init(_ layer: ParameterPath, _ norm: ParameterPath, _ activation: ParameterPath) {
+    (self.layer, self.norm, self.activation) = (layer, norm, activation)
+  }
+
+  /// The three places of a torchvision `Conv2dNormActivation`.
+  init(sequence path: String) { self.init("\(path).0", "\(path).1", "\(path).2") }
+}
+
 extension GraphBuilder {
+  /// Adds a convolution, its batch normalisation and `activation`, where there is one; returns the last of them.
+  @discardableResult
+  mutating func addConvolution(
+    _ names: LayerNames, _ layer: Convolution2D, _ style: NormalizationStyle,
+    activation: Activation? = nil
+  ) -> NodeID {
+    addConvolution(
+      names.layer, names.norm, layer, style, activation: activation.map { (names.activation, $0) })
+  }
+
   /// Adds a convolution at `path`, its batch normalisation at `normalization` and, when it is not
   /// nil, an activation at `activation.path`; returns the last of them.
   @discardableResult

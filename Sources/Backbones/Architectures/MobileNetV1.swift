@@ -74,9 +74,7 @@ package struct MobileNetV1: NetworkFamily {
 
   /// Channels to a multiple of 8 that is not more than 10 % below.
   private func scaled(_ channels: Int) -> Int {
-    let wanted = Double(channels) * width
-    let rounded = max(8, Int(wanted + 4) / 8 * 8)
-    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
+    ChannelRounding.multipleOf8(Double(channels) * width)
   }
 
   private static let stages: [(repeats: Int, stride: Int, channels: Int)] = [

@@ -97,7 +97,7 @@ package struct MobileNetV3: NetworkFamily {
     let entry = builder.last
     let outputs = scaled(shape.channels)
     let function: Activation = shape.isHard ? .hardSwish : .relu
-    let wide = MobileNetV3.rounded(Double(inputs) * shape.expansion)
+    let wide = ChannelRounding.multipleOf8(Double(inputs) * shape.expansion)
     if shape.expansion != 1 {
       add(&builder, convolution(inputs, wide, kernel: 1), names.expand, function)
     }
@@ -109,12 +109,12 @@ package struct MobileNetV3: NetworkFamily {
       let (reduce, expand) =
         convention == .torchvision ? ("fc1", "fc2") : ("conv_reduce", "conv_expand")
       builder.addGates(
-        names.gates, wide, squeezed: MobileNetV3.rounded(Double(wide) * 0.25), reduce: reduce,
+        names.gates, wide, squeezed: ChannelRounding.multipleOf8(Double(wide) * 0.25),
+        reduce: reduce,
         activation: .relu, expand: expand, gates: .hardSigmoid)
       builder.add("\(names.gates).gate", .gate, [spread, builder.last])
     }
-    builder.addConvolution(
-      names.project.layer, names.project.norm, convolution(wide, outputs, kernel: 1), style)
+    builder.addConvolution(names.project, convolution(wide, outputs, kernel: 1), style)
     if shape.stride == 1 && inputs == outputs {
       builder.add("\(names.block).add", .add, [builder.last, entry])
     }
@@ -127,8 +127,7 @@ package struct MobileNetV3: NetworkFamily {
     _ builder: inout GraphBuilder, _ layer: Convolution2D, _ names: LayerNames,
     _ function: Activation
   ) -> NodeID {
-    builder.addConvolution(
-      names.layer, names.norm, layer, style, activation: (names.activation, function))
+    builder.addConvolution(names, layer, style, activation: function)
   }
 
   private var style: NormalizationStyle {
@@ -147,32 +146,14 @@ package struct MobileNetV3: NetworkFamily {
     return layer
   }
 
-  private func scaled(_ channels: Int) -> Int { MobileNetV3.rounded(Double(channels) * width) }
-
-  /// The multiple of 8 next to `wanted` that is not more than 10 % below it.
-  private static func rounded(_ wanted: Double) -> Int {
-    let rounded = max(8, Int(wanted + 4) / 8 * 8)
-    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
+  private func scaled(_ channels: Int) -> Int {
+    ChannelRounding.multipleOf8(Double(channels) * width)
   }
 }
 
 // MARK: Names
 
 extension MobileNetV3 {
-  /// A convolution, its batch norm and the activation behind.
-  private struct LayerNames {
-    let layer: ParameterPath
-    let norm: ParameterPath
-    let activation: ParameterPath
-
-    init(_ layer: ParameterPath, _ norm: ParameterPath, _ activation: ParameterPath) {
-      (self.layer, self.norm, self.activation) = (layer, norm, activation)
-    }
-
-    /// The three places of a torchvision `Conv2dNormActivation`.
-    init(sequence path: String) { self.init("\(path).0", "\(path).1", "\(path).2") }
-  }
-
   private struct BlockNames {
     let block: ParameterPath
     let expand: LayerNames
