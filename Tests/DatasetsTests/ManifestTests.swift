@@ -31,7 +31,7 @@ import ThawTestSupport
     }
     let manifest = try data.manifest(existing: nil, change)
     let path = data.run.appending("manifest.json")
-    try manifest.write(to: path)
+    try AtomicFile.write(path, bytes: manifest.json)
     let read = try Manifest(contentsOf: path)
     #expect(read == manifest)
     #expect(read.records.map(\.path.bytes) == manifest.records.map(\.path.bytes))

@@ -99,7 +99,7 @@ import ThawFiles
     let data = try photos()
     let written = try manifest(scan(data, Self.columns))
     let file = data.run.appending("manifest.json")
-    try written.write(to: file)
+    try AtomicFile.write(file, bytes: written.json)
     #expect(try Manifest(contentsOf: file) == written)
     let text = String(decoding: try FileSystem.read(file), as: UTF8.self)
     #expect(text.contains("\"version\" : 2"))

@@ -15,13 +15,6 @@ extension Manifest {
     }
   }
 
-  /// Writes the manifest, complete or not at all.
-  ///
-  /// - Throws: `FileError`.
-  package func write(to path: FilePath) throws {
-    try AtomicFile.write(path, bytes: json)
-  }
-
   /// Reads a manifest and checks that it holds together.
   ///
   /// - Throws: `FileError`; ``DatasetError/invalidManifest(_:key:problem:)`` with the place in the
