@@ -97,7 +97,7 @@ package struct ForeignSummary {
   /// where it is that one.
   static func twin(named name: String) -> String? {
     let plain = name.lowercased()
-    return ["resnetaa", "resnetblur", "densenetblur"].contains {
+    return ["resnetaa", "resnetblur", "densenetblur", "efficientnet_blur"].contains {
       plain.hasPrefix($0)
     } ? "'\(name.prefix(80))' as the file says, which computes something else with them" : nil
   }
