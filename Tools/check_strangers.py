@@ -209,6 +209,18 @@ def pt2_timm_vit(folder):
 
 
 @kind
+def pt2_timm_siglip(folder):
+    model = timm.create_model("vit_base_patch16_siglip_224", num_classes=6, img_size=64, depth=2, embed_dim=96, num_heads=4)
+    return program(folder, shaken(model, 64), 64)
+
+
+@kind
+def pt2_timm_distilled(folder):
+    model = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=6, img_size=64, depth=2)
+    return program(folder, shaken(model, 64), 64)
+
+
+@kind
 def pt2_torchvision_squeezenet(folder):
     return program(folder, shaken(torchvision.models.squeezenet1_1(num_classes=6), 70), 70)
 
@@ -327,6 +339,27 @@ def onnx_new_vit_of_torchvision(folder):
     model = torchvision.models.VisionTransformer(64, 16, 3, 4, 64, 128, num_classes=5)
     nn.init.normal_(model.heads.head.weight, 0, 0.3)
     return onnx_file(folder, shaken(model, 64), 64, dynamo=True)
+
+
+@kind
+def onnx_new_siglip_of_timm(folder):
+    model = timm.create_model("vit_base_patch16_siglip_224", num_classes=6, img_size=64, depth=2, embed_dim=96, num_heads=4)
+    return onnx_file(folder, shaken(model, 64), 64, dynamo=True)
+
+
+@kind
+def onnx_old_siglip_tower(folder):
+    class Features(nn.Module):
+        def __init__(self, tower):
+            super().__init__()
+            self.tower, self.head = tower, nn.Linear(64, 5)
+
+        def forward(self, x):
+            return self.head(self.tower(x).pooler_output)
+    t = transformers_library()
+    config = t.SiglipVisionConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                                  image_size=64, patch_size=16)
+    return onnx_file(folder, shaken(Features(t.SiglipVisionModel(config)), 64), 64, opset_version=17)
 
 
 @kind
@@ -588,6 +621,22 @@ def folder_siglip2(folder):
 
 
 @kind
+def folder_siglip_tower(folder):
+    t = transformers_library()
+    config = t.SiglipVisionConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                                  image_size=64, patch_size=16)
+    return hugging_face(folder, t.SiglipVisionModel(config), 64, headless=True)
+
+
+@kind
+def folder_deit_distilled(folder):
+    t = transformers_library()
+    config = t.DeiTConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                          image_size=64, num_labels=5)
+    return hugging_face(folder, t.DeiTForImageClassificationWithTeacher(config), 64)
+
+
+@kind
 def folder_dinov2(folder):
     t = transformers_library()
     config = t.Dinov2Config(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=56, num_labels=5)
@@ -747,6 +796,16 @@ def checkpoint_dinov3_of_facebook(folder):
         tensors[name.replace("reg_token", "storage_tokens")] = tensor
     torch.save(tensors, folder / "mine.pth")
     return Kind(folder / "mine.pth", answers(model), 224, headless=True, contract={"crop_fraction": 1.0})
+
+
+@kind
+def timm_siglip(folder):
+    return timm_folder(folder, "vit_base_patch32_siglip_256", 256, 6, depth=2)
+
+
+@kind
+def timm_distilled(folder):
+    return timm_folder(folder, "deit_tiny_distilled_patch16_224", 224, 4)
 
 
 @kind

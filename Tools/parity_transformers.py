@@ -50,6 +50,14 @@ def own(path):
     return path
 
 
+def distilled_name(path):
+    """For timm's distilled DeiT behind `network.`, with a classifier of both tokens beside it."""
+    if path.startswith("network."):
+        path = path.removeprefix("network.")
+        return "unused" if path.startswith("head") else {"dist_token": "reg_token"}.get(path, path)
+    return path
+
+
 def facebook(path):
     return {"register_tokens": "reg_token"}.get(path, path)
 
@@ -152,6 +160,29 @@ def tower_name(path):
     raise KeyError(path)
 
 
+def pooled_tower_name(path):
+    """For SigLIP's vision tower with its pooling; the query's rows of `in_proj` are apart in Thaw."""
+    inner = path.removeprefix("tower.").removeprefix("vision_model.")
+    if inner == path or not inner.startswith("head."):
+        return tower_name(path)
+    inner = inner.removeprefix("head.")
+    for theirs, ours in [("probe", "latent"), ("attention.in_proj_", "in_proj."),
+                         ("attention.out_proj.", "proj."), ("layernorm.", "norm."),
+                         ("mlp.", "mlp.")]:
+        if inner.startswith(theirs):
+            return "attn_pool." + ours + inner[len(theirs):]
+    raise KeyError(path)
+
+
+def pieces(name, tensor):
+    """Thaw's parameters that lie one after another in a tensor, with their rows."""
+    if ".in_proj." not in name:
+        return [(name, tensor)]
+    count = len(tensor) // 3
+    return [(name.replace("in_proj", "q"), tensor[:count]),
+            (name.replace("in_proj", "kv"), tensor[count:])]
+
+
 def target(name):
     """Thaw's name of a parameter, and which third of it this is (None: all)."""
     if "#" not in name:
@@ -167,7 +198,8 @@ def fill(model, rename):
             if name in UNUSED:
                 continue
             if third is None:
-                tensor.copy_(value(name, tensor.shape))
+                for piece, rows in pieces(name, tensor):
+                    rows.copy_(value(piece, rows.shape))
             else:
                 whole = value(name, (3 * tensor.shape[0], *tensor.shape[1:]))
                 tensor.copy_(whole.chunk(3)[third])
@@ -179,7 +211,8 @@ def gradients(model, rename, loss):
     for path, tensor in model.named_parameters():
         name, third = target(rename(path))
         if name not in UNUSED:
-            whole.setdefault(name, {})[third] = tensor.grad
+            for piece, rows in pieces(name, tensor.grad):
+                whole.setdefault(piece, {})[third] = rows
     result = {}
     for name, parts in whole.items():
         gradient = parts[None] if None in parts else torch.cat([parts[i] for i in range(3)])
@@ -311,6 +344,44 @@ class Siglip(Transformers):
         self.options = {"interpolate_pos_encoding": True}
 
 
+class SiglipTower(torch.nn.Module):
+    """SigLIP's vision tower up to its pooled output, with a classifier of one's own behind it."""
+
+    def __init__(self):
+        super().__init__()
+        import transformers
+
+        self.tower = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(
+            hidden_size=WIDTH, num_hidden_layers=DEPTH, num_attention_heads=HEADS, image_size=SIDE,
+            patch_size=PATCH, intermediate_size=HIDDEN))
+        self.classifier = torch.nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        return self.classifier(self.tower(x, interpolate_pos_encoding=True).pooler_output)
+
+    def stored(self):
+        return {name: list(tensor.shape) for name, tensor in self.tower.state_dict().items()}
+
+
+class Distilled(torch.nn.Module):
+    """timm's distilled DeiT, whose two classifiers are made of the one that Thaw has in their place."""
+
+    def __init__(self):
+        super().__init__()
+        from timm.models.deit import VisionTransformerDistilled
+
+        self.network = VisionTransformerDistilled(
+            img_size=SIDE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
+            mlp_ratio=HIDDEN / WIDTH, num_classes=CLASSES, dynamic_img_size=True)
+        self.head = torch.nn.Linear(2 * WIDTH, CLASSES)
+
+    def forward(self, x):
+        weight, bias = self.head.weight, self.head.bias
+        heads = {"head.weight": 2 * weight[:, :WIDTH], "head.bias": bias,
+                 "head_dist.weight": 2 * weight[:, WIDTH:], "head_dist.bias": bias}
+        return torch.func.functional_call(self.network, heads, (x,))
+
+
 class Clip(Transformers):
     """transformers' own classifier: the patches' mean before the last layer norm."""
 
@@ -370,6 +441,9 @@ NETWORKS = {
     "timm, mean": (
         BASE + "_noclass_pos0_fcnorm",
         lambda: timm_model(class_token=False, global_pool="avg"), own),
+    "timm, distilled": (BASE + "_reg1_pos2_distilled", Distilled, distilled_name),
+    "timm, SigLIP": (
+        BASE + "_noclass_pos0_map", lambda: timm_model(class_token=False, global_pool="map"), own),
     "torchvision": (BASE + "_corners", Torchvision, wrapped(torchvision_name)),
     "transformers, ViT": (
         BASE + "_eps1e-12_cubic", lambda: Transformers("ViT", intermediate_size=HIDDEN),
@@ -384,6 +458,7 @@ NETWORKS = {
         wrapped(transformers_name)),
     "transformers, SigLIP": (
         BASE + "_noclass_pos0_tanh_mean_cubic", Siglip, wrapped(tower_name)),
+    "SigLIP": (BASE + "_noclass_pos0_tanh_map_cubic", SiglipTower, pooled_tower_name),
     "transformers, CLIP": (BASE + "_eps1e-05_quick_pre_plain_cubic", Clip, wrapped(clip_name)),
     "CLIP": (BASE + "_eps1e-05_quick_pre_cubic", ClipTower, tower_name),
     "timm, DINOv3": (

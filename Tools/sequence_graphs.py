@@ -86,6 +86,20 @@ class TransformersDINOv3(nn.Module):
         return self.head(self.tower(x).pooler_output)
 
 
+class SigLIPTower(nn.Module):
+    def __init__(self):
+        super().__init__()
+        from transformers import SiglipVisionConfig, SiglipVisionModel
+
+        self.tower = SiglipVisionModel(SiglipVisionConfig(
+            hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+            image_size=SIDE, patch_size=8))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.tower(x).pooler_output)
+
+
 class Classifier(nn.Module):
     def __init__(self, network):
         super().__init__()
@@ -104,6 +118,8 @@ NETWORKS = {
     "transformers": transformers_network,
     "rotary": dinov3_network,
     "gated": TransformersDINOv3,
+    "queried": lambda: timm_network(class_token=False, global_pool="map"),
+    "siglip": SigLIPTower,
 }
 FORMS = {"14": dict(dynamo=False, opset_version=14),
          "17": dict(dynamo=False, opset_version=17), "dynamo": dict(dynamo=True)}
@@ -154,14 +170,16 @@ for name, make in NETWORKS.items():
         # transformers' sines and cosines become constants in the newer exporter alone.
         if (name, form) in (("rotary", "14"), ("gated", "14"), ("gated", "17")):
             continue
+        if (name, form) in (("queried", "14"), ("siglip", "14")):
+            continue
         file = f"{name}_{form}.onnx"
         if options["dynamo"]:
             options = options | dict(external_data=False)
         torch.onnx.export(
             model, (PHOTO,), folder / file, input_names=["photo"], verbose=False, **options)
         without_traces(file)
-    # Programs compute the sines anew.
-    if name not in ("rotary", "gated"):
+    # Programs compute the sines anew, and cut the weights of PyTorch's attention that pools in two.
+    if name not in ("rotary", "gated", "siglip"):
         save_program(model, f"{name}.pt2")
 
 with open(folder / "answers.json", "w") as file:

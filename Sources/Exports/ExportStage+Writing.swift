@@ -141,13 +141,11 @@ extension ExportStage {
     _ stored: StoredModel, _ counters: [ParameterPath]
   ) throws -> [StoredTensor] {
     let architecture = try? Architecture(named: stored.record.architecture)
-    guard let theirs = architecture?.timmTensors(stored.graph) else {
+    guard let theirs = architecture?.timmTensors(stored.graph),
+      let tensors = architecture?.timmTensors(stored.graph, stored.parameters)
+    else {
       throw PipelineError.usage(
         "timm has no network that is \(stored.record.architecture). Leave --names timm out.")
-    }
-    let tensors = stored.parameters.paths.compactMap { path -> StoredTensor? in
-      guard let tensor = stored.parameters[path], let place = theirs[path] else { return nil }
-      return StoredTensor(place.name, tensor).reshaped(place.shape)
     }
     return tensors
       + counters.compactMap { counter in

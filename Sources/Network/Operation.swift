@@ -250,6 +250,8 @@ package enum Operation: Hashable, Sendable {
   case tokens(TokenSequence)
   /// See ``Attention``.
   case attention(Attention)
+  /// See ``AttentionPooling``.
+  case attentionPooling(AttentionPooling)
   /// See ``TokenSelection``.
   case selectTokens(TokenSelection)
 }

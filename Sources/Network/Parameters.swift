@@ -82,6 +82,8 @@ extension Node {
     case .attention(let layer):
       guard layer.hasBiases else { return [] }
       return ["q_bias", "v_bias"].map { describe($0, [layer.channels], .bias) }
+    case .attentionPooling(let layer):
+      return layer.parameterShapes.map { describe($0.name, $0.shape, $0.role) }
     default: return []
     }
   }

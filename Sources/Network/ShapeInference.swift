@@ -68,6 +68,9 @@ extension Node {
         throw mismatch("more than \(rotary.prefix) tokens", inputs)
       }
       return [sequence[0], layer.channels, sequence[2], sequence[3]]
+    case .attentionPooling(let layer):
+      let sequence = try imageInput(inputs, channels: 2 * layer.channels)
+      return [sequence[0], layer.channels, 1, 1]
     case .selectTokens(let selection): return try selected(inputs, selection)
     }
   }

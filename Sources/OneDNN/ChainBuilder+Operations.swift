@@ -38,6 +38,7 @@ extension ChainBuilder {
     case .dropout, .stochasticDepth: define(fused.result, as: tensor(of: fused.inputs[0]))
     case .tokens(let layer): try appendTokens(fused.lead, layer)
     case .attention(let layer): try appendAttention(fused.lead, layer)
+    case .attentionPooling(let layer): try appendAttentionPooling(fused.lead, layer)
     case .selectTokens(let selection): try appendSelection(fused.lead, selection)
     }
   }

@@ -110,7 +110,7 @@ extension Parameters {
   /// The tensor of `description`.
   ///
   /// - Throws: ``NetworkError`` when it is missing or has another shape.
-  fileprivate func tensor(checked description: ParameterDescription) throws -> Tensor<Float> {
+  func tensor(checked description: ParameterDescription) throws -> Tensor<Float> {
     let tensor = try tensor(description.path)
     guard tensor.shape == description.shape else {
       throw NetworkError.parameterShape(

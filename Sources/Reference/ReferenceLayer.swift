@@ -122,6 +122,7 @@ extension ReferenceContext {
     case .dense(let layer): return ReferenceDense(layer, self)
     case .tokens(let layer): return ReferenceTokens(layer, self)
     case .attention(let layer): return ReferenceAttention(layer, self, scratch)
+    case .attentionPooling(let layer): return ReferenceAttentionPooling(layer, self, scratch)
     case .selectTokens(let selection): return ReferenceTokenSelection(selection, self)
     }
   }

@@ -10,4 +10,11 @@ extension ReferenceTrainingPlan {
   package var attentionWeights: [[Scalar]] {
     program.instructions.compactMap { ($0.layer as? ReferenceAttention<Scalar>)?.meanWeights }
   }
+
+  /// The same for a pooling by attention, [tokens]; nil where there is none.
+  package var poolingWeights: [Scalar]? {
+    program.instructions.lazy.compactMap {
+      ($0.layer as? ReferenceAttentionPooling<Scalar>)?.meanWeights
+    }.first
+  }
 }

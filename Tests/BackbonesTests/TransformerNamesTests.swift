@@ -50,6 +50,9 @@ import ThawTestSupport
     case clip: #"{"num_attention_heads": 3, "architectures": ["CLIPForImageClassification"]}"#
     case "timm, DINOv3", "timm, DINOv3 with gated units":
       #"{"architecture": "vit_small_patch16_dinov3", "model_args": {"num_heads": 3}}"#
+    case "SigLIP": #"{"num_attention_heads": 3, "hidden_act": "gelu_pytorch_tanh"}"#
+    case "timm, SigLIP":
+      #"{"architecture": "vit_base_patch16_siglip_224", "model_args": {"num_heads": 3}}"#
     case "transformers, DINOv3", "transformers, DINOv3 with gated units":
       #"{"num_attention_heads": 3, "rope_theta": 100.0}"#
     default: heads
@@ -70,7 +73,8 @@ import ThawTestSupport
     let best = try #require(found.best)
     #expect(best.complaint == nil)
     #expect(best.architecture == fixture.name && found.certainty == .sure)
-    #expect(best.head == Head(classes: TransformerFixture.classes))
+    // transformers' tower of SigLIP ends with the features.
+    #expect(best.head == (key == "SigLIP" ? nil : Head(classes: TransformerFixture.classes)))
     #expect(best.ignored.allSatisfy { Self.isUnused($0, key) })
     // Which GELU OpenAI's tower has is in no tensor, and no config.json is beside it.
     #expect(best.notes.contains { $0.contains("the quick GELU of OpenAI") } == (key == "CLIP"))
@@ -114,8 +118,13 @@ import ThawTestSupport
       let isKept = Self.isUnused(stored.name, key)
       let isMasked = checkpoint[stored.name + "_mask"] != nil
       let third = stored.shape.count / 3
-      let expected = try stored.floats().elements.enumerated().map { index, value in
+      var expected = try stored.floats().elements.enumerated().map { index, value in
         isKept || isMasked && index / third == 1 ? value : 2 * value
+      }
+      // Of two classifiers' biases the mean alone counts.
+      if key == "timm, distilled", ["head.bias", "head_dist.bias"].contains(stored.name) {
+        let both = ["head.bias", "head_dist.bias"].compactMap { checkpoint[$0] }
+        expected = zip(try both[0].floats().elements, try both[1].floats().elements).map(+)
       }
       #expect(try tensor.floats().elements == expected && tensor.shape == stored.shape)
     }
@@ -124,12 +133,64 @@ import ThawTestSupport
   @Test func timmTakesTheNamesOfItsOwnNetworks() throws {
     for key in [
       "timm", "timm, registers", "timm, mean", "timm, DINOv3", "timm, DINOv3 with gated units",
+      "timm, SigLIP", "timm, distilled",
     ] {
       let fixture = try #require(TransformerFixture.all[key])
-      let names = try #require(try Architecture(named: fixture.name).timmTensors(fixture.graph()))
+      let graph = try fixture.graph()
+      let tensors = try #require(
+        try Architecture(named: fixture.name).timmTensors(graph, .procedural(for: graph)))
       #expect(
-        Dictionary(uniqueKeysWithValues: names.values.map { ($0.name, $0.shape.extents) })
+        Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.shape.extents) })
           == fixture.tensors)
+    }
+  }
+
+  /// The average of two classifiers is one that reads both tokens, and it becomes two again.
+  @Test(arguments: ["head", "cls_classifier"])
+  func twoClassifiersAreOneOfBothTokens(_ first: String) throws {
+    let isTimm = first == "head"
+    let second = isTimm ? "head_dist" : "distillation_classifier"
+    let token = isTimm ? "dist_token" : "deit.embeddings.distillation_token"
+    let key = isTimm ? "timm, distilled" : "transformers, DeiT"
+    let fixture = try #require(TransformerFixture.all[key])
+    let heads = [first, second].flatMap { layer in
+      [("weight", [5, 48] as Shape), ("bias", [5])].map { array, shape in
+        let name = "\(layer).\(array)"
+        return StoredTensor(name, .procedural(ParameterPath(name), shape: shape))
+      }
+    }
+    let rest = checkpoint(fixture).tensors.filter { tensor in
+      !tensor.name.hasPrefix("head") && !tensor.name.hasPrefix("classifier")
+    }
+    let file = Checkpoint(tensors: rest + heads, metadata: [:], format: .safetensors, path: "model")
+    #expect(file[token] != nil)
+    let best = try #require(try identity(file).best)
+    #expect(best.complaint == nil && best.head == Head(classes: 5))
+    #expect(VisionTransformerShape(name: best.architecture)?.pooling == .classAndDistillationToken)
+    let parameters = try best.parameters(of: file)
+    func numbers(_ name: String) throws -> [Float] { try #require(file[name]).floats().elements }
+    let weights = [try numbers("\(first).weight"), try numbers("\(second).weight")]
+    let joined: [Float] = (0..<5).flatMap { row in
+      weights.flatMap { $0[row * 48..<(row + 1) * 48].map { $0 / 2 } }
+    }
+    #expect(try parameters.tensor("head.weight").elements == joined)
+    let biases = [try numbers("\(first).bias"), try numbers("\(second).bias")]
+    let mean: [Float] = zip(biases[0], biases[1]).map { ($0 + $1) / 2 }
+    #expect(try parameters.tensor("head.bias").elements == mean)
+    let back = try OriginalNames(file, Architecture(named: best.architecture)).tensors(parameters)
+    let weight = try #require(back.first { $0.name == "\(second).weight" })
+    #expect(try weight.floats().elements == numbers("\(second).weight"))
+  }
+
+  /// SigLIP's tensors do not show which GELU it has.
+  @Test func whichGELUSigLIPHasIsSaidToBeAssumed() throws {
+    for (key, taken) in [
+      ("SigLIP", "GELU by tanh is assumed"), ("timm, SigLIP", "GELU is assumed"),
+    ] {
+      let fixture = try #require(TransformerFixture.all[key])
+      let best = try #require(try identity(checkpoint(fixture)).best)
+      #expect(best.architecture == fixture.name)
+      #expect(best.notes.contains { $0.contains(taken) }, "\(best.notes)")
     }
   }
 
@@ -154,6 +215,22 @@ import ThawTestSupport
       #expect(name.resampling == (registers == 0 ? .offset : .antialiased))
       #expect(best.notes.contains { $0.contains("6 heads are assumed") })
     }
+  }
+
+  /// Of most widths heads have 64 channels, of the published networks of these widths they have not.
+  @Test(arguments: [(1024, 16), (1152, 16), (1280, 16), (1408, 16), (1536, 24), (1664, 16)])
+  func headsAreAssumedAsThePublishedNetworksHaveThem(width: Int, heads: Int) throws {
+    let name = "vit_p14_g2x2_w\(width)_d1_h\(heads)_m256"
+    let network = try Architecture(named: name).graph(Head(classes: 2))
+    let tensors = network.parameters.map {
+      StoredTensor($0.path.description, Tensor<Float>(zeros: $0.shape))
+    }
+    let found = try identity(
+      Checkpoint(tensors: tensors, metadata: [:], format: .torchZip, path: "model"), nil)
+    let best = try #require(found.best)
+    #expect(best.architecture == name)
+    let note = "\(heads) heads are assumed, \(width / heads) channels each"
+    #expect(best.notes.contains { $0.contains(note) }, "\(best.notes)")
   }
 
   @Test func anUnknownNumberOfHeadsIsNotGuessed() throws {

@@ -42,8 +42,9 @@ struct TransformerFixture: Decodable {
 
 @Suite struct TransformerParityTests {
   static let networks = [
-    "CLIP", "facebook, DINOv3", "timm", "timm, DINOv3", "timm, DINOv3 with gated units",
-    "timm, mean", "timm, registers", "torchvision", "transformers, CLIP", "transformers, DINOv2",
+    "CLIP", "SigLIP", "facebook, DINOv3", "timm", "timm, DINOv3", "timm, DINOv3 with gated units",
+    "timm, SigLIP", "timm, distilled", "timm, mean", "timm, registers", "torchvision",
+    "transformers, CLIP", "transformers, DINOv2",
     "transformers, DINOv2 with registers", "transformers, DINOv3",
     "transformers, DINOv3 with gated units", "transformers, DeiT", "transformers, SigLIP",
     "transformers, ViT",

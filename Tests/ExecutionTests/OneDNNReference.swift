@@ -94,6 +94,7 @@ enum NaiveNetwork {
       let before = (parameter("cls_token") ?? []) + (parameter("reg_token") ?? [])
       return tokens(layer, x, shape, output, before, parameter("pos_embed") ?? [])
     case .attention: preconditionFailure("An attention asks for the patches before it.")
+    case .attentionPooling(let layer): return pooled(layer, x, shape, parameter)
     case .selectTokens(let selection):
       return positions(output).map { n, c, _, t in
         x[(n * shape[1] + c) * shape[3] + selection.first + t]
@@ -120,6 +121,33 @@ enum NaiveNetwork {
         return sum + weight * position[(layer.positioned + place) * layer.channels + c]
       }
       return x[(n * layer.channels + c) * patches + patch] + own
+    }
+  }
+
+  private static func pooled(
+    _ layer: AttentionPooling, _ x: [Double], _ shape: Shape, _ parameter: (String) -> [Double]?
+  ) -> [Double] {
+    let (channels, tokens) = (layer.channels, shape[3])
+    let (weight, bias) = (parameter("q.weight") ?? [], parameter("q.bias") ?? [])
+    let query =
+      parameter("query")
+      ?? (0..<channels).map { row in
+        zip(weight[(row * channels)..<((row + 1) * channels)], parameter("latent") ?? [])
+          .reduce(bias[row]) { $0 + $1.0 * $1.1 }
+      }
+    return (0..<shape[0] * channels).map { index in
+      let (image, channel) = (index / channels * 2 * channels, index % channels)
+      let head = channel / layer.width * layer.width
+      let weights = (0..<tokens).map { token in
+        let score = (head..<head + layer.width).reduce(0.0) {
+          $0 + query[$1] * x[(image + $1) * tokens + token]
+        }
+        return exp(score / Double(layer.width).squareRoot())
+      }
+      let mixed = (0..<tokens).reduce(0.0) {
+        $0 + weights[$1] * x[(image + channels + channel) * tokens + $1]
+      }
+      return mixed / weights.reduce(0, +)
     }
   }
 

@@ -12,8 +12,14 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
   var heads = 2
   var activation = Activation.gelu
   var hasLayerScale = false
-  /// The mean of the patches, else the class token.
-  var isPooled = false
+  /// What the head reads.
+  enum Pooling {
+    case classToken
+    /// The mean of the patches.
+    case mean
+    case attention(AttentionPooling)
+  }
+  var pooling = Pooling.classToken
   var rotary: RotaryEmbedding?
   /// Whether queries and values have biases of their own, else all have the dense layer's.
   var hasBiases = false
@@ -41,7 +47,7 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     tokens: TokenSequence(
       channels: width, grid: Extent2D(5), hasClassToken: false, positioned: 0,
       resampling: .alignedCorners),
-    heads: 1, activation: .geluTanh, isPooled: true)
+    heads: 1, activation: .geluTanh, pooling: .mean)
 
   /// Turned queries and keys with biases, registers before the patches, gated units.
   static let turned = SmallTransformer(
@@ -57,9 +63,22 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     tokens: TokenSequence(
       channels: width, grid: Extent2D(5), hasClassToken: false, positioned: 0,
       resampling: .antialiased, hasPositions: false),
-    heads: 1, isPooled: true, rotary: RotaryEmbedding(prefix: 0, base: 50, isRounded: true))
+    heads: 1, pooling: .mean, rotary: RotaryEmbedding(prefix: 0, base: 50, isRounded: true))
 
-  static let all = [plain, odd, many, turned, manyTurned]
+  /// Pooled by a query that is computed of a latent token, past a class token.
+  static let queried = SmallTransformer(
+    name: "queried", size: Extent2D(height: 11, width: 12),
+    tokens: TokenSequence(channels: width, grid: Extent2D(4), resampling: .cubic),
+    heads: 5, pooling: .attention(AttentionPooling(channels: width, heads: 5)))
+  /// Pooled by a query that is a parameter.
+  static let constant = SmallTransformer(
+    name: "constant query", size: Extent2D(height: 34, width: 36),
+    tokens: TokenSequence(
+      channels: width, grid: Extent2D(5), hasClassToken: false, positioned: 0,
+      resampling: .antialiased),
+    pooling: .attention(AttentionPooling(channels: width, heads: 2, hasProjection: false)))
+
+  static let all = [plain, odd, many, turned, manyTurned, queried, constant]
 
   var graph: Graph {
     let width = SmallTransformer.width
@@ -74,11 +93,18 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     builder.beginGroup("late")
     addBlock(&builder, "1", width)
     builder.add("norm", .layerNormalization(LayerNormalization(channels: width)))
-    if isPooled {
+    switch pooling {
+    case .classToken: builder.add("token", .selectTokens(TokenSelection(first: 0, count: 1)))
+    case .mean:
       builder.add("patches", .selectTokens(TokenSelection(first: tokens.prefix)))
       builder.add("pool", .globalAveragePooling)
-    } else {
-      builder.add("token", .selectTokens(TokenSelection(first: 0, count: 1)))
+    case .attention(let pooling):
+      if tokens.prefix > 0 {
+        builder.add("patches", .selectTokens(TokenSelection(first: tokens.prefix)))
+      }
+      builder.add("pool.kv", matrix(width, 2 * width))
+      builder.add("pool", .attentionPooling(pooling))
+      builder.add("pool.proj", matrix(width, width))
     }
     builder.add("flatten", .flatten)
     builder.beginGroup("head")
@@ -87,14 +113,6 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
   }
 
   private func addBlock(_ builder: inout GraphBuilder, _ name: String, _ width: Int) {
-    func matrix(
-      _ inputs: Int, _ outputs: Int, hasBias: Bool = true
-    ) -> ThawNetwork.Operation {
-      .convolution(
-        Convolution2D(
-          inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: hasBias,
-          storesMatrix: true))
-    }
     let entry = builder.last
     builder.add("\(name).norm1", .layerNormalization(LayerNormalization(channels: width)))
     builder.add("\(name).qkv", matrix(width, 3 * width, hasBias: !hasBiases))
@@ -116,5 +134,14 @@ struct SmallTransformer: Sendable, CustomTestStringConvertible {
     }
     builder.add("\(name).fc2", matrix(3 * width, width))
     builder.add("\(name).add2", .add, [builder.last, middle])
+  }
+
+  private func matrix(
+    _ inputs: Int, _ outputs: Int, hasBias: Bool = true
+  ) -> ThawNetwork.Operation {
+    .convolution(
+      Convolution2D(
+        inputs: inputs, outputs: outputs, window: Window2D(kernel: 1), hasBias: hasBias,
+        storesMatrix: true))
   }
 }

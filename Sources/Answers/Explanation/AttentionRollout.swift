@@ -11,7 +11,8 @@ import ThawTensors
 ///
 /// A[l] are the weights of attention l, averaged over its heads, and half of what leaves a block is what came into
 /// it, the residual: R = (A[L] + I) / 2 ... (A[1] + I) / 2, whose rows add up to 1. The map is R's row of the class
-/// token, or the mean of the rows of all tokens that the head reads, at the patches.
+/// token, or the mean of the rows of all tokens that the head reads, at the patches; a pooling by attention
+/// weighs them.
 ///
 /// It says where the network looked, not what it made of it: the map is the same for every class.
 ///
@@ -70,7 +71,7 @@ package final class AttentionRollout {
     let output = AlignedStorage<Float>(count: outputs)
     try plan.evaluate(pixels, into: output.elements)
     // From the head back to the patches: a row at a time, as only those that the head reads matter.
-    var row = reading
+    var row = weighed(reading)
     for weights in plan.attentionWeights.reversed() {
       var next = row.map { $0 / 2 }
       for from in 0..<tokens where row[from] != 0 {
@@ -82,6 +83,13 @@ package final class AttentionRollout {
     return ClassEvidence.Map(
       values: row[prefix...].map { Float($0) },
       logits: activation == .singleSigmoid ? [0, raw[0]] : raw)
+  }
+
+  /// What is read as a pooling by attention weighs it, where there is one.
+  private func weighed(_ reading: [Double]) -> [Double] {
+    guard let weights = plan.poolingWeights else { return reading }
+    var rest = weights[...]
+    return reading.map { $0 > 0 ? rest.popFirst().map(Double.init) ?? 0 : 0 }
   }
 }
 

@@ -146,9 +146,9 @@ extension Graph {
     for node in nodes {
       for input in node.inputs { lastUse[input.index] = node.id.index }
     }
+    let hasTokens = nodes.contains { if case .tokens = $0.operation { true } else { false } }
+    guard !hasTokens else { return nil }
     for node in nodes.reversed() {
-      if case .tokens = node.operation { return nil }
-      if case .selectTokens = node.operation { return nil }
       let shape = shapes[node.id.index]
       guard shape.rank == 4, shape[2] * shape[3] > 1, node.id.index > 0 else { continue }
       let isCrossed = nodes[..<node.id.index].contains { lastUse[$0.id.index] > node.id.index }

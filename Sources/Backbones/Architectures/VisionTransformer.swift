@@ -10,12 +10,12 @@ package import ThawNetwork
 ///
 /// Layer groups: `embedding` (patches, class token, registers and positions), then a group for each
 /// block (`block1` …), so that layer-wise decay goes block by block as the papers do; the last layer
-/// norm, which is pretrained, is in the last block's; then `head`. Any input of whole patches: positions
+/// norm, which is pretrained, is in the last block's; `pool` where a query pools; then `head`. Any input of whole patches: positions
 /// are resampled as the library that the name stands for does it; DINOv3's are shares of the image.
 ///
 /// - Source: Dosovitskiy et al. 2020, arXiv:2010.11929; Touvron et al. 2020, arXiv:2012.12877; Oquab et
 ///   al. 2023, arXiv:2304.07193; Siméoni et al. 2025, arXiv:2508.10104; timm,
-///   timm/models/vision_transformer.py and eva.py.
+///   timm/models/vision_transformer.py and eva.py, timm/layers/attention_pool.py.
 package struct VisionTransformer: NetworkFamily {
   static let names = VisionTransformerShape.published.map(\.name)
 
@@ -115,6 +115,18 @@ package struct VisionTransformer: NetworkFamily {
       if shape.tokens.prefix > 0 { builder.add("patches", patches) }
       builder.add("pool", .globalAveragePooling)
       if shape.pooling == .normalizedMean { builder.add("fc_norm", norm) }
+    case .classAndDistillationToken:
+      builder.add("tokens_read", .selectTokens(TokenSelection(first: 0, count: 2)))
+      let both = builder.add("norm", norm)
+      let first = builder.add("token", token, [both])
+      let second = builder.add(
+        "distillation", .selectTokens(TokenSelection(first: 1, count: 1)), [both])
+      builder.add("both", .concatenate, [first, second])
+    case .attention:
+      builder.add("norm", norm)
+      if shape.tokens.prefix > 0 { builder.add("patches", patches) }
+      builder.beginGroup("pool")
+      addPooling(&builder, "attn_pool")
     case .plainMean:
       builder.add("patches", patches)
       builder.add("pool", .globalAveragePooling)
@@ -126,6 +138,19 @@ package struct VisionTransformer: NetworkFamily {
       builder.add("both", .concatenate, [first, mean])
     }
     builder.add("flatten", .flatten)
+  }
+
+  /// A query that is learned, and two dense layers beside a shortcut as in a block.
+  private func addPooling(_ builder: inout GraphBuilder, _ path: ParameterPath) {
+    let width = shape.width
+    builder.add("\(path).kv", dense(width, 2 * width))
+    builder.add(path, .attentionPooling(shape.attentionPooling))
+    let entry = builder.add("\(path).proj", dense(width, width))
+    builder.add("\(path).norm", norm)
+    builder.add("\(path).mlp.fc1", dense(width, shape.hidden))
+    builder.add("\(path).mlp.act", .activation(shape.activation))
+    builder.add("\(path).mlp.fc2", dense(shape.hidden, width))
+    builder.add("\(path).add", .add, [builder.last, entry])
   }
 
   func path(ofPublished name: String) -> ParameterPath? {

@@ -17,6 +17,11 @@ package struct VisionTransformerShape: Hashable, Sendable {
     /// The mean of the patches as the last block leaves them, with no layer norm: transformers' classifier
     /// for CLIP.
     case plainMean = "plain"
+    /// Class token and distillation token, the first register, side by side behind it: distilled DeiT, whose two
+    /// classifiers are one here.
+    case classAndDistillationToken = "distilled"
+    /// What a query that is learned makes of the patches behind it, with two dense layers of its own: SigLIP.
+    case attention = "map"
   }
 
   /// Which of an attention's queries, keys and values have a bias.
@@ -87,8 +92,13 @@ package struct VisionTransformerShape: Hashable, Sendable {
       }, hasBiases: biases == .queriesAndValues)
   }
 
+  /// The pooling by attention of ``Pooling/attention``.
+  package var attentionPooling: AttentionPooling { AttentionPooling(channels: width, heads: heads) }
+
   /// Features that the classifier reads.
-  package var features: Int { pooling == .classTokenAndMean ? 2 * width : width }
+  package var features: Int {
+    [.classTokenAndMean, .classAndDistillationToken].contains(pooling) ? 2 * width : width
+  }
 
   /// Whether such a network can be built: what comes from a file is checked here.
   package var isPossible: Bool {
@@ -99,7 +109,9 @@ package struct VisionTransformerShape: Hashable, Sendable {
     return isBounded && width % heads == 0 && depth <= 1000 && (0...1000).contains(registers)
       && (0...registers + (hasClassToken ? 1 : 0)).contains(positioned) && epsilon > 0
       && epsilon.isFinite
-      && (hasClassToken || ![.classToken, .classTokenAndMean].contains(pooling))
+      && (hasClassToken
+        || ![.classToken, .classTokenAndMean, .classAndDistillationToken].contains(pooling))
+      && (pooling != .classAndDistillationToken || registers == 1)
       && isGated == (activation == .silu) && hasPossibleRotation
   }
 
@@ -127,8 +139,8 @@ extension VisionTransformerShape {
   }
 
   /// Every number of the shape in one name: `vit_p16_g14x14_w384_d12_h6_m1536`, then what differs from
-  /// timm's ViT (`noclass`, `reg4`, `pos0`, `eps1e-12`, `tanh`, `scale`, `pre`, `mean`, `cubic`, `rope100`,
-  /// `qvbias`, `swiglu`).
+  /// timm's ViT (`noclass`, `reg4`, `pos0`, `eps1e-12`, `tanh`, `scale`, `pre`, `mean`, `map`, `distilled`, `cubic`,
+  /// `rope100`, `qvbias`, `swiglu`).
   package var spelled: String {
     var parts = [
       "vit", "p\(patch)", "g\(grid)", "w\(width)", "d\(depth)", "h\(heads)", "m\(hidden)",
@@ -217,7 +229,7 @@ extension VisionTransformerShape {
 extension VisionTransformerShape {
   /// The networks that have a name of their own.
   package static let published: [(name: String, shape: VisionTransformerShape)] =
-    timm + torchvision + dino + dino3
+    timm + distilled + torchvision + dino + dino3
 
   /// Other names of the same networks: DeiT is a ViT that was trained otherwise.
   static let aliases = [
@@ -247,6 +259,16 @@ extension VisionTransformerShape {
       )
     }
   }
+
+  private static let distilled = [("tiny", 224), ("small", 224), ("base", 224), ("base", 384)]
+    .compactMap { name, side -> (String, VisionTransformerShape)? in
+      guard let size = sizes.first(where: { $0.name == name }) else { return nil }
+      var shape = VisionTransformerShape(
+        patch: 16, grid: Extent2D(side / 16), width: size.width, depth: size.depth,
+        heads: size.heads)
+      (shape.registers, shape.positioned, shape.pooling) = (1, 2, .classAndDistillationToken)
+      return ("deit_\(name)_distilled_patch16_\(side)", shape)
+    }
 
   private static let torchvision = sizes.flatMap { size in
     [16, 32].compactMap { patch -> (String, VisionTransformerShape)? in

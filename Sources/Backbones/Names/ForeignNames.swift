@@ -40,6 +40,11 @@ struct ForeignNames: Sendable {
     return shape.rotaryBase != nil && shape.isGated == isGated
   }
 
+  /// Whether it is a vision transformer that pools as SigLIP does.
+  @Sendable private static func isPooledByAttention(_ name: String) -> Bool {
+    VisionTransformerShape(name: name)?.pooling == .attention
+  }
+
   private static let tables: [ForeignNames] = [
     ForeignNames(
       label: "transformers' names", holds: isResNet,
@@ -92,9 +97,14 @@ struct ForeignNames: Sendable {
       label: "transformers' names", holds: { isRotary($0, isGated: true) },
       translate: { VisionTransformerNames.rotary($0, isGated: true) }),
     ForeignNames(
-      label: "the names of CLIP's and SigLIP's vision towers",
-      holds: { $0.hasPrefix("vit_") && !$0.contains("_plain") },
+      label: "the names of SigLIP's vision tower", holds: isPooledByAttention,
       translate: VisionTransformerNames.tower),
+    ForeignNames(
+      label: "the names of CLIP's and SigLIP's vision towers",
+      holds: {
+        $0.hasPrefix("vit_") && !$0.contains("_plain") && !isPooledByAttention($0)
+      },
+      translate: VisionTransformerNames.towerWithoutPooling),
     ForeignNames(
       label: "the names of CLIP's vision tower",
       holds: { $0.hasPrefix("vit_") && $0.contains("_plain") },

@@ -24,7 +24,9 @@ package struct NetworkPart: Sendable {
     NetworkPart(
       prefix: "",
       tensors: MaskedBias.splitting(
-        JoinedAttention.joining(checkpoint.tensors.filter { !isCounter($0.name) }),
+        PooledAttention.splitting(
+          DistilledHeads.joining(
+            JoinedAttention.joining(checkpoint.tensors.filter { !isCounter($0.name) }))),
         of: checkpoint),
       outside: [])
   }

@@ -60,10 +60,20 @@ package struct OriginalNames {
         }
         continue
       }
+      if let fitted = found[path], fitted.shape == tensor.shape,
+        let parts = DistilledHeads.parts(of: prefix + fitted.name, in: checkpoint)
+          ?? DistilledHeads.parts(of: fitted.name, in: checkpoint)
+      {
+        for (part, values) in zip(parts, DistilledHeads.split(tensor)) {
+          replaced[part.name] = StoredTensor(part.name, values)
+        }
+        continue
+      }
       if let fitted = found[path],
         let place = MaskedBias.place(of: prefix + fitted.name, in: checkpoint)
+          ?? PooledAttention.place(of: prefix + fitted.name, in: checkpoint)
       {
-        // Queries' and values' biases come one after the other.
+        // What the file has in one tensor comes part by part.
         var values = try (replaced[place.tensor.name] ?? place.tensor).floats().elements
         guard tensor.count == place.elements.count else { throw noPlace(path) }
         values.replaceSubrange(place.elements, with: tensor.elements)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ThawCheckpoints
+package import ThawCheckpoints
 package import ThawNetwork
 package import ThawTensors
 
@@ -191,15 +191,39 @@ extension Architecture {
     let shape = VisionTransformerShape(name: name)
     if shape?.roundsPeriods == true { return nil }
     let isRotary = shape?.rotaryBase != nil
+    let isDistilled = shape?.pooling == .classAndDistillationToken
     let layers = TimmNames.layers(self, graph)
     var result: [ParameterPath: (name: String, shape: Shape)] = [:]
     for parameter in graph.parameters {
       if isRotary, let name = TimmNames.rotary(parameter.path) {
         result[parameter.path] = (name, parameter.shape)
+      } else if isDistilled, parameter.path == "reg_token" {
+        result[parameter.path] = ("dist_token", parameter.shape)
       } else {
         result[parameter.path] = TimmNames.tensor(parameter.path, parameter.shape, layers)
       }
     }
     return result
+  }
+
+  /// The values of `parameters` under timm's names, in its shapes.
+  ///
+  /// - Parameter graph: of this architecture, with any head.
+  /// - Returns: nil when timm has no such network.
+  package func timmTensors(_ graph: Graph, _ parameters: Parameters) -> [StoredTensor]? {
+    guard let theirs = timmTensors(graph) else { return nil }
+    let isDistilled =
+      VisionTransformerShape(name: name)?.pooling == .classAndDistillationToken
+    // Two classifiers take the place of one dense layer alone.
+    if isDistilled, parameters["head.weight"] == nil { return nil }
+    return parameters.paths.flatMap { path -> [StoredTensor] in
+      guard let tensor = parameters[path], let place = theirs[path] else { return [] }
+      guard isDistilled, path.parent == "head" else {
+        return [StoredTensor(place.name, tensor).reshaped(place.shape)]
+      }
+      return zip(["head", "head_dist"], DistilledHeads.split(tensor)).map {
+        StoredTensor("\($0).\(path.leaf)", $1)
+      }
+    }
   }
 }

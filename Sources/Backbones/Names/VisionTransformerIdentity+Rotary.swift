@@ -16,6 +16,8 @@ extension VisionTransformerShape {
       shapes["blocks.0.ls1.gamma"] != nil
     else { return nil }
     followDINOv3()
+    // Its huge network has heads of 64, too.
+    if width % 64 == 0 { heads = width / 64 }
     if let tokens = shapes["reg_token"], tokens.rank == 3 { registers = tokens[1] }
     isGated = shapes["blocks.0.mlp.fc1_g.weight"] != nil
     if isGated { activation = .silu }

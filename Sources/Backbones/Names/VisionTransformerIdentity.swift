@@ -8,7 +8,7 @@ import ThawTensors
 ///
 /// Widths, blocks, patches and positions are in the tensors' shapes, so such networks are not looked for
 /// in a list. What no tensor shows is the number of heads, the layer norms' epsilon and the activation:
-/// `config.json` says them, or they are those of the family (64 channels a head), and that is noted.
+/// `config.json` says them, or they are those of the family (most have 64 channels a head), and that is noted.
 struct VisionTransformerIdentity {
   /// Whose names a file has.
   enum Library {
@@ -79,9 +79,16 @@ struct VisionTransformerIdentity {
       self.shape = shape
       return
     }
-    guard
-      shape.read(shapes, of: library, distilled: names.contains("embeddings.distillation_token"))
-    else { return nil }
+    let isDistilled = !names.isDisjoint(with: ["embeddings.distillation_token", "dist_token"])
+    guard shape.read(shapes, of: library, distilled: isDistilled) else { return nil }
+    // transformers' has two classifiers only where both tokens are read.
+    let readsBoth =
+      library == .timm
+      || (part.tensors + part.outside).contains {
+        $0.shape.rank == 2 && $0.shape[1] == 2 * shape.width
+          && $0.name.hasSuffix("cls_classifier.weight")
+      }
+    if isDistilled, readsBoth { shape.pooling = .classAndDistillationToken }
     if library == .transformers, shape.hasLayerScale,
       (part.tensors + part.outside).contains(where: {
         $0.shape.rank == 2 && $0.shape[1] == 2 * shape.width
@@ -92,7 +99,7 @@ struct VisionTransformerIdentity {
     }
     if library == .tower {
       // transformers' classifier reads the patches' mean: behind SigLIP's last layer norm, but before
-      // CLIP's. And SigLIP's features are pooled by an attention that cannot be computed here.
+      // CLIP's. SigLIP's features without one are pooled by attention.
       let isClassified = (part.tensors + part.outside).contains {
         $0.name == "classifier.weight" || $0.name.hasSuffix(".classifier.weight")
       }
@@ -101,8 +108,8 @@ struct VisionTransformerIdentity {
         guard configuration?["architectures"]?.elements == [.string("CLIPForImageClassification")]
         else { return nil }
         shape.pooling = .plainMean
-      } else if !shape.hasClassToken, !isClassified, names.contains("head.probe") {
-        return nil
+      } else if isClassified, shape.pooling == .attention {
+        shape.pooling = .mean
       }
     }
     remark = shape.apply(configuration)
@@ -135,7 +142,7 @@ struct VisionTransformerIdentity {
 
   private static func path(of name: String, _ library: Library) -> String? {
     switch library {
-    case .timm: name
+    case .timm: name == "dist_token" ? "reg_token" : name
     case .facebook, .torchvision, .timmRotary, .facebookRotary:
       VisionTransformerNames.published(name)
     case .transformersRotary:
@@ -146,7 +153,13 @@ struct VisionTransformerIdentity {
     }
   }
 
-  /// What shapes say outright; heads of 64 channels, to be corrected.
+  /// Heads of the published networks of these channels, which are not of 64 each: So400m, huge, giant, gigantic.
+  ///
+  /// - Source: Dosovitskiy et al. 2021, arXiv:2010.11929; Zhai et al. 2022, arXiv:2106.04560; Alabdulmohsin et
+  ///   al. 2023, arXiv:2305.13035.
+  private static let publishedHeads = [1152: 16, 1280: 16, 1408: 16, 1664: 16]
+
+  /// What shapes say outright; heads as is usual for the width, to be corrected.
   private static func sizes(_ shapes: [String: Shape]) -> VisionTransformerShape? {
     guard let patches = shapes["patch_embed.proj.weight"], patches.rank == 4, patches[1] == 3,
       patches[2] == patches[3], patches.count > 0,
@@ -158,7 +171,7 @@ struct VisionTransformerIdentity {
     while shapes["blocks.\(depth).norm1.weight"] != nil { depth += 1 }
     let width = patches[0]
     // Where heads of 64 do not divide the width, 0 stands for an unknown number.
-    let heads = width % 64 == 0 ? width / 64 : 0
+    let heads = publishedHeads[width] ?? (width % 64 == 0 ? width / 64 : 0)
     return VisionTransformerShape(
       patch: patches[2], grid: Extent2D(0), width: width, depth: depth, heads: heads,
       hidden: hidden[0])
@@ -174,7 +187,9 @@ extension VisionTransformerShape {
     if let tokens = shapes["reg_token"], tokens.rank == 3 { registers = tokens[1] }
     hasLayerScale = shapes["blocks.0.ls1.gamma"] != nil
     isPreNormalized = shapes["norm_pre.weight"] != nil
-    if shapes["fc_norm.weight"] != nil {
+    if shapes["attn_pool.latent"] != nil {
+      pooling = .attention
+    } else if shapes["fc_norm.weight"] != nil {
       pooling = .normalizedMean
     } else if !hasClassToken {
       pooling = .mean
@@ -186,7 +201,7 @@ extension VisionTransformerShape {
     // timm gives every token before the patches a position or none, the others the class token.
     let candidates =
       switch library {
-      case .timm: registers > 0 ? [0, prefix] : [prefix, 0]
+      case .timm: registers > 0 && !distilled ? [0, prefix] : [prefix, 0]
       default: [distilled ? prefix : min(prefix, 1)]
       }
     for count in candidates {
@@ -203,7 +218,9 @@ extension VisionTransformerShape {
   /// How a library normalises, and resamples positions.
   private mutating func follow(_ library: VisionTransformerIdentity.Library) {
     switch library {
-    case .timm: if isPreNormalized { epsilon = 1e-5 }
+    case .timm:
+      if isPreNormalized { epsilon = 1e-5 }
+      if pooling == .attention { followSigLIP() }
     case .timmRotary, .facebookRotary, .transformersRotary: break
     case .facebook: resampling = registers > 0 ? .antialiased : .offset
     case .torchvision: resampling = .alignedCorners
@@ -221,6 +238,15 @@ extension VisionTransformerShape {
     }
   }
 
+  /// Takes what no tensor shows from the published networks of these sizes, as timm has them.
+  private mutating func followSigLIP() {
+    let isSecond =
+      patch == 32 || width == 1536 || width == 1152 && patch == 16
+      || width == 1024 && grid == Extent2D(32)
+    activation = isSecond ? .geluTanh : .gelu
+    if width == 1536 { heads = 16 }
+  }
+
   /// Takes over what `config.json` says; returns what it leaves to be assumed.
   mutating func apply(_ configuration: JSONValue?) -> String? {
     let configuration = configuration?["vision_config"] ?? configuration
@@ -233,8 +259,9 @@ extension VisionTransformerShape {
     {
       activation = function
     }
-    if configuration?["architecture"]?.text?.contains("quickgelu") == true {
-      activation = .quickGELU
+    if let name = configuration?["architecture"]?.text {
+      if name.contains("quickgelu") { activation = .quickGELU }
+      if name.contains("siglip") { followSigLIP() }
     }
     if let sides = configuration?["image_size"]?.integers, sides.count == 2,
       sides.allSatisfy({ (1...100_000).contains($0) })
@@ -253,7 +280,7 @@ extension VisionTransformerShape {
       heads = known.heads
     } else {
       assumed.append(
-        "\(heads) heads are assumed, 64 channels each, as in the published networks of this family:"
+        "\(heads) heads are assumed, \(heads > 0 ? width / heads : 0) channels each, as in the published networks of this family:"
           + " no tensor shows it")
     }
     // transformers leaves out what is its default.
@@ -262,15 +289,20 @@ extension VisionTransformerShape {
       || ["hidden_act", "architecture", "model_type"].contains {
         configuration?[$0]?.text != nil
       }
-    if isPreNormalized, !isStated { assumed.append(assumedActivation) }
+    if isPreNormalized || pooling == .attention, !isStated { assumed.append(assumedActivation) }
     return assumed.isEmpty ? nil : assumed.joined(separator: "; ")
   }
 
-  /// OpenAI trained CLIP's towers with an approximation of GELU, others theirs with GELU.
+  /// OpenAI trained CLIP's towers with an approximation of GELU, others theirs with GELU; of SigLIP's some
+  /// have GELU, some the one by tanh.
   private var assumedActivation: String {
     var other = self
-    other.activation = activation == .quickGELU ? .gelu : .quickGELU
-    let names = [Activation.quickGELU: "the quick GELU of OpenAI's CLIP", .gelu: "GELU"]
+    let approximation = pooling == .attention ? Activation.geluTanh : .quickGELU
+    other.activation = activation == approximation ? .gelu : approximation
+    let names = [
+      Activation.quickGELU: "the quick GELU of OpenAI's CLIP", .geluTanh: "GELU by tanh",
+      .gelu: "GELU",
+    ]
     return "\(names[activation] ?? "\(activation)") is assumed, which no tensor shows;"
       + " --card \(other.name) has \(names[other.activation] ?? "\(other.activation)")"
   }

@@ -10,7 +10,7 @@ import ThawNetwork
 enum VisionTransformerNames {
   /// Our name for one of torchvision's or facebook's, another one comes back as it is.
   static func published(_ name: String) -> String {
-    if name == "register_tokens" || name == "storage_tokens" { return "reg_token" }
+    if ["register_tokens", "storage_tokens", "dist_token"].contains(name) { return "reg_token" }
     if let own = dino3Table.translate(name) { return own }
     // An `encoder.` may have been taken for a wrapper's and be gone.
     return torchvisionTable.translate(name) ?? torchvisionTable.translate("encoder." + name) ?? name
@@ -31,6 +31,11 @@ enum VisionTransformerNames {
   /// Our name for one of the vision towers of CLIP and SigLIP, transformers' or OpenAI's; nil likewise.
   @Sendable static func tower(_ name: String) -> String? { towerTable.translate(name) }
 
+  /// The same for a tower whose classifier does without SigLIP's pooling by attention.
+  @Sendable static func towerWithoutPooling(_ name: String) -> String? {
+    name.hasPrefix("head.") ? "" : towerTable.translate(name)
+  }
+
   /// The same for a tower whose classifier reads the tokens before the last layer norm.
   @Sendable static func towerBeforeNorm(_ name: String) -> String? {
     name.hasPrefix("post_layernorm.") ? "" : towerTable.translate(name)
@@ -49,8 +54,14 @@ enum VisionTransformerNames {
     "encoder.layers.#.mlp.fc1.*": "blocks.{0}.mlp.fc1.*",
     "encoder.layers.#.mlp.fc2.*": "blocks.{0}.mlp.fc2.*",
     "post_layernorm.*": "norm.*",
-    // SigLIP's pooling by attention, which its classifier does without.
-    "head.*": "",
+    // SigLIP's pooling by attention; queries' rows and the others' are apart here.
+    "head.probe": "attn_pool.latent",
+    "head.attention.q.*": "attn_pool.q.*",
+    "head.attention.kv.*": "attn_pool.kv.*",
+    "head.attention.out_proj.*": "attn_pool.proj.*",
+    "head.layernorm.*": "attn_pool.norm.*",
+    "head.mlp.fc1.*": "attn_pool.mlp.fc1.*",
+    "head.mlp.fc2.*": "attn_pool.mlp.fc2.*",
     // OpenAI's.
     "class_embedding": "cls_token",
     "positional_embedding": "pos_embed",
@@ -121,7 +132,7 @@ enum VisionTransformerNames {
     // Stood for hidden patches in a training.
     "embeddings.mask_token": "",
     "embeddings.register_tokens": "reg_token",
-    // A token of its own like a register; the classifier reads the class token.
+    // A token of its own like a register, which a classifier reads or not.
     "embeddings.distillation_token": "reg_token",
     "embeddings.position_embeddings": "pos_embed",
     "embeddings.patch_embeddings.projection.*": "patch_embed.proj.*",

@@ -26,6 +26,7 @@ struct WeightMatching {
   private(set) var filledNorms = 0
 
   private let graph: Graph
+  private let checkpoint: Checkpoint
   private let part: NetworkPart
   /// Whether the weights were trained without labels.
   private let isUnlabelled: Bool
@@ -50,6 +51,7 @@ struct WeightMatching {
     _ checkpoint: Checkpoint, _ part: NetworkPart, _ architecture: Architecture, _ graph: Graph,
     _ scheme: NamingScheme
   ) {
+    self.checkpoint = checkpoint
     self.part = part
     isUnlabelled = TrainingTraces.areUnlabelled(
       part.outside.map(\.name) + part.tensors.map { part.prefix + $0.name })
@@ -62,7 +64,7 @@ struct WeightMatching {
     }
     for tensor in part.tensors {
       guard let path = scheme.translate(tensor.name) else {
-        if scheme.listsOmissions { ignored.append(part.prefix + tensor.name) }
+        if scheme.listsOmissions { ignore(part.prefix + tensor.name) }
         continue
       }
       place(tensor, at: path)
@@ -96,7 +98,7 @@ struct WeightMatching {
       if isInside || isClassifier || surroundings.holds(tensor) {
         unexpected.append(part.prefix + tensor.name)
       } else if !otherHead.contains(tensor.name) {
-        ignored.append(part.prefix + tensor.name)
+        ignore(part.prefix + tensor.name)
       }
     }
     for tensor in part.outside where !outsideUsed.contains(tensor.name) {
@@ -107,9 +109,15 @@ struct WeightMatching {
       if isClassifier || isBetween {
         unexpected.append(tensor.name)
       } else {
-        ignored.append(tensor.name)
+        ignore(tensor.name)
       }
     }
+  }
+
+  /// Under the name that the file has.
+  private mutating func ignore(_ name: String) {
+    let stored = PooledAttention.place(of: name, in: checkpoint)?.tensor.name ?? name
+    if ignored.last != stored { ignored.append(stored) }
   }
 
   private static func top(_ name: String) -> Substring { name.prefix { $0 != "." } }

@@ -85,8 +85,8 @@ extension FusedOperation {
       let insets = window.insets(for: Extent2D(height: input[2], width: input[3]))
       return min(insets.top, insets.left, insets.bottom, insets.right) >= 0
     case .adaptiveAveragePooling(let size): return size.count == 1
-    case .input, .layerNormalization, .responseNormalization, .tokens, .attention, .selectTokens,
-      .multiply:
+    case .input, .layerNormalization, .responseNormalization, .tokens, .attention,
+      .attentionPooling, .selectTokens, .multiply:
       return false
     }
   }

@@ -45,7 +45,7 @@ extension ONNXExporter {
       let bias = layer.hasBias ? [try parameter(node, "bias")] : []
       return emit(
         "Gemm", node, inputs + [try parameter(node, "weight")] + bias, ["transB": .integer(1)])
-    case .tokens, .attention, .selectTokens:
+    case .tokens, .attention, .attentionPooling, .selectTokens:
       preconditionFailure("'\(node.path)' makes a sequence, which addToSequence(_:) exports.")
     }
   }

@@ -12,7 +12,7 @@ extension ONNXExporter {
   private func isSequence(_ id: NodeID) -> Bool {
     let node = graph[id]
     switch node.operation {
-    case .tokens, .attention, .selectTokens: return true
+    case .tokens, .attention, .attentionPooling, .selectTokens: return true
     case .layerNormalization, .channelScale, .activation, .add, .multiply, .dropout,
       .stochasticDepth:
       return shapes[id.index].rank == 4 && node.inputs.allSatisfy(isSequence)
@@ -37,6 +37,7 @@ extension ONNXExporter {
     let inputs = node.inputs.map(value)
     switch node.operation {
     case .attention(let layer): return try addAttention(node, layer, inputs[0])
+    case .attentionPooling(let layer): return try addPooling(node, layer, inputs[0])
     case .selectTokens(let selection): return addSelection(node, selection, inputs[0])
     case .layerNormalization(let layer):
       return emit(
@@ -112,6 +113,41 @@ extension ONNXExporter {
     let merged = step("Transpose", node, "merged", [mixed], ["perm": .integers([0, 2, 1, 3])])
     let flat = constant("\(node.path).flat", integers: [0, tokens, layer.channels])
     return emit("Reshape", node, [merged, flat])
+  }
+
+  /// Shapes: keys and values [N, T, 2 C]; per part [N, heads, T, width]; the query [1, heads, 1, width], which is
+  /// the same for every image and so computed here.
+  private mutating func addPooling(
+    _ node: Node, _ layer: AttentionPooling, _ input: String
+  ) throws -> String {
+    let tokens = shapes[node.inputs[0].index][3]
+    let split = constant(
+      "\(node.path).heads", integers: [0, tokens, 2, layer.heads, layer.width])
+    let parts = step(
+      "Transpose", node, "parts", [step("Reshape", node, "split", [input, split])],
+      ["perm": .integers([2, 0, 3, 1, 4])])
+    func part(_ name: String, _ index: Int) -> String {
+      let place = constant("constant.index\(index)", integer: index)
+      return step("Gather", node, name, [parts, place], ["axis": .integer(0)])
+    }
+    let query =
+      layer.hasProjection
+      ? constant(
+        "\(node.path).query",
+        Tensor(
+          layer.query(try node.parameters.map { try parameters.tensor($0.path) }),
+          shape: [1, layer.heads, 1, layer.width]))
+      : try parameter(node, "query")
+    let scale = constant("\(node.path).scale", layer.scale)
+    let scaled = step("Mul", node, "scaled", [part("keys", 0), scale])
+    let turned = step("Transpose", node, "turned", [scaled], ["perm": .integers([0, 1, 3, 2])])
+    let scores = step("MatMul", node, "scores", [query, turned])
+    let weights = step("Softmax", node, "weights", [scores], ["axis": .integer(-1)])
+    let mixed = step("MatMul", node, "mixed", [weights, part("values", 1)])
+    let merged = step("Transpose", node, "merged", [mixed], ["perm": .integers([0, 2, 1, 3])])
+    return emit(
+      "Reshape", node,
+      [merged, constant("\(node.path).flat", integers: [0, 1, layer.channels])])
   }
 
   /// Queries, keys and values with their biases, of which keys have none.

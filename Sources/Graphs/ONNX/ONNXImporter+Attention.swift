@@ -38,6 +38,9 @@ extension ONNXImporter {
     if case .scores(let scores)? = values[node.inputs[0]] {
       return try attend(node, scores, try sequence(node, 1))
     }
+    if case .constant(let tensor)? = values[node.inputs[0]] {
+      return try look(node, tensor, at: try sequence(node, 1))
+    }
     let (queries, keys) = (try sequence(node, 0), try sequence(node, 1))
     let rank = queries.axes.count
     guard rank >= 3, keys.axes.count == rank,
@@ -60,6 +63,30 @@ extension ONNXImporter {
         Scores(
           queries: queries, keys: keys, leading: Array(queries.axes[..<(rank - 2)]),
           scale: queries.scale * keys.scale, rotary: queries.rotary, width: width)))
+  }
+
+  /// A query that is the same for every photo, [..., heads, 1, width], times keys: a pooling by attention.
+  private mutating func look(
+    _ node: ONNXNode, _ query: StoredTensor, at keys: SequenceView
+  ) throws {
+    let rank = keys.axes.count
+    guard rank >= 3, let width = SequenceView.extent(keys.axes[rank - 2]), width >= 1,
+      keys.axes[rank - 2] == SequenceView.channels(width),
+      keys.axes[rank - 1] == SequenceView.tokens(shape(of: keys).tokens), keys.firstToken == 0,
+      keys.rotary == nil, query.shape.rank >= 2, query.shape[query.shape.rank - 1] == width,
+      query.shape[query.shape.rank - 2] == 1
+    else {
+      throw failure(
+        node,
+        "of products of a constant and a sequence only those of one query and the keys of its"
+          + " heads are known here")
+    }
+    set(
+      node,
+      .scores(
+        Scores(
+          queries: nil, query: query, keys: keys,
+          leading: Array(keys.axes[..<(rank - 2)]), scale: keys.scale, width: width)))
   }
 
   mutating func attentionWeights(_ node: ONNXNode) throws {
@@ -98,6 +125,9 @@ extension ONNXImporter {
     guard heads.count <= 1, heads.allSatisfy({ $0.stride == scores.width }),
       scores.leading.joined().allSatisfy({ $0.axis != .token })
     else { throw failure(node, "its heads do not lie side by side in the channels") }
+    if let query = scores.query {
+      return try pool(node, scores, values, query, heads: heads.first?.extent ?? 1)
+    }
     let layer = Attention(
       channels: (heads.first?.extent ?? 1) * scores.width, heads: heads.first?.extent ?? 1,
       rotary: scores.rotary)
@@ -107,21 +137,49 @@ extension ONNXImporter {
         "its scores are multiplied by \(scores.scale), known here is 1 / sqrt(\(layer.width)) ="
           + " \(layer.scale)")
     }
-    let source = try joined(node, [scores.queries, scores.keys, values], layer.channels)
+    let parts = [scores.queries, scores.keys, values].compactMap(\.self)
+    let source = try joined(node, parts, layer.channels)
     let index = try draft.add(layerName(node), .attention(layer), [source])
     var result = SequenceView(layer: index, wanted)
     result.axes[wanted.count - 2] = SequenceView.tokens(tokens)
     setSequence(node, result)
   }
 
-  /// The layer that has queries, keys and values side by side, which is made where three dense layers of
-  /// one input have them.
+  /// The same where one query pools.
+  private mutating func pool(
+    _ node: ONNXNode, _ scores: Scores, _ values: SequenceView, _ query: StoredTensor, heads: Int
+  ) throws {
+    let layer = AttentionPooling(
+      channels: heads * scores.width, heads: heads, hasProjection: false)
+    let numbers = try numbers(query).elements
+    guard numbers.count == layer.channels else {
+      throw failure(
+        node,
+        "a query of \(numbers.count) numbers does not fit \(heads) heads of \(scores.width)")
+    }
+    let source = try joined(node, [scores.keys, values], layer.channels)
+    let factor = scores.scale / layer.scale
+    let index = try draft.add(
+      layerName(node, weight: query.name), .attentionPooling(layer), [source],
+      [
+        "query": Tensor(
+          numbers.map { Float(Double($0) * factor) }, shape: [1, heads, 1, layer.width])
+      ])
+    var result = SequenceView(
+      layer: index, scores.leading + [[], SequenceView.channels(scores.width)])
+    result.axes[result.axes.count - 2] = SequenceView.tokens(1)
+    setSequence(node, result)
+  }
+
+  /// The layer that has queries, keys and values side by side, or the latter two, which is made where as many
+  /// dense layers of one input have them.
   private mutating func joined(
     _ node: ONNXNode, _ parts: [SequenceView], _ channels: Int
   ) throws -> Int {
+    let rows = parts.count * channels
     if parts.allSatisfy({ $0.layer == parts[0].layer }),
-      parts.map(\.firstChannel) == [0, channels, 2 * channels],
-      draft[parts[0].layer].shape[1] == 3 * channels
+      parts.map(\.firstChannel) == parts.indices.map({ $0 * channels }),
+      draft[parts[0].layer].shape[1] == rows
     {
       return parts[0].layer
     }
@@ -135,23 +193,21 @@ extension ONNXImporter {
       else {
         throw failure(
           node,
-          "queries, keys and values of one dense layer, or of three with the same input, are"
+          "queries, keys and values of one dense layer, or of several with the same input, are"
             + " expected; '\(Printable(layer.path.description))' is none")
       }
       weights += weight.elements
       biases +=
         layer.tensors["bias"]?.elements ?? [Float](repeating: 0, count: channels)
     }
-    let inputs = weights.count / (3 * channels)
+    let inputs = weights.count / rows
     let layer = Convolution2D(
-      inputs: inputs, outputs: 3 * channels, window: Window2D(kernel: 1), hasBias: true,
-      storesMatrix: true)
+      inputs: inputs, outputs: rows, window: Window2D(kernel: 1), hasBias: true, storesMatrix: true)
     return try draft.add(
-      draft[parts[0].layer].path.parent.appending("qkv").description, .convolution(layer),
-      draft[parts[0].layer].inputs,
+      draft[parts[0].layer].path.parent.appending(parts.count == 3 ? "qkv" : "kv").description,
+      .convolution(layer), draft[parts[0].layer].inputs,
       [
-        "weight": Tensor(weights, shape: [3 * channels, inputs]),
-        "bias": Tensor(biases, shape: [3 * channels]),
+        "weight": Tensor(weights, shape: [rows, inputs]), "bias": Tensor(biases, shape: [rows]),
       ])
   }
 

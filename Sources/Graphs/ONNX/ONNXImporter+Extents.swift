@@ -99,6 +99,24 @@ extension ONNXImporter {
         .constant(
           StoredTensor(
             name, Tensor([Float](repeating: number, count: shape.count), shape: shape))))
+    case .constant(let tensor)?:
+      // Along the batch, where numbers are the same for every photo.
+      let old =
+        [Int](repeating: 1, count: max(target.count - tensor.shape.rank, 0)) + tensor.shape.extents
+      let changesNothing =
+        target.count == old.count
+        && target.indices.allSatisfy { place in
+          switch target[place] {
+          case .batch: place == 0 && old[0] == 1
+          case .size(let size):
+            [1, -1, old[place]].contains(size) || place == 0 && size == fixedBatch
+          }
+        }
+      guard changesNothing else {
+        throw failure(
+          node, "a constant of \(tensor.shape) is not repeated to \(printed(target)) here")
+      }
+      try identity(node)
     case .image(let image)?:
       let old = onnxExtents(of: image)
       let changesNothing =

@@ -24,6 +24,7 @@ extension ONNXImporter {
     }
     if try constantArithmetic(node) { return }
     if try splitConstant(node) { return }
+    if try foldConstants(node) { return }
     if try translateResponse(node) { return }
     if try translateRow(node) { return }
     if try translateSequence(node) { return }

@@ -12,8 +12,9 @@ extension ONNXImporter {
 
   /// Name of the layer that `node` becomes: that of its weight without the last part, or its own.
   func layerName(_ node: ONNXNode, weight: String? = nil) -> String {
-    if let weight, weight.hasSuffix(".weight"), weight.count > 7 {
-      return Self.sanitized(weight.dropLast(7).drop { String($0) == Self.turned })
+    for leaf in [".weight", ".query"] {
+      guard let weight, weight.hasSuffix(leaf), weight.count > leaf.count else { continue }
+      return Self.sanitized(weight.dropLast(leaf.count).drop { String($0) == Self.turned })
     }
     // PyTorch's exporter writes /layer1/layer1.0/conv1/Conv.
     let parts = node.name.split(separator: "/")

@@ -19,7 +19,9 @@ extension ONNXImporter {
 
   /// Products of queries and keys.
   struct Scores {
-    var queries: SequenceView
+    /// Nil where one query of constants looks at all photos.
+    var queries: SequenceView?
+    var query: StoredTensor?
     var keys: SequenceView
     /// The dimensions before the tokens: photos and heads.
     var leading: [[SequenceView.Factor]]

@@ -44,7 +44,51 @@ extension ONNXImporter {
     }
     let input = try image(node)
     if layOut(node, input, target) { return }
+    if try makeToken(node, input, target) { return }
     try reshape(node, input, target)
+  }
+
+  /// A row of features that becomes a sequence of one token, [N, 1, C] or [1, N, C]; false when it is no such
+  /// node.
+  private mutating func makeToken(
+    _ node: ONNXNode, _ input: Image, _ target: [Extent]
+  ) throws -> Bool {
+    guard case .row = input.layout, target.count == 3,
+      [.size(draft[input.layer].shape[1]), .size(-1)].contains(target[2])
+    else { return false }
+    func isBatch(_ extent: Extent) -> Bool {
+      [.batch, .size(-1), fixedBatch.map(Extent.size)].contains(extent)
+    }
+    let comesFirst = isBatch(target[0]) && target[1] == .size(1)
+    guard comesFirst || target[0] == .size(1) && isBatch(target[1]),
+      let layer = try onePixel(input.layer)
+    else { return false }
+    let channels = SequenceView.channels(draft[layer].shape[1])
+    setSequence(
+      node,
+      SequenceView(
+        layer: layer, comesFirst ? [batchFactors, [], channels] : [[], batchFactors, channels]))
+    return true
+  }
+
+  /// The image of one pixel that a row is of; nil where the row is computed otherwise.
+  private mutating func onePixel(_ index: Int) throws -> Int? {
+    let layer = draft[index]
+    guard let source = layer.inputs.first else { return nil }
+    switch layer.operation {
+    case .flatten:
+      let shape = draft[source].shape
+      return shape.rank == 4 && shape[2] * shape[3] == 1 ? source : nil
+    case .dense(let dense):
+      guard let pixel = try onePixel(source) else { return nil }
+      return try draft.add(
+        layer.path.description,
+        .convolution(
+          Convolution2D(
+            inputs: dense.inputs, outputs: dense.outputs, window: Window2D(kernel: 1),
+            hasBias: dense.hasBias, storesMatrix: true)), [pixel], layer.tensors)
+    default: return nil
+    }
   }
 
   /// `input` in other dimensions.
@@ -116,8 +160,13 @@ extension ONNXImporter {
   private mutating func reshapeConstant(
     _ node: ONNXNode, _ tensor: StoredTensor, _ target: [Extent]
   ) throws {
-    var extents: [Int] = []
-    for case .size(let size) in target { extents.append(size) }
+    // What is the same for every photo has 1 in place of the batch.
+    var extents = target.enumerated().map { place, extent in
+      guard case .size(let size) = extent else { return 1 }
+      let isKept =
+        size == 0 && node.integer("allowzero") ?? 0 == 0 && place < tensor.shape.rank
+      return isKept ? tensor.shape[place] : size
+    }
     // One -1 is what is left.
     if extents.count(where: { $0 == -1 }) == 1, let place = extents.firstIndex(of: -1) {
       let others = extents.reduce(1) {
@@ -127,8 +176,7 @@ extension ONNXImporter {
         extents[place] = tensor.shape.count / others
       }
     }
-    guard extents.count == target.count, let shape = Shape(checking: extents),
-      shape.count == tensor.shape.count
+    guard let shape = Shape(checking: extents), shape.count == tensor.shape.count
     else { throw failure(node, "a constant of \(tensor.shape) cannot become \(printed(target))") }
     let values = try numbers(tensor)
     // The same numbers: a layer may be called by them.

@@ -104,9 +104,9 @@ extension ATenTranslator {
     case "dropout", "dropout_", "feature_dropout", "native_dropout":
       try dropout(call)
     case "constant_pad_nd", "pad": try pad(call)
-    case "expand", "expand_as", "view_as":
+    case "expand", "expand_as", "view_as", "repeat":
       if let stored = stored(try value(call, "self")), stored.shape.rank == 3,
-        stored.shape[0] == 1, call.operation == "expand",
+        stored.shape[0] == 1, ["expand", "repeat"].contains(call.operation),
         let new = call.result.flatMap(extents), new.count == 3, new[1] == stored.shape[1],
         new[2] == stored.shape[2]
       {
@@ -116,6 +116,8 @@ extension ATenTranslator {
         old == new
       else { throw failure(call, "an image is not repeated or given another shape here") }
       try emit("Identity", call, [try value(call, "self")])
+    case "embedding":
+      try emit("Gather", call, [try value(call, "weight"), try value(call, "indices")])
     case "index": try index(call)
     case "flip": try flip(call)
     case "slice": try slice(call)
@@ -212,7 +214,9 @@ extension ATenTranslator {
     let input = try value(call, "input")
     if let rank = call.tensor("input").flatMap(extents)?.count, rank >= 3 {
       guard let matrix = stored(weight), matrix.shape.rank == 2 else {
-        throw failure(call, "its weight is no constant matrix")
+        throw failure(
+          call,
+          "its weight is no constant matrix. Give the weights: torch.save(model.state_dict(), ...)")
       }
       let turned = constant(weight + ".transposed", matrix.permuted([1, 0]))
       guard let only = bias.first else { return try emit("MatMul", call, [input, turned]) }

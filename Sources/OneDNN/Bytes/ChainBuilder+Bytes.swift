@@ -79,8 +79,8 @@ extension ChainBuilder {
     case .globalAveragePooling, .adaptiveAveragePooling:
       try appendBytePooling(
         fused, .average(includesPadding: true), wholeByteImage(fused.inputs[0]))
-    case .input, .layerNormalization, .responseNormalization, .tokens, .attention, .selectTokens,
-      .multiply:
+    case .input, .layerNormalization, .responseNormalization, .tokens, .attention,
+      .attentionPooling, .selectTokens, .multiply:
       throw ExecutionError.unsupported(
         operation: "\(node.operation) on bytes", layer: node.path, engine: OneDNN.name)
     }

@@ -217,6 +217,7 @@ extension FusedOperation {
     case .dense(let layer): return DenseInstruction(layer, context)
     case .tokens(let layer): return TokensInstruction(layer, context)
     case .attention(let layer): return AttentionInstruction(layer, context)
+    case .attentionPooling(let layer): return AttentionPoolingInstruction(layer, context)
     case .selectTokens(let selection): return TokenSelectionInstruction(selection, context)
     }
   }

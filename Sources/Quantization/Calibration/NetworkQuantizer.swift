@@ -235,7 +235,7 @@ extension NetworkQuantizer {
         case .layerNormalization: "layer normalisation"
         case .responseNormalization: "response normalisation"
         case .tokens, .selectTokens: "a sequence of tokens"
-        case .attention: "attention"
+        case .attention, .attentionPooling: "attention"
         case .multiply: "a product of two images"
         default: nil
         }

@@ -58,7 +58,7 @@ final class ReferenceByteOperation<Scalar: BLASScalar>: ReferenceLayer {
       average(inputs[0], window, includesPadding)
     case .globalAveragePooling, .adaptiveAveragePooling: average(inputs[0], wholeImage, true)
     case .flatten, .dropout, .stochasticDepth, .input, .layerNormalization,
-      .responseNormalization, .tokens, .attention, .selectTokens, .multiply:
+      .responseNormalization, .tokens, .attention, .attentionPooling, .selectTokens, .multiply:
       inputs[0].map { real($0) }
     }
   }

@@ -37,6 +37,9 @@ extension KeyHash {
       add("bias", dense.hasBias)
     case .tokens(let tokens): add(tokens)
     case .attention(let attention): add(attention)
+    case .attentionPooling(let pooling):
+      add("attention_pooling", pooling.channels, pooling.heads)
+      add("projection", pooling.hasProjection)
     case .selectTokens(let selection):
       add("select_tokens", selection.first, selection.count ?? -1)
     }

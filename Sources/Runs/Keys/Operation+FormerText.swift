@@ -33,7 +33,8 @@ extension Operation {
       "dense(Network.Dense(inputs: \(dense.inputs), outputs: \(dense.outputs), hasBias:"
         + " \(dense.hasBias)))"
     // Newer than that version: no key of it has them.
-    case .tokens, .attention, .selectTokens, .responseNormalization, .multiply: "\(self)"
+    case .tokens, .attention, .attentionPooling, .selectTokens, .responseNormalization, .multiply:
+      "\(self)"
     }
   }
 }

@@ -34,13 +34,18 @@ import ThawTensors
     // Queries by keys and weights by values, and four dense layers a block, of a gated unit one more; the head
     // is a Gemm.
     let isGated = graph.nodes.contains { $0.operation == .multiply }
-    #expect(count("MatMul") == 2 * (2 + (isGated ? 5 : 4)) && count("Gemm") == 1)
-    #expect(count("Softmax") == 2 + 1)
+    // A pooling by attention has as many as a block, less queries' part of one.
+    let pools = graph.nodes.contains { $0.path == "attn_pool" } ? 1 : 0
+    #expect(count("MatMul") == 2 * (2 + (isGated ? 5 : 4)) + 6 * pools && count("Gemm") == 1)
+    #expect(count("Softmax") == 2 + 1 + pools)
     // Around attention alone, not around layer norms: parts, keys, merged; and the patches, once.
-    // The mean beside the class token, and a layer norm behind the mean, are of images.
-    let joins = graph.nodes.contains { $0.operation == .concatenate } ? 1 : 0
+    // The mean or a second token beside the class token, and a layer norm behind the mean, are of images.
+    let joins = graph.nodes.first { $0.operation == .concatenate }.map { node in
+      node.inputs.count { if case .selectTokens = graph[$0].operation { true } else { false } }
+    }
     let isNormalised = graph.nodes.contains { $0.path == "fc_norm" }
-    #expect(count("Transpose") == 2 * 3 + 1 + joins + (isNormalised ? 2 : 0))
+    #expect(
+      count("Transpose") == 2 * 3 + 1 + (joins ?? 0) + (isNormalised ? 2 : 0) + 3 * pools)
     let names = Set(file.initializers.map(\.name))
     let hasPositions = graph.parameters.contains { $0.path == "pos_embed" }
     #expect(names.isSuperset(of: ["blocks.0.attn.qkv.weight", "head.weight"]))
