@@ -22,6 +22,8 @@ struct RolloutTests {
   /// What the head reads, and how attention knows of positions.
   enum Kind: CaseIterable {
     case classToken, patches, both, rotary
+    /// A query that is learned pools the patches.
+    case queried
 
     var rotary: RotaryEmbedding? { self == .rotary ? RotaryEmbedding(prefix: 2) : nil }
   }
@@ -63,6 +65,12 @@ struct RolloutTests {
     case .patches:
       builder.add("patches", patches)
       builder.add("pool", .globalAveragePooling)
+    case .queried:
+      builder.add("patches", patches)
+      builder.add("pool.kv", dense(width, 2 * width))
+      builder.add(
+        "pool",
+        .attentionPooling(AttentionPooling(channels: width, heads: 2, hasProjection: false)))
     case .both:
       let first = builder.add("token", token, [all])
       builder.add("patches", patches, [all])
@@ -75,6 +83,9 @@ struct RolloutTests {
     let graph = builder.build()
     var parameters = Parameters.procedural(for: graph)
     // Attention that takes of all tokens alike, or of one alone, would hide what is wrong.
+    if let query = parameters["pool.query"] {
+      parameters["pool.query"] = Tensor(query.elements.map { $0 * 20 }, shape: query.shape)
+    }
     for index in 0..<2 {
       let path = ParameterPath("blocks.\(index).qkv.weight")
       guard let tensor = parameters[path] else { continue }
@@ -124,6 +135,32 @@ struct RolloutTests {
     return result
   }
 
+  /// How the learned query weighs the patches, averaged over its heads, from the keys that another engine
+  /// computes: [patches].
+  private func poolingWeights(_ model: StoredModel) throws -> [Double] {
+    let node = try #require(model.graph.nodes.first { $0.path.description == "pool.kv" })
+    let patches = Self.grid.count
+    let plan = try context.compiler.compileInference(
+      model.graph.ending(at: node.id), parameters: model.parameters, microBatch: 1,
+      size: Extent2D(SmallModel.side))
+    let values = AlignedStorage<Float>(count: 2 * Self.width * patches)
+    try plan.run(UnsafeBufferPointer(SmallModel.photo.elements), into: values.elements)
+    let query = try model.parameters.tensor("pool.query").elements
+    var result = [Double](repeating: 0, count: patches)
+    for head in 0..<2 {
+      let channels = head * Self.width / 2..<(head + 1) * Self.width / 2
+      let scores = (0..<patches).map { patch in
+        exp(
+          channels.reduce(0.0) {
+            $0 + Double(query[$1]) * Double(values.elements[$1 * patches + patch])
+          } / Double(channels.count).squareRoot())
+      }
+      let sum = scores.reduce(0, +)
+      for patch in 0..<patches { result[patch] += scores[patch] / sum / 2 }
+    }
+    return result
+  }
+
   @Test(arguments: Kind.allCases)
   func theMapIsTheProductOfTheAttentions(_ kind: Kind) throws {
     let model = model(kind)
@@ -145,6 +182,11 @@ struct RolloutTests {
       case .classToken, .rotary: rows[0]
       case .patches: mean
       case .both: zip(rows[0], mean).map { ($0 + $1) / 2 }
+      case .queried:
+        try poolingWeights(model).enumerated().reduce([Double](repeating: 0, count: tokens)) {
+          sums, patch in
+          zip(sums, rows[2 + patch.offset]).map { $0 + patch.element * $1 }
+        }
       }
     let rollout = try AttentionRollout(model, source: "small")
     let map = try rollout.map(UnsafeBufferPointer(SmallModel.photo.elements))
