@@ -45,8 +45,10 @@ extension ChainInstruction {
   func partsAgree(_ count: Int, leavingOut dropped: Int) throws -> Bool? {
     guard case .primitive(let primitive) = work, operation == "convolution" else { return nil }
     let ranges = Self.shares(of: primitive.units, among: min(count, primitive.mostParts))
-    guard ranges.count > 1 else { return nil }
-    return try primitive.agrees(with: try ranges.dropLast(dropped).map { try primitive.part($0) })
+    guard ranges.count > 1,
+      let parts = try ifAvailable({ try ranges.map { try primitive.part($0) } })
+    else { return nil }
+    return try primitive.agrees(with: parts.dropLast(dropped))
   }
 
   /// `units` in at most `count` ranges of about the same length.

@@ -134,18 +134,25 @@ extension Convolution2D {
 
 extension ChainBuilder {
   /// A large 3x3 convolution in Float32 by Winograd's algorithm, with what follows it; false where it is
-  /// not worth it, or its input does not lie in blocks of channels.
+  /// not worth it, or its input lies row major.
   mutating func appendWinograd(
     _ fused: FusedOperation, _ layer: Convolution2D, at index: Int
   ) throws -> Bool {
     let path = fused.lead.path
     let source = tensor(of: fused.inputs[0])
     let (input, output) = (shape(of: fused.inputs[0]), shape(of: fused.result))
+    // On some processors the library puts all channels of a pixel beside each other, on others blocks of them.
+    let isChannelsLast = source.layout.matches(
+      try OneDNNLayout(input, THAW_DNNL_CHANNELS_LAST, path))
     guard source.layout.element == THAW_DNNL_FLOAT32,
       let kernel = WinogradKernel(
-        layer, input: input, output: output, block: source.layout.channelBlock)
+        layer, input: input, output: output,
+        block: isChannelsLast ? nil : source.layout.channelBlock)
     else { return false }
-    let layout = try OneDNNLayout(output, like: source.layout, path)
+    let layout =
+      isChannelsLast
+      ? try OneDNNLayout(output, THAW_DNNL_CHANNELS_LAST, path)
+      : try OneDNNLayout(output, like: source.layout, path)
     let ending = WinogradEnding(fused.epilogue)
     var residual: ChainTensor?
     if let ending, ending.hasAddition, let other = fused.residual {

@@ -161,7 +161,8 @@ import ThawTestSupport
     for example in [
       Example(size: Extent2D(3)), Example(inputs: 16), Example(inputs: 64, outputs: 24),
     ] {
-      #expect(try Self.kernel(example.layer, example.size).hasPrefix("jit"))
+      let kernel = try Self.kernel(example.layer, example.size)
+      #expect(!kernel.isEmpty && !kernel.contains("winograd"))
     }
     var strided = Example().layer
     strided.window.stride = Extent2D(2)
