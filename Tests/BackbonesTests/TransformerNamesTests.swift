@@ -164,9 +164,12 @@ import ThawTestSupport
     }
     let file = Checkpoint(tensors: rest + heads, metadata: [:], format: .safetensors, path: "model")
     #expect(file[token] != nil)
-    let best = try #require(try identity(file).best)
+    let found = try identity(file)
+    let best = try #require(found.best)
     #expect(best.complaint == nil && best.head == Head(classes: 5))
     #expect(VisionTransformerShape(name: best.architecture)?.pooling == .classAndDistillationToken)
+    // DeiT's photos, which a ViT of timm's without that token does not have.
+    #expect(found.preprocessing?.mean == [0.485, 0.456, 0.406])
     let parameters = try best.parameters(of: file)
     func numbers(_ name: String) throws -> [Float] { try #require(file[name]).floats().elements }
     let weights = [try numbers("\(first).weight"), try numbers("\(second).weight")]

@@ -95,6 +95,9 @@ package struct VisionTransformerShape: Hashable, Sendable {
   /// The pooling by attention of ``Pooling/attention``.
   package var attentionPooling: AttentionPooling { AttentionPooling(channels: width, heads: heads) }
 
+  /// Whether there is a distillation token, as in DeiT alone: a register with a position.
+  package var isDistilled: Bool { hasClassToken && registers == 1 && positioned == 2 }
+
   /// Features that the classifier reads.
   package var features: Int {
     [.classTokenAndMean, .classAndDistillationToken].contains(pooling) ? 2 * width : width

@@ -193,13 +193,14 @@ package struct CheckpointIdentity: Sendable {
     let isOpen =
       shape.map {
         !$0.hasLayerScale && !$0.isPreNormalized && $0.resampling == .antialiased
+          && !$0.isDistilled && $0.pooling != .attention
       } ?? false
     return isOpen
       ? "usual for ViT, where DeiT has ImageNet's mean and deviation (--card); the file does not say it"
       : "usual for these weights; the file does not say it"
   }
 
-  /// timm's and transformers' ViT have [-1, 1], torchvision's and DINOv2 ImageNet's mean and deviation, CLIP's
+  /// timm's and transformers' ViT have [-1, 1], torchvision's, DeiT and DINOv2 ImageNet's mean and deviation, CLIP's
   /// towers those of the photos that OpenAI trained them on.
   private static func usual(_ shape: VisionTransformerShape) -> Preprocessing {
     let size = shape.grid.height * shape.patch
@@ -211,7 +212,7 @@ package struct CheckpointIdentity: Sendable {
         std: [0.26862954, 0.26130258, 0.27577711], interpolation: .bicubic, cropFraction: 1)
     }
     let values: Preprocessing =
-      shape.hasLayerScale ? .torch(inputSize: size) : .tf(inputSize: size)
+      shape.hasLayerScale || shape.isDistilled ? .torch(inputSize: size) : .tf(inputSize: size)
     return Preprocessing(
       inputSize: size, scale: values.scale, mean: values.mean, std: values.std,
       interpolation: .bicubic, cropFraction: shape.hasLayerScale ? 1 : 0.9)
