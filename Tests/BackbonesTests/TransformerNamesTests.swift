@@ -50,6 +50,8 @@ import ThawTestSupport
     case clip: #"{"num_attention_heads": 3, "architectures": ["CLIPForImageClassification"]}"#
     case "timm, DINOv3", "timm, DINOv3 with gated units":
       #"{"architecture": "vit_small_patch16_dinov3", "model_args": {"num_heads": 3}}"#
+    case "transformers, SigLIP":
+      #"{"num_attention_heads": 3, "architectures": ["SiglipForImageClassification"]}"#
     case "SigLIP": #"{"num_attention_heads": 3, "hidden_act": "gelu_pytorch_tanh"}"#
     case "timm, SigLIP":
       #"{"architecture": "vit_base_patch16_siglip_224", "model_args": {"num_heads": 3}}"#
@@ -183,6 +185,18 @@ import ThawTestSupport
     let back = try OriginalNames(file, Architecture(named: best.architecture)).tensors(parameters)
     let weight = try #require(back.first { $0.name == "\(second).weight" })
     #expect(try weight.floats().elements == numbers("\(second).weight"))
+  }
+
+  /// A classifier beside a pooling by attention may read it or not: what is taken is said.
+  @Test func whatAClassifierOfSigLIPReadsIsSaidToBeAssumed() throws {
+    let fixture = try #require(TransformerFixture.all["transformers, SigLIP"])
+    let best = try #require(try identity(checkpoint(fixture)).best)
+    #expect(VisionTransformerShape(name: best.architecture)?.pooling == .mean)
+    let other = fixture.name.replacingOccurrences(of: "_mean", with: "_map")
+    #expect(best.notes.contains { $0.contains("--card \(other) ") }, "\(best.notes)")
+    let chosen = try #require(
+      try CheckpointIdentity(checkpoint(fixture), cards: [], architecture: other).best)
+    #expect(chosen.complaint == nil && chosen.head == Head(classes: TransformerFixture.classes))
   }
 
   /// SigLIP's tensors do not show which GELU it has.

@@ -112,7 +112,15 @@ struct VisionTransformerIdentity {
         shape.pooling = .mean
       }
     }
-    remark = shape.apply(configuration)
+    // An own classifier may as well be behind the pooling by attention that the file has.
+    let skipsPooling = shape.pooling == .mean && names.contains("head.probe")
+    let aboutRest = shape.apply(configuration)
+    let isStated =
+      configuration?["architectures"]?.elements?.contains(.string("SiglipForImageClassification"))
+      ?? false
+    let aboutPooling = skipsPooling && !isStated ? shape.assumedMean : nil
+    let assumed = [aboutPooling, aboutRest].compactMap(\.self)
+    remark = assumed.isEmpty ? nil : assumed.joined(separator: "; ")
     self.shape = shape
   }
 
@@ -291,6 +299,14 @@ extension VisionTransformerShape {
       }
     if isPreNormalized || pooling == .attention, !isStated { assumed.append(assumedActivation) }
     return assumed.isEmpty ? nil : assumed.joined(separator: "; ")
+  }
+
+  /// transformers' classifier for SigLIP leaves out the pooling by attention that its tower has.
+  fileprivate var assumedMean: String {
+    var other = self
+    other.pooling = .attention
+    return "the classifier is assumed to read the patches' mean, as transformers' for SigLIP does;"
+      + " --card \(other.name) has it behind the pooling by attention"
   }
 
   /// OpenAI trained CLIP's towers with an approximation of GELU, others theirs with GELU; of SigLIP's some
