@@ -86,24 +86,32 @@ extension ONNXExporter {
     return emit("Add", node, [product, try parameter(node, "bias")])
   }
 
+  /// Parts that lie side by side in a sequence, [N, T, parts * C], each as [N, heads, T, width].
+  private mutating func heads(
+    _ node: Node, _ input: String, _ names: [String], _ heads: Int, _ width: Int
+  ) -> [String] {
+    let tokens = shapes[node.inputs[0].index][3]
+    let split = constant(
+      "\(node.path).heads", integers: [0, tokens, names.count, heads, width])
+    let parts = step(
+      "Transpose", node, "parts", [step("Reshape", node, "split", [input, split])],
+      ["perm": .integers([2, 0, 3, 1, 4])])
+    return names.enumerated().map { index, name in
+      let place = constant("constant.index\(index)", integer: index)
+      return step("Gather", node, name, [parts, place], ["axis": .integer(0)])
+    }
+  }
+
   /// Shapes: qkv [N, T, 3 C]; per part [N, heads, T, width].
   private mutating func addAttention(
     _ node: Node, _ layer: Attention, _ input: String
   ) throws -> String {
     let tokens = shapes[node.id.index][3]
-    let input = try biased(node, layer, input)
-    let split = constant(
-      "\(node.path).heads", integers: [0, tokens, 3, layer.heads, layer.width])
-    let parts = step(
-      "Transpose", node, "parts", [step("Reshape", node, "split", [input, split])],
-      ["perm": .integers([2, 0, 3, 1, 4])])
-    func part(_ name: String, _ index: Int) -> String {
-      let place = constant("constant.index\(index)", integer: index)
-      return step("Gather", node, name, [parts, place], ["axis": .integer(0)])
-    }
-    let (first, second, values) = (part("queries", 0), part("keys", 1), part("values", 2))
-    let queries = turned(node, "queries", first)
-    let keys = turned(node, "keys", second)
+    let parts = heads(
+      node, try biased(node, layer, input), ["queries", "keys", "values"], layer.heads,
+      layer.width)
+    let (queries, keys) = (turned(node, "queries", parts[0]), turned(node, "keys", parts[1]))
+    let values = parts[2]
     let scale = constant("\(node.path).scale", layer.scale)
     let scaled = step("Mul", node, "scaled", [queries, scale])
     let turned = step("Transpose", node, "turned", [keys], ["perm": .integers([0, 1, 3, 2])])
@@ -120,16 +128,7 @@ extension ONNXExporter {
   private mutating func addPooling(
     _ node: Node, _ layer: AttentionPooling, _ input: String
   ) throws -> String {
-    let tokens = shapes[node.inputs[0].index][3]
-    let split = constant(
-      "\(node.path).heads", integers: [0, tokens, 2, layer.heads, layer.width])
-    let parts = step(
-      "Transpose", node, "parts", [step("Reshape", node, "split", [input, split])],
-      ["perm": .integers([2, 0, 3, 1, 4])])
-    func part(_ name: String, _ index: Int) -> String {
-      let place = constant("constant.index\(index)", integer: index)
-      return step("Gather", node, name, [parts, place], ["axis": .integer(0)])
-    }
+    let parts = heads(node, input, ["keys", "values"], layer.heads, layer.width)
     let query =
       layer.hasProjection
       ? constant(
@@ -139,11 +138,11 @@ extension ONNXExporter {
           shape: [1, layer.heads, 1, layer.width]))
       : try parameter(node, "query")
     let scale = constant("\(node.path).scale", layer.scale)
-    let scaled = step("Mul", node, "scaled", [part("keys", 0), scale])
+    let scaled = step("Mul", node, "scaled", [parts[0], scale])
     let turned = step("Transpose", node, "turned", [scaled], ["perm": .integers([0, 1, 3, 2])])
     let scores = step("MatMul", node, "scores", [query, turned])
     let weights = step("Softmax", node, "weights", [scores], ["axis": .integer(-1)])
-    let mixed = step("MatMul", node, "mixed", [weights, part("values", 1)])
+    let mixed = step("MatMul", node, "mixed", [weights, parts[1]])
     let merged = step("Transpose", node, "merged", [mixed], ["perm": .integers([0, 2, 1, 3])])
     return emit(
       "Reshape", node,
